@@ -1,0 +1,107 @@
+"""The application: routers, the status of each error, limits on every request."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+import livemosaic
+from livemosaic import errors
+from livemosaic.api import describe, health, items, mosaics, pages, tiles
+from livemosaic.services import Services
+
+log = logging.getLogger(__name__)
+
+STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
+    errors.InvalidRequestError: 400,
+    errors.InvalidItemError: 400,
+    errors.UnauthorizedError: 401,
+    errors.NotFoundError: 404,
+    errors.AlreadyExistsError: 409,
+    errors.TooLargeError: 413,
+    errors.UnreadableAssetError: 502,
+    errors.TableBusyError: 503,
+}
+"""The status of each error, and of those derived from it; 500 for the rest."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The API over the given services."""
+    app = FastAPI(
+        title="livemosaic",
+        version=livemosaic.__version__,
+        description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    app.state.services = services
+    for module in (health, mosaics, items, tiles, describe, pages):
+        app.include_router(module.router)
+    app.mount("/static", pages.static_files(), name="static")
+    app.add_exception_handler(errors.LivemosaicError, _known_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(Exception, _unknown_error)
+    app.middleware("http")(_limits)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET"],
+        expose_headers=[tiles.SCENES, tiles.SKIPPED, tiles.TRUNCATED],
+    )
+    return app
+
+
+async def _limits(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Refuse what is too long before anything parses it."""
+    settings = request.app.state.services.settings
+    query = len(request.scope.get("query_string", b""))
+    if query > settings.max_query_bytes:
+        return _answer(
+            414, f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read"
+        )
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > settings.max_body_bytes:
+        return _answer(
+            413,
+            f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are read; "
+            "send the items in several requests",
+        )
+    if request.method in ("POST", "PUT") and "content-length" not in request.headers:
+        return _answer(411, "a body needs a Content-Length header")
+    return await call_next(request)
+
+
+async def _known_error(_: Request, error: Exception) -> Response:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if status == 500:
+        return await _unknown_error(_, error)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
+    return _answer(status, str(error), headers)
+
+
+async def _invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (as registered)
+    return _answer(400, "; ".join(map(_told, error.errors()[:5])))
+
+
+def _told(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+    value = problem.get("input")
+    given = f" (it is {str(value)[:80]!r})" if isinstance(value, str | int | float) else ""
+    return f"{place}: {problem['msg']}{given}"
+
+
+async def _unknown_error(request: Request, error: Exception) -> Response:
+    log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return _answer(500, "something went wrong here; it was logged")
+
+
+def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        {"detail": detail}, status, headers={"Cache-Control": "no-store"} | (headers or {})
+    )

@@ -1,0 +1,120 @@
+"""Mosaics: list, create, show, change, delete."""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from livemosaic.api.params import Has, may_write
+from livemosaic.model import Mosaic
+from livemosaic.mosaics import FIXED, parse_filter
+
+router = APIRouter(tags=["mosaics"])
+Writes = Depends(may_write)
+
+_HIDDEN = {"generation", "deleting"}
+
+
+class Settings(BaseModel):
+    """Settings of a mosaic."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field("", max_length=500)
+    collections: list[str] = Field(
+        ["*"], max_length=100, description="STAC collections it subscribes to; `*` is any"
+    )
+    filter: str | dict[str, Any] | None = Field(
+        None, description="CQL2, text or JSON, that an Item must pass"
+    )
+    assets: list[str] = Field(
+        [], max_length=64, description="Assets it keeps; none keeps every GeoTIFF"
+    )
+    default_assets: list[str] = Field(
+        [], max_length=16, description="Assets of a tile that names none"
+    )
+    properties: list[str] = Field(
+        [], max_length=64, description="Item properties it keeps beside datetime"
+    )
+    sortby: str = Field(
+        "-datetime", max_length=200, description="`-property` puts the largest on top"
+    )
+    tms: str = Field("WebMercatorQuad", description="TileMatrixSet of its index; a quadtree")
+    minzoom: int = Field(0, ge=0, le=24)
+    maxzoom: int = Field(22, ge=0, le=30)
+    quadkey_zoom: int = Field(14, ge=0, le=24, description="Deepest zoom of an index cell")
+    max_cells: int = Field(16, ge=1, le=48, description="Index cells of one scene, at most")
+
+
+class NewMosaic(Settings):
+    """A mosaic to create."""
+
+    id: str = Field(max_length=63, description="Letters, digits, `_`, `.`, `-`")
+
+
+class MosaicOut(NewMosaic):
+    """A mosaic."""
+
+    revision: int
+    bounds: tuple[float, float, float, float] | None = Field(
+        description="West, south, east, north of all that was ever added"
+    )
+    levels: list[int] = Field(description="Zooms at which scenes are indexed")
+
+
+class MosaicList(BaseModel):
+    """All mosaics."""
+
+    mosaics: list[MosaicOut]
+
+
+@router.get("/mosaics")
+def list_mosaics(has: Has) -> MosaicList:
+    """Every mosaic."""
+    return MosaicList(mosaics=[shown(mosaic) for mosaic in has.mosaics.all()])
+
+
+@router.post("/mosaics", status_code=201, dependencies=[Writes])
+def create_mosaic(new: NewMosaic, has: Has) -> MosaicOut:
+    """Create a mosaic; 409 where its id is taken."""
+    return shown(has.mosaics.create(Mosaic(id=new.id, **_values(new))))
+
+
+@router.get("/mosaics/{mosaic}")
+def show_mosaic(mosaic: str, has: Has) -> MosaicOut:
+    """One mosaic."""
+    return shown(has.mosaics.get(mosaic))
+
+
+@router.put("/mosaics/{mosaic}", dependencies=[Writes])
+def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
+    """Change its settings; those that indexed rows depend on may be left out, not changed."""
+    values = _values(settings)
+    given = settings.model_fields_set
+    kept = {k: v for k, v in values.items() if k not in FIXED or k in given}
+    return shown(has.mosaics.update(mosaic, kept))
+
+
+@router.delete("/mosaics/{mosaic}", status_code=204, dependencies=[Writes])
+def delete_mosaic(mosaic: str, has: Has) -> None:
+    """Delete a mosaic and all its scenes; ask again if it was cut off on the way."""
+    doomed = has.mosaics.mark_deleting(mosaic)
+    for _ in has.index.purge(doomed):
+        pass
+    has.mosaics.forget(mosaic)
+
+
+def shown(mosaic: Mosaic) -> MosaicOut:
+    """A mosaic as the API shows it."""
+    return MosaicOut(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    known = {field.name for field in fields(Mosaic)} - {"id"}
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.model_dump(include=known).items()
+    }
+    cql2 = values["filter"]
+    return values | {"filter": None if cql2 is None else parse_filter(cql2).to_json()}

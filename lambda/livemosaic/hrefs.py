@@ -1,0 +1,213 @@
+"""Asset hrefs: which ones may be read, and what they point at.
+
+Items come from strangers. An href is checked when its item is ingested and again when it is read,
+and only by its text: nothing here opens a connection.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from livemosaic.errors import ForbiddenHrefError
+
+SETTING: Final = "LIVEMOSAIC_ALLOWED_PREFIXES"
+MAX_HREF_LENGTH: Final = 2048
+_SHOWN: Final = 200
+
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+"""S3's rules of today and of 2010; what matters is that none of `/ @ : ? #` can be in a host."""
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NUMBER: Final = re.compile(r"\d+|0[xX][0-9A-Fa-f]*")
+"""A host whose last label is one of these is an IPv4 address to many parsers (WHATWG URL, 3.5)."""
+_PRIVATE: Final = ("localhost", "internal", "local")
+_PORTS: Final = {"https": 443, "http": 80}
+
+Scheme = Literal["s3", "https", "http", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What an href points at: one object in one store."""
+
+    scheme: Scheme
+    host: str
+    """Bucket of `s3`, lower-case `host:port` of `https` and `http`, empty for `file`."""
+    path: str
+    """Key of `s3` without a leading slash; percent-encoded URL path; absolute path of `file`."""
+    query: str = ""
+    """Of a signed URL: a credential, never to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """The prefixes that hrefs must have; a plain value, made from settings.
+
+    A prefix is a scheme (`s3://`, `https://`), or a scheme with a host or bucket and perhaps a
+    path, or a local folder (`/data` or `file:///data`). `http` and local files have no bare form.
+    Paths match whole segments: `/data` does not allow `/database/x`.
+    """
+
+    prefixes: Sequence[str] = ("s3://", "https://")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefixes", tuple(self.prefixes))
+        for prefix in self.prefixes:
+            _parse_prefix(prefix)
+
+    def check(self, href: str) -> None:
+        """Do nothing if the href may be read; else raise ForbiddenHrefError."""
+        self.locate(href)
+
+    def locate(self, href: str) -> Location:
+        """What the href points at; ForbiddenHrefError if it may not be read."""
+        location = parse(href)
+        granting = [p for p in map(_parse_prefix, self.prefixes) if _covers(p, location)]
+        if not granting:
+            raise ForbiddenHrefError(
+                f"asset href {redact(href)!r} is outside the allowed prefixes; "
+                f"{SETTING} lists what may be read"
+            )
+        if _is_private(location) and not any(p.host for p in granting):
+            raise ForbiddenHrefError(
+                f"asset href {redact(href)!r} is on a private host; "
+                f"{SETTING} must name that very host to allow it"
+            )
+        return location
+
+    def file(self, location: Location) -> Path:
+        """The real file behind a local location, asked for at the moment of reading.
+
+        A symlink that leads out of every allowed folder raises ForbiddenHrefError; a prefix that
+        is itself a symlink is followed. Touches the disk.
+        """
+        real = Path(location.path).resolve()
+        folders = [p.path for p in map(_parse_prefix, self.prefixes) if p.scheme == "file"]
+        if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
+            raise ForbiddenHrefError(
+                f"asset href {location.path!r} links out of the folders that {SETTING} allows"
+            )
+        return real
+
+
+def redact(href: str) -> str:
+    """The href as messages may show it: no query, no user info, not endless."""
+    shown = re.sub(r"[?#].*", "?…", href, flags=re.DOTALL)
+    shown = re.sub(r"(://|^//)[^/\\]*@", r"\1…@", shown)
+    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+
+
+def parse(href: str) -> Location:
+    """Read an href of a form that can be allowed; ForbiddenHrefError for forms that never are."""
+    _refuse_unsafe_text(href)
+    if href.startswith("/"):
+        return _file(href, href)
+    scheme, separator, _ = href.partition("://")
+    if not separator:
+        raise _never(href, "is neither a URL nor an absolute path")
+    try:
+        parts = urlsplit(href)
+        _ = parts.port
+    except ValueError as e:
+        raise _never(href, "is not a valid URL") from e
+    match scheme.lower():
+        case "file":
+            return _file(href, unquote(parts.path), parts.netloc, parts.query)
+        case "s3":
+            return _s3(href, parts)
+        case "https" | "http":
+            return _http(href, parts)
+    raise _never(href, "must start with s3:// or https://")
+
+
+def _refuse_unsafe_text(href: str) -> None:
+    if len(href) > MAX_HREF_LENGTH:
+        raise _never(href, f"has {len(href)} characters; at most {MAX_HREF_LENGTH} are read")
+    if not href.isprintable() or any(c.isspace() for c in href):
+        raise _never(href, "holds white space or control characters")
+    if "#" in href:
+        raise _never(href, "has a fragment")
+    plain = _fully_unquoted(href.partition("?")[0])
+    if not plain.isprintable():
+        raise _never(href, "holds control characters")
+    if "\\" in plain:
+        raise _never(href, "holds a backslash")
+    if ".." in plain.split("/"):
+        raise _never(href, "holds a '..' segment")
+    if re.match(r"(?:[a-z0-9]+:/*)?/vsi", plain, flags=re.IGNORECASE):
+        raise _never(href, "is a GDAL virtual path")
+
+
+def _fully_unquoted(text: str) -> str:
+    """Undo percent-encoding until nothing is left to undo: `%252e` is two layers of `.`."""
+    while (plain := unquote(text)) != text:
+        text = plain
+    return text
+
+
+def _file(href: str, path: str, host: str = "", query: str = "") -> Location:
+    if host or query or not path.startswith("/") or path.endswith("/"):
+        raise _never(href, "is not the absolute path of a file")
+    return Location("file", "", re.sub("/+", "/", path))
+
+
+def _s3(href: str, parts: SplitResult) -> Location:
+    key = parts.path.removeprefix("/")
+    if not _BUCKET.fullmatch(parts.netloc):
+        raise _never(href, "names no valid S3 bucket")
+    if not key or parts.query or "?" in href:
+        raise _never(href, "names no object key, or has a query string")
+    return Location("s3", parts.netloc, key)
+
+
+def _http(href: str, parts: SplitResult) -> Location:
+    host = (parts.hostname or "").lower()
+    if "@" in parts.netloc:
+        raise _never(href, "holds user info")
+    if not host or not parts.path.strip("/"):
+        raise _never(href, "has no host or no path")
+    if "[" in parts.netloc or _NUMBER.fullmatch(host.rpartition(".")[2]):
+        raise _never(href, "has an IP address as host")
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise _never(href, "has no valid host name")
+    scheme: Scheme = "https" if parts.scheme == "https" else "http"
+    return Location(scheme, f"{host}:{parts.port or _PORTS[scheme]}", parts.path, parts.query)
+
+
+def _parse_prefix(prefix: str) -> Location:
+    """A prefix as a location whose host, path or both may be empty; ValueError if it is none."""
+    if prefix in ("s3://", "https://"):
+        return Location("s3" if prefix == "s3://" else "https", "", "")
+    # The prefix itself must have the form of an allowed href: a name is added to make it one.
+    try:
+        location = parse(prefix.rstrip("/") + "/x")
+    except ForbiddenHrefError as e:
+        raise ValueError(f"{SETTING}: {e}") from e
+    if location.query:
+        raise ValueError(f"{SETTING}: {redact(prefix)!r} has a query string")
+    path = location.path.removesuffix("x").rstrip("/")
+    if location.scheme == "file" and not path:
+        raise ValueError(f"{SETTING}: {prefix!r} would allow every file of the machine")
+    return Location(location.scheme, location.host, path)
+
+
+def _covers(prefix: Location, location: Location) -> bool:
+    same_store = prefix.scheme == location.scheme and prefix.host in ("", location.host)
+    # A bare `https://` means the port of https: any other must be named.
+    if not prefix.host and location.scheme == "https" and not location.host.endswith(":443"):
+        return False
+    return same_store and (not prefix.path or location.path.startswith(prefix.path + "/"))
+
+
+def _is_private(location: Location) -> bool:
+    if location.scheme not in _PORTS:
+        return False
+    labels = location.host.partition(":")[0].split(".")
+    return len(labels) == 1 or labels[-1] in _PRIVATE
+
+
+def _never(href: str, why: str) -> ForbiddenHrefError:
+    return ForbiddenHrefError(f"asset href {redact(href)!r} {why}, which is never allowed")

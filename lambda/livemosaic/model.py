@@ -1,0 +1,192 @@
+"""The values that everything else is about. No I/O, no clock, no environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.transform import from_bounds
+from shapely.geometry import MultiPolygon
+
+from livemosaic.errors import InvalidRequestError
+
+BBox = tuple[float, float, float, float]
+"""Left, bottom, right, top, in the CRS that the name or docstring says."""
+
+ANY_COLLECTION: Final = "*"
+MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+MAX_ROWS_PER_SCENE: Final = 48
+"""Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mosaic:
+    """A named, ordered, live set of scenes."""
+
+    id: str
+    title: str = ""
+    collections: tuple[str, ...] = (ANY_COLLECTION,)
+    """STAC collections it subscribes to; `*` is every collection, and items without one."""
+    filter: Mapping[str, Any] | None = None
+    """CQL2-JSON that an Item must pass."""
+    assets: tuple[str, ...] = ()
+    """Asset keys it keeps; empty keeps every GeoTIFF asset that is not a thumbnail."""
+    default_assets: tuple[str, ...] = ()
+    """Assets of a tile that names none; empty chooses `visual`, else red, green, blue, else one."""
+    properties: tuple[str, ...] = ()
+    """Item properties it keeps beside `datetime`."""
+    sortby: str = "-datetime"
+    """A property that is a number or an RFC 3339 time; `-` puts the largest on top."""
+    tms: str = "WebMercatorQuad"
+    """TileMatrixSet (OGC 17-083r4) whose tiles are the index cells; must be a quadtree."""
+    minzoom: int = 0
+    maxzoom: int = 22
+    quadkey_zoom: int = 14
+    """The deepest zoom of a cell."""
+    max_cells: int = 16
+    """A scene is indexed at the deepest level at which it covers at most this many cells."""
+
+    generation: str = ""
+    """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
+    revision: int = 0
+    """Grows by one with each write of the mosaic's own row; not with each scene."""
+    bounds: BBox | None = None
+    """Longitude and latitude of all that was ever added, west, south, east, north."""
+    levels: tuple[int, ...] = ()
+    """Zooms at which scenes have been indexed."""
+    deleting: bool = False
+
+    def __post_init__(self) -> None:
+        if not MOSAIC_ID.fullmatch(self.id):
+            raise InvalidRequestError(
+                f"mosaic id {self.id[:80]!r} must be 1 to 63 of A–Z a–z 0–9 _ . - and start with "
+                "a letter or digit"
+            )
+        if not self.collections:
+            raise InvalidRequestError("collections is empty; use ['*'] to accept every collection")
+        if not 0 <= self.minzoom <= self.maxzoom <= 30:
+            raise InvalidRequestError(
+                f"minzoom {self.minzoom} and maxzoom {self.maxzoom} must be 0 <= minzoom <= "
+                "maxzoom <= 30"
+            )
+        if not self.minzoom <= self.quadkey_zoom <= 24:
+            raise InvalidRequestError(
+                f"quadkey_zoom {self.quadkey_zoom} must be between minzoom {self.minzoom} and 24"
+            )
+        if not 1 <= self.max_cells <= MAX_ROWS_PER_SCENE:
+            raise InvalidRequestError(
+                f"max_cells {self.max_cells} must be 1 to {MAX_ROWS_PER_SCENE}: all rows of a "
+                "scene are written in one transaction"
+            )
+        if not self.sortby.lstrip("+-"):
+            raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
+
+    def accepts_collection(self, collection: str) -> bool:
+        """Whether the mosaic subscribes to that STAC collection."""
+        return ANY_COLLECTION in self.collections or collection in self.collections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What one mosaic keeps of one STAC Item."""
+
+    collection: str
+    id: str
+    version: str
+    """`{order key}#{content hash}`: the larger string is the newer version."""
+    footprint: MultiPolygon
+    """Longitude and latitude (OGC:CRS84), valid, split at the antimeridian."""
+    rank: str
+    """Sorts the scenes of a mosaic by their UTF-8 bytes; the smallest is on top."""
+    datetime: str | None = None
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Href by asset key."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Identity within a mosaic: STAC ids are unique only within their collection."""
+        return scene_key(self.collection, self.id)
+
+
+def scene_key(collection: str, scene_id: str) -> str:
+    """`{collection}#{id}`; a collection id never holds `#`, an item id may."""
+    return f"{collection}#{scene_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixels of an answer: an upright raster in some CRS."""
+
+    crs: CRS
+    bounds: BBox
+    """Outer edges in `crs`, x before y."""
+    width: int
+    height: int
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel corner (column, row) → CRS (x, y)."""
+        transform: Affine = from_bounds(*self.bounds, self.width, self.height)
+        return transform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """Pixels on a `Grid`."""
+
+    data: NDArray[Any]
+    """Shape (bands, height, width); zero where `valid` is False."""
+    valid: NDArray[np.bool_]
+    """Shape (height, width); True where the pixel is real (the inverse of numpy.ma)."""
+    names: tuple[str, ...]
+    """One per band: `b1`, or `red_b1` where several assets are stacked."""
+
+    def __post_init__(self) -> None:
+        if self.data.shape[1:] != self.valid.shape or len(self.names) != self.data.shape[0]:
+            raise ValueError(
+                f"data {self.data.shape}, valid {self.valid.shape} and names {self.names} disagree"
+            )
+
+
+Resampling = Literal["nearest", "bilinear", "cubic", "average"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """How the pixels of one scene are taken; the same for all scenes of a request."""
+
+    assets: tuple[str, ...] = ()
+    """Assets to stack, in this order; empty is the mosaic's default."""
+    bidx: tuple[int, ...] = ()
+    """1-based bands of each asset; empty is all but alpha."""
+    expression: str | None = None
+    """Band math over `b1`…, `{asset}` and `{asset}_b1`…; blocks are separated by `;`."""
+    nodata: float | None = None
+    """Overrides the file's own nodata value."""
+    unscale: bool = False
+    """Apply the file's scale and offset; the result is float32."""
+    resampling: Resampling = "nearest"
+    palette: bool = True
+    """Turn a palette image into red, green, blue with its transparent entries invalid."""
+
+
+Format = Literal["auto", "png", "jpeg", "webp", "tif", "npy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Render:
+    """How composed pixels become bytes."""
+
+    format: Format = "auto"
+    """`auto` is JPEG where every pixel is valid and PNG elsewhere."""
+    rescale: tuple[tuple[float, float], ...] = ()
+    """Value ranges mapped to 0–255: one for all bands or one per band."""
+    colormap: str | None = None
+    """A name of rio-tiler's colormaps, for single-band data."""
+    return_mask: bool = True
+    """Add validity as alpha (png, webp, tif) or as a last band (npy)."""

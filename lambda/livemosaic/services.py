@@ -1,0 +1,58 @@
+"""The parts put together: what a handler, the CLI and a test all start from."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from livemosaic.cog import CogReader
+from livemosaic.hrefs import AllowList
+from livemosaic.index import Index
+from livemosaic.ingest import Ingest
+from livemosaic.mosaics import MosaicCache, Mosaics
+from livemosaic.settings import Settings
+from livemosaic.table import Table
+from livemosaic.table.open import open_table
+from livemosaic.tiler import Limits, Tiler
+
+_QUERIES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that serves requests and events; safe to share between threads."""
+
+    settings: Settings
+    mosaics: Mosaics
+    cache: MosaicCache
+    index: Index
+    ingest: Ingest
+    tiler: Tiler
+
+
+def build(settings: Settings, table: Table | None = None) -> Services:
+    """Put the parts together on the table that the settings name, or on a given one."""
+    table = table or open_table(settings.index)
+    allow = AllowList(settings.allowed_prefixes)
+    mosaics = Mosaics(table)
+    pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
+    index = Index(table, mosaics, pool)
+    limits = Limits(max_scenes=settings.max_scenes, max_rows=settings.max_rows)
+    return Services(
+        settings=settings,
+        mosaics=mosaics,
+        cache=MosaicCache(mosaics, settings.mosaic_max_age_s),
+        index=index,
+        ingest=Ingest(index, allow),
+        tiler=Tiler(index, CogReader(allow), limits),
+    )
+
+
+@contextmanager
+def running(settings: Settings, table: Table | None = None) -> Iterator[Services]:
+    """The same, with its threads ended after use."""
+    services = build(settings, table)
+    try:
+        yield services
+    finally:
+        services.index.pool.shutdown(wait=True, cancel_futures=True)

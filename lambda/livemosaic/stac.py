@@ -1,0 +1,376 @@
+"""STAC Items become scenes (STAC 1.0 and 1.1, item-spec; GeoJSON, RFC 7946)."""
+
+import hashlib
+import json
+import math
+import posixpath
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import antimeridian
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.errors import ShapelyError
+from shapely.geometry import MultiPolygon, Polygon, shape
+from shapely.geometry.base import BaseGeometry
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.hrefs import AllowList
+from livemosaic.model import Mosaic, Scene
+
+_MAX_ID_BYTES: Final = 512
+_MAX_SKEW: Final = timedelta(days=1)
+"""A version further in the future than this would keep every later event out."""
+_LAST: Final = "~"
+"""Rank of a scene without the property to sort by: after every hexadecimal digit."""
+_DELETION: Final = "~deleted"
+"""Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
+_TIFF_TYPES: Final = ("image/tiff", "image/vnd.stac.geotiff", "image/geotiff")
+_NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class StacItem:
+    """A STAC Item that has been checked as far as no mosaic is needed to judge it."""
+
+    collection: str
+    """Empty where the Item names none."""
+    id: str
+    order: str
+    """Order key of its version: `properties.updated`, else the time of its event, in UTC."""
+    footprint: MultiPolygon
+    """Longitude and latitude, valid, split at the antimeridian, counter-clockwise."""
+    properties: Mapping[str, Any]
+    assets: Mapping[str, Mapping[str, Any]]
+    document: Mapping[str, Any]
+    base: str | None
+    """Where the Item was found; relative hrefs are resolved against it."""
+
+    @classmethod
+    def parse(
+        cls, document: Mapping[str, Any], *, event_time: datetime, base: str | None = None
+    ) -> "StacItem":
+        """Check an Item; `InvalidItemError` names what is wrong and the value."""
+        if document.get("type") != "Feature":
+            raise InvalidItemError(f"type is {document.get('type')!r}, a STAC Item's is 'Feature'")
+        if not str(document.get("stac_version", "")).startswith("1."):
+            raise InvalidItemError(
+                f"stac_version is {document.get('stac_version')!r}; versions 1.0 and 1.1 are read"
+            )
+        properties = _mapping(document, "properties")
+        return cls(
+            collection=check_collection(document.get("collection")),
+            id=check_id(document.get("id")),
+            order=_order(properties.get("updated"), event_time),
+            footprint=footprint(document.get("geometry")),
+            properties=properties,
+            assets=_mapping(document, "assets"),
+            document=document,
+            base=base or _self_link(document),
+        )
+
+    def scene(self, mosaic: Mosaic, allow: AllowList) -> Scene:
+        """What a mosaic keeps of it; `InvalidItemError` where that is nothing, or forbidden."""
+        assets = self._kept(mosaic)
+        for href in assets.values():
+            allow.check(href)
+        wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}
+        return Scene(
+            collection=self.collection,
+            id=self.id,
+            version=f"{self.order}#{self._digest(mosaic)}",
+            footprint=self.footprint,
+            rank=rank(mosaic.sortby, self.properties),
+            datetime=_time_of(self.properties),
+            assets=assets,
+            properties=wanted,
+        )
+
+    @property
+    def left(self) -> str:
+        """The version at which it leaves a mosaic whose filter it does not pass."""
+        return f"{self.order}#{_DELETION}"
+
+    def _kept(self, mosaic: Mosaic) -> dict[str, str]:
+        wanted = mosaic.assets or tuple(k for k, a in self.assets.items() if _is_raster(a))
+        kept = {k: self._href(k) for k in wanted if k in self.assets}
+        if not kept:
+            keeps = ", ".join(mosaic.assets) or "GeoTIFF assets"
+            has = ", ".join(self.assets) or "none"
+            raise InvalidItemError(
+                f"has no asset that mosaic {mosaic.id!r} keeps ({keeps}); its assets: {has[:300]}"
+            )
+        return kept
+
+    def _href(self, key: str) -> str:
+        asset = self.assets[key]
+        href = asset.get("href") if isinstance(asset, Mapping) else None
+        if not isinstance(href, str) or not href:
+            raise InvalidItemError(f"asset {key[:80]!r} has no href")
+        return resolve(href, self.base)
+
+    def _digest(self, mosaic: Mosaic) -> str:
+        """Content hash: the Item less its links, and what the mosaic would keep of any Item."""
+        content = {k: v for k, v in self.document.items() if k != "links"}
+        keeps = [mosaic.assets, mosaic.properties]
+        text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def deletion_version(time: datetime) -> str:
+    """The version of a deletion at that time."""
+    return f"{_utc(time)}#{_DELETION}"
+
+
+def check_collection(value: object) -> str:
+    """A collection id; empty for none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "#" in value or _bad_text(value):
+        raise InvalidItemError(
+            f"collection {str(value)[:80]!r} must be text of at most {_MAX_ID_BYTES} bytes "
+            "without '#' or control characters"
+        )
+    return value
+
+
+def check_id(value: object) -> str:
+    """An Item's id."""
+    if not isinstance(value, str) or not value or _bad_text(value):
+        raise InvalidItemError(
+            f"id {str(value)[:80]!r} must be text of 1 to {_MAX_ID_BYTES} bytes without control "
+            "characters"
+        )
+    return value
+
+
+def _bad_text(value: str) -> bool:
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, from "\ud800" in JSON
+        return True
+    return len(encoded) > _MAX_ID_BYTES or any(ord(c) < 32 or ord(c) == 127 for c in value)
+
+
+def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, Mapping):
+        raise InvalidItemError(f"{name} is {type(value).__name__}, not an object")
+    return value
+
+
+def _self_link(document: Mapping[str, Any]) -> str | None:
+    links = document.get("links")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, Mapping) and link.get("rel") == "self":
+            href = link.get("href")
+            return href if isinstance(href, str) and "://" in href else None
+    return None
+
+
+def _is_raster(asset: object) -> bool:
+    if not isinstance(asset, Mapping):
+        return False
+    roles = asset.get("roles")
+    if isinstance(roles, list) and _NOT_DATA.intersection(r for r in roles if isinstance(r, str)):
+        return False
+    media = str(asset.get("type", "")).lower()
+    path = urlsplit(str(asset.get("href", ""))).path.lower()
+    return media.startswith(_TIFF_TYPES) or (not media and path.endswith((".tif", ".tiff")))
+
+
+def resolve(href: str, base: str | None) -> str:
+    """An href as an absolute one; a relative one starts from the folder of `base`."""
+    if "://" in href or href.startswith("/"):
+        return href
+    if base is None:
+        raise InvalidItemError(
+            f"href {href[:200]!r} is relative, and the Item says nowhere where it is: add a link "
+            "with rel 'self', or make the href absolute"
+        )
+    scheme, found, rest = base.rpartition("://")
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(rest), href))
+    return f"{scheme}{found}{joined}"
+
+
+def rank(sortby: str, properties: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that sort as the property does; `~` where it is missing.
+
+    The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
+    of a negative one.
+    """
+    name = sortby.lstrip("+-")
+    value = properties.get(name)
+    number = _time_number(properties) if name == "datetime" else _number(value)
+    if number is None:
+        return _LAST
+    (bits,) = struct.unpack(
+        ">Q", struct.pack(">d", (-number if sortby[0] == "-" else number) + 0.0)
+    )
+    return f"{bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63):016x}"
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        try:
+            return parse_time(value).timestamp()
+        except ValueError:
+            return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _time_number(properties: Mapping[str, Any]) -> float | None:
+    text = _time_of(properties)
+    return None if text is None else _number(text)
+
+
+def _time_of(properties: Mapping[str, Any]) -> str | None:
+    """`datetime`, or the start of the Item's time range where it is null (STAC common metadata)."""
+    for name in ("datetime", "start_datetime"):
+        value = properties.get(name)
+        if value is None:
+            continue
+        try:
+            parse_time(value)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InvalidItemError(f"{name} {str(value)[:80]!r} is not an RFC 3339 time") from error
+        return str(value)
+    return None
+
+
+def parse_time(text: str) -> datetime:
+    """RFC 3339 text as an aware datetime; UTC where it names no offset. `ValueError` if neither."""
+    time = datetime.fromisoformat(text.strip().upper())
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _order(updated: object, event_time: datetime) -> str:
+    if updated is None:
+        return _utc(event_time)
+    try:
+        time = parse_time(updated)  # type: ignore[arg-type]
+        text = _utc(time)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidItemError(f"updated {str(updated)[:80]!r} is not an RFC 3339 time") from error
+    if time > event_time + _MAX_SKEW:
+        raise InvalidItemError(
+            f"updated {updated!r} is more than a day after its event ({_utc(event_time)}): it "
+            "would keep every later version out"
+        )
+    return text
+
+
+def _utc(time: datetime) -> str:
+    """RFC 3339 in UTC with microseconds: such texts sort as the times do."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def footprint(geometry: object) -> MultiPolygon:
+    """A GeoJSON Polygon or MultiPolygon as one that is valid on a flat map of the globe.
+
+    A ring that jumps more than 180° in longitude crosses the antimeridian (RFC 7946 3.1.9 asks for
+    two parts, few producers do it) and is split there; one that goes around a pole is closed along
+    it. A rectangle from pole to pole that jumps is meant as it stands: the whole globe.
+    Longitudes beyond ±180 wrap. `InvalidItemError` for anything else.
+    """
+    if not isinstance(geometry, Mapping):
+        raise InvalidItemError("has no geometry, so there is nowhere to put it on the map")
+    if geometry.get("type") not in ("Polygon", "MultiPolygon"):
+        raise InvalidItemError(
+            f"geometry is a {str(geometry.get('type'))[:40]!r}; a Polygon or MultiPolygon is needed"
+        )
+    try:
+        flat = shapely.force_2d(shape(geometry))
+    except (ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise InvalidItemError(
+            f"geometry has coordinates that are not those of a {geometry['type']}: "
+            f"{str(error)[:200]}"
+        ) from error
+    _check_coordinates(flat)
+    parts = [part for polygon in _polygons(flat) for part in _polygons(_flattened(polygon))]
+    return _united(parts)
+
+
+def _check_coordinates(geometry: BaseGeometry) -> None:
+    xy = shapely.get_coordinates(geometry)
+    if len(xy) == 0 or not np.isfinite(xy).all():
+        raise InvalidItemError("geometry has no coordinates, or some that are not finite")
+    worst_lat, worst_lon = xy[np.abs(xy[:, 1]).argmax(), 1], xy[np.abs(xy[:, 0]).argmax(), 0]
+    if abs(worst_lat) > 90 + 1e-9:
+        raise InvalidItemError(
+            f"geometry has latitude {worst_lat:g}, beyond ±90; are longitude and latitude swapped?"
+        )
+    if abs(worst_lon) > 360 + 1e-9:
+        raise InvalidItemError(
+            f"geometry has longitude {worst_lon:g}, beyond ±360; coordinates are in degrees"
+        )
+
+
+def _polygons(geometry: BaseGeometry) -> Iterator[Polygon]:
+    for part in shapely.get_parts(geometry):
+        if part.geom_type == "Polygon" and part.area > 0:
+            yield part
+        elif part.geom_type in ("MultiPolygon", "GeometryCollection"):
+            yield from _polygons(part)
+
+
+def _flattened(polygon: Polygon) -> BaseGeometry:
+    """One polygon, split at the antimeridian and closed along a pole it goes around."""
+    unwrapped = _unwrapped(polygon)
+    if unwrapped is not None:
+        if not unwrapped.is_valid:
+            raise InvalidItemError(
+                f"geometry is not a valid polygon: {shapely.is_valid_reason(unwrapped)[:200]}"
+            )
+        west, _, east, _ = unwrapped.bounds
+        if (west >= -180 and east <= 180) or _is_globe(polygon):
+            return shapely.orient_polygons(polygon)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", antimeridian.FixWindingWarning)
+        return antimeridian.fix_polygon(polygon, great_circle=False)
+
+
+def _unwrapped(polygon: Polygon) -> Polygon | None:
+    """With longitudes that run on past ±180 instead of jumping; None if it goes around a pole."""
+    rings = [_run_on(ring) for ring in (polygon.exterior, *polygon.interiors)]
+    if any(abs(ring[0, 0] - ring[-1, 0]) > 180 for ring in rings):
+        return None
+    return Polygon(rings[0], rings[1:])
+
+
+def _run_on(ring: BaseGeometry) -> NDArray[np.float64]:
+    xy = shapely.get_coordinates(ring)
+    steps = np.diff(xy[:, 0])
+    jumps = (np.abs(steps) > 180) & (np.abs(steps) != 360)  # −180 to 180 is the map's whole width
+    xy[1:, 0] -= np.cumsum(np.where(jumps, np.sign(steps) * 360, 0))
+    return np.asarray(xy)
+
+
+def _is_globe(polygon: Polygon) -> bool:
+    """A plain rectangle of nearly all longitudes and more latitudes than any swath of 4 corners."""
+    west, south, east, north = polygon.bounds
+    return (
+        len(polygon.exterior.coords) == 5
+        and math.isclose(polygon.area, polygon.envelope.area)
+        and east - west > 180
+        and north - south > 90
+    )
+
+
+def _united(parts: list[Polygon]) -> MultiPolygon:
+    whole = MultiPolygon(parts)
+    if not whole.is_valid:  # parts that overlap each other: harmless, they are one footprint
+        whole = MultiPolygon(list(_polygons(shapely.union_all(parts))))
+    if whole.area == 0:
+        raise InvalidItemError("geometry has no area")
+    if not whole.is_valid:
+        raise InvalidItemError(f"geometry is not valid: {shapely.is_valid_reason(whole)[:200]}")
+    return whole

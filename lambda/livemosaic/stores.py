@@ -1,0 +1,437 @@
+"""Objects read by byte range: on S3 and on disk with obstore, over HTTP with urllib3.
+
+Why HTTP is not obstore's: its HTTPStore follows redirects, which would carry a read past the
+allow-list, and it cannot keep the query string of a signed URL next to a path. S3 answers come from
+AWS or from the endpoint that the operator set, so a redirect there is not a stranger's to make.
+"""
+
+import asyncio
+import os
+import re
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
+
+import certifi
+import obstore
+import urllib3
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import LocalStore, S3Store
+
+from livemosaic.hrefs import AllowList, Location
+
+CONNECT_TIMEOUT_S: Final = 3.0
+READ_TIMEOUT_S: Final = 15.0
+RETRIES: Final = 2
+CONCURRENT_REQUESTS: Final = 32
+"""Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
+COALESCE_GAP: Final = 64 * 1024
+COALESCED_MAX: Final = 8 * 1024 * 1024
+
+_OBSTORE_ERRORS: Final = (BaseError, OSError, ValueError)
+
+Buffer: TypeAlias = Any
+"""Bytes in any form, obstore's own among them; collections.abc.Buffer came with Python 3.12."""
+
+
+class ObjectError(Exception):
+    """Bytes that cannot be had. The message continues a sentence: `is missing`.
+
+    It crosses Rust, which keeps no exception but its text: see `lost_in`.
+    """
+
+    @classmethod
+    def lost_in(cls, error: BaseException) -> "ObjectError | None":
+        """The ObjectError that async-tiff turned into an error of its own, if it was one."""
+        if isinstance(error, cls):
+            return error
+        found = re.search(rf"{cls.__name__}: (.+)", str(error))
+        return cls(found[1]) if found else None
+
+
+class Object(Protocol):
+    """One object of a store. Ranges are half-open, and shorter where the object ends."""
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """Bytes of one range, for an event loop."""
+        ...
+
+    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
+        """Bytes of several ranges; neighbours may share a request."""
+        ...
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """Bytes of one range, for a thread."""
+        ...
+
+    def size_blocking(self) -> int:
+        """Length in bytes."""
+        ...
+
+
+class Stores:
+    """The connections of a process, at most `limit` S3 buckets, the least used dropped first.
+
+    Knows no event loop, so it can be shared by many, one after the other.
+    """
+
+    def __init__(self, allow: AllowList, *, limit: int = 64) -> None:
+        self._allow = allow
+        self._limit = limit
+        self._buckets: OrderedDict[str, Any] = OrderedDict()
+        self._http = HttpPool()
+
+    def open(self, href: str) -> Object:
+        """The object of an href; ForbiddenHrefError if the allow-list does not have it."""
+        location = self._allow.locate(href)
+        match location.scheme:
+            case "s3":
+                return StoredObject(self._bucket(location.host), location.path)
+            case "file":
+                path = self._allow.file(location)
+                return StoredObject(LocalStore("/"), path.as_posix().lstrip("/"))
+            case "https" | "http":
+                return HttpObject(self._http, location)
+
+    def _bucket(self, name: str) -> Any:
+        if name not in self._buckets:
+            self._buckets[name] = _s3_store(name)
+            while len(self._buckets) > self._limit:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(name)
+        return self._buckets[name]
+
+
+def _s3_store(bucket: str) -> Any:
+    """A bucket with what obstore itself takes from the environment.
+
+    Those are credentials, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added
+    here: plain HTTP when the endpoint says so (an emulator), and the AWS CLI's name for no signing.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
+    return S3Store(
+        bucket,
+        config={"skip_signature": True} if unsigned else None,
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+            "timeout": timedelta(seconds=READ_TIMEOUT_S),
+        },
+        retry_config={
+            "max_retries": RETRIES,
+            "retry_timeout": timedelta(seconds=READ_TIMEOUT_S),
+        },
+    )
+
+
+class StoredObject:
+    """An object of an obstore store."""
+
+    def __init__(self, store: Any, path: str) -> None:
+        self._store = store
+        self._path = path
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        try:
+            got: Buffer = await obstore.get_range_async(
+                self._store, self._path, start=start, end=stop
+            )
+        except _OBSTORE_ERRORS as e:
+            _raise_obstore(e, start)
+        return got
+
+    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
+        """See `Object`."""
+        try:
+            got: Sequence[Buffer] = await obstore.get_ranges_async(
+                self._store, self._path, starts=starts, ends=stops
+            )
+        except _OBSTORE_ERRORS as e:
+            _raise_obstore(e, max(starts))
+        return got
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        try:
+            return bytes(obstore.get_range(self._store, self._path, start=start, end=stop))
+        except _OBSTORE_ERRORS as e:
+            _raise_obstore(e, start)
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        try:
+            return int(obstore.head(self._store, self._path)["size"])
+        except _OBSTORE_ERRORS as e:
+            _raise_obstore(e, 0)
+
+
+def _raise_obstore(error: Exception, start: int) -> NoReturn:
+    """Say what went wrong; obstore's own text shows local paths and internals."""
+    text = str(error)
+    status = re.search(r"status code: (\d{3}[A-Za-z ]*)", text)
+    if isinstance(error, FileNotFoundError):
+        reason = "is missing"
+    elif isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
+        reason = "may not be read: its store denies access"
+    elif "range" in text.lower() or (status and status[1].startswith("416")):
+        reason = _too_short(start)
+    elif "region" in text.lower():
+        reason = "is in a bucket of another region: set AWS_REGION"
+    elif status:
+        reason = f"cannot be read: its store answers {status[1].strip()}"
+    else:
+        reason = "cannot be read: its store failed or could not be reached"
+    raise ObjectError(reason) from error
+
+
+def _too_short(start: int) -> str:
+    return "is empty" if start == 0 else f"is cut short: it ends before byte {start:,}"
+
+
+class HttpPool:
+    """Kept-alive connections to HTTP servers, and the threads that wait for them.
+
+    urllib3 is thread-safe and knows no event loop. Proxy variables of the environment are ignored.
+    """
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="http")
+        self._pool = urllib3.PoolManager(
+            num_pools=64,
+            maxsize=CONCURRENT_REQUESTS,
+            ssl_context=_trust(),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+            retries=urllib3.Retry(
+                total=RETRIES,
+                redirect=0,
+                status_forcelist=(429, 500, 502, 503, 504),
+                backoff_factor=0.1,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+            ),
+        )
+
+    def get(self, url: str, start: int, stop: int) -> tuple[bytes, int]:
+        """Bytes of a half-open range, shorter at the end of the object, and the object's size."""
+        try:
+            answer = self._pool.request(
+                "GET",
+                url,
+                headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
+                redirect=False,
+                preload_content=False,
+            )
+            with answer:
+                size = _size_of_object(answer, start, stop)
+                body = answer.read(min(stop, size) - start)
+                # Drained connections go back to the pool; one that still has bytes is closed.
+                answer.read(1)
+        except urllib3.exceptions.HTTPError as e:
+            raise ObjectError(
+                f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
+            ) from e
+        return body, size
+
+
+def _trust() -> ssl.SSLContext:
+    """The system's authorities and certifi's, as not every container has the former."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> int:
+    """Check an answer to a range request before its body is read; ObjectError if it is none."""
+    status = answer.status
+    if status in (404, 410):
+        raise ObjectError("is missing")
+    if status in (401, 403):
+        raise ObjectError("may not be read: its server denies access")
+    if 300 <= status < 400:
+        raise ObjectError(f"is redirected (HTTP {status}); redirects are not followed")
+    if status == 416:
+        raise ObjectError(_too_short(start))
+    length = answer.headers.get("Content-Length", "")
+    if status == 200 and start == 0 and length.isdigit() and int(length) <= stop:
+        return int(length)
+    if status == 200:
+        raise ObjectError("cannot be read in parts: its server ignores the Range header")
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+    if status != 206 or not found or int(found[1]) != start:
+        raise ObjectError(f"cannot be read: its server gives HTTP {status} for a range")
+    return int(found[2])
+
+
+class HttpObject:
+    """An object at a URL, asked for exactly as the href has it, query included."""
+
+    def __init__(self, pool: HttpPool, location: Location) -> None:
+        self._pool = pool
+        query = f"?{location.query}" if location.query else ""
+        self._url = f"{location.scheme}://{location.host}{location.path}{query}"
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool.threads, self.read_blocking, start, stop)
+
+    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
+        """See `Object`."""
+        spans = coalesce(list(zip(starts, stops, strict=True)))
+        bodies = await asyncio.gather(*(self.read(*span) for span in spans))
+        return [
+            memoryview(body)[start - span[0] : stop - span[0]]
+            for start, stop in zip(starts, stops, strict=True)
+            for span, body in zip(spans, bodies, strict=True)
+            if span[0] <= start and stop <= span[1]
+        ]
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        return self._pool.get(self._url, start, stop)[0]
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        return self._pool.get(self._url, 0, 1)[1]
+
+
+def coalesce(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Disjoint spans, fewer and larger, each range inside exactly one of them."""
+    spans: list[tuple[int, int]] = []
+    for start, stop in sorted(set(ranges)):
+        first, last = spans[-1] if spans else (start, start - COALESCE_GAP - 1)
+        overlaps = start < last
+        near = start <= last + COALESCE_GAP and stop - first <= COALESCED_MAX
+        if spans and (overlaps or near):
+            spans[-1] = (first, max(last, stop))
+        else:
+            spans.append((start, stop))
+    return spans
+
+
+class RangeSource:
+    """An object as async-tiff reads it (obspec GetRangeAsync, GetRangesAsync).
+
+    While the header is read, each request counts against `header_bytes`. Afterwards a range must be
+    had in full: a tile that is cut short is said to be so, not decoded.
+    """
+
+    def __init__(self, source: Object, *, header_bytes: int) -> None:
+        self._source = source
+        self._header_bytes = header_bytes
+        self._header_left: int | None = header_bytes
+
+    def header_done(self) -> None:
+        """Stop counting: what follows are tiles, whose sizes the caller has checked."""
+        self._header_left = None
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> Buffer:
+        """Bytes of one range; `path` is ignored, there is one object."""
+        del path
+        stop = start + (length or 0) if end is None else end
+        self._count(stop - start)
+        got = await self._source.read(start, stop)
+        if start == 0:
+            _refuse_what_is_no_tiff(bytes(memoryview(got)[:16]))
+        return got
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> Sequence[Buffer]:
+        """Bytes of several ranges, each in full."""
+        del path
+        stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
+        self._count(sum(stops) - sum(starts))
+        got = await self._source.read_many(starts, stops)
+        for start, stop, body in zip(starts, stops, got, strict=True):
+            if memoryview(body).nbytes != stop - start:
+                raise ObjectError(_too_short(stop))
+        return got
+
+    def _count(self, size: int) -> None:
+        if self._header_left is None:
+            return
+        self._header_left -= size
+        if self._header_left < 0:
+            raise ObjectError(
+                f"has a header of more than {self._header_bytes:,} bytes, the most that is read"
+            )
+
+
+def _refuse_what_is_no_tiff(head: bytes) -> None:
+    if not head:
+        raise ObjectError("is empty")
+    if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        raise ObjectError(f"is not a TIFF: it starts with {head!r}")
+
+
+class RangeFile:
+    """An object as a read-only Python file, for GDAL; keeps the last blocks that it fetched."""
+
+    _BLOCK: Final = 128 * 1024
+    _KEPT: Final = 64
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, budget: int) -> None:
+        self._fetch = fetch
+        self._size = size
+        self._budget = budget
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as `io.IOBase.seek`."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes from the position on; fewer at the end."""
+        start = self._position
+        stop = self._size if size < 0 else min(start + size, self._size)
+        if stop <= start:
+            return b""
+        blocks = range(start // self._BLOCK, (stop - 1) // self._BLOCK + 1)
+        self._fetch_missing(blocks)
+        joined = b"".join(self._blocks[i] for i in blocks)
+        self._position = stop
+        while len(self._blocks) > self._KEPT:
+            self._blocks.popitem(last=False)
+        first = blocks[0] * self._BLOCK
+        return joined[start - first : stop - first]
+
+    def _fetch_missing(self, blocks: range) -> None:
+        missing = [i for i in blocks if i not in self._blocks]
+        if not missing:
+            return
+        first, last = missing[0] * self._BLOCK, min((missing[-1] + 1) * self._BLOCK, self._size)
+        self._budget -= last - first
+        if self._budget < 0:
+            raise ObjectError("needs more bytes than one read may take")
+        got = self._fetch(first, last)
+        for i in range(missing[0], missing[-1] + 1):
+            self._blocks[i] = got[i * self._BLOCK - first : (i + 1) * self._BLOCK - first]
+
+    def close(self) -> None:
+        """Nothing to close: the connection belongs to the store."""
+
+    def __enter__(self) -> "RangeFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

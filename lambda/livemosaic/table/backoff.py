@@ -1,0 +1,32 @@
+"""How long an adapter goes on asking a table that is busy."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses of random length ("full jitter"), so that those who collided do not meet again.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+    """
+
+    deadline_s: float = 10.0
+    """No attempt begins later than this after the first."""
+    first_s: float = 0.02
+    """Upper bound of the first pause; it doubles with each."""
+    longest_s: float = 1.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def attempts(self) -> Iterator[None]:
+        """Yield for every attempt, after a pause for all but the first; end at the deadline."""
+        end = self.clock() + self.deadline_s
+        bound = self.first_s
+        yield
+        while self.clock() < end:
+            self.sleep(random.uniform(0, bound))  # noqa: S311
+            bound = min(bound * 2, self.longest_s)
+            yield

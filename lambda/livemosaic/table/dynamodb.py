@@ -1,0 +1,387 @@
+"""The table in Amazon DynamoDB. Only this module of the package knows its API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
+
+from livemosaic.errors import (
+    ConditionFailedError,
+    InvalidRequestError,
+    LivemosaicError,
+    TableBusyError,
+    TableUnavailableError,
+)
+from livemosaic.table import (
+    Delete,
+    Equals,
+    Expect,
+    Item,
+    Key,
+    Page,
+    Put,
+    Row,
+    check_key,
+    check_transaction,
+)
+from livemosaic.table.backoff import Backoff
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BATCH_KEYS: Final = 100
+"""Keys in one BatchGetItem call."""
+
+AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
+PASSING_CODES: Final = {
+    "InternalServerError",
+    "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+PASSING_REASONS: Final = {
+    "None",
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+}
+CREDENTIAL_CODES: Final = {
+    "CredentialRetrievalError",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "SSOTokenLoadError",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+    "UnrecognizedClientException",
+}
+
+
+class DynamoTable:
+    """A `Table` in DynamoDB: strings `pk` and `sk` as key, TTL on `expires`.
+
+    `batch_get` and `query` are eventually consistent unless asked otherwise, at half the price.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, name: str, *, backoff: Backoff | None = None
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._backoff = backoff or Backoff()
+
+    @classmethod
+    def open(cls, region: str, name: str, endpoint_url: str | None = None) -> Self:
+        """A table on a client of its own, with credentials from where AWS tools look for them."""
+        return cls(make_client(region, endpoint_url), name)
+
+    def close(self) -> None:
+        """Close the connections of the client."""
+        self._client.close()
+
+    def get(self, key: Key) -> Item | None:
+        """The row as of now, or None."""
+        check_key(key)
+        answer = self._call(
+            self._client.get_item,
+            {"TableName": self._name, "Key": _key(key), "ConsistentRead": True},
+        )
+        return _from_item(answer["Item"])[1] if "Item" in answer else None
+
+    def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """The rows that exist; each asked for once, a hundred in a call."""
+        for key in keys:
+            check_key(key)
+        unique = list(dict.fromkeys(keys))
+        chunks = (unique[i : i + BATCH_KEYS] for i in range(0, len(unique), BATCH_KEYS))
+        return dict(row for chunk in chunks for row in self._batch([_key(key) for key in chunk]))
+
+    def _batch(self, pending: list[dict[str, Any]]) -> Iterable[tuple[Key, Item]]:
+        # What does not fit into one answer (16 MB) comes back unprocessed too, not only throttles.
+        for _ in self._backoff.attempts():
+            request = {"RequestItems": {self._name: {"Keys": pending}}}
+            answer = self._call(self._client.batch_get_item, request)
+            yield from map(_from_item, answer["Responses"].get(self._name, ()))
+            pending = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            if not pending:
+                return
+        raise TableBusyError(f"the table {self._name!r} left keys of a batch unread for too long")
+
+    def query(
+        self,
+        pk: str,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int | None = None,
+        consistent: bool = False,
+    ) -> Page:
+        """One page of a range, from one call."""
+        check_key(Key(pk, after or prefix or "-"))
+        if limit is not None and limit < 1:
+            raise ValueError(f"a page holds at least one row, not {limit}")
+        if after and not after.startswith(prefix):  # DynamoDB refuses to begin outside the range
+            if after > prefix:
+                return Page([], None)
+            after = None
+        request = _range(self._name, pk, prefix, after) | {"ConsistentRead": consistent}
+        if limit is not None:
+            request["Limit"] = limit
+        answer = self._call(self._client.query, request)
+        rows = [Row(*_from_item(item)) for item in answer["Items"]]
+        last = answer.get("LastEvaluatedKey")
+        return Page(rows, last["sk"]["S"] if last else None)
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        """Do all of it or nothing.
+
+        Every attempt carries the same token, by which DynamoDB knows a transaction that it has
+        committed already (for ten minutes, far beyond any deadline here). A lone action without
+        expectation goes without, at half the price: done twice, it cannot fail on itself.
+        """
+        check_transaction(actions)
+        if not actions:
+            return
+        if len(actions) == 1 and actions[0].expect is None:
+            self._write_blindly(actions[0])
+            return
+        request = {
+            "TransactItems": [self._action(action) for action in actions],
+            "ClientRequestToken": str(uuid4()),
+        }
+        self._call(self._client.transact_write_items, request)
+
+    def _write_blindly(self, action: Put | Delete) -> None:
+        [(kind, request)] = self._action(action).items()
+        write = self._client.put_item if kind == "Put" else self._client.delete_item
+        self._call(write, request)
+
+    def _action(self, action: Put | Delete) -> dict[str, Any]:
+        common = {"TableName": self._name} | _condition(action.expect)
+        if isinstance(action, Delete):
+            return {"Delete": common | {"Key": _key(action.key)}}
+        item = {name: _to_attribute(value) for name, value in action.item.items()}
+        return {"Put": common | {"Item": _key(action.key) | item}}
+
+    def _call(
+        self, operation: Callable[..., Mapping[str, Any]], request: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """One answer; asked for again while the table is busy or does not answer."""
+        busy: Exception | None = None
+        for _ in self._backoff.attempts():
+            try:
+                return operation(**request)
+            except AWS_ERRORS as error:
+                if not _passes(error):
+                    raise _explain(error, self._client, self._name, request) from error
+                busy = error
+        raise TableBusyError(
+            f"the table {self._name!r} has been busy for {self._backoff.deadline_s:g} s: "
+            f"{_code(busy)}"
+        ) from busy
+
+
+def make_client(region: str, endpoint_url: str | None = None) -> DynamoDBClient:
+    """A client that fails soon, as `DynamoTable` itself tries again until its deadline."""
+    config = Config(
+        connect_timeout=2,
+        read_timeout=5,
+        max_pool_connections=50,
+        retries={"mode": "standard", "total_max_attempts": 2},
+        parameter_validation=False,  # takes as long as the rest of the call; we validate
+    )
+    try:
+        session = boto3.Session(region_name=region)  # boto3.client shares one, with credentials
+        return session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise TableUnavailableError(
+            f"no DynamoDB client for the region {region!r}: {type(error).__name__}"
+        ) from error
+
+
+def create_table(client: DynamoDBClient, name: str) -> None:
+    """Make the table, on demand and with TTL, and wait for it; what is there already is kept."""
+    try:
+        _create(client, name)
+        client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 2})
+        ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        if ttl.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
+            _expire(client, name)
+    except AWS_ERRORS as error:
+        raise _explain(error, client, name, {}) from error
+
+
+def _create(client: DynamoDBClient, name: str) -> None:
+    try:
+        client.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+        )
+    except ClientError as error:
+        if _code(error) != "ResourceInUseException":
+            raise
+
+
+def _expire(client: DynamoDBClient, name: str) -> None:
+    try:
+        client.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"},
+        )
+    except ClientError as error:
+        if "already enabled" not in str(error):  # another one was quicker
+            raise
+
+
+def _range(name: str, pk: str, prefix: str, after: str | None) -> dict[str, Any]:
+    """The request for a range of keys."""
+    values = {":pk": {"S": pk}}
+    request = {"TableName": name, "KeyConditionExpression": "pk = :pk"}
+    if prefix:  # an empty one is refused
+        request["KeyConditionExpression"] += " AND begins_with(sk, :prefix)"
+        values[":prefix"] = {"S": prefix}
+    start = {"ExclusiveStartKey": _key(Key(pk, after))} if after else {}
+    return {**request, **start, "ExpressionAttributeValues": values}
+
+
+def _condition(expect: Expect) -> dict[str, Any]:
+    if expect is None:
+        return {}
+    if isinstance(expect, Equals):
+        return {
+            "ConditionExpression": "#attribute = :value",
+            "ExpressionAttributeNames": {"#attribute": expect.attribute},
+            "ExpressionAttributeValues": {":value": _to_attribute(expect.value)},
+        }
+    return {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
+
+
+def _from_item(item: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
+    values = {name: _from_attribute(value) for name, value in item.items()}
+    return Key(values.pop("pk"), values.pop("sk")), values
+
+
+def _to_attribute(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, bytes):
+        return {"B": value}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | float):
+        return {"N": _to_number(value)}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, Mapping):
+        return {"M": {name: _to_attribute(v) for name, v in value.items()}}
+    return {"L": [_to_attribute(v) for v in value]}
+
+
+def _to_number(value: float) -> str:
+    # DynamoDB drops the exponent, so 1.2345678901234567e+18 would come back as an integer that
+    # this float does not equal; its exact digits do. `repr` of a NumPy float says its type.
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 2**63):
+        return str(int(value))
+    return float.__repr__(value)
+
+
+def _from_attribute(attribute: Mapping[str, Any]) -> Any:
+    [(kind, value)] = attribute.items()
+    if kind == "N":
+        return _from_number(value)
+    if kind == "M":
+        return {name: _from_attribute(v) for name, v in value.items()}
+    if kind == "L":
+        return [_from_attribute(v) for v in value]
+    return None if kind == "NULL" else value
+
+
+def _from_number(digits: str) -> int | float:
+    try:
+        number = int(digits)
+    except ValueError:
+        return float(digits)
+    return number if -(2**63) <= number < 2**63 else float(digits)  # it was written as a float
+
+
+def _code(error: Exception | None) -> str:
+    """DynamoDB's name for the error, or botocore's."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "unknown"))
+    return type(error).__name__
+
+
+def _reasons(error: ClientError) -> list[str]:
+    """Why each action of a cancelled transaction was refused, in their order."""
+    return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", ())]
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, HTTPClientError | NoConnectionError | ResponseParserError)
+    if _code(error) == "TransactionCanceledException":
+        return PASSING_REASONS.issuperset(_reasons(error))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _code(error) in PASSING_CODES or status >= 500
+
+
+def _explain(
+    error: Exception, client: DynamoDBClient, name: str, request: Mapping[str, Any]
+) -> LivemosaicError:
+    """Our error for one of AWS, whose own text may name roles and accounts."""
+    code, region = _code(error), client.meta.region_name
+    if isinstance(error, ClientError) and "ConditionalCheckFailed" in _reasons(error):
+        return _condition_failed(error, request)
+    if _passes(error):
+        return TableBusyError(f"the table {name!r} is busy: {code}")
+    if code == "ResourceNotFoundException":
+        return TableUnavailableError(
+            f"no DynamoDB table {name!r} in {region}: deploy the stack, or make it with "
+            f"open_table('dynamodb://{region}/{name}', create=True)"
+        )
+    if code == "AccessDeniedException":
+        return TableUnavailableError(
+            f"AWS denies access to the table {name!r} in {region}: grant it to this role"
+        )
+    if code in CREDENTIAL_CODES:
+        return TableUnavailableError(
+            f"AWS takes no request for the table {name!r} in {region} ({code}): look at the "
+            f"credentials and at AWS_PROFILE"
+        )
+    if isinstance(error, ClientError) and code == "ValidationException":
+        return InvalidRequestError(f"DynamoDB refuses: {error.response['Error'].get('Message')}")
+    return TableUnavailableError(f"DynamoDB refuses to serve the table {name!r}: {code}")
+
+
+def _condition_failed(error: ClientError, request: Mapping[str, Any]) -> ConditionFailedError:
+    action = request["TransactItems"][_reasons(error).index("ConditionalCheckFailed")]
+    [write] = action.values()
+    sk = write.get("Item", write.get("Key"))["sk"]["S"]
+    return ConditionFailedError(f"the row {sk[:200]!r} is not as expected")

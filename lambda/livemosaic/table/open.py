@@ -1,0 +1,41 @@
+"""From a URL to a table; the adapter that it needs is imported only then."""
+
+import re
+from typing import Final
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.table import Table
+
+SQLITE: Final = re.compile(r"sqlite:///(?P<path>[^?#]+)")
+DYNAMODB: Final = re.compile(r"dynamodb://(?P<region>[a-z0-9-]+)/(?P<name>[A-Za-z0-9_.-]{3,255})")
+
+
+def open_table(url: str, *, create: bool = False) -> Table:
+    """The table at `sqlite:///file.db`, `sqlite:////absolute/file.db` or `dynamodb://REGION/NAME`.
+
+    An SQLite file is always created where it is missing, a DynamoDB table only with `create`. The
+    endpoint of an emulator comes from AWS_ENDPOINT_URL_DYNAMODB, which AWS tools read themselves.
+    """
+    if match := SQLITE.fullmatch(url):
+        return _open_sqlite(match["path"])
+    if match := DYNAMODB.fullmatch(url):
+        return _open_dynamodb(match["region"], match["name"], create=create)
+    raise InvalidRequestError(
+        f"no table at {url!r}: use sqlite:///FILE (a fourth slash begins an absolute path) or "
+        f"dynamodb://REGION/TABLE"
+    )
+
+
+def _open_sqlite(path: str) -> Table:
+    from livemosaic.table.sqlite import SqliteTable
+
+    return SqliteTable(path)
+
+
+def _open_dynamodb(region: str, name: str, *, create: bool) -> Table:
+    from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+
+    client = make_client(region)
+    if create:
+        create_table(client, name)
+    return DynamoTable(client, name)

@@ -1,0 +1,281 @@
+"""The table in one SQLite file: nothing to run, safe for many threads and processes."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Literal, TypeVar
+
+import msgpack
+
+from livemosaic.errors import (
+    ConditionFailedError,
+    LivemosaicError,
+    TableBusyError,
+    TableUnavailableError,
+)
+from livemosaic.table import (
+    Delete,
+    Equals,
+    Item,
+    Key,
+    Page,
+    Put,
+    Row,
+    check_key,
+    check_transaction,
+)
+from livemosaic.table.backoff import Backoff
+
+T = TypeVar("T")
+
+SCHEMA_VERSION: Final = 1
+PAGE_BYTES: Final = 1_000_000
+PURGED_AT_ONCE: Final = 50
+"""Expired rows that one transaction removes at most; a constant price that keeps up with any flow
+of tombstones, as each transaction writes one."""
+
+CREATE: Final = (
+    "CREATE TABLE rows (pk TEXT NOT NULL, sk TEXT NOT NULL, item BLOB NOT NULL, expires REAL,"
+    " PRIMARY KEY (pk, sk)) WITHOUT ROWID",
+    "CREATE INDEX rows_expires ON rows (expires) WHERE expires IS NOT NULL",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+GET: Final = "SELECT item FROM rows WHERE pk = ? AND sk = ?"
+# No byte of UTF-8 is 0xFF, so prefix + 0xFF comes after all that begins with the prefix, even
+# where its last character is the last one there is. SQLite compares TEXT byte by byte.
+QUERY: Final = (
+    "SELECT sk, item FROM rows WHERE pk = :pk AND sk >= :start AND sk IS NOT :after"
+    " AND sk < CAST(:end AS TEXT) ORDER BY sk"
+)
+PUT: Final = "INSERT OR REPLACE INTO rows (pk, sk, item, expires) VALUES (?, ?, ?, ?)"
+DELETE: Final = "DELETE FROM rows WHERE pk = ? AND sk = ?"
+PURGE: Final = (
+    "DELETE FROM rows WHERE (pk, sk) IN"
+    " (SELECT pk, sk FROM rows WHERE expires <= ? ORDER BY expires LIMIT ?)"
+)
+
+FIXES: Final = {
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: make its directory first, and allow writing there",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database: name another file",
+    sqlite3.SQLITE_CORRUPT: "is damaged: move it away and ingest again, or restore a copy",
+    sqlite3.SQLITE_READONLY: "is read-only: allow writing to the file and to its directory",
+    sqlite3.SQLITE_PERM: "is not ours to use: allow reading and writing it",
+    sqlite3.SQLITE_FULL: "has no room to grow: free some disk space",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: look at the disk",
+}
+
+
+class SqliteTable:
+    """A `Table` in one file, created where it is missing; its directory must be there.
+
+    Each operation borrows a connection of its own, so as many are open as threads ever worked at
+    once. Make it after a fork, not before: SQLite forbids to carry connections across.
+    """
+
+    def __init__(self, path: Path | str, *, backoff: Backoff | None = None) -> None:
+        self._path = Path(path)
+        self._backoff = backoff or Backoff()
+        self._writing = Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        try:
+            self._retry(self._prepare)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close idle connections now, and those at work as soon as they are done."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def get(self, key: Key) -> Item | None:
+        """The row as of now, or None."""
+        check_key(key)
+        return self._retry(lambda connection: _get(connection, key))
+
+    def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """The rows that exist; one look-up each, as no network lies between."""
+        for key in keys:
+            check_key(key)
+        found = self._retry(lambda c: {key: _get(c, key) for key in dict.fromkeys(keys)})
+        return {key: item for key, item in found.items() if item is not None}
+
+    def query(
+        self,
+        pk: str,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int | None = None,
+        consistent: bool = False,  # noqa: ARG002 - reads always are
+    ) -> Page:
+        """One page of a range, as of one moment."""
+        check_key(Key(pk, after or prefix or "-"))
+        if limit is not None and limit < 1:
+            raise ValueError(f"a page holds at least one row, not {limit}")
+        return self._retry(lambda c: _page(c, pk, prefix, after, limit))
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        """Do all of it or nothing. An answer cannot be lost: there is no network."""
+        check_transaction(actions)
+        if actions:
+            with self._turn():
+                self._retry(lambda connection: _transact(connection, actions))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one thread write at a time, as SQLite does, but wake the next without a poll."""
+        if not self._writing.acquire(timeout=self._backoff.deadline_s):
+            raise self._busy()
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    def _retry(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do work on a connection, again while another process holds the lock."""
+        busy: sqlite3.Error | None = None
+        for _ in self._backoff.attempts():
+            try:
+                with self._connection() as connection:
+                    return work(connection)
+            except sqlite3.Error as error:
+                if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise self._unavailable(error) from error
+                busy = error
+        raise self._busy() from busy
+
+    def _busy(self) -> TableBusyError:
+        waited = f"{self._backoff.deadline_s:g} s"
+        return TableBusyError(f"{self._path.name} has been locked by others for {waited}")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = self._borrow()
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+            if self._closed:  # looked at after the append, or a close in between would miss it
+                self.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        if self._closed:
+            raise RuntimeError(f"{self._path.name} is closed")
+        with suppress(IndexError):  # as atomic as pop(), which a look before it is not
+            return self._idle.pop()
+        return _connect(self._path)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the schema where there is none; refuse a file of another version or program."""
+        with _transaction(connection):
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if version == 0 and not tables:
+                for statement in CREATE:
+                    connection.execute(statement)
+            elif version != SCHEMA_VERSION or "rows" not in tables:
+                raise TableUnavailableError(
+                    f"{self._path.name} holds another program's data, or another version's "
+                    f"(schema {version}, where this one reads {SCHEMA_VERSION}): name another file"
+                )
+
+    def _unavailable(self, error: sqlite3.Error) -> LivemosaicError:
+        fix = FIXES.get(_primary_code(error), f"failed: {error}")
+        return TableUnavailableError(f"{self._path.name} {fix}")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """The code without its extension in the upper bytes; 0 where Python raised it itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Autocommit, as `_transaction` says where each one begins. Only one thread has it at a time.
+    connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # An event whose apply was answered is never sent again, so it must outlive a power cut;
+        # NORMAL would keep the file sound but lose the last commits.
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    # IMMEDIATE: one that begins as a reader cannot become a writer after another has written.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # SQLite itself rolls back where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _get(connection: sqlite3.Connection, key: Key) -> Item | None:
+    row = connection.execute(GET, key).fetchone()
+    return None if row is None else _unpack(row[0])
+
+
+def _page(
+    connection: sqlite3.Connection, pk: str, prefix: str, after: str | None, limit: int | None
+) -> Page:
+    end = prefix.encode() + b"\xff"
+    where = {"pk": pk, "start": max(prefix, after or ""), "after": after, "end": end}
+    rows: list[Row] = []
+    size = 0
+    with closing(connection.execute(QUERY, where)) as found:
+        for sk, packed in found:
+            if rows and (len(rows) == limit or size + len(packed) > PAGE_BYTES):
+                return Page(rows, rows[-1].key.sk)
+            rows.append(Row(Key(pk, sk), _unpack(packed)))
+            size += len(packed)
+    return Page(rows, None)
+
+
+def _transact(connection: sqlite3.Connection, actions: Sequence[Put | Delete]) -> None:
+    with _transaction(connection):
+        connection.execute(PURGE, (time.time(), PURGED_AT_ONCE))
+        for action in actions:
+            if action.expect is not None:
+                _check(action.key, action.expect, _get(connection, action.key))
+            _do(connection, action)
+
+
+def _check(key: Key, expect: Equals | Literal["absent"], item: Item | None) -> None:
+    if isinstance(expect, Equals):
+        met = item is not None and _same(item.get(expect.attribute), expect.value)
+    else:
+        met = item is None
+    if not met:
+        raise ConditionFailedError(f"the row {key.sk[:200]!r} is not as expected")
+
+
+def _same(stored: Any, expected: str | int) -> bool:
+    """Equality as DynamoDB has it, where a boolean is not a number."""
+    return stored == expected and not isinstance(stored, bool)
+
+
+def _do(connection: sqlite3.Connection, action: Put | Delete) -> None:
+    if isinstance(action, Delete):
+        connection.execute(DELETE, action.key)
+        return
+    expires = action.item.get("expires")
+    at = expires if isinstance(expires, int | float) else None
+    connection.execute(PUT, (*action.key, msgpack.packb(dict(action.item)), at))
+
+
+def _unpack(packed: bytes) -> dict[str, Any]:
+    item: dict[str, Any] = msgpack.unpackb(packed)
+    return item

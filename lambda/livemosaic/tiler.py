@@ -1,0 +1,236 @@
+"""Use case: a tile of a mosaic. Find, plan, read, compose."""
+
+import asyncio
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import morecantile
+import numpy as np
+
+from livemosaic.cells import burn, decode, lonlat_bounds, tile_matrix_set
+from livemosaic.compose import compose, empty
+from livemosaic.errors import InvalidRequestError, NotFoundError, UnreadableAssetError
+from livemosaic.expression import Expression
+from livemosaic.index import Area, Found, Index, cell_grid
+from livemosaic.model import BBox, Grid, Mosaic, Pixels, Read
+from livemosaic.plan import Candidate, Plan
+
+_VISUAL: Final = ("visual",)
+_RGB: Final = ("red", "green", "blue")
+
+
+class AssetReader(Protocol):
+    """Turns assets into pixels; see `cog.CogReader`."""
+
+    async def read(
+        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str
+    ) -> Pixels:
+        """The bands of all assets (href by key, in order) on a grid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one tile may cost."""
+
+    max_scenes: int = 20
+    """Scenes read, as in ArcGIS Image Server (maxMosaicImageCount)."""
+    max_rows: int = 2000
+    """Index rows looked at."""
+    scene_timeout_s: float = 15.0
+    """For all reads of one scene; then it is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Composed pixels, and what they are made of."""
+
+    pixels: Pixels
+    grid: Grid
+    scenes: Sequence[str]
+    """Ids of the scenes that show, top first."""
+    skipped: Mapping[str, str]
+    """Why, by id, scenes that should show could not be read."""
+    truncated: str
+    """Which limit left scenes out; empty if none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileAddress:
+    """A tile of a TileMatrixSet (OGC 17-083r4): z is the tile matrix, x the column, y the row."""
+
+    tms: str
+    z: int
+    x: int
+    y: int
+
+    def grid(self, size: int) -> Grid:
+        """Its pixels; `NotFoundError` outside the TileMatrixSet."""
+        tms = tile_matrix_set(self.tms)
+        if not tms.minzoom <= self.z <= tms.maxzoom:
+            raise NotFoundError(
+                f"zoom {self.z} is outside {self.tms}, which has {tms.minzoom} to {tms.maxzoom}"
+            )
+        matrix = tms.matrix(self.z)
+        if not (0 <= self.x < matrix.matrixWidth and 0 <= self.y < matrix.matrixHeight):
+            raise NotFoundError(
+                f"tile {self.z}/{self.x}/{self.y} is outside {self.tms}, which has "
+                f"{matrix.matrixWidth} × {matrix.matrixHeight} tiles at zoom {self.z}"
+            )
+        left, bottom, right, top = tms.xy_bounds(morecantile.Tile(self.x, self.y, self.z))
+        return Grid(tms.rasterio_crs, (left, bottom, right, top), size, size)
+
+    def area(self, mosaic: Mosaic) -> Area:
+        """Where it lies in a mosaic's own grid; `NotFoundError` below the mosaic's minzoom."""
+        area = self._area(mosaic)
+        if area.zoom < mosaic.minzoom:
+            raise NotFoundError(
+                f"zoom {self.z} is below the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}"
+                + ("" if self.tms == mosaic.tms else f" (it is like {area.zoom} in {mosaic.tms})")
+            )
+        return area
+
+    def _area(self, mosaic: Mosaic) -> Area:
+        grid = self.grid(256)
+        if self.tms == mosaic.tms:
+            return Area((grid.bounds,), self.z)
+        return area_of(mosaic, lonlat_bounds(grid))
+
+
+def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
+    """A box in longitude and latitude (west > east crosses the antimeridian) in a mosaic's grid."""
+    grid = cell_grid(mosaic.tms)
+    boxes = tuple(grid.from_lonlat(bbox_lonlat))
+    zooms = [grid.zoom_of(bounds) for bounds in boxes]
+    return Area(boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
+
+
+@dataclass(slots=True)
+class _Reads:
+    """What has been read for one tile so far, by place in its plan."""
+
+    layers: dict[int, Pixels] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiler:
+    """Makes tiles of mosaics."""
+
+    index: Index
+    reader: AssetReader
+    limits: Limits = field(default_factory=Limits)
+
+    async def tile(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Tile:
+        """The newest pixels of a tile, `size` × `size`; scenes that cannot be read are skipped.
+
+        Raises `NotFoundError` for a tile that does not exist, and `InvalidRequestError` where what
+        is asked for fits none of the scenes.
+        """
+        expression = Expression.parse(read.expression) if read.expression else None
+        grid = address.grid(size)
+        plan = self._plan(mosaic, address.area(mosaic), grid)
+        done = _Reads()
+        while places := await asyncio.to_thread(plan.next_round):
+            await self._read_round(mosaic, plan, places, grid, read, expression, done)
+        return await asyncio.to_thread(_finished, plan, grid, done)
+
+    async def explain(
+        self, mosaic: Mosaic, address: TileAddress, size: int
+    ) -> list[tuple[Found, bool]]:
+        """What a tile would read by its footprints alone, top first, and what those hide."""
+        plan = self._plan(mosaic, address.area(mosaic), address.grid(size))
+        return await asyncio.to_thread(plan.explained)
+
+    def _plan(self, mosaic: Mosaic, area: Area, grid: Grid) -> Plan:
+        candidates = _candidates(mosaic, self.index.find(mosaic, area), grid)
+        limits = self.limits
+        return Plan(candidates, grid.height, grid.width, limits.max_scenes, limits.max_rows)
+
+    async def _read_round(
+        self,
+        mosaic: Mosaic,
+        plan: Plan,
+        places: Sequence[int],
+        grid: Grid,
+        read: Read,
+        expression: Expression | None,
+        done: _Reads,
+    ) -> None:
+        reads = [self._scene(mosaic, plan.scene(p), grid, read, expression) for p in places]
+        for place, result in zip(places, await asyncio.gather(*reads), strict=True):
+            if isinstance(result, Pixels):
+                done.layers[place] = result
+                plan.record(place, result.valid)
+            else:
+                done.errors[place] = result
+                plan.record(place, None)
+
+    async def _scene(
+        self,
+        mosaic: Mosaic,
+        scene: Found,
+        grid: Grid,
+        read: Read,
+        expression: Expression | None,
+    ) -> Pixels | Exception:
+        """One scene's pixels, or why there are none."""
+        try:
+            assets = chosen_assets(mosaic, scene.assets, read, expression)
+            async with asyncio.timeout(self.limits.scene_timeout_s):
+                pixels = await self.reader.read(assets, grid, read, version=scene.version)
+            if expression is None:
+                return pixels
+            return await asyncio.to_thread(expression.apply, pixels)
+        except TimeoutError:
+            return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
+        except (UnreadableAssetError, InvalidRequestError) as error:
+            return error
+
+
+def _candidates(mosaic: Mosaic, found: Iterator[Found], grid: Grid) -> Iterator[Candidate]:
+    cells = cell_grid(mosaic.tms)
+    for scene in found:
+        claims = [burn(decode(cells, q, stored), cells.crs, grid) for q, stored in scene.parts]
+        yield Candidate(scene, np.logical_or.reduce(claims))
+
+
+def chosen_assets(
+    mosaic: Mosaic, assets: Mapping[str, str], read: Read, expression: Expression | None
+) -> dict[str, str]:
+    """The assets of a scene that a request reads, in order.
+
+    Those asked for; else those that the expression names; else the mosaic's default; else `visual`;
+    else red, green and blue; else the first. `InvalidRequestError` names one that is not there.
+    """
+    named = read.assets or (expression.assets(assets) if expression else ())
+    wanted = named or mosaic.default_assets or _usual(assets)
+    for name in wanted:
+        if name not in assets:
+            known = ", ".join(assets)
+            raise InvalidRequestError(f"there is no asset {name[:80]!r}; there are: {known[:300]}")
+    return {name: assets[name] for name in wanted}
+
+
+def _usual(assets: Collection[str]) -> tuple[str, ...]:
+    for usual in (_VISUAL, _RGB):
+        if all(name in assets for name in usual):
+            return usual
+    return tuple(assets)[:1]
+
+
+def _finished(plan: Plan, grid: Grid, done: _Reads) -> Tile:
+    invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
+    if invalid and not done.layers:
+        raise invalid[0]
+    places = sorted(done.layers)
+    layers = [done.layers[place] for place in places]
+    return Tile(
+        pixels=compose(layers) if layers else empty(grid),
+        grid=grid,
+        scenes=[plan.scene(p).id for p in places if done.layers[p].valid.any()],
+        skipped={plan.scene(p).id: str(error) for p, error in sorted(done.errors.items())},
+        truncated=plan.truncated,
+    )

@@ -1,0 +1,189 @@
+"""Tables to test on: a new SQLite file, and DynamoDB in an emulator that is started here.
+
+LIVEMOSAIC_TEST_DYNAMODB_ENDPOINT names another emulator to use instead, and
+LIVEMOSAIC_TEST_DYNAMODB_TABLE a real table (with AWS_REGION and credentials as AWS tools find
+them), in which each test then keeps to partitions of its own and deletes what it wrote.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
+from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+from livemosaic.table.sqlite import SqliteTable
+
+REAL_TABLE = os.environ.get("LIVEMOSAIC_TEST_DYNAMODB_TABLE")
+REGION = os.environ.get("AWS_REGION", "eu-central-1") if REAL_TABLE else "eu-central-1"
+
+
+def dummy_credentials(patch: pytest.MonkeyPatch) -> None:
+    """Credentials that open nothing, whatever this machine has."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+        patch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        patch.setenv(name, "testing")
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dummy credentials for a test that makes clients itself."""
+    dummy_credentials(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """Where DynamoDB answers; None stands for AWS itself. Each xdist worker starts its own."""
+    if REAL_TABLE or "LIVEMOSAIC_TEST_DYNAMODB_ENDPOINT" in os.environ:
+        yield None if REAL_TABLE else os.environ["LIVEMOSAIC_TEST_DYNAMODB_ENDPOINT"]
+        return
+    with ministack(tmp_path_factory.mktemp("ministack")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def dynamo_client(dynamodb_endpoint: str | None) -> Iterator[Any]:
+    """A client such as the handlers make."""
+    with pytest.MonkeyPatch.context() as patch:
+        if dynamodb_endpoint:
+            dummy_credentials(patch)
+        client = make_client(REGION, dynamodb_endpoint)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def dynamo_table_name(dynamo_client: Any) -> Iterator[str]:
+    """A new table; the one that is named for us, where that is a real one."""
+    if REAL_TABLE:
+        yield REAL_TABLE
+        return
+    name = f"test-{uuid4()}"
+    create_table(dynamo_client, name)
+    yield name
+    dynamo_client.delete_table(TableName=name)
+
+
+@pytest.fixture
+def dynamo_table(dynamo_client: Any, dynamo_table_name: str) -> Iterator[Table]:
+    """An empty table in DynamoDB."""
+    table = DynamoTable(dynamo_client, dynamo_table_name)
+    if not REAL_TABLE:
+        yield table
+        return
+    own = OwnPartitions(table, f"{uuid4()}#")
+    yield own
+    own.delete_all()
+
+
+@pytest.fixture
+def sqlite_table(tmp_path: Path) -> Iterator[SqliteTable]:
+    """An empty table in a new file."""
+    table = SqliteTable(tmp_path / "table.db")
+    yield table
+    table.close()
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.emulator)],
+)
+def table(request: pytest.FixtureRequest) -> Table:
+    """An empty table, on each adapter in turn."""
+    name = {"sqlite": "sqlite_table", "dynamodb": "dynamo_table"}[request.param]
+    found: Table = request.getfixturevalue(name)
+    return found
+
+
+@contextmanager
+def ministack(folder: Path) -> Iterator[str]:
+    """Run the emulator with `folder` as its temporary directory, and remove that with it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # Docker out of reach: the emulator would look there for containers to clean up.
+    env = os.environ | {
+        "BIND_HOST": "127.0.0.1",
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(folder),
+    }
+    command = [sys.executable, "-m", "ministack"]
+    with (folder / "output.txt").open("wb") as output:
+        server = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=output)
+    try:
+        wait_until_healthy(server, f"http://127.0.0.1:{port}", folder / "output.txt")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until_healthy(server: subprocess.Popen[bytes], url: str, output: Path) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            pytest.fail(f"ministack ended at once:\n{output.read_text()}")
+        try:
+            with urllib.request.urlopen(f"{url}/_ministack/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"ministack does not answer:\n{output.read_text()}")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:  # it waits for connections that a failed test left open
+        server.kill()
+        server.wait()
+
+
+@dataclass
+class OwnPartitions:
+    """A table within a shared one: every partition key begins with a prefix of its own."""
+
+    shared: Table
+    prefix: str
+    written: set[Key] = field(default_factory=set)
+
+    def get(self, key: Key) -> Item | None:
+        return self.shared.get(self._in(key))
+
+    def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        found = self.shared.batch_get([self._in(key) for key in keys])
+        return {self._out(key): item for key, item in found.items()}
+
+    def query(self, pk: str, **kwargs: Any) -> Page:
+        page = self.shared.query(self.prefix + pk, **kwargs)
+        return Page([Row(self._out(row.key), row.item) for row in page.rows], page.next)
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        own = [replace(action, key=self._in(action.key)) for action in actions]
+        self.written.update(action.key for action in own)
+        self.shared.transact(own)
+
+    def delete_all(self) -> None:
+        for key in self.written:
+            self.shared.transact([Delete(key)])
+
+    def close(self) -> None:
+        """The client is shared too."""
+
+    def _in(self, key: Key) -> Key:
+        return Key(self.prefix + key.pk if key.pk else "", key.sk)
+
+    def _out(self, key: Key) -> Key:
+        return Key(key.pk.removeprefix(self.prefix), key.sk)
