@@ -172,8 +172,8 @@ class OwnPartitions:
 
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         own = [replace(action, key=self._in(action.key)) for action in actions]
-        self.written.update(action.key for action in own)
         self.shared.transact(own)
+        self.written.update(action.key for action in own)
 
     def delete_all(self) -> None:
         for key in self.written:

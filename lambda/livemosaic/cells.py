@@ -40,7 +40,7 @@ _TOLERANCE: Final = 2.0**-18
 eight zooms below the cell."""
 _MAX_VERTICES: Final = 1000
 _SLIVER: Final = 1e-12
-"""A clip with less than this part of the cell, or of what was clipped, only touches its edge."""
+"""A clip with less than this part of the cell, or of the footprint, only touches an edge."""
 _SAMPLES: Final = 33
 """Points along each axis of a raster that decide its extent in longitude and latitude."""
 _LONLAT: Final = CRS.from_epsg(4326)
@@ -246,7 +246,7 @@ class Cover:
     def part(self, quadkey: str) -> bytes | None:
         """The footprint inside a cell, as stored; None where it has no area there."""
         bounds = self.grid.bounds(Cell.of(quadkey))
-        clipped = _clip(self.projected, bounds)
+        clipped = _clip(self.projected, bounds, self.projected.area)
         return None if clipped is None else _encode(clipped, bounds)
 
 
@@ -269,7 +269,7 @@ def cover(
     parts = _root(grid, projected)
     for zoom in range(quadkey_zoom + 1):
         if zoom > 0:
-            parts = [child for part in parts for child in _children(grid, *part)]
+            parts = [child for part in parts for child in _children(grid, *part, projected.area)]
         if not 1 <= len(parts) <= 4 * max_cells:  # a deeper zoom never has fewer cells
             break
         if zoom not in ladder(quadkey_zoom):
@@ -285,17 +285,17 @@ def cover(
 
 def _root(grid: CellGrid, projected: BaseGeometry) -> list[tuple[Cell, BaseGeometry]]:
     cell = Cell(0, 0, 0)
-    clipped = _clip(projected, grid.bounds(cell))
+    clipped = _clip(projected, grid.bounds(cell), projected.area)
     return [] if clipped is None else [(cell, clipped)]
 
 
 def _children(
-    grid: CellGrid, cell: Cell, part: BaseGeometry
+    grid: CellGrid, cell: Cell, part: BaseGeometry, whole_area: float
 ) -> Iterable[tuple[Cell, BaseGeometry]]:
     for dy in (0, 1):
         for dx in (0, 1):
             child = Cell(cell.zoom + 1, 2 * cell.x + dx, 2 * cell.y + dy)
-            clipped = _clip(part, grid.bounds(child))
+            clipped = _clip(part, grid.bounds(child), whole_area)
             if clipped is not None:
                 yield child, clipped
 
@@ -306,12 +306,12 @@ def _ancestors(quadkeys: Sequence[str], quadkey_zoom: int, floor: int) -> list[s
     return sorted({quadkey[:zoom] for zoom in zooms for quadkey in quadkeys})
 
 
-def _clip(geometry: BaseGeometry, bounds: BBox) -> BaseGeometry | None:
+def _clip(geometry: BaseGeometry, bounds: BBox, whole_area: float) -> BaseGeometry | None:
     clipped = shapely.clip_by_rect(geometry, *bounds)
     if not clipped.is_valid:  # rare: GEOS's fast clip may leave touching rings
         clipped = shapely.make_valid(geometry).intersection(box(*bounds))
     area = (bounds[2] - bounds[0]) * (bounds[3] - bounds[1])
-    return clipped if clipped.area > _SLIVER * min(area, geometry.area) else None
+    return clipped if clipped.area > _SLIVER * min(area, whole_area) else None
 
 
 def _encode(part: BaseGeometry, bounds: BBox) -> bytes:

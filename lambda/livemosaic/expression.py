@@ -35,7 +35,7 @@ MAX_OPERANDS: Final = 31
 """Different bands and numbers of one block: numpy 1 iterates over 32 arrays, the result among
 them."""
 MAX_EXPONENT: Final = 4
-"""`**` is written out as multiplications."""
+"""Enough for band indices; counts of 16 bits leave float32 at the power of 8."""
 
 _FUNCTIONS: Final = {
     "where": 3,
@@ -277,8 +277,10 @@ class _Parser:
         exponent = float(token.text) if self._accept_kind("number") else math.nan
         if exponent not in range(MAX_EXPONENT + 1) or self._token.text == "**":
             raise _refused(f"the exponent of ** is not one of 0 to {MAX_EXPONENT}", token.start)
-        # numexpr turns a constant exponent into multiplications, and 0 into ones.
-        return self._node(f"({self._number(base).code}**{int(exponent)})", base.start)
+        # As a variable too: numexpr writes a constant exponent out as multiplications of its base,
+        # so the code of `((b1**4)**4)**…` would grow fourfold at each level and never end.
+        power = self._operands.number(exponent)
+        return self._node(f"({self._number(base).code} ** {power})", base.start)
 
     def _atom(self) -> _Term:
         token = self._token

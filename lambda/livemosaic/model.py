@@ -9,7 +9,6 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.transform import from_bounds
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError
@@ -131,8 +130,8 @@ class Grid:
     @property
     def transform(self) -> Affine:
         """Pixel corner (column, row) → CRS (x, y)."""
-        transform: Affine = from_bounds(*self.bounds, self.width, self.height)
-        return transform
+        left, bottom, right, top = self.bounds
+        return Affine((right - left) / self.width, 0, left, 0, (bottom - top) / self.height, top)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,29 +6,31 @@ file that GDAL opens can reach nothing else: no sidecar, no VRT, no URL.
 
 import asyncio
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 import rasterio
 from affine import Affine
 from async_geotiff import GeoTIFF, Overview
-from async_geotiff import Window as TiffWindow
 from async_tiff import TIFF, GeoKeyDirectory, ImageFileDirectory
-from async_tiff.enums import ExtraSamples
+from async_tiff.enums import ExtraSamples, PlanarConfiguration
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from livemosaic.stores import Object, ObjectError, RangeFile, RangeSource
+from livemosaic.errors import LivemosaicError
+from livemosaic.ranges import RangeFile, RangeSource
+from livemosaic.stores import Object, ObjectError
 from livemosaic.warp import Frame, level_frame
 
-NOT_A_COG: Final = "is not tiled, so it is no COG: convert it with `rio cogeo create in.tif out.tif`"
+NOT_A_COG: Final = (
+    "is not tiled, so it is no COG: convert it with `rio cogeo create in.tif out.tif`"
+)
 NO_PLACE: Final = "has no georeferencing, so nobody knows where its pixels lie"
 GDAL_BUDGET_FACTOR: Final = 16
 """Bytes that GDAL may fetch for one read, in multiples of the header limit."""
@@ -108,7 +110,10 @@ class Profile:
 class Raster(Protocol):
     """An open GeoTIFF."""
 
-    profile: Profile
+    @property
+    def profile(self) -> Profile:
+        """What its header says."""
+        ...
 
     async def read(
         self, level: int, window: WindowTuple
@@ -117,24 +122,37 @@ class Raster(Protocol):
         ...
 
 
+class DecodeError(ObjectError):
+    """The bytes are there, and cannot be made sense of; another reader may."""
+
+
 async def open_raster(source: Object, limits: Limits) -> Raster:
     """Read a header; ObjectError says why it cannot be had."""
     try:
-        return await TiffRaster.open(source, limits)
+        with decoding():
+            return await TiffRaster.open(source, limits)
+    except DecodeError:
+        with decoding():
+            return await GdalRaster.open(source, limits)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever a decoder raises into DecodeError; let pass what says more.
+
+    A panic in Rust is a BaseException of a class without an import, pyo3_runtime.PanicException;
+    a cancellation and an exit are BaseExceptions too, and are not ours to stop.
+    """
+    try:
+        yield
+    except (ObjectError, LivemosaicError):
+        raise
     except BaseException as e:
         if (lost := ObjectError.lost_in(e)) is not None:
             raise lost from e
-        refuse_unless_decoding_failed(e)
-    return await GdalRaster.open(source, limits)
-
-
-def refuse_unless_decoding_failed(error: BaseException) -> None:
-    """Raise again what is not a failure to parse or decode: a cancellation, an exit.
-
-    A panic in Rust is a BaseException, whose class (pyo3_runtime.PanicException) has no import.
-    """
-    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-        raise error
+        if not isinstance(e, Exception) and type(e).__name__ != "PanicException":
+            raise
+        raise DecodeError("cannot be decoded: it is damaged, or of an unknown kind") from e
 
 
 class UnsupportedError(Exception):
@@ -159,7 +177,7 @@ class TiffRaster:
         if any(ifd.tile_width is None for ifd in tiff.ifds):
             raise UnsupportedError("an overview or mask without tiles")
         geotiff = GeoTIFF(tiff)
-        levels = (geotiff, *_overviews(geotiff))
+        levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
         frame = Frame(await _crs(geotiff, source, limits), _transform(geotiff.ifd), *_size(geotiff))
         return cls(_tiff_profile(geotiff, frame, levels), levels)
 
@@ -169,13 +187,68 @@ class TiffRaster:
         """See `Raster`."""
         image = self._levels[level]
         _refuse_bombs(image, window, self.profile)
-        left, top, width, height = window
-        got = await image.read(
-            window=TiffWindow(col_off=left, row_off=top, width=width, height=height)
+        wanted = _blocks(window, (image.tile_width, image.tile_height))
+        data, mask = await asyncio.gather(
+            _fetch(image.ifd, wanted), _fetch(image.mask_ifd, wanted) if image.mask_ifd else _none()
         )
-        if got.data.dtype != self.profile.dtype or len(got.data) != self.profile.count:
+        return await asyncio.to_thread(self._assemble, image, wanted, window, data, mask)
+
+    def _assemble(
+        self,
+        image: GeoTIFF | Overview,
+        wanted: list[tuple[int, int]],
+        window: WindowTuple,
+        data: list[NDArray[Any]],
+        mask: list[NDArray[Any]] | None,
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        planar = image.ifd.planar_configuration == PlanarConfiguration.Planar
+        bands = [block if planar else np.moveaxis(block, -1, 0) for block in data]
+        out = np.empty((self.profile.count, window[3], window[2]), self.profile.dtype)
+        _paste(bands, wanted, window, out)
+        if mask is None:
+            return out, None
+        real = np.empty((1, window[3], window[2]), np.bool_)
+        _paste([block[None, :, :, 0] != 0 for block in mask], wanted, window, real)
+        return out, real[0]
+
+
+async def _none() -> None:
+    return None
+
+
+async def _fetch(ifd: ImageFileDirectory, wanted: list[tuple[int, int]]) -> list[NDArray[Any]]:
+    """Decoded blocks in TIFF's own order of axes; decoding is in async-tiff's threads.
+
+    Not `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
+    """
+    blocks = await ifd.fetch_tiles(wanted)
+    return [np.asarray(a) for a in await asyncio.gather(*(block.decode() for block in blocks))]
+
+
+def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]]:
+    """Column and row of each block that a window touches."""
+    (left, top, width, height), (w, h) = window, block
+    across = range(left // w, (left + width - 1) // w + 1)
+    down = range(top // h, (top + height - 1) // h + 1)
+    return [(x, y) for y in down for x in across]
+
+
+def _paste(
+    blocks: list[NDArray[Any]],
+    wanted: list[tuple[int, int]],
+    window: WindowTuple,
+    out: NDArray[Any],
+) -> None:
+    """Copy the parts of blocks (bands, h, w) that lie in a window to it."""
+    left, top, width, height = window
+    for (x, y), block in zip(wanted, blocks, strict=True):
+        count, h, w = block.shape
+        if count != len(out) or (block.dtype != out.dtype and out.dtype != np.bool_):
             raise UnsupportedError("blocks that are not as the header says")
-        return got.data, got.mask
+        x0, y0 = x * w - left, y * h - top
+        out[:, max(y0, 0) : min(y0 + h, height), max(x0, 0) : min(x0 + w, width)] = block[
+            :, max(-y0, 0) : height - y0, max(-x0, 0) : width - x0
+        ]
 
 
 def _size(image: GeoTIFF | Overview) -> tuple[int, int]:
@@ -251,14 +324,14 @@ def _transform(ifd: ImageFileDirectory) -> Affine:
         corner = Affine(m[0], m[1], m[3], m[4], m[5], m[7])
     elif ifd.model_pixel_scale is not None and ifd.model_tiepoint is not None:
         (dx, dy, *_), (col, row, _, x, y, *_) = ifd.model_pixel_scale, ifd.model_tiepoint
-        corner = Affine(dx, 0, x, 0, -dy, y) * Affine.translation(-col, -row)
+        corner = Affine(dx, 0, x, 0, -dy, y) @ Affine.translation(-col, -row)
     else:
         raise ObjectError(NO_PLACE)
     if not corner.determinant or not np.isfinite(tuple(corner)).all():
         raise ObjectError(NO_PLACE)
     keys = ifd.geo_key_directory
     is_point = keys is not None and keys.raster_type == _POINT
-    return corner * Affine.translation(-0.5, -0.5) if is_point else corner
+    return corner @ Affine.translation(-0.5, -0.5) if is_point else corner
 
 
 async def _crs(geotiff: GeoTIFF, source: Object, limits: Limits) -> CRS:
@@ -271,7 +344,7 @@ async def _crs(geotiff: GeoTIFF, source: Object, limits: Limits) -> CRS:
     try:
         if code is not None:
             return CRS.from_epsg(code)
-    except RasterioError:
+    except (RasterioError, CRSError):
         pass  # not a code of EPSG's: some software writes ESRI's there, which GDAL knows
     return (await GdalRaster.open(source, limits)).profile.frame.crs
 
@@ -285,17 +358,16 @@ def _epsg(keys: GeoKeyDirectory | None) -> int | None:
 
 def _refuse_bombs(image: GeoTIFF | Overview, window: WindowTuple, profile: Profile) -> None:
     """Blocks of more bytes compressed than not, before they are fetched; sparse ones are GDAL's."""
-    (left, top, width, height), w, h = window, image.tile_width, image.tile_height
+    w, h = image.tile_width, image.tile_height
     plain = w * h * profile.count * profile.dtype.itemsize
-    for x in range(left // w, (left + width - 1) // w + 1):
-        for y in range(top // h, (top + height - 1) // h + 1):
-            found = image.ifd.tile_byte_range(x, y)
-            ranges = found if isinstance(found, list) else [found]
-            if any(stop <= start for start, stop in ranges):
-                raise UnsupportedError("sparse blocks")
-            size = sum(stop - start for start, stop in ranges)
-            if size > 2 * plain + 65536:
-                raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
+    for x, y in _blocks(window, (w, h)):
+        found = image.ifd.tile_byte_range(x, y)
+        ranges = found if isinstance(found, list) else [found]
+        if any(stop <= start for start, stop in ranges):
+            raise UnsupportedError("sparse blocks")
+        size = sum(stop - start for start, stop in ranges)
+        if size > 2 * plain + 65536:
+            raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -324,7 +396,7 @@ class GdalRaster:
                 frame = level_frame(profile.frame, overview.width, overview.height)
                 sizes.append(Level(frame, overview.block_shapes[0][::-1]))
         budget = limits.header_bytes * GDAL_BUDGET_FACTOR
-        return cls(_with_levels(profile, tuple(sizes)), source, size, budget)
+        return cls(replace(profile, levels=tuple(sizes)), source, size, budget)
 
     async def read(
         self, level: int, window: WindowTuple
@@ -346,28 +418,30 @@ class GdalRaster:
 @contextmanager
 def _gdal(source: Object, size: int, budget: int, **options: int) -> Iterator[Any]:
     """A rasterio dataset over an object; ObjectError if it cannot be opened or read."""
-    file: list[RangeFile] = []
-    name = f"{uuid.uuid4().hex}.tif"
+    files: list[RangeFile] = []
+
+    def opener(_path: str, mode: str = "rb") -> RangeFile:
+        del mode
+        files.append(RangeFile(source.read_blocking, size, budget=budget))
+        return files[-1]
+
     try:
         # GTiff alone, and no search for sidecars: nothing in the file can name another one.
         with (
             rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"),
             rasterio.open(
-                name,
+                f"{uuid.uuid4().hex}.tif",  # a name of its own: openers are registered by name
                 driver="GTiff",
-                opener=lambda *_: _remember(file, RangeFile(source.read_blocking, size, budget)),
+                opener=opener,
                 **options,
             ) as dataset,
         ):
             yield dataset
-    except (RasterioError, rasterio.errors.NotGeoreferencedWarning) as e:
-        failures = [f.failure for f in file if f.failure is not None]
-        raise failures[0] if failures else ObjectError("cannot be decoded: it is damaged") from e
-
-
-def _remember(files: list[RangeFile], file: RangeFile) -> RangeFile:
-    files.append(file)
-    return file
+    except NotGeoreferencedWarning as e:  # raised only where warnings are errors
+        raise ObjectError(NO_PLACE) from e
+    except Exception as e:
+        failures = [f.failure for f in files if f.failure is not None]
+        raise (failures[0] if failures else e) from e
 
 
 def _gdal_profile(dataset: Any) -> Profile:

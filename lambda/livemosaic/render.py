@@ -1,18 +1,21 @@
 """Pixels → bytes. Pure: every encoder writes to memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any, Final, Literal
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what encoders raise; it has no public name
 from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.session import DummySession
 from rio_tiler.colormap import apply_cmap, cmap
-from rio_tiler.errors import InvalidColorMapName, InvalidFormat
+from rio_tiler.errors import InvalidColorMapName
 from rio_tiler.utils import linear_rescale
-from rio_tiler.utils import render as encode_image
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Format, Grid, Pixels, Render
@@ -30,12 +33,22 @@ MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
 # Lossless formats are written fast rather than small. An aerial RGB tile of 256 × 256 with alpha,
 # as PNG: 3.8 ms and 88 KB at zlevel 1, 16.4 ms and 76 KB at GDAL's default of 6; as JPEG 1.5 ms
 # and 10 KB. Predictors of TIFF gain 25 % on 8 bits and lose as much on band ratios.
+_DRIVERS: Final[dict[EncodedFormat, str]] = {
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "webp": "WEBP",
+    "tif": "GTiff",
+}
+_ENV: Final = {
+    # In one file: what GDAL would write beside it is lost.
+    "GDAL_TIFF_INTERNAL_MASK": True,
+    "GDAL_PAM_ENABLED": False,
+}
 _OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
     "png": {"zlevel": 1},
     "jpeg": {"quality": 85},
     "webp": {"quality": 85},
     "tif": {"compress": "deflate", "zlevel": 1},
-    "npy": {},
 }
 _NOT_GEOTIFF: Final = ("bool", "float16")
 _RAW: Final = ("tif", "npy")
@@ -75,7 +88,7 @@ def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
     image = _styled(pixels, render) if pixels.valid.any() else _blank(pixels, render)
     chosen = _format(image, render.format)
     mask = image.alpha if render.return_mask else None
-    body = _geotiff(image, mask, grid) if chosen == "tif" else _image(image.data, mask, chosen)
+    body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
     return Encoded(body, MEDIA_TYPES[chosen], chosen)
 
 
@@ -91,12 +104,12 @@ def _styled(pixels: Pixels, render: Render) -> _Image:
 
 def _blank(pixels: Pixels, render: Render) -> _Image:
     """Bands and dtype as far as they are known; nothing in the request is checked."""
-    data = np.zeros_like(_shown(pixels.data, render.format))
-    if render.format not in _RAW or render.rescale or render.colormap is not None:
-        data = data.astype(np.uint8)
+    shown, alpha = _shown(pixels.data, render.format), _alpha(pixels.valid)
     if render.colormap is not None:
-        return _Image(data[:1].repeat(3, axis=0), _alpha(pixels.valid), _RGB)
-    return _Image(data, _alpha(pixels.valid), pixels.names[: len(data)])
+        return _Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
+    kept = render.format in _RAW and shown.dtype.name not in _NOT_GEOTIFF
+    dtype = shown.dtype if kept and not render.rescale else np.uint8
+    return _Image(np.zeros(shown.shape, dtype), alpha, pixels.names[: len(shown)])
 
 
 def _shown(data: NDArray[Any], requested: Format) -> NDArray[Any]:
@@ -127,7 +140,9 @@ def _rescaled(
             raise InvalidRequestError(
                 f"rescale={low:g},{high:g}: the first must be below the other"
             )
-        np.copyto(band, linear_rescale(source, (low, high)), where=pixels.valid, casting="unsafe")
+        with np.errstate(invalid="ignore"):  # NaN that a file does not declare as its nodata
+            scaled = linear_rescale(source, (low, high))
+            np.copyto(band, scaled, where=pixels.valid, casting="unsafe")
     return out
 
 
@@ -165,11 +180,32 @@ def _format(image: _Image, requested: Format) -> EncodedFormat:
     return "jpeg" if eight_bits and (image.alpha == _OPAQUE).all() else "png"
 
 
-def _image(data: NDArray[Any], mask: NDArray[np.uint8] | None, chosen: EncodedFormat) -> bytes:
+def _numpy(image: _Image, mask: NDArray[np.uint8] | None) -> bytes:
+    data = image.data if mask is None else np.concatenate((image.data, mask[np.newaxis]))
+    with BytesIO() as file:
+        np.save(file, data)
+        return file.getvalue()
+
+
+def _raster(
+    image: _Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+) -> bytes:
+    """By GDAL in memory. `rio_tiler.utils.render` swaps the process's warning filters meanwhile, so
+    that of two threads one may fail where warnings are errors; nor has it band descriptions.
+    """
+    if chosen == "webp" and len(image.data) == 1:
+        image = replace(image, data=image.data.repeat(3, axis=0), names=_RGB)
+    if chosen == "tif" and image.data.dtype.name in _NOT_GEOTIFF:
+        raise _unfit(image.data, chosen)
+    mask = None if chosen == "jpeg" else mask
     try:
-        body: bytes = encode_image(data, mask, img_format=chosen, **_OPTIONS[chosen])
-    except InvalidFormat as error:
-        raise _unfit(data, chosen) from error
+        # No AWS session: in a Lambda, rasterio would look for credentials at each tile.
+        with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
+            with file.open(**_profile(image, mask, chosen, grid)) as target:
+                _write(target, image, mask)
+            body: bytes = file.read()
+    except (RasterioError, CPLE_BaseError) as error:
+        raise _unfit(image.data, chosen) from error
     return body
 
 
@@ -180,29 +216,20 @@ def _unfit(data: NDArray[Any], chosen: EncodedFormat) -> InvalidRequestError:
     )
 
 
-def _geotiff(image: _Image, mask: NDArray[np.uint8] | None, grid: Grid) -> bytes:
-    """All bands, then alpha if there is a mask; rio-tiler's writer has no band descriptions."""
-    if image.data.dtype.name in _NOT_GEOTIFF:
-        raise _unfit(image.data, "tif")
-    # The mask goes into the file: beside it, as GDAL would otherwise have it, it would be lost.
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as file:
-        with file.open(**_profile(image, mask, grid)) as target:
-            _write(target, image, mask)
-        body: bytes = file.read()
-    return body
-
-
-def _profile(image: _Image, mask: NDArray[np.uint8] | None, grid: Grid) -> dict[str, Any]:
+def _profile(
+    image: _Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+) -> dict[str, Any]:
     bands, height, width = image.data.shape
     return {
-        "driver": "GTiff",
+        "driver": _DRIVERS[chosen],
         "count": bands + (mask is not None),
         "dtype": image.data.dtype,
         "height": height,
         "width": width,
         "crs": grid.crs,
+        # Images do not carry it, but without it rasterio warns.
         "transform": grid.transform,
-        **_OPTIONS["tif"],
+        **_OPTIONS[chosen],
     }
 
 
@@ -210,12 +237,13 @@ def _write(target: DatasetWriter, image: _Image, mask: NDArray[np.uint8] | None)
     bands = len(image.data)
     target.colorinterp = _interpretation(image.data, mask)
     target.write(image.data, list(range(1, bands + 1)))
-    target.descriptions = image.names + (() if mask is None else ("alpha",))
+    if target.driver == "GTiff":
+        target.descriptions = image.names + (() if mask is None else ("alpha",))
     if mask is not None:
         target.write(_scaled_alpha(mask, image.data.dtype), bands + 1)
-        if image.data.dtype not in (np.uint8, np.uint16):
-            # GDAL takes an alpha band for validity only in these two; for the others a reader
-            # such as `rasterio.open(…).read(masked=True)` would find every pixel valid.
+        if target.driver == "GTiff":
+            # GDAL takes alpha for validity only in 8 or 16 bits next to one or three bands; of
+            # others `rasterio.open(…).read(masked=True)` would find every pixel valid.
             target.write_mask(mask > 0)
 
 

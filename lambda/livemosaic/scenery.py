@@ -55,15 +55,25 @@ BANDS: Final = {"blue": 0.49, "green": 0.56, "red": 0.665, "nir": 0.842}
 """Centre wavelength, µm, in the order of all reflectance arrays."""
 SCALE, OFFSET = 0.0001, -0.1
 CELL_M: Final = 100
-UPLIFT_M: Final = 150
+"""Grid of the relief; what is finer is noise."""
+UPLIFT_M: Final = 185
+"""Of the divide in one round of erosion: its peaks end near 2,800 m."""
 STREAM_POWER: Final = 0.4
+RELIEF: Final = 1.25
+"""Exaggerates slopes for light only."""
+STRIP: Final = 128
+"""Rows made at a time: temporary arrays that stay in the processor's cache are much faster."""
+MARGIN: Final = 16
+"""Pixels made beyond the swath, so that JPEG blocks across its edge do not darken it."""
+
 
 # Noise
 
 
 def _hash(x: NDArray[Any], y: NDArray[Any], seed: int) -> Array:
     """White noise in [-1, 1) of integer coordinates that broadcast."""
-    h = x.astype(np.uint32) * np.uint32(0x9E3779B1) ^ y.astype(np.uint32) * np.uint32(0x85EBCA77)
+    i, j = x.astype(np.int64).astype(np.uint32), y.astype(np.int64).astype(np.uint32)
+    h = i * np.uint32(0x9E3779B1) ^ j * np.uint32(0x85EBCA77)
     h ^= np.uint32(seed & 0xFFFFFFFF)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
@@ -77,8 +87,8 @@ def _taps(u: NDArray[Any]) -> tuple[Ints, Array]:
     base = np.floor(u)
     t = (u - base).astype(np.float32)
     a, b = t * t, t * t * t
-    weights = np.stack([-t + 2 * a - b, 2 - 5 * a + 3 * b, t + 4 * a - 3 * b, b - a]) / 2
-    return base.astype(np.intp) - 1, weights
+    weights = np.stack([-t + 2 * a - b, 2 - 5 * a + 3 * b, t + 4 * a - 3 * b, b - a])
+    return base.astype(np.intp) - 1, weights * np.float32(0.5)
 
 
 def _spline(grid: Array, u: NDArray[Any], v: NDArray[Any]) -> Array:
@@ -170,26 +180,15 @@ def _drained(target: Ints, groups: list[Ints]) -> Array:
     return area
 
 
-def _relaxed(z: Array, area: Array) -> Array:
-    """Hillslope creep on land, one step. It only lowers, so it never dams a valley."""
+def _creep(z: Array, area: Array) -> Array:
+    """What one step of hillslope creep adds to each cell of land; channels carry it away."""
     p = np.pad(z, 1, mode="edge").clip(0)
     mean = (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, :-2] + p[1:-1, 2:]) / 4
-    creep = np.float32(0.6) / (1 + area / 30) * (mean - z).clip(None, 0)
-    out: Array = np.where(z > 0, z + creep, z)
+    out: Array = np.where(z > 0, np.float32(0.8) / (1 + area / 30) * (mean - z), 0)
     return out
 
 
-def _from_sea(land: Mask) -> Array:
-    """Steps from each cell to the sea: a first surface without pits."""
-    steps = np.zeros(land.shape, np.float32)
-    while land.any():
-        steps += land
-        p = np.pad(land, 1)
-        land = land & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
-    return steps
-
-
-def _filled(z: Array, step: float = 0.4, rounds: int = 60) -> Array:
+def _filled(z: Array, step: float = 0.5, rounds: int = 12) -> Array:
     """Shallow pits raised until they spill."""
     for _ in range(rounds):
         p = np.pad(z, 1, constant_values=np.inf)
@@ -199,12 +198,13 @@ def _filled(z: Array, step: float = 0.4, rounds: int = 60) -> Array:
     return z
 
 
-def _eroded(z: Array, uplift: Array, cell: float, rounds: int) -> tuple[Array, Ints, list[Ints]]:
+def _eroded(z: Array, uplift: Array, rounds: int) -> tuple[Array, Ints, list[Ints]]:
     """Rivers against uplift: the implicit stream-power law (Braun and Willett, 2013).
 
     `uplift` is in metres a round; returns heights and the drainage tree that carved them.
     """
-    for k in range(rounds):
+    for _ in range(rounds):
+        z = _filled(z)
         target = _downhill(z)
         groups = _by_distance(target)
         area = _drained(target, groups)
@@ -214,8 +214,8 @@ def _eroded(z: Array, uplift: Array, cell: float, rounds: int) -> tuple[Array, I
             flat[cells] += power[cells] * flat[target[cells]]
             flat[cells] /= 1 + power[cells]
         z = flat.reshape(z.shape)
-        if k < rounds - 1:
-            z = _relaxed(z, area.reshape(z.shape))
+        # Lowering only: a slope that creeps up would dam its valley before the next round.
+        z = z + _creep(z, area.reshape(z.shape)).clip(None, 0)
     return z, target, groups
 
 
@@ -272,13 +272,15 @@ def make_world(seed: int) -> _World:
     """The relief of the island: carved coarsely first, then finely."""
     coarse, fine = _over(2 * CELL_M), _over(CELL_M)
     shore = _shore(coarse, seed)
-    z = np.where(shore > 0, 4 * _from_sea(shore > 0) + coarse.noise(seed, "first", 400), -1)
-    z, _, _ = _eroded(z.astype(np.float32), UPLIFT_M * _uplift(coarse, seed), 2 * CELL_M, 40)
+    z = np.where(shore > 0, 2 + 700 * shore + 8 * coarse.fbm(seed, "first", 1_600, 3), -1)
+    z, _, _ = _eroded(z.astype(np.float32), UPLIFT_M * _uplift(coarse, seed), 40)
     shore = _shore(fine, seed)
     u, v = (fine.x - coarse.x[0]) / coarse.gsd, (coarse.y[0] - fine.y) / coarse.gsd
-    z = _filled(np.where(shore > 0, _spline(z, u, v).clip(2), -1).astype(np.float32))
-    z, target, groups = _eroded(z, UPLIFT_M * _uplift(fine, seed), CELL_M, 4)
+    z = _filled(np.where(shore > 0, _spline(z, u, v).clip(2), -1).astype(np.float32), 1, 80)
+    z, target, groups = _eroded(z, UPLIFT_M * _uplift(fine, seed), 4)
     area = _drained(target, groups).reshape(z.shape)
+    z = z + _creep(z, area)
+    z = z + _creep(z, area)
     rng = np.random.default_rng(seed)
     level = _lakes(z, area, target, groups, rng)
     lake = (level > z) & (z > 0)
@@ -297,7 +299,7 @@ def _blurred(stream: Array) -> Array:
     """One-cell lines made even: a diagonal step is as strong as a straight one."""
     for _ in range(2):
         p = np.pad(stream, ((1, 1), (0, 0)))
-        stream = ((p[:-2] + 2 * p[1:-1] + p[2:]) / 3).T
+        stream = ((p[:-2] + 2 * p[1:-1] + p[2:]) * np.float32(1 / 3)).T
     return stream
 
 
@@ -363,7 +365,7 @@ class _Pass:
         )
 
 
-def _ramp(values: Array, start: float, end: float) -> Array:
+def _ramp(values: NDArray[Any], start: float, end: float) -> Array:
     """0 at `start`, 1 at `end`, smooth between."""
     t = ((values - np.float32(start)) / np.float32(end - start)).clip(0, 1)
     out: Array = t * t * (3 - 2 * t)
@@ -422,9 +424,11 @@ def _parcels(world: _World, view: _View, over: _Pass) -> Array:
         fields, (0.075, 0.11, 0.155, 0.23), (0.032, 0.082, 0.042, 0.46), strict=True
     ):
         band[:] = bare * (1 + 0.25 * tone) + (crop - bare) * lush
-    _paint(fields, (0.085, 0.125, 0.165, 0.25), 0.6 * (kind > 0.55 + 0.35 * green))
-    _paint(fields, (0.075, 0.155, 0.175, 0.36), 0.6 * (kind < -0.95 + 0.6 * green))
-    _paint(fields, (0.03, 0.05, 0.035, 0.26), 0.6 * ((v - row < 0.06) | (u - col < 0.03)))
+    _paint(fields, (0.085, 0.125, 0.165, 0.25), np.float32(0.6) * (kind > 0.55 + 0.35 * green))
+    _paint(fields, (0.075, 0.155, 0.175, 0.36), np.float32(0.6) * (kind < -0.95 + 0.6 * green))
+    _paint(
+        fields, (0.03, 0.05, 0.035, 0.26), np.float32(0.6) * ((v - row < 0.06) | (u - col < 0.03))
+    )
     return fields
 
 
@@ -472,9 +476,9 @@ def _settle(world: _World, view: _View, land: Array, slope: Array) -> None:
     _paint(
         land,
         (0.15, 0.17, 0.18, 0.22),
-        _ramp(river, 0.24, 0.5) * _ramp(slope, 0.4, 0.15) * np.float32(0.7),
+        _ramp(river, 0.30, 0.56) * _ramp(slope, 0.4, 0.15) * np.float32(0.7),
     )
-    _paint(land, (0.055, 0.075, 0.06, 0.03), _ramp(river, 0.42, 0.56))
+    _paint(land, (0.068, 0.075, 0.042, 0.02), _ramp(river, 0.54, 0.68))
 
 
 def _snow(world: _World, view: _View, z: Array, slope: Array, facing: Array, over: _Pass) -> Array:
@@ -488,30 +492,30 @@ def _ground(world: _World, view: _View, over: _Pass) -> Array:
     """Reflectance without air and clouds, shape (4, height, width), as lit by the sun."""
     z, rough = world.at(world.z, view), world.at(world.rough, view).clip(0)
     ridges = 0.45 - np.abs(view.fbm(world.seed, "ridge", 520, 5, 0.55))
-    z = z + np.where(z > 0, 1, 0) * ridges * rough * 75 + ridges * 3
-    lake = _ramp(
-        world.at(world.lake, view) + 0.1 * view.noise(world.seed, "lakeside", 150), 0.45, 0.6
-    )
+    z = z + (z > 0) * ridges * rough * 75 + ridges * 3
+    if (z <= 0).all():
+        return _sea(world, view, -z, over)
+    land = _lit_land(world, view, z, over)
+    if (z > 0).all():
+        return land
+    return np.where(z > 0, land, _sea(world, view, (-z).clip(0), over))
+
+
+def _lit_land(world: _World, view: _View, z: Array, over: _Pass) -> Array:
+    """Reflectance of ground and lakes in sun and skylight; shadows are blue."""
     north, east = np.gradient(z, -view.gsd, view.gsd)
-    slope = np.hypot(north, east)
-    dry = (z > 0) & (lake < 0.5)
-    sun = over.sun
-    facing = (sun[2] - RELIEF * (sun[0] * east + sun[1] * north)) / np.sqrt(
-        1 + (RELIEF * slope) ** 2
-    )
+    slope, sun = np.hypot(north, east), over.sun
+    toward = sun[2] - RELIEF * (sun[0] * east + sun[1] * north)
+    facing = toward / np.sqrt(1 + (RELIEF * slope) ** 2)
     land = _land(world, view, z, slope, over)
     _settle(world, view, land, slope)
     _paint(land, (0.80, 0.80, 0.79, 0.66), _snow(world, view, z, slope, facing, over))
     light = facing.clip(0) / np.float32(sun[2])
     for band, sky in zip(land, (0.30, 0.22, 0.17, 0.10), strict=True):
         band *= sky + (1 - sky) * light
-    _paint(land, (0.085, 0.092, 0.045, 0.012), lake)
-    sea = _sea(world, view, (-z).clip(0), over)
-    return np.where(z > 0, land, sea)
-
-
-RELIEF: Final = 1.25
-"""Exaggerates slopes for light only."""
+    shore = world.at(world.lake, view) + 0.1 * view.noise(world.seed, "lakeside", 150)
+    _paint(land, (0.085, 0.092, 0.045, 0.012), _ramp(shore, 0.45, 0.6))
+    return land
 
 
 def _clouds(view: _View, over: _Pass, octaves: int = 7) -> Array:
@@ -519,7 +523,7 @@ def _clouds(view: _View, over: _Pass, octaves: int = 7) -> Array:
     seed = over.seed + 7919 * over.number
     bank = view.fbm(seed, "bank", 15_000, 3)
     puff = view.fbm(seed, "puff", 3_100, octaves, 0.62)
-    sky = 0.75 + 1.1 * over.draw("sky")
+    sky = 0.35 + 1.2 * over.draw("sky")
     return _ramp(bank * 0.95 + puff * 0.62, sky * 0.8, sky * 0.8 + 0.5)
 
 
@@ -529,7 +533,7 @@ def _seen(world: _World, view: _View, over: _Pass) -> tuple[Array, Array]:
     cloud = _clouds(view, over)
     sun, height = over.sun, 1_300 + 900 * over.draw("height")
     shadow = _clouds(view.moved(height * sun[0] / sun[2], height * sun[1] / sun[2]), over, 5)
-    lit = _clouds(view.moved(260 * sun[0], 260 * sun[1]), over, 5)
+    lit = _clouds(view.moved(260 * sun[0], 260 * sun[1]), over, 4)
     image *= 1 - np.float32(0.68) * shadow
     body = 0.74 + 0.22 * (cloud - lit).clip(-1, 1) + 0.05 * cloud
     _paint(
@@ -549,7 +553,9 @@ def _visual(image: Array) -> NDArray[np.uint8]:
     out = np.empty((3, *image.shape[1:]), np.uint8)
     for band, i, air in ((0, 2, 0.010), (1, 1, 0.017), (2, 0, 0.034)):
         x = (image[i] - np.float32(air)).clip(0)
-        out[band] = (1 + 254 * (1.12 * x / (x + np.float32(0.16))) ** np.float32(0.85)).clip(1, 255)
+        out[band] = (1 + 254 * (1.16 * x / (x + np.float32(0.145))) ** np.float32(0.85)).clip(
+            1, 255
+        )
     return out
 
 
@@ -609,7 +615,7 @@ class _Shot:
         left, top = (
             round(m / gsd) * gsd for m in (self.center[0] - BOX_M / 2, self.center[1] + BOX_M / 2)
         )
-        steps = (np.arange(size) + 0.5) * gsd
+        steps = (np.arange(size, dtype=np.float64) + 0.5) * gsd
         return _View(left + steps, top - steps, gsd)
 
     @property
@@ -637,14 +643,6 @@ def _shot(number: int, seed: int) -> _Shot:
     late = 15 + 10 * luck.random() if luck.random() < 0.15 else 0
     arrival = when + timedelta(hours=3 + 4 * luck.random(), days=late)
     return _Shot(number, PATH_ORDER[turn % PATHS], ROWS - 1 - step, over, when, arrival)
-
-
-STRIP: Final = 128
-"""Rows made at a time: temporary arrays that stay in the processor's cache are much faster."""
-
-
-MARGIN: Final = 16
-"""Pixels made beyond the swath, so that JPEG blocks across its edge do not darken it."""
 
 
 def _make(folder: Path, world: _World, shot: _Shot, size: int) -> dict[str, Any]:

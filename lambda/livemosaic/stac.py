@@ -288,7 +288,8 @@ def footprint(geometry: object) -> MultiPolygon:
             f"geometry is a {str(geometry.get('type'))[:40]!r}; a Polygon or MultiPolygon is needed"
         )
     try:
-        flat = shapely.force_2d(shape(geometry))
+        with np.errstate(invalid="ignore"):  # GEOS warns of NaN, which is refused below
+            flat = shapely.force_2d(shape(geometry))
     except (ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InvalidItemError(
             f"geometry has coordinates that are not those of a {geometry['type']}: "
@@ -316,7 +317,7 @@ def _check_coordinates(geometry: BaseGeometry) -> None:
 
 def _polygons(geometry: BaseGeometry) -> Iterator[Polygon]:
     for part in shapely.get_parts(geometry):
-        if part.geom_type == "Polygon" and part.area > 0:
+        if part.geom_type == "Polygon":
             yield part
         elif part.geom_type in ("MultiPolygon", "GeometryCollection"):
             yield from _polygons(part)
@@ -333,9 +334,15 @@ def _flattened(polygon: Polygon) -> BaseGeometry:
         west, _, east, _ = unwrapped.bounds
         if (west >= -180 and east <= 180) or _is_globe(polygon):
             return shapely.orient_polygons(polygon)
+    # Of the two sides of a ring around the globe the footprint is the one with the nearer pole:
+    # winding, which should tell, is wrong in too many catalogues.
+    north = unwrapped is None and polygon.centroid.y > 0
+    south = unwrapped is None and polygon.centroid.y < 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", antimeridian.FixWindingWarning)
-        return antimeridian.fix_polygon(polygon, great_circle=False)
+        return antimeridian.fix_polygon(
+            polygon, force_north_pole=north, force_south_pole=south, great_circle=False
+        )
 
 
 def _unwrapped(polygon: Polygon) -> Polygon | None:

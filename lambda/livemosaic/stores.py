@@ -10,7 +10,7 @@ import os
 import re
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
@@ -179,7 +179,7 @@ def _raise_obstore(error: Exception, start: int) -> NoReturn:
     elif isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
         reason = "may not be read: its store denies access"
     elif "range" in text.lower() or (status and status[1].startswith("416")):
-        reason = _too_short(start)
+        reason = too_short(start)
     elif "region" in text.lower():
         reason = "is in a bucket of another region: set AWS_REGION"
     elif status:
@@ -189,7 +189,8 @@ def _raise_obstore(error: Exception, start: int) -> NoReturn:
     raise ObjectError(reason) from error
 
 
-def _too_short(start: int) -> str:
+def too_short(start: int) -> str:
+    """Why a range from `start` on is not there."""
     return "is empty" if start == 0 else f"is cut short: it ends before byte {start:,}"
 
 
@@ -255,7 +256,7 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
     if 300 <= status < 400:
         raise ObjectError(f"is redirected (HTTP {status}); redirects are not followed")
     if status == 416:
-        raise ObjectError(_too_short(start))
+        raise ObjectError(too_short(start))
     length = answer.headers.get("Content-Length", "")
     if status == 200 and start == 0 and length.isdigit() and int(length) <= stop:
         return int(length)
@@ -312,126 +313,3 @@ def coalesce(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             spans.append((start, stop))
     return spans
-
-
-class RangeSource:
-    """An object as async-tiff reads it (obspec GetRangeAsync, GetRangesAsync).
-
-    While the header is read, each request counts against `header_bytes`. Afterwards a range must be
-    had in full: a tile that is cut short is said to be so, not decoded.
-    """
-
-    def __init__(self, source: Object, *, header_bytes: int) -> None:
-        self._source = source
-        self._header_bytes = header_bytes
-        self._header_left: int | None = header_bytes
-
-    def header_done(self) -> None:
-        """Stop counting: what follows are tiles, whose sizes the caller has checked."""
-        self._header_left = None
-
-    async def get_range_async(
-        self, path: str, *, start: int, end: int | None = None, length: int | None = None
-    ) -> Buffer:
-        """Bytes of one range; `path` is ignored, there is one object."""
-        del path
-        stop = start + (length or 0) if end is None else end
-        self._count(stop - start)
-        got = await self._source.read(start, stop)
-        if start == 0:
-            _refuse_what_is_no_tiff(bytes(memoryview(got)[:16]))
-        return got
-
-    async def get_ranges_async(
-        self,
-        path: str,
-        *,
-        starts: Sequence[int],
-        ends: Sequence[int] | None = None,
-        lengths: Sequence[int] | None = None,
-    ) -> Sequence[Buffer]:
-        """Bytes of several ranges, each in full."""
-        del path
-        stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
-        self._count(sum(stops) - sum(starts))
-        got = await self._source.read_many(starts, stops)
-        for start, stop, body in zip(starts, stops, got, strict=True):
-            if memoryview(body).nbytes != stop - start:
-                raise ObjectError(_too_short(stop))
-        return got
-
-    def _count(self, size: int) -> None:
-        if self._header_left is None:
-            return
-        self._header_left -= size
-        if self._header_left < 0:
-            raise ObjectError(
-                f"has a header of more than {self._header_bytes:,} bytes, the most that is read"
-            )
-
-
-def _refuse_what_is_no_tiff(head: bytes) -> None:
-    if not head:
-        raise ObjectError("is empty")
-    if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        raise ObjectError(f"is not a TIFF: it starts with {head!r}")
-
-
-class RangeFile:
-    """An object as a read-only Python file, for GDAL; keeps the last blocks that it fetched."""
-
-    _BLOCK: Final = 128 * 1024
-    _KEPT: Final = 64
-
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, budget: int) -> None:
-        self._fetch = fetch
-        self._size = size
-        self._budget = budget
-        self._position = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as `io.IOBase.seek`."""
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Position in bytes."""
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Bytes from the position on; fewer at the end."""
-        start = self._position
-        stop = self._size if size < 0 else min(start + size, self._size)
-        if stop <= start:
-            return b""
-        blocks = range(start // self._BLOCK, (stop - 1) // self._BLOCK + 1)
-        self._fetch_missing(blocks)
-        joined = b"".join(self._blocks[i] for i in blocks)
-        self._position = stop
-        while len(self._blocks) > self._KEPT:
-            self._blocks.popitem(last=False)
-        first = blocks[0] * self._BLOCK
-        return joined[start - first : stop - first]
-
-    def _fetch_missing(self, blocks: range) -> None:
-        missing = [i for i in blocks if i not in self._blocks]
-        if not missing:
-            return
-        first, last = missing[0] * self._BLOCK, min((missing[-1] + 1) * self._BLOCK, self._size)
-        self._budget -= last - first
-        if self._budget < 0:
-            raise ObjectError("needs more bytes than one read may take")
-        got = self._fetch(first, last)
-        for i in range(missing[0], missing[-1] + 1):
-            self._blocks[i] = got[i * self._BLOCK - first : (i + 1) * self._BLOCK - first]
-
-    def close(self) -> None:
-        """Nothing to close: the connection belongs to the store."""
-
-    def __enter__(self) -> "RangeFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

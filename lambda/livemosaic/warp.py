@@ -189,20 +189,25 @@ def _nodes(size: int, spacing: int) -> Floats:
 
 
 def _between(values: Floats, px: Floats, py: Floats, x: Floats, y: Floats) -> Floats:
-    """Bilinear interpolation on a lattice: rows of hat weights, as matrix products."""
-    return _weights(py, y) @ values @ _weights(px, x).T
+    """Bilinear interpolation on a lattice, one axis after the other."""
+    # Not as products of matrices: BLAS would wake threads that cost more than the sums.
+    row, down = _cells(py, y)
+    col, along = _cells(px, x)
+    lines = values[row] * (1 - down)[:, None] + values[row + 1] * down[:, None]
+    return lines[:, col] * (1 - along) + lines[:, col + 1] * along
 
 
-def _weights(nodes: Floats, at: Floats) -> Floats:
-    spacing = nodes[1] - nodes[0]
-    hats: Floats = np.maximum(0.0, 1.0 - np.abs(at[:, None] - nodes[None, :]) / spacing)
-    return hats
+def _cells(nodes: Floats, at: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The node before each place, and how far the place is on the way to the next, 0 to 1."""
+    way = (at - nodes[0]) / (nodes[1] - nodes[0])
+    before = np.clip(way.astype(np.int64), 0, len(nodes) - 2)
+    return before, way - before
 
 
 def level_frame(frame: Frame, width: int, height: int) -> Frame:
     """The frame of an overview of that size."""
     scale = Affine.scale(frame.width / width, frame.height / height)
-    return Frame(frame.crs, frame.transform * scale, width, height)
+    return Frame(frame.crs, frame.transform @ scale, width, height)
 
 
 def pieces(positions: Positions, frame: Frame, level: Frame) -> Iterator[Piece]:
@@ -254,7 +259,7 @@ def take_smooth(
     reproject(
         np.concatenate([np.where(valid, source, 0), alpha[None]]),
         out,
-        src_transform=level.transform * Affine.translation(window[0] + piece.shift, window[1]),
+        src_transform=level.transform @ Affine.translation(window[0] + piece.shift, window[1]),
         src_crs=level.crs,
         dst_transform=grid.transform,
         dst_crs=grid.crs,

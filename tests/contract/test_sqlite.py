@@ -88,6 +88,15 @@ def test_a_closed_table_says_so(tmp_path: Path) -> None:
         table.get(KEY)
 
 
+def test_a_table_closed_beside_work_lets_it_end(tmp_path: Path) -> None:
+    table = SqliteTable(tmp_path / "table.db")
+    with table._connection() as connection:
+        table.close()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 class TestExpiry:
     def test_a_later_transaction_removes_what_has_expired(self, sqlite_table: SqliteTable) -> None:
         past = time.time() - 1
@@ -177,16 +186,21 @@ class TestFiles:
     ) -> None:
         with closing(sqlite3.connect(tmp_path / "t.db")) as other:
             other.execute(statement)
+        before = (tmp_path / "t.db").read_bytes()
         self.refused(tmp_path / "t.db", r"^t\.db holds another program's data, or another version")
+        assert (tmp_path / "t.db").read_bytes() == before
 
-    def test_a_read_only_file_is_said_to_be_one(
+    def test_a_read_only_file_can_be_read_and_is_said_to_be_one(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         SqliteTable(tmp_path / "t.db").close()
         monkeypatch.setattr(
             sqlite, "_connect", lambda path: sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         )
-        self.refused(tmp_path / "t.db", r"^t\.db is read-only: allow writing")
+        with closing(SqliteTable(tmp_path / "t.db")) as table:
+            assert table.get(KEY) is None
+            with pytest.raises(TableUnavailableError, match=r"^t\.db is read-only: allow writing"):
+                table.transact([Put(KEY, {})])
 
     def test_a_full_disk_leaves_the_table_as_it_was(
         self, sqlite_table: SqliteTable, monkeypatch: pytest.MonkeyPatch

@@ -155,7 +155,7 @@ class TestValues:
             [],
             {},
             [1, "two", 3.5, None, True, b"six", [7], {"eight": 8}],
-            {"a": {"b": {"c": [{"d": b"\x00\xff"}]}}, "": 1, "ü": "ü"},
+            {"a": {"b": {"c": [{"d": b"\x00\xff"}]}}, "ü": "ü"},
         ],
         ids=repr,
     )
@@ -214,7 +214,7 @@ class TestValues:
         self, table: Table, kind: str
     ) -> None:
         key = Key("p", "s")
-        room = MAX_ITEM_BYTES - item_size(key, {"v": ""})
+        room = MAX_ITEM_BYTES - item_size(key, {"v": ""}) - 40  # `OwnPartitions` takes as much
         full: Any = {
             "bytes": b"x" * room,
             "text": "é" * (room // 2),
@@ -223,7 +223,7 @@ class TestValues:
         table.transact([Put(key, {"v": full})])
         assert table.get(key) == {"v": full}
         with pytest.raises(TooLargeError, match="at most 400,000 per row"):
-            table.transact([Put(key, {"v": [full, full[:20]]})])
+            table.transact([Put(key, {"v": [full, full[:200]]})])
         assert table.get(key) == {"v": full}
 
 
@@ -322,7 +322,7 @@ class TestBatchGet:
     def test_all_that_exist_among_many_keys_are_found_once(self, table: Table) -> None:
         names = [f"{i:03}" for i in range(250)]
         fill(table, "p", names[::2])
-        keys = [Key("p", name) for name in names + names[:30]]
+        keys = [Key("p", name) for name in names[:30] + names + names[:30]]
         expected = {Key("p", name): {"name": name} for name in names[::2]}
         eventually(lambda: table.batch_get(keys), expected)
 

@@ -1,5 +1,6 @@
 """Band math: what the grammar takes, what it refuses, and what comes out."""
 
+import re
 import sys
 import time
 
@@ -145,11 +146,12 @@ class TestGrammar:
         refused(text)
         assert time.perf_counter() - start < 0.1
 
-    def test_constants_are_never_folded(self):
-        """Nested powers of constants would be integers of 4**15 digits for Python's eval."""
+    @pytest.mark.parametrize("operand", ["9", "b1"])
+    def test_nested_powers_take_no_longer_than_other_operators(self, operand):
+        """Python would fold the constant to 4**15 digits; numexpr would write out 4**15 factors."""
         start = time.perf_counter()
-        text = "(" * 15 + "9" + "**4)" * 15
-        assert not Expression.parse(text).apply(pixels([1])).valid.any()
+        text = "(" * 15 + operand + "**4)" * 15
+        assert not Expression.parse(text).apply(pixels([9])).valid.any()
         assert time.perf_counter() - start < 1
 
     @pytest.mark.parametrize(
@@ -171,7 +173,9 @@ class TestGrammar:
                 return below(frames - 1)
             return Expression.parse(text).apply(pixels([1, 2]))
 
+        start = time.perf_counter()
         assert below(sys.getrecursionlimit() // 2).valid.all()
+        assert time.perf_counter() - start < 2
 
     def test_an_expression_is_a_value(self):
         assert Expression.parse("b1+b2") == Expression.parse("b1+b2")
@@ -325,27 +329,35 @@ texts = st.recursive(
 ).filter(lambda text: len(text) <= MAX_LENGTH)
 
 
+def numpy_says(text, data, dtype, nudge=0.0):
+    """The same text by Python and numpy, every operand a little off by a factor of its own."""
+
+    def number(literal):
+        return dtype(literal * (1 + nudge * literal))
+
+    scope = {name: getattr(np, name) for name in ("where", "abs", "sin", "cos")}
+    scope |= {"minimum": np.minimum, "maximum": np.maximum, "number": number}
+    for n, band in enumerate(data):
+        scope[f"b{n + 1}"] = band.astype(dtype) * dtype(1 + nudge * (n + 5))
+    # Literals become numpy's, but for exponents: Python's own would raise on division by zero.
+    text = re.sub(r"(?<![\w.*])[\d.]+", r"number(\g<0>)", text)
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(np.float64(eval(text, scope)), data.shape[1:])
+
+
 @settings(max_examples=150, deadline=None)
 @given(texts, st.integers(0, 2**32 - 1))
 def test_any_valid_expression_means_what_numpy_says(text, seed):
-    """Compared in float64, so only where rounding cannot have decided a comparison or a pole."""
+    """Compared only where rounding cannot have decided a comparison or a pole."""
     data = np.random.default_rng(seed).integers(1, 9, (3, 4, 4)).astype("float32")
-    source = Pixels(data, np.ones((4, 4), np.bool_), ("b1", "b2", "b3"))
-    ours = Expression.parse(text).apply(source)
-    scope = {name: getattr(np, name) for name in ("where", "abs", "sin", "cos")}
-    scope |= {"minimum": np.minimum, "maximum": np.maximum}
-
-    def oracle(dtype, nudge):
-        bands = dict(zip(source.names, data.astype(dtype) * dtype(nudge), strict=True))
-        with np.errstate(all="ignore"):
-            return np.broadcast_to(np.asarray(eval(text, scope, bands), np.float64), (4, 4))
-
-    exact = oracle(np.float64, 1)
-    nearby = [oracle(np.float64, 1 + 1e-6), oracle(np.float64, 1 - 1e-6)]
+    ours = Expression.parse(text).apply(Pixels(data, np.ones((4, 4), np.bool_), ("b1", "b2", "b3")))
+    exact = numpy_says(text, data, np.float64)
+    nearby = [numpy_says(text, data, np.float64, nudge) for nudge in (1e-7, -1e-7)]
+    nearby.append(numpy_says(text, data, np.float32))
     with np.errstate(all="ignore"):
         stable = np.isfinite(exact) & (np.abs(exact) < 1e30)
         for other in nearby:
-            stable &= np.abs(other - exact) <= 1e-4 * np.maximum(1, np.abs(exact))
+            stable &= np.abs(other - exact) <= 1e-3 * np.maximum(1, np.abs(exact))
     stable &= ours.valid
     np.testing.assert_allclose(ours.data[0][stable], exact[stable], rtol=1e-2, atol=1e-2)
     assert not ours.data[0][~ours.valid].any()

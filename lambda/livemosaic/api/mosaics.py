@@ -78,7 +78,7 @@ def list_mosaics(has: Has) -> MosaicList:
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
 def create_mosaic(new: NewMosaic, has: Has) -> MosaicOut:
     """Create a mosaic; 409 where its id is taken."""
-    return shown(has.mosaics.create(Mosaic(id=new.id, **_values(new))))
+    return shown(has.mosaics.create(Mosaic(id=new.id, **values(new))))
 
 
 @router.get("/mosaics/{mosaic}")
@@ -90,7 +90,7 @@ def show_mosaic(mosaic: str, has: Has) -> MosaicOut:
 @router.put("/mosaics/{mosaic}", dependencies=[Writes])
 def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
     """Change its settings; those that indexed rows depend on may be left out, not changed."""
-    values = _values(settings)
+    values = values(settings)
     given = settings.model_fields_set
     kept = {k: v for k, v in values.items() if k not in FIXED or k in given}
     return shown(has.mosaics.update(mosaic, kept))
@@ -110,7 +110,7 @@ def shown(mosaic: Mosaic) -> MosaicOut:
     return MosaicOut(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
 
 
-def _values(settings: Settings) -> dict[str, Any]:
+def values(settings: Settings) -> dict[str, Any]:
     known = {field.name for field in fields(Mosaic)} - {"id"}
     values = {
         name: tuple(value) if isinstance(value, list) else value

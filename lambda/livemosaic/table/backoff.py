@@ -26,7 +26,7 @@ class Backoff:
         end = self.clock() + self.deadline_s
         bound = self.first_s
         yield
-        while self.clock() < end:
-            self.sleep(random.uniform(0, bound))  # noqa: S311
+        while (left := end - self.clock()) > 0:
+            self.sleep(min(random.uniform(0, bound), left))  # noqa: S311
             bound = min(bound * 2, self.longest_s)
             yield

@@ -10,7 +10,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
-from botocore.parsers import ResponseParserError
 
 from livemosaic.errors import (
     ConditionFailedError,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 BATCH_KEYS: Final = 100
 """Keys in one BatchGetItem call."""
 
-AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
+AWS_ERRORS: Final = (ClientError, BotoCoreError)
 PASSING_CODES: Final = {
     "InternalServerError",
     "ProvisionedThroughputExceededException",
@@ -345,7 +344,7 @@ def _reasons(error: ClientError) -> list[str]:
 def _passes(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
     if not isinstance(error, ClientError):
-        return isinstance(error, HTTPClientError | NoConnectionError | ResponseParserError)
+        return isinstance(error, HTTPClientError | NoConnectionError)
     if _code(error) == "TransactionCanceledException":
         return PASSING_REASONS.issuperset(_reasons(error))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

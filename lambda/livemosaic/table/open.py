@@ -36,6 +36,10 @@ def _open_dynamodb(region: str, name: str, *, create: bool) -> Table:
     from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 
     client = make_client(region)
-    if create:
-        create_table(client, name)
+    try:
+        if create:
+            create_table(client, name)
+    except BaseException:
+        client.close()
+        raise
     return DynamoTable(client, name)

@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
 PAGE_BYTES: Final = 1_000_000
+POLL_S: Final = 0.05
+"""How long SQLite itself waits for a lock before the backoff takes over: its own polls come at
+fixed times, at which processes that collided meet again."""
 PURGED_AT_ONCE: Final = 50
 """Expired rows that one transaction removes at most; a constant price that keeps up with any flow
 of tombstones, as each transaction writes one."""
@@ -76,7 +79,7 @@ class SqliteTable:
     """
 
     def __init__(self, path: Path | str, *, backoff: Backoff | None = None) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # connections are opened later too
         self._backoff = backoff or Backoff()
         self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -173,18 +176,23 @@ class SqliteTable:
         return _connect(self._path)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the schema where there is none; refuse a file of another version or program."""
-        with _transaction(connection):
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if version == 0 and not tables:
-                for statement in CREATE:
-                    connection.execute(statement)
-            elif version != SCHEMA_VERSION or "rows" not in tables:
-                raise TableUnavailableError(
-                    f"{self._path.name} holds another program's data, or another version's "
-                    f"(schema {version}, where this one reads {SCHEMA_VERSION}): name another file"
-                )
+        if self._is_empty(connection):
+            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers
+            with _transaction(connection):
+                if self._is_empty(connection):  # no other process was quicker
+                    for statement in CREATE:
+                        connection.execute(statement)
+
+    def _is_empty(self, connection: sqlite3.Connection) -> bool:
+        """Whether the schema is still to be made; refuses a file of another program or version."""
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if (version, tables) != (0, set()) and (version != SCHEMA_VERSION or "rows" not in tables):
+            raise TableUnavailableError(
+                f"{self._path.name} holds another program's data, or another version's "
+                f"(schema {version}, where this one reads {SCHEMA_VERSION}): name another file"
+            )
+        return not tables
 
     def _unavailable(self, error: sqlite3.Error) -> LivemosaicError:
         fix = FIXES.get(_primary_code(error), f"failed: {error}")
@@ -198,13 +206,14 @@ def _primary_code(error: sqlite3.Error) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # Autocommit, as `_transaction` says where each one begins. Only one thread has it at a time.
-    connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=POLL_S, isolation_level=None, check_same_thread=False
+    )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
         # An event whose apply was answered is never sent again, so it must outlive a power cut;
         # NORMAL would keep the file sound but lose the last commits.
         connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
+    except BaseException:  # it reads the file, which may be none of SQLite's
         connection.close()
         raise
     return connection

@@ -1,0 +1,148 @@
+"""Asset → pixels: the flow of one read, and the memory of opened files."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from cachetools import LRUCache
+
+from livemosaic.errors import InvalidRequestError, UnreadableAssetError
+from livemosaic.hrefs import AllowList, redact
+from livemosaic.layers import Layer, choose_bands, lay, plan_read, stack
+from livemosaic.model import Grid, Pixels, Read
+from livemosaic.rasters import (
+    DecodeError,
+    GdalRaster,
+    Limits,
+    Raster,
+    decoding,
+    open_raster,
+)
+from livemosaic.stores import ObjectError, Stores
+
+T = TypeVar("T")
+
+Key = tuple[str, str]
+"""Href and version of the scene: a file that is published anew is opened anew."""
+
+
+class CogReader:
+    """Reads GeoTIFFs that the allow-list has onto grids.
+
+    Opened files (headers, not pixels) are kept, at most `max_open`, the least used dropped first.
+    They and the connections know no event loop, so one reader serves several loops, one after the
+    other; it is not for several threads at once.
+    """
+
+    def __init__(
+        self, allow: AllowList, *, limits: Limits | None = None, max_open: int = 512
+    ) -> None:
+        self._limits = limits or Limits()
+        self._stores = Stores(allow)
+        self._opened: LRUCache[Key, Raster] = LRUCache(max_open)
+        # A task belongs to its loop: what a stopped loop was opening is forgotten with it.
+        self._opening: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[Key, asyncio.Task[Raster]]
+        ] = WeakKeyDictionary()
+
+    async def read(
+        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str
+    ) -> Pixels:
+        """Pixels of a scene's assets (href by key), stacked in their order.
+
+        Bands are named by their number in the file: `b1`, or `red_b1` where there are several
+        assets; the data type is the one that holds all. A pixel is valid where all assets are.
+        Bands are those of `read.bidx`, else all but alpha. The expression is not applied.
+
+        UnreadableAssetError names the asset that cannot be read and why; InvalidRequestError a band
+        that it does not have; ForbiddenHrefError an href outside the allow-list.
+        """
+        if not assets:
+            raise InvalidRequestError("no asset to read")
+        layers = await _all(
+            [self._layer(key, href, grid, read, version) for key, href in assets.items()]
+        )
+        return stack(tuple(assets), layers)
+
+    async def _layer(self, key: str, href: str, grid: Grid, read: Read, version: str) -> Layer:
+        asset = f"asset {key!r} ({redact(href)})"
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await self._read((href, version), asset, grid, read)
+        except ObjectError as e:
+            raise UnreadableAssetError(f"{asset} {e}") from e
+        except TimeoutError as e:
+            raise UnreadableAssetError(
+                f"{asset} took longer than {self._limits.seconds:g} seconds"
+            ) from e
+
+    async def _read(self, key: Key, asset: str, grid: Grid, read: Read) -> Layer:
+        raster = await self._raster(key)
+        try:
+            with decoding():
+                return await self._take(raster, asset, grid, read)
+        except DecodeError:
+            if isinstance(raster, GdalRaster):
+                raise
+        with decoding():
+            raster = await GdalRaster.open(self._stores.open(key[0]), self._limits)
+            layer = await self._take(raster, asset, grid, read)
+        self._opened[key] = raster  # from now on GDAL at once
+        return layer
+
+    async def _raster(self, key: Key) -> Raster:
+        """The file, opened once however many ask at once, and by none of them alone.
+
+        One that stops waiting (a viewer gone) must not take the file from the others.
+        """
+        if key in self._opened:
+            return self._opened[key]
+        opening = self._opening.setdefault(asyncio.get_running_loop(), {})
+        if key not in opening:
+            opening[key] = asyncio.create_task(self._open(key))
+            opening[key].add_done_callback(lambda done: _forget(opening, key, done))
+        return await asyncio.shield(opening[key])
+
+    async def _open(self, key: Key) -> Raster:
+        raster = await open_raster(self._stores.open(key[0]), self._limits)
+        width, height = raster.profile.levels[0].block
+        if max(width, height) > self._limits.block_edge:
+            raise ObjectError(
+                f"has blocks of {width} × {height} pixels; at most {self._limits.block_edge} a side"
+            )
+        if raster.profile.dtype.kind == "c":
+            raise ObjectError("holds complex numbers, which no map shows")
+        self._opened[key] = raster
+        return raster
+
+    async def _take(self, raster: Raster, asset: str, grid: Grid, read: Read) -> Layer:
+        profile = raster.profile
+        bands = choose_bands(profile, read, asset, self._limits)
+        plan = await asyncio.to_thread(plan_read, profile, grid, read)
+        self._refuse_too_much(plan.samples)
+        raw = await _all([raster.read(plan.level, window) for window in plan.windows])
+        return await asyncio.to_thread(lay, plan, raw, profile, bands, grid, read)
+
+    def _refuse_too_much(self, samples: int) -> None:
+        if samples > self._limits.samples:
+            raise ObjectError(
+                f"needs {samples:,} samples decoded for this picture, and at most "
+                f"{self._limits.samples:,} are: it lacks overviews"
+            )
+
+
+def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Task[Raster]) -> None:
+    opening.pop(key, None)
+    if not done.cancelled():
+        done.exception()  # seen: perhaps nobody is waiting any more
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order. The first failure cancels the rest and is raised as it is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,137 @@
+"""The demo: made-up scenes arrive one by one in a mosaic that is served meanwhile."""
+
+import json
+import shutil
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from rich.console import Console
+from rich.progress import Progress
+
+from livemosaic.api.app import create_app
+from livemosaic.errors import InvalidRequestError
+from livemosaic.events import Message
+from livemosaic.model import Mosaic
+from livemosaic.scenery import make_scenes
+from livemosaic.services import Services, running
+from livemosaic.settings import Settings
+
+_MOSAIC: Final = Mosaic(
+    id="demo",
+    title="A made-up island, live",
+    collections=("demo",),
+    properties=("eo:cloud_cover", "platform"),
+    minzoom=4,
+    maxzoom=14,
+    quadkey_zoom=12,
+)
+_SIZE: Final = 1024
+"""Pixels of a scene's edge: a good look, and made in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """How the demo runs."""
+
+    folder: Path
+    count: int
+    every: float
+    """Seconds between two arrivals."""
+    port: int
+    """0 takes a free one."""
+    browser: bool
+    stay: bool
+    """Whether to go on serving when all have arrived."""
+
+
+def run(demo: Demo, progress: Progress, console: Console) -> None:
+    """Run it until interrupted, or until all have arrived if it is not to stay."""
+    scenes = demo.folder / "scenes"
+    index = demo.folder / "index.db"
+    scenes.mkdir(parents=True, exist_ok=True)
+    for old in demo.folder.glob("index.db*"):
+        old.unlink()
+    settings = Settings(
+        index=f"sqlite:///{index}",
+        allowed_prefixes=(f"{scenes.resolve()}/",),
+    )
+    with running(settings) as services, _served(services, demo.port) as url:
+        services.mosaics.create(_MOSAIC)
+        page = f"{url}/mosaics/demo/map.html"
+        console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
+        if demo.browser:
+            webbrowser.open(page)
+        _arrive(demo, services, scenes, progress, console)
+        console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{_NDVI}")
+        while demo.stay:
+            time.sleep(1)
+
+
+_NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
+
+
+def _arrive(
+    demo: Demo, services: Services, scenes: Path, progress: Progress, console: Console
+) -> None:
+    task = progress.add_task("scenes arriving", total=demo.count)
+    with closing(_items(scenes, demo.count)) as items:
+        for item in items:
+            message = Message(item["id"], item, datetime.now(UTC), {})
+            (outcome,) = services.ingest.batch([message])
+            if not outcome.ok:
+                raise InvalidRequestError(f"{outcome.message_id}: {outcome.reason}")
+            date = item["properties"]["datetime"][:10]
+            cloud = item["properties"].get("eo:cloud_cover", 0)
+            console.print(f"  + {item['id']}  {date}  {cloud:.0f} % cloud")
+            progress.advance(task)
+            time.sleep(demo.every)
+
+
+def _items(scenes: Path, count: int) -> Iterator[dict[str, Any]]:
+    """The Items of a run before, if it had as many; else new ones, as they are made."""
+    kept = scenes / f"items-{count}.ndjson"
+    if kept.exists():
+        yield from map(json.loads, kept.read_text().splitlines())
+        return
+    shutil.rmtree(scenes)
+    scenes.mkdir()
+    made = []
+    for item in make_scenes(scenes, count=count, size=_SIZE):
+        made.append(json.dumps(item))
+        yield item
+    kept.write_text("\n".join(made))
+
+
+@contextmanager
+def _served(services: Services, port: int) -> Iterator[str]:
+    listener = _listener(port)
+    config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise InvalidRequestError(
+            f"port {port} is taken; choose another with --port, or 0 for a free one"
+        ) from error

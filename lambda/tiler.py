@@ -1,0 +1,11 @@
+"""The tiler Lambda: an API Gateway HTTP API in front of the application."""
+
+from mangum import Mangum
+
+from livemosaic import logs
+from livemosaic.api.app import create_app
+from livemosaic.services import build
+from livemosaic.settings import Settings
+
+logs.configure()
+handler = Mangum(create_app(build(Settings())), lifespan="off")

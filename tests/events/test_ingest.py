@@ -1,0 +1,226 @@
+"""What messages do to mosaics: one outcome each, whatever the others are."""
+
+import logging
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from items import NOW, box, deletion, item, message
+from livemosaic.errors import TableBusyError
+from livemosaic.events import Message
+from livemosaic.hrefs import AllowList
+from livemosaic.index import Index
+from livemosaic.ingest import Ingest, Outcome
+from livemosaic.model import Mosaic
+from livemosaic.mosaics import Mosaics, parse_filter
+from livemosaic.table import Delete, Put, Table
+from livemosaic.tiler import area_of
+
+
+@pytest.fixture
+def ingest(table: Table) -> Iterator[Ingest]:
+    with ThreadPoolExecutor(4) as pool:
+        yield Ingest(Index(table, Mosaics(table), pool), AllowList(("https://", "s3://")))
+
+
+def create(ingest: Ingest, mosaic_id: str = "m", **settings: Any) -> Mosaic:
+    return ingest.index.mosaics.create(Mosaic(id=mosaic_id, **settings))
+
+
+def send(ingest: Ingest, *bodies: Any) -> list[Outcome]:
+    """Send messages a second apart."""
+    return ingest.batch([message(body, seconds=n) for n, body in enumerate(bodies)])
+
+
+def shown(ingest: Ingest, mosaic_id: str = "m") -> list[str]:
+    mosaic = ingest.index.mosaics.get(mosaic_id)
+    return [f.id for f in ingest.index.find(mosaic, area_of(mosaic, (7.4, 45.4, 7.6, 45.6)))]
+
+
+def changes(outcome: Outcome) -> dict[str, str]:
+    return {change.mosaic: change.change for change in outcome.changes}
+
+
+class TestSubscriptions:
+    def test_an_item_is_in_every_mosaic_that_wants_its_collection(self, ingest: Ingest) -> None:
+        create(ingest, "all")
+        create(ingest, "s2", collections=("s2", "s1"))
+        create(ingest, "landsat", collections=("landsat",))
+        (outcome,) = send(ingest, item("a"))
+        assert changes(outcome) == {"all": "applied", "s2": "applied"}
+        assert (shown(ingest, "all"), shown(ingest, "s2")) == (["a"], ["a"])
+        assert shown(ingest, "landsat") == []
+
+    def test_an_item_that_no_mosaic_wants_is_ignored(self, ingest: Ingest) -> None:
+        create(ingest, collections=("landsat",))
+        (outcome,) = send(ingest, item("a"))
+        assert (outcome.status, outcome.ok, outcome.changes) == ("ignored", True, [])
+
+    def test_only_one_mosaic_is_touched_when_one_is_named(self, ingest: Ingest) -> None:
+        target = create(ingest, "m")
+        create(ingest, "other")
+        ingest.batch([message(item("a"))], only=target)
+        assert (shown(ingest, "m"), shown(ingest, "other")) == (["a"], [])
+
+    def test_a_filter_lets_through_what_passes_it(self, ingest: Ingest) -> None:
+        cql2 = parse_filter("eo:cloud_cover < 10").to_json()
+        create(ingest, filter=cql2)
+        send(
+            ingest,
+            item("clear", properties={"eo:cloud_cover": 3}),
+            item("cloudy", properties={"eo:cloud_cover": 30}),
+            item("unknown"),
+        )
+        assert shown(ingest) == ["clear"]
+
+    def test_a_scene_that_no_longer_passes_the_filter_leaves(self, ingest: Ingest) -> None:
+        create(ingest, filter=parse_filter("eo:cloud_cover < 10").to_json())
+        cloudy = item("a", properties={"eo:cloud_cover": 30}, updated="2026-01-02T00:00:00Z")
+        clear = item("a", properties={"eo:cloud_cover": 3}, updated="2026-01-01T00:00:00Z")
+        send(ingest, clear)
+        assert shown(ingest) == ["a"]
+        send(ingest, cloudy)
+        assert shown(ingest) == []
+        send(ingest, clear)
+        assert shown(ingest) == []
+
+
+class TestChanges:
+    def test_the_same_message_twice_changes_nothing(self, ingest: Ingest) -> None:
+        create(ingest)
+        twice = [message(item("a")), message(item("a"))]
+        assert [changes(o)["m"] for o in ingest.batch(twice)] == ["applied", "unchanged"]
+
+    def test_a_changed_footprint_moves_the_scene(self, ingest: Ingest) -> None:
+        create(ingest)
+        send(ingest, item("a"), item("a", box(100, 0, 101, 1)))
+        assert shown(ingest) == []
+
+    def test_an_older_version_that_comes_late_changes_nothing(self, ingest: Ingest) -> None:
+        create(ingest)
+        (_, late) = send(
+            ingest,
+            item("a", updated="2026-02-02T00:00:00Z"),
+            item("a", box(100, 0, 101, 1), updated="2026-02-01T00:00:00Z"),
+        )
+        assert (late.status, changes(late)) == ("done", {"m": "outdated"})
+        assert shown(ingest) == ["a"]
+
+    def test_a_deletion_takes_the_scene_out_of_every_mosaic(self, ingest: Ingest) -> None:
+        create(ingest, "m")
+        create(ingest, "n")
+        (_, outcome) = send(ingest, item("a"), deletion("a"))
+        assert changes(outcome) == {"m": "deleted", "n": "deleted"}
+        assert shown(ingest, "m") == shown(ingest, "n") == []
+
+    def test_any_order_of_any_duplicates_ends_the_same(self, ingest: Ingest) -> None:
+        """Five events of one scene, each twice, shuffled: the newest always wins."""
+        east = box(100, 0, 101, 1)
+        events = [
+            item("a", updated="2026-02-01T00:00:00Z"),
+            item("a", east, updated="2026-02-02T00:00:00Z"),
+            deletion("a", time="2026-02-03T00:00:00Z"),
+            item("a", east, updated="2026-02-04T00:00:00Z"),
+            item("a", updated="2026-02-05T00:00:00Z"),
+        ] * 2
+        rng = random.Random(4)
+        for n in range(15):
+            mosaic = create(ingest, f"m{n}")
+            rng.shuffle(events)
+            ingest.batch([message(event) for event in events], only=mosaic)
+            assert shown(ingest, f"m{n}") == ["a"], events
+            scene = ingest.index.scene(mosaic, "s2#a")
+            assert scene.version.startswith("2026-02-05")
+
+    def test_messages_side_by_side_end_the_same(self, ingest: Ingest) -> None:
+        create(ingest)
+        days = list(range(1, 21))
+        random.Random(5).shuffle(days)
+        events = [item("a", updated=f"2026-02-{day:02}T00:00:00Z") for day in days]
+        with ThreadPoolExecutor(20) as pool:
+            outcomes = ingest.batch([message(event) for event in events], pool=pool)
+        assert all(outcome.ok for outcome in outcomes)
+        mosaic = ingest.index.mosaics.get("m")
+        assert ingest.index.scene(mosaic, "s2#a").version.startswith("2026-02-20")
+
+
+class TestFailures:
+    BAD = (
+        item("bad", {"type": "Point", "coordinates": [0, 0]}),
+        item("bad") | {"geometry": None},
+        item("bad", box(0, 88, 1, 91)),
+        item("bad", href="file:///etc/passwd"),
+        item("bad", href="/vsicurl/http://169.254.169.254/x.tif"),
+        item("bad", updated="9999-01-01T00:00:00Z"),
+        "not json",
+        {"hello": "world"},
+    )
+
+    def test_a_message_that_can_never_succeed_fails_alone_and_says_why(
+        self, ingest: Ingest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        create(ingest)
+        messages = [Message(f"bad{n}", body, NOW, {}) for n, body in enumerate(self.BAD)]
+        messages.insert(3, Message("good", item("good"), NOW, {}))
+        with caplog.at_level(logging.WARNING, logger="livemosaic"):
+            outcomes = ingest.batch(messages)
+        assert [o.message_id for o in outcomes] == [m.id for m in messages]
+        assert [o.status for o in outcomes if o.message_id != "good"] == ["rejected"] * len(
+            self.BAD
+        )
+        assert all(o.reason and not o.ok for o in outcomes if o.message_id != "good")
+        assert shown(ingest) == ["good"]
+        logged = {record.__dict__["message_id"]: record for record in caplog.records}
+        assert set(logged) == {f"bad{n}" for n in range(len(self.BAD))}
+        assert "latitude 91" in logged["bad2"].__dict__["reason"]
+
+    def test_a_bad_item_in_a_collection_does_not_keep_the_others_out(self, ingest: Ingest) -> None:
+        create(ingest)
+        body = {
+            "type": "FeatureCollection",
+            "features": [item("a"), item("bad") | {"geometry": None}, item("c")],
+        }
+        (outcome,) = ingest.batch([message(body)])
+        assert outcome.status == "rejected"
+        assert "item 'bad': has no geometry" in outcome.reason
+        assert sorted(shown(ingest)) == ["a", "c"]
+
+    def test_a_busy_table_fails_the_message_for_another_try(self, table: Table) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            good = Ingest(Index(table, Mosaics(table), pool), AllowList(("https://",)))
+            create(good)
+            broken = Ingest(Index(Failing(table), Mosaics(table), pool), good.allow)
+            first, second = broken.batch([message(item("busy")), message(item("b"))])
+        assert (first.status, first.ok) == ("failed", False)
+        assert first.reason == "throttled"
+        assert second.status == "done"
+
+    def test_what_nobody_foresaw_fails_the_message_and_leaks_nothing(
+        self, table: Table, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            good = Ingest(Index(table, Mosaics(table), pool), AllowList(("https://",)))
+            create(good)
+            broken = Ingest(Index(Failing(table), Mosaics(table), pool), good.allow)
+            (outcome,) = broken.batch([message(item("boom"))])
+        assert outcome.status == "failed"
+        assert "secret" not in outcome.reason
+        assert "secret" in caplog.text
+
+
+class Failing:
+    """A table that fails on the scenes `busy` and `boom`."""
+
+    def __init__(self, table: Table) -> None:
+        self.get, self.batch_get, self.query = table.get, table.batch_get, table.query
+        self.table = table
+
+    def transact(self, actions: list[Put | Delete]) -> None:
+        if any(action.key.sk.endswith("#busy") for action in actions):
+            raise TableBusyError("throttled")
+        if any(action.key.sk.endswith("#boom") for action in actions):
+            raise RuntimeError("secret detail")
+        self.table.transact(actions)
