@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,12 +21,12 @@ from rich.table import Table
 import livemosaic
 from livemosaic import demo as demonstration
 from livemosaic import logs
-from livemosaic.api.app import create_app
 from livemosaic.api.mosaics import NewMosaic, shown, values
 from livemosaic.errors import LivemosaicError
 from livemosaic.ingest import Outcome
 from livemosaic.model import Mosaic
 from livemosaic.services import Services, running
+from livemosaic.serving import listening, server
 from livemosaic.settings import Settings
 from livemosaic.sources import Source
 
@@ -87,7 +86,8 @@ def common(
         given["index"] = index
     if allow:
         given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
-    context.obj = Options(Settings(**given))
+    with _clear_errors():
+        context.obj = Options(Settings(**given))
 
 
 def _prefix(text: str) -> str:
@@ -132,22 +132,22 @@ def create(
 
     `livemosaic mosaics create clear --filter "eo:cloud_cover < 10" --sortby eo:cloud_cover`
     """
-    new = NewMosaic(
-        id=mosaic,
-        title=title,
-        collections=collection or ["*"],
-        filter=filter_,
-        assets=asset or [],
-        default_assets=default_asset or [],
-        properties=property_ or [],
-        sortby=sortby,
-        tms=tms,
-        minzoom=minzoom,
-        maxzoom=maxzoom,
-        quadkey_zoom=quadkey_zoom,
-        max_cells=max_cells,
-    )
     with _services(context) as services:
+        new = NewMosaic(
+            id=mosaic,
+            title=title,
+            collections=collection or ["*"],
+            filter=filter_,
+            assets=asset or [],
+            default_assets=default_asset or [],
+            properties=property_ or [],
+            sortby=sortby,
+            tms=tms,
+            minzoom=minzoom,
+            maxzoom=maxzoom,
+            quadkey_zoom=quadkey_zoom,
+            max_cells=max_cells,
+        )
         _print(services.mosaics.create(Mosaic(id=new.id, **values(new))))
 
 
@@ -228,7 +228,9 @@ def ingest(
             if not outcome.ok:
                 reasons += 1
                 if reasons <= _MAX_REASONS:
-                    console.print(f"{outcome.message_id}: {outcome.reason}", style="red")
+                    console.print(
+                        f"{outcome.message_id}: {outcome.reason}", style="red", markup=False
+                    )
     _summary(counts, reasons)
     if reasons:
         raise typer.Exit(1)
@@ -269,13 +271,14 @@ def serve(
     options: Options = context.obj
     chosen = token or secrets.token_urlsafe(16)
     settings = options.settings.model_copy(update={"token": SecretStr(chosen)})
-    with running(settings) as services:
-        console.print(f"livemosaic on [link]http://{host}:{port}/docs[/link]; Ctrl-C ends it")
+    with _clear_errors(), listening(host, port) as listener, running(settings) as services:
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        console.print(f"livemosaic on {url}/docs; Ctrl-C ends it")
         for mosaic in services.mosaics.all():
-            console.print(f"  http://{host}:{port}/mosaics/{mosaic.id}/map.html")
+            console.print(f"  {url}/mosaics/{mosaic.id}/map.html")
         if token is None:
             console.print(f"writes need the header  Authorization: Bearer {chosen}")
-        uvicorn.run(create_app(services), host=host, port=port, log_level=logging.WARNING)
+        server(services).run([listener])
 
 
 @app.command()
@@ -313,10 +316,17 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except LivemosaicError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from error
+        _stop(str(error))
+    except ValidationError as error:
+        told = [f"{p['loc'][0]}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
+        _stop("; ".join(told))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _stop(reason: str) -> NoReturn:
+    console.print(f"error: {reason}", style="red", markup=False, highlight=False)
+    raise typer.Exit(1)
 
 
 def _progress() -> Progress:

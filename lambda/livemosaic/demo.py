@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import threading
 import time
 import webbrowser
@@ -13,16 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 from rich.console import Console
 from rich.progress import Progress
 
-from livemosaic.api.app import create_app
 from livemosaic.errors import InvalidRequestError
 from livemosaic.events import Message
 from livemosaic.model import Mosaic
 from livemosaic.scenery import make_scenes
 from livemosaic.services import Services, running
+from livemosaic.serving import listening, server
 from livemosaic.settings import Settings
 
 _MOSAIC: Final = Mosaic(
@@ -113,25 +111,14 @@ def _items(scenes: Path, count: int) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _served(services: Services, port: int) -> Iterator[str]:
-    listener = _listener(port)
-    config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-
-
-def _listener(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise InvalidRequestError(
-            f"port {port} is taken; choose another with --port, or 0 for a free one"
-        ) from error
+    with listening("127.0.0.1", port) as listener:
+        serving = server(services)
+        thread = threading.Thread(target=serving.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            while not serving.started and thread.is_alive():
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            serving.should_exit = True
+            thread.join(10)

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from livemosaic.errors import LivemosaicError, TableBusyError
+from livemosaic.errors import LivemosaicError, TableBusyError, TableUnavailableError
 from livemosaic.events import Delivery, Message, deliveries
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Change, Index
@@ -15,6 +15,9 @@ from livemosaic.mosaics import parse_filter
 from livemosaic.stac import StacItem, deletion_version
 
 log = logging.getLogger(__name__)
+
+_RETRYABLE: Final = (TableBusyError, TableUnavailableError)
+"""What is wrong with the table, not with the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,11 @@ class Ingest:
             for delivery in deliveries(message):
                 try:
                     changes += self._deliver(delivery, message, mosaics)
-                except TableBusyError:
+                except _RETRYABLE:
                     raise
                 except LivemosaicError as error:  # the other Items of the message go on
                     rejected.append(f"item {delivery.id!r}: {error}")
-        except TableBusyError as error:
+        except _RETRYABLE as error:
             return _not_done(message, "failed", changes, str(error))
         except LivemosaicError as error:
             rejected.append(str(error))

@@ -3,9 +3,16 @@
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from typing import Final, Literal
 
 from livemosaic.stores import Buffer, Object, ObjectError, too_short
+
+_HEAD: Final = 4096
+"""Bytes at the start in which the first directory is looked for."""
+
+
+class LongHeaderError(Exception):
+    """The header goes on for too long, or is spread over the file; GDAL may find its way."""
 
 
 class RangeSource:
@@ -33,7 +40,10 @@ class RangeSource:
         self._count(stop - start)
         got = await self._source.read(start, stop)
         if start == 0:
-            _refuse_what_is_no_tiff(bytes(memoryview(got)[:16]))
+            head = bytes(memoryview(got)[:_HEAD])
+            _refuse_what_is_no_tiff(head)
+            if second_directory(head) > self._header_bytes:
+                raise LongHeaderError
         return got
 
     async def get_ranges_async(
@@ -59,16 +69,34 @@ class RangeSource:
             return
         self._header_left -= size
         if self._header_left < 0:
-            raise ObjectError(
-                f"has a header of more than {self._header_bytes:,} bytes, the most that is read"
-            )
+            raise LongHeaderError
 
 
 def _refuse_what_is_no_tiff(head: bytes) -> None:
     if not head:
         raise ObjectError("is empty")
-    if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        raise ObjectError(f"is not a TIFF: it starts with {head!r}")
+    if not head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        raise ObjectError(f"is not a TIFF: it starts with {head[:16]!r}")
+
+
+def second_directory(head: bytes) -> int:
+    """Where a TIFF's second directory (overview or mask) is; 0 if there is none, or none in sight.
+
+    async-tiff reads a header from the first byte to the last, whatever lies between. A GeoTIFF that
+    had its overviews added afterwards has them at its end: it would be fetched whole.
+    """
+    order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(head[at : at + size], order)
+
+    big = number(2, 2) == 43
+    first, count_size, entry, pointer = (
+        (number(8, 8), 8, 20, 8) if big else (number(4, 4), 2, 12, 4)
+    )
+    if first > len(head):
+        return first
+    return number(first + count_size + number(first, count_size) * entry, pointer)
 
 
 class RangeFile:
@@ -80,7 +108,7 @@ class RangeFile:
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, budget: int) -> None:
         self._fetch = fetch
         self._size = size
-        self._budget = budget
+        self._limit = self._budget = budget
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self.failure: ObjectError | None = None
@@ -103,7 +131,13 @@ class RangeFile:
         if stop <= start:
             return b""
         blocks = range(start // self._BLOCK, (stop - 1) // self._BLOCK + 1)
-        self._fetch_missing(blocks)
+        try:
+            self._fetch_missing(blocks)
+        except ObjectError as e:
+            # rasterio's opener must not see an exception: it would surface anywhere. No bytes is an
+            # error to GDAL too.
+            self.failure = e
+            return b""
         joined = b"".join(self._blocks[i] for i in blocks)
         self._position = stop
         while len(self._blocks) > self._KEPT:
@@ -117,11 +151,11 @@ class RangeFile:
             return
         first, last = missing[0] * self._BLOCK, min((missing[-1] + 1) * self._BLOCK, self._size)
         self._budget -= last - first
-        try:
-            got = self._fetch(first, last) if self._budget >= 0 else _refuse_to_fetch_more()
-        except ObjectError as e:
-            self.failure = e
-            raise
+        if self._budget < 0:
+            raise ObjectError(
+                f"needs more than {self._limit:,} bytes at once, the most that is read"
+            )
+        got = self._fetch(first, last)
         for i in range(missing[0], missing[-1] + 1):
             self._blocks[i] = got[i * self._BLOCK - first : (i + 1) * self._BLOCK - first]
 
@@ -133,7 +167,3 @@ class RangeFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _refuse_to_fetch_more() -> NoReturn:
-    raise ObjectError("needs more bytes than one read may take")

@@ -50,9 +50,10 @@ def build(settings: Settings, table: Table | None = None) -> Services:
 
 @contextmanager
 def running(settings: Settings, table: Table | None = None) -> Iterator[Services]:
-    """The same, with its threads ended after use."""
+    """The same, with its threads ended and its table closed after use."""
     services = build(settings, table)
     try:
         yield services
     finally:
         services.index.pool.shutdown(wait=True, cancel_futures=True)
+        services.index.table.close()

@@ -21,8 +21,9 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """Bytes; None for standard input."""
-        return None if self.name == "-" else Path(self.name).stat().st_size
+        """Bytes; None for standard input, and for what is not there."""
+        path = Path(self.name)
+        return path.stat().st_size if path.is_file() else None
 
     def messages(self) -> Iterator[tuple[Message, int]]:
         """Each Item with the bytes it took, read as it goes where there is one a line.

@@ -183,7 +183,8 @@ class Tiler:
                 pixels = await self.reader.read(assets, grid, read, version=scene.version)
             if expression is None:
                 return pixels
-            return await asyncio.to_thread(expression.apply, pixels)
+            alone = next(iter(assets)) if len(assets) == 1 else None
+            return await asyncio.to_thread(expression.apply, pixels, alone)
         except TimeoutError:
             return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
         except (UnreadableAssetError, InvalidRequestError) as error:

@@ -107,9 +107,8 @@ def test_rio_tiler_differs_only_at_ties(tmp_path: Path, name: str, zoom: int) ->
     """Where rio-tiler takes another pixel it is the neighbour, and the true position is as close to
     the border of the two as GDAL's approximation is allowed to miss."""
     epsg, transform = PLACES[name]
-    path = write_cog(
-        tmp_path / "a.tif", positions(SIZE, SIZE), crs=f"EPSG:{epsg}", transform=transform
-    )
+    path = tmp_path / "a.tif"
+    write_cog(path, positions(SIZE, SIZE), crs=f"EPSG:{epsg}", transform=transform)
     x, y, z = _tile_over(epsg, transform, zoom)
     ours = read(path, tile_grid(x, y, z))
     theirs, their_valid = rio_tiler_tile(path, x, y, z)
@@ -122,10 +121,10 @@ def test_rio_tiler_differs_only_at_ties(tmp_path: Path, name: str, zoom: int) ->
         to_border = np.abs(true - np.round(true))[differs]
         assert to_border.size == 0 or to_border.max() <= GDAL_ERROR
     edge = ours.valid != their_valid
-    to_edge = np.minimum.reduce(
-        [np.abs(cols), np.abs(cols - SIZE), np.abs(rows), np.abs(rows - SIZE)]
-    )
-    assert not edge.any() or to_edge[edge].max() <= GDAL_ERROR
+    to_edge = np.minimum.reduce([np.abs(a - b) for a in (cols, rows) for b in (0, SIZE)])
+    # In the tile's own CRS rio-tiler does not warp: it rounds the window to output pixels.
+    most = 0.5 * np.abs(np.diff(cols)).max() if name == "mercator" else GDAL_ERROR
+    assert not edge.any() or to_edge[edge].max() <= most
 
 
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
@@ -163,7 +162,7 @@ def test_a_single_pixel_grid_reads_the_pixel_under_the_point(tmp_path: Path) -> 
 def rio_tiler_tile(path: Path, x: int, y: int, z: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     with quiet(), Reader(str(path)) as dataset:
         image = dataset.tile(x, y, z)
-        return image.array.data, image.mask != 0
+        return image.array.data, ~image.array.mask.all(axis=0)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "four bytes": (lambda p: p.write_bytes(b"II*\0"), "damaged|cut short"),
     "header cut": (lambda p: (cog(p), cut(p, 200)), "damaged|cut short"),
     "header noise": (turned_inside_out, "damaged|cut short|no georeferencing|not tiled"),
-    "data cut": (lambda p: (cog(p), cut(p, 0.2)), "cut short"),
+    "data cut": (lambda p: (cog(p), cut(p, 0.03)), "cut short"),
     "striped": (striped, "not tiled.*rio cogeo"),
     "no crs": (without_crs, "no georeferencing"),
     "no place": (without_place, "no georeferencing"),
@@ -111,7 +111,7 @@ def test_a_refusal_is_passed_on_at_once(tmp_path: Path, status: int, message: st
 def test_a_server_in_trouble_is_asked_again_but_not_for_long(tmp_path: Path) -> None:
     with ObjectStore(tmp_path) as store:
         store.statuses["/a.tif"] = 503
-        with pytest.raises(UnreadableAssetError, match="could not be reached|503"):
+        with pytest.raises(UnreadableAssetError, match=r"could not be reached|503"):
             read_href(f"{store.url}/a.tif", store.url)
         assert len(store.requests) == 3
 
@@ -127,7 +127,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     cog(tmp_path / "secret.tif")
     with ObjectStore(tmp_path) as store:
         store.redirects["/public/a.tif"] = "/secret.tif"
-        with pytest.raises(UnreadableAssetError, match="redirected .*302"):
+        with pytest.raises(UnreadableAssetError, match=r"redirected .*302"):
             read_href(f"{store.url}/public/a.tif", f"{store.url}/public")
         assert [r.target for r in store.requests] == ["/public/a.tif"]
 
@@ -164,7 +164,7 @@ def test_a_server_without_ranges_is_not_downloaded_whole(tmp_path: Path) -> None
     cog(tmp_path / "a.tif", size=1500)
     with ObjectStore(tmp_path) as store:
         store.ignore_ranges = True
-        with pytest.raises(UnreadableAssetError, match="ignores the Range"):
+        with pytest.raises(UnreadableAssetError, match=r"ignores the Range"):
             read_href(f"{store.url}/a.tif", store.url)
 
 
@@ -172,7 +172,7 @@ def test_a_slow_server_costs_no_more_than_the_limit(tmp_path: Path) -> None:
     cog(tmp_path / "a.tif")
     with (
         ObjectStore(tmp_path, delay_s=1) as store,
-        pytest.raises(UnreadableAssetError, match="longer than 0.2 seconds"),
+        pytest.raises(UnreadableAssetError, match=r"longer than 0\.2 seconds"),
     ):
         read_href(f"{store.url}/a.tif", store.url, Limits(seconds=0.2))
 
@@ -182,7 +182,7 @@ def test_a_slow_server_costs_no_more_than_the_limit(tmp_path: Path) -> None:
     [
         (Limits(block_edge=128), {}, "blocks of 256 × 256 .*128"),
         (Limits(bands=2), {"count": 3}, "3 bands.*at most 2.*bidx"),
-        (Limits(header_bytes=100), {}, "header of more than 100 bytes"),
+        (Limits(header_bytes=100), {}, "more than 100 bytes"),
         (Limits(samples=1000), {}, "samples.*1,000.*overviews"),
     ],
     ids=["block", "bands", "header", "samples"],

@@ -25,6 +25,7 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.TooLargeError: 413,
     errors.UnreadableAssetError: 502,
     errors.TableBusyError: 503,
+    errors.TableUnavailableError: 503,
 }
 """The status of each error, and of those derived from it; 500 for the rest."""
 

@@ -19,6 +19,7 @@ const SHOWN = 8;
 const ADDRESS = /^(.*\/)mosaics\/([^/]+)\/map\.html$/.exec(location.pathname) ?? ["", "/", ""];
 const BASE = location.origin + ADDRESS[1];
 const MOSAIC = `mosaics/${encodeURIComponent(decodeURIComponent(ADDRESS[2]))}`;
+const PLACED = /^#[\d.]+\/-?[\d.]+\/-?[\d.]+/.test(location.hash); // before the map writes it
 const TILEJSON = `${BASE}${MOSAIC}/tiles/WebMercatorQuad/tilejson.json?${tileParameters()}`;
 
 function tileParameters() {
@@ -323,7 +324,7 @@ async function learn(signal) {
   $("title").textContent = info.title || info.id;
   say("gone", null);
   say("empty", info.bounds ? null : "This mosaic is empty", "Scenes show here as soon as they are added.");
-  if (!before) moved = info.bounds !== null && /^#[\d.]+\/-?[\d.]+\/-?[\d.]+/.test(location.hash);
+  if (!before && info.bounds && PLACED) moved = true;
   if (info.bounds && !before?.bounds && !moved) await arrive(before !== null, signal);
   followSource(before);
 }

@@ -1,0 +1,55 @@
+# `make demo` and `make test` set up what they need. PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MAPLIBRE := lambda/livemosaic/web/maplibre
+WORKERS ?= 2
+
+.PHONY: help setup demo test lint format bench requirements clean
+
+help: ## Show what can be made.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.done $(MAPLIBRE)/.done ## Install everything into .venv and node_modules.
+
+demo: setup ## Watch a mosaic come alive on a map at http://127.0.0.1:8000.
+	$(BIN)/livemosaic demo $(ARGS)
+
+test: setup ## Run every test: emulated DynamoDB and headless Chromium included.
+	@$(BIN)/python tests/browser/chromium.py
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: setup ## Check style (ruff) and types (mypy, strict).
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Bring the code into shape.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure ingestion and tiles.
+	$(BIN)/python -m bench ingest
+	$(BIN)/python -m bench tiles
+
+requirements: setup ## Pin requirements.txt and lambda/requirements.txt anew.
+	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
+		requirements.in -o requirements.txt
+	mkdir -p build && grep -v '^-e' requirements.txt > build/pins.txt
+	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
+		pyproject.toml -c build/pins.txt -o lambda/requirements.txt
+
+clean: ## Remove what was set up and made.
+	rm -rf $(VENV) node_modules $(MAPLIBRE) build demo
+
+$(VENV)/.done: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 …"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(MAPLIBRE)/.done: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	mkdir -p $(MAPLIBRE)
+	cp node_modules/maplibre-gl/dist/*.mjs node_modules/maplibre-gl/dist/maplibre-gl.css $(MAPLIBRE)/
+	touch $@

@@ -1,0 +1,138 @@
+"""Processes that a benchmark starts beside itself, and ends: the emulator and the object store."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+
+REGION = "eu-central-1"
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_FORGOTTEN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB")
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """DynamoDB on this machine."""
+
+    url: str
+
+    @contextmanager
+    def table(self) -> Iterator[DynamoTable]:
+        """A new table."""
+        client = make_client(REGION, self.url)
+        name = f"bench-{uuid4()}"
+        create_table(client, name)
+        table = DynamoTable(client, name)
+        try:
+            yield table
+        finally:
+            client.delete_table(TableName=name)
+            table.close()
+
+
+@contextmanager
+def emulator() -> Iterator[Emulator]:
+    """Ministack on a free port, with a temporary folder of its own and credentials of nobody."""
+    folder = Path(tempfile.mkdtemp(prefix="livemosaic-bench-"))
+    port = _free_port()
+    for name in _FORGOTTEN:
+        os.environ.pop(name, None)
+    os.environ.update(dict.fromkeys(_CREDENTIALS, "testing"))
+    # Docker out of reach: the emulator would look there for containers to clean up.
+    env = os.environ | {
+        "BIND_HOST": "127.0.0.1",
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(folder),
+    }
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "output.txt").open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "ministack"], env=env, cwd=folder, stdout=output, stderr=output
+        )
+    try:
+        _await(server, f"{url}/_ministack/health", "ministack (pip install ministack)")
+        yield Emulator(url)
+    finally:
+        _stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an object store was asked for."""
+
+    requests: int
+    bytes: int
+    files: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """A folder over HTTP; the first segment of a path is free, so one file has many URLs."""
+
+    url: str
+
+    def href(self, name: str, alias: str = "x") -> str:
+        """A file's URL; whoever never saw the alias has none of it in a cache."""
+        return f"{self.url}/{alias}/{name}"
+
+    def take(self) -> Traffic:
+        """What was asked for since the last time."""
+        with urllib.request.urlopen(f"{self.url}/_take", timeout=10) as answer:
+            counted = json.load(answer)
+        return Traffic(counted["requests"], counted["bytes"], frozenset(counted["files"]))
+
+
+@contextmanager
+def object_store(root: Path, delay_ms: float) -> Iterator[ObjectStore]:
+    """`bench.store` on a free port, in a process of its own so that its CPU is not counted."""
+    port = _free_port()
+    command = [sys.executable, str(Path(__file__).with_name("store.py"))]
+    server = subprocess.Popen([*command, str(root), str(port), str(delay_ms / 1000)])
+    url = f"http://localhost:{port}"
+    try:
+        _await(server, f"{url}/_take", "the object store")
+        yield ObjectStore(url)
+    finally:
+        _stop(server)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _await(server: subprocess.Popen[bytes], url: str, name: str) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            raise RuntimeError(f"{name} ended at once, with status {server.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{name} does not answer")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

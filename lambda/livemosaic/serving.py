@@ -1,0 +1,31 @@
+"""The API served from this machine, by uvicorn on a socket of our own."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from livemosaic.api.app import create_app
+from livemosaic.errors import InvalidRequestError
+from livemosaic.services import Services
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens; port 0 takes a free one. `InvalidRequestError` where it is taken."""
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise InvalidRequestError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port, or 0 "
+            "for a free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def server(services: Services) -> uvicorn.Server:
+    """A server of the API; give its `run` the socket."""
+    config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
+    return uvicorn.Server(config)

@@ -1,0 +1,207 @@
+"""The command `livemosaic`, as a user types it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from items import box, item
+from livemosaic.cli import app
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on an index of its own."""
+    monkeypatch.setenv("LIVEMOSAIC_INDEX", f"sqlite:///{tmp_path}/index.db")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def command(*words: str, text: str | None = None, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, words, input=text)
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return command
+
+
+def mosaic(run: Run, mosaic_id: str = "m") -> dict[str, object]:
+    found: dict[str, object] = json.loads(run("mosaics", "show", mosaic_id).stdout)
+    return found
+
+
+class TestMosaics:
+    def test_a_mosaic_is_created_listed_shown_and_deleted(self, run: Run) -> None:
+        run(
+            *("mosaics", "create", "m", "--title", "Alps", "--collection", "s2"),
+            *("--filter", "eo:cloud_cover < 10", "--asset", "visual", "--minzoom", "5"),
+        )
+        shown = mosaic(run)
+        assert (shown["title"], shown["collections"], shown["minzoom"]) == ("Alps", ["s2"], 5)
+        assert shown["filter"] == {"op": "<", "args": [{"property": "eo:cloud_cover"}, 10.0]}
+        assert "Alps" in run("mosaics", "list").stdout
+        assert [m["id"] for m in json.loads(run("mosaics", "list", "--json").stdout)] == ["m"]
+        run("mosaics", "delete", "m", "--yes")
+        assert json.loads(run("mosaics", "list", "--json").stdout) == []
+
+    def test_deleting_asks_first(self, run: Run) -> None:
+        run("mosaics", "create", "m")
+        run("mosaics", "delete", "m", text="n\n", code=1)
+        assert mosaic(run)["id"] == "m"
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("mosaics", "show", "x"), "there is no mosaic 'x'"),
+            (("mosaics", "create", "a b"), "mosaic id 'a b'"),
+            (("mosaics", "create", "m", "--filter", "<<"), "not valid CQL2"),
+            (("mosaics", "create", "m", "--minzoom", "15"), "quadkey_zoom 14"),
+            (("mosaics", "create", "m", "--minzoom", "-1"), "minzoom"),
+            (("--index", "mysql://x", "mosaics", "list"), "mysql://x"),
+            (("ingest", "nowhere.json"), "cannot read 'nowhere.json'"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    )
+    def test_an_error_names_the_value_and_ends_with_1(
+        self, run: Run, words: tuple[str, ...], says: str
+    ) -> None:
+        assert says in run(*words, code=1).output
+
+    @pytest.mark.parametrize(
+        "words", [(), ("mosaics", "create"), ("ingest",), ("serve",), ("demo",)]
+    )
+    def test_help_says_how(self, run: Run, words: tuple[str, ...]) -> None:
+        assert "Usage" in run(*words, "--help").output
+
+
+class TestIngest:
+    @pytest.fixture(autouse=True)
+    def a_mosaic(self, run: Run) -> None:
+        run("mosaics", "create", "m")
+
+    def items(self, count: int) -> list[dict[str, object]]:
+        return [item(f"s{n}", box(n, 0, n + 1, 1)) for n in range(count)]
+
+    @pytest.mark.parametrize("kind", ["item", "collection", "ndjson", "pretty"])
+    def test_files_of_every_kind_are_taken(self, run: Run, tmp_path: Path, kind: str) -> None:
+        items = self.items(1 if kind in ("item", "pretty") else 150)
+        text = {
+            "item": json.dumps(items[0]),
+            "pretty": json.dumps(items[0], indent=2),
+            "collection": json.dumps({"type": "FeatureCollection", "features": items}),
+            "ndjson": "\n".join(map(json.dumps, items)) + "\n\n",
+        }[kind]
+        path = tmp_path / "items.json"
+        path.write_text(text)
+        assert f"{len(items)} applied" in run("ingest", str(path)).output
+        assert mosaic(run)["bounds"] == [0, 0, len(items), 1]
+
+    def test_standard_input_is_a_file_too(self, run: Run) -> None:
+        lines = "\n".join(map(json.dumps, self.items(3)))
+        assert "3 applied" in run("ingest", "-", text=lines).output
+
+    def test_the_same_again_changes_nothing(self, run: Run, tmp_path: Path) -> None:
+        path = tmp_path / "items.json"
+        path.write_text(json.dumps(item("a", updated="2026-01-01T00:00:00Z")))
+        run("ingest", str(path))
+        assert "1 unchanged" in run("ingest", str(path)).output
+
+    def test_a_bad_item_is_named_with_its_line_and_the_others_go_on(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        good = self.items(2)
+        path = tmp_path / "items.ndjson"
+        bad = json.dumps(item("bad") | {"geometry": None})
+        path.write_text("\n".join([json.dumps(good[0]), bad, "{oops", json.dumps(good[1])]))
+        output = run("ingest", str(path), code=1).output
+        assert "2 applied, 2 rejected" in output
+        assert "items.ndjson:2: item 'bad': has no geometry" in output
+        assert "items.ndjson:3: not JSON" in output
+
+    def test_assets_on_disk_need_permission(self, run: Run, tmp_path: Path) -> None:
+        path = tmp_path / "item.json"
+        path.write_text(json.dumps(item("a", href="./a.tif")))
+        assert "LIVEMOSAIC_ALLOWED_PREFIXES" in run("ingest", str(path), code=1).output
+        assert "1 applied" in run("--allow", str(tmp_path), "ingest", str(path)).output
+
+    def test_one_mosaic_can_be_named(self, run: Run, tmp_path: Path) -> None:
+        run("mosaics", "create", "other")
+        path = tmp_path / "item.json"
+        path.write_text(json.dumps(item("a")))
+        run("ingest", "--mosaic", "m", str(path))
+        assert mosaic(run, "m")["bounds"]
+        assert mosaic(run, "other")["bounds"] is None
+
+    def test_what_no_mosaic_wants_is_said_to_be_ignored(self, run: Run, tmp_path: Path) -> None:
+        run("mosaics", "delete", "m", "--yes")
+        path = tmp_path / "item.json"
+        path.write_text(json.dumps(item("a")))
+        assert "1 ignored" in run("ingest", str(path)).output
+
+
+class TestDemo:
+    def test_scenes_arrive_and_the_second_time_they_are_there_already(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        words = ("demo", "--folder", str(tmp_path / "demo"), "--count", "2", "--every", "0")
+        quiet = ("--port", "0", "--no-browser", "--no-stay")
+        for _ in range(2):
+            output = run(*words, *quiet).output
+            assert "All 2 scenes are there" in output
+            assert "map.html" in output
+
+    def test_a_port_that_is_taken_is_named(self, run: Run, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            words = ("demo", "--folder", str(tmp_path), "--count", "1", "--no-browser")
+            assert (
+                f"cannot listen on 127.0.0.1:{port}" in run(*words, "--port", port, code=1).output
+            )
+
+
+def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:
+    """A real process on a real port: it says where, with which token, and ends on SIGINT."""
+    env = os.environ | {"LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db", "COLUMNS": "200"}
+    command = [sys.executable, "-c", "from livemosaic.cli import main; main()"]
+    subprocess.run([*command, "mosaics", "create", "m"], env=env, check=True, capture_output=True)
+    words = [*command, "serve", "--port", "0"]
+    server = subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
+    killer = threading.Timer(60, server.kill)
+    killer.start()
+    try:
+        assert server.stderr is not None
+        said = ""
+        while "Bearer" not in said:
+            line = server.stderr.readline()
+            assert line, said
+            said += line
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/mosaics/m/map\.html", said)
+        assert found, said
+        for _ in range(100):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/health") as answer:
+                    assert json.load(answer)["status"] == "ok"
+                    break
+            except OSError:
+                threading.Event().wait(0.1)
+        else:
+            pytest.fail("it does not answer")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) in (0, 130)
+    finally:
+        killer.cancel()
+        server.kill()
+        server.wait()
+        server.stderr.close()
