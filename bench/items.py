@@ -68,7 +68,7 @@ class Shape:
     ) -> dict[str, Any]:
         """The Item of scene `n` as published so many hours after (before) the first version."""
         scene, taken = self.scene_id(n), _PUBLISHED + timedelta(days=n // _PLACES - 400)
-        folder = f"s3://example-archive/{self.name}-c1-l2a/32/T/QM/{taken:%Y/%-m}/{scene}"
+        folder = f"https://{self.name}-cogs.example.com/{self.name}-c1-l2a/{taken:%Y/%m}/{scene}"
         return {
             "type": "Feature",
             "stac_version": "1.1.0",
@@ -106,7 +106,8 @@ _S2_BANDS = (
     "swir16", "swir22", "visual", "aot", "scl", "wvp",
 )  # fmt: skip
 _LANDSAT_BANDS = (
-    "coastal", "blue", "green", "red", "nir08", "swir16", "swir22", "lwir11", "qa_pixel", "qa_aerosol",
+    "coastal", "blue", "green", "red", "nir08", "swir16", "swir22", "lwir11", "qa_pixel",
+    "qa_aerosol",
 )  # fmt: skip
 
 SHAPES = (

@@ -24,6 +24,7 @@ class Usage:
     read_units: float = 0
     rows_written: float = 0
     """Rows put or deleted."""
+    bytes_written: float = 0
     rows_read: float = 0
     gets: float = 0
     queries: float = 0
@@ -72,9 +73,7 @@ class Metered:
         limit: int | None = None,
         consistent: bool = False,
     ) -> Page:
-        page = self.table.query(
-            pk, prefix=prefix, after=after, limit=limit, consistent=consistent
-        )
+        page = self.table.query(pk, prefix=prefix, after=after, limit=limit, consistent=consistent)
         self._calls.append(lambda: _query(page, share=1 if consistent else 0.5))
         return page
 
@@ -96,7 +95,8 @@ class Metered:
                 self._sizes[action.key] = item_size(action.key, action.item)
             else:
                 self._sizes.pop(action.key, None)
-        return usage + Usage(rows_written=len(actions))
+        written = sum(self._sizes.get(action.key, 0) for action in actions)
+        return usage + Usage(rows_written=len(actions), bytes_written=written)
 
     def _refused(self, actions: Sequence[Put | Delete]) -> Usage:
         # `DynamoTable` writes a lone action without expectation outside a transaction.
@@ -118,9 +118,7 @@ def _read(sizes: Sequence[int], *, gets: int, share: float = 1) -> Usage:
 
 def _query(page: Page, share: float) -> Usage:
     total = sum(item_size(row.key, row.item) for row in page.rows)
-    return Usage(
-        read_units=share * _units(total, _READ_UNIT), rows_read=len(page.rows), queries=1
-    )
+    return Usage(read_units=share * _units(total, _READ_UNIT), rows_read=len(page.rows), queries=1)
 
 
 def _size(key: Key, item: Item | None) -> int:

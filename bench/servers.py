@@ -13,38 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
-
-REGION = "eu-central-1"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _FORGOTTEN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB")
 
 
-@dataclass(frozen=True, slots=True)
-class Emulator:
-    """DynamoDB on this machine."""
-
-    url: str
-
-    @contextmanager
-    def table(self) -> Iterator[DynamoTable]:
-        """A new table."""
-        client = make_client(REGION, self.url)
-        name = f"bench-{uuid4()}"
-        create_table(client, name)
-        table = DynamoTable(client, name)
-        try:
-            yield table
-        finally:
-            client.delete_table(TableName=name)
-            table.close()
-
-
 @contextmanager
-def emulator() -> Iterator[Emulator]:
-    """Ministack on a free port, with a temporary folder of its own and credentials of nobody."""
+def emulator() -> Iterator[str]:
+    """The URL of ministack on a free port, with a temporary folder of its own and credentials of nobody."""
     folder = Path(tempfile.mkdtemp(prefix="livemosaic-bench-"))
     port = _free_port()
     for name in _FORGOTTEN:
@@ -65,7 +41,7 @@ def emulator() -> Iterator[Emulator]:
         )
     try:
         _await(server, f"{url}/_ministack/health", "ministack (pip install ministack)")
-        yield Emulator(url)
+        yield url
     finally:
         _stop(server)
         shutil.rmtree(folder, ignore_errors=True)

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         where = f"bytes {start}-{start + len(body) - 1}/{size}"
         return self._answer(206, body, {"Content-Range": where})
 
-    def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = {}) -> None:
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | dict(headers)).items():
             self.send_header(name, value)

@@ -223,8 +223,9 @@ def ingest(
         counts: dict[str, int] = {}
         reasons = 0
         for outcome in _ingested(services, source, only):
-            for change in {c.change for c in outcome.changes} or {outcome.status}:
-                counts[change] = counts.get(change, 0) + 1
+            told: set[str] = {c.change for c in outcome.changes} or {outcome.status}
+            for word in told:
+                counts[word] = counts.get(word, 0) + 1
             if not outcome.ok:
                 reasons += 1
                 if reasons <= _MAX_REASONS:

@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,7 +94,7 @@ def _arrive(
             time.sleep(demo.every)
 
 
-def _items(scenes: Path, count: int) -> Iterator[dict[str, Any]]:
+def _items(scenes: Path, count: int) -> Generator[dict[str, Any]]:
     """The Items of a run before, if it had as many; else new ones, as they are made."""
     kept = scenes / f"items-{count}.ndjson"
     if kept.exists():

@@ -180,7 +180,7 @@ def _to_item(mosaic: Mosaic) -> dict[str, Any]:
 
 def _from_item(item: Mapping[str, Any]) -> Mosaic:
     known = {field.name for field in fields(Mosaic)}
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in item.items()
         if name in known

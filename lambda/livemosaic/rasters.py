@@ -97,7 +97,9 @@ class Profile:
         """The coarsest level that is not coarser than `step` source pixels, as GDAL's `-ovr AUTO`.
 
         GDAL's tolerance of a tenth is kept, so that 2 source pixels per output pixel, give or take
-        the curvature of the Earth, is the first overview.
+        the curvature of the Earth, is the first overview. Unlike GDAL's, `step` is that of the tile
+        and not of the file as a whole, and of areas: degrees on Mercator far from the equator are
+        read somewhat coarser in y than shown, not many times finer in x.
         """
         fits = [
             i

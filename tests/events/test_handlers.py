@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from cogs import write_cog
@@ -50,6 +52,14 @@ def quiet_again() -> Iterator[None]:
     yield
     logger.handlers[:], logger.propagate = handlers, propagate
     logger.setLevel(level)
+
+
+def image(body: bytes) -> Any:
+    """The bands of an image file."""
+    with warnings.catch_warnings(), MemoryFile(body) as file:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with file.open() as dataset:
+            return dataset.read()
 
 
 def get(path: str, query: str = "") -> dict[str, Any]:
@@ -124,8 +134,7 @@ class TestTiler:
         assert answer["statusCode"] == 200
         assert answer["headers"]["content-type"] == "image/png"
         assert answer["isBase64Encoded"] is True
-        with MemoryFile(base64.b64decode(answer["body"])) as file, file.open() as image:
-            assert image.read()[:, 128, 128].tolist() == [10, 200, 30, 255]
+        assert image(base64.b64decode(answer["body"]))[:, 128, 128].tolist() == [10, 200, 30, 255]
 
     def test_links_name_the_address_that_was_asked(self, environment: Path) -> None:
         path = "/mosaics/m/tiles/WebMercatorQuad/tilejson.json"

@@ -90,9 +90,8 @@ def show_mosaic(mosaic: str, has: Has) -> MosaicOut:
 @router.put("/mosaics/{mosaic}", dependencies=[Writes])
 def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
     """Change its settings; those that indexed rows depend on may be left out, not changed."""
-    values = values(settings)
     given = settings.model_fields_set
-    kept = {k: v for k, v in values.items() if k not in FIXED or k in given}
+    kept = {k: v for k, v in values(settings).items() if k not in FIXED or k in given}
     return shown(has.mosaics.update(mosaic, kept))
 
 
@@ -112,7 +111,7 @@ def shown(mosaic: Mosaic) -> MosaicOut:
 
 def values(settings: Settings) -> dict[str, Any]:
     known = {field.name for field in fields(Mosaic)} - {"id"}
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in settings.model_dump(include=known).items()
     }

@@ -13,7 +13,11 @@ from livemosaic.services import Services
 _MAX_ASSETS: Final = 16
 _MAX_BIDX: Final = 16
 _MAX_RANGES: Final = 16
-FORMATS: Final = {"jpg": "jpeg", "tiff": "tif"} | {name: name for name in get_args(Format)}
+FORMATS: Final[dict[str, Format]] = {
+    **{name: name for name in get_args(Format)},
+    "jpg": "jpeg",
+    "tiff": "tif",
+}
 """What a format may be called, and its name here."""
 
 
@@ -123,7 +127,7 @@ def format_of(name: str) -> Format:
         raise InvalidRequestError(
             f"unknown format {name[:20]!r}; known are {', '.join(sorted(FORMATS))}"
         )
-    return known  # type: ignore[return-value]
+    return known
 
 
 HowRead = Annotated[Read, Depends(read_params)]

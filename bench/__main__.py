@@ -1,0 +1,105 @@
+"""`python -m bench ingest` and `python -m bench tiles`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report import Sheet, save
+
+_EXAMPLES = """\
+examples:
+  python -m bench ingest
+  python -m bench ingest --tables sqlite --shapes drone --sizes 300
+  python -m bench ingest --sizes 300,3000,30000 --no-peer --json ingest.json
+  python -m bench tiles
+  python -m bench tiles --tables sqlite --zooms 12,13 --tiles 30 --delay-ms 50
+  python -m bench tiles --archive /data/bench --deep --json tiles.json
+
+Tables of results go to stdout, progress to stderr. Each run compares what ran in it, side by side
+on one machine; times of different runs are not to be compared.
+"""
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=sys.modules["bench"].__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{ingest,tiles}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--tables", type=_names, default=("sqlite", "dynamodb"), metavar="NAMES")
+    shared.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    shared.add_argument(
+        "--no-peer", dest="peer", action="store_false", help="leave the comparison out"
+    )
+    ingest = commands.add_parser("ingest", parents=[shared], help="what an event costs")
+    ingest.add_argument(
+        "--shapes", type=_names, default=("sentinel-2", "landsat", "drone"), metavar="NAMES"
+    )
+    ingest.add_argument(
+        "--sizes", type=_numbers, default=(300, 3000), help="scenes already there: %(default)s"
+    )
+    ingest.add_argument("--events", type=int, default=20, help="of each kind: %(default)s")
+    tiles = commands.add_parser("tiles", parents=[shared], help="what a tile costs")
+    tiles.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14))
+    tiles.add_argument("--tiles", type=int, default=12, help="of each zoom: %(default)s")
+    tiles.add_argument("--scenes", type=int, default=30, help="in the archive: %(default)s")
+    tiles.add_argument(
+        "--delay-ms", type=float, default=20, help="of each request for bytes: %(default)s"
+    )
+    tiles.add_argument(
+        "--archive", type=Path, metavar="DIR", help="keep the archive there, or find it there"
+    )
+    tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one benchmark."""
+    given = _parser().parse_args(arguments)
+    sheets = _ingest(given) if given.command == "ingest" else _tiles(given)
+    if given.json:
+        save(sheets, given.json)
+
+
+# Imported late: `--help` needs none of the libraries that are measured.
+
+
+def _ingest(given: argparse.Namespace) -> list[Sheet]:
+    from bench import ingest
+
+    return ingest.run(
+        ingest.Options(given.tables, given.shapes, given.sizes, given.events, given.peer)
+    )
+
+
+def _tiles(given: argparse.Namespace) -> list[Sheet]:
+    from bench import tiles
+
+    return tiles.run(
+        tiles.Options(
+            tables=given.tables,
+            zooms=given.zooms,
+            tiles=given.tiles,
+            scenes=given.scenes,
+            delay_ms=given.delay_ms,
+            archive=given.archive,
+            depths=(10, 100, 200, 1000) if given.deep else (10, 100, 200),
+            peer=given.peer,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

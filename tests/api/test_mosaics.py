@@ -1,0 +1,222 @@
+"""Mosaics are made, listed, shown, changed and taken away by who has the token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.served import AUTHORIZED, Server, serving
+from livemosaic.table.sqlite import SqliteTable
+
+
+@pytest.fixture
+def client(server: Server) -> TestClient:
+    return server.client
+
+
+class TestLife:
+    def test_a_new_mosaic_has_the_settings_given_and_defaults_for_the_rest(
+        self, server: Server
+    ) -> None:
+        made = server.create("alps", title="The Alps", collections=["s2"], quadkey_zoom=12)
+        assert made["id"] == "alps"
+        assert (made["title"], made["collections"], made["quadkey_zoom"]) == (
+            "The Alps",
+            ["s2"],
+            12,
+        )
+        assert (made["tms"], made["sortby"], made["max_cells"]) == (
+            "WebMercatorQuad",
+            "-datetime",
+            16,
+        )
+        assert (made["bounds"], made["levels"]) == (None, [])
+        assert server.get("/mosaics/alps").json() == made
+
+    def test_what_is_internal_is_not_shown(self, server: Server) -> None:
+        assert not {"generation", "deleting"} & set(server.create("alps"))
+
+    def test_all_mosaics_are_listed_by_id(self, server: Server) -> None:
+        for name in ("b", "a.1", "Z"):
+            server.create(name)
+        listed = server.get("/mosaics").json()["mosaics"]
+        assert [mosaic["id"] for mosaic in listed] == ["Z", "a.1", "b", "m"]
+
+    def test_an_id_is_taken_once(self, client: TestClient) -> None:
+        answer = client.post("/mosaics", json={"id": "m"}, headers=AUTHORIZED)
+        assert answer.status_code == 409
+        assert "'m' already exists" in answer.json()["detail"]
+
+    def test_ids_differ_by_case(self, server: Server) -> None:
+        server.create("M", title="large")
+        assert server.get("/mosaics/m").json()["title"] == ""
+
+    def test_settings_change_and_the_revision_grows(self, client: TestClient) -> None:
+        answer = client.put(
+            "/mosaics/m", json={"title": "New", "assets": ["red"]}, headers=AUTHORIZED
+        )
+        assert answer.status_code == 200
+        assert (answer.json()["title"], answer.json()["assets"]) == ("New", ["red"])
+        assert client.get("/mosaics/m").json()["revision"] == 2
+
+    def test_the_same_settings_again_change_nothing(self, client: TestClient) -> None:
+        for _ in range(2):
+            answer = client.put("/mosaics/m", json={"title": "New"}, headers=AUTHORIZED)
+        assert answer.json()["revision"] == 2
+
+    def test_a_filter_is_cql2_text_or_json_and_comes_back_as_json(self, server: Server) -> None:
+        tree = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 10]}
+        texts = server.create("text", filter='"eo:cloud_cover" < 10')
+        assert server.create("json", filter=tree)["filter"] == tree == texts["filter"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("tms", "WGS1984Quad"),
+            ("sortby", "datetime"),
+            ("minzoom", 3),
+            ("quadkey_zoom", 10),
+            ("max_cells", 4),
+        ],
+    )
+    def test_a_setting_in_every_indexed_row_cannot_change(
+        self, client: TestClient, name: str, value: Any
+    ) -> None:
+        answer = client.put("/mosaics/m", json={name: value}, headers=AUTHORIZED)
+        assert answer.status_code == 400
+        assert name in answer.json()["detail"]
+        assert str(value) in answer.json()["detail"]
+
+    def test_one_that_is_fixed_may_be_left_out_of_a_change(self, server: Server) -> None:
+        server.create("deep", quadkey_zoom=16)
+        answer = server.client.put("/mosaics/deep", json={"title": "x"}, headers=AUTHORIZED)
+        assert (answer.status_code, answer.json()["quadkey_zoom"]) == (200, 16)
+
+    def test_a_deleted_mosaic_is_gone_with_its_scenes(self, server: Server) -> None:
+        server.publish("a", 1)
+        assert server.client.delete("/mosaics/m", headers=AUTHORIZED).status_code == 204
+        assert server.get("/mosaics/m").status_code == 404
+        assert server.tile().status_code == 404
+        assert server.get("/mosaics").json() == {"mosaics": []}
+
+    def test_one_made_again_under_the_same_id_is_empty(self, server: Server) -> None:
+        server.publish("a", 1)
+        server.client.delete("/mosaics/m", headers=AUTHORIZED)
+        server.create("m")
+        assert server.get("/mosaics/m/items").json()["features"] == []
+        assert not server.picture().valid.any()
+
+    @pytest.mark.parametrize("method", ["get", "put", "delete"])
+    def test_what_was_never_made_is_not_found(self, client: TestClient, method: str) -> None:
+        options = {"json": {}} if method == "put" else {}
+        answer = client.request(method, "/mosaics/nowhere", headers=AUTHORIZED, **options)
+        assert answer.status_code == 404
+        assert "'nowhere'" in answer.json()["detail"]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "name",
+        ["", " ", "a b", "a/b", "../a", ".hidden", "-x", "a" * 64, "é", "a\n", "a#b", "a%2Fb"],
+    )
+    def test_an_id_that_would_not_fit_a_path_is_refused_by_name(
+        self, client: TestClient, name: str
+    ) -> None:
+        answer = client.post("/mosaics", json={"id": name}, headers=AUTHORIZED)
+        assert answer.status_code == 400
+        assert repr(name)[:60].strip("'") in answer.json()["detail"]
+
+    @pytest.mark.parametrize(
+        ("settings", "named"),
+        [
+            ({"tms": "Nowhere"}, "'Nowhere'"),
+            ({"tms": "UPSArcticWGS84Quad", "minzoom": -1}, "-1"),
+            ({"tms": "EuropeanETRS89_LAEAQuad", "quadkey_zoom": 25}, "25"),
+            ({"tms": "CanadianNAD83_LCC"}, "'CanadianNAD83_LCC'"),
+            ({"minzoom": 9, "maxzoom": 8}, "minzoom 9"),
+            ({"minzoom": 15}, "15"),
+            ({"maxzoom": 31}, "31"),
+            ({"max_cells": 0}, "0"),
+            ({"max_cells": 49}, "49"),
+            ({"max_cells": 2.5}, "2.5"),
+            ({"quadkey_zoom": "deep"}, "deep"),
+            ({"collections": []}, "collections"),
+            ({"collections": "s2"}, "s2"),
+            ({"collections": ["x"] * 101}, "100"),
+            ({"sortby": "-"}, "'-'"),
+            ({"sortby": "x" * 201}, "200"),
+            ({"title": "x" * 501}, "500"),
+            ({"title": 7}, "7"),
+            ({"filter": "not ( cql2"}, "filter"),
+            ({"filter": {"op": "nonsense"}}, "filter"),
+            ({"filter": 5}, "5"),
+            ({"quadkey_zooms": 3}, "quadkey_zooms"),
+            ({"generation": "00000000"}, "generation"),
+            ({"deleting": True}, "deleting"),
+            ({"levels": [1]}, "levels"),
+        ],
+        ids=str,
+    )
+    def test_settings_that_make_no_sense_are_named(
+        self, client: TestClient, settings: dict[str, Any], named: str
+    ) -> None:
+        answer = client.post("/mosaics", json={"id": "new", **settings}, headers=AUTHORIZED)
+        assert answer.status_code == 400
+        assert named in answer.json()["detail"]
+        assert client.get("/mosaics/new").status_code == 404
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"m"', b"\xff\xfe", b"[" * 9999])
+    def test_a_body_that_is_no_object_is_refused(self, client: TestClient, body: bytes) -> None:
+        answer = client.post("/mosaics", content=body, headers=AUTHORIZED)
+        assert answer.status_code == 400
+        assert answer.json()["detail"]
+
+
+WRITES = [
+    ("POST", "/mosaics", {"id": "new"}),
+    ("PUT", "/mosaics/m", {"title": "x"}),
+    ("DELETE", "/mosaics/m", None),
+    ("POST", "/mosaics/m/items", {}),
+    ("DELETE", "/mosaics/m/items/a", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=[f"{m} {p}" for m, p, _ in WRITES])
+class TestAuthorization:
+    @pytest.fixture
+    def without_token(self, sqlite_table: SqliteTable, folder: Path) -> Iterator[Server]:
+        with serving(sqlite_table, folder, token=None) as server:
+            yield server
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            pytest.param({}, id="none"),
+            pytest.param({"Authorization": "Bearer wrong"}, id="another token"),
+            pytest.param({"Authorization": "Bearer "}, id="an empty token"),
+            pytest.param({"Authorization": "Basic dXNlcjpwYXNz"}, id="a password"),
+            pytest.param({"Authorization": "Bearer \xe9".encode("latin-1")}, id="not ASCII"),
+        ],
+    )
+    def test_writing_needs_the_token(
+        self, server: Server, method: str, path: str, body: Any, headers: dict[str, Any]
+    ) -> None:
+        answer = server.client.request(method, path, json=body, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert "oken" in answer.json()["detail"] or "Bearer" in answer.json()["detail"]
+        assert "a token for tests" not in answer.text
+
+    def test_a_server_without_a_token_takes_no_writes(
+        self, without_token: Server, method: str, path: str, body: Any
+    ) -> None:
+        answer = without_token.client.request(method, path, json=body, headers=AUTHORIZED)
+        assert answer.status_code == 401
+        assert "LIVEMOSAIC_TOKEN" in answer.json()["detail"]
+
+
+def test_reading_needs_no_token(server: Server) -> None:
+    for path in ("/mosaics", "/mosaics/m", "/mosaics/m/info", "/mosaics/m/items"):
+        assert server.get(path).status_code == 200
