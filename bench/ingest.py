@@ -75,7 +75,7 @@ class _Growth:
 
 
 def _growth(name: str, place: Place, shape: Shape, options: Options) -> list[_Growth]:
-    """Archives of all sizes in turn, again and again: what else the machine does hits them alike."""
+    """Archives of all sizes in turn: what else the machine does meanwhile hits them alike."""
     subjects: dict[tuple[str, int], Archive | PeerIndex] = {}
     with ExitStack() as stack:
         for size in options.sizes:

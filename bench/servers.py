@@ -20,7 +20,7 @@ _FORGOTTEN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPO
 
 @contextmanager
 def emulator() -> Iterator[str]:
-    """The URL of ministack on a free port, with a temporary folder of its own and credentials of nobody."""
+    """The URL of ministack: on a free port, in a folder of its own, with credentials of nobody."""
     folder = Path(tempfile.mkdtemp(prefix="livemosaic-bench-"))
     port = _free_port()
     for name in _FORGOTTEN:
@@ -58,7 +58,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """A folder over HTTP; the first segment of a path is free, so one file has many URLs."""
+    """A folder over HTTP; all of a path but its end is free, so one file has many URLs."""
 
     url: str
 

@@ -1,7 +1,8 @@
 """A slow object store: byte ranges of the files of a folder, each answer delayed, all counted.
 
 `python store.py ROOT PORT DELAY_S`; imports nothing but the standard library, so it starts at once.
-`/{anything}/{file}` is a file, `/_take` what was asked for since the last time.
+`/{alias}/…/{file}` is a file whatever is before its name, counted under its path without the alias;
+`/_take` gives what was asked for since the last time.
 """
 
 import json
@@ -55,14 +56,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/_take":
             return self._answer(200, self.server.take())
         time.sleep(self.server.delay_s)
-        name = self.path.rpartition("/")[2]
-        file = self.server.root / name
+        file = self.server.root / self.path.rpartition("/")[2]
+        path = "/".join(self.path.split("/")[2:])
         if not file.is_file():
-            self.server.count(name, 0)
+            self.server.count(path, 0)
             return self._answer(404)
-        return self._part(file)
+        return self._part(file, path)
 
-    def _part(self, file: Path) -> None:
+    def _part(self, file: Path, path: str) -> None:
         size = file.stat().st_size
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, stop = (int(asked[1]), int(asked[2] or size - 1) + 1) if asked else (0, size)
@@ -71,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             with file.open("rb") as source:
                 source.seek(start)
                 body = source.read(stop - start)
-        self.server.count(file.name, len(body))  # before who asked has the answer
+        self.server.count(path, len(body))  # before who asked has the answer
         if asked is None:
             return self._answer(200, body, {"Content-Length": str(size)})
         where = f"bytes {start}-{start + len(body) - 1}/{size}"

@@ -1,5 +1,7 @@
 """The tiler Lambda: an API Gateway HTTP API in front of the application."""
 
+import asyncio
+
 from mangum import Mangum
 
 from livemosaic import logs
@@ -8,4 +10,7 @@ from livemosaic.services import build
 from livemosaic.settings import Settings
 
 logs.configure()
+# Mangum runs each request on the thread's event loop, which Python no longer makes by itself.
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
 handler = Mangum(create_app(build(Settings())), lifespan="off")

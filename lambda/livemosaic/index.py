@@ -191,7 +191,8 @@ class Index:
         A token is `{shard}#{scene}`; a malformed one raises `InvalidRequestError`.
         """
         shard_text, _, after = token.partition("#")
-        if token and not (shard_text.isdecimal() and int(shard_text) < _SHARDS):
+        known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < _SHARDS
+        if token and not known:
             raise InvalidRequestError(f"token {token[:80]!r} is not one that was given out")
         scenes: list[Scene] = []
         for shard in range(int(shard_text or 0), _SHARDS):

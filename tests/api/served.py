@@ -27,8 +27,9 @@ from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
 
-TOKEN = "a token for tests"  # noqa: S105
+TOKEN = "a token for tests"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+JSON = {**AUTHORIZED, "Content-Type": "application/json"}
 
 WEB = morecantile.tms.get("WebMercatorQuad")
 Z, X, Y = 10, 534, 365

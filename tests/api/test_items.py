@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.served import AUTHORIZED, Server, scene, serving
+from api.served import AUTHORIZED, JSON, Server, scene, serving
 from items import box, item
 from livemosaic.errors import TableBusyError
 from livemosaic.table.sqlite import SqliteTable
@@ -37,7 +37,7 @@ def collection(*features: Any) -> dict[str, Any]:
 class TestPutIn:
     def test_an_item_is_taken(self, server: Server) -> None:
         answer = server.post(item("a"))
-        assert answer.status_code == 200
+        assert answer.status_code == 200, answer.text
         assert answer.json() == {
             "outcomes": [{"id": "a", "status": "done", "changes": ["applied"]}]
         }
@@ -56,7 +56,7 @@ class TestPutIn:
 
     def test_a_collection_of_items_has_one_outcome_each_in_order(self, server: Server) -> None:
         answer = server.post(collection(item("a"), item("b"), item("c")))
-        assert answer.status_code == 200
+        assert answer.status_code == 200, answer.text
         assert [outcome["id"] for outcome in answer.json()["outcomes"]] == ["a", "b", "c"]
 
     def test_an_empty_collection_is_fine(self, server: Server) -> None:
@@ -111,7 +111,7 @@ IDS = [
     "with#hash",
     "#",
     "100%",
-    "%2F",
+    "%zz",
     "?query=1",
     "sp ace",
     "a,b;c=d",
@@ -374,7 +374,7 @@ class TestBadItems:
     @pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
     def test_coordinates_that_are_no_numbers_are_refused(self, server: Server, number: str) -> None:
         text = json.dumps(item("bad", box(7, 45, 8, 12345))).replace("12345", number)
-        answer = server.client.post("/mosaics/m/items", content=text, headers=AUTHORIZED)
+        answer = server.client.post("/mosaics/m/items", content=text, headers=JSON)
         assert answer.status_code == 400
 
     @pytest.mark.parametrize("href", FORBIDDEN)
@@ -442,7 +442,7 @@ HOSTILE = {
     "NaN as an id": b'{"type": "Feature", "id": NaN}',
     "infinity as an id": b'{"type": "Feature", "id": 1e999}',
     "half a surrogate pair as an id": b'{"type": "Feature", "id": "\\ud800"}',
-    "half a surrogate pair as a key": b'{"type": "Feature", "\\ud800": 1}',
+    "half a surrogate pair as a key": b'{"\\ud800": 1}',
     "features that are no list": b'{"type": "FeatureCollection", "features": {}}',
     "features that are no objects": b'{"type": "FeatureCollection", "features": [1, null, []]}',
     "features within features": b'{"type": "FeatureCollection", "features": '
@@ -457,7 +457,7 @@ class TestHostileBodies:
     def test_they_are_refused_and_the_next_request_is_served(
         self, server: Server, body: bytes
     ) -> None:
-        answer = server.client.post("/mosaics/m/items", content=body, headers=AUTHORIZED)
+        answer = server.client.post("/mosaics/m/items", content=body, headers=JSON)
         assert answer.status_code == 400, answer.text[:200]
         assert answer.json()
         assert "Traceback" not in answer.text
@@ -473,15 +473,15 @@ class TestHostileBodies:
         """Not 503, which would have it sent again for ever."""
         server.create("props", properties=["x"])
         text = json.dumps(item("bad", properties={"x": 12345})).replace("12345", value)
-        answer = server.client.post("/mosaics/props/items", content=text, headers=AUTHORIZED)
+        answer = server.client.post("/mosaics/props/items", content=text, headers=JSON)
         assert answer.status_code in (200, 400), answer.text
         assert server.get("/mosaics/props/items").status_code == 200
 
     @pytest.mark.parametrize("value", ["NaN", "1e999", "9" * 400], ids=lambda v: v[:9])
     def test_a_property_that_nobody_keeps_may_be_anything(self, server: Server, value: str) -> None:
         text = json.dumps(item("a", properties={"x": 12345})).replace("12345", value)
-        answer = server.client.post("/mosaics/m/items", content=text, headers=AUTHORIZED)
-        assert answer.status_code == 200
+        answer = server.client.post("/mosaics/m/items", content=text, headers=JSON)
+        assert answer.status_code == 200, answer.text
 
     def test_a_body_over_the_limit_is_refused_before_it_is_read(
         self, sqlite_table: SqliteTable, folder: Path
@@ -496,11 +496,11 @@ class TestHostileBodies:
 
     def test_a_body_of_unknown_length_is_refused(self, server: Server) -> None:
         chunks = iter([b'{"type": ', b'"Feature"}'])
-        answer = server.client.post("/mosaics/m/items", content=chunks, headers=AUTHORIZED)
+        answer = server.client.post("/mosaics/m/items", content=chunks, headers=JSON)
         assert answer.status_code == 411
 
     @pytest.mark.parametrize("length", ["-1", "٣", "many"])
     def test_a_length_that_is_no_number_is_refused(self, server: Server, length: str) -> None:
-        headers = {**AUTHORIZED, "Content-Length": length.encode()}
+        headers = {**JSON, "Content-Length": length.encode()}
         answer = server.client.post("/mosaics/m/items", content=b"{}", headers=headers)
         assert answer.status_code in (400, 411, 413)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api.served import AUTHORIZED, Server, serving
+from api.served import AUTHORIZED, JSON, Server, serving
 from livemosaic.table.sqlite import SqliteTable
 
 
@@ -167,9 +167,11 @@ class TestRefusals:
         assert named in answer.json()["detail"]
         assert client.get("/mosaics/new").status_code == 404
 
-    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"m"', b"\xff\xfe", b"[" * 9999])
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"[]", b"null", b'"m"', b"\xff\xfe", b"[" * 9999, b'{"\\ud800": 1}']
+    )
     def test_a_body_that_is_no_object_is_refused(self, client: TestClient, body: bytes) -> None:
-        answer = client.post("/mosaics", content=body, headers=AUTHORIZED)
+        answer = client.post("/mosaics", content=body, headers=JSON)
         assert answer.status_code == 400
         assert answer.json()["detail"]
 

@@ -196,6 +196,15 @@ def test_a_limit_is_named_with_the_number(
         read_href(str(path), str(tmp_path), limits)
 
 
+def test_overviews_at_the_end_of_a_large_file_do_not_fetch_all_before_them(tmp_path: Path) -> None:
+    """async-tiff reads a header without gaps; GDAL, which seeks, is asked instead."""
+    path = cog(tmp_path / "a.tif", size=1500, compress="none", overviews=[2, 4])
+    with ObjectStore(tmp_path) as store:
+        limits = Limits(header_bytes=1_000_000)
+        assert read_href(f"{store.url}/a.tif", store.url, limits).valid.all()
+        assert store.bytes_sent < path.stat().st_size / 2
+
+
 def test_an_href_outside_the_allow_list_is_not_asked_for(tmp_path: Path) -> None:
     cog(tmp_path / "a.tif")
     with ObjectStore(tmp_path) as store:

@@ -1,11 +1,12 @@
 """The Lambda handlers, fed recorded events."""
 
+import asyncio
 import base64
 import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics
 from livemosaic.table.sqlite import SqliteTable
 
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
 HANDLERS = Path(__file__).parents[2] / "lambda"
 
 
@@ -123,29 +125,38 @@ class TestIngest:
         assert "latitude 91" in line["reason"]
 
 
+@pytest.fixture
+def ask(environment: Path) -> Iterator[Ask]:
+    """The tiler's handler."""
+    module = load("tiler")
+    yield lambda event: module.handler(event, {})
+    module.loop.close()
+    asyncio.set_event_loop(None)
+
+
 class TestTiler:
-    def test_a_tile_of_what_the_ingest_handler_took(self, environment: Path) -> None:
+    def test_a_tile_of_what_the_ingest_handler_took(self, environment: Path, ask: Ask) -> None:
         data = np.zeros((3, 256, 256), np.uint8) + np.array([[[10]], [[200]], [[30]]], np.uint8)
         path = environment / "a.tif"
         write_cog(path, data, crs="EPSG:4326", bounds=(7, 45, 8, 46))
         event = sqs_event(json.dumps(item("a", href=str(path))))
         assert load("ingest").handler(event, None) == {"batchItemFailures": []}
-        answer = load("tiler").handler(get("/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png"), {})
+        answer = ask(get("/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png"))
         assert answer["statusCode"] == 200
         assert answer["headers"]["content-type"] == "image/png"
         assert answer["isBase64Encoded"] is True
         assert image(base64.b64decode(answer["body"]))[:, 128, 128].tolist() == [10, 200, 30, 255]
 
-    def test_links_name_the_address_that_was_asked(self, environment: Path) -> None:
+    def test_links_name_the_address_that_was_asked(self, ask: Ask) -> None:
         path = "/mosaics/m/tiles/WebMercatorQuad/tilejson.json"
-        answer = load("tiler").handler(get(path, "rescale=0,255"), {})
+        answer = ask(get(path, "rescale=0,255"))
         assert json.loads(answer["body"])["tiles"] == [
             "https://abc123.execute-api.eu-central-1.amazonaws.com"
             "/mosaics/m/tiles/WebMercatorQuad/{z}/{x}/{y}?rescale=0%2C255"
         ]
 
-    def test_what_is_not_there_is_a_404(self, environment: Path) -> None:
-        answer = load("tiler").handler(get("/mosaics/x/info"), {})
+    def test_what_is_not_there_is_a_404(self, ask: Ask) -> None:
+        answer = ask(get("/mosaics/x/info"))
         assert (answer["statusCode"], json.loads(answer["body"])) == (
             404,
             {"detail": "there is no mosaic 'x'"},

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 import livemosaic
 from livemosaic import errors
 from livemosaic.api import describe, health, items, mosaics, pages, tiles
+from livemosaic.api.params import encodable
 from livemosaic.services import Services
 
 log = logging.getLogger(__name__)
@@ -104,5 +105,7 @@ async def _unknown_error(request: Request, error: Exception) -> Response:
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse(
-        {"detail": detail}, status, headers={"Cache-Control": "no-store"} | (headers or {})
+        {"detail": encodable(detail)},
+        status,
+        headers={"Cache-Control": "no-store"} | (headers or {}),
     )

@@ -10,8 +10,13 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.params import Has, OfMosaic, may_write
-from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError
+from livemosaic.api.params import Has, OfMosaic, encodable, may_write
+from livemosaic.errors import (
+    InvalidItemError,
+    InvalidRequestError,
+    NotFoundError,
+    TableBusyError,
+)
 from livemosaic.events import Message
 from livemosaic.ingest import Outcome
 from livemosaic.model import BBox, Mosaic, Scene, scene_key
@@ -60,12 +65,13 @@ def _status(outcomes: list[Outcome]) -> int:
 
 
 def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
+    given = document.get("id") if isinstance(document, Mapping) else None
     shown = {
-        "id": document.get("id") if isinstance(document, Mapping) else None,
+        "id": encodable(given) if isinstance(given, str) else None,
         "status": outcome.status,
         "changes": [change.change for change in outcome.changes],
     }
-    return shown | ({"detail": outcome.reason} if outcome.reason else {})
+    return shown | ({"detail": encodable(outcome.reason)} if outcome.reason else {})
 
 
 @router.get("/mosaics/{mosaic}/items")
@@ -142,6 +148,8 @@ def delete_item(mosaic: str, item: str, has: Has, collection: str | None = None)
     has.index.scene(target, key)
     body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}
     outcome = has.ingest.batch([Message("0", body, datetime.now(UTC), {})], only=target)[0]
+    if outcome.status == "failed":
+        raise TableBusyError(outcome.reason)
     if not outcome.ok:
         raise InvalidItemError(outcome.reason)
     if any(change.change == "outdated" for change in outcome.changes):

@@ -52,6 +52,11 @@ def may_write(has: Has, authorization: Annotated[str, Header()] = "") -> None:
         raise UnauthorizedError("that bearer token is not this server's")
 
 
+def encodable(text: str) -> str:
+    """Text as UTF-8 can carry it: JSON lets half a surrogate pair in, which no answer lets out."""
+    return text.encode(errors="replace").decode()
+
+
 def read_params(
     assets: Annotated[
         list[str] | None, Query(description="Assets to stack, in order: `assets=red&assets=green`")
