@@ -10,12 +10,12 @@ from livemosaic.services import build
 from livemosaic.settings import Settings
 
 logs.configure()
-_services = build(Settings())
+services = build(Settings())
 _pool = ThreadPoolExecutor(8, thread_name_prefix="ingest")
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Apply a batch and answer with its failures, each alone (`ReportBatchItemFailures`)."""
-    outcomes = _services.ingest.batch(sqs_messages(event), pool=_pool)
+    outcomes = services.ingest.batch(sqs_messages(event), pool=_pool)
     failed = [{"itemIdentifier": outcome.message_id} for outcome in outcomes if not outcome.ok]
     return {"batchItemFailures": failed}

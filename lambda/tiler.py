@@ -13,4 +13,5 @@ logs.configure()
 # Mangum runs each request on the thread's event loop, which Python no longer makes by itself.
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
-handler = Mangum(create_app(build(Settings())), lifespan="off")
+services = build(Settings())
+handler = Mangum(create_app(services), lifespan="off")

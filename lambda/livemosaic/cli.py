@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 mosaics = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 app.add_typer(mosaics, name="mosaics")
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)

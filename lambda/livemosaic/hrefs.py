@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from livemosaic.errors import ForbiddenHrefError
+from livemosaic.errors import ForbiddenHrefError, InvalidRequestError
 
 SETTING: Final = "LIVEMOSAIC_ALLOWED_PREFIXES"
 MAX_HREF_LENGTH: Final = 2048
@@ -178,19 +178,19 @@ def _http(href: str, parts: SplitResult) -> Location:
 
 
 def _parse_prefix(prefix: str) -> Location:
-    """A prefix as a location whose host, path or both may be empty; ValueError if it is none."""
+    """A prefix as a location whose host or path may be empty; InvalidRequestError if it is none."""
     if prefix in ("s3://", "https://"):
         return Location("s3" if prefix == "s3://" else "https", "", "")
     # The prefix itself must have the form of an allowed href: a name is added to make it one.
     try:
         location = parse(prefix.rstrip("/") + "/x")
     except ForbiddenHrefError as e:
-        raise ValueError(f"{SETTING}: {e}") from e
+        raise InvalidRequestError(f"{SETTING}: {e}") from e
     if location.query:
-        raise ValueError(f"{SETTING}: {redact(prefix)!r} has a query string")
+        raise InvalidRequestError(f"{SETTING}: {redact(prefix)!r} has a query string")
     path = location.path.removesuffix("x").rstrip("/")
     if location.scheme == "file" and not path:
-        raise ValueError(f"{SETTING}: {prefix!r} would allow every file of the machine")
+        raise InvalidRequestError(f"{SETTING}: {prefix!r} would allow every file of the machine")
     return Location(location.scheme, location.host, path)
 
 

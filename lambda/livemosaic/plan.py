@@ -43,6 +43,8 @@ class Plan:
     _met: list[Candidate] = field(default_factory=list)
     _shown: dict[int, Mask] = field(default_factory=dict)
     """Pixels that a read scene has, by its place in `_met`."""
+    _cut: bool = False
+    """Whether there are more candidates than may be looked at."""
 
     def next_round(self) -> list[int]:
         """Places of the scenes to read now; none when the tile is done."""
@@ -78,9 +80,12 @@ class Plan:
 
     def _all(self) -> Iterable[Candidate]:
         yield from list(self._met)
-        for candidate in self.candidates:
-            if len(self._met) == self.max_rows:
-                self.truncated = f"max_rows={self.max_rows}"
+        while len(self._met) < self.max_rows:
+            candidate = next(self.candidates, None)
+            if candidate is None:
                 return
             self._met.append(candidate)
             yield candidate
+        self._cut = self._cut or next(self.candidates, None) is not None
+        if self._cut:
+            self.truncated = f"max_rows={self.max_rows}"

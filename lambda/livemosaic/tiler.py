@@ -11,7 +11,12 @@ import numpy as np
 
 from livemosaic.cells import burn, decode, lonlat_bounds, tile_matrix_set
 from livemosaic.compose import compose, empty
-from livemosaic.errors import InvalidRequestError, NotFoundError, UnreadableAssetError
+from livemosaic.errors import (
+    ForbiddenHrefError,
+    InvalidRequestError,
+    NotFoundError,
+    UnreadableAssetError,
+)
 from livemosaic.expression import Expression
 from livemosaic.index import Area, Found, Index, cell_grid
 from livemosaic.model import BBox, Grid, Mosaic, Pixels, Read
@@ -187,7 +192,7 @@ class Tiler:
             return await asyncio.to_thread(expression.apply, pixels, alone)
         except TimeoutError:
             return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
-        except (UnreadableAssetError, InvalidRequestError) as error:
+        except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
             return error
 
 

@@ -22,6 +22,7 @@ from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics
 from livemosaic.table.sqlite import SqliteTable
 
+Load = Callable[[str], ModuleType]
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 HANDLERS = Path(__file__).parents[2] / "lambda"
 
@@ -37,7 +38,22 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(name: str) -> ModuleType:
+@pytest.fixture
+def load(environment: Path) -> Iterator[Load]:
+    """Handlers by name, started in that environment and ended after the test."""
+    loaded: list[ModuleType] = []
+
+    def start(name: str) -> ModuleType:
+        loaded.append(imported(name))
+        return loaded[-1]
+
+    yield start
+    for module in loaded:
+        module.services.index.pool.shutdown()
+        module.services.index.table.close()
+
+
+def imported(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"handler_{name}", HANDLERS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -100,7 +116,7 @@ def get(path: str, query: str = "") -> dict[str, Any]:
 
 
 class TestIngest:
-    def test_only_what_failed_is_answered(self, environment: Path) -> None:
+    def test_only_what_failed_is_answered(self, load: Load) -> None:
         handler = load("ingest").handler
         bad = item("b") | {"geometry": None}
         event = sqs_event(json.dumps(item("a")), json.dumps(bad), "rubbish", json.dumps(item("d")))
@@ -109,13 +125,13 @@ class TestIngest:
             "batchItemFailures": [{"itemIdentifier": ids[1]}, {"itemIdentifier": ids[2]}]
         }
 
-    def test_a_batch_that_succeeds_answers_an_empty_list(self, environment: Path) -> None:
+    def test_a_batch_that_succeeds_answers_an_empty_list(self, load: Load) -> None:
         handler = load("ingest").handler
         event = sqs_event(json.dumps(item("a")), json.dumps(item("a")))
         assert handler(event, None) == {"batchItemFailures": []}
 
     def test_why_a_message_failed_is_a_json_log_line(
-        self, environment: Path, capsys: pytest.CaptureFixture[str]
+        self, load: Load, capsys: pytest.CaptureFixture[str]
     ) -> None:
         handler = load("ingest").handler
         handler(sqs_event(json.dumps(item("b", box(0, 88, 1, 91)))), None)
@@ -126,7 +142,7 @@ class TestIngest:
 
 
 @pytest.fixture
-def ask(environment: Path) -> Iterator[Ask]:
+def ask(load: Load) -> Iterator[Ask]:
     """The tiler's handler."""
     module = load("tiler")
     yield lambda event: module.handler(event, {})
@@ -135,7 +151,9 @@ def ask(environment: Path) -> Iterator[Ask]:
 
 
 class TestTiler:
-    def test_a_tile_of_what_the_ingest_handler_took(self, environment: Path, ask: Ask) -> None:
+    def test_a_tile_of_what_the_ingest_handler_took(
+        self, environment: Path, load: Load, ask: Ask
+    ) -> None:
         data = np.zeros((3, 256, 256), np.uint8) + np.array([[[10]], [[200]], [[30]]], np.uint8)
         path = environment / "a.tif"
         write_cog(path, data, crs="EPSG:4326", bounds=(7, 45, 8, 46))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from livemosaic.errors import ForbiddenHrefError
+from livemosaic.errors import ForbiddenHrefError, InvalidRequestError
 from livemosaic.hrefs import AllowList, Location, parse, redact
 
 OPEN = AllowList()
@@ -139,7 +139,7 @@ def test_a_private_host_needs_a_prefix_of_its_own_even_beside_a_bare_scheme() ->
     ["http://", "file://", "/", "file:///", "gs://b", "https://127.0.0.1", "https://u@a.com", ""],
 )
 def test_a_prefix_that_would_open_too_much_is_refused_when_the_list_is_made(prefix: str) -> None:
-    with pytest.raises(ValueError, match="LIVEMOSAIC_ALLOWED_PREFIXES"):
+    with pytest.raises(InvalidRequestError, match="LIVEMOSAIC_ALLOWED_PREFIXES"):
         AllowList([prefix])
 
 

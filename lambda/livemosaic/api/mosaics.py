@@ -110,6 +110,7 @@ def shown(mosaic: Mosaic) -> MosaicOut:
 
 
 def values(settings: Settings) -> dict[str, Any]:
+    """Settings as `Mosaic` takes them, less the id; the filter as CQL2-JSON."""
     known = {field.name for field in fields(Mosaic)} - {"id"}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value

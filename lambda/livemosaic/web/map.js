@@ -46,7 +46,8 @@ const MINUTE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle
 function date(scene, format = DAY) {
   const text = scene.properties?.datetime;
   const time = new Date(text ?? NaN);
-  return Number.isNaN(time.valueOf()) ? String(text ?? "no date") : format.format(time);
+  if (Number.isNaN(time.valueOf())) return String(text ?? "no date");
+  return format.format(time) + (format === MINUTE ? " UTC" : "");
 }
 
 function status(state, text) {
@@ -105,6 +106,8 @@ function pause(ms, signal) {
 // Tiles
 
 let underWay = 0;
+/** Tiles of the view that cannot be had, and why. */
+const bad = new Map();
 /** The latest request of each tile that is being asked for: by address, the answer to come. */
 const latest = new Map();
 
@@ -119,13 +122,14 @@ async function loadTile({ url }, { signal }) {
     for (let seen = own, next; (next = latest.get(path)) && next !== seen; seen = next) {
       data = await next.catch(() => data);
     }
-    if (latest.get(path) === own) latest.delete(path);
-    say("tiles", null);
+    bad.delete(path);
     return { data };
   } catch (error) {
-    if (latest.get(path) === own) latest.delete(path);
+    if (!signal.aborted && error.status !== 404) bad.set(path, error);
     throw error;
   } finally {
+    if (latest.get(path) === own) latest.delete(path);
+    sayBad();
     document.body.classList.toggle("loading", --underWay > 0);
   }
 }
@@ -145,6 +149,13 @@ async function fetchTile(path, signal) {
     if (!(passes(error) || (error.status === 500 && tries < 3))) throw error;
     await pause(Math.max(wait, 1_000 * (error.retryAfter ?? 0)), signal);
   }
+}
+
+function sayBad() {
+  const [error] = bad.values();
+  const useless = error && error.status < 500;
+  const title = useless ? "The mosaic cannot be drawn like this" : "Some tiles are missing";
+  say("tiles", error ? title : null, useless ? error.message : `${error?.message}. They are asked for again.`);
 }
 
 /** Tile addresses are taken relative to the page: the server may not know its name outside. */
@@ -300,11 +311,12 @@ function drawGraticule() {
 
 const motion = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function fit([west, south, east, north], animate = true) {
-  const box = [[west, south], [east < west ? east + 360 : east, north]];
-  const narrow = innerWidth <= 640;
-  const padding = narrow ? { top: 90, bottom: 40, left: 24, right: 24 } : 56;
-  map.fitBounds(box, { padding, maxZoom: 16, animate: animate && motion(), duration: 1_800 });
+const narrow = () => innerWidth <= 640;
+const padding = () => (narrow() ? { top: 90, bottom: 40, left: 24, right: 24 } : 56);
+const cornersOf = ([west, south, east, north]) => [[west, south], [east, north]];
+
+function fit(bounds, animate = true) {
+  map.fitBounds(cornersOf(bounds), { padding: padding(), maxZoom: 16, animate: animate && motion(), duration: 1_800 });
 }
 
 // Mosaic
@@ -325,16 +337,15 @@ async function learn(signal) {
   say("gone", null);
   say("empty", info.bounds ? null : "This mosaic is empty", "Scenes show here as soon as they are added.");
   if (!before && info.bounds && PLACED) moved = true;
-  if (info.bounds && !before?.bounds && !moved) await arrive(before !== null, signal);
+  if (info.bounds && !before?.bounds && !moved) await arrive(before !== null);
   followSource(before);
 }
 
 /** The first view: all of the mosaic, or a scene where all of it is too much to draw. */
-async function arrive(animate, signal) {
-  fit(info.bounds, animate);
-  const camera = map.cameraForBounds([info.bounds.slice(0, 2), info.bounds.slice(2)], { padding: 56 });
-  if (!camera || Math.round(camera.zoom + 1) >= info.minzoom) return;
-  const [scene] = (await ask("items?limit=1", signal)).features;
+async function arrive(animate) {
+  const camera = map.cameraForBounds(cornersOf(info.bounds), { padding: padding() });
+  if (!camera || Math.round(camera.zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
+  const [scene] = (await ask("items?limit=1")).features;
   const [west, south, east, north] = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
   map.jumpTo({ center: [(west + east) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
 }
@@ -359,14 +370,10 @@ let failed = [];
 
 map.on("error", async ({ error, sourceId, tile }) => {
   if (sourceId !== "mosaic") return console.error(error);
-  if (tile) failed.push(tile.tileID.canonical);
-  const body = error.body instanceof Blob && (await error.body.text().then(JSON.parse).catch(() => null));
-  const detail = String(body?.detail ?? error.message);
-  if (error.status >= 400 && error.status < 500 && error.status !== 429) {
-    say("tiles", "The mosaic cannot be drawn like this", detail);
-  } else if (tile) {
-    say("tiles", "Some tiles are missing", `${detail}. They are asked for again.`);
-  }
+  if (tile && error.status >= 500) failed.push(tile.tileID.canonical);
+  if (tile || passes(error)) return;
+  const body = await error.body?.text().then(JSON.parse).catch(() => null);
+  say("page", "The mosaic cannot be drawn like this", String(body?.detail ?? error.message));
 });
 
 function retryFailed() {
@@ -376,26 +383,26 @@ function retryFailed() {
 }
 
 /** Ask again for the tiles of some scenes, at every zoom that may be on the map; for all if many. */
-function refresh(scenes) {
-  const tiles = scenes.flatMap(polygons).flatMap((polygon) => {
-    const [west, south, east, north] = boundsOf(polygon);
-    const [nw, se] = [[west, north], [east, south]].map((at) => MercatorCoordinate.fromLngLat(at));
-    return [-2, -1, 0, 1].flatMap((more) => {
-      const z = Math.min(tileZoom() + more, info.maxzoom);
-      return z < 0 ? [] : tilesBetween(nw, se, z);
-    });
-  });
-  if (map.getSource("mosaic")) map.refreshTiles("mosaic", tiles.length > 4_000 ? undefined : tiles);
+function refresh(list) {
+  if (!map.getSource("mosaic")) return;
+  const tiles = [];
+  for (const polygon of list.flatMap(polygons)) {
+    for (const z of new Set([-2, -1, 0, 1].map((more) => Math.min(tileZoom() + more, info.maxzoom)))) {
+      if (z >= 0 && !addTiles(tiles, polygon, z)) return map.refreshTiles("mosaic");
+    }
+  }
+  map.refreshTiles("mosaic", tiles);
 }
 
-function tilesBetween(nw, se, z) {
+/** Whether there were few enough to add. */
+function addTiles(tiles, polygon, z) {
+  const [west, south, east, north] = boundsOf(polygon);
   const n = 2 ** z;
-  const [left, right] = [nw.x, se.x].map((x) => Math.min(n - 1, Math.max(0, Math.floor(x * n))));
-  const [top, bottom] = [nw.y, se.y].map((y) => Math.min(n - 1, Math.max(0, Math.floor(y * n))));
-  if ((right - left + 1) * (bottom - top + 1) > 4_000) return Array(4_001).fill({ z, x: 0, y: 0 });
-  const tiles = [];
+  const [nw, se] = [[west, north], [east, south]].map((at) => MercatorCoordinate.fromLngLat(at));
+  const [left, top, right, bottom] = [nw.x, nw.y, se.x, se.y].map((d) => Math.min(n - 1, Math.max(0, Math.floor(d * n))));
+  if ((right - left + 1) * (bottom - top + 1) > 1_000 || tiles.length > 4_000) return false;
   for (let x = left; x <= right; x++) for (let y = top; y <= bottom; y++) tiles.push({ z, x, y });
-  return tiles;
+  return true;
 }
 
 // Following
@@ -452,7 +459,7 @@ async function lookOnce(signal) {
   const now = { ...area, list, cut: list.length >= SCENES };
   const change = compare(seen, now);
   settle(now);
-  if (change.all.length) await react(change, signal);
+  await react(change, signal);
   looks += 1;
 }
 
@@ -498,32 +505,37 @@ function quarters([west, south, east, north]) {
   return [[west, y, x, north], [x, y, east, north], [west, south, x, y], [x, south, east, y]];
 }
 
+const EDGE = 1e-6; // degrees: boxes are sent with seven decimals
+const inner = ({ boxes }) => boxes.map(([w, s, e, n]) => [w + EDGE, s + EDGE, e - EDGE, n - EDGE]);
+
 /** What came, changed and went where both looks could see it. */
 function compare(before, now) {
-  const change = { arrived: [], updated: [], left: [] };
-  if (before) {
-    const [old, current] = [before, now].map(({ list }) => new Map(list.map((scene) => [scene.key, scene])));
-    const edge = 1e-6; // boxes are sent with seven decimals
-    const inner = before.boxes.map(([w, s, e, n]) => [w + edge, s + edge, e - edge, n - edge]);
-    let above = !before.cut; // of a list that was cut, only what lies above a scene in it is new
-    for (const scene of now.list.toReversed()) {
-      const was = old.get(scene.key);
-      if (was) above = true;
-      if (was && was.version !== scene.version) change.updated.push(scene, was);
-      else if (!was && above && meets(scene, inner)) change.arrived.push(scene);
+  const change = { arrived: [], updated: [], replaced: [], left: [] };
+  if (!before) return change;
+  const [old, current] = [before, now].map(({ list }) => new Map(list.map((scene) => [scene.key, scene])));
+  let above = !before.cut; // of a list that was cut, only what lies above a scene in it is new
+  for (const scene of now.list.toReversed()) {
+    const was = old.get(scene.key);
+    if (was) above = true;
+    if (!was && above && meets(scene, inner(before))) change.arrived.push(scene);
+    if (was && was.version !== scene.version) {
+      change.updated.push(scene);
+      change.replaced.push(was);
     }
-    if (!now.cut) change.left = before.list.filter((scene) => !current.has(scene.key) && meets(scene, now.boxes));
   }
-  return { ...change, all: [...change.arrived, ...change.updated, ...change.left] };
+  if (!now.cut) change.left = before.list.filter((scene) => !current.has(scene.key) && meets(scene, inner(now)));
+  return change;
 }
 
-async function react(change, signal) {
-  refresh(change.all);
-  setTimeout(refresh, SETTLE_MS, change.all);
-  announce("+", "added", change.arrived);
-  announce("↻", "updated", change.updated.filter((_, i) => i % 2 === 0));
-  announce("−", "removed", change.left);
-  flash([...change.arrived, ...change.updated.filter((_, i) => i % 2 === 0)]);
+async function react({ arrived, updated, replaced, left }, signal) {
+  const touched = [...arrived, ...updated, ...replaced, ...left];
+  if (!touched.length) return;
+  refresh(touched);
+  setTimeout(refresh, SETTLE_MS, touched);
+  announce("+", "added", arrived);
+  announce("↻", "updated", updated);
+  announce("−", "removed", left);
+  if (arrived.length + updated.length) flash([...arrived, ...updated]);
   if (pin) pinAt(pin);
   await learn(signal);
 }
@@ -622,6 +634,13 @@ function showPanel(list, title, note = "") {
   $("scenes").replaceChildren(...shown.map((scene, i) => entry(scene, i === 0, open.has(scene.key))));
   $("more").textContent = note || (pin ? "" : `${hidden ? `${hidden} more. ` : ""}Click to keep the list`);
   outline(list[0] ?? null);
+  if (pin && narrow()) clearOf($("panel").getBoundingClientRect().top);
+}
+
+/** Move the map so that the place asked about is above the sheet. */
+function clearOf(top) {
+  const { y } = map.project([pin.lng, pin.lat]);
+  if (y > top - 24) map.panBy([0, y - top / 2], { animate: motion() });
 }
 
 function entry(scene, top, open) {
@@ -695,6 +714,7 @@ map.on("load", () => {
   look();
 });
 map.on("movestart", (event) => {
+  bad.clear();
   if (event.originalEvent) moved = true;
 });
 map.on("move", () => map.getSource("graticule") && drawGraticule());
