@@ -38,7 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="{ingest,tiles}")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--tables", type=_names, default=("sqlite", "dynamodb"), metavar="NAMES")
+    shared.add_argument(
+        "--tables",
+        type=_names,
+        default=("sqlite", "dynamodb"),
+        metavar="NAMES",
+        help="sqlite, dynamodb (an emulator, started here)",
+    )
     shared.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     shared.add_argument(
         "--no-peer", dest="peer", action="store_false", help="leave the comparison out"
@@ -52,14 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     ingest.add_argument("--events", type=int, default=20, help="of each kind: %(default)s")
     tiles = commands.add_parser("tiles", parents=[shared], help="what a tile costs")
-    tiles.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14))
+    tiles.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
     tiles.add_argument("--tiles", type=int, default=12, help="of each zoom: %(default)s")
     tiles.add_argument("--scenes", type=int, default=30, help="in the archive: %(default)s")
     tiles.add_argument(
         "--delay-ms", type=float, default=20, help="of each request for bytes: %(default)s"
     )
     tiles.add_argument(
-        "--archive", type=Path, metavar="DIR", help="keep the archive there, or find it there"
+        "--archive",
+        type=Path,
+        metavar="DIR",
+        help="keep the archive (1 GB) there",
     )
     tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
     return parser

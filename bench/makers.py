@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from rio_tiler.io import Reader
 
 from bench.lap import Lap, timed
 from bench.meter import Metered, Usage
-from bench.rasters import Scene, newest_first
+from bench.rasters import Scene
 from bench.servers import ObjectStore
 from livemosaic.events import Message
 from livemosaic.model import Mosaic, Read, Render
@@ -53,8 +52,8 @@ class Made:
     making: Lap
     """All of it but the image."""
     encoding: Lap
-    usage: Usage = Usage()
-    """Of the index."""
+    usage: Usage | None = None
+    """Of the index; None where it is in memory."""
     fast: Lap | None = None
     """Encoding once more, at the level that livemosaic takes."""
 
@@ -102,20 +101,21 @@ class Livemosaic:
         self._runner.run(self._open_all())
 
     async def _open_all(self) -> None:
-        # Through the reader, which no tile need pass: a file's header is all that it remembers.
+        # A few pixels of each file are read with it: the reader remembers headers, no pixels.
         services = self._services
-        scenes, _ = services.index.list_scenes(services.mosaics.get(self._mosaic), limit=10_000)
+        mosaic = services.mosaics.get(self._mosaic)
+        scenes, _ = services.index.list_scenes(mosaic, limit=10_000)
         for scene in scenes:
             west, south, east, north = scene.footprint.bounds
             middle = morecantile.tms.get(_TMS).tile((west + east) / 2, (south + north) / 2, 14)
             grid = TileAddress(_TMS, middle.z, middle.x, middle.y).grid(8)
             await services.tiler.reader.read(scene.assets, grid, Read(), version=scene.version)
 
-    def add(self, items: Sequence[Mapping[str, Any]]) -> None:
-        """Put scenes into the mosaic."""
+    def create(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Make the mosaic, of these Items."""
+        mosaic = self._services.mosaics.create(Mosaic(id=self._mosaic))
         now = datetime.now(UTC)
         messages = [Message(str(n), json.dumps(item), now, {}) for n, item in enumerate(items)]
-        mosaic = self._services.mosaics.get(self._mosaic)
         for outcome in self._services.ingest.batch(messages, only=mosaic):
             if not outcome.ok:
                 raise RuntimeError(outcome.reason)
@@ -138,8 +138,7 @@ def livemosaic(
     """A new mosaic of these Items."""
     maker = Livemosaic(table, store, mosaic)
     try:
-        maker._services.mosaics.create(Mosaic(id=mosaic))
-        maker.add(items)
+        maker.create(items)
         yield maker
     finally:
         maker.close()

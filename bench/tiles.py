@@ -16,7 +16,7 @@ import shapely
 
 from bench.makers import GDAL, SIZE, Made, Maker, RioTiler, livemosaic
 from bench.need import needed, tiles_over
-from bench.places import open_places
+from bench.places import Place, open_places
 from bench.rasters import Scene, make_scenes
 from bench.report import Sheet, Value, show, step
 from bench.servers import ObjectStore, Traffic, object_store
@@ -75,6 +75,7 @@ class Tile:
         return len(self.needed - self.traffic.files)
 
 
+Makers = Mapping[str, Maker]
 Results = Mapping[tuple[str, int, str], Sequence[Tile]]
 """By `cold` or `warm`, zoom and maker."""
 
@@ -87,20 +88,53 @@ def run(options: Options) -> list[Sheet]:
         folder.mkdir(parents=True, exist_ok=True)
         with step(f"archive of {options.scenes} scenes"):
             scenes = make_scenes(folder, options.scenes)
-        store = stack.enter_context(object_store(folder, options.delay_ms))
-        return [*_zooms(options, scenes, store), _deep(options, scenes, store)]
+        setup = _Setup(
+            options,
+            scenes,
+            stack.enter_context(object_store(folder, options.delay_ms)),
+            stack.enter_context(open_places(options.tables)),
+        )
+        return [*_zooms(setup), _deep(setup)]
 
 
-def _zooms(options: Options, scenes: Sequence[Scene], store: ObjectStore) -> list[Sheet]:
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What is there before the first tile."""
+
+    options: Options
+    scenes: Sequence[Scene]
+    store: ObjectStore
+    places: Mapping[str, Place]
+
+    @contextmanager
+    def makers(self, scenes: Sequence[Scene], names: Sequence[str]) -> Iterator[Makers]:
+        """All that are compared, on scenes, oldest first, at these paths in the store."""
+        items = [
+            scene.item(self.store.href(name), item_id=name, day=n)
+            for n, (scene, name) in enumerate(zip(scenes, names, strict=True))
+        ]
+        with ExitStack() as stack:
+            makers: dict[str, Maker] = {}
+            for name, place in self.places.items():
+                table = stack.enter_context(place.table())
+                made = livemosaic(table, self.store, "bench", items)
+                makers[name] = stack.enter_context(made)
+            if self.options.peer:
+                makers[_PEER] = RioTiler.of(self.store, scenes[::-1], names[::-1])
+            yield makers
+
+
+def _zooms(setup: _Setup) -> list[Sheet]:
+    options, scenes = setup.options, setup.scenes
     results: dict[tuple[str, int, str], list[Tile]] = {}
     rng = np.random.default_rng(_SEED)
     names = [scene.name for scene in scenes]
-    with _makers(options, scenes, names, store) as makers:
+    with setup.makers(scenes, names) as makers:
         for zoom in options.zooms:
             tiles = tiles_over(scenes, zoom, options.tiles, rng)
             for state in _STATES:
                 with step(f"z{zoom}, {state}: {len(tiles)} tiles"):
-                    made = _all(makers, tiles, store, cold=state == "cold")
+                    made = _all(makers, tiles, setup.store, cold=state == "cold")
                 for (name, tile), one in made.items():
                     need = needed(scenes, tile, SIZE)
                     results.setdefault((state, zoom, name), []).append(replace(one, needed=need))
@@ -113,7 +147,7 @@ def _zooms(options: Options, scenes: Sequence[Scene], store: ObjectStore) -> lis
 
 
 def _all(
-    makers: Mapping[str, Maker],
+    makers: Makers,
     tiles: Sequence[morecantile.Tile],
     store: ObjectStore,
     *,
@@ -132,25 +166,6 @@ def _all(
     return made
 
 
-@contextmanager
-def _makers(
-    options: Options, scenes: Sequence[Scene], names: Sequence[str], store: ObjectStore
-) -> Iterator[Mapping[str, Maker]]:
-    """All that are compared, on these scenes, oldest first, at these paths in the store."""
-    items = [
-        scene.item(store.href(name), item_id=name, day=n)
-        for n, (scene, name) in enumerate(zip(scenes, names, strict=True))
-    ]
-    with ExitStack() as stack:
-        makers: dict[str, Maker] = {}
-        for name, place in stack.enter_context(open_places(options.tables)).items():
-            table = stack.enter_context(place.table())
-            makers[name] = stack.enter_context(livemosaic(table, store, "bench", items))
-        if options.peer:
-            makers[_PEER] = RioTiler.of(store, scenes[::-1], names[::-1])
-        yield makers
-
-
 def _latency(results: Results, options: Options) -> Sheet:
     return Sheet(
         f"A tile of {SIZE} × {SIZE} as PNG, {options.scenes} scenes, "
@@ -167,7 +182,7 @@ def _latency(results: Results, options: Options) -> Sheet:
                 mean(tile.cpu_ms for tile in tiles),
                 mean(tile.traffic.requests for tile in tiles),
                 mean(tile.traffic.bytes for tile in tiles) / 1024,
-                *(_index(name, tiles)),
+                *(_index(tiles)),
             )
             for (state, zoom, name), tiles in results.items()
         ],
@@ -176,16 +191,17 @@ def _latency(results: Results, options: Options) -> Sheet:
             "before. warm: all files",
             "opened before, each tile made once. CPU is this process's: neither the object store's "
             "nor the emulator's.",
-            f"sqlite and dynamodb: livemosaic on that index, the latter the emulator. {_PEER}: "
-            "mosaic.json in memory.",
+            "sqlite and dynamodb: livemosaic on that index, the latter the emulator; rows are of "
+            "scenes, and the mosaic's own.",
+            f"{_PEER}: its mosaic backend and Reader on a mosaic.json in memory.",
         ),
     )  # fmt: skip
 
 
-def _index(name: str, tiles: Sequence[Tile]) -> tuple[Value, Value]:
-    if name == _PEER:
+def _index(tiles: Sequence[Tile]) -> tuple[Value, Value]:
+    usages = [tile.made.usage for tile in tiles if tile.made.usage]
+    if not usages:
         return None, None
-    usages = [tile.made.usage for tile in tiles]
     return mean(usage.queries for usage in usages), mean(usage.rows_read for usage in usages)
 
 
@@ -250,16 +266,17 @@ def _against(ours: Sequence[Tile], theirs: Sequence[Tile]) -> list[float]:
     ]
 
 
-def _deep(options: Options, scenes: Sequence[Scene], store: ObjectStore) -> Sheet:
+def _deep(setup: _Setup) -> Sheet:
     """Stacks of scenes over one place, each of which would fill its tiles alone."""
-    files, place = _stacked(scenes)
+    options = setup.options
+    files, place = _stacked(setup.scenes)
     tiles = tiles_over([place], _DEEP_ZOOM, options.tiles, np.random.default_rng(_SEED))
     rows: list[tuple[Value, ...]] = []
     for depth in options.depths:
         stack = [files[n % len(files)] for n in range(depth)]
         names = [f"{n:04}/{scene.name}" for n, scene in enumerate(stack)]
-        with step(f"stack of {depth:,}"), _makers(options, stack, names, store) as makers:
-            made = _all(makers, tiles, store, cold=True)
+        with step(f"stack of {depth:,}"), setup.makers(stack, names) as makers:
+            made = _all(makers, tiles, setup.store, cold=True)
         for name in makers:
             mine = [one for (maker, _), one in made.items() if maker == name]
             rows.append(
@@ -268,7 +285,7 @@ def _deep(options: Options, scenes: Sequence[Scene], store: ObjectStore) -> Shee
                     name,
                     median(tile.wall_ms for tile in mine),
                     mean(tile.cpu_ms for tile in mine),
-                    *_index(name, mine),
+                    *_index(mine),
                     mean(len(tile.traffic.files) for tile in mine),
                     mean(tile.traffic.requests for tile in mine),
                 )

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -29,6 +28,7 @@ from livemosaic.services import Services, running
 from livemosaic.serving import listening, server
 from livemosaic.settings import Settings
 from livemosaic.sources import Source
+from livemosaic.table.open import open_table
 
 _CHUNK = 64
 _WORKERS = 8
@@ -43,13 +43,6 @@ app = typer.Typer(
 mosaics = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 app.add_typer(mosaics, name="mosaics")
 console = Console(stderr=True, soft_wrap=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What every command is given."""
-
-    settings: Settings
 
 
 def _version(wanted: bool) -> None:
@@ -87,7 +80,7 @@ def common(
     if allow:
         given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
     with _clear_errors():
-        context.obj = Options(Settings(**given))
+        context.obj = Settings(**given)
 
 
 def _prefix(text: str) -> str:
@@ -123,6 +116,9 @@ def create(
     maxzoom: Annotated[int, typer.Option(help="Largest zoom that its TileJSON names.")] = 22,
     quadkey_zoom: Annotated[int, typer.Option(help="Deepest zoom of an index cell.")] = 14,
     max_cells: Annotated[int, typer.Option(help="Index cells of one scene, at most.")] = 16,
+    create_table: Annotated[
+        bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
+    ] = False,
 ) -> None:
     """Create a mosaic.
 
@@ -132,7 +128,7 @@ def create(
 
     `livemosaic mosaics create clear --filter "eo:cloud_cover < 10" --sortby eo:cloud_cover`
     """
-    with _services(context) as services:
+    with _services(context, create_table=create_table) as services:
         new = NewMosaic(
             id=mosaic,
             title=title,
@@ -269,9 +265,9 @@ def serve(
     Example: `livemosaic --index sqlite:///my.db --allow /data/scenes serve`
     """
     logs.configure()
-    options: Options = context.obj
+    given: Settings = context.obj
     chosen = token or secrets.token_urlsafe(16)
-    settings = options.settings.model_copy(update={"token": SecretStr(chosen)})
+    settings = given.model_copy(update={"token": SecretStr(chosen)})
     with _clear_errors(), listening(host, port) as listener, running(settings) as services:
         url = f"http://{host}:{listener.getsockname()[1]}"
         console.print(f"livemosaic on {url}/docs; Ctrl-C ends it")
@@ -306,10 +302,12 @@ def demo(
 
 
 @contextmanager
-def _services(context: typer.Context) -> Iterator[Services]:
-    options: Options = context.obj
-    with _clear_errors(), running(options.settings) as services:
-        yield services
+def _services(context: typer.Context, *, create_table: bool = False) -> Iterator[Services]:
+    settings: Settings = context.obj
+    with _clear_errors():
+        table = open_table(settings.index, create=create_table)
+        with running(settings, table) as services:
+            yield services
 
 
 @contextmanager

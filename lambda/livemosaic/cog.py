@@ -8,18 +8,13 @@ from weakref import WeakKeyDictionary
 from cachetools import LRUCache
 
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
+from livemosaic.gdal import GdalRaster
 from livemosaic.hrefs import AllowList, redact
 from livemosaic.layers import Layer, choose_bands, lay, plan_read, stack
 from livemosaic.model import Grid, Pixels, Read
-from livemosaic.rasters import (
-    DecodeError,
-    GdalRaster,
-    Limits,
-    Raster,
-    decoding,
-    open_raster,
-)
-from livemosaic.stores import ObjectError, Stores
+from livemosaic.rasters import DecodeError, Limits, Raster, decoding
+from livemosaic.stores import Object, ObjectError, Stores
+from livemosaic.tiff import TiffRaster
 
 T = TypeVar("T")
 
@@ -130,6 +125,16 @@ class CogReader:
                 f"needs {samples:,} samples decoded for this picture, and at most "
                 f"{self._limits.samples:,} are: it lacks overviews"
             )
+
+
+async def open_raster(source: Object, limits: Limits) -> Raster:
+    """Read a header; ObjectError says why it cannot be had."""
+    try:
+        with decoding():
+            return await TiffRaster.open(source, limits)
+    except DecodeError:
+        with decoding():
+            return await GdalRaster.open(source, limits)
 
 
 def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Task[Raster]) -> None:

@@ -41,7 +41,7 @@ import shapely
 from shapely.geometry import MultiPolygon
 
 from livemosaic.cells import CellGrid, Cover, cover, floor_rung
-from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.model import BBox, Mosaic, Scene
 from livemosaic.mosaics import Mosaics, contended
 from livemosaic.table import ABSENT, Delete, Equals, Item, Key, Put, Row, Table
@@ -168,10 +168,16 @@ class Index:
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where it is not there or was deleted."""
-        head = self.table.get(_head_key(mosaic, key))
+        head = self._head(mosaic, key)
         if head is None or head.get("deleted"):
             raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
         return _from_head(key, head)
+
+    def _head(self, mosaic: Mosaic, key: str) -> Item | None:
+        try:
+            return self.table.get(_head_key(mosaic, key))
+        except TooLargeError:  # an id that no row can have
+            return None
 
     def scenes(self, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
         """The scenes of some keys as stored now, in their order; those gone are left out."""

@@ -20,7 +20,7 @@ from livemosaic.errors import (
     NotFoundError,
     TableBusyError,
 )
-from livemosaic.model import BBox, Mosaic
+from livemosaic.model import MOSAIC_ID, BBox, Mosaic
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 
 _PARTITION: Final = "mosaics"
@@ -130,7 +130,7 @@ class Mosaics:
         return contended(attempt)
 
     def _find(self, mosaic_id: str) -> Mosaic | None:
-        item = self.table.get(_key(mosaic_id)) if mosaic_id else None
+        item = self.table.get(_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
         return None if item is None else _from_item(item)
 
     def _read_all(self) -> list[Mosaic]:

@@ -83,12 +83,12 @@ class TestFormats:
 
     def test_a_geotiff_tile_knows_where_it_lies(self, server: Server) -> None:
         server.publish("a", [1.5, 2.5], dtype="float32")
-        with quiet(), rasterio.MemoryFile(server.tile(".tif").content) as file:
-            with file.open() as image:
-                assert image.crs.to_epsg() == 3857
-                assert image.bounds == pytest.approx(tuple(EDGE))
-                assert image.dtypes[0] == "float32"
-                assert image.read(2, masked=True).tolist() == [[2.5] * SIZE] * SIZE
+        answer = server.tile(".tif")
+        with quiet(), rasterio.MemoryFile(answer.content) as file, file.open() as image:
+            assert image.crs.to_epsg() == 3857
+            assert image.bounds == pytest.approx(tuple(EDGE))
+            assert image.dtypes[0] == "float32"
+            assert image.read(2, masked=True).tolist() == [[2.5] * SIZE] * SIZE
 
     @pytest.mark.parametrize(
         ("suffix", "query", "edge"),
@@ -292,17 +292,18 @@ class TestUnreadable:
 
 class TestAllowListAfterIngest:
     def test_a_scene_that_leaves_the_allow_list_is_skipped(
-        self, sqlite_table: SqliteTable, folder: Path
+        self, tmp_path: Path, folder: Path
     ) -> None:
         """The operator narrows what may be read; what is indexed stays."""
         (folder / "mine").mkdir()
         (folder / "theirs").mkdir()
-        with serving(sqlite_table, folder) as server:
+        with serving(SqliteTable(tmp_path / "kept.db"), folder) as server:
             server.create()
             mine = raster(folder / "mine" / "a.tif", 1)
             theirs = raster(folder / "theirs" / "b.tif", 2)
             server.add(scene("mine", str(mine), day=1), scene("theirs", str(theirs), day=2))
-        with serving(sqlite_table, folder, href=f"{folder}/mine") as server:
+        table = SqliteTable(tmp_path / "kept.db")
+        with serving(table, folder, href=f"{folder}/mine") as server:
             picture = server.picture()
             assert picture.scenes == ["mine"]
             assert (picture.data == 1).all()
@@ -663,6 +664,15 @@ class TestEveryTable:
         assert sorted(seen) == [f"s{n}" for n in range(5)]
         box = any_server.get("/mosaics/m/items", bbox="7.8,45.9,7.9,46").json()
         assert [f["id"] for f in box["features"]] in ([], [f"s{n}" for n in range(4, -1, -1)])
+
+    def test_a_token_that_was_never_given_out_is_no_failure(self, any_server: Server) -> None:
+        for after in ("é" * 590, "x" * 590, "", "\0", "#"):
+            answer = any_server.get("/mosaics/m/items", token=f"0#{after}")
+            assert answer.status_code in (200, 400), answer.text
+
+    def test_ids_too_long_to_be_are_not_found(self, any_server: Server) -> None:
+        assert any_server.get("/mosaics/m/items/" + "x" * 5000).status_code == 404
+        assert any_server.get("/mosaics/" + "m" * 5000).status_code == 404
 
     def test_a_mosaic_lives_and_dies(self, any_server: Server) -> None:
         any_server.publish("a", 1)

@@ -13,9 +13,10 @@ from rasterio.crs import CRS
 from cogs import write_cog
 from livemosaic.cog import CogReader
 from livemosaic.errors import UnreadableAssetError
+from livemosaic.gdal import GdalRaster
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Grid, Read
-from livemosaic.rasters import GdalRaster, TiffRaster
+from livemosaic.tiff import TiffRaster
 from objectstore import ObjectStore
 
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)

@@ -12,12 +12,13 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from cogs import write_cog
-from livemosaic import rasters
 from livemosaic.cog import CogReader
 from livemosaic.errors import ForbiddenHrefError, UnreadableAssetError
+from livemosaic.gdal import GdalRaster
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Grid, Pixels, Read
-from livemosaic.rasters import GdalRaster, Limits, TiffRaster
+from livemosaic.rasters import Limits
+from livemosaic.tiff import TiffRaster
 from objectstore import ObjectStore
 
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)
@@ -264,7 +265,7 @@ def test_a_cancellation_is_not_an_unreadable_asset(
     async def cancelled(*_: Any) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(rasters.TiffRaster, "read", cancelled)
+    monkeypatch.setattr(TiffRaster, "read", cancelled)
     with pytest.raises(asyncio.CancelledError):
         read_href(str(path), str(tmp_path))
 

@@ -47,7 +47,7 @@ class TestDynamodb:
         table = open_table("dynamodb://eu-central-1/none")
         expected = (
             r"no DynamoDB table 'none' in eu-central-1: .*"
-            r"open_table\('dynamodb://eu-central-1/none', create=True\)"
+            r"--index dynamodb://eu-central-1/none mosaics create --create-table"
         )
         for call in (
             lambda: table.get(KEY),

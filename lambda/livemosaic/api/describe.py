@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from livemosaic.api.mosaics import MosaicOut, shown
 from livemosaic.api.params import Has, HowRead, HowRender, OfMosaic, format_of
 from livemosaic.cells import tile_matrix_set
+from livemosaic.expression import Expression
 
 router = APIRouter(tags=["describe"])
 
@@ -25,12 +26,14 @@ def tilejson(
     mosaic: OfMosaic,
     tms: str,
     request: Request,
-    _read: HowRead,
+    read: HowRead,
     _render: HowRender,
     tile_format: Annotated[str | None, Query(description="Extension of the tile URL")] = None,
     tile_scale: Annotated[int, Query(ge=1, le=4, description="2 for `@2x` tiles")] = 1,
 ) -> dict[str, Any]:
     """TileJSON 3.0.0; parameters of tiles are checked here and go into the tile URL."""
+    if read.expression:
+        Expression.parse(read.expression)
     limits = tile_matrix_set(tms)
     west, south, east, north = mosaic.bounds or (-180.0, -90.0, 180.0, 90.0)
     return {

@@ -5,6 +5,7 @@ import secrets
 from typing import Annotated, Final, get_args
 
 from fastapi import Depends, Header, Query, Request
+from rio_tiler.colormap import cmap
 
 from livemosaic.errors import InvalidRequestError, UnauthorizedError
 from livemosaic.model import Format, Mosaic, Read, Render, Resampling
@@ -108,6 +109,10 @@ def render_params(
     ranges = tuple(_range(text) for text in rescale or ())
     if len(ranges) > _MAX_RANGES:
         raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MAX_RANGES} are read")
+    if colormap_name is not None and colormap_name not in cmap.list():
+        raise InvalidRequestError(
+            f"unknown colormap_name {colormap_name[:80]!r}; those of rio-tiler are known"
+        )
     return Render(rescale=ranges, colormap=colormap_name, return_mask=return_mask)
 
 

@@ -363,7 +363,7 @@ def _explain(
     if code == "ResourceNotFoundException":
         return TableUnavailableError(
             f"no DynamoDB table {name!r} in {region}: deploy the stack, or make it with "
-            f"open_table('dynamodb://{region}/{name}', create=True)"
+            f"`livemosaic --index dynamodb://{region}/{name} mosaics create --create-table …`"
         )
     if code == "AccessDeniedException":
         return TableUnavailableError(
