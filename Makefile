@@ -51,5 +51,6 @@ $(VENV)/.done: requirements.txt pyproject.toml
 $(MAPLIBRE)/.done: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	mkdir -p $(MAPLIBRE)
-	cp node_modules/maplibre-gl/dist/*.mjs node_modules/maplibre-gl/dist/maplibre-gl.css $(MAPLIBRE)/
+	cd node_modules/maplibre-gl && cp dist/maplibre-gl.mjs dist/maplibre-gl-worker.mjs \
+		dist/maplibre-gl.css LICENSE.txt $(CURDIR)/$(MAPLIBRE)/
 	touch $@

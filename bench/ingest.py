@@ -25,7 +25,8 @@ class Options:
     shapes: Sequence[str]
     """Names of `SHAPES`."""
     sizes: Sequence[int]
-    """Scenes already there: kinds are compared at the first, growth is shown over all."""
+    """Scenes already there: kinds are compared at the first, growth is shown over all (of the
+    first of `SHAPES`, to whose size the peer's zoom is set)."""
     events: int
     """Events timed of each kind, one at a time and again side by side."""
     peer: bool
@@ -35,8 +36,13 @@ def run(options: Options) -> list[Sheet]:
     """Measure, and print each table as soon as it is known."""
     least = 2 * options.events * (len(KINDS) - 1)
     if options.sizes[0] < least:
-        raise SystemExit(f"the first size is {options.sizes[0]}, {least} scenes will be changed")
+        raise SystemExit(
+            f"{options.events} events of each kind change {least} scenes; the first size is only "
+            f"{options.sizes[0]}"
+        )
     shapes = [shape for shape in SHAPES if shape.name in options.shapes]
+    if len(shapes) < len(options.shapes):
+        raise SystemExit(f"the shapes are {', '.join(shape.name for shape in SHAPES)}")
     with open_places(options.tables) as places:
         timings = {
             (name, shape.name, kind): timing
@@ -50,9 +56,9 @@ def run(options: Options) -> list[Sheet]:
         grown = [
             row
             for name, place in places.items()
-            for row in _growth(name, place, shapes[0], options)
+            for row in _growth(name, place, SHAPES[0], options)
         ]
-    sheets.append(_grown(grown, shapes[0], options))
+    sheets.append(_grown(grown, SHAPES[0], options))
     show(sheets[-1])
     return sheets
 

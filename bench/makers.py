@@ -132,7 +132,7 @@ class Livemosaic:
 
 
 @contextmanager
-def livemosaic(
+def open_livemosaic(
     table: Table, store: ObjectStore, mosaic: str, items: Sequence[Mapping[str, Any]]
 ) -> Iterator[Livemosaic]:
     """A new mosaic of these Items."""

@@ -1,8 +1,9 @@
 """What calls on a table would cost in DynamoDB, counted while they run on any adapter.
 
-Units are computed from the protocol, not asked of anyone (the emulator answers the same): "DynamoDB read and write operations" and
-"Amazon DynamoDB Transactions: how it works" in the Amazon DynamoDB Developer Guide. Calls are only
-noted while the clock runs; `take` does the sums afterwards.
+Units are computed from the protocol: "DynamoDB read and write operations" and "Amazon DynamoDB
+Transactions: how it works" in the Amazon DynamoDB Developer Guide. The emulator's ConsumedCapacity,
+where it was asked for, was the same. Calls are only noted while the clock runs; `take` does the
+sums afterwards.
 """
 
 import math

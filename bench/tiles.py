@@ -14,7 +14,7 @@ import morecantile
 import numpy as np
 import shapely
 
-from bench.makers import GDAL, SIZE, Made, Maker, RioTiler, livemosaic
+from bench.makers import GDAL, SIZE, Made, Maker, RioTiler, open_livemosaic
 from bench.need import needed, tiles_over
 from bench.places import Place, open_places
 from bench.rasters import Scene, make_scenes
@@ -117,7 +117,7 @@ class _Setup:
             makers: dict[str, Maker] = {}
             for name, place in self.places.items():
                 table = stack.enter_context(place.table())
-                made = livemosaic(table, self.store, "bench", items)
+                made = open_livemosaic(table, self.store, "bench", items)
                 makers[name] = stack.enter_context(made)
             if self.options.peer:
                 makers[_PEER] = RioTiler.of(self.store, scenes[::-1], names[::-1])
@@ -271,6 +271,8 @@ def _deep(setup: _Setup) -> Sheet:
     options = setup.options
     files, place = _stacked(setup.scenes)
     tiles = tiles_over([place], _DEEP_ZOOM, options.tiles, np.random.default_rng(_SEED))
+    if not tiles:
+        raise SystemExit(f"no place lies under {_DEEP_FILES} of {options.scenes} scenes: take more")
     rows: list[tuple[Value, ...]] = []
     for depth in options.depths:
         stack = [files[n % len(files)] for n in range(depth)]

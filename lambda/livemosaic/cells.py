@@ -155,7 +155,9 @@ class CellGrid:
     def _project_box(self, part: BaseGeometry) -> BaseGeometry:
         if part.area > 0:
             return self.project(part)
-        return shapely.transform(part.intersection(self._domain), self._project_xy)
+        # A point or a line: GEOS takes a polygon without area for an empty one.
+        inside = part.envelope.intersection(self._domain)
+        return shapely.transform(inside, self._project_xy)
 
     def _project_xy(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
         to_crs = _transformer(_LONLAT, self.crs)

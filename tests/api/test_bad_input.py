@@ -1,10 +1,12 @@
 """What cannot be answered is refused in words that name the value, and nothing else suffers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from api.served import Server, tile_url
+from api.served import Server, serving, tile_url
+from livemosaic.table.sqlite import SqliteTable
 
 Z10 = "/mosaics/m/tiles/WebMercatorQuad/10"
 GOOD = tile_url()
@@ -129,11 +131,15 @@ BAD: dict[str, tuple[str, dict[str, Any], int, str]] = {
 }
 
 
-@pytest.fixture
-def with_a_scene(server: Server) -> Server:
-    server.publish("a", [10, 20, 30])
-    server.create("high", minzoom=5)
-    return server
+@pytest.fixture(scope="module")
+def with_a_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all: that no request harms the next is what is tested."""
+    folder = tmp_path_factory.mktemp("assets")
+    with serving(SqliteTable(folder / "table.db"), folder) as server:
+        server.create()
+        server.publish("a", [10, 20, 30])
+        server.create("high", minzoom=5)
+        yield server
 
 
 @pytest.mark.parametrize(("url", "query", "status", "named"), BAD.values(), ids=BAD)

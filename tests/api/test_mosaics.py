@@ -74,7 +74,7 @@ class TestLife:
     @pytest.mark.parametrize(
         ("name", "value"),
         [
-            ("tms", "WGS1984Quad"),
+            ("tms", "EuropeanETRS89_LAEAQuad"),
             ("sortby", "datetime"),
             ("minzoom", 3),
             ("quadkey_zoom", 10),
@@ -135,6 +135,7 @@ class TestRefusals:
             ({"tms": "UPSArcticWGS84Quad", "minzoom": -1}, "-1"),
             ({"tms": "EuropeanETRS89_LAEAQuad", "quadkey_zoom": 25}, "25"),
             ({"tms": "CanadianNAD83_LCC"}, "'CanadianNAD83_LCC'"),
+            ({"tms": "WGS1984Quad"}, "not a quadtree"),
             ({"minzoom": 9, "maxzoom": 8}, "minzoom 9"),
             ({"minzoom": 15}, "15"),
             ({"maxzoom": 31}, "31"),

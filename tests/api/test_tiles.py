@@ -668,7 +668,7 @@ class TestEveryTable:
     def test_a_token_that_was_never_given_out_is_no_failure(self, any_server: Server) -> None:
         for after in ("é" * 590, "x" * 590, "", "\0", "#"):
             answer = any_server.get("/mosaics/m/items", token=f"0#{after}")
-            assert answer.status_code in (200, 400), answer.text
+            assert answer.status_code < 500, answer.text
 
     def test_ids_too_long_to_be_are_not_found(self, any_server: Server) -> None:
         assert any_server.get("/mosaics/m/items/" + "x" * 5000).status_code == 404

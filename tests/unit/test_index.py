@@ -292,6 +292,12 @@ class TestFind:
         ]
         assert at(index, "alps", 178, 10.5) == []
 
+    def test_a_point_is_an_area_too(self, index: Index, mosaic: Mosaic) -> None:
+        index.apply(mosaic, scene("a"))
+        mosaic = index.mosaics.get("alps")
+        assert ids(list(index.find(mosaic, area_of(mosaic, (7.5, 45.5, 7.5, 45.5))))) == ["a"]
+        assert list(index.find(mosaic, area_of(mosaic, (-7.5, 45.5, -7.5, 45.5)))) == []
+
     def test_an_area_of_too_many_cells_is_refused_not_enumerated(self, index: Index) -> None:
         mosaic = index.mosaics.create(Mosaic(id="deep", minzoom=12, quadkey_zoom=14))
         index.apply(mosaic, scene("a", polygon(7, 45, 7.001, 45.001)))

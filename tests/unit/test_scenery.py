@@ -1,7 +1,8 @@
 """The demo's scenes: honest STAC Items, real COGs, and one world beneath them."""
 
 import itertools
-from datetime import datetime
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from rasterio.warp import transform_geom
 from rio_tiler.io import Reader
 from shapely.geometry import shape
 
-from livemosaic import scenery
 from livemosaic.scenery import make_scenes
+from livemosaic.scenery.ground import ground
+from livemosaic.scenery.scenes import developed
+from livemosaic.scenery.shots import nth_shot
+from livemosaic.scenery.world import World, make_world
 
 SIZE = 256
 Items = list[dict[str, Any]]
@@ -26,8 +30,8 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Items:
 
 
 @pytest.fixture(scope="module")
-def world() -> scenery._World:
-    return scenery.make_world(7)
+def world() -> World:
+    return make_world(7)
 
 
 def with_bands(items: Items) -> Items:
@@ -62,10 +66,26 @@ def test_items_have_the_shape_of_stac(items: Items) -> None:
     for item in items:
         assert (item["type"], item["stac_version"]) == ("Feature", "1.1.0")
         assert item["collection"] == "demo"
-        assert item["links"][0]["rel"] == "collection"
         assert item["bbox"] == pytest.approx(shape(item["geometry"]).bounds)
         assert item["properties"].keys() >= {"datetime", "created", "updated", "platform", "gsd"}
         assert all(Path(asset["href"]).is_absolute() for asset in item["assets"].values())
+
+
+def test_items_link_to_a_collection_that_holds_them(items: Items) -> None:
+    (path,) = {link["href"] for item in items for link in item["links"]}
+    collection = json.loads(Path(path).read_text())
+    required = {"type", "stac_version", "id", "description", "license", "extent", "links"}
+    assert collection.keys() == required
+    west, south, east, north = collection["extent"]["spatial"]["bbox"][0]
+    begin, end = collection["extent"]["temporal"]["interval"][0]
+    assert end is None
+    for item in items:
+        assert item["links"][0]["rel"] == "collection"
+        assert item["collection"] == collection["id"]
+        left, bottom, right, top = item["bbox"]
+        assert west < left < right < east
+        assert south < bottom < top < north
+        assert item["properties"]["datetime"] >= begin
 
 
 def test_pystac_reads_the_items_without_loss(items: Items) -> None:
@@ -73,6 +93,8 @@ def test_pystac_reads_the_items_without_loss(items: Items) -> None:
     item = pystac.Item.from_dict(with_bands(items)[0])
     assert item.datetime is not None
     assert item.assets["visual"].roles == ["visual"]
+    collection = pystac.Collection.from_file(item.get_single_link("collection").href)
+    assert collection.id == item.collection_id
 
 
 def test_scenes_arrive_in_order_of_publication_and_some_are_late(items: Items) -> None:
@@ -84,6 +106,13 @@ def test_scenes_arrive_in_order_of_publication_and_some_are_late(items: Items) -
         max(taken[:n]) > t and (max(taken[:n]) - t).days > 1 for n, t in enumerate(taken) if n
     )
     assert 1 <= late <= 8
+
+
+@pytest.mark.parametrize("seed", range(7, 12))
+def test_nothing_is_of_the_future(seed: int) -> None:
+    """However many scenes `livemosaic demo` is asked for: it makes at most 96."""
+    shots = [nth_shot(number, seed) for number in range(96)]
+    assert all(shot.when < shot.arrival < datetime.now(UTC) for shot in shots)
 
 
 def test_each_place_is_seen_on_two_dates(items: Items) -> None:
@@ -171,14 +200,14 @@ def test_two_dates_show_the_same_ground(items: Items) -> None:
     assert np.median(agreement) > 0.7
 
 
-def test_cloud_cover_is_what_the_pixels_show(world: scenery._World) -> None:
+def test_cloud_cover_is_what_the_pixels_show(world: World) -> None:
     """Clouds are what differs from the same pass under a clear sky."""
-    shot = scenery._shot(4, 7)
+    shot = nth_shot(4, 7)
     view = shot.view(SIZE)
     valid = shot.inside(view)
-    image, cloud = scenery._developed(world, view, valid, shot.over)
-    ground = scenery._ground(world, view, shot.over)
-    hidden = (image[2] - ground[2] > 0.25) & valid
+    image, cloud = developed(world, view, valid, shot.over)
+    clear = ground(world, view, shot.over)
+    hidden = (image[2] - clear[2] > 0.25) & valid
     assert hidden.sum() / valid.sum() == pytest.approx((cloud > 0.5)[valid].mean(), abs=0.03)
 
 
@@ -208,12 +237,12 @@ def test_the_same_seed_gives_the_same_pixels(tmp_path: Path, items: Items) -> No
         assert np.array_equal(visual(item)[0], visual(known[item["id"]])[0])
 
 
-def test_another_seed_is_another_island(world: scenery._World) -> None:
-    assert not np.array_equal(world.z > 0, scenery.make_world(8).z > 0)
+def test_another_seed_is_another_island(world: World) -> None:
+    assert not np.array_equal(world.z > 0, make_world(8).z > 0)
 
 
 def test_a_caller_may_stop_early(tmp_path: Path) -> None:
     scenes = make_scenes(tmp_path, count=24, size=SIZE)
     next(scenes)
-    scenes.close()  # type: ignore[attr-defined]
+    scenes.close()
     assert len(list(tmp_path.glob("*_visual.tif"))) < 24

@@ -18,6 +18,7 @@ from livemosaic.errors import (
     TableBusyError,
 )
 from livemosaic.events import Message
+from livemosaic.hrefs import redact
 from livemosaic.ingest import Outcome
 from livemosaic.model import BBox, Mosaic, Scene, scene_key
 from livemosaic.services import Services
@@ -173,6 +174,7 @@ def feature(scene: Scene) -> dict[str, Any]:
         "geometry": mapping(scene.footprint),
         "bbox": scene.footprint.bounds,
         "properties": {"datetime": scene.datetime, **scene.properties},
-        "assets": {name: {"href": href} for name, href in scene.assets.items()},
+        # The query of a signed URL is a credential.
+        "assets": {name: {"href": redact(href)} for name, href in scene.assets.items()},
         "version": scene.version,
     }

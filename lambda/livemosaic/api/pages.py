@@ -2,10 +2,11 @@
 
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from livemosaic.api.params import Has
@@ -46,9 +47,18 @@ _MISSING: Final = """<!doctype html>
 """
 
 
+class _Files(StaticFiles):
+    """Files that a browser asks for again: an old script must not meet a new page."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def static_files() -> StaticFiles:
     """The page's script and style, and MapLibre GL as `make` copies it from its npm package."""
-    return StaticFiles(directory=_WEB)
+    return _Files(directory=_WEB)
 
 
 @router.get("/mosaics/{mosaic}/map.html", response_class=HTMLResponse)

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from livemosaic.api.params import FORMATS, Has, HowRead, HowRender, OfMosaic, format_of
 from livemosaic.errors import InvalidRequestError
+from livemosaic.hrefs import redact
 from livemosaic.render import encode
 from livemosaic.settings import Settings
 from livemosaic.tiler import Tile, TileAddress
@@ -37,7 +38,7 @@ async def tile_assets(
                 "version": scene.version,
                 "read": read,
                 "why": "shows" if read else "hidden by scenes above it, or beside the tile",
-                "assets": scene.assets,
+                "assets": {name: redact(href) for name, href in scene.assets.items()},
             }
             for scene, read in explained
         ]

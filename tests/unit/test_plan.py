@@ -1,0 +1,226 @@
+"""The plan against brute force: what is read, in what order, and what the picture then shows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from livemosaic.index import Found
+from livemosaic.plan import Candidate, Mask, Plan
+
+SHAPE = (3, 4)
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a footprint says, and what is true; by place in rank order."""
+
+    claim: Mask
+    truth: Mask | None
+    """None if it cannot be read."""
+
+
+def found(name: str) -> Found:
+    return Found(f"c#{name}", name, "1", None, {}, {}, ())
+
+
+@dataclass
+class Run:
+    """A tile made with a plan."""
+
+    scenes: Sequence[Scene]
+    max_scenes: int = 1000
+    max_rows: int = 1000
+    rounds: list[list[int]] = field(default_factory=list)
+    looked_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(self._candidates(), *SHAPE, self.max_scenes, self.max_rows)
+        while places := self.plan.next_round():
+            self.rounds.append(places)
+            for place in reversed(places):  # the order of answers must not matter
+                scene = self.scenes[int(self.plan.scene(place).id)]
+                self.plan.record(place, scene.truth)
+
+    def _candidates(self) -> Iterator[Candidate]:
+        for n, scene in enumerate(self.scenes):
+            self.looked_at += 1
+            yield Candidate(found(str(n)), scene.claim)
+
+    @property
+    def read(self) -> list[int]:
+        """Places of all scenes that were read, top first."""
+        return sorted(place for places in self.rounds for place in places)
+
+    def picture(self) -> np.ndarray:
+        """Which scene shows at each pixel."""
+        return painted(self.scenes, self.read)
+
+
+def painted(scenes: Sequence[Scene], places: Sequence[int]) -> np.ndarray:
+    """Scenes painted from the bottom to the top; `NOBODY` where none is."""
+    picture = np.full(SHAPE, NOBODY)
+    for place in sorted(places, reverse=True):
+        truth = scenes[place].truth
+        if truth is not None:
+            picture[truth] = place
+    return picture
+
+
+masks = arrays(np.bool_, SHAPE)
+
+
+@st.composite
+def liars(draw: st.DrawFn) -> Scene:
+    """A footprint that promises too much, as most do."""
+    claim = draw(masks)
+    return Scene(claim, draw(st.none() | st.builds(np.logical_and, masks, st.just(claim))))
+
+
+truthful: st.SearchStrategy[Scene] = st.builds(lambda claim: Scene(claim, claim), masks)
+anything: st.SearchStrategy[Scene] = st.builds(Scene, masks, st.none() | masks)
+
+
+def stacks(scenes: st.SearchStrategy[Scene]) -> st.SearchStrategy[list[Scene]]:
+    return st.lists(scenes, max_size=8)
+
+
+class TestPicture:
+    @given(stacks(liars()))
+    def test_it_is_that_of_painting_every_scene(self, scenes: list[Scene]) -> None:
+        """No matter what footprints promise too much, and what cannot be read."""
+        everyone = painted(scenes, range(len(scenes)))
+        assert (Run(scenes).picture() == everyone).all()
+
+    @given(stacks(anything))
+    def test_no_scene_is_left_out_where_it_claims_a_pixel_that_nothing_above_it_has(
+        self, scenes: list[Scene]
+    ) -> None:
+        """Also where pixels lie beyond their footprint."""
+        run = Run(scenes)
+        picture = run.picture()
+        for place in set(range(len(scenes))) - set(run.read):
+            above = (picture != NOBODY) & (picture < place)
+            assert above[scenes[place].claim].all()
+
+    @given(stacks(anything))
+    def test_nothing_was_cut_off_without_limits(self, scenes: list[Scene]) -> None:
+        assert Run(scenes).plan.truncated == ""
+
+
+class TestReads:
+    @given(stacks(anything))
+    def test_each_scene_is_read_at_most_once(self, scenes: list[Scene]) -> None:
+        read = Run(scenes).read
+        assert len(read) == len(set(read))
+
+    @given(stacks(truthful))
+    def test_with_true_footprints_only_what_shows_is_read_and_in_one_round(
+        self, scenes: list[Scene]
+    ) -> None:
+        run = Run(scenes)
+        visible = set(np.unique(painted(scenes, range(len(scenes))))) - {NOBODY}
+        assert set(run.read) == visible
+        assert len(run.rounds) == (1 if visible else 0)
+
+    @given(stacks(anything))
+    def test_a_round_asks_in_rank_order_and_only_for_what_may_show(
+        self, scenes: list[Scene]
+    ) -> None:
+        known: list[int] = []
+        for places in Run(scenes).rounds:
+            assert places == sorted(places)
+            for place in places:
+                above = [n for n in known if n < place]
+                filled = painted(scenes, above) != NOBODY
+                assert (scenes[place].claim & ~filled).any()
+            known += places
+
+    @given(stacks(truthful))
+    def test_no_row_is_looked_at_below_the_one_that_completes_the_tile(
+        self, scenes: list[Scene]
+    ) -> None:
+        claimed = np.cumsum([scene.claim for scene in scenes], axis=0)
+        full = [n for n, sums in enumerate(claimed) if sums.all()]
+        run = Run(scenes)
+        assert run.looked_at == (full[0] + 1 if full else len(scenes))
+
+
+class TestLimits:
+    @given(stacks(anything), st.integers(1, 5))
+    def test_no_more_scenes_are_read_than_allowed(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        assert len(Run(scenes, max_scenes=max_scenes).read) <= max_scenes
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_no_more_rows_are_kept_than_allowed(self, scenes: list[Scene], max_rows: int) -> None:
+        run = Run(scenes, max_rows=max_rows)
+        assert all(place < max_rows for place in run.read)
+        assert run.looked_at <= max_rows + 1
+
+    @pytest.mark.parametrize("limit", ["max_scenes", "max_rows"])
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_what_was_cut_is_said_and_what_was_not_is_not(
+        self, limit: str, scenes: list[Scene], at_most: int
+    ) -> None:
+        """A cut that changes the picture is never silent; where all was read none is claimed."""
+        run = Run(scenes, **{limit: at_most})
+        whole = Run(scenes)
+        if (run.picture() != whole.picture()).any():
+            assert run.plan.truncated == f"{limit}={at_most}"
+        if run.read == whole.read and limit == "max_scenes":
+            assert run.plan.truncated == ""
+
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_a_limit_of_rows_is_said_where_holes_and_rows_are_left(
+        self, scenes: list[Scene], max_rows: int
+    ) -> None:
+        run = Run(scenes, max_rows=max_rows)
+        cut = (run.picture() == NOBODY).any() and len(scenes) > max_rows
+        assert (run.plan.truncated != "") == cut
+
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_the_scenes_that_are_read_are_the_topmost_that_matter(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        """A limit takes from the bottom: above the last one read nothing is missing."""
+        run = Run(scenes, max_scenes=max_scenes)
+        first_round = Run(scenes).rounds[:1]
+        assert run.rounds[:1] == [places[:max_scenes] for places in first_round]
+
+
+class TestExplained:
+    @given(stacks(truthful))
+    def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
+        explained = plan_of(scenes).explained()
+        assert [int(scene.id) for scene, read in explained if read] == Run(scenes).read
+        assert [int(scene.id) for scene, _ in explained] == list(range(len(explained)))
+
+    def test_a_hidden_scene_is_named_as_hidden(self) -> None:
+        everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
+        half[0] = True
+        scenes = [Scene(half, half), Scene(half, half), Scene(everywhere, everywhere)]
+        assert [read for _, read in plan_of(scenes).explained()] == [True, False, True]
+
+
+def plan_of(scenes: Sequence[Scene]) -> Plan:
+    candidates = (Candidate(found(str(n)), scene.claim) for n, scene in enumerate(scenes))
+    return Plan(candidates, *SHAPE, 1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        pytest.param(list, id="no scenes"),
+        pytest.param(lambda: [Scene(np.zeros(SHAPE, np.bool_), None)], id="none that claims"),
+    ],
+)
+def test_where_nothing_is_claimed_nothing_is_read(shapes: Callable[[], list[Scene]]) -> None:
+    run = Run(shapes())
+    assert (run.rounds, run.plan.truncated) == ([], "")
