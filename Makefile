@@ -16,7 +16,7 @@ demo: setup ## Watch a mosaic come alive on a map at http://127.0.0.1:8000.
 	$(BIN)/livemosaic demo $(ARGS)
 
 test: setup ## Run every test: emulated DynamoDB and headless Chromium included.
-	@$(BIN)/python tests/browser/chromium.py
+	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Check style (ruff) and types (mypy, strict).

@@ -14,7 +14,7 @@ from cogeo_mosaic.mosaic import MosaicJSON
 
 from bench.items import Shape
 from bench.lap import Lap, timed
-from bench.places import REGION, Emulator, Folder, Place
+from bench.places import NOBODY, REGION, Emulator, Folder, Place, aws_environment
 
 _ZOOM = 8
 """The level at which livemosaic has the cells of a Sentinel-2 tile in the middle latitudes."""
@@ -53,7 +53,9 @@ def _backend(place: Place, mosaic: MosaicJSON) -> Any:
     if isinstance(place, Folder):
         return SQLiteBackend(f"sqlite:///{place.new_file()}:bench", mosaic_def=mosaic)
     if isinstance(place, Emulator):
-        resource = boto3.resource("dynamodb", region_name=REGION, endpoint_url=place.url)
+        with aws_environment(NOBODY):
+            session = boto3.Session()  # boto3.resource would make one without them, and keep it
+            resource = session.resource("dynamodb", region_name=REGION, endpoint_url=place.url)
         where = f"dynamodb://{REGION}/peer-{uuid4()}:bench"
         return DynamoDBBackend(where, mosaic_def=mosaic, client=resource)
     raise TypeError(f"cogeo-mosaic has no backend for {type(place).__name__}")

@@ -1,7 +1,6 @@
 """A real server with real COGs, and a real Chromium that looks at it."""
 
 import os
-import shutil
 import socket
 import threading
 import time
@@ -24,6 +23,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import livemosaic
+from chromium import executable
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import create_app
@@ -49,12 +49,6 @@ FLAGS = [
 Color = tuple[int, int, int]
 
 
-def chromium() -> str | None:
-    """The browser that is installed; none is ever downloaded."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def parts() -> None:
     """Skip where the browser or MapLibre is missing; in CI that is a failure."""
@@ -62,7 +56,7 @@ def parts() -> None:
     missing = [
         what
         for what, there in (
-            ("chromium is not installed", chromium()),
+            ("chromium is not installed", executable()),
             ("MapLibre GL is not in livemosaic/web", (web / "maplibre/maplibre-gl.mjs").exists()),
         )
         if not there
@@ -158,7 +152,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def browser() -> Iterator[Browser]:
     """Chromium with a new profile, drawing WebGL without a graphics card."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
         yield browser
         browser.close()
 
