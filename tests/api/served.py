@@ -14,6 +14,7 @@ from typing import Any
 
 import morecantile
 import numpy as np
+import rasterio
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from rio_tiler.io import Reader
@@ -198,9 +199,28 @@ def quiet() -> Iterator[None]:
 
 
 def rio_tile(
-    path: Path, tile: Sequence[int], tms: str = "WebMercatorQuad", **how: Any
+    path: Path,
+    tile: Sequence[int],
+    tms: str = "WebMercatorQuad",
+    *,
+    overview: int | None = None,
+    **how: Any,
 ) -> ImageData:
-    """The oracle: a tile z, x, y of one file, by rio-tiler."""
+    """The oracle: a tile z, x, y of one file, by rio-tiler.
+
+    `overview` is read if it is named, or the coarsest where the file has less of them.
+    """
     z, x, y = tile
-    with quiet(), Reader(str(path), tms=morecantile.tms.get(tms)) as source:
+    with (
+        quiet(),
+        rasterio.open(path, **_level(path, overview)) as dataset,
+        Reader(None, dataset=dataset, tms=morecantile.tms.get(tms)) as source,
+    ):
         return source.tile(x, y, z, **how)
+
+
+def _level(path: Path, overview: int | None) -> dict[str, int]:
+    if overview is None:
+        return {}
+    with rasterio.open(path) as dataset:
+        return {"overview_level": min(overview, len(dataset.overviews(1)) - 1)}

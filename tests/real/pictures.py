@@ -75,6 +75,31 @@ def _one(path: Path, tile: Sequence[int], tms: str, how: dict[str, Any]) -> Imag
         return None
 
 
+def closest_oracle(
+    picture: Picture,
+    paths: Sequence[Path],
+    tile: tuple[int, int, int],
+    tms: str = "WebMercatorQuad",
+    *,
+    overviews: int,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The oracle from full resolution or one of the first overviews, the most like the picture.
+
+    GDAL chooses the overview for the width of a tile only, and where a raster crosses the
+    antimeridian none at all; which one is best is not the question here, but whether its pixels
+    are in their place.
+    """
+    choices = (None, *range(overviews))
+    candidates = [oracle(paths, tile, tms, overview=choice) for choice in choices]
+    return min(candidates, key=lambda candidate: _distance(picture, *candidate))
+
+
+def _distance(picture: Picture, data: NDArray[Any], valid: NDArray[np.bool_]) -> float:
+    both = picture.valid & valid
+    off = np.abs(picture.data.astype(float) - data.astype(float))[:, both]
+    return float(off.mean()) if off.size else 0.0
+
+
 def tile_of(lon: float, lat: float, z: int, tms: str = "WebMercatorQuad") -> tuple[int, int, int]:
     """z, x, y of the tile at a place."""
     tile = morecantile.tms.get(tms).tile(lon, lat, z)
@@ -89,9 +114,7 @@ def url_of(mosaic: str, tile: tuple[int, int, int], tms: str = "WebMercatorQuad"
 def assert_alike(
     picture: Picture, data: NDArray[Any], valid: NDArray[np.bool_], *, edge: float, mean: float
 ) -> None:
-    """Validity differs at no more than a share `edge` of the pixels, values by `mean` on average."""
+    """Validity differs at no more than a share `edge` of the pixels, values by `mean` a pixel."""
     assert valid.any()
-    assert (picture.valid != valid).mean() <= edge
-    both = picture.valid & valid
-    off = np.abs(picture.data.astype(float) - data.astype(float))[:, both]
-    assert off.mean() <= mean, off.mean()
+    assert (picture.valid != valid).mean() <= edge, (picture.valid != valid).mean()
+    assert _distance(picture, data, valid) <= mean, _distance(picture, data, valid)
