@@ -10,7 +10,7 @@ fill by the even-odd rule, so holes need no mark. No bytes at all mean the whole
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Final
@@ -210,8 +210,12 @@ def _reach(grid: Grid, pole: float, latitude: float) -> float:
     return pole if _holds_pole(grid, pole) else latitude
 
 
+@lru_cache(64)
 def tile_matrix_set(tms_id: str) -> TileMatrixSet:
-    """A registered TileMatrixSet; `InvalidRequestError` names the known ones."""
+    """A registered TileMatrixSet; `InvalidRequestError` names the known ones.
+
+    Kept, as morecantile copies it deeply each time. Do not change it.
+    """
     if tms_id not in morecantile.tms.list():
         raise InvalidRequestError(
             f"unknown TileMatrixSet {tms_id[:80]!r}; known are {', '.join(morecantile.tms.list())}"
@@ -235,10 +239,12 @@ class Cover:
 
     grid: CellGrid
     projected: BaseGeometry = field(repr=False)
-    cells: tuple[str, ...]
+    cells: tuple[str, ...] = ()
     """Quadkeys at the level; none where the grid cannot show the footprint."""
-    coarse: tuple[str, ...]
+    coarse: tuple[str, ...] = ()
     """Quadkeys of their ancestors on the ladder, down to the mosaic's floor."""
+    clips: Mapping[str, BaseGeometry] = field(default_factory=dict, repr=False)
+    """The footprint inside each of those cells, in the grid's CRS."""
 
     @property
     def level(self) -> int | None:
@@ -246,9 +252,11 @@ class Cover:
         return len(self.cells[0]) if self.cells else None
 
     def part(self, quadkey: str) -> bytes | None:
-        """The footprint inside a cell, as stored; None where it has no area there."""
+        """The footprint inside any cell, as stored; None where it has no area there."""
         bounds = self.grid.bounds(Cell.of(quadkey))
-        clipped = _clip(self.projected, bounds, self.projected.area)
+        clipped = self.clips.get(quadkey)
+        if clipped is None:
+            clipped = _clip(self.projected, bounds, self.projected.area)
         return None if clipped is None else _encode(clipped, bounds)
 
 
@@ -267,21 +275,22 @@ def cover(
     """
     projected = grid.project(footprint)
     floor = floor_rung(quadkey_zoom, minzoom)
-    best: Cover = Cover(grid, projected, (), ())
+    best = Cover(grid, projected)
+    clips: dict[str, BaseGeometry] = {}
     parts = _root(grid, projected)
     for zoom in range(quadkey_zoom + 1):
         if zoom > 0:
             parts = [child for part in parts for child in _children(grid, *part, projected.area)]
-        if not 1 <= len(parts) <= 4 * max_cells:  # a deeper zoom never has fewer cells
-            break
+        if not parts or (best.cells and len(parts) > max_cells):
+            break  # a deeper zoom never has fewer cells
         if zoom not in ladder(quadkey_zoom):
             continue
-        quadkeys = tuple(cell.quadkey for cell, _ in parts)
-        coarse = tuple(_ancestors(quadkeys, quadkey_zoom, floor))
-        fits = len(quadkeys) <= max_cells and len(quadkeys) + len(coarse) <= MAX_ROWS_PER_SCENE
-        if best.cells and not fits:
+        here = {cell.quadkey: clipped for cell, clipped in parts}
+        coarse = tuple(_ancestors(tuple(here), quadkey_zoom, floor))
+        if best.cells and len(here) + len(coarse) > MAX_ROWS_PER_SCENE:
             break
-        best = Cover(grid, projected, quadkeys, coarse)
+        clips |= here
+        best = Cover(grid, projected, tuple(here), coarse, clips)
     return best
 
 
@@ -294,10 +303,17 @@ def _root(grid: CellGrid, projected: BaseGeometry) -> list[tuple[Cell, BaseGeome
 def _children(
     grid: CellGrid, cell: Cell, part: BaseGeometry, whole_area: float
 ) -> Iterable[tuple[Cell, BaseGeometry]]:
+    west, south, east, north = part.bounds
     for dy in (0, 1):
         for dx in (0, 1):
             child = Cell(cell.zoom + 1, 2 * cell.x + dx, 2 * cell.y + dy)
-            clipped = _clip(part, grid.bounds(child), whole_area)
+            left, bottom, right, top = bounds = grid.bounds(child)
+            if west >= right or east <= left or south >= top or north <= bottom:
+                continue
+            if west >= left and east <= right and south >= bottom and north <= top:
+                yield child, part
+                return
+            clipped = _clip(part, bounds, whole_area)
             if clipped is not None:
                 yield child, clipped
 

@@ -12,6 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.session import DummySession
 from rasterio.windows import Window
 
 from livemosaic.ranges import RangeFile
@@ -79,9 +80,12 @@ def _gdal(source: Object, size: int, budget: int, **options: int) -> Iterator[An
         return files[-1]
 
     try:
-        # GTiff alone, and no search for sidecars: nothing in the file can name another one.
+        # GTiff alone, and no search for sidecars: nothing in the file can name another one. No AWS
+        # session either: rasterio would make one of credentials in the environment each time.
         with (
-            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"),
+            rasterio.Env(
+                DummySession(), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"
+            ),
             rasterio.open(
                 f"{uuid.uuid4().hex}.tif",  # a name of its own: openers are registered by name
                 driver="GTiff",

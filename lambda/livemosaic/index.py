@@ -110,22 +110,23 @@ class Index:
         One transaction: a reader meets the old scene or the new one. Raises `TableBusyError`
         (nothing written, send again) and `TooLargeError`.
         """
-        cells = scene_cover(mosaic, scene.footprint)
-        if cells.level is not None:
-            self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level)
-        return contended(lambda: self._apply_once(mosaic, scene, cells))
+        return contended(lambda: self._apply_once(mosaic, scene))
 
-    def _apply_once(self, mosaic: Mosaic, scene: Scene, cells: Cover) -> Change:
+    def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Change:
         key = _head_key(mosaic, scene.key)
         head = self.table.get(key)
         stop = _not_newer(head, scene.version)
         if stop is not None:
             return stop
-        put_head = Put(key, _head_item(scene, cells), _as_read(head))
+        cells = scene_cover(mosaic, scene.footprint)
+        if cells.level is not None:
+            self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level)
+        new_head = _head_item(scene, cells)
+        put_head = Put(key, new_head, _as_read(head))
         if head is not None and _content(head["version"]) == _content(scene.version):
             self.table.transact([put_head])  # a later event with the same content: version only
             return "unchanged"
-        new = dict(_cell_rows(mosaic, scene, cells))
+        new = dict(_cell_rows(_cell_keys(mosaic, scene.key, new_head), scene, cells))
         old = [k for k in _cell_keys(mosaic, scene.key, head) if k not in new]
         rows = [Put(k, item) for k, item in new.items()]
         leave = [self._leave(k, scene, cells) for k in old]
@@ -368,8 +369,8 @@ def _cell_keys(mosaic: Mosaic, scene: str, head: Item | None) -> list[Key]:
     ]
 
 
-def _cell_rows(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
-    for key in _cell_keys(mosaic, scene.key, _head_item(scene, cells)):
+def _cell_rows(keys: Iterable[Key], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
+    for key in keys:
         part = cells.part(key.pk.rpartition("#")[2])
         if part is not None:
             yield key, _cell_item(scene, part)

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyproj
+import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.enums import Resampling as GdalResampling
+from rasterio.session import DummySession
 from rasterio.warp import reproject
 
 from livemosaic.model import Grid, Resampling
@@ -215,18 +217,28 @@ def pieces(positions: Positions, frame: Frame, level: Frame) -> Iterator[Piece]:
     cols = positions.cols * (level.width / frame.width) + _TIE
     rows = positions.rows * (level.height / frame.height) + _TIE
     period = level.period
-    turns = np.floor(cols / period) if period else np.zeros_like(cols)
-    cols = cols - turns * period if period else cols
-    with np.errstate(invalid="ignore"):  # NaN is outside, as it should be
-        inside = (cols >= 0) & (cols < level.width) & (rows >= 0) & (rows < level.height)
+    if period is None:
+        yield from _piece(_inside(cols, rows, level), cols, rows, 0.0)
+        return
+    turns = np.floor(cols / period)
+    cols = cols - turns * period
+    inside = _inside(cols, rows, level)
     for turn in np.unique(turns[inside]):
-        here = inside & (turns == turn)
-        yield Piece(
-            here,
-            cols[here].astype(np.int64),
-            rows[here].astype(np.int64),
-            shift=float(turn * period) if period else 0.0,
-        )
+        yield from _piece(inside & (turns == turn), cols, rows, float(turn * period))
+
+
+def _inside(cols: Floats, rows: Floats, level: Frame) -> Bools:
+    with np.errstate(invalid="ignore"):  # NaN is outside, as it should be
+        found: Bools = (cols >= 0) & (cols < level.width) & (rows >= 0) & (rows < level.height)
+    return found
+
+
+def _piece(inside: Bools, cols: Floats, rows: Floats, shift: float) -> Iterator[Piece]:
+    """The pixels that are inside, if there are any."""
+    if inside.all():  # most tiles of a large scene: nothing to pick out
+        yield Piece(inside, cols.ravel().astype(np.int64), rows.ravel().astype(np.int64), shift)
+    elif inside.any():
+        yield Piece(inside, cols[inside].astype(np.int64), rows[inside].astype(np.int64), shift)
 
 
 def take_nearest(
@@ -256,18 +268,20 @@ def take_smooth(
     source = data.astype(np.int16) if data.dtype == np.int8 else data
     alpha = np.where(valid, _OPAQUE, 0).astype(source.dtype)
     out = np.zeros((len(source) + 1, grid.height, grid.width), source.dtype)
-    reproject(
-        np.concatenate([np.where(valid, source, 0), alpha[None]]),
-        out,
-        src_transform=level.transform @ Affine.translation(window[0] + piece.shift, window[1]),
-        src_crs=level.crs,
-        dst_transform=grid.transform,
-        dst_crs=grid.crs,
-        resampling=GdalResampling[resampling],
-        src_alpha=len(out),
-        dst_alpha=len(out),
-        SRC_ALPHA_MAX=_OPAQUE,
-        DST_ALPHA_MAX=_OPAQUE,
-    )
+    # No AWS session: where credentials are in the environment, rasterio would make one each time.
+    with rasterio.Env(DummySession()):
+        reproject(
+            np.concatenate([np.where(valid, source, 0), alpha[None]]),
+            out,
+            src_transform=level.transform @ Affine.translation(window[0] + piece.shift, window[1]),
+            src_crs=level.crs,
+            dst_transform=grid.transform,
+            dst_crs=grid.crs,
+            resampling=GdalResampling[resampling],
+            src_alpha=len(out),
+            dst_alpha=len(out),
+            SRC_ALPHA_MAX=_OPAQUE,
+            DST_ALPHA_MAX=_OPAQUE,
+        )
     real = piece.inside & (out[-1] >= _OPAQUE / 2)
     return np.where(real, out[:-1], 0).astype(data.dtype), real

@@ -219,8 +219,8 @@ def rio_tile(
         return source.tile(x, y, z, **how)
 
 
-def _level(path: Path, overview: int | None) -> dict[str, int]:
+def _level(path: Path, overview: int | None) -> dict[str, str]:
     if overview is None:
         return {}
     with rasterio.open(path) as dataset:
-        return {"overview_level": min(overview, len(dataset.overviews(1)) - 1)}
+        return {"OVERVIEW_LEVEL": f"{min(overview, len(dataset.overviews(1)) - 1)}only"}

@@ -85,7 +85,7 @@ def closest_oracle(
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The oracle from full resolution or one of the first overviews, the most like the picture.
 
-    GDAL chooses the overview for the width of a tile only, and where a raster crosses the
+    GDAL chooses the overview by the width of a tile alone, and where a raster crosses the
     antimeridian none at all; which one is best is not the question here, but whether its pixels
     are in their place.
     """
