@@ -5,7 +5,8 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 | row       | pk                     | sk               | attributes                       |
 |-----------|------------------------|------------------|----------------------------------|
 | head      | `{m}#scenes#{shard}`   | `{scene}`        | C and `rank`, `cells`, `coarse`, |
-|           |                        |                  | `geometry` (WKB, lon and lat)    |
+|           |                        |                  | `geometry` (WKB, lon and lat),   |
+|           |                        |                  | `written`, `moved`               |
 | tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`  |
 | cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (see `cells`)  |
 | coarse    | `{m}#coarse#{quadkey}` | `{rank}#{scene}` | C and `footprint`                |
@@ -13,7 +14,9 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 |           |                        |                  | `moved` (the rank it has now)    |
 
 C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{collection}#{id}`,
-`expires` epoch seconds, `cells` and `coarse` lists of quadkeys.
+`expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
+scene's rows; later events that said the same moved `version` alone. `moved` of a head lists its
+moved rows (kind, quadkey, rank, `expires`).
 
 A scene has a cell row in each cell of its level, and a coarse row in each ancestor of those on the
 ladder of zooms, down to the mosaic's `minzoom`. A tile therefore reads one cell for every level at
@@ -24,7 +27,8 @@ zoom, and always in rank order, a page at a time.
 seconds. When rank or cells change, the old row is not deleted where the new footprint still
 reaches: it is overwritten, in the same transaction, by a *moved* row with the new content. A reader
 that passed the new place before it was written finds the scene at the old one; every other reader
-drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it away later.
+drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it away later. Until
+then the head remembers it, and a further change changes it too.
 """
 
 import hashlib
@@ -32,7 +36,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from typing import Any, Final, Literal
@@ -44,7 +48,7 @@ from livemosaic.cells import CellGrid, Cover, cover, floor_rung
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.model import BBox, Mosaic, Scene
 from livemosaic.mosaics import Mosaics, contended
-from livemosaic.table import ABSENT, Delete, Equals, Item, Key, Put, Row, Table
+from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Put, Row, Table
 
 _SHARDS: Final = 16
 """Partitions of a mosaic's heads: 16 times a partition's 1,000 write units a second."""
@@ -118,27 +122,60 @@ class Index:
         stop = _not_newer(head, scene.version)
         if stop is not None:
             return stop
+        if head is not None and _content(head["version"]) == _content(scene.version):
+            # A later event that says the same: the version only.
+            bumped = {**head, "version": scene.version}
+            self.table.transact([Put(key, bumped, _as_read(head))])
+            return "unchanged"
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level)
-        new_head = _head_item(scene, cells)
-        put_head = Put(key, new_head, _as_read(head))
-        if head is not None and _content(head["version"]) == _content(scene.version):
-            self.table.transact([put_head])  # a later event with the same content: version only
-            return "unchanged"
-        new = dict(_cell_rows(_cell_keys(mosaic, scene.key, new_head), scene, cells))
-        old = [k for k in _cell_keys(mosaic, scene.key, head) if k not in new]
-        rows = [Put(k, item) for k, item in new.items()]
-        leave = [self._leave(k, scene, cells) for k in old]
-        self.table.transact([put_head, *rows, *leave])
+        rows = dict(_rows_of(mosaic, scene, cells))
+        left = {k: until for k, until in self._places(mosaic, scene.key, head) if k not in rows}
+        moved = dict(_moved_rows(left, scene, cells))
+        new_head = _head_item(scene, cells) | {"moved": _listed(moved)}
+        self._replace(
+            Put(key, new_head, _as_read(head)),
+            [Put(k, item) for k, item in rows.items()],
+            [Put(k, moved[k]) if k in moved else Delete(k) for k in left],
+            head,
+        )
         return "applied"
 
-    def _leave(self, key: Key, scene: Scene, cells: Cover) -> Put | Delete:
-        part = cells.part(key.pk.rpartition("#")[2])
-        if part is None:
-            return Delete(key)
-        moved = {"moved": scene.rank, "expires": int(self.clock()) + _GRACE_S}
-        return Put(key, _cell_item(scene, part) | moved)
+    def _places(self, mosaic: Mosaic, scene: str, head: Item | None) -> Iterator[tuple[Key, int]]:
+        """Where rows of a scene are now, and until when readers may still need each of them.
+
+        First those that stand for the scene, then those that moves before this one left behind.
+        """
+        if head is None or head.get("deleted"):
+            return
+        now = int(self.clock())
+        for kind, quadkeys in (("cell", head["cells"]), ("coarse", head["coarse"])):
+            for quadkey in quadkeys:
+                yield _row_key(mosaic, kind, quadkey, head["rank"], scene), now + _GRACE_S
+        for kind, quadkey, rank, until in head["moved"]:
+            if until > now:
+                yield _row_key(mosaic, kind, quadkey, rank, scene), until
+
+    def _replace(
+        self,
+        head: Put,
+        rows: Sequence[Put],
+        leave: Sequence[Put | Delete],
+        before: Item | None,
+    ) -> None:
+        """One transaction. Only a scene that moved several times within `_GRACE_S` needs more.
+
+        Then the last of `leave`, moved rows of earlier moves, are changed before it: readers of
+        this moment find the new scene there a little early, and no row that stands for the scene
+        is touched. `before` says which version they must have, lest a rival's be overwritten.
+        """
+        room = MAX_ACTIONS - 1 - len(rows)
+        for start in range(room, len(leave), MAX_ACTIONS):
+            expect = Equals("version", before["written"]) if before else None
+            early = [replace(a, expect=expect) for a in leave[start : start + MAX_ACTIONS]]
+            self.table.transact(early)
+        self.table.transact([head, *rows, *leave[:room]])
 
     def delete(self, mosaic: Mosaic, key: str, version: str) -> Change:
         """Take a scene out, unless what is there is newer; leave a tombstone of that version.
@@ -155,16 +192,18 @@ class Index:
             return stop
         expires = int(self.clock()) + _TOMBSTONE_S
         tombstone = {"version": version, "deleted": True, "expires": expires}
-        rows = [Delete(k) for k in _cell_keys(mosaic, scene, head)]
-        self.table.transact([Put(key, tombstone, _as_read(head)), *rows])
+        leave = [Delete(k) for k, _ in self._places(mosaic, scene, head)]
+        self._replace(Put(key, tombstone, _as_read(head)), [], leave, head)
         return "deleted"
 
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene gone."""
         for shard in range(_SHARDS):
             for row in self._rows(_shard_pk(mosaic, shard), None, _NEXT_PAGE, consistent=True):
-                rows = [Delete(k) for k in _cell_keys(mosaic, row.key.sk, row.item)]
-                self.table.transact([*rows, Delete(row.key)])
+                places = [k for k, _ in self._places(mosaic, row.key.sk, row.item)]
+                for start in range(0, len(places), MAX_ACTIONS):
+                    self.table.transact([*map(Delete, places[start : start + MAX_ACTIONS])])
+                self.table.transact([Delete(row.key)])
                 yield row.key.sk
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
@@ -357,23 +396,33 @@ def _head_key(mosaic: Mosaic, scene: str) -> Key:
     return Key(_shard_pk(mosaic, int.from_bytes(digest) % _SHARDS), scene)
 
 
-def _cell_keys(mosaic: Mosaic, scene: str, head: Item | None) -> list[Key]:
-    """Where the rows are that a head speaks of."""
-    if head is None or head.get("deleted"):
-        return []
-    sk = f"{head['rank']}#{scene}"
-    return [
-        Key(f"{_prefix(mosaic)}#{kind}#{quadkey}", sk)
-        for kind, quadkeys in (("cell", head["cells"]), ("coarse", head["coarse"]))
-        for quadkey in quadkeys
-    ]
+def _row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> Key:
+    return Key(f"{_prefix(mosaic)}#{kind}#{quadkey}", f"{rank}#{scene}")
 
 
-def _cell_rows(keys: Iterable[Key], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
-    for key in keys:
+def _rows_of(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
+    for kind, quadkeys in (("cell", cells.cells), ("coarse", cells.coarse)):
+        for quadkey in quadkeys:
+            part = cells.part(quadkey)
+            if part is not None:
+                key = _row_key(mosaic, kind, quadkey, scene.rank, scene.key)
+                yield key, _cell_item(scene, part)
+
+
+def _moved_rows(left: Mapping[Key, int], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
+    """What takes the place of rows that a scene left, where its footprint still reaches."""
+    for key, until in left.items():
         part = cells.part(key.pk.rpartition("#")[2])
         if part is not None:
-            yield key, _cell_item(scene, part)
+            yield key, _cell_item(scene, part) | {"moved": scene.rank, "expires": until}
+
+
+def _listed(moved: Mapping[Key, Item]) -> list[list[Any]]:
+    """Moved rows as the head remembers them: kind, quadkey, rank, until when."""
+    return [
+        [*key.pk.split("#")[1:], key.sk.partition("#")[0], item["expires"]]
+        for key, item in moved.items()
+    ]
 
 
 def _cell_item(scene: Scene, part: bytes) -> dict[str, Any]:
@@ -389,6 +438,7 @@ def _cell_item(scene: Scene, part: bytes) -> dict[str, Any]:
 def _head_item(scene: Scene, cells: Cover) -> dict[str, Any]:
     return {
         "version": scene.version,
+        "written": scene.version,
         "rank": scene.rank,
         "cells": list(cells.cells),
         "coarse": list(cells.coarse),

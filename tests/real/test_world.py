@@ -49,7 +49,8 @@ def test_every_zoom_shows_what_rio_tiler_shows(
     picture = real.picture(url_of("world", tile))
     assert "X-Skipped-Scenes" not in picture.headers
     assert "X-Truncated" not in picture.headers
-    assert_alike(picture, *closest_oracle(picture, paths, tile, overviews=4), edge=0.01, mean=1)
+    # Neighbouring files may be read at different overviews, which none of the oracles is.
+    assert_alike(picture, *closest_oracle(picture, paths, tile, overviews=4), edge=0.01, mean=2)
     assert_alike(picture, *oracle(paths, tile), edge=0.01, mean=12)
 
 

@@ -1,5 +1,6 @@
 """The index: what readers find after, and during, anything that writers do. On every table."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,11 @@ def at(index: Index, mosaic_id: str, lon: float, lat: float, zoom: int = 12) -> 
     return list(
         index.find(mosaic, TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(mosaic))
     )
+
+
+def shard(one: Scene) -> int:
+    """Where its head is: the first two bytes of BLAKE2b, of 16 shards."""
+    return int.from_bytes(hashlib.blake2b(one.key.encode(), digest_size=2).digest()) % 16
 
 
 def ids(found: Sequence[Found]) -> list[str]:
@@ -366,6 +372,50 @@ class TestApply:
         order = ids(at(index, "alps", 7.5, 45.5, 3))
         assert order.index("a") < order.index("other") if day == 20 else order[-1] == "a"
 
+    @pytest.mark.parametrize("end", ["deleted", "moved away", "moved back", "other rank"])
+    def test_nothing_stays_behind_of_a_scene_that_moved_a_moment_ago(
+        self, index: Index, mosaic: Mosaic, end: str
+    ) -> None:
+        """A second change within the time in which readers believe the first one's moved rows."""
+        away = polygon(20, 45, 21, 46)
+        index.apply(mosaic, scene(version=1, day=10))
+        index.apply(mosaic, scene(version=2, day=20))
+        index.apply(mosaic, scene(footprint=polygon(7.4, 45.4, 8.4, 46.4), version=3, day=5))
+        if end == "deleted":
+            index.delete(mosaic, "s2#a", "2026-02-04T00:00:00Z#~deleted")
+        else:
+            footprint = away if end == "moved away" else ALPS
+            day = 15 if end == "other rank" else 10
+            index.apply(mosaic, scene(footprint=footprint, version=4, day=day))
+        versions = {f.version for zoom in (3, 8, 12) for f in at(index, "alps", 7.5, 45.5, zoom)}
+        now = scene(version=4, footprint=ALPS, day=15 if end == "other rank" else 10).version
+        if end == "moved away":
+            far = scene(version=4, footprint=away, day=10).version
+            assert versions <= {far}  # at zoom 3 both places are in one tile
+            assert at(index, "alps", 7.5, 45.5) == []
+        else:
+            assert versions == (set() if end == "deleted" else {now})
+
+    @pytest.mark.parametrize("max_cells", [16, 40])
+    def test_a_scene_that_moves_and_moves_is_one_scene(self, index: Index, max_cells: int) -> None:
+        """More moved rows than one transaction holds, each move with its own rank and cells."""
+        mosaic = index.mosaics.create(Mosaic(id="m", max_cells=max_cells))
+        largest = 0
+        for n in range(1, 15):
+            size = 1.0 if n % 2 else 12.0
+            moved = polygon(7.3 + n / 100, 45, 7.3 + n / 100 + size, 45 + size)
+            newest = scene(footprint=moved, version=n, day=(n * 7) % 28 + 1)
+            assert index.apply(mosaic, newest) == "applied"
+            head = index.table.get(Key(f"m.{mosaic.generation}#scenes#{shard(newest)}", newest.key))
+            assert head is not None
+            largest = max(largest, len(head["cells"] + head["coarse"] + head["moved"]))
+            for zoom in (2, 6, 9, 12):
+                assert [f.version for f in at(index, "m", 7.6, 45.5, zoom)] == [newest.version]
+        assert largest > (100 if max_cells == 40 else 16)
+        index.delete(mosaic, "s2#a", "2026-03-01#~deleted")
+        for zoom in (2, 6, 9, 12):
+            assert at(index, "m", 7.6, 45.5, zoom) == []
+
     def test_a_row_too_large_for_the_table_is_refused_and_nothing_is_lost(
         self, index: Index, mosaic: Mosaic
     ) -> None:
@@ -455,12 +505,13 @@ class TestReadersBesideWriters:
 
     @pytest.mark.parametrize("day", [5, 10, 20])
     @pytest.mark.parametrize("size", [1.0, 0.02, 30.0], ids=["same level", "deeper", "coarser"])
+    @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
     def test_a_move_between_any_two_of_its_queries_never_hides_a_scene(
-        self, sqlite_table: Table, pool: ThreadPoolExecutor, day: int, size: float
+        self, sqlite_table: Table, pool: ThreadPoolExecutor, day: int, size: float, again: bool
     ) -> None:
         """The writer's one transaction falls between every two calls that the reader makes."""
         calls = 0
-        while read_beside_a_move(sqlite_table, pool, calls, day, size):
+        while read_beside_moves(sqlite_table, pool, calls, day, size, again):
             calls += 1
         assert calls >= 2
 
@@ -478,8 +529,8 @@ class TestReadersBesideWriters:
             busy.apply(mosaic, scene(version=2))
 
 
-def read_beside_a_move(
-    table: Table, pool: ThreadPoolExecutor, calls: int, day: int, size: float
+def read_beside_moves(
+    table: Table, pool: ThreadPoolExecutor, calls: int, day: int, size: float, again: bool
 ) -> bool:
     """Move a scene after so many queries of one read; whether the read had that many."""
     writer = Index(table, Mosaics(table), pool)
@@ -490,7 +541,13 @@ def read_beside_a_move(
     writer.apply(mosaic, scene("a", day=10))
     writer.apply(mosaic, scene("b", target, day=9))
     new = scene("a", target, version=2, day=day)
-    moving = Interrupted(table, after=calls, run=lambda: writer.apply(mosaic, new))
+
+    def move() -> None:
+        writer.apply(mosaic, new)
+        if again:
+            writer.apply(mosaic, scene("a", version=3, day=30 - day))
+
+    moving = Interrupted(table, after=calls, run=move)
     before = writer.mosaics.get(mosaic.id)
     tile = TMS.tile(7.505, 45.505, 12)
     area = TileAddress("WebMercatorQuad", 12, tile.x, tile.y).area(before)
