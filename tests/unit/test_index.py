@@ -402,8 +402,8 @@ class TestApply:
         mosaic = index.mosaics.create(Mosaic(id="m", max_cells=max_cells))
         largest = 0
         for n in range(1, 15):
-            size = 1.0 if n % 2 else 12.0
-            moved = polygon(7.3 + n / 100, 45, 7.3 + n / 100 + size, 45 + size)
+            size = (1.0, 12.0, 4.0, 0.4, 30.0)[n % 5]
+            moved = polygon(7.3 + n / 100, 45.3, 7.3 + n / 100 + size, 45.3 + size)
             newest = scene(footprint=moved, version=n, day=(n * 7) % 28 + 1)
             assert index.apply(mosaic, newest) == "applied"
             head = index.table.get(Key(f"m.{mosaic.generation}#scenes#{shard(newest)}", newest.key))
