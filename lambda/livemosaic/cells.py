@@ -134,11 +134,9 @@ class CellGrid:
     def _spans(self, bounds: BBox, zoom: int) -> tuple[range, range]:
         left, _, right, top = self.root
         span = (right - left) / (1 << zoom)
-        nudge = 1e-9  # an edge that lies on a cell's border is not inside the next cell
-        west, east = (bounds[0] - left) / span + nudge, (bounds[2] - left) / span - nudge
-        north, south = (top - bounds[3]) / span + nudge, (top - bounds[1]) / span - nudge
         last = (1 << zoom) - 1
-        return _clamped(west, max(west, east), last), _clamped(north, max(north, south), last)
+        columns = _span((bounds[0] - left) / span, (bounds[2] - left) / span, last)
+        return columns, _span((top - bounds[3]) / span, (top - bounds[1]) / span, last)
 
     def zoom_of(self, bounds: BBox) -> float:
         """The zoom, fractional, at which a cell is as large as the box is at its longest side."""
@@ -229,8 +227,11 @@ def _transformer(source: CRS, target: CRS) -> Transformer:
     return Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
 
 
-def _clamped(first: float, end: float, last: int) -> range:
-    return range(max(0, math.floor(first)), min(last, math.floor(end)) + 1)
+def _span(first: float, end: float, last: int) -> range:
+    """The cells that share length with an interval, in cells; those that a point touches."""
+    nudge = 1e-9 if end > first else -1e-9
+    start, stop = math.floor(first + nudge), math.floor(end - nudge)
+    return range(min(last, max(0, start)), min(last, max(0, stop)) + 1)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from livemosaic.hrefs import AllowList
 from livemosaic.model import Mosaic, Scene
 
 _MAX_ID_BYTES: Final = 512
+_MAX_DEPTH: Final = 16
+_MAX_NUMBER: Final = 2**63
 _MAX_SKEW: Final = timedelta(days=1)
 """A version further in the future than this would keep every later event out."""
 _LAST: Final = "~"
@@ -81,6 +83,8 @@ class StacItem:
         for href in assets.values():
             allow.check(href)
         wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}
+        for name, value in {**wanted, "assets": list(assets)}.items():
+            _check_storable(name, value)
         return Scene(
             collection=self.collection,
             id=self.id,
@@ -151,11 +155,36 @@ def check_id(value: object) -> str:
 
 
 def _bad_text(value: str) -> bool:
-    try:
-        encoded = value.encode()
-    except UnicodeEncodeError:  # a lone surrogate, from "\ud800" in JSON
+    if not _is_utf8(value) or len(value.encode()) > _MAX_ID_BYTES:
         return True
-    return len(encoded) > _MAX_ID_BYTES or any(ord(c) < 32 or ord(c) == 127 for c in value)
+    return any(ord(c) < 32 or ord(c) == 127 for c in value)
+
+
+def _check_storable(name: str, value: object, depth: int = 0) -> None:
+    """Refuse what JSON can say and no table can hold."""
+    if isinstance(value, Mapping | list | tuple) and depth < _MAX_DEPTH:
+        inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+        for one in inner:
+            _check_storable(name, one, depth + 1)
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, Mapping | list | tuple):
+        problem = f"is nested more than {_MAX_DEPTH} levels deep"
+    elif number and not abs(value) < _MAX_NUMBER:  # type: ignore[arg-type]
+        problem = "holds a number that is not finite, or too large"
+    elif isinstance(value, str) and not _is_utf8(value):
+        problem = "holds half of a surrogate pair, which is not text"
+    else:
+        return
+    raise InvalidItemError(f"{name[:80]!r} {problem}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, from "\ud800" in JSON
+        return False
+    return True
 
 
 def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -56,8 +56,8 @@ class Tile:
     grid: Grid
     scenes: Sequence[str]
     """Ids of the scenes that show, top first."""
-    skipped: Mapping[str, str]
-    """Why, by id, scenes that should show could not be read."""
+    skipped: Sequence[tuple[str, str]]
+    """Ids of the scenes that should show and could not be read, and why."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
 
@@ -144,8 +144,11 @@ class Tiler:
 
     async def explain(
         self, mosaic: Mosaic, address: TileAddress, size: int
-    ) -> list[tuple[Found, bool]]:
-        """What a tile would read by its footprints alone, top first, and what those hide."""
+    ) -> list[tuple[Found, str]]:
+        """By footprints alone, top first: the scenes that a tile meets, and what becomes of each.
+
+        See `Plan.explained`.
+        """
         plan = self._plan(mosaic, address.area(mosaic), address.grid(size))
         return await asyncio.to_thread(plan.explained)
 
@@ -237,6 +240,6 @@ def _finished(plan: Plan, grid: Grid, done: _Reads) -> Tile:
         pixels=compose(layers) if layers else empty(grid),
         grid=grid,
         scenes=[plan.scene(p).id for p in places if done.layers[p].valid.any()],
-        skipped={plan.scene(p).id: str(error) for p, error in sorted(done.errors.items())},
+        skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
         truncated=plan.truncated,
     )

@@ -518,7 +518,7 @@ class TestReadersBesideWriters:
     def test_a_busy_table_says_so_after_trying_again(
         self, sqlite_table: Table, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("livemosaic.mosaics.time.sleep", lambda s: None)
+        monkeypatch.setattr("livemosaic.mosaics.random.uniform", lambda *_: 0)
         index = Index(sqlite_table, Mosaics(sqlite_table), pool)
         mosaic = index.mosaics.create(Mosaic(id="m"))
         index.apply(mosaic, scene())

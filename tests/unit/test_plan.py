@@ -199,14 +199,28 @@ class TestExplained:
     @given(stacks(truthful))
     def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
         explained = plan_of(scenes).explained()
-        assert [int(scene.id) for scene, read in explained if read] == Run(scenes).read
-        assert [int(scene.id) for scene, _ in explained] == list(range(len(explained)))
+        assert [int(scene.id) for scene, why in explained if why == "shows"] == Run(scenes).read
+        places = [int(scene.id) for scene, _ in explained]
+        assert places == sorted(places)
+        assert all(scenes[place].claim.any() for place in places)
 
     def test_a_hidden_scene_is_named_as_hidden(self) -> None:
         everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
         half[0] = True
         scenes = [Scene(half, half), Scene(half, half), Scene(everywhere, everywhere)]
-        assert [read for _, read in plan_of(scenes).explained()] == [True, False, True]
+        assert [why for _, why in plan_of(scenes).explained()] == [
+            "shows",
+            "hidden by scenes above it",
+            "shows",
+        ]
+
+    def test_a_scene_beyond_the_limit_is_named_with_the_limit(self) -> None:
+        top, bottom = np.zeros(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)
+        top[0] = True
+        scenes = [Scene(top, top), Scene(bottom, bottom)]
+        candidates = (Candidate(found(str(n)), scene.claim) for n, scene in enumerate(scenes))
+        plan = Plan(candidates, *SHAPE, 1, 1000)
+        assert [why for _, why in plan.explained()] == ["shows", "left out by max_scenes=1"]
 
 
 def plan_of(scenes: Sequence[Scene]) -> Plan:

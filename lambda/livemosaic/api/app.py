@@ -86,9 +86,17 @@ async def _known_error(_: Request, error: Exception) -> Response:
     return _answer(status, str(error), headers)
 
 
-async def _invalid_request(_: Request, error: Exception) -> Response:
+async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (as registered)
-    return _answer(400, "; ".join(map(_told, error.errors()[:5])))
+    problems = error.errors()[:5]
+    told = "; ".join(map(_told, problems))
+    if any(p["loc"][0] == "body" for p in problems) and not _says_json(request):
+        told += "; send it with the header Content-Type: application/json"
+    return _answer(400, told)
+
+
+def _says_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "")
 
 
 def _told(problem: Any) -> str:

@@ -138,7 +138,12 @@ def show_item(
     mosaic: OfMosaic, item: str, has: Has, collection: str | None = None
 ) -> dict[str, Any]:
     """One scene; `collection` where the mosaic takes Items of more than one."""
-    return feature(has.index.scene(mosaic, _key(mosaic, item, collection)))
+    try:
+        return feature(has.index.scene(mosaic, _key(mosaic, item, collection)))
+    except NotFoundError as error:
+        if collection is not None or "*" not in mosaic.collections:
+            raise
+        raise NotFoundError(f"{error}; if it has a collection, name it: ?collection=…") from error
 
 
 @router.delete("/mosaics/{mosaic}/items/{item:path}", status_code=204, dependencies=[Writes])

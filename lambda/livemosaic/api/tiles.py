@@ -36,11 +36,11 @@ async def tile_assets(
                 "collection": scene.collection or None,
                 "datetime": scene.datetime,
                 "version": scene.version,
-                "read": read,
-                "why": "shows" if read else "hidden by scenes above it, or beside the tile",
+                "read": why == "shows",
+                "why": why,
                 "assets": {name: redact(href) for name, href in scene.assets.items()},
             }
-            for scene, read in explained
+            for scene, why in explained
         ]
     }
 
@@ -107,7 +107,7 @@ def _headers(made: Tile) -> dict[str, str]:
     # A mosaic is live: nobody may keep a tile without asking again.
     headers = {"Cache-Control": "no-cache", SCENES: _listed(made.scenes)}
     if made.skipped:
-        headers[SKIPPED] = _listed([f"{name}={why}" for name, why in made.skipped.items()])
+        headers[SKIPPED] = _listed([f"{name}={why}" for name, why in made.skipped])
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
