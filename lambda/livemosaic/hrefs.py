@@ -7,6 +7,7 @@ and only by its text: nothing here opens a connection.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -177,6 +178,7 @@ def _http(href: str, parts: SplitResult) -> Location:
     return Location(scheme, f"{host}:{parts.port or _PORTS[scheme]}", parts.path, parts.query)
 
 
+@lru_cache(256)
 def _parse_prefix(prefix: str) -> Location:
     """A prefix as a location whose host or path may be empty; InvalidRequestError if it is none."""
     if prefix in ("s3://", "https://"):

@@ -1,6 +1,7 @@
 """Use case: a tile of a mosaic. Find, plan, read, compose."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from livemosaic.expression import Expression
 from livemosaic.index import Area, Found, Index, cell_grid
 from livemosaic.model import BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Plan
+
+log = logging.getLogger(__name__)
 
 _VISUAL: Final = ("visual",)
 _RGB: Final = ("red", "green", "blue")
@@ -197,6 +200,9 @@ class Tiler:
             return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
         except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
             return error
+        except Exception:
+            log.exception("scene failed", extra={"mosaic": mosaic.id, "scene": scene.key})
+            return UnreadableAssetError("an unexpected error; it was logged")
 
 
 def _candidates(mosaic: Mosaic, found: Iterator[Found], grid: Grid) -> Iterator[Candidate]:
