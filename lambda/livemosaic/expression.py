@@ -113,6 +113,11 @@ class Expression:
         found = (_asset(name, known) for name in self._names_in_order())
         return tuple(dict.fromkeys(asset for asset in found if asset is not None))
 
+    def strangers(self, known: Collection[str]) -> tuple[str, ...]:
+        """Names that are neither `b1`… nor of an asset among `known`, in order."""
+        names = (n for n in self._names_in_order() if not _NTH_BAND.fullmatch(n))
+        return tuple(n for n in names if _asset(n, known) is None)
+
     def apply(self, pixels: Pixels, asset: str | None = None) -> Pixels:
         """Bands → one float32 band per block, named by the block's text.
 

@@ -129,7 +129,7 @@ class Index:
             return "unchanged"
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
-            self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level)
+            self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level, scene.assets)
         rows = dict(_rows_of(mosaic, scene, cells))
         left = {k: until for k, until in self._places(mosaic, scene.key, head) if k not in rows}
         moved = dict(_moved_rows(left, scene, cells))

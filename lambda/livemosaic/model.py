@@ -18,6 +18,7 @@ BBox = tuple[float, float, float, float]
 
 ANY_COLLECTION: Final = "*"
 MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+MAX_KNOWN_ASSETS: Final = 200
 MAX_ROWS_PER_SCENE: Final = 48
 """Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
 
@@ -57,6 +58,8 @@ class Mosaic:
     """Longitude and latitude of all that was ever added, west, south, east, north."""
     levels: tuple[int, ...] = ()
     """Zooms at which scenes have been indexed."""
+    known_assets: tuple[str, ...] = ()
+    """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
     deleting: bool = False
 
     def __post_init__(self) -> None:

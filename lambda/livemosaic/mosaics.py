@@ -4,7 +4,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -20,7 +20,7 @@ from livemosaic.errors import (
     NotFoundError,
     TableBusyError,
 )
-from livemosaic.model import MOSAIC_ID, BBox, Mosaic
+from livemosaic.model import MAX_KNOWN_ASSETS, MOSAIC_ID, BBox, Mosaic
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 
 _PARTITION: Final = "mosaics"
@@ -96,13 +96,14 @@ class Mosaics:
 
         return self._write(mosaic_id, change)
 
-    def grow(self, mosaic: Mosaic, bounds: BBox, level: int) -> None:
-        """Make sure that the mosaic's bounds and levels hold a scene about to be indexed.
+    def grow(self, mosaic: Mosaic, bounds: BBox, level: int, assets: Iterable[str]) -> None:
+        """Make sure that the mosaic's bounds, levels and known assets hold a scene to be indexed.
 
         Written only when they grow, so it is no hot row; `mosaic` may be seconds old.
         """
-        if _grown(mosaic, bounds, level) != mosaic:
-            self._write(mosaic.id, lambda current: _grown(current, bounds, level))
+        keys = tuple(assets)
+        if _grown(mosaic, bounds, level, keys) != mosaic:
+            self._write(mosaic.id, lambda current: _grown(current, bounds, level, keys))
 
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
         """Hide a mosaic from everyone, so that its rows can go; again is the same."""
@@ -161,12 +162,13 @@ def parse_filter(cql2: str | Mapping[str, Any]) -> Expr:
     return expr
 
 
-def _grown(mosaic: Mosaic, bounds: BBox, level: int) -> Mosaic:
+def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> Mosaic:
     old = mosaic.bounds or bounds
     west, south = min(old[0], bounds[0]), min(old[1], bounds[1])
     east, north = max(old[2], bounds[2]), max(old[3], bounds[3])
     levels = tuple(sorted({*mosaic.levels, level}))
-    return replace(mosaic, bounds=(west, south, east, north), levels=levels)
+    known = tuple(dict.fromkeys((*mosaic.known_assets, *assets)))[:MAX_KNOWN_ASSETS]
+    return replace(mosaic, bounds=(west, south, east, north), levels=levels, known_assets=known)
 
 
 def _key(mosaic_id: str) -> Key:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import morecantile
@@ -20,7 +20,7 @@ from livemosaic.errors import (
 )
 from livemosaic.expression import Expression
 from livemosaic.index import Area, Found, Index, cell_grid
-from livemosaic.model import BBox, Grid, Mosaic, Pixels, Read
+from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Plan
 
 log = logging.getLogger(__name__)
@@ -134,12 +134,14 @@ class Tiler:
     async def tile(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Tile:
         """The newest pixels of a tile, `size` × `size`; scenes that cannot be read are skipped.
 
-        Raises `NotFoundError` for a tile that does not exist, and `InvalidRequestError` where what
-        is asked for fits none of the scenes.
+        Scenes without an asset that is asked for take no part. Raises `NotFoundError` for a tile
+        that does not exist, and `InvalidRequestError` for an asset that no scene of the mosaic ever
+        had, or where what is asked for fits none of the scenes.
         """
         expression = Expression.parse(read.expression) if read.expression else None
+        read = replace(read, assets=asked_for(mosaic, read, expression))
         grid = address.grid(size)
-        plan = self._plan(mosaic, address.area(mosaic), grid)
+        plan = self._plan(mosaic, address.area(mosaic), grid, read.assets)
         done = _Reads()
         while places := await asyncio.to_thread(plan.next_round):
             await self._read_round(mosaic, plan, places, grid, read, expression, done)
@@ -152,11 +154,11 @@ class Tiler:
 
         See `Plan.explained`.
         """
-        plan = self._plan(mosaic, address.area(mosaic), address.grid(size))
+        plan = self._plan(mosaic, address.area(mosaic), address.grid(size), ())
         return await asyncio.to_thread(plan.explained)
 
-    def _plan(self, mosaic: Mosaic, area: Area, grid: Grid) -> Plan:
-        candidates = _candidates(mosaic, self.index.find(mosaic, area), grid)
+    def _plan(self, mosaic: Mosaic, area: Area, grid: Grid, assets: Sequence[str]) -> Plan:
+        candidates = _candidates(mosaic, self.index.find(mosaic, area), grid, assets)
         limits = self.limits
         return Plan(candidates, grid.height, grid.width, limits.max_scenes, limits.max_rows)
 
@@ -189,7 +191,7 @@ class Tiler:
     ) -> Pixels | Exception:
         """One scene's pixels, or why there are none."""
         try:
-            assets = chosen_assets(mosaic, scene.assets, read, expression)
+            assets = chosen_assets(mosaic, scene.assets, read)
             async with asyncio.timeout(self.limits.scene_timeout_s):
                 pixels = await self.reader.read(assets, grid, read, version=scene.version)
             if expression is None:
@@ -205,27 +207,45 @@ class Tiler:
             return UnreadableAssetError("an unexpected error; it was logged")
 
 
-def _candidates(mosaic: Mosaic, found: Iterator[Found], grid: Grid) -> Iterator[Candidate]:
+def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tuple[str, ...]:
+    """The assets that a request names, itself or in its expression; empty for the usual ones.
+
+    `InvalidRequestError` for one that the mosaic does not know, as far as it knows any.
+    """
+    known = tuple(dict.fromkeys((*mosaic.assets, *mosaic.known_assets)))
+    named = read.assets or (expression.assets(known) if expression else ())
+    strangers = [name for name in named if name not in known]
+    strangers += expression.strangers(known) if expression else ()
+    if strangers and 0 < len(known) < MAX_KNOWN_ASSETS:
+        raise InvalidRequestError(
+            f"there is no asset {strangers[0][:80]!r} in mosaic {mosaic.id!r}; there are: "
+            f"{', '.join(known)[:300]}"
+        )
+    return named
+
+
+def _candidates(
+    mosaic: Mosaic, found: Iterator[Found], grid: Grid, assets: Sequence[str]
+) -> Iterator[Candidate]:
     cells = cell_grid(mosaic.tms)
+    nothing = np.zeros((grid.height, grid.width), np.bool_)
     for scene in found:
-        claims = [burn(decode(cells, q, stored), cells.crs, grid) for q, stored in scene.parts]
+        claims = [nothing]
+        if all(name in scene.assets for name in assets):
+            claims = [burn(decode(cells, q, stored), cells.crs, grid) for q, stored in scene.parts]
         yield Candidate(scene, np.logical_or.reduce(claims))
 
 
-def chosen_assets(
-    mosaic: Mosaic, assets: Mapping[str, str], read: Read, expression: Expression | None
-) -> dict[str, str]:
+def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
     """The assets of a scene that a request reads, in order.
 
-    Those asked for; else those that the expression names; else the mosaic's default; else `visual`;
-    else red, green and blue; else the first. `InvalidRequestError` names one that is not there.
+    Those asked for; else the mosaic's default; else `visual`; else red, green and blue; else the
+    first. `UnreadableAssetError` names one that is not there.
     """
-    named = read.assets or (expression.assets(assets) if expression else ())
-    wanted = named or mosaic.default_assets or _usual(assets)
+    wanted = read.assets or mosaic.default_assets or _usual(assets)
     for name in wanted:
         if name not in assets:
-            known = ", ".join(assets)
-            raise InvalidRequestError(f"there is no asset {name[:80]!r}; there are: {known[:300]}")
+            raise UnreadableAssetError(f"has no asset {name[:80]!r}")
     return {name: assets[name] for name in wanted}
 
 

@@ -30,6 +30,7 @@ from api.served import (
     tile_url,
     transform,
 )
+from items import box, item
 from livemosaic.table.sqlite import SqliteTable
 
 INSIDE, LEFT_OF_MIDDLE, RIGHT_OF_MIDDLE = 20, SIZE // 2 - 1, SIZE // 2
@@ -408,11 +409,28 @@ class TestBandsAndExpressions:
     ) -> None:
         assert bands.picture(expression=expression).at(10) == [160]
 
-    def test_a_scene_without_the_asset_is_skipped(self, bands: Server) -> None:
+    @pytest.mark.parametrize("asked", [{"assets": "nir"}, {"expression": "nir*1"}])
+    def test_a_scene_without_the_asset_takes_no_part(
+        self, bands: Server, asked: dict[str, str]
+    ) -> None:
         bands.publish("visual-only", 5, LEFT, day=2)
-        picture = bands.picture(assets="nir")
+        picture = bands.picture(**asked)
         assert picture.scenes == ["a"]
-        assert "'nir'" in unquote(picture.headers["X-Skipped-Scenes"])
+        assert "X-Skipped-Scenes" not in picture.headers
+
+    def test_a_tile_without_a_scene_that_has_the_asset_is_empty(self, server: Server) -> None:
+        server.publish("visual-only", 5)
+        far = {"nir": {"href": f"{server.folder}/nir.tif"}}
+        server.add(item("far", box(100, 0, 101, 1), assets=far))
+        picture = server.picture(expression="nir/2")
+        assert not picture.valid.any()
+        assert picture.scenes == []
+
+    def test_a_scene_without_the_default_asset_is_skipped_and_named(self, server: Server) -> None:
+        server.create("m2", default_assets=["visual", "nir"])
+        server.publish("visual-only", 5, mosaic="m2")
+        answer = server.tile(".png", mosaic="m2")
+        assert "has no asset 'nir'" in unquote(answer.headers["X-Skipped-Scenes"])
 
     def test_an_asset_that_no_scene_has_is_refused(self, bands: Server) -> None:
         answer = bands.tile(".npy", assets="swir")

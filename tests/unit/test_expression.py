@@ -371,3 +371,9 @@ def test_any_text_is_parsed_or_refused(text):
     except InvalidRequestError:
         return
     assert 1 <= len(parsed.blocks) <= 8
+
+
+def test_strangers_are_names_of_no_band_and_no_asset() -> None:
+    expression = Expression.parse("(nir-swir)/(nir_b2+b1); swir_b1")
+    assert expression.strangers(["nir"]) == ("swir", "swir_b1")
+    assert expression.strangers(["nir", "swir"]) == ()

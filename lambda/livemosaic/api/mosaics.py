@@ -61,6 +61,7 @@ class MosaicOut(NewMosaic):
         description="West, south, east, north of all that was ever added"
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
+    known_assets: list[str] = Field(description="Assets that its scenes ever had")
 
 
 class MosaicList(BaseModel):
