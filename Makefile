@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MAPLIBRE := lambda/livemosaic/web/maplibre
+WEB := lambda/livemosaic/web
 WORKERS ?= 2
 
 .PHONY: help setup demo test lint format bench requirements clean
@@ -10,7 +10,7 @@ WORKERS ?= 2
 help: ## Show what can be made.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.done $(MAPLIBRE)/.done ## Install everything into .venv and node_modules.
+setup: $(VENV)/.done $(WEB)/maplibre/.done ## Install everything into .venv and node_modules.
 
 demo: setup ## Watch a mosaic come alive on a map at http://127.0.0.1:8000.
 	$(BIN)/livemosaic demo $(ARGS)
@@ -40,7 +40,7 @@ requirements: setup ## Pin requirements.txt and lambda/requirements.txt anew.
 		pyproject.toml -c build/pins.txt -o lambda/requirements.txt
 
 clean: ## Remove what was set up and made.
-	rm -rf $(VENV) node_modules $(MAPLIBRE) build demo
+	rm -rf $(VENV) node_modules $(WEB)/maplibre $(WEB)/swagger build demo
 
 $(VENV)/.done: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 …"'
@@ -48,9 +48,11 @@ $(VENV)/.done: requirements.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(MAPLIBRE)/.done: package.json package-lock.json
+$(WEB)/maplibre/.done: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	mkdir -p $(MAPLIBRE)
+	mkdir -p $(WEB)/maplibre $(WEB)/swagger
 	cd node_modules/maplibre-gl && cp dist/maplibre-gl.mjs dist/maplibre-gl-worker.mjs \
-		dist/maplibre-gl.css LICENSE.txt $(CURDIR)/$(MAPLIBRE)/
+		dist/maplibre-gl.css LICENSE.txt $(CURDIR)/$(WEB)/maplibre/
+	cd node_modules/swagger-ui-dist && cp swagger-ui-bundle.js swagger-ui.css LICENSE NOTICE \
+		$(CURDIR)/$(WEB)/swagger/
 	touch $@

@@ -398,3 +398,12 @@ def test_only_its_own_server_may_give_it_anything(site: Site) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+@pytest.mark.parametrize("base", ["", PREFIX], ids=["at the root", "behind a prefix"])
+def test_the_documentation_is_served_from_here_too(site: Site, view: View, base: str) -> None:
+    view.page.goto(f"{site.url}{base}/")
+    expect(view.page).to_have_url(f"{site.url}{base}/docs")
+    expect(view.page.get_by_text("/mosaics/{mosaic}/items").first).to_be_visible()
+    assert all(url.startswith(("data:", f"{site.url}{base}/")) for url in view.requests)
+    assert view.complaints == []

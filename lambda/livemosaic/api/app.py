@@ -38,6 +38,8 @@ def create_app(services: Services) -> FastAPI:
         version=livemosaic.__version__,
         description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
         license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,  # see pages: FastAPI's own are made of another host's files
+        redoc_url=None,
     )
     app.state.services = services
     for module in (health, mosaics, items, tiles, describe, pages):

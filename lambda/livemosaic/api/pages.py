@@ -1,10 +1,11 @@
-"""The map page and the files it is made of, all served from here."""
+"""The pages and the files they are made of, all served from here."""
 
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -57,8 +58,26 @@ class _Files(StaticFiles):
 
 
 def static_files() -> StaticFiles:
-    """The page's script and style, and MapLibre GL as `make` copies it from its npm package."""
+    """The page's script and style, and what `make` copies from npm packages."""
     return _Files(directory=_WEB)
+
+
+@router.get("/", status_code=307, include_in_schema=False)
+def root() -> RedirectResponse:
+    """What there is to ask for."""
+    return RedirectResponse("docs", 307)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs() -> HTMLResponse:
+    """The OpenAPI document as a page, by Swagger UI from its npm package."""
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="livemosaic",
+        swagger_js_url="static/swagger/swagger-ui-bundle.js",
+        swagger_css_url="static/swagger/swagger-ui.css",
+        swagger_favicon_url="data:,",
+    )
 
 
 @router.get("/mosaics/{mosaic}/map.html", response_class=HTMLResponse)
