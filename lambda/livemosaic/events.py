@@ -101,12 +101,7 @@ def _deletion(body: Mapping[str, Any], time: datetime) -> Delivery:
 def _time(body: Mapping[str, Any], message: Message) -> datetime:
     if "time" not in body:
         return message.time
-    try:
-        time = parse_time(body["time"])
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidItemError(
-            f"time {str(body['time'])[:80]!r} is not an RFC 3339 time"
-        ) from error
+    time = _parsed("time", body["time"])
     if time > message.time:
         raise InvalidItemError(f"time {body['time']!r} is after the message was sent")
     return time
@@ -118,13 +113,24 @@ def _is_sns(body: Mapping[str, Any]) -> bool:
 
 def _from_sns(body: Mapping[str, Any], message: Message) -> Message:
     """The notification inside, with its own attributes and the time it was published."""
+    given = body.get("MessageAttributes") or {}
+    if not isinstance(given, Mapping):
+        raise InvalidItemError(f"MessageAttributes is {type(given).__name__}, not an object")
     attributes = {
         name: str(attribute.get("Value", ""))
-        for name, attribute in (body.get("MessageAttributes") or {}).items()
+        for name, attribute in given.items()
+        if isinstance(attribute, Mapping)
     }
     published = body.get("Timestamp")
-    time = parse_time(published) if isinstance(published, str) else message.time
+    time = message.time if published is None else _parsed("Timestamp", published)
     return replace(message, body=body["Message"], time=time, attributes=attributes)
+
+
+def _parsed(name: str, value: Any) -> datetime:
+    try:
+        return parse_time(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidItemError(f"{name} {str(value)[:80]!r} is not an RFC 3339 time") from error
 
 
 def _json(text: str | bytes) -> Mapping[str, Any]:

@@ -60,11 +60,11 @@ class StacItem:
     ) -> "StacItem":
         """Check an Item; `InvalidItemError` names what is wrong and the value."""
         if document.get("type") != "Feature":
-            raise InvalidItemError(f"type is {document.get('type')!r}, a STAC Item's is 'Feature'")
-        if not str(document.get("stac_version", "")).startswith("1."):
-            raise InvalidItemError(
-                f"stac_version is {document.get('stac_version')!r}; versions 1.0 and 1.1 are read"
-            )
+            kind = str(document.get("type"))[:80]
+            raise InvalidItemError(f"type is {kind!r}, a STAC Item's is 'Feature'")
+        version = str(document.get("stac_version"))[:80]
+        if not version.startswith("1."):
+            raise InvalidItemError(f"stac_version is {version!r}; 1.0 and 1.1 are read")
         properties = _mapping(document, "properties")
         return cls(
             collection=check_collection(document.get("collection")),
@@ -123,7 +123,10 @@ class StacItem:
         """Content hash: the Item less its links, and what the mosaic would keep of any Item."""
         content = {k: v for k, v in self.document.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
-        text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
+        try:
+            text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
+        except RecursionError as error:
+            raise InvalidItemError("is nested too deeply to be read") from error
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -248,12 +251,11 @@ def rank(sortby: str, properties: Mapping[str, Any]) -> str:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, str):
-        try:
-            return parse_time(value).timestamp()
-        except ValueError:
-            return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = parse_time(value).timestamp() if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):  # no time; an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _time_number(properties: Mapping[str, Any]) -> float | None:
@@ -276,9 +278,12 @@ def _time_of(properties: Mapping[str, Any]) -> str | None:
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 text as an aware datetime; UTC where it names no offset. `ValueError` if neither."""
+    """RFC 3339 text in UTC, which it means where it names no offset; `ValueError` if it is none."""
     time = datetime.fromisoformat(text.strip().upper())
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text[:80]!r} is before or after all years") from error
 
 
 def _order(updated: object, event_time: datetime) -> str:
@@ -287,7 +292,7 @@ def _order(updated: object, event_time: datetime) -> str:
     try:
         time = parse_time(updated)  # type: ignore[arg-type]
         text = _utc(time)
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise InvalidItemError(f"updated {str(updated)[:80]!r} is not an RFC 3339 time") from error
     if time > event_time + _MAX_SKEW:
         raise InvalidItemError(

@@ -20,6 +20,13 @@ from livemosaic.table import Delete, Put, Table
 from livemosaic.tiler import area_of
 
 
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.fixture
 def ingest(table: Table) -> Iterator[Ingest]:
     with ThreadPoolExecutor(4) as pool:
@@ -157,6 +164,11 @@ class TestFailures:
         item("bad", updated="9999-01-01T00:00:00Z"),
         "not json",
         {"hello": "world"},
+        deletion("bad", time="0001-01-01T00:00:00+14:00"),
+        {"Type": "Notification", "Message": "{}", "Timestamp": "soon"},
+        {"Type": "Notification", "Message": "{}", "MessageAttributes": ["x"]},
+        item("bad", type="x" * 100_000),
+        item("bad", properties={"nested": nested(3000)}),
     )
 
     def test_a_message_that_can_never_succeed_fails_alone_and_says_why(
@@ -171,7 +183,8 @@ class TestFailures:
         assert [o.status for o in outcomes if o.message_id != "good"] == ["rejected"] * len(
             self.BAD
         )
-        assert all(o.reason and not o.ok for o in outcomes if o.message_id != "good")
+        assert all(0 < len(o.reason) < 500 for o in outcomes if o.message_id != "good")
+        assert not any(o.ok for o in outcomes if o.message_id != "good")
         assert shown(ingest) == ["good"]
         logged = {record.__dict__["message_id"]: record for record in caplog.records}
         assert set(logged) == {f"bad{n}" for n in range(len(self.BAD))}

@@ -148,6 +148,10 @@ class TestRank:
         assert rank("-cloud", {}) > rank("-cloud", {"cloud": -1e300})
         assert rank("cloud", {"cloud": "high"}) == rank("cloud", {})
 
+    @pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), True, [1]])
+    def test_a_value_that_is_no_number_to_sort_by_is_at_the_bottom(self, value: Any) -> None:
+        assert rank("cloud", {"cloud": value}) == rank("cloud", {})
+
     def test_a_time_range_sorts_by_its_start(self) -> None:
         ranged = {"datetime": None, "start_datetime": "2026-01-01T00:00:00Z"}
         assert rank("-datetime", ranged) == rank("-datetime", {"datetime": "2026-01-01T00:00:00Z"})
@@ -237,7 +241,7 @@ class TestBadItems:
     @pytest.mark.parametrize(
         ("document", "says"),
         [
-            pytest.param({}, "type is None", id="empty"),
+            pytest.param({}, "type is 'None'", id="empty"),
             pytest.param(item() | {"type": "Collection"}, "'Collection'", id="a collection"),
             pytest.param(item() | {"stac_version": "0.9.0"}, "'0.9.0'", id="old STAC"),
             pytest.param(item() | {"id": ""}, "id ''", id="no id"),
