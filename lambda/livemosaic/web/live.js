@@ -1,0 +1,79 @@
+/** Following the mosaic: a look every few seconds, and what is done about what it finds. */
+
+import { announce } from "./feed.js";
+import { info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
+import { $, say, status } from "./page.js";
+import { hover, renew } from "./panel.js";
+import * as scenes from "./scenes.js";
+import { passes, recovered } from "./server.js";
+
+const POLL_MS = 3_000;
+const SLOWEST_POLL_MS = 30_000;
+/** Reads are eventually consistent and mosaics cached for seconds: a second look at what changed. */
+const SETTLE_MS = 4_000;
+
+let timer = 0;
+let looking = null;
+let failures = 0;
+export let looks = 0;
+
+export function lookIn(ms) {
+  clearTimeout(timer);
+  timer = setTimeout(look, ms);
+}
+
+/** Look now, unless nobody does, and then again and again. */
+export async function look() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  looking?.abort();
+  const { signal } = (looking = new AbortController());
+  try {
+    await lookOnce(signal);
+    found();
+  } catch (error) {
+    if (!signal.aborted) lost(error);
+  }
+}
+
+async function lookOnce(signal) {
+  if (failures || stale()) await learn(signal);
+  sayZoom();
+  const change = tooLow() ? scenes.forget() : await scenes.look(signal);
+  $("count").textContent = info.bounds ? scenes.count() : "";
+  hover();
+  if (change) await react(change, signal);
+}
+
+async function react(change, signal) {
+  const touched = Object.values(change).flat();
+  if (!touched.length) return;
+  refresh(touched);
+  setTimeout(refresh, SETTLE_MS, touched);
+  announce(change);
+  renew();
+  await learn(signal);
+}
+
+function found() {
+  looks += 1;
+  if (failures) recovered();
+  failures = 0;
+  status("live", "live");
+  retryFailed();
+  lookIn(POLL_MS);
+}
+
+function lost(error) {
+  failures += 1;
+  if (error.status === 404) {
+    status("gone", "not found");
+    say("gone", "This mosaic does not exist", error.message);
+  } else {
+    status("waiting", "reconnecting…");
+    if (!info) say("gone", "The server does not answer", "The map shows as soon as it does.");
+  }
+  if (!passes(error)) console.warn(error);
+  const wait = Math.min(SLOWEST_POLL_MS, POLL_MS * 1.7 ** (failures - 1)) * (0.8 + 0.4 * Math.random());
+  lookIn(Math.max(wait, 1_000 * (error.retryAfter ?? 0)));
+}

@@ -1,0 +1,116 @@
+/** The mosaic: what the server tells of it, and its layer on the map. */
+
+import { MercatorCoordinate, fit, map, placed, tileZoom, zoomFor } from "./canvas.js";
+import { boundsOf, polygons } from "./geometry.js";
+import { $, say } from "./page.js";
+import { ask, passes } from "./server.js";
+
+const STALE_MS = 30_000;
+const MANY_TILES = 4_000;
+const TILEJSON = new URL(`tiles/WebMercatorQuad/tilejson.json?${tileParameters()}`, location).href;
+
+function tileParameters() {
+  const given = new URLSearchParams(location.search);
+  if (devicePixelRatio > 1 && !given.has("tile_scale")) given.set("tile_scale", "2");
+  return given;
+}
+
+/** The mosaic as the server tells it; null until it has. */
+export let info = null;
+let learned = 0;
+let moved = false;
+
+/** Whoever has moved the map is not moved. */
+export const stay = () => (moved = true);
+
+export const stale = () => !info?.bounds || Date.now() - learned > STALE_MS;
+
+export const tooLow = () => info !== null && tileZoom() < info.minzoom;
+
+export async function learn(signal) {
+  const now = await ask("info", signal);
+  const before = info;
+  [info, learned] = [now, Date.now()];
+  document.title = `${info.title || info.id} · livemosaic`;
+  $("title").textContent = info.title || info.id;
+  say("gone", null);
+  say("empty", info.bounds ? null : "This mosaic is empty", "Scenes show here as soon as they are added.");
+  followSource(before);
+  if (!before && info.bounds && placed) stay();
+  if (info.bounds && !before?.bounds && !moved) await arrive(before !== null);
+}
+
+/** The first view: all of the mosaic, or a scene where all of it is too much to draw. */
+async function arrive(animate) {
+  const zoom = zoomFor(info.bounds);
+  if (zoom === undefined || Math.round(zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
+  const [scene] = (await ask("items?limit=1")).features;
+  const [west, south, east, north] = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
+  map.jumpTo({ center: [(west + east) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
+}
+
+export function sayZoom() {
+  if (!info?.bounds || !tooLow()) return say("low", null);
+  const action = { label: "Zoom in", run: () => map.easeTo({ zoom: info.minzoom - 1 }) };
+  say("low", "Zoom in to see the mosaic", `This mosaic is drawn from zoom ${info.minzoom} on.`, action);
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** Keep the source to the mosaic's bounds and zooms, of which the TileJSON may be seconds behind. */
+function followSource(before) {
+  const source = map.getSource("mosaic");
+  if (!source) {
+    map.addSource("mosaic", { type: "raster", url: TILEJSON, tileSize: 256 });
+    map.addLayer({ id: "mosaic", type: "raster", source: "mosaic", paint: { "raster-fade-duration": 200 } }, "flash-6");
+    return;
+  }
+  const world = [-180, -90, 180, 90];
+  const behind = !same(source.bounds, info.bounds ?? world) || source.minzoom !== info.minzoom;
+  if (before?.revision !== info.revision || behind) source.setUrl(TILEJSON);
+}
+
+/** Tiles that could not be had, to be asked for again. */
+const failed = [];
+
+export async function noteFailure({ error, sourceId, tile }) {
+  if (sourceId !== "mosaic") return console.error(error);
+  if (tile && error.status >= 500) failed.push(tile.tileID.canonical);
+  if (tile || passes(error)) return;
+  const body = await error.body?.text().then(JSON.parse).catch(() => null);
+  say("page", "The mosaic cannot be drawn like this", String(body?.detail ?? error.message));
+}
+
+export function retryFailed() {
+  const tiles = failed.splice(0);
+  if (tiles.length) map.refreshTiles("mosaic", tiles);
+  const source = map.getSource("mosaic");
+  if (source.loaded() && !source.tiles) source.setUrl(TILEJSON);
+}
+
+/** Ask again for all tiles, for what polling cannot see: changes below a deep stack's first scenes. */
+export function recheck() {
+  if (!document.hidden && map.getSource("mosaic")) map.refreshTiles("mosaic");
+}
+
+/** Ask again for the tiles of some scenes, at every zoom that may be on the map; for all if many. */
+export function refresh(scenes) {
+  const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.maxzoom))));
+  const spans = scenes.flatMap(polygons).flatMap((polygon) => [...zooms].map((z) => span(polygon, z)));
+  const count = spans.reduce((sum, { left, top, right, bottom }) => sum + (right - left + 1) * (bottom - top + 1), 0);
+  map.refreshTiles("mosaic", count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
+}
+
+/** The tiles of a zoom from one corner of a polygon's bounds to the other, both included. */
+function span(polygon, z) {
+  const [west, south, east, north] = boundsOf(polygon);
+  const [nw, se] = [[west, north], [east, south]].map((at) => MercatorCoordinate.fromLngLat(at));
+  const index = (d) => Math.min(2 ** z - 1, Math.max(0, Math.floor(d * 2 ** z)));
+  return { z, left: index(nw.x), top: index(nw.y), right: index(se.x), bottom: index(se.y) };
+}
+
+function tilesOf({ z, left, top, right, bottom }) {
+  const tiles = [];
+  for (let x = left; x <= right; x++) for (let y = top; y <= bottom; y++) tiles.push({ z, x, y });
+  return tiles;
+}

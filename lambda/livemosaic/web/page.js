@@ -1,0 +1,38 @@
+/** The page's elements. What comes from Items is hostile: it enters as text nodes only. */
+
+export const $ = (id) => document.getElementById(id);
+
+/** An element; strings among its children become text. */
+export function el(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+export function status(state, text) {
+  const pill = $("status");
+  if (pill.dataset.state === state && pill.textContent === text) return; // else it is read out again
+  pill.dataset.state = state;
+  pill.textContent = text;
+}
+
+/** What stands in the way, most serious first; the first is shown. */
+const problems = { page: null, gone: null, empty: null, low: null, tiles: null };
+
+export function say(kind, title, text = "", action = null) {
+  problems[kind] = title && { title, text, action };
+  const shown = Object.values(problems).find(Boolean);
+  const change = shown?.title !== $("message-title").textContent || shown?.text !== $("message-text").textContent;
+  $("message").hidden = !shown;
+  if (!shown || !change) return;
+  $("message-title").textContent = shown.title;
+  $("message-text").textContent = shown.text;
+  $("message-action").hidden = !shown.action;
+  $("message-action").textContent = shown.action?.label ?? "";
+  $("message-action").onclick = shown.action?.run ?? null;
+}
+
+export const narrow = () => innerWidth <= 640;
+
+export const motion = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -1,0 +1,127 @@
+/** The list of scenes at a place: under the cursor, or where the viewer has put a pin. */
+
+import { draw, map } from "./canvas.js";
+import { day, minute } from "./date.js";
+import { wrap } from "./geometry.js";
+import { $, el, motion, narrow } from "./page.js";
+import { at, under } from "./scenes.js";
+
+const SHOWN = 8;
+const REST_MS = 40;
+
+let pointer = null;
+let resting = 0;
+let pin = null;
+let asking = null;
+/** What is shown, as text, so that it is not built anew under someone's hands. */
+let shownKey = "";
+
+/** The cursor is at a place, or nowhere. */
+export function pointAt(place) {
+  pointer = place;
+  clearTimeout(resting);
+  resting = setTimeout(hover, REST_MS);
+}
+
+/** List what lies under the cursor, unless a list is kept. */
+export function hover() {
+  if (pin) return;
+  const scenes = pointer && !map.isMoving() ? under(pointer) : [];
+  scenes.length ? show(scenes, "Under the cursor") : hide();
+}
+
+export function click({ lngLat, point }) {
+  const near = pin && map.project(pin).dist(point) < 10;
+  if (near || (pin && !under(lngLat).length)) unpin();
+  else pinAt(lngLat);
+}
+
+const degrees = (value, signs) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? signs[1] : signs[0]}`;
+
+/** Keep the list of a place, as the server tells it. */
+export async function pinAt({ lng, lat }) {
+  pin = { lng: wrap(lng), lat };
+  asking?.abort();
+  const { signal } = (asking = new AbortController());
+  draw("pin", { type: "Point", coordinates: [lng, lat] });
+  const title = `${degrees(lat, "NS")}, ${degrees(pin.lng, "EW")}`;
+  try {
+    const scenes = await at(pin, signal);
+    show(scenes, title, scenes.length ? "" : "No scenes here.");
+  } catch (error) {
+    if (!signal.aborted) show(under(pin), title, `As of the last look; now: ${error.message}`);
+  }
+}
+
+/** Ask again for the list that is kept. */
+export const renew = () => pin && pinAt(pin);
+
+export function unpin() {
+  if (!pin) return;
+  asking.abort();
+  pin = null;
+  draw("pin", null);
+  hide();
+}
+
+function hide() {
+  if ($("panel").hidden) return;
+  $("panel").hidden = true;
+  shownKey = "";
+  outline(null);
+}
+
+function show(scenes, title, note = "") {
+  const key = JSON.stringify([title, note, scenes.map((scene) => [scene.key, scene.version])]);
+  if (key === shownKey) return;
+  shownKey = key;
+  const open = new Set([...$("scenes").querySelectorAll("details[open]")].map((d) => d.parentElement.sceneKey));
+  const shown = pin ? scenes : scenes.slice(0, SHOWN);
+  const hidden = scenes.length - shown.length;
+  $("panel").hidden = false;
+  $("panel").classList.toggle("pinned", Boolean(pin));
+  $("panel-title").textContent = title;
+  $("scenes").replaceChildren(...shown.map((scene, i) => entry(scene, i === 0, open.has(scene.key))));
+  $("more").textContent = pin ? note : `${hidden ? `${hidden} more. ` : ""}Click to keep the list`;
+  outline(scenes[0]);
+  if (pin && narrow()) clearOf($("panel").getBoundingClientRect().top);
+}
+
+const outline = (scene) => draw("outline", scene?.geometry);
+
+/** Move the map so that the place asked about is above the sheet. */
+function clearOf(top) {
+  const { y } = map.project(pin);
+  if (y > top - 24) map.panBy([0, y - top / 2], { animate: motion() });
+}
+
+function entry(scene, top, open) {
+  const head = [el("span", { class: "id" }, String(scene.id)), about(scene, top)];
+  const item = el("li", {}, pin ? details(scene, head, open) : el("div", { class: "scene" }, ...head));
+  item.sceneKey = scene.key;
+  for (const type of ["mouseenter", "focusin"]) item.addEventListener(type, () => outline(scene));
+  return item;
+}
+
+function about(scene, top) {
+  const cloud = scene.properties?.["eo:cloud_cover"];
+  const made = el("span", { class: "about" }, el("span", {}, pin ? minute(scene) : day(scene)));
+  if (typeof cloud === "number") made.append(el("span", {}, `${Math.round(cloud)} % cloud`));
+  if (top) made.append(el("span", { class: "top" }, "on top"));
+  return made;
+}
+
+function details(scene, head, open) {
+  const assets = Object.entries(scene.assets ?? {}).map(([name, { href }]) => [name, link(String(href))]);
+  const texts = Object.entries({ collection: scene.collection, ...scene.properties }).filter(([, value]) => value !== null);
+  const facts = [...assets, ...texts.map(([name, v]) => [name, typeof v === "string" ? v : JSON.stringify(v)])];
+  const list = facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+  const made = el("details", {}, el("summary", { class: "scene" }, ...head), el("dl", { class: "facts" }, ...list));
+  made.open = open;
+  return made;
+}
+
+function link(href) {
+  const attributes = { href, target: "_blank", rel: "noopener noreferrer" };
+  return /^https:\/\//i.test(href) ? el("a", attributes, href) : href;
+}

@@ -1,0 +1,35 @@
+/** The server: every address is relative to the page, which does not know what lies before it. */
+
+const GIVE_UP_MS = 20_000;
+
+export async function refusal(response) {
+  const body = await response.json().catch(() => null);
+  const detail = body?.detail ?? body?.message ?? `the server answered ${response.status}`;
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  return Object.assign(new Error(String(detail)), { status: response.status, retryAfter });
+}
+
+export async function ask(path, signal) {
+  const ends = AbortSignal.any([AbortSignal.timeout(GIVE_UP_MS), signal].filter(Boolean));
+  const response = await fetch(path, { signal: ends, cache: "no-store" });
+  if (!response.ok) throw await refusal(response);
+  return response.json();
+}
+
+/** No answer, or one that says to come again. */
+export const passes = (error) => !error.status || error.status === 429 || error.status > 500;
+
+const recovery = new EventTarget();
+
+/** Whoever waits for the server need wait no longer. */
+export const recovered = () => recovery.dispatchEvent(new Event("recovered"));
+
+/** Some time, or less where the server is found to be back. */
+export function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const done = () => (signal.aborted ? reject(signal.reason) : resolve());
+    setTimeout(done, ms);
+    recovery.addEventListener("recovered", done, { once: true, signal });
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
