@@ -44,7 +44,7 @@ _SLIVER: Final = 1e-12
 _SAMPLES: Final = 33
 """Points along each axis of a raster that decide its extent in longitude and latitude."""
 _LONLAT: Final = CRS.from_epsg(4326)
-_SEGMENTS: Final = 32
+SEGMENTS: Final = 32
 """An edge is cut so that its ends lie at most this part of the footprint's extent apart, and at
 most one degree: a straight line in longitude and latitude bends in the projection."""
 
@@ -116,7 +116,7 @@ class CellGrid:
         if inside.is_empty:
             return inside
         west, south, east, north = inside.bounds
-        longest = max(east - west, north - south) / _SEGMENTS
+        longest = max(east - west, north - south) / SEGMENTS
         inside = shapely.segmentize(inside, min(1.0, longest) or 1.0)
         projected = shapely.transform(inside, self._project_xy)
         return projected if projected.is_valid else shapely.make_valid(projected)
@@ -158,7 +158,7 @@ class CellGrid:
         return shapely.transform(inside, self._project_xy)
 
     def _project_xy(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
-        to_crs = _transformer(_LONLAT, self.crs)
+        to_crs = transformer(_LONLAT, self.crs)
         return np.column_stack(to_crs.transform(lonlat[:, 0], lonlat[:, 1]))
 
     @cached_property
@@ -177,7 +177,7 @@ def lonlat_bounds(grid: Grid) -> BBox:
     """
     left, bottom, right, top = grid.bounds
     x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(bottom, top, _SAMPLES))
-    lon, lat = _transformer(grid.crs, _LONLAT).transform(x.ravel(), y.ravel())
+    lon, lat = transformer(grid.crs, _LONLAT).transform(x.ravel(), y.ravel())
     seen = np.isfinite(lon) & np.isfinite(lat)
     if not seen.any():
         raise InvalidRequestError("that place of the TileMatrixSet is not on the globe")
@@ -199,7 +199,7 @@ def _holds_pole(grid: Grid, latitude: float) -> bool:
     # A geographic CRS has a whole edge for a pole, which a box there may only touch.
     if grid.crs.is_geographic:
         return False
-    x, y = _transformer(_LONLAT, grid.crs).transform(0.0, latitude)
+    x, y = transformer(_LONLAT, grid.crs).transform(0.0, latitude)
     left, bottom, right, top = grid.bounds
     return bool(left <= x <= right and bottom <= y <= top)
 
@@ -222,7 +222,7 @@ def tile_matrix_set(tms_id: str) -> TileMatrixSet:
 
 
 @lru_cache(64)
-def _transformer(source: CRS, target: CRS) -> Transformer:
+def transformer(source: CRS, target: CRS) -> Transformer:
     """x before y on both sides; safe to share between threads (pyproj keeps one per thread)."""
     return Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
 
@@ -373,48 +373,3 @@ def decode(grid: CellGrid, quadkey: str, stored: bytes) -> list[Ring]:
         rings.append(units * scale + (left, top))
         offset += 2 + 8 * count
     return rings
-
-
-def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
-    """Which pixel centres of a grid lie inside the rings, by the even-odd rule.
-
-    Rings are in `crs`; where the grid's CRS is another, their edges are cut before they are
-    projected. Returns shape (height, width).
-    """
-    to_pixel = ~grid.transform
-    shape = (grid.height, grid.width + 1)
-    crossings = [np.zeros(0, np.intp)]
-    for ring in rings:
-        x, y = (ring if crs == grid.crs else _reproject(ring, crs, grid.crs)).T
-        crossings.append(_crossings(shape, *(to_pixel @ (x, y))))
-    toggles = np.bincount(np.concatenate(crossings), minlength=shape[0] * shape[1]).reshape(shape)
-    parity = np.bitwise_xor.accumulate((toggles & 1).astype(np.uint8), axis=1)
-    return parity[:, :-1].view(np.bool_)
-
-
-def _crossings(
-    shape: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """Flat index of the first pixel centre right of each edge, on each row that it crosses."""
-    height, width = shape[0], shape[1] - 1
-    x2, y2 = np.roll(x, -1), np.roll(y, -1)
-    low, high = np.minimum(y, y2), np.maximum(y, y2)
-    first = np.clip(np.ceil(low - 0.5), 0, height).astype(int)
-    stop = np.clip(np.ceil(high - 0.5), 0, height).astype(int)
-    counts = stop - first
-    edge = np.repeat(np.arange(len(x)), counts)
-    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    at = (row + 0.5 - y[edge]) / (y2 - y)[edge]
-    crossing = x[edge] + at * (x2 - x)[edge]
-    column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.intp)
-    flat: NDArray[np.intp] = row * shape[1] + column
-    return flat
-
-
-def _reproject(ring: Ring, source: CRS, target: CRS) -> Ring:
-    closed = shapely.linearrings(ring)
-    west, south, east, north = closed.bounds
-    fine = shapely.segmentize(closed, max(east - west, north - south) / _SEGMENTS)
-    x, y = _transformer(source, target).transform(*shapely.get_coordinates(fine)[:-1].T)
-    finite = np.isfinite(x) & np.isfinite(y)
-    return np.column_stack([x[finite], y[finite]])

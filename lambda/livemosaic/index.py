@@ -1,23 +1,5 @@
 """The meaning of the table: scenes go in with one transaction each, tiles come out in rank order.
 
-Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
-
-| row       | pk                     | sk               | attributes                       |
-|-----------|------------------------|------------------|----------------------------------|
-| head      | `{m}#scenes#{shard}`   | `{scene}`        | C and `rank`, `cells`, `coarse`, |
-|           |                        |                  | `geometry` (WKB, lon and lat),   |
-|           |                        |                  | `written`, `moved`               |
-| tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`  |
-| cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (see `cells`)  |
-| coarse    | `{m}#coarse#{quadkey}` | `{rank}#{scene}` | C and `footprint`                |
-| moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
-|           |                        |                  | `moved` (the rank it has now)    |
-
-C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{collection}#{id}`,
-`expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
-scene's rows; later events that said the same moved `version` alone. `moved` of a head lists its
-moved rows (kind, quadkey, rank, `expires`).
-
 A scene has a cell row in each cell of its level, and a coarse row in each ancestor of those on the
 ladder of zooms, down to the mosaic's `minzoom`. A tile therefore reads one cell for every level at
 or above its zoom, and one coarse cell for all levels below it: never a range that grows with the
@@ -31,7 +13,6 @@ drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it
 then the head remembers it, and a further change changes it too.
 """
 
-import hashlib
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,17 +22,26 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final, Literal
 
-import shapely
 from shapely.geometry import MultiPolygon
 
 from livemosaic.cells import CellGrid, Cover, cover, floor_rung
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.model import BBox, Mosaic, Scene
 from livemosaic.mosaics import Mosaics, contended
+from livemosaic.rows import (
+    SHARDS,
+    head_item,
+    head_key,
+    head_partitions,
+    listed,
+    moved_rows,
+    partition,
+    row_key,
+    rows_of,
+    scene_of,
+)
 from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Put, Row, Table
 
-_SHARDS: Final = 16
-"""Partitions of a mosaic's heads: 16 times a partition's 1,000 write units a second."""
 _GRACE_S: Final = 120
 """How long a moved row is believed: longer than any request lives."""
 _TOMBSTONE_S: Final = 60 * 24 * 3600
@@ -117,7 +107,7 @@ class Index:
         return contended(lambda: self._apply_once(mosaic, scene))
 
     def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Change:
-        key = _head_key(mosaic, scene.key)
+        key = head_key(mosaic, scene.key)
         head = self.table.get(key)
         stop = _not_newer(head, scene.version)
         if stop is not None:
@@ -130,10 +120,10 @@ class Index:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level, scene.assets)
-        rows = dict(_rows_of(mosaic, scene, cells))
+        rows = dict(rows_of(mosaic, scene, cells))
         left = {k: until for k, until in self._places(mosaic, scene.key, head) if k not in rows}
-        moved = dict(_moved_rows(left, scene, cells))
-        new_head = _head_item(scene, cells) | {"moved": _listed(moved)}
+        moved = dict(moved_rows(left, scene, cells))
+        new_head = head_item(scene, cells) | {"moved": listed(moved)}
         self._replace(
             Put(key, new_head, _as_read(head)),
             [Put(k, item) for k, item in rows.items()],
@@ -152,10 +142,10 @@ class Index:
         now = int(self.clock())
         for kind, quadkeys in (("cell", head["cells"]), ("coarse", head["coarse"])):
             for quadkey in quadkeys:
-                yield _row_key(mosaic, kind, quadkey, head["rank"], scene), now + _GRACE_S
+                yield row_key(mosaic, kind, quadkey, head["rank"], scene), now + _GRACE_S
         for kind, quadkey, rank, until in head["moved"]:
             if until > now:
-                yield _row_key(mosaic, kind, quadkey, rank, scene), until
+                yield row_key(mosaic, kind, quadkey, rank, scene), until
 
     def _replace(
         self,
@@ -185,7 +175,7 @@ class Index:
         return contended(lambda: self._delete_once(mosaic, key, version))
 
     def _delete_once(self, mosaic: Mosaic, scene: str, version: str) -> Change:
-        key = _head_key(mosaic, scene)
+        key = head_key(mosaic, scene)
         head = self.table.get(key)
         stop = _not_newer(head, version)
         if stop is not None:
@@ -198,8 +188,8 @@ class Index:
 
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene gone."""
-        for shard in range(_SHARDS):
-            for row in self._rows(_shard_pk(mosaic, shard), None, _NEXT_PAGE, consistent=True):
+        for pk in head_partitions(mosaic):
+            for row in self._rows(pk, None, _NEXT_PAGE, consistent=True):
                 places = [k for k, _ in self._places(mosaic, row.key.sk, row.item)]
                 for start in range(0, len(places), MAX_ACTIONS):
                     self.table.transact([*map(Delete, places[start : start + MAX_ACTIONS])])
@@ -211,11 +201,11 @@ class Index:
         head = self._head(mosaic, key)
         if head is None or head.get("deleted"):
             raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
-        return _from_head(key, head)
+        return scene_of(key, head)
 
     def _head(self, mosaic: Mosaic, key: str) -> Item | None:
         try:
-            return self.table.get(_head_key(mosaic, key))
+            return self.table.get(head_key(mosaic, key))
         except TooLargeError:  # an id that no row can have
             return None
 
@@ -223,11 +213,11 @@ class Index:
         """The scenes of some keys as stored now, in their order; those gone are left out."""
         remaining = iter(keys)
         while chunk := list(islice(remaining, _FIRST_PAGE)):
-            wanted = [_head_key(mosaic, key) for key in chunk]
+            wanted = [head_key(mosaic, key) for key in chunk]
             heads = self.table.batch_get(wanted)
             for key in wanted:
                 if key in heads and not heads[key].get("deleted"):
-                    yield _from_head(key.sk, heads[key])
+                    yield scene_of(key.sk, heads[key])
 
     def list_scenes(
         self, mosaic: Mosaic, *, limit: int, token: str = ""
@@ -237,17 +227,18 @@ class Index:
         A token is `{shard}#{scene}`; a malformed one raises `InvalidRequestError`.
         """
         shard_text, _, after = token.partition("#")
-        known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < _SHARDS
+        known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < SHARDS
         if token and not known:
             raise InvalidRequestError(f"token {token[:80]!r} is not one that was given out")
         scenes: list[Scene] = []
-        for shard in range(int(shard_text or 0), _SHARDS):
-            for row in self._rows(_shard_pk(mosaic, shard), after or None, limit, consistent=True):
+        for shard in range(int(shard_text or 0), SHARDS):
+            pk = partition(mosaic, "scenes", str(shard))
+            for row in self._rows(pk, after or None, limit, consistent=True):
                 if len(scenes) == limit:
                     return scenes, f"{shard}#{after}"
                 after = row.key.sk
                 if not row.item.get("deleted"):
-                    scenes.append(_from_head(row.key.sk, row.item))
+                    scenes.append(scene_of(row.key.sk, row.item))
             after = ""
         return scenes, None
 
@@ -305,7 +296,7 @@ def _partitions(mosaic: Mosaic, area: Area) -> list[str]:
     if any(level > rung for level in mosaic.levels):
         wanted.append(("coarse", rung))
     return [
-        f"{_prefix(mosaic)}#{kind}#{quadkey}"
+        partition(mosaic, kind, quadkey)
         for kind, zoom in wanted
         for quadkey in _area_cells(mosaic, area, zoom)
     ]
@@ -380,86 +371,6 @@ def _found(group: Sequence[_Met]) -> Found:
         item["assets"],
         item["properties"],
         tuple(dict.fromkeys(parts)),
-    )
-
-
-def _prefix(mosaic: Mosaic) -> str:
-    return f"{mosaic.id}.{mosaic.generation}"
-
-
-def _shard_pk(mosaic: Mosaic, shard: int) -> str:
-    return f"{_prefix(mosaic)}#scenes#{shard}"
-
-
-def _head_key(mosaic: Mosaic, scene: str) -> Key:
-    digest = hashlib.blake2b(scene.encode(), digest_size=2).digest()
-    return Key(_shard_pk(mosaic, int.from_bytes(digest) % _SHARDS), scene)
-
-
-def _row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> Key:
-    return Key(f"{_prefix(mosaic)}#{kind}#{quadkey}", f"{rank}#{scene}")
-
-
-def _rows_of(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
-    for kind, quadkeys in (("cell", cells.cells), ("coarse", cells.coarse)):
-        for quadkey in quadkeys:
-            part = cells.part(quadkey)
-            if part is not None:
-                key = _row_key(mosaic, kind, quadkey, scene.rank, scene.key)
-                yield key, _cell_item(scene, part)
-
-
-def _moved_rows(left: Mapping[Key, int], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
-    """What takes the place of rows that a scene left, where its footprint still reaches."""
-    for key, until in left.items():
-        part = cells.part(key.pk.rpartition("#")[2])
-        if part is not None:
-            yield key, _cell_item(scene, part) | {"moved": scene.rank, "expires": until}
-
-
-def _listed(moved: Mapping[Key, Item]) -> list[list[Any]]:
-    """Moved rows as the head remembers them: kind, quadkey, rank, until when."""
-    return [
-        [*key.pk.split("#")[1:], key.sk.partition("#")[0], item["expires"]]
-        for key, item in moved.items()
-    ]
-
-
-def _cell_item(scene: Scene, part: bytes) -> dict[str, Any]:
-    return {
-        "version": scene.version,
-        "datetime": scene.datetime,
-        "assets": dict(scene.assets),
-        "properties": dict(scene.properties),
-        "footprint": part,
-    }
-
-
-def _head_item(scene: Scene, cells: Cover) -> dict[str, Any]:
-    return {
-        "version": scene.version,
-        "written": scene.version,
-        "rank": scene.rank,
-        "cells": list(cells.cells),
-        "coarse": list(cells.coarse),
-        "datetime": scene.datetime,
-        "assets": dict(scene.assets),
-        "properties": dict(scene.properties),
-        "geometry": shapely.to_wkb(scene.footprint),
-    }
-
-
-def _from_head(key: str, head: Item) -> Scene:
-    collection, _, scene_id = key.partition("#")
-    return Scene(
-        collection=collection,
-        id=scene_id,
-        version=head["version"],
-        footprint=shapely.from_wkb(head["geometry"]),
-        rank=head["rank"],
-        datetime=head["datetime"],
-        assets=head["assets"],
-        properties=head["properties"],
     )
 
 

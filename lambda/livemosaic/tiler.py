@@ -10,7 +10,8 @@ from typing import Final, Protocol
 import morecantile
 import numpy as np
 
-from livemosaic.cells import burn, decode, lonlat_bounds, tile_matrix_set
+from livemosaic.cells import decode, lonlat_bounds, tile_matrix_set
+from livemosaic.claims import burn
 from livemosaic.compose import compose, empty
 from livemosaic.errors import (
     ForbiddenHrefError,

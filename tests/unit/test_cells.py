@@ -19,13 +19,13 @@ from livemosaic.cells import (
     Cell,
     CellGrid,
     Cover,
-    burn,
     cover,
     decode,
     floor_rung,
     ladder,
     lonlat_bounds,
 )
+from livemosaic.claims import burn
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import MAX_ROWS_PER_SCENE, Grid
 from livemosaic.tiler import TileAddress

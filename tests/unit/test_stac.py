@@ -11,9 +11,10 @@ from shapely.geometry import Point
 
 from items import NOW, box, item
 from livemosaic.errors import ForbiddenHrefError, InvalidItemError
+from livemosaic.footprint import footprint
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Mosaic, Scene
-from livemosaic.stac import StacItem, footprint, rank, resolve
+from livemosaic.stac import StacItem, rank, resolve
 
 ALLOW = AllowList(("https://", "s3://"))
 

@@ -1,0 +1,120 @@
+"""How a mosaic's scenes are written in the table: keys and attributes.
+
+Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
+
+| row       | pk                     | sk               | attributes                       |
+|-----------|------------------------|------------------|----------------------------------|
+| head      | `{m}#scenes#{shard}`   | `{scene}`        | C and `rank`, `cells`, `coarse`, |
+|           |                        |                  | `geometry` (WKB, lon and lat),   |
+|           |                        |                  | `written`, `moved`               |
+| tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`  |
+| cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (see `cells`)  |
+| coarse    | `{m}#coarse#{quadkey}` | `{rank}#{scene}` | C and `footprint`                |
+| moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
+|           |                        |                  | `moved` (the rank it has now)    |
+
+C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{collection}#{id}`,
+`expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
+scene's rows; later events that said the same moved `version` alone. `moved` of a head lists its
+moved rows (kind, quadkey, rank, `expires`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import shapely
+
+from livemosaic.cells import Cover
+from livemosaic.model import Mosaic, Scene
+from livemosaic.table import Item, Key
+
+SHARDS: Final = 16
+"""Partitions of a mosaic's heads: 16 times a partition's 1,000 write units a second."""
+
+
+def partition(mosaic: Mosaic, kind: str, name: str) -> str:
+    """The partition of `cell` or `coarse` rows of a quadkey, or of heads (`scenes`) of a shard."""
+    return f"{mosaic.id}.{mosaic.generation}#{kind}#{name}"
+
+
+def head_partitions(mosaic: Mosaic) -> list[str]:
+    """Where the heads of a mosaic are, all of them."""
+    return [partition(mosaic, "scenes", str(shard)) for shard in range(SHARDS)]
+
+
+def head_key(mosaic: Mosaic, scene: str) -> Key:
+    """Where the head of a scene is, by its key."""
+    digest = hashlib.blake2b(scene.encode(), digest_size=2).digest()
+    return Key(partition(mosaic, "scenes", str(int.from_bytes(digest) % SHARDS)), scene)
+
+
+def row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> Key:
+    """Where a `cell` or `coarse` row of a scene is."""
+    return Key(partition(mosaic, kind, quadkey), f"{rank}#{scene}")
+
+
+def rows_of(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
+    """The rows that stand for a scene where it is."""
+    for kind, quadkeys in (("cell", cells.cells), ("coarse", cells.coarse)):
+        for quadkey in quadkeys:
+            part = cells.part(quadkey)
+            if part is not None:
+                key = row_key(mosaic, kind, quadkey, scene.rank, scene.key)
+                yield key, _cell_item(scene, part)
+
+
+def moved_rows(left: Mapping[Key, int], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
+    """What takes the place of rows that a scene left, where its footprint still reaches."""
+    for key, until in left.items():
+        part = cells.part(key.pk.rpartition("#")[2])
+        if part is not None:
+            yield key, _cell_item(scene, part) | {"moved": scene.rank, "expires": until}
+
+
+def listed(moved: Mapping[Key, Item]) -> list[list[Any]]:
+    """Moved rows as the head remembers them: kind, quadkey, rank, until when."""
+    return [
+        [*key.pk.split("#")[1:], key.sk.partition("#")[0], item["expires"]]
+        for key, item in moved.items()
+    ]
+
+
+def _cell_item(scene: Scene, part: bytes) -> dict[str, Any]:
+    return {
+        "version": scene.version,
+        "datetime": scene.datetime,
+        "assets": dict(scene.assets),
+        "properties": dict(scene.properties),
+        "footprint": part,
+    }
+
+
+def head_item(scene: Scene, cells: Cover) -> dict[str, Any]:
+    """The head of a scene, less what moves left behind."""
+    return {
+        "version": scene.version,
+        "written": scene.version,
+        "rank": scene.rank,
+        "cells": list(cells.cells),
+        "coarse": list(cells.coarse),
+        "datetime": scene.datetime,
+        "assets": dict(scene.assets),
+        "properties": dict(scene.properties),
+        "geometry": shapely.to_wkb(scene.footprint),
+    }
+
+
+def scene_of(key: str, head: Item) -> Scene:
+    """The scene that a head tells of."""
+    collection, _, scene_id = key.partition("#")
+    return Scene(
+        collection=collection,
+        id=scene_id,
+        version=head["version"],
+        footprint=shapely.from_wkb(head["geometry"]),
+        rank=head["rank"],
+        datetime=head["datetime"],
+        assets=head["assets"],
+        properties=head["properties"],
+    )
