@@ -168,7 +168,7 @@ class TestFailures:
         {"Type": "Notification", "Message": "{}", "Timestamp": "soon"},
         {"Type": "Notification", "Message": "{}", "MessageAttributes": ["x"]},
         item("bad", type="x" * 100_000),
-        item("bad", properties={"nested": nested(3000)}),
+        item("bad", properties={"nested": nested(100_000)}),
     )
 
     def test_a_message_that_can_never_succeed_fails_alone_and_says_why(
