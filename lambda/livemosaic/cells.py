@@ -20,13 +20,13 @@ import numpy as np
 import shapely
 from morecantile import TileMatrixSet
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import MAX_ROWS_PER_SCENE, BBox, Grid
+from livemosaic.projection import transformer
 
 WHOLE: Final = b""
 """The stored footprint of a cell that is covered entirely."""
@@ -145,10 +145,8 @@ class CellGrid:
 
     def from_lonlat(self, bbox: BBox) -> list[BBox]:
         """A box in longitude and latitude as boxes in `crs`; two where west > east."""
-        west, south, east, north = bbox
-        spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-        parts = [box(w, south, e, north) for w, e in spans]
-        return [part.bounds for part in map(self._project_box, parts) if not part.is_empty]
+        projected = map(self._project_box, lonlat_boxes(bbox))
+        return [part.bounds for part in projected if not part.is_empty]
 
     def _project_box(self, part: BaseGeometry) -> BaseGeometry:
         if part.area > 0:
@@ -167,6 +165,13 @@ class CellGrid:
         if west <= east:
             return box(max(west, -180), south, min(east, 180), north)
         return MultiPolygon([box(west, south, 180, north), box(-180, south, east, north)])
+
+
+def lonlat_boxes(bbox: BBox) -> list[BaseGeometry]:
+    """A box in longitude and latitude as polygons; two where it crosses ±180 (west > east)."""
+    west, south, east, north = bbox
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    return [box(w, south, e, north) for w, e in spans]
 
 
 def lonlat_bounds(grid: Grid) -> BBox:
@@ -219,12 +224,6 @@ def tile_matrix_set(tms_id: str) -> TileMatrixSet:
             f"unknown TileMatrixSet {tms_id[:80]!r}; known are {', '.join(morecantile.tms.list())}"
         )
     return morecantile.tms.get(tms_id)
-
-
-@lru_cache(64)
-def transformer(source: CRS, target: CRS) -> Transformer:
-    """x before y on both sides; safe to share between threads (pyproj keeps one per thread)."""
-    return Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
 
 
 def _span(first: float, end: float, last: int) -> range:

@@ -7,8 +7,9 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from livemosaic.cells import SEGMENTS, Ring, transformer
+from livemosaic.cells import SEGMENTS, Ring
 from livemosaic.model import Grid
+from livemosaic.projection import transformer
 
 
 def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:

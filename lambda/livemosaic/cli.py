@@ -182,13 +182,10 @@ def delete(
     """Delete a mosaic and all its scenes; run it again if it was cut off on the way."""
     if not yes:
         typer.confirm(f"Delete mosaic {mosaic!r} and all its scenes?", abort=True)
-    with _services(context) as services:
-        doomed = services.mosaics.mark_deleting(mosaic)
-        with _progress() as progress:
-            task = progress.add_task("deleting scenes", total=None)
-            for _ in services.index.purge(doomed):
-                progress.advance(task)
-        services.mosaics.forget(mosaic)
+    with _services(context) as services, _progress() as progress:
+        task = progress.add_task("deleting scenes", total=None)
+        for _ in services.index.drop(mosaic):
+            progress.advance(task)
     console.print(f"deleted [bold]{mosaic}[/bold]")
 
 

@@ -186,6 +186,15 @@ class Index:
         self._replace(Put(key, tombstone, _as_read(head)), [], leave, head)
         return "deleted"
 
+    def drop(self, mosaic_id: str) -> Iterator[str]:
+        """Delete a mosaic and all its scenes; yields the key of each scene gone.
+
+        Nobody sees it from the start on. Where this is cut off, do it again. `NotFoundError` where
+        there is none.
+        """
+        yield from self.purge(self.mosaics.mark_deleting(mosaic_id))
+        self.mosaics.forget(mosaic_id)
+
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene gone."""
         for pk in head_partitions(mosaic):

@@ -6,12 +6,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cql2 import Expr
+
 from livemosaic.errors import LivemosaicError, TableBusyError, TableUnavailableError
 from livemosaic.events import Delivery, Message, deliveries
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Change, Index
 from livemosaic.model import Mosaic, scene_key
-from livemosaic.mosaics import parse_filter
 from livemosaic.stac import StacItem, deletion_version
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ def _passes(item: StacItem, mosaic: Mosaic) -> bool:
     if mosaic.filter is None:
         return True
     try:
-        return parse_filter(mosaic.filter).matches(dict(item.document))
+        # Not `parse_filter`: it was valid when it was stored, and checking it again takes 13 ms.
+        return Expr(dict(mosaic.filter)).matches(dict(item.document))
     except Exception:  # noqa: BLE001 (cql2 raises bare Exception where a property is missing)
         return False  # CQL2: a comparison with null is not true
 

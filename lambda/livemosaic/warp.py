@@ -9,21 +9,19 @@ smooth resamplings are GDAL's, in one step.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-import pyproj
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.enums import Resampling as GdalResampling
 from rasterio.session import DummySession
 from rasterio.warp import reproject
 
 from livemosaic.model import Grid, Resampling
+from livemosaic.projection import transformer
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -37,10 +35,6 @@ _TIE: Final = 1e-6
 _OPAQUE: Final = 255
 _WEB_MERCATOR_WORLD: Final = 40075016.685578488
 """Metres around the equator in EPSG:3857."""
-
-
-class NoTransformError(Exception):
-    """PROJ knows no way from one CRS to the other, such as from Earth to Mars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +93,6 @@ class Piece:
         return int(left), int(top), int(right - left), int(bottom - top)
 
 
-@lru_cache(maxsize=128)
-def _transformer(source: CRS, target: CRS) -> pyproj.Transformer:
-    """Cached, as PROJ needs some 10 ms to find the best operation. Safe in threads."""
-    try:
-        return pyproj.Transformer.from_crs(_proj_crs(source), _proj_crs(target), always_xy=True)
-    except ProjError as e:
-        raise NoTransformError(str(e)) from e
-
-
-def _proj_crs(crs: CRS) -> pyproj.CRS:
-    # By code where there is one: WKT loses the area of use, by which PROJ chooses datum shifts.
-    code = crs.to_epsg()
-    return pyproj.CRS.from_epsg(code) if code else pyproj.CRS.from_wkt(crs.to_wkt())
-
-
 def locate(grid: Grid, frame: Frame) -> Positions:
     """Where the grid's pixels lie in a raster; NoTransformError if nowhere on that planet."""
     step = _step(grid, frame)
@@ -132,7 +111,7 @@ def _project(grid: Grid, frame: Frame, px: Floats, py: Floats) -> tuple[Floats, 
     to_map = grid.transform
     x, y = np.meshgrid(to_map.c + px * to_map.a, to_map.f + py * to_map.e)
     if grid.crs != frame.crs:
-        x, y = _transformer(grid.crs, frame.crs).transform(x, y)
+        x, y = transformer(grid.crs, frame.crs).transform(x, y)
     to_pixel = ~frame.transform
     with np.errstate(invalid="ignore"):  # PROJ says inf where a point has no image
         cols = to_pixel.a * x + to_pixel.b * y + to_pixel.c

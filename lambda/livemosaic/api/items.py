@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
-from shapely.geometry import box, mapping
+from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.params import Has, OfMosaic, encodable, may_write
+from livemosaic.cells import lonlat_boxes
 from livemosaic.errors import (
     InvalidItemError,
     InvalidRequestError,
@@ -121,9 +122,7 @@ def _bbox(text: str) -> BBox:
 
 
 def _under(has: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
-    west, south, east, north = bbox
-    parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    boxes = [box(w, south, e, north) for w, e in parts]
+    boxes = lonlat_boxes(bbox)
     found = islice(has.index.find(mosaic, area_of(mosaic, bbox)), has.settings.max_rows)
     scenes = has.index.scenes(mosaic, (scene.key for scene in found))
     return list(islice((s for s in scenes if _meets(s.footprint, boxes)), limit))

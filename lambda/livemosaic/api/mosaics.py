@@ -99,10 +99,8 @@ def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
 @router.delete("/mosaics/{mosaic}", status_code=204, dependencies=[Writes])
 def delete_mosaic(mosaic: str, has: Has) -> None:
     """Delete a mosaic and all its scenes; ask again if it was cut off on the way."""
-    doomed = has.mosaics.mark_deleting(mosaic)
-    for _ in has.index.purge(doomed):
+    for _ in has.index.drop(mosaic):
         pass
-    has.mosaics.forget(mosaic)
 
 
 def shown(mosaic: Mosaic) -> MosaicOut:

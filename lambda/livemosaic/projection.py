@@ -1,0 +1,30 @@
+"""The way from one CRS to another."""
+
+from functools import lru_cache
+
+import pyproj
+from pyproj.exceptions import ProjError
+from rasterio.crs import CRS
+
+
+class NoTransformError(Exception):
+    """PROJ knows no way from one CRS to the other, such as from Earth to Mars."""
+
+
+@lru_cache(maxsize=128)
+def transformer(source: CRS, target: CRS) -> pyproj.Transformer:
+    """x before y on both sides; NoTransformError where PROJ knows no way.
+
+    Cached, as PROJ needs some 10 ms to find the best operation. Safe in threads: pyproj keeps one
+    for each.
+    """
+    try:
+        return pyproj.Transformer.from_crs(_proj_crs(source), _proj_crs(target), always_xy=True)
+    except ProjError as e:
+        raise NoTransformError(str(e)) from e
+
+
+def _proj_crs(crs: CRS) -> pyproj.CRS:
+    # By code where there is one: WKT loses the area of use, by which PROJ chooses datum shifts.
+    code = crs.to_epsg()
+    return pyproj.CRS.from_epsg(code) if code else pyproj.CRS.from_wkt(crs.to_wkt())
