@@ -167,6 +167,12 @@ class CellGrid:
         return MultiPolygon([box(west, south, 180, north), box(-180, south, east, north)])
 
 
+@lru_cache(64)
+def cell_grid(tms_id: str) -> CellGrid:
+    """The cell grid of a registered TileMatrixSet; there are about a dozen."""
+    return CellGrid.of(tms_id)
+
+
 def lonlat_boxes(bbox: BBox) -> list[BaseGeometry]:
     """A box in longitude and latitude as polygons; two where it crosses ±180 (west > east)."""
     west, south, east, north = bbox

@@ -18,13 +18,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import islice
 from typing import Any, Final, Literal
 
 from shapely.geometry import MultiPolygon
 
-from livemosaic.cells import CellGrid, Cover, cover, floor_rung
+from livemosaic.cells import Cover, cell_grid, cover, floor_rung
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.model import BBox, Mosaic, Scene
 from livemosaic.mosaics import Mosaics, contended
@@ -279,12 +278,6 @@ class Index:
             if page.next is None:
                 return
             after = page.next
-
-
-@cache
-def cell_grid(tms_id: str) -> CellGrid:
-    """The cell grid of a registered TileMatrixSet; there are about a dozen."""
-    return CellGrid.of(tms_id)
 
 
 def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import morecantile
 import numpy as np
 
-from livemosaic.cells import decode, lonlat_bounds, tile_matrix_set
+from livemosaic.cells import cell_grid, decode, lonlat_bounds, tile_matrix_set
 from livemosaic.claims import burn
 from livemosaic.compose import compose, empty
 from livemosaic.errors import (
@@ -20,7 +20,7 @@ from livemosaic.errors import (
     UnreadableAssetError,
 )
 from livemosaic.expression import Expression
-from livemosaic.index import Area, Found, Index, cell_grid
+from livemosaic.index import Area, Found, Index
 from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Plan
 
