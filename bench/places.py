@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import uuid4
 
-from bench.servers import emulator
+from infra.emulator import emulator
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 from livemosaic.table.sqlite import SqliteTable
@@ -92,7 +92,7 @@ def open_places(names: Sequence[str]) -> Iterator[Mapping[str, Place]]:
         places: dict[str, Place] = {}
         for name in names:
             if name == "dynamodb":
-                places[name] = Emulator(stack.enter_context(emulator()))
+                places[name] = Emulator(stack.enter_context(emulator()).url)
             elif name == "sqlite":
                 folder = stack.enter_context(TemporaryDirectory(prefix="livemosaic-bench-"))
                 places[name] = Folder(Path(folder))

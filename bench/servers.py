@@ -1,44 +1,15 @@
-"""Processes that a benchmark starts beside itself, and ends: the emulator and the object store."""
+"""The object store that a benchmark starts beside itself, and ends."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-
-@contextmanager
-def emulator() -> Iterator[str]:
-    """The URL of ministack, on a free port and in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="livemosaic-bench-"))
-    port = _free_port()
-    # Docker out of reach: the emulator would look there for containers to clean up.
-    env = os.environ | {
-        "BIND_HOST": "127.0.0.1",
-        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-        "TMPDIR": str(folder),
-    }
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "output.txt").open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "ministack"], env=env, cwd=folder, stdout=output, stderr=output
-        )
-    try:
-        _await(server, f"{url}/_ministack/health", "ministack (pip install ministack)")
-        yield url
-    finally:
-        _stop(server)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

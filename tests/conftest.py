@@ -6,14 +6,7 @@ them), in which each test then keeps to partitions of its own and deletes what i
 """
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from infra.emulator import emulator
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 from livemosaic.table.sqlite import SqliteTable
@@ -44,13 +38,13 @@ def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+def dynamodb_endpoint() -> Iterator[str | None]:
     """Where DynamoDB answers; None stands for AWS itself. Each xdist worker starts its own."""
     if REAL_TABLE or "LIVEMOSAIC_TEST_DYNAMODB_ENDPOINT" in os.environ:
         yield None if REAL_TABLE else os.environ["LIVEMOSAIC_TEST_DYNAMODB_ENDPOINT"]
         return
-    with ministack(tmp_path_factory.mktemp("ministack")) as url:
-        yield url
+    with emulator() as aws:
+        yield aws.url
 
 
 @pytest.fixture(scope="session")
@@ -106,51 +100,6 @@ def table(request: pytest.FixtureRequest) -> Table:
     return found
 
 
-@contextmanager
-def ministack(folder: Path) -> Iterator[str]:
-    """Run the emulator with `folder` as its temporary directory, and remove that with it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    # Docker out of reach: the emulator would look there for containers to clean up.
-    env = os.environ | {
-        "BIND_HOST": "127.0.0.1",
-        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-        "TMPDIR": str(folder),
-    }
-    command = [sys.executable, "-m", "ministack"]
-    with (folder / "output.txt").open("wb") as output:
-        server = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=output)
-    try:
-        wait_until_healthy(server, f"http://127.0.0.1:{port}", folder / "output.txt")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        stop(server)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until_healthy(server: subprocess.Popen[bytes], url: str, output: Path) -> None:
-    for _ in range(600):
-        if server.poll() is not None:
-            pytest.fail(f"ministack ended at once:\n{output.read_text()}")
-        try:
-            with urllib.request.urlopen(f"{url}/_ministack/health", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail(f"ministack does not answer:\n{output.read_text()}")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:  # it waits for connections that a failed test left open
-        server.kill()
-        server.wait()
-
-
 @dataclass
 class OwnPartitions:
     """A table within a shared one: every partition key begins with a prefix of its own."""
@@ -187,3 +136,13 @@ class OwnPartitions:
 
     def _out(self, key: Key) -> Key:
         return Key(key.pk.removeprefix(self.prefix), key.sk)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the steps of the deployment and the time that each took."""
+    reports = terminalreporter.getreports("")
+    steps = [step for r in reports for name, step in r.user_properties if name == "step"]
+    if steps:
+        terminalreporter.section("deployment on an emulated AWS")
+    for what, seconds in steps:
+        terminalreporter.line(f"{seconds:7.1f} s  {what}")

@@ -1,0 +1,1 @@
+"""The AWS stack, and the Lambda bundle that it deploys."""

@@ -1,0 +1,172 @@
+"""An emulated AWS on this machine: ministack, started and ended by who needs it."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import boto3
+
+REGION: Final = "eu-central-1"
+_ACCESS_KEY: Final = "test"
+"""Key and secret of the emulator's root user."""
+_START_S: Final = 30.0
+_OUTPUT: Final = "output.txt"
+
+
+class EmulatorError(Exception):
+    """The emulator did not start; the message ends with what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """One that runs."""
+
+    url: str
+    """Where all its services answer."""
+    certificate: Path | None = None
+    """What its HTTPS is to be trusted by, where it has any."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """This process's environment, in which AWS tools find the emulator and nothing else."""
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "CDK_"))
+        }
+        return own | {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **(_trusting(self.certificate) if self.certificate else {}),
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with all rights."""
+        return boto3.Session().client(  # type: ignore[call-overload]
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            verify=str(self.certificate) if self.certificate else None,
+            aws_access_key_id=_ACCESS_KEY,
+            aws_secret_access_key=_ACCESS_KEY,
+        )
+
+
+@contextmanager
+def emulator(*, authorize: bool = False) -> Iterator[Emulator]:
+    """Run one on a free port; all that it keeps is gone with it.
+
+    With `authorize` it is as strict as AWS: signatures are verified, IAM policies enforced, and all
+    is HTTPS, which policies of CDK and ours insist on. Its certificate is its own.
+    """
+    with TemporaryDirectory(prefix="livemosaic-aws-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        certificate = _make_certificate(place) if authorize else None
+        port = _free_port()
+        running = Emulator(f"http{'s' if authorize else ''}://127.0.0.1:{port}", certificate)
+        server = _start(place, port, certificate)
+        try:
+            _wait_until_healthy(server, running, place / _OUTPUT)
+            yield running
+        finally:
+            _stop(server)
+
+
+def _make_certificate(folder: Path) -> Path:
+    """A certificate in `server.crt` and its key in `server.key`, good for names of APIs too."""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    names = "DNS:localhost,DNS:*.execute-api.localhost,IP:127.0.0.1"
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost"),
+        *("-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE"),
+    ]
+    try:
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EmulatorError(f"no certificate can be made, is openssl there? ({error})") from error
+    return certificate
+
+
+def _trusting(certificate: Path) -> dict[str, str]:
+    """Node, boto3, and the TLS of Python and of obstore trust it, and nobody else."""
+    names = ("NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
+    return dict.fromkeys(names, str(certificate))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Popen[bytes]:
+    env = os.environ | {
+        "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
+        "BIND_HOST": "127.0.0.1",
+        # Docker out of reach: the emulator would look there for containers to clean up.
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "MINISTACK_REGION": REGION,
+        "TMPDIR": str(folder),
+    }
+    if certificate:
+        env |= _trusting(certificate) | {
+            "AUTH": "true",
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(certificate),
+            "MINISTACK_SSL_KEY": str(certificate.with_suffix(".key")),
+        }
+    with (folder / _OUTPUT).open("wb") as output:
+        # In a session of its own: Ctrl-C is for who started it, who then ends it in order.
+        return subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            env=env,
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], running: Emulator, output: Path) -> None:
+    trust = ssl.create_default_context(cafile=running.certificate)
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise EmulatorError(f"ministack ended at once:\n{output.read_text()}")
+        try:
+            with urllib.request.urlopen(  # noqa: S310
+                f"{running.url}/_ministack/health", timeout=1, context=trust
+            ):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise EmulatorError(f"ministack does not answer:\n{output.read_text()}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End it with the Lambda functions that it runs."""
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:  # it waits for connections that were left open
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
