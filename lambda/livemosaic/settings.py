@@ -1,9 +1,12 @@
 """Settings, from the environment (`LIVEMOSAIC_…`) or given by the caller."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_ORIGIN: Final = re.compile(r"\*|https?://[^/\s]+")
 
 
 class Settings(BaseSettings):
@@ -17,6 +20,8 @@ class Settings(BaseSettings):
     """Where assets may be, separated by commas in the environment."""
     token: SecretStr | None = None
     """Bearer token for writes; without one, nothing can be written over HTTP."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    """Origins whose pages may read answers, separated by commas in the environment."""
     max_scenes: int = Field(20, ge=1, le=200)
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)
@@ -26,9 +31,17 @@ class Settings(BaseSettings):
     mosaic_max_age_s: float = Field(2.0, ge=0)
     """How long a tile may work with settings of a mosaic that have since changed."""
 
-    @field_validator("allowed_prefixes", mode="before")
+    @field_validator("allowed_prefixes", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write https://HOST, without a path")
+        return origins

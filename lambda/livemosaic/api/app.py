@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 import livemosaic
 from livemosaic import errors
 from livemosaic.api import describe, health, items, mosaics, pages, tiles
+from livemosaic.api.head import HeadAsGet
 from livemosaic.api.params import encodable
 from livemosaic.services import Services
 
@@ -49,10 +50,12 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(Exception, _unknown_error)
     app.middleware("http")(_limits)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["*"],
-        allow_methods=["GET"],
+        allow_origins=services.settings.cors_origins,
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["If-None-Match"],
         expose_headers=[tiles.SCENES, tiles.SKIPPED, tiles.TRUNCATED],
     )
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, Final, get_args
 from fastapi import Depends, Header, Query, Request
 from rio_tiler.colormap import cmap
 
+from livemosaic.api.gateway import signed_by
 from livemosaic.errors import InvalidRequestError, UnauthorizedError
 from livemosaic.model import Format, Mosaic, Read, Render, Resampling
 from livemosaic.services import Services
@@ -39,12 +40,15 @@ def mosaic_of(mosaic: str, has: Has) -> Mosaic:
 OfMosaic = Annotated[Mosaic, Depends(mosaic_of)]
 
 
-def may_write(has: Has, authorization: Annotated[str, Header()] = "") -> None:
-    """Let through who carries the bearer token (RFC 6750)."""
+def may_write(request: Request, has: Has, authorization: Annotated[str, Header()] = "") -> None:
+    """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
+    if signed_by(request.scope):
+        return
     token = has.settings.token
     if token is None:
         raise UnauthorizedError(
-            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN"
+            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
+            "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
         )
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() != "bearer" or not given:

@@ -1,0 +1,76 @@
+"""The application as a Lambda function behind an HTTP API of API Gateway, payload format 2.0."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from mangum import Mangum
+from mangum.types import ASGI
+
+Answer = dict[str, Any]
+Handler = Callable[[Any, Any], Answer]
+
+LIMIT: Final = 6_291_556
+"""Bytes of JSON that a function may answer: the 6 MB of Lambda's quotas, as its own error counts
+them. API Gateway turns a longer answer into a 500 that says nothing."""
+
+_LESS: Final = {
+    True: "ask for a smaller tilesize, fewer bands, or jpg or webp",
+    False: "ask for less at once, with a smaller limit",
+}
+"""What to do, for images and for text."""
+
+
+def handler(app: ASGI) -> Handler:
+    """The function that Lambda calls, for the thread that calls this one."""
+    # Mangum runs each request on the thread's event loop, which Python no longer makes by itself.
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mangum = Mangum(app, lifespan="off")
+    return lambda event, context: _within_limit(mangum(event, context))
+
+
+def signed_by(scope: Mapping[str, Any]) -> str | None:
+    """The ARN of who signed the request, where the route is one that API Gateway authorises by IAM.
+
+    It stands in the event, which Mangum puts beside what the client sent, and nothing else can.
+    """
+    context = scope.get("aws.event", {}).get("requestContext") or {}
+    iam = (context.get("authorizer") or {}).get("iam") or {}
+    return iam.get("userArn") or None  # events of open routes were seen with an empty one
+
+
+def _within_limit(answer: Answer) -> Answer:
+    size = _size(answer)
+    if size <= LIMIT:
+        return answer
+    detail = (
+        f"the answer takes {size:,} bytes as Lambda sends it, images in base64, and at most "
+        f"{LIMIT:,} go through: {_LESS[answer['isBase64Encoded']]}"
+    )
+    return {
+        "statusCode": 413,
+        "headers": _cors(answer["headers"])
+        | {"content-type": "application/json", "cache-control": "no-store"},
+        "body": json.dumps({"detail": detail}),
+        "isBase64Encoded": False,
+    }
+
+
+def _size(answer: Answer) -> int:
+    """Bytes of the answer as the runtime writes it, at most.
+
+    Runtimes since Python 3.12 write what is not ASCII as it is, which is shorter than its escapes.
+    """
+    body = answer["body"]
+    # Nothing in base64 is escaped, and it is what the long answers are: no need to write it twice.
+    length = len(body) if answer["isBase64Encoded"] else len(json.dumps(body)) - len('""')
+    return length + len(json.dumps(answer | {"body": ""}))
+
+
+def _cors(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in headers.items()
+        if name == "vary" or name.startswith("access-control-")
+    }
