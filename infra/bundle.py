@@ -1,0 +1,341 @@
+"""The zip that both Lambda functions run: our code and GDAL's wheels, built without docker."""
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, get_args
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from infra import elf
+
+Architecture = Literal["arm64", "x86_64"]
+
+ROOT: Final = Path(__file__).parents[1]
+PYTHONS: Final = ("3.11", "3.12", "3.13")
+ONLY_EMULATED: Final = ("3.11",)
+"""On Lambda that is Amazon Linux 2, whose glibc 2.26 is too old for the wheels of GDAL."""
+MB: Final = 1024 * 1024
+"""As AWS counts (Lambda quotas): its 250 MB unzipped are 262,144,000 bytes."""
+MAX_UNZIPPED: Final = 230 * MB
+
+_PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
+"""uv's names. glibc 2.28 is what our wheels ask for; Lambda's Amazon Linux 2023 has 2.34."""
+_IN_RUNTIME: Final = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
+"""Lambda's Python has the SDK and what it needs (Lambda Developer Guide, "Runtime dependencies in
+Python"). Its urllib3, dateutil and six are there too, but others of our packages want them."""
+_UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "include", "sboms", "tests"})
+_UNUSED_SUFFIXES: Final = frozenset(
+    {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
+)
+_UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
+_REQUIREMENTS: Final = "lambda/requirements.txt"
+_FROM_NPM: Final = ("maplibre", "swagger")
+_KEPT: Final = 6
+
+
+class BundleError(Exception):
+    """There is no bundle; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a bundle runs on."""
+
+    architecture: Architecture = "arm64"
+    python: str = "3.13"
+
+    def __post_init__(self) -> None:
+        _one_of("architecture", self.architecture, get_args(Architecture))
+        _one_of("python", self.python, PYTHONS)
+
+    def __str__(self) -> str:
+        return f"{self.architecture}, Python {self.python}"
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, it can be {', '.join(choices)}")
+
+
+def fingerprint(target: Target, root: Path = ROOT) -> str:
+    """Hex of all that a bundle is made of; BundleError if the npm files are missing."""
+    return _digest(target, _inputs(root))
+
+
+def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -> Path:
+    """The bundle of what is in `root`, from `build/bundle` if it was made before.
+
+    Progress and sizes go to stderr. Processes that build at once wait for each other.
+    """
+    inputs = _inputs(root)
+    folder = root.resolve() / "build" / "bundle"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{_digest(target, inputs)}.zip"
+    with _alone(folder):
+        if path.exists():
+            path.touch()  # what was used last is pruned last
+            _say(f"bundle for {target}: nothing changed")
+            return path
+        with TemporaryDirectory(prefix="new-", dir=folder) as new:
+            made = _made(target, inputs, Path(new))
+            _check(made, max_unzipped)
+            made.replace(path)
+        _prune(folder)
+    return path
+
+
+def _inputs(root: Path) -> dict[str, bytes]:
+    """Files by their names in the repository, read once: what is packed is what was hashed."""
+    code = root / "lambda"
+    package = code / "livemosaic"
+    for name in _FROM_NPM:
+        if not any((package / "web" / name).glob("[!.]*")):
+            raise BundleError(f"lambda/livemosaic/web/{name} is empty or missing: run `make setup`")
+    packed = [*code.glob("*.py"), *package.rglob("*"), root / _REQUIREMENTS]
+    inputs = {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in packed
+        if path.is_file() and path.parent.name != "__pycache__" and not path.name.startswith(".")
+    }
+    ours = [Path(__file__), Path(elf.__file__)]
+    return inputs | {f"infra/{path.name}": path.read_bytes() for path in ours}
+
+
+def _digest(target: Target, inputs: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(str(target).encode())
+    for name, content in sorted(inputs.items()):
+        digest.update(f"\n{hashlib.sha256(content).hexdigest()} {name}".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _prune(folder: Path) -> None:
+    """Keep the bundles used last; what a killed build left is nobody's while we hold the lock."""
+    for left in folder.glob("new-*"):
+        shutil.rmtree(left)
+    bundles = sorted(folder.glob("*.zip"), key=lambda path: path.stat().st_mtime)
+    for old in bundles[:-_KEPT]:
+        old.unlink()
+
+
+def _made(target: Target, inputs: Mapping[str, bytes], new: Path) -> Path:
+    _say(f"bundle for {target}:")
+    stage = new / "stage"
+    with _step("wheels"):
+        _install(target, inputs[_REQUIREMENTS].decode(), stage)
+    with _step("only what runs"):
+        _remove_unused(stage)
+        _strip(target, stage)
+    with _step("bytecode and sources"):
+        _compile(target, stage, inputs)
+    with _step("zip"):
+        return _zipped(stage, new / "bundle.zip")
+
+
+def _install(target: Target, requirements: str, stage: Path) -> None:
+    if importlib.util.find_spec("uv") is None:
+        raise BundleError(f"uv is not installed for {sys.executable}: run `make setup`")
+    wanted = stage.parent / "requirements.txt"
+    lines = requirements.splitlines(keepends=True)
+    wanted.write_text("".join(line for line in lines if _name(line) not in _IN_RUNTIME))
+    # uv, not pip: pip evaluates markers for the running interpreter. And copies, because uv's hard
+    # links share their bytes with its cache, which stripping would then ruin.
+    answer = _uv(
+        "pip", "install", "--quiet", "--no-progress", "--no-deps", "--link-mode=copy",
+        "--only-binary=:all:", f"--python={sys.executable}", f"--python-version={target.python}",
+        f"--python-platform={_PLATFORMS[target.architecture]}", f"--target={stage}",
+        f"--requirements={wanted}",
+    )  # fmt: skip
+    if answer.returncode == 1:
+        raise BundleError(f"no wheels for {target}:\n{answer.stderr}")
+    if answer.returncode:
+        raise BundleError(f"wheels could not be fetched from the registry:\n{answer.stderr}")
+
+
+def _name(requirement: str) -> str:
+    """A normalized name (PEP 503) of a line of requirements."""
+    found = re.match(r"[\w.-]+", requirement)
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+
+
+def _uv(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return _run(sys.executable, "-m", "uv", *arguments, **environment)
+
+
+def _run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def _remove_unused(stage: Path) -> None:
+    for folder in sorted(stage.rglob("*/")):
+        # numpy's licenses lie in folders named like those of its sources.
+        if folder.name in _UNUSED_FOLDERS and "licenses" not in folder.parts:
+            shutil.rmtree(folder, ignore_errors=True)
+    for path in stage.rglob("*"):
+        record = path.parent.suffix == ".dist-info" and path.name in _UNUSED_RECORDS
+        if path.is_file() and (path.suffix in _UNUSED_SUFFIXES or record):
+            path.unlink()
+    (stage / ".lock").unlink(missing_ok=True)  # uv's own
+
+
+def _strip(target: Target, stage: Path) -> None:
+    ours = f".cpython-{target.python.replace('.', '')}"
+    for path in stage.rglob("*.so*"):
+        if ".cpython-" in path.name and ours not in path.name:
+            path.unlink()  # some wheels hold modules for other Pythons too
+        else:
+            path.write_bytes(elf.stripped(path.read_bytes()))
+
+
+def _compile(target: Target, stage: Path, inputs: Mapping[str, bytes]) -> None:
+    """Bytecode that is never checked: /var/task can't be written, and doesn't change.
+
+    Of others' packages bytecode alone is shipped, which makes room; ours stays beside its sources,
+    so that tracebacks show them.
+    """
+    python = _interpreter(target)
+    _write_bytecode(python, stage, "-b")  # where Python looks for it without a source
+    for source in stage.rglob("*.py"):
+        source.unlink()
+    for name, content in inputs.items():
+        if name.startswith("lambda/") and name != _REQUIREMENTS:
+            path = stage / name.removeprefix("lambda/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    _write_bytecode(python, stage)
+
+
+def _write_bytecode(python: str, stage: Path, *options: str) -> None:
+    answer = _run(
+        python, "-W", "ignore", "-m", "compileall", "-q", "-j", "0", *options, "-s", str(stage),
+        "-p", "/var/task", "--invalidation-mode", "unchecked-hash", str(stage),
+        PYTHONHASHSEED="0", PYTHONPATH="",
+    )  # fmt: skip
+    if answer.returncode:
+        raise BundleError(f"{python} could not compile:\n{answer.stdout}{answer.stderr}")
+
+
+def _interpreter(target: Target) -> str:
+    """One that writes the target's bytecode: this one, another of this machine, or a download."""
+    if target.python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    # pyenv's shims start only what is chosen there; others ignore that variable.
+    answer = _uv(
+        *("run", "--quiet", "--no-project", "--isolated", f"--python=cpython@{target.python}"),
+        *("python", "-c", "import sys; print(sys._base_executable)"),
+        PYENV_VERSION=target.python,
+    )
+    if answer.returncode:
+        raise BundleError(
+            f"Python {target.python} has to write its bytecode, and there is none here:\n"
+            f"{answer.stderr}Install it, or deploy with -c python=… for one that you have"
+        )
+    return answer.stdout.strip()
+
+
+def _zipped(stage: Path, path: Path) -> Path:
+    """Equal files give an equal zip: sorted, of one time and one mode."""
+    with ZipFile(path, "w") as bundle:
+        for file in sorted(path for path in stage.rglob("*") if path.is_file()):
+            entry = ZipInfo(file.relative_to(stage).as_posix())  # of 1980-01-01
+            entry.compress_type = ZIP_DEFLATED
+            entry.create_system = 3  # Unix, so that the mode counts
+            entry.external_attr = 0o644 << 16
+            bundle.writestr(entry, file.read_bytes())
+    return path
+
+
+def _check(bundle: Path, max_unzipped: int) -> None:
+    with ZipFile(bundle) as entries:
+        files = entries.infolist()
+    unzipped: Counter[str] = Counter()
+    zipped: Counter[str] = Counter()
+    for file in files:
+        unzipped[_package(file.filename)] += file.file_size
+        zipped[_package(file.filename)] += file.compress_size
+    _say(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
+    for package, size in unzipped.most_common():
+        _say(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
+    total = unzipped.total()
+    _say(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
+    if total > max_unzipped:
+        largest = ", ".join(f"{p} {size / MB:.1f}" for p, size in unzipped.most_common(8))
+        raise BundleError(
+            f"the bundle is {total / MB:.1f} MB unzipped, the limit is {max_unzipped / MB:.1f}"
+            f" (Lambda's own is 250); the largest packages are {largest}"
+        )
+
+
+def _package(name: str) -> str:
+    """`rasterio` for what is in `rasterio`, `rasterio.libs` and `rasterio-1.5.dist-info`."""
+    top, _, rest = name.partition("/")
+    if not rest:
+        return top.partition(".")[0]
+    if top == "__pycache__":
+        return rest.partition(".")[0]
+    return top.removesuffix(".libs").partition("-")[0]
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    _say(f"  {name}: {time.monotonic() - start:.1f} s")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the path of the bundle, and nothing else, on stdout: the CDK CLI reads it there."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""\
+examples:
+  python -m infra.bundle
+  python -m infra.bundle --architecture x86_64 --python 3.12
+  unzip -l "$(python -m infra.bundle)"
+
+The zip's path goes to stdout; progress and sizes go to stderr.""",
+    )
+    parser.add_argument(
+        "--architecture", default="arm64", choices=get_args(Architecture), help="%(default)s"
+    )
+    parser.add_argument(
+        "--python", default="3.13", choices=PYTHONS, help="%(default)s; 3.11 only for emulators"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        path = build(Target(given.architecture, given.python))
+    except BundleError as e:
+        parser.exit(1, f"{e}\n")
+    sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()
