@@ -1,0 +1,74 @@
+"""One page to look at when an alarm went off."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.inbox import Inbox
+
+_PERIOD = cdk.Duration.minutes(5)
+
+
+def dashboard(
+    scope: Construct,
+    name: str,
+    *,
+    inbox: Inbox,
+    functions: Mapping[str, lambda_.Function],
+    api: apigatewayv2.HttpApi,
+    table: dynamodb.ITable,
+) -> cloudwatch.Dashboard:
+    """Requests, events, functions, table; under fifty metrics, which three pages get for free."""
+
+    def each(measure: Callable[[lambda_.Function], cloudwatch.Metric]) -> list[cloudwatch.Metric]:
+        return [measure(made).with_(label=title) for title, made in functions.items()]
+
+    queue, dead_letters = inbox.queue, inbox.dead_letters
+    page = cloudwatch.Dashboard(scope, name, default_interval=cdk.Duration.hours(3))
+    page.add_widgets(
+        _graph(
+            "Requests",
+            "Sum",
+            [api.metric_count(), api.metric_client_error(), api.metric_server_error()],
+        ),
+        _graph("Latency of a request, p99 (ms)", "p99", [api.metric_latency()]),
+        _graph(
+            "Events, arrived and done",
+            "Sum",
+            [queue.metric_number_of_messages_sent(), queue.metric_number_of_messages_deleted()],
+        ),
+        _graph(
+            "Oldest event (s), and dead letters",
+            "Maximum",
+            [
+                queue.metric_approximate_age_of_oldest_message(),
+                dead_letters.metric_approximate_number_of_messages_visible(),
+            ],
+        ),
+    )
+    page.add_widgets(
+        _graph("Calls", "Sum", each(lambda_.Function.metric_invocations)),
+        _graph("Errors", "Sum", each(lambda_.Function.metric_errors)),
+        _graph("Duration, p99 (ms)", "p99", each(lambda_.Function.metric_duration)),
+        _graph(
+            "Units of the table",
+            "Sum",
+            [
+                table.metric_consumed_read_capacity_units(),
+                table.metric_consumed_write_capacity_units(),
+            ],
+        ),
+    )
+    return page
+
+
+def _graph(
+    title: str, statistic: str, metrics: Iterable[cloudwatch.Metric]
+) -> cloudwatch.GraphWidget:
+    left = [metric.with_(statistic=statistic, period=_PERIOD) for metric in metrics]
+    return cloudwatch.GraphWidget(title=title, left=left, width=6)

@@ -1,0 +1,16 @@
+"""Log groups: kept for as long as was asked, gone with the stack."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+
+def log_group(scope: Construct, name: str, *, days: int, group: str | None = None) -> logs.LogGroup:
+    """A log group with a name that CloudFormation makes up, unless `group` is one."""
+    made = logs.LogGroup(
+        scope, name, log_group_name=group, removal_policy=cdk.RemovalPolicy.DESTROY
+    )
+    resource = made.node.default_child
+    assert isinstance(resource, logs.CfnLogGroup)  # noqa: S101 (for the type)
+    resource.retention_in_days = days  # logs.RetentionDays has names only
+    return made

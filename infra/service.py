@@ -1,0 +1,177 @@
+"""The stack that can be replaced: events in, tiles out."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_lambda_event_sources import SqsEventSource
+from constructs import Construct
+
+from infra.alarms import Alarms
+from infra.api import Api
+from infra.bundle import Target
+from infra.code import code
+from infra.config import Config
+from infra.dashboard import dashboard
+from infra.functions import function
+from infra.inbox import Inbox
+
+READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+"""What `livemosaic.table.dynamodb` calls; its transactions hold nothing but puts and deletes."""
+
+REQUEST_TIMEOUT_S: Final = 29
+"""API Gateway itself gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
+INGEST_TIMEOUT_S: Final = 60
+VISIBILITY_S: Final = 6 * INGEST_TIMEOUT_S
+"""As AWS advises for a queue that feeds a function (Lambda, "Using Lambda with Amazon SQS")."""
+
+
+class Service(cdk.Stack):
+    """Everything but the table."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        config: Config,
+        table: dynamodb.ITable | str,
+        **stack: Any,
+    ) -> None:
+        """On a table, or on one to adopt by its name."""
+        super().__init__(scope, name, **stack)
+        self._config = config
+        self._table = (
+            dynamodb.Table.from_table_name(self, "Table", table)
+            if isinstance(table, str)
+            else table
+        )
+        self._code = code(self, Target(architecture=config.architecture, python=config.python))
+        self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
+        for topic in config.topics:
+            self._inbox.subscribe(topic)
+        tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
+        api = Api(self, "Api", config=config, tiler=tiler, manager=manager)
+        functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
+        self._watch(functions, api.api)
+        self._tell(api.url)
+
+    def _make_tiler(self) -> lambda_.Function:
+        made = self._function(
+            "Tiler",
+            handler="tiler.handler",
+            description="Answers GET: tiles, and everything else that only reads",
+            memory=self._config.tiler_memory,
+            timeout_s=REQUEST_TIMEOUT_S,
+        )
+        self._table.grant(made, *READ)
+        for bucket in self._config.buckets:
+            self._grant_objects(made, bucket)
+        return made
+
+    def _make_manager(self) -> lambda_.Function:
+        made = self._function(
+            "Manager",
+            handler="tiler.handler",
+            description="Answers POST, PUT and DELETE: what writes, for callers that IAM lets in",
+            memory=self._config.ingest_memory,
+            timeout_s=REQUEST_TIMEOUT_S,
+        )
+        self._table.grant(made, *READ, *WRITE)
+        return made
+
+    def _make_ingest(self) -> lambda_.Function:
+        made = self._function(
+            "Ingest",
+            handler="ingest.handler",
+            description="Applies events about STAC Items to the mosaics that want them",
+            memory=self._config.ingest_memory,
+            timeout_s=INGEST_TIMEOUT_S,
+        )
+        self._table.grant(made, *READ, *WRITE)
+        made.add_event_source(
+            SqsEventSource(
+                self._inbox.queue,
+                batch_size=10,  # without a window: a batch is what is there, and waits for nothing
+                report_batch_item_failures=True,
+                max_concurrency=self._config.ingest_concurrency,
+            )
+        )
+        return made
+
+    def _function(
+        self, name: str, *, handler: str, description: str, memory: int, timeout_s: int
+    ) -> lambda_.Function:
+        return function(
+            self,
+            name,
+            config=self._config,
+            code=self._code,
+            handler=handler,
+            description=description,
+            memory=memory,
+            timeout_s=timeout_s,
+            environment=self._environment(),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        config = self._config
+        environment = {
+            "LIVEMOSAIC_INDEX": f"dynamodb://{self.region}/{self._table.table_name}",
+            "LIVEMOSAIC_ALLOWED_PREFIXES": ",".join(config.allowed_prefixes),
+            "LIVEMOSAIC_CORS_ORIGINS": ",".join(config.cors_origins),
+        }
+        payer = {"AWS_REQUEST_PAYER": "requester"} if config.requester_pays else {}
+        return environment | payer
+
+    def _grant_objects(self, reader: lambda_.Function, bucket: str) -> None:
+        """GetObject only: without ListBucket a missing object is 403, and reads as denied."""
+        arn = f"arn:{self.partition}:s3:::{bucket}/*"
+        iam.Grant.add_to_principal(grantee=reader, actions=["s3:GetObject"], resource_arns=[arn])
+        shown = arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")
+        cdk.Validations.of(reader.role or reader).acknowledge(
+            cdk.Acknowledgment(
+                id=f"AwsSolutions-IAM5[Resource::{shown}]",
+                reason="Who deploys granted this bucket or prefix by name. Its objects come and "
+                "go with the events, so they cannot be listed; they can only be read.",
+            )
+        )
+
+    def _watch(self, functions: Mapping[str, lambda_.Function], api: apigatewayv2.HttpApi) -> None:
+        Alarms(
+            self,
+            "Alarms",
+            inbox=self._inbox,
+            functions=functions,
+            api=api,
+            email=self._config.alarm_email,
+        )
+        page = dashboard(
+            self, "Dashboard", inbox=self._inbox, functions=functions, api=api, table=self._table
+        )
+        console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home"
+        cdk.CfnOutput(
+            self,
+            "DashboardUrl",
+            value=f"{console}?region={self.region}#dashboards/dashboard/{page.dashboard_name}",
+            description="Graphs of all of it",
+        )
+
+    def _tell(self, url: str) -> None:
+        tiles = f"{url}/mosaics/MOSAIC/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}"
+        inbox = self._inbox
+        outputs = {
+            "ApiUrl": (url, "Where the API answers"),
+            "TileUrlTemplate": (tiles, "For map clients; put a mosaic's name for MOSAIC"),
+            "TopicArn": (inbox.topic.topic_arn, "Publish STAC Items here"),
+            "QueueUrl": (inbox.queue.queue_url, "Events on their way"),
+            "DeadLetterQueueUrl": (inbox.dead_letters.queue_url, "Events that failed"),
+            "TableName": (self._table.table_name, "Keeps the mosaics; stays when this is removed"),
+        }
+        for name, (value, description) in outputs.items():
+            cdk.CfnOutput(self, name, value=value, description=description)

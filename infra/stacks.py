@@ -1,0 +1,34 @@
+"""What one deployment is made of."""
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from infra.bundle import Target
+from infra.config import Config
+from infra.data import Data
+from infra.service import Service
+
+
+def build(app: cdk.App, config: Config) -> Service:
+    """Both stacks, or only the service where it adopts a table; checked by cdk-nag at synth."""
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    cdk.Tags.of(app).add("livemosaic", config.name)
+    place = cdk.Environment(account=config.account, region=config.region)
+    return Service(
+        app,
+        f"{config.name}-service",
+        config=config,
+        table=config.table or _data(app, config, place).table,
+        description="livemosaic: events in, tiles out",
+        env=place,
+    )
+
+
+def _data(app: cdk.App, config: Config, place: cdk.Environment) -> Data:
+    return Data(
+        app,
+        f"{config.name}-data",
+        target=Target(architecture=config.architecture, python=config.python),
+        description="livemosaic: the table, which stays when this stack is removed",
+        env=place,
+    )

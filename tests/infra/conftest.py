@@ -1,0 +1,157 @@
+"""Deployments as CDK makes them of a context, each made once; nothing is deployed."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "1"  # read as aws_cdk is imported
+
+import aws_cdk as cdk
+
+from infra.config import read
+from infra.stacks import build
+
+ROOT = Path(__file__).parents[2]
+
+CONTEXTS: dict[str, dict[str, Any]] = {
+    "default": {"region": "us-west-2"},
+    "everything": {
+        "name": "coast",
+        "account": "123456789012",
+        "region": "eu-central-1",
+        "architecture": "x86_64",
+        "python": "3.12",
+        "tiler_memory": "3008",
+        "ingest_memory": 1024,
+        "buckets": "imagery,shared/sentinel-2",
+        "allowed_prefixes": "https://tiles.example.com/cogs/",
+        "requester_pays": "true",
+        "topics": [
+            "arn:aws:sns:eu-central-1:210987654321:plain",
+            {
+                "arn": "arn:aws:sns:eu-central-1:210987654321:filtered",
+                "filter_policy": {"collection": ["sentinel-2-l2a", {"prefix": "landsat"}]},
+            },
+            {
+                "arn": "arn:aws:sns:eu-central-1:210987654321:nested",
+                "filter_policy": {"properties": {"eo:cloud_cover": [{"numeric": ["<", 50]}]}},
+                "filter_policy_scope": "MessageBody",
+            },
+        ],
+        "cors_origins": "https://maps.example.com,https://example.org",
+        "throttle_rate": "50",
+        "throttle_burst": "75",
+        "log_retention_days": "7",
+        "alarm_email": "ops@example.com",
+        "tracing": "true",
+        "ingest_concurrency": "3",
+    },
+    "adopted": {"table": "livemosaic-data-Table-OLD", "buckets": "imagery"},
+}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One context's app, synthesized."""
+
+    app: cdk.App
+    templates: dict[str, dict[str, Any]]
+    """By the stack's name."""
+    assets: dict[str, dict[str, Any]]
+
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The service's, by logical id."""
+        return self.templates[self._service]["Resources"]
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return self.templates[self._service]["Outputs"]
+
+    @property
+    def _service(self) -> str:
+        [name] = (name for name in self.templates if name.endswith("-service"))
+        return name
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Properties of the service's resources of one type, by logical id."""
+        return {
+            name: resource["Properties"]
+            for name, resource in self.resources.items()
+            if resource["Type"] == kind
+        }
+
+    def function(self, name: str) -> dict[str, Any]:
+        [found] = (
+            p for id_, p in self.of_type("AWS::Lambda::Function").items() if id_.startswith(name)
+        )
+        return found
+
+    def grants(self, name: str) -> dict[str, set[str]]:
+        """The actions that a function's role allows, by resource as text."""
+        grants: dict[str, set[str]] = {}
+        for policy in self._policies(name):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                assert statement["Effect"] == "Allow"
+                for resource in _listed(statement["Resource"]):
+                    grants.setdefault(_text(resource), set()).update(_listed(statement["Action"]))
+        return grants
+
+    def _policies(self, name: str) -> Iterable[dict[str, Any]]:
+        for policy in self.of_type("AWS::IAM::Policy").values():
+            if any(role["Ref"].startswith(f"{name}Role") for role in policy["Roles"]):
+                yield policy
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(resource: Any) -> str:
+    return resource if isinstance(resource, str) else json.dumps(resource)
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Deployment]:
+    """A deployment by the name of its context."""
+
+    @cache
+    def made(name: str) -> Deployment:
+        context = json.loads((ROOT / "cdk.json").read_text())["context"] | CONTEXTS[name]
+        app = cdk.App(context=context, outdir=str(tmp_path_factory.mktemp(name)))
+        build(app, read(app.node.get_all_context(), {}))
+        stacks = app.synth().stacks
+        folder = Path(stacks[0].assembly.directory)
+        return Deployment(
+            app,
+            {stack.stack_name: stack.template for stack in stacks},
+            {
+                stack.stack_name: json.loads(
+                    (folder / f"{stack.stack_name}.assets.json").read_text()
+                )
+                for stack in stacks
+            },
+        )
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def default(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("default")
+
+
+@pytest.fixture(scope="session")
+def everything(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("everything")
+
+
+@pytest.fixture(scope="session")
+def adopted(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("adopted")

@@ -1,0 +1,187 @@
+"""Context becomes one validated value, or a message that names key, value and remedy."""
+
+import json
+
+import pytest
+
+from infra.config import Config, ConfigError, read
+
+HERE = {"CDK_DEFAULT_REGION": "us-west-2", "CDK_DEFAULT_ACCOUNT": "123456789012"}
+SOME = {"allowed_prefixes": "s3://imagery/"}
+TOPIC = "arn:aws:sns:us-west-2:210987654321:scenes"
+
+
+def refusal(context, environ=HERE):
+    with pytest.raises(ConfigError) as caught:
+        read(context, environ)
+    return str(caught.value)
+
+
+def test_where_to_deploy_comes_from_the_profile():
+    config = read(SOME, HERE)
+    assert (config.region, config.account) == ("us-west-2", "123456789012")
+
+
+def test_a_region_that_is_given_beats_that_of_the_profile():
+    assert read(SOME | {"region": "eu-central-1"}, HERE).region == "eu-central-1"
+
+
+def test_without_profile_a_deployment_is_of_no_region_yet():
+    assert read(SOME, {}).region is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "s3://imagery/,https://example.com/cogs/",
+        " s3://imagery/ , https://example.com/cogs/ ",
+        '["s3://imagery/", "https://example.com/cogs/"]',
+        ["s3://imagery/", "https://example.com/cogs/"],
+    ],
+    ids=["words", "words and spaces", "JSON as text", "JSON"],
+)
+def test_a_list_is_given_by_words_or_as_json(given):
+    config = read({"allowed_prefixes": given}, HERE)
+    assert config.allowed_prefixes == ("s3://imagery/", "https://example.com/cogs/")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        TOPIC,
+        [TOPIC],
+        [{"arn": TOPIC}],
+        json.dumps([{"arn": TOPIC}]),
+    ],
+    ids=["word", "list of words", "JSON", "JSON as text"],
+)
+def test_topics_are_given_by_arn_or_as_json(given):
+    [topic] = read(SOME | {"topics": given}, HERE).topics
+    assert (topic.arn, topic.filter_policy) == (TOPIC, None)
+
+
+def test_the_oldest_python_is_for_emulators_only():
+    given = SOME | {"python": "3.11"}
+    assert read(given, HERE | {"AWS_ENDPOINT_URL": "http://localhost"}).python == "3.11"
+
+
+def test_granted_buckets_are_allowed_by_themselves():
+    config = read({"buckets": "imagery,shared/sentinel-2/,imagery"}, HERE)
+    assert config.buckets == ("imagery", "shared/sentinel-2")
+    assert config.allowed_prefixes == ("s3://imagery/", "s3://shared/sentinel-2/")
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "read_as"),
+    [
+        ("tiler_memory", "3008", 3008),
+        ("tracing", "true", True),
+        ("requester_pays", "false", False),
+        ("throttle_rate", "5", 5),
+        ("cors_origins", "", ()),
+    ],
+)
+def test_text_of_the_command_line_becomes_a_value(key, given, read_as):
+    assert getattr(read(SOME | {key: given}, HERE), key) == read_as
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "@aws-cdk/core:checkSecretUsage",
+        "aws:cdk:bundling-stacks",
+        "availability-zones:account=123456789012:region=us-west-2",
+        "acknowledged-issue-numbers",
+        "cli-telemetry",
+    ],
+)
+def test_what_cdk_itself_keeps_in_context_passes(key):
+    assert read(SOME | {key: True}, HERE) == read(SOME, HERE)
+
+
+def test_every_key_says_what_it_means():
+    assert all(field.description for field in Config.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"tiler_memry": "1024"}, ["tiler_memry='1024'", "is it tiler_memory?"]),
+        ({"zzz": "1"}, ["zzz='1'", "tiler_memory", "allowed_prefixes"]),
+        ({"allowed_prefixes": ""}, ["allowed_prefixes", "-c allowed_prefixes=", "-c buckets="]),
+        ({"allowed_prefixes": []}, ["allowed_prefixes", "nothing could be read"]),
+        ({"allowed_prefixes": "ftp://x/"}, ["allowed_prefixes", "ftp://x/", "s3:// or https://"]),
+        ({"allowed_prefixes": "/data"}, ["'/data' is a local folder"]),
+        ({"allowed_prefixes": "file:///data"}, ["'file:///data' is a local folder"]),
+        ({"allowed_prefixes": ["s3://a-b/x,y/"]}, ["'s3://a-b/x,y/'", "comma"]),
+        ({"allowed_prefixes": "https://10.0.0.1/"}, ["https://10.0.0.1/", "IP address"]),
+        ({"allowed_prefixes": '["s3://x'}, ["allowed_prefixes", "is not JSON"]),
+        ({"buckets": "s3://imagery"}, ["buckets", "'s3://imagery'", "NAME/PREFIX"]),
+        ({"buckets": "imagery/*"}, ["'imagery/*'"]),
+        ({"buckets": "*"}, ["'*'"]),
+        ({"name": "my mosaic"}, ["name='my mosaic'", "letters, digits and hyphens"]),
+        ({"account": "42"}, ["account='42'", "Account to deploy to"]),
+        ({"region": "Oregon"}, ["region='Oregon'", "Region to deploy to"]),
+        ({"architecture": "riscv"}, ["architecture='riscv'", "'arm64' or 'x86_64'"]),
+        ({"python": "3.14"}, ["python='3.14'", "3.12, 3.13"]),
+        ({"python": "3.11"}, ["python='3.11'", "one of 3.12, 3.13"]),
+        ({"python": 3.13}, ["python='3.13'", "as text in cdk.json"]),
+        ({"tiler_memory": "much"}, ["tiler_memory='much'", "integer"]),
+        ({"tiler_memory": "128"}, ["tiler_memory='128'", "256"]),
+        ({"ingest_memory": "20000"}, ["ingest_memory='20000'", "10240"]),
+        ({"requester_pays": "perhaps"}, ["requester_pays='perhaps'", "boolean"]),
+        ({"tracing": "perhaps"}, ["tracing='perhaps'", "boolean"]),
+        ({"cors_origins": "example.com"}, ["cors_origins", "'example.com'", "https://HOST"]),
+        ({"cors_origins": "https://a.com/"}, ["'https://a.com/'"]),
+        ({"throttle_rate": "0"}, ["throttle_rate='0'"]),
+        ({"throttle_burst": "99999"}, ["throttle_burst='99999'", "5000"]),
+        ({"log_retention_days": "31"}, ["log_retention_days='31'", "30, 60"]),
+        ({"alarm_email": "me"}, ["alarm_email='me'", "mail"]),
+        ({"ingest_concurrency": "1"}, ["ingest_concurrency='1'", "2 to 1000"]),
+        ({"table": "a b"}, ["table='a b'", "table to adopt"]),
+        ({"topics": "scenes"}, ["topics[0].arn='scenes'", "arn:aws:sns:REGION:ACCOUNT:NAME"]),
+        ({"topics": f"{TOPIC}.fifo"}, [f"{TOPIC}.fifo", "standard topic"]),
+        ({"topics": f"{TOPIC},{TOPIC}"}, [TOPIC, "named twice"]),
+        ({"topics": [{"filter_policy": {"id": ["a"]}}]}, ["topics[0].arn", "required"]),
+        ({"topics": [{"arn": TOPIC, "filter_policy": {}}]}, ["topics[0].filter_policy", "empty"]),
+        ({"topics": [{"arn": TOPIC, "filter": {}}]}, ["topics[0].filter"]),
+        (
+            {"topics": [{"arn": TOPIC, "filter_policy": {"collection": "s2"}}]},
+            ["topics[0].filter_policy", "'collection' must be a list", "'s2'"],
+        ),
+        (
+            {"topics": [{"arn": TOPIC, "filter_policy_scope": "Body"}]},
+            ["topics[0].filter_policy_scope='Body'", "MessageBody"],
+        ),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused_by_name(context, told):
+    message = refusal(SOME | context)
+    for part in told:
+        assert part in message
+    assert len(message.splitlines()) == 3, "one problem, between what and how"
+
+
+def test_a_topic_in_another_region_is_refused_with_both_named():
+    message = refusal(SOME | {"topics": TOPIC, "region": "eu-central-1"})
+    for part in (TOPIC, "us-west-2", "eu-central-1", "-c region=us-west-2"):
+        assert part in message
+
+
+def test_a_topic_needs_a_region_to_deploy_to():
+    message = refusal(SOME | {"topics": TOPIC}, {})
+    for part in (TOPIC, "no region yet", "-c region=us-west-2"):
+        assert part in message
+
+
+def test_everything_that_is_wrong_is_told_at_once():
+    message = refusal(
+        {"regoin": "x", "tiler_memory": "x", "topics": TOPIC, "region": "eu-central-1"}
+    )
+    for part in ("regoin='x'", "tiler_memory='x'", "allowed_prefixes", TOPIC):
+        assert part in message
+
+
+def test_an_endless_value_is_cut():
+    assert len(refusal(SOME | {"table": "x" * 10_000})) < 1000

@@ -1,0 +1,10 @@
+"""cdk-nag's AwsSolutions rules hold, or are acknowledged with a reason."""
+
+import pytest
+from cdk_nag import AwsSolutionsChecks
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "adopted"])
+def test_no_rule_is_broken_without_an_acknowledgement(deployment, name):
+    report = AwsSolutionsChecks().validate_scope(deployment(name).app)
+    assert [violation.rule_name for violation in report.violations] == []

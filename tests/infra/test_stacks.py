@@ -1,0 +1,406 @@
+"""What would hurt if the templates got it wrong."""
+
+import json
+
+import pytest
+
+READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+CONSUME = {
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ReceiveMessage",
+}
+FREE_WHILE_IDLE = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::Permission",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+}
+STORAGE_LOGS_AND_ALARMS = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::DynamoDB::Table",
+    "AWS::Logs::LogGroup",
+}
+FUNCTIONS = ("Tiler", "Manager", "Ingest")
+
+
+def only(found):
+    [one] = found.values()
+    return one
+
+
+# The table
+
+
+def test_the_table_stays_whatever_happens_to_its_stack(default):
+    table = only(default.templates["livemosaic-data"]["Resources"])
+    assert table["Type"] == "AWS::DynamoDB::Table"
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
+
+
+def test_the_table_is_on_demand_expires_rows_and_can_be_restored_to_any_second(default):
+    table = only(default.templates["livemosaic-data"]["Resources"])["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert "TableName" not in table, "a new deployment would collide with what an old one left"
+
+
+def test_an_adopted_table_is_used_and_none_is_made(adopted):
+    assert list(adopted.templates) == ["livemosaic-service"]
+    assert adopted.outputs["TableName"]["Value"] == "livemosaic-data-Table-OLD"
+    for name in FUNCTIONS:
+        index = json.dumps(adopted.function(name)["Environment"]["Variables"]["LIVEMOSAIC_INDEX"])
+        assert "livemosaic-data-Table-OLD" in index
+        [table] = (r for r, allowed in adopted.grants(name).items() if allowed >= READ)
+        assert "table/livemosaic-data-Table-OLD" in table
+
+
+# Permissions
+
+
+def test_the_tiler_may_read_the_table_write_its_log_and_nothing_else(default):
+    assert sorted(map(sorted, default.grants("Tiler").values())) == [sorted(READ), sorted(LOG)]
+
+
+def test_the_tiler_may_read_objects_of_granted_buckets_only(everything):
+    grants = everything.grants("Tiler")
+    objects = {resource for resource, allowed in grants.items() if "s3:GetObject" in allowed}
+    assert objects == {"arn:aws:s3:::imagery/*", "arn:aws:s3:::shared/sentinel-2/*"}
+    assert set().union(*grants.values()) - {"s3:GetObject"} == READ | LOG | {
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
+def test_ingestion_consumes_its_queue_and_writes_without_scan_or_deletion_of_the_table(default):
+    grants = default.grants("Ingest")
+    assert sorted(map(sorted, grants.values())) == sorted(map(sorted, (READ | WRITE, LOG, CONSUME)))
+    [queue] = (resource for resource, allowed in grants.items() if allowed == CONSUME)
+    assert "InboxQueue" in queue
+
+
+def test_the_manager_writes_the_table_and_touches_no_queue(default):
+    grants = default.grants("Manager")
+    assert sorted(map(sorted, grants.values())) == sorted(map(sorted, (READ | WRITE, LOG)))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_to_its_own_log_group_only(default, name):
+    [group] = (resource for resource, allowed in default.grants(name).items() if allowed == LOG)
+    assert default.function(name)["LoggingConfig"]["LogGroup"]["Ref"] in group
+
+
+def test_no_role_has_a_managed_policy_or_one_that_is_not_looked_at_here(everything):
+    assert len(everything.of_type("AWS::IAM::Role")) == len(FUNCTIONS)
+    for role in everything.of_type("AWS::IAM::Role").values():
+        assert not role.keys() & {"ManagedPolicyArns", "Policies"}
+
+
+# Events
+
+
+def test_messages_of_a_batch_fail_alone(default):
+    mapping = only(default.of_type("AWS::Lambda::EventSourceMapping"))
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 10}
+
+
+def test_a_message_is_hidden_for_six_times_as_long_as_a_batch_may_take(default):
+    [queue] = (q for q in default.of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in q)
+    assert queue["VisibilityTimeout"] == 6 * default.function("Ingest")["Timeout"]
+
+
+def test_a_message_that_fails_five_times_is_kept_for_two_weeks(default):
+    queues = default.of_type("AWS::SQS::Queue")
+    [queue] = (q for q in queues.values() if "RedrivePolicy" in q)
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    dead_letters = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
+    assert dead_letters["MessageRetentionPeriod"] == 14 * 86400 > queue["MessageRetentionPeriod"]
+
+
+def test_queues_are_encrypted_and_take_nothing_over_plain_http(default):
+    for queue in default.of_type("AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+    policies = default.of_type("AWS::SQS::QueuePolicy")
+    assert len(policies) == 2
+    for policy in policies.values():
+        assert "aws:SecureTransport" in json.dumps(policy)
+
+
+def test_delivery_is_never_raw(everything):
+    subscriptions = everything.of_type("AWS::SNS::Subscription").values()
+    assert sum(s["Protocol"] == "sqs" for s in subscriptions) == 4
+    assert not any(s.get("RawMessageDelivery") for s in subscriptions)
+
+
+@pytest.mark.parametrize(
+    ("topic", "policy", "scope"),
+    [
+        ("plain", None, None),
+        (
+            "filtered",
+            {"collection": ["sentinel-2-l2a", {"prefix": "landsat"}]},
+            "MessageAttributes",
+        ),
+        (
+            "nested",
+            {"properties": {"eo:cloud_cover": [{"numeric": ["<", 50]}]}},
+            "MessageBody",
+        ),
+    ],
+    ids=["without a filter", "by attributes", "by body"],
+)
+def test_a_foreign_topic_is_heard_through_its_filter(everything, topic, policy, scope):
+    arn = f"arn:aws:sns:eu-central-1:210987654321:{topic}"
+    subscriptions = everything.of_type("AWS::SNS::Subscription").values()
+    [subscription] = (s for s in subscriptions if s["TopicArn"] == arn)
+    assert subscription["Endpoint"]["Fn::GetAtt"][0].startswith("InboxQueue")
+    assert subscription.get("FilterPolicy") == policy
+    assert subscription.get("FilterPolicyScope") == scope
+    senders = [
+        statement
+        for queue_policy in everything.of_type("AWS::SQS::QueuePolicy").values()
+        for statement in queue_policy["PolicyDocument"]["Statement"]
+        if arn in json.dumps(statement.get("Condition"))
+    ]
+    assert [s["Action"] for s in senders] == ["sqs:SendMessage"]
+
+
+# The API
+
+
+def test_reading_is_open_and_writing_needs_iam(default):
+    routes = default.of_type("AWS::ApiGatewayV2::Route").values()
+    assert {route["RouteKey"]: route["AuthorizationType"] for route in routes} == {
+        "GET /": "NONE",
+        "HEAD /": "NONE",
+        "OPTIONS /": "NONE",
+        "GET /{proxy+}": "NONE",
+        "HEAD /{proxy+}": "NONE",
+        "OPTIONS /{proxy+}": "NONE",
+        "POST /{proxy+}": "AWS_IAM",
+        "PUT /{proxy+}": "AWS_IAM",
+        "DELETE /{proxy+}": "AWS_IAM",
+    }
+
+
+def test_what_is_open_leads_to_the_function_that_cannot_write(default):
+    integrations = default.of_type("AWS::ApiGatewayV2::Integration")
+    for route in default.of_type("AWS::ApiGatewayV2::Route").values():
+        [integration] = (i for name, i in integrations.items() if name in str(route["Target"]))
+        [function, _] = integration["IntegrationUri"]["Fn::GetAtt"]
+        expected = "Tiler" if route["AuthorizationType"] == "NONE" else "Manager"
+        assert function.startswith(expected)
+        assert integration["PayloadFormatVersion"] == "2.0"
+
+
+@pytest.mark.parametrize(("name", "rate", "burst"), [("default", 200, 400), ("everything", 50, 75)])
+def test_the_api_is_throttled(deployment, name, rate, burst):
+    stage = only(deployment(name).of_type("AWS::ApiGatewayV2::Stage"))
+    assert stage["StageName"] == "$default"
+    assert stage["AutoDeploy"] is True
+    assert stage["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": burst,
+    }
+
+
+def test_every_request_is_logged_as_json_in_a_group_of_its_own(default):
+    stage = only(default.of_type("AWS::ApiGatewayV2::Stage"))
+    settings = stage["AccessLogSettings"]
+    assert json.loads(settings["Format"])["status"] == "$context.status"
+    group = default.resources[settings["DestinationArn"]["Fn::GetAtt"][0]]
+    assert group["Type"] == "AWS::Logs::LogGroup"
+
+
+def test_functions_end_before_the_api_gives_up_on_them(default):
+    assert default.function("Tiler")["Timeout"] < 30
+    assert default.function("Manager")["Timeout"] < 30
+
+
+# Functions
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "runtime", "tiler_mb", "ingest_mb"),
+    [
+        ("default", "arm64", "python3.13", 1769, 512),
+        ("everything", "x86_64", "python3.12", 3008, 1024),
+    ],
+)
+def test_functions_are_as_configured(deployment, name, architecture, runtime, tiler_mb, ingest_mb):
+    made = deployment(name)
+    for function in map(made.function, FUNCTIONS):
+        assert function["Architectures"] == [architecture]
+        assert function["Runtime"] == runtime
+    assert made.function("Tiler")["MemorySize"] == tiler_mb
+    assert made.function("Manager")["MemorySize"] == ingest_mb
+    assert made.function("Ingest")["MemorySize"] == ingest_mb
+
+
+def test_functions_are_told_the_table_the_prefixes_the_origins_and_the_payer(everything):
+    for function in map(everything.function, FUNCTIONS):
+        told = function["Environment"]["Variables"]
+        assert "dynamodb://eu-central-1/" in json.dumps(told.pop("LIVEMOSAIC_INDEX"))
+        assert told == {
+            "LIVEMOSAIC_ALLOWED_PREFIXES": "https://tiles.example.com/cogs/,"
+            "s3://imagery/,s3://shared/sentinel-2/",
+            "LIVEMOSAIC_CORS_ORIGINS": "https://maps.example.com,https://example.org",
+            "AWS_REQUEST_PAYER": "requester",
+        }
+
+
+def test_nobody_pays_for_a_read_who_was_not_asked(default):
+    for function in map(default.function, FUNCTIONS):
+        assert "AWS_REQUEST_PAYER" not in function["Environment"]["Variables"]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("default", None), ("everything", "Active")])
+def test_tracing_is_a_switch(deployment, name, mode):
+    for function in map(deployment(name).function, FUNCTIONS):
+        assert function.get("TracingConfig", {}).get("Mode") == mode
+
+
+@pytest.mark.parametrize("name", ["default", "adopted"])
+def test_every_stack_publishes_the_bundle_that_the_functions_are_made_of(deployment, name):
+    """The first stack publishes it too: one that cannot be built ends the deployment there."""
+    made = deployment(name)
+    key = made.function("Tiler")["Code"]["S3Key"]
+    assert key.endswith(".zip")
+    for assets in made.assets.values():
+        [bundle] = (f for f in assets["files"].values() if "executable" in f["source"])
+        assert bundle["source"]["executable"][1:] == [
+            *("-m", "infra.bundle", "--architecture", "arm64", "--python", "3.13")
+        ]
+        [place] = bundle["destinations"].values()
+        assert place["objectKey"] == key
+
+
+# Watching it
+
+
+@pytest.mark.parametrize(("name", "days"), [("default", 30), ("everything", 7)])
+def test_logs_are_kept_for_as_long_as_was_asked_and_not_longer_than_the_stack(
+    deployment, name, days
+):
+    groups = [r for r in deployment(name).resources.values() if r["Type"] == "AWS::Logs::LogGroup"]
+    assert len(groups) == len(FUNCTIONS) + 1
+    for group in groups:
+        assert group["Properties"]["RetentionInDays"] == days
+        assert group["DeletionPolicy"] == "Delete"
+
+
+def test_alarms_go_off_for_what_needs_somebody(default):
+    alarms = default.of_type("AWS::CloudWatch::Alarm").values()
+    watched = sorted(f"{alarm['Namespace']} {alarm['MetricName']}" for alarm in alarms)
+    assert watched == sorted(
+        [
+            "AWS/ApiGateway 5xx",
+            "AWS/SQS ApproximateAgeOfOldestMessage",
+            "AWS/SQS ApproximateNumberOfMessagesVisible",
+            *(
+                f"AWS/Lambda {metric}"
+                for metric in ("Duration", "Errors", "Throttles")
+                for _ in FUNCTIONS
+            ),
+        ]
+    )
+    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
+
+
+def test_one_dead_letter_is_enough_for_an_alarm(default):
+    alarms = default.of_type("AWS::CloudWatch::Alarm").values()
+    [alarm] = (a for a in alarms if a["MetricName"] == "ApproximateNumberOfMessagesVisible")
+    assert "DeadLetters" in json.dumps(alarm["Dimensions"])
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Statistic"]) == (1, 1, "Maximum")
+
+
+def test_a_message_that_is_being_retried_is_not_yet_late(default):
+    alarms = default.of_type("AWS::CloudWatch::Alarm").values()
+    [alarm] = (a for a in alarms if a["MetricName"] == "ApproximateAgeOfOldestMessage")
+    [queue] = (q for q in default.of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in q)
+    tries = queue["RedrivePolicy"]["maxReceiveCount"]
+    assert alarm["Threshold"] > tries * queue["VisibilityTimeout"]
+
+
+def test_alarms_are_mailed_where_a_mail_address_is_given(everything):
+    subscriptions = everything.of_type("AWS::SNS::Subscription").values()
+    [mail] = (s for s in subscriptions if s["Protocol"] == "email")
+    assert mail["Endpoint"] == "ops@example.com"
+    for alarm in everything.of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == [mail["TopicArn"]]
+
+
+def test_cloudwatch_may_publish_to_the_topic_of_the_alarms(everything):
+    """Its policy refuses plain HTTP, and so replaces the default one, which let CloudWatch in."""
+    [policy] = (
+        p
+        for name, p in everything.of_type("AWS::SNS::TopicPolicy").items()
+        if name.startswith("Alarms")
+    )
+    [statement] = (s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Action"] == "sns:Publish"
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_nobody_is_mailed_by_default(default):
+    assert len(default.of_type("AWS::SNS::Topic")) == 1
+    for alarm in default.of_type("AWS::CloudWatch::Alarm").values():
+        assert "AlarmActions" not in alarm
+
+
+# All of it
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "adopted"])
+def test_nothing_costs_while_idle_but_storage_logs_and_alarms(deployment, name):
+    made = deployment(name)
+    resources = [r for t in made.templates.values() for r in t["Resources"].values()]
+    assert {r["Type"] for r in resources} <= FREE_WHILE_IDLE | STORAGE_LOGS_AND_ALARMS
+    for function in map(made.function, FUNCTIONS):
+        assert "ReservedConcurrentExecutions" not in function
+    assert "KmsMasterKeyId" not in json.dumps(resources)
+
+
+def test_outputs_say_what_users_need(default):
+    assert set(default.outputs) == {
+        "ApiUrl",
+        "DashboardUrl",
+        "DeadLetterQueueUrl",
+        "QueueUrl",
+        "TableName",
+        "TileUrlTemplate",
+        "TopicArn",
+    }
+    assert default.outputs["ApiUrl"]["Value"]["Fn::GetAtt"][1] == "ApiEndpoint"
+    [url, path] = default.outputs["TileUrlTemplate"]["Value"]["Fn::Join"][1]
+    assert url == default.outputs["ApiUrl"]["Value"]
+    assert path == "/mosaics/MOSAIC/tiles/WebMercatorQuad/{z}/{x}/{y}"
+
+
+def test_stacks_are_named_after_the_deployment_and_tagged_with_it(everything):
+    assert sorted(everything.templates) == ["coast-data", "coast-service"]
+    assert everything.function("Tiler")["Tags"] == [{"Key": "livemosaic", "Value": "coast"}]
