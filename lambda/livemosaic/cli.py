@@ -4,10 +4,9 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,18 +19,20 @@ from rich.table import Table
 import livemosaic
 from livemosaic import demo as demonstration
 from livemosaic import logs
-from livemosaic.api.mosaics import NewMosaic, shown, values
-from livemosaic.errors import LivemosaicError
-from livemosaic.ingest import Outcome
-from livemosaic.model import Mosaic
-from livemosaic.services import Services, running
+from livemosaic.api.mosaics import MosaicOut, NewMosaic
+from livemosaic.client import ApiClient, checked
+from livemosaic.credentials import use_profile
+from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.events import Message
+from livemosaic.remote import Remote
+from livemosaic.services import running
 from livemosaic.serving import listening, server
 from livemosaic.settings import Settings
+from livemosaic.signing import AwsSignature, Bearer
 from livemosaic.sources import Source
 from livemosaic.table.open import open_table
+from livemosaic.target import Local, Target, Told
 
-_CHUNK = 64
-_WORKERS = 8
 _MAX_REASONS = 20
 
 app = typer.Typer(
@@ -51,7 +52,21 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What is common to all commands."""
+
+    settings: Settings
+    api: str | None
+    """The URL of the API to work on; None for the index of the settings."""
+
+
+@app.callback(
+    epilog="Examples:\n\n"
+    "`livemosaic --profile prod --index dynamodb://eu-central-1/maps mosaics list`\n\n"
+    "`livemosaic --profile prod --api https://HOST ingest items.ndjson`\n\n"
+    "`livemosaic --token TOKEN --api http://localhost:8000 mosaics create alps`"
+)
 def common(
     context: typer.Context,
     index: Annotated[
@@ -59,6 +74,29 @@ def common(
         typer.Option(
             envvar="LIVEMOSAIC_INDEX",
             help="Where the index is: `sqlite:///FILE` or `dynamodb://REGION/TABLE`.",
+        ),
+    ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVEMOSAIC_API",
+            metavar="URL",
+            help="Work on a deployed API instead. What writes is signed with AWS credentials.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="AWS profile of --api, dynamodb:// and s3://. Without it, AWS_PROFILE and all "
+            "else that the AWS CLI reads.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVEMOSAIC_TOKEN",
+            help="Bearer token for an --api that is not on AWS, such as `livemosaic serve`.",
         ),
     ] = None,
     allow: Annotated[
@@ -74,13 +112,38 @@ def common(
     ] = False,
 ) -> None:
     """Read what is common to all commands."""
+    if profile:
+        use_profile(profile)
     given: dict[str, Any] = {}
     if index:
         given["index"] = index
+    if token:
+        given["token"] = token
     if allow:
         given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
     with _clear_errors():
-        context.obj = Settings(**given)
+        chosen = _api(context, api, index)
+        if chosen and allow:
+            raise InvalidRequestError(
+                "--allow is for an index; an API has an allow-list of its own"
+            )
+        context.obj = _Common(Settings(**given), chosen)
+
+
+def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
+    """The API where that is what to work on: what is typed goes before the environment."""
+    if api and index:
+        typed = [name for name in ("api", "index") if _is_typed(context, name)]
+        if len(typed) != 1:
+            names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
+            raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
+        api = api if typed == ["api"] else None
+    return checked(api) if api else None
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _prefix(text: str) -> str:
@@ -127,8 +190,12 @@ def create(
     `livemosaic mosaics create alps --collection sentinel-2-c1-l2a --asset visual`
 
     `livemosaic mosaics create clear --filter "eo:cloud_cover < 10" --sortby eo:cloud_cover`
+
+    `livemosaic --index dynamodb://eu-central-1/maps mosaics create alps --create-table`
+
+    `livemosaic --api https://HOST --profile prod mosaics create alps`
     """
-    with _services(context, create_table=create_table) as services:
+    with _target(context, create_table=create_table) as target:
         new = NewMosaic(
             id=mosaic,
             title=title,
@@ -144,7 +211,7 @@ def create(
             quadkey_zoom=quadkey_zoom,
             max_cells=max_cells,
         )
-        _print(services.mosaics.create(Mosaic(id=new.id, **values(new))))
+        _print(target.create(new))
 
 
 @mosaics.command("list")
@@ -152,11 +219,14 @@ def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """List the mosaics."""
-    with _services(context) as services:
-        found = services.mosaics.all()
+    """List the mosaics.
+
+    Example: `livemosaic --api https://HOST mosaics list`
+    """
+    with _target(context) as target:
+        found = target.all()
     if as_json:
-        typer.echo(json.dumps([shown(mosaic).model_dump() for mosaic in found], indent=2))
+        typer.echo(json.dumps([mosaic.model_dump() for mosaic in found], indent=2))
         return
     table = Table("id", "title", "collections", "bounds", "zooms")
     for mosaic in found:
@@ -168,9 +238,12 @@ def list_(
 
 @mosaics.command()
 def show(context: typer.Context, mosaic: str) -> None:
-    """Show one mosaic as JSON."""
-    with _services(context) as services:
-        _print(services.mosaics.get(mosaic))
+    """Show one mosaic as JSON.
+
+    Example: `livemosaic --api https://HOST mosaics show alps`
+    """
+    with _target(context) as target:
+        _print(target.get(mosaic))
 
 
 @mosaics.command()
@@ -179,13 +252,16 @@ def delete(
     mosaic: str,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a mosaic and all its scenes; run it again if it was cut off on the way."""
+    """Delete a mosaic and all its scenes; run it again if it was cut off on the way.
+
+    Example: `livemosaic --api https://HOST --profile prod mosaics delete alps --yes`
+    """
     if not yes:
         typer.confirm(f"Delete mosaic {mosaic!r} and all its scenes?", abort=True)
-    with _services(context) as services, _progress() as progress:
+    with _target(context) as target, _progress() as progress:
         task = progress.add_task("deleting scenes", total=None)
-        for _ in services.index.drop(mosaic):
-            progress.advance(task)
+        for count in target.drop(mosaic):
+            progress.advance(task, count)
     console.print(f"deleted [bold]{mosaic}[/bold]")
 
 
@@ -210,34 +286,39 @@ def ingest(
     `livemosaic --allow /data/scenes ingest /data/scenes/*.json`
 
     `curl -s …/search | livemosaic ingest --mosaic alps -`
+
+    `livemosaic --api https://HOST --profile prod ingest items.ndjson`
     """
-    with _services(context) as services:
-        only = services.mosaics.get(mosaic) if mosaic else None
-        counts: dict[str, int] = {}
-        reasons = 0
-        for outcome in _ingested(services, source, only):
-            told: set[str] = {c.change for c in outcome.changes} or {outcome.status}
-            for word in told:
+    counts: dict[str, int] = {}
+    reasons = 0
+    with _target(context) as target:
+        for told in _ingested(target, source, mosaic):
+            for word in told.words:
                 counts[word] = counts.get(word, 0) + 1
-            if not outcome.ok:
+            if not told.ok:
                 reasons += 1
                 if reasons <= _MAX_REASONS:
-                    console.print(
-                        f"{outcome.message_id}: {outcome.reason}", style="red", markup=False
-                    )
+                    console.print(f"{told.name}: {told.reason}", style="red", markup=False)
     _summary(counts, reasons)
     if reasons:
         raise typer.Exit(1)
 
 
-def _ingested(services: Services, sources: Iterable[str], only: Mosaic | None) -> Iterator[Outcome]:
-    with ThreadPoolExecutor(_WORKERS) as pool, _progress() as progress:
-        for source in map(Source, sources):
-            messages = source.messages()
-            task = progress.add_task(source.name, total=source.size)
-            while chunk := list(islice(messages, _CHUNK)):
-                yield from services.ingest.batch([m for m, _ in chunk], only=only, pool=pool)
-                progress.advance(task, sum(length for _, length in chunk))
+def _ingested(target: Target, names: Sequence[str], mosaic: str | None) -> Iterator[Told]:
+    sources = [Source(name) for name in names]
+    sizes = [source.size for source in sources]
+    total = None if None in sizes else sum(filter(None, sizes))
+    with _progress() as progress:
+        task = progress.add_task("", total=total)
+
+        def messages() -> Iterator[tuple[Message, int]]:
+            for source in sources:
+                progress.update(task, description=source.name)
+                yield from source.messages()
+
+        for told, size in target.ingest(messages(), mosaic):
+            progress.advance(task, size)
+            yield told
 
 
 def _summary(counts: dict[str, int], reasons: int) -> None:
@@ -259,10 +340,16 @@ def serve(
 ) -> None:
     """Serve tiles, maps and the API from this machine.
 
-    Example: `livemosaic --index sqlite:///my.db --allow /data/scenes serve`
+    Examples:
+
+    `livemosaic --index sqlite:///my.db --allow /data/scenes serve`
+
+    `livemosaic --index dynamodb://eu-central-1/maps --profile prod serve`
     """
+    given = _without_api(context, "serve")
     logs.configure()
-    given: Settings = context.obj
+    if token is None and given.token is not None:
+        token = given.token.get_secret_value()
     chosen = token or secrets.token_urlsafe(16)
     settings = given.model_copy(update={"token": SecretStr(chosen)})
     with _clear_errors(), listening(host, port) as listener, running(settings) as services:
@@ -277,6 +364,7 @@ def serve(
 
 @app.command()
 def demo(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Option(help="Where scenes and index go; used again next time.")
     ] = Path("demo"),
@@ -292,19 +380,38 @@ def demo(
 
     Example: `livemosaic demo --count 12 --every 1`
     """
+    _without_api(context, "demo")
     with _clear_errors(), _progress() as progress:
         demonstration.run(
             demonstration.Demo(folder, count, every, port, browser, stay), progress, console
         )
 
 
+def _without_api(context: typer.Context, command: str) -> Settings:
+    common: _Common = context.obj
+    if common.api:
+        _stop(
+            f"`{command}` works on an index of its own machine, not on the API {common.api}: leave "
+            "out --api and LIVEMOSAIC_API"
+        )
+    return common.settings
+
+
 @contextmanager
-def _services(context: typer.Context, *, create_table: bool = False) -> Iterator[Services]:
-    settings: Settings = context.obj
+def _target(context: typer.Context, *, create_table: bool = False) -> Iterator[Target]:
+    common: _Common = context.obj
     with _clear_errors():
-        table = open_table(settings.index, create=create_table)
-        with running(settings, table) as services:
-            yield services
+        if common.api:
+            if create_table:
+                raise InvalidRequestError("--create-table is for an index; an API has its table")
+            token = common.settings.token
+            how = Bearer(token.get_secret_value()) if token else AwsSignature()
+            with closing(ApiClient(common.api, how)) as client:
+                yield Remote(client)
+            return
+        table = open_table(common.settings.index, create=create_table)
+        with running(common.settings, table) as services:
+            yield Local(services)
 
 
 @contextmanager
@@ -330,8 +437,8 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
-def _print(mosaic: Mosaic) -> None:
-    typer.echo(shown(mosaic).model_dump_json(indent=2))
+def _print(mosaic: MosaicOut) -> None:
+    typer.echo(mosaic.model_dump_json(indent=2))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 import webbrowser
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from livemosaic.services import Services, running
 from livemosaic.serving import listening, server
 from livemosaic.settings import Settings
 
-_MOSAIC: Final = Mosaic(
+MOSAIC: Final = Mosaic(
     id="demo",
     title="A made-up island, live",
     collections=("demo",),
@@ -32,6 +32,9 @@ _MOSAIC: Final = Mosaic(
     maxzoom=14,
     quadkey_zoom=12,
 )
+NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
+"""A way to look at its scenes."""
+
 _SIZE: Final = 1024
 """Pixels of a scene's edge: a good look, and made in seconds."""
 
@@ -63,38 +66,40 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
         allowed_prefixes=(f"{scenes.resolve()}/",),
     )
     with running(settings) as services, _served(services, demo.port) as url:
-        services.mosaics.create(_MOSAIC)
+        services.mosaics.create(MOSAIC)
         page = f"{url}/mosaics/demo/map.html"
         console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
         if demo.browser:
             webbrowser.open(page)
         _arrive(demo, services, scenes, progress, console)
-        console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{_NDVI}")
+        console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{NDVI}")
         while demo.stay:
             time.sleep(1)
-
-
-_NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
 
 
 def _arrive(
     demo: Demo, services: Services, scenes: Path, progress: Progress, console: Console
 ) -> None:
     task = progress.add_task("scenes arriving", total=demo.count)
-    with closing(_items(scenes, demo.count)) as items:
+    with closing(items_of(scenes, demo.count)) as items:
         for item in items:
             message = Message(item["id"], item, datetime.now(UTC), {})
             (outcome,) = services.ingest.batch([message])
             if not outcome.ok:
                 raise InvalidRequestError(f"{outcome.message_id}: {outcome.reason}")
-            date = item["properties"]["datetime"][:10]
-            cloud = item["properties"].get("eo:cloud_cover", 0)
-            console.print(f"  + {item['id']}  {date}  {cloud:.0f} % cloud")
+            console.print(arrival(item))
             progress.advance(task)
             time.sleep(demo.every)
 
 
-def _items(scenes: Path, count: int) -> Generator[dict[str, Any]]:
+def arrival(item: Mapping[str, Any]) -> str:
+    """A line that says what came."""
+    date = item["properties"]["datetime"][:10]
+    cloud = item["properties"].get("eo:cloud_cover", 0)
+    return f"  + {item['id']}  {date}  {cloud:.0f} % cloud"
+
+
+def items_of(scenes: Path, count: int) -> Generator[dict[str, Any]]:
     """The Items of a run before, if it had as many; else new ones, as they are made."""
     kept = scenes / f"items-{count}.ndjson"
     if kept.exists():

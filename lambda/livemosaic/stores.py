@@ -9,11 +9,12 @@ import asyncio
 import os
 import re
 import ssl
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import Any, Final, NoReturn, Protocol, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
 
 import certifi
 import obstore
@@ -21,7 +22,11 @@ import urllib3
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, S3Store
 
+from livemosaic.credentials import CredentialsError, Identity
 from livemosaic.hrefs import AllowList, Location
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config, S3Credential
 
 CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 15.0
@@ -30,6 +35,10 @@ CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
 COALESCE_GAP: Final = 64 * 1024
 COALESCED_MAX: Final = 8 * 1024 * 1024
+KEYS_LAST: Final = timedelta(minutes=10)
+"""How long keys are good at least: see `Identity.keys`."""
+LOST_S: Final = 30.0
+"""How long it is remembered that there are no credentials, as finding that out takes seconds."""
 
 _OBSTORE_ERRORS: Final = (BaseError, OSError, ValueError)
 
@@ -83,6 +92,7 @@ class Stores:
         self._limit = limit
         self._buckets: OrderedDict[str, Any] = OrderedDict()
         self._http = HttpPool()
+        self._identity = _SharedIdentity()
 
     def open(self, href: str) -> Object:
         """The object of an href; ForbiddenHrefError if the allow-list does not have it."""
@@ -98,24 +108,71 @@ class Stores:
 
     def _bucket(self, name: str) -> Any:
         if name not in self._buckets:
-            self._buckets[name] = _s3_store(name)
+            self._buckets[name] = _s3_store(name, self._identity)
             while len(self._buckets) > self._limit:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(name)
         return self._buckets[name]
 
 
-def _s3_store(bucket: str) -> Any:
+class _SharedIdentity:
+    """What obstore asks for credentials: one boto3 session for all buckets, made when needed.
+
+    Only where the environment has no keys: obstore alone knows neither profiles nor SSO.
+    """
+
+    def __init__(self) -> None:
+        self._found: Identity | None = None
+        self._lost: tuple[float, CredentialsError] | None = None
+
+    @property
+    def config(self) -> "S3Config":
+        """The profile's region, which obstore takes where the environment names none."""
+        region = self._find().region
+        return {"region": region} if region else {}
+
+    def __call__(self) -> "S3Credential":
+        """Credentials as obstore takes them. It asks again five minutes before they expire."""
+        try:
+            keys = self._find().keys()
+        except CredentialsError as error:
+            raise _denied(error) from error
+        return {
+            "access_key_id": keys.access_key or "",
+            "secret_access_key": keys.secret_key or "",
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + KEYS_LAST,
+        }
+
+    def _find(self) -> Identity:
+        if self._found is None:
+            if self._lost and time.monotonic() < self._lost[0]:
+                raise _denied(self._lost[1])
+            try:
+                self._found = Identity.find()
+            except CredentialsError as error:
+                self._lost = time.monotonic() + LOST_S, error
+                raise _denied(error) from error
+        return self._found
+
+
+def _denied(error: CredentialsError) -> ObjectError:
+    return ObjectError(f"may not be read: {error}; AWS_NO_SIGN_REQUEST=YES reads public buckets")
+
+
+def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
     """A bucket with what obstore itself takes from the environment.
 
-    Those are credentials, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added
-    here: plain HTTP when the endpoint says so (an emulator), and the AWS CLI's name for no signing.
+    Those are keys, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added here:
+    plain HTTP when the endpoint says so (an emulator), the AWS CLI's name for no signing, and,
+    where the environment has no keys, credentials from wherever else the AWS CLI finds them.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
     return S3Store(
         bucket,
         config={"skip_signature": True} if unsigned else None,
+        credential_provider=(None if unsigned or os.environ.get("AWS_ACCESS_KEY_ID") else identity),
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
@@ -172,6 +229,8 @@ class StoredObject:
 
 def _raise_obstore(error: Exception, start: int) -> NoReturn:
     """Say what went wrong; obstore's own text shows local paths and internals."""
+    if (lost := ObjectError.lost_in(error)) is not None:
+        raise lost from error
     text = str(error)
     status = re.search(r"status code: (\d{3}[A-Za-z ]*)", text)
     if isinstance(error, FileNotFoundError):

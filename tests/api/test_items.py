@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from api.served import AUTHORIZED, JSON, Server, scene, serving
-from items import box, item
+from items import box, deletion, item
 from livemosaic.errors import TableBusyError
 from livemosaic.table.sqlite import SqliteTable
 
@@ -96,6 +96,61 @@ class TestPutIn:
         server.post(item("a", box(7, 45, 8, 46)))
         server.post(item("b", box(9, 40, 10, 41)))
         assert server.get("/mosaics/m/info").json()["bounds"] == [7, 40, 10, 46]
+
+
+class TestPutIntoAll:
+    """`POST /items` is an event that came over HTTP."""
+
+    def deliver(self, server: Server, document: Any) -> Any:
+        return server.client.post("/items", json=document, headers=AUTHORIZED)
+
+    def test_every_mosaic_that_wants_an_item_gets_it(self, server: Server) -> None:
+        server.create("s2", collections=["s2"])
+        server.create("s1", collections=["s1"])
+        answer = self.deliver(server, collection(item("a"), item("b", collection="s3")))
+        assert answer.status_code == 200, answer.text
+        assert [outcome["changes"] for outcome in answer.json()["outcomes"]] == [
+            ["applied", "applied"],
+            ["applied"],
+        ]
+        has = {m: sorted(ids(server.get(f"/mosaics/{m}/items"))) for m in ("m", "s2", "s1")}
+        assert has == {"m": ["a", "b"], "s2": ["a"], "s1": []}
+
+    def test_a_deletion_takes_it_out_of_them_all(self, server: Server) -> None:
+        server.create("other")
+        self.deliver(server, item("a"))
+        assert self.deliver(server, deletion("a")).json()["outcomes"][0]["changes"] == [
+            "deleted",
+            "deleted",
+        ]
+        assert ids(server.get("/mosaics/other/items")) == []
+
+    def test_what_no_mosaic_wants_is_ignored(self, server: Server) -> None:
+        server.client.delete("/mosaics/m", headers=AUTHORIZED)
+        answer = self.deliver(server, item("a"))
+        assert (answer.status_code, answer.json()["outcomes"][0]["status"]) == (200, "ignored")
+
+    @pytest.mark.parametrize(
+        ("document", "status"),
+        [
+            (collection(item("a"), {"id": "bad"}), 207),
+            ({"id": "bad"}, 400),
+            (collection(), 200),
+        ],
+        ids=["one is bad", "all are bad", "none"],
+    )
+    def test_its_status_is_that_of_the_worst(
+        self, server: Server, document: Any, status: int
+    ) -> None:
+        assert self.deliver(server, document).status_code == status
+
+    def test_a_busy_index_asks_to_send_again(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(SqliteTable, "transact", _busy)
+        answer = self.deliver(server, collection(item("a"), {"id": "bad"}))
+        assert answer.status_code == 503
+        assert [o["status"] for o in answer.json()["outcomes"]] == ["failed", "rejected"]
 
 
 def _busy(*_: Any, **__: Any) -> Any:

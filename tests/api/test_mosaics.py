@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.served import AUTHORIZED, JSON, Server, serving
+from livemosaic.api import mosaics
 from livemosaic.table.sqlite import SqliteTable
 
 
@@ -108,6 +109,26 @@ class TestLife:
         assert server.get("/mosaics/m/items").json()["features"] == []
         assert not server.picture().valid.any()
 
+    def test_a_deletion_that_takes_too_long_goes_on_when_it_is_asked_for_again(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody sees the mosaic from the first request on; its id is free after the last."""
+        monkeypatch.setattr(mosaics, "DELETE_S", -1)
+        server.publish("a", 1)
+        server.publish("b", 1)
+        first = server.client.delete("/mosaics/m", headers=AUTHORIZED)
+        assert first.status_code == 202
+        assert first.json() == {"detail": "1 scenes are deleted; ask again until 204", "deleted": 1}
+        assert first.headers["Retry-After"] == "0"
+        assert server.get("/mosaics/m").status_code == 404
+        assert server.get("/mosaics").json() == {"mosaics": []}
+        taken = server.client.post("/mosaics", json={"id": "m"}, headers=AUTHORIZED)
+        assert taken.status_code == 409
+        again = [server.client.delete("/mosaics/m", headers=AUTHORIZED) for _ in range(3)]
+        assert [answer.status_code for answer in again] == [202, 204, 404]
+        server.create("m")
+        assert server.get("/mosaics/m/items").json()["features"] == []
+
     @pytest.mark.parametrize("method", ["get", "put", "delete"])
     def test_what_was_never_made_is_not_found(self, client: TestClient, method: str) -> None:
         options = {"json": {}} if method == "put" else {}
@@ -182,6 +203,7 @@ WRITES = [
     ("PUT", "/mosaics/m", {"title": "x"}),
     ("DELETE", "/mosaics/m", None),
     ("POST", "/mosaics/m/items", {}),
+    ("POST", "/items", {}),
     ("DELETE", "/mosaics/m/items/a", None),
 ]
 

@@ -335,8 +335,8 @@ class TestRefusals:
         ("code", "error", "text"),
         [
             ("AccessDeniedException", TableUnavailableError, "AWS denies access .* grant it"),
-            ("ExpiredTokenException", TableUnavailableError, "look at the credentials"),
-            ("UnrecognizedClientException", TableUnavailableError, "look at the credentials"),
+            ("ExpiredTokenException", TableUnavailableError, "credentials have expired"),
+            ("UnrecognizedClientException", TableUnavailableError, "credentials are of no use"),
             ("KMSAccessDeniedException", TableUnavailableError, "KMSAccessDeniedException"),
         ],
     )

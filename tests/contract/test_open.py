@@ -1,7 +1,9 @@
 """From a URL to a table."""
 
+import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,60 @@ def test_a_url_of_another_form_is_refused_with_the_forms_there_are(url: str) -> 
 def test_a_region_that_cannot_be_is_refused(aws_credentials: None) -> None:
     with pytest.raises(TableUnavailableError, match="no DynamoDB client for the region '-'"):
         open_table("dynamodb://-/table")
+
+
+class TestCredentials:
+    @pytest.fixture(autouse=True)
+    def nothing_of_this_machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("AWS_PROFILE", "p")
+
+    @pytest.mark.parametrize(
+        ("lines", "says"),
+        [
+            ((), "there is no AWS profile 'p'"),
+            (("region = eu-west-3",), "no AWS credentials were found"),
+            (("aws_access_key_id = AKIA",), "of no use"),
+            (("credential_process = sh -c 'echo hunter2 >&2; exit 1'",), "of no use"),
+            (
+                (
+                    *("sso_session = corp", "sso_account_id = 1234", "sso_role_name = Admin"),
+                    *("[sso-session corp]", "sso_region = eu-central-1"),
+                    "sso_start_url = https://corp.awsapps.com/start",
+                ),
+                "run `aws sso login --profile p`",
+            ),
+        ],
+        ids=["no profile", "no credentials", "half a key", "failing process", "not logged in"],
+    )
+    def test_what_is_wrong_is_said_at_once_with_what_to_do(
+        self, tmp_path: Path, lines: tuple[str, ...], says: str
+    ) -> None:
+        (tmp_path / "config").write_text("\n".join(["[profile p]", *lines]) if lines else "")
+        with (
+            pytest.raises(TableUnavailableError, match=says) as caught,
+            closing(open_table("dynamodb://eu-central-1/mosaics")) as table,
+        ):
+            table.get(KEY)
+        assert "hunter2" not in str(caught.value)
+
+    def test_a_region_that_does_not_exist_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        (tmp_path / "config").write_text("[profile p]")
+        table = open_table("dynamodb://eu-nowhere-1/mosaics")
+        with (
+            closing(table),
+            pytest.raises(TableUnavailableError, match=r"'eu-nowhere-1'.*no region"),
+        ):
+            table.get(KEY)
 
 
 def test_no_adapter_is_imported_before_it_is_needed() -> None:

@@ -29,24 +29,34 @@ router = APIRouter(tags=["items"])
 Writes = Depends(may_write)
 
 
-@router.post("/mosaics/{mosaic}/items", dependencies=[Writes])
-def add_items(
-    mosaic: str,
-    document: Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")],
-    has: Has,
-    response: Response,
-) -> dict[str, Any]:
-    """Put Items into the mosaic; each succeeds or fails alone.
+Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
+
+
+@router.post("/items", dependencies=[Writes])
+def deliver_items(document: Document, has: Has, response: Response) -> dict[str, Any]:
+    """Put Items into every mosaic that wants them, as an event would; each succeeds or fails alone.
 
     200 where all were taken, 207 where some were, 400 where none was and none ever can be, 503
     where the index was too busy: send them again, nothing is done twice.
     """
-    target = has.mosaics.get(mosaic)
+    return _taken(document, has, response, None)
+
+
+@router.post("/mosaics/{mosaic}/items", dependencies=[Writes])
+def add_items(mosaic: str, document: Document, has: Has, response: Response) -> dict[str, Any]:
+    """Put Items into one mosaic; answers as `POST /items`."""
+    return _taken(document, has, response, has.mosaics.get(mosaic))
+
+
+def _taken(
+    document: dict[str, Any], has: Services, response: Response, only: Mosaic | None
+) -> dict[str, Any]:
     now = datetime.now(UTC)
     features = document.get("features") if document.get("type") == "FeatureCollection" else None
     documents = features if isinstance(features, list) else [document]
     messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
-    outcomes = has.ingest.batch(messages, only=target)
+    # Writing waits for no other thread, so it may use those that query.
+    outcomes = has.ingest.batch(messages, only=only, pool=has.index.pool)
     response.status_code = _status(outcomes)
     return {
         "outcomes": [_shown(outcome, d) for outcome, d in zip(outcomes, documents, strict=True)]

@@ -1,9 +1,11 @@
 """Mosaics: list, create, show, change, delete."""
 
+import time
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from livemosaic.api.params import Has, may_write
@@ -13,6 +15,9 @@ from livemosaic.mosaics import FIXED, parse_filter
 router = APIRouter(tags=["mosaics"])
 Writes = Depends(may_write)
 
+DELETE_S: Final = 15.0
+"""How long one request deletes: API Gateway waits 30 s for an answer (HTTP API quotas), of which a
+busy table may take ten for the last scene."""
 _HIDDEN = {"generation", "deleting"}
 
 
@@ -96,11 +101,26 @@ def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
     return shown(has.mosaics.update(mosaic, kept))
 
 
-@router.delete("/mosaics/{mosaic}", status_code=204, dependencies=[Writes])
-def delete_mosaic(mosaic: str, has: Has) -> None:
-    """Delete a mosaic and all its scenes; ask again if it was cut off on the way."""
-    for _ in has.index.drop(mosaic):
-        pass
+@router.delete(
+    "/mosaics/{mosaic}",
+    status_code=204,
+    response_class=Response,
+    responses={202: {"description": "Not all scenes are deleted yet: ask again"}},
+    dependencies=[Writes],
+)
+def delete_mosaic(mosaic: str, has: Has) -> Response:
+    """Delete a mosaic and all its scenes; 202 where there is more to do: ask again until 204.
+
+    It is gone for readers from the first request on. Its id can be taken again after the last.
+    """
+    end = time.monotonic() + DELETE_S
+    for deleted, _ in enumerate(has.index.drop(mosaic), 1):
+        if time.monotonic() > end:
+            detail = f"{deleted:,} scenes are deleted; ask again until 204"
+            return JSONResponse(
+                {"detail": detail, "deleted": deleted}, 202, headers={"Retry-After": "0"}
+            )
+    return Response(status_code=204)
 
 
 def shown(mosaic: Mosaic) -> MosaicOut:

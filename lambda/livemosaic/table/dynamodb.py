@@ -8,9 +8,15 @@ from uuid import uuid4
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from livemosaic.credentials import advice
 from livemosaic.errors import (
     ConditionFailedError,
     InvalidRequestError,
@@ -53,20 +59,6 @@ PASSING_REASONS: Final = {
     "ProvisionedThroughputExceeded",
     "ThrottlingError",
     "TransactionConflict",
-}
-CREDENTIAL_CODES: Final = {
-    "CredentialRetrievalError",
-    "ExpiredTokenException",
-    "IncompleteSignatureException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "SSOTokenLoadError",
-    "TokenRetrievalError",
-    "UnauthorizedSSOTokenError",
-    "UnrecognizedClientException",
 }
 
 
@@ -185,7 +177,7 @@ class DynamoTable:
             try:
                 return operation(**request)
             except AWS_ERRORS as error:
-                if not _passes(error):
+                if not _passes(error) or _is_nowhere(error, self._client):
                     raise _explain(error, self._client, self._name, request) from error
                 busy = error
         raise TableBusyError(
@@ -207,8 +199,9 @@ def make_client(region: str, endpoint_url: str | None = None) -> DynamoDBClient:
         session = boto3.Session(region_name=region)  # boto3.client shares one, with credentials
         return session.client("dynamodb", endpoint_url=endpoint_url, config=config)
     except (BotoCoreError, ValueError) as error:
+        name = type(error).__name__
         raise TableUnavailableError(
-            f"no DynamoDB client for the region {region!r}: {type(error).__name__}"
+            f"no DynamoDB client for the region {region!r}: {advice(name) or name}"
         ) from error
 
 
@@ -351,6 +344,15 @@ def _passes(error: Exception) -> bool:
     return _code(error) in PASSING_CODES or status >= 500
 
 
+def _is_nowhere(error: Exception, client: DynamoDBClient) -> bool:
+    """Whether the region is probably misspelt; a newer one than boto3 knows would answer."""
+    if not isinstance(error, EndpointConnectionError):
+        return False
+    session, region = boto3.Session(), client.meta.region_name
+    partitions = session.get_available_partitions()
+    return not any(region in session.get_available_regions("dynamodb", p) for p in partitions)
+
+
 def _explain(
     error: Exception, client: DynamoDBClient, name: str, request: Mapping[str, Any]
 ) -> LivemosaicError:
@@ -358,6 +360,10 @@ def _explain(
     code, region = _code(error), client.meta.region_name
     if isinstance(error, ClientError) and "ConditionalCheckFailed" in _reasons(error):
         return _condition_failed(error, request)
+    if _is_nowhere(error, client):
+        return TableUnavailableError(
+            f"no DynamoDB answers in {region!r}, which is no region of AWS that this boto3 knows"
+        )
     if _passes(error):
         return TableBusyError(f"the table {name!r} is busy: {code}")
     if code == "ResourceNotFoundException":
@@ -369,10 +375,9 @@ def _explain(
         return TableUnavailableError(
             f"AWS denies access to the table {name!r} in {region}: grant it to this role"
         )
-    if code in CREDENTIAL_CODES:
+    if (what_to_do := advice(code)) is not None:
         return TableUnavailableError(
-            f"AWS takes no request for the table {name!r} in {region} ({code}): look at the "
-            f"credentials and at AWS_PROFILE"
+            f"AWS takes no request for the table {name!r} in {region} ({code}): {what_to_do}"
         )
     if isinstance(error, ClientError) and code == "ValidationException":
         return InvalidRequestError(f"DynamoDB refuses: {error.response['Error'].get('Message')}")

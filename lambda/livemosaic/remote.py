@@ -1,0 +1,162 @@
+"""Mosaics behind an API, as the CLI works on them."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from pydantic import ValidationError
+
+from livemosaic.api.mosaics import MosaicOut, NewMosaic, shown, values
+from livemosaic.client import Answer, ApiClient
+from livemosaic.errors import InvalidItemError, NotFoundError
+from livemosaic.events import Message, deliveries
+from livemosaic.model import MOSAIC_ID, Mosaic
+from livemosaic.target import Told, grouped
+
+_REQUEST_BYTES: Final = 4_000_000
+"""Lambda takes 6 MB, in which API Gateway has to escape every quote of the body once more."""
+_REQUEST_ITEMS: Final = 50
+"""Few enough for the 30 s that API Gateway waits."""
+_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A message as it is sent."""
+
+    name: str
+    body: bytes
+    """JSON."""
+    size: int
+    """Bytes of the source that it came from."""
+    reason: str = ""
+    """Why it is not sent at all."""
+
+
+_Sent: TypeAlias = list[tuple[Told, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Mosaics behind an API."""
+
+    client: ApiClient
+
+    def create(self, new: NewMosaic) -> MosaicOut:
+        """See `Target`."""
+        wanted = shown(Mosaic(id=new.id, **values(new)))
+        answer = self.client.ask("POST", "/mosaics", new.model_dump_json().encode())
+        if answer.status == 201:
+            return self._mosaic(answer, answer.document)
+        if answer.status == 409 and answer.repeated:
+            found = self.get(new.id)
+            if found.model_copy(update={"revision": wanted.revision}) == wanted:
+                return found  # it was made, and the answer that said so was lost
+        raise self.client.refusal(answer)
+
+    def all(self) -> list[MosaicOut]:
+        """See `Target`."""
+        answer = self.client.ask("GET", "/mosaics")
+        listed = (answer.document or {}).get("mosaics")
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        if not isinstance(listed, list):
+            raise self.client.stranger(answer)
+        return [self._mosaic(answer, document) for document in listed]
+
+    def get(self, mosaic: str) -> MosaicOut:
+        """See `Target`."""
+        answer = self.client.ask("GET", _path(mosaic))
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        return self._mosaic(answer, answer.document)
+
+    def drop(self, mosaic: str) -> Iterator[int]:
+        """See `Target`. The API works for some seconds a time, until it says that it is done."""
+        begun = False
+        while (answer := self.client.ask("DELETE", _path(mosaic))).status == 202:
+            begun = True
+            yield int((answer.document or {}).get("deleted", 0))
+        gone = answer.status == 404 and answer.said("detail") is not None
+        if answer.status != 204 and not (gone and (begun or answer.repeated)):
+            raise self.client.refusal(answer)
+
+    def ingest(
+        self, messages: Iterable[tuple[Message, int]], mosaic: str | None
+    ) -> Iterator[tuple[Told, int]]:
+        """See `Target`. Several requests at a time; what the index was too busy for again."""
+        path = "/items"
+        if mosaic:
+            self.get(mosaic)
+            path = f"{_path(mosaic)}/items"
+        running: deque[Future[_Sent]] = deque()
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            for group in grouped(map(_letter, messages), _fits):
+                running.append(pool.submit(self._send, path, group))
+                if len(running) > _AT_ONCE:
+                    yield from running.popleft().result()
+            while running:
+                yield from running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _send(self, path: str, letters: Sequence[_Letter]) -> _Sent:
+        told = {n: Told(x.name, "rejected", (), x.reason) for n, x in enumerate(letters)}
+        pending = [n for n, letter in enumerate(letters) if not letter.reason]
+        for _ in self.client.attempts():
+            if not pending:
+                break
+            told |= dict(zip(pending, self._post(path, [letters[n] for n in pending]), strict=True))
+            pending = [n for n in pending if told[n].status == "failed"]
+        return [(told[n], letter.size) for n, letter in enumerate(letters)]
+
+    def _post(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
+        features = b",".join(letter.body for letter in letters)
+        body = b'{"type":"FeatureCollection","features":[' + features + b"]}"
+        answer = self.client.ask("POST", path, body)
+        outcomes = (answer.document or {}).get("outcomes")
+        if not isinstance(outcomes, list) or len(outcomes) != len(letters):
+            known = answer.status >= 400
+            raise self.client.refusal(answer) if known else self.client.stranger(answer)
+        return [
+            Told(letter.name, str(o.get("status")), o.get("changes", ()), str(o.get("detail", "")))
+            for letter, o in zip(letters, outcomes, strict=True)
+        ]
+
+    def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
+        known = document if isinstance(document, Mapping) else {}
+        try:  # what a later version of the API adds is left out
+            return MosaicOut(**{k: v for k, v in known.items() if k in MosaicOut.model_fields})
+        except ValidationError as error:
+            raise self.client.stranger(answer) from error
+
+
+def _path(mosaic: str) -> str:
+    if not MOSAIC_ID.fullmatch(mosaic):
+        raise NotFoundError(f"there is no mosaic {mosaic[:80]!r}")
+    return f"/mosaics/{mosaic}"
+
+
+def _letter(given: tuple[Message, int]) -> _Letter:
+    message, size = given
+    try:
+        deliveries(message)  # what no index would take is not worth a request
+        document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
+        body = json.dumps(document, separators=(",", ":")).encode()
+    except InvalidItemError as error:
+        return _Letter(message.id, b"", size, str(error))
+    except RecursionError:
+        return _Letter(message.id, b"", size, "is nested too deeply to be sent")
+    if len(body) > _REQUEST_BYTES:
+        reason = f"has {len(body):,} bytes; at most {_REQUEST_BYTES:,} can be sent to an API"
+        return _Letter(message.id, b"", size, reason)
+    return _Letter(message.id, body, size)
+
+
+def _fits(group: list[_Letter], letter: _Letter) -> bool:
+    size = sum(len(other.body) for other in group) + len(letter.body)
+    return len(group) < _REQUEST_ITEMS and size <= _REQUEST_BYTES
