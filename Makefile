@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WEB := lambda/livemosaic/web
 WORKERS ?= 2
 
-.PHONY: help setup demo test lint format bench requirements clean
+.PHONY: help setup demo test lint format bench aws-local deploy requirements clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,6 +14,12 @@ setup: $(VENV)/.done $(WEB)/maplibre/.done ## Install everything into .venv and 
 
 demo: setup ## Watch a mosaic come alive on a map at http://127.0.0.1:8000.
 	$(BIN)/livemosaic demo $(ARGS)
+
+aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the demo's scenes arrive.
+	$(BIN)/python -m infra.demo $(ARGS)
+
+deploy: setup ## Deploy to your AWS account, after saying what that makes and costs.
+	$(BIN)/python -m infra.deploy $(ARGS)
 
 test: setup ## Run every test: emulated DynamoDB and headless Chromium included.
 	@$(BIN)/python tests/chromium.py

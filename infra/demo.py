@@ -1,0 +1,105 @@
+"""`make aws-local`: the demo's scenes arrive by SNS on a deployment in an emulated AWS."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infra.bundle import BundleError
+from infra.cdk import CdkError
+from infra.emulator import EmulatorError
+from infra.local import Account, NotHereError, deployed
+from livemosaic.demo import MOSAIC, NDVI, arrival, items_of
+
+console = Console(stderr=True, soft_wrap=True)
+
+
+def main(
+    folder: Annotated[
+        Path, typer.Option(help="Where the scenes are made; used again next time.")
+    ] = Path("demo"),
+    count: Annotated[int, typer.Option(min=1, max=96, help="How many scenes.")] = 24,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between arrivals.")] = 2.0,
+    stay: Annotated[bool, typer.Option(help="Go on when all have arrived, until Ctrl-C.")] = True,
+) -> None:
+    """Deploy to an emulated AWS on this machine and watch the demo's scenes arrive through it.
+
+    The emulator (ministack), the deployment and all that is in it are gone afterwards.
+
+    Example: `make aws-local ARGS="--count 12 --every 1"`
+    """
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        with NamedTemporaryFile("w", suffix=".log") as log, deployed(_step, log) as account:
+            _run(account, folder / "scenes", count, every)
+            while stay:
+                time.sleep(1)
+    except (BundleError, CdkError, EmulatorError, NotHereError) as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("\nended and cleaned up")
+        raise typer.Exit(130) from None
+
+
+def _run(account: Account, folder: Path, count: int, every: float) -> None:
+    outputs = account.outputs
+    for name, value in asdict(outputs).items():
+        console.print(f"  {name:20} {value}", highlight=False)
+    _create_mosaic(account)
+    page = f"{outputs.ApiUrl}/mosaics/{MOSAIC.id}/map.html"
+    console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(items_of(folder, count)) as items:
+        for item in items:
+            account.publish(_uploaded(account, item))
+            console.print(arrival(item))
+            time.sleep(every)
+    console.print(f"All {count} scenes were published. NDVI of some: {page}?{NDVI}")
+
+
+def _create_mosaic(account: Account) -> None:
+    command = [
+        *(sys.executable, "-m", "livemosaic", "--api", account.outputs.ApiUrl),
+        *("mosaics", "create", MOSAIC.id, "--title", MOSAIC.title),
+        *(part for name in MOSAIC.collections for part in ("--collection", name)),
+        *(part for name in MOSAIC.properties for part in ("--property", name)),
+        *("--minzoom", str(MOSAIC.minzoom), "--maxzoom", str(MOSAIC.maxzoom)),
+        *("--quadkey-zoom", str(MOSAIC.quadkey_zoom)),
+    ]
+    done = subprocess.run(  # noqa: S603
+        command, env=dict(account.aws.environment), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise CdkError(done.stderr)
+
+
+def _uploaded(account: Account, item: dict[str, Any]) -> dict[str, Any]:
+    """The Item with its files in the bucket."""
+    assets = {
+        name: asset | {"href": account.put(Path(asset["href"]))}
+        for name, asset in item["assets"].items()
+    }
+    return item | {"assets": assets}
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    with console.status(f"{name} …"):
+        yield
+    console.print(f"{time.monotonic() - started:6.1f} s  {name}", highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

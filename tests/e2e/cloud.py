@@ -1,0 +1,87 @@
+"""The deployed stack on an emulated AWS, as tests use it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from infra.local import Account
+
+
+@dataclass
+class Steps:
+    """What was done, and the seconds it took."""
+
+    done: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.done.append((name, time.monotonic() - started))
+
+
+@dataclass
+class Cloud:
+    """A deployment, asked and driven from outside."""
+
+    account: Account
+    step: Steps
+    _http: urllib3.PoolManager = field(init=False)
+
+    def __post_init__(self) -> None:
+        trusted = str(self.account.aws.certificate)
+        self._http = urllib3.PoolManager(retries=False, ca_certs=trusted)
+
+    @property
+    def url(self) -> str:
+        """Of the API."""
+        return self.account.outputs.ApiUrl
+
+    def request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **how: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """Ask the API, whose name below `localhost` not every system resolves."""
+        host = urlsplit(self.url).netloc
+        url = f"{self.account.aws.url}{path}"
+        return self._http.request(method, url, headers={"Host": host, **(headers or {})}, **how)
+
+    def get(self, path: str) -> bytes:
+        """The body of an answer that must be a 200 or 204."""
+        answer = self.request("GET", path)
+        assert answer.status in (200, 204), (answer.status, answer.data[:500])
+        return answer.data
+
+    def livemosaic(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """The command as its user runs it, with the account's credentials in the environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "livemosaic", *arguments],
+            env=dict(self.account.aws.environment),
+            capture_output=True,
+            text=True,
+        )
+
+    def waiting(self, queue: str) -> int:
+        """Messages in a queue, those that are hidden included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        sqs = self.account.aws.client("sqs")
+        found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def stacks(self) -> set[str]:
+        found = self.account.aws.client("cloudformation").describe_stacks()["Stacks"]
+        return {stack["StackName"] for stack in found}
+
+
+def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)

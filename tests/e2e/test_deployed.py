@@ -1,0 +1,157 @@
+"""From an empty account to pixels: SNS, SQS, Lambda, DynamoDB and the HTTP API, by `cdk deploy`.
+
+There is one deployment, so these tests are a story and run in their order. The emulator verifies
+signatures and enforces the policies of the roles that the stacks made.
+"""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.served import LEFT, RIGHT, Part, raster, scene, serving, tile_url
+from e2e.cloud import Cloud, eventually
+from infra.cdk import ROOT, CdkError
+from infra.emulator import REGION
+from livemosaic.table.sqlite import SqliteTable
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
+
+PNG = tile_url(".png")
+
+
+def middle_of(cloud: Cloud, part: Part, mosaic: str = "m") -> list[int] | None:
+    """The values in the middle of a part of the tile, None where there are none."""
+    bands = np.load(io.BytesIO(cloud.get(tile_url(".npy", mosaic))))
+    *values, valid = bands[:, (part[1] + part[3]) // 2, (part[0] + part[2]) // 2].tolist()
+    return values if valid else None
+
+
+class TestDeployed:
+    def test_who_has_no_credentials_cannot_write(self, cloud: Cloud) -> None:
+        body = json.dumps({"id": "m"})
+        answer = cloud.request("POST", "/mosaics", {"Content-Type": "application/json"}, body=body)
+        assert answer.status == 403
+        assert json.loads(cloud.get("/mosaics")) == {"mosaics": []}
+
+    def test_the_command_creates_a_mosaic_by_a_signed_request(self, cloud: Cloud) -> None:
+        done = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", "--title", "Ours")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(cloud.get("/mosaics/m"))["title"] == "Ours"
+
+    def test_an_item_that_is_published_is_on_the_map_as_a_local_server_shows_it(
+        self, cloud: Cloud, tmp_path: Path, sqlite_table: SqliteTable
+    ) -> None:
+        path = raster(tmp_path / "a.tif", [10, 200, 30], LEFT)
+        href = cloud.account.put(path)
+        with cloud.step("SNS → SQS → Lambda → DynamoDB → a rendered tile"):
+            cloud.account.publish(scene("a", href, LEFT, updated="2026-01-01T00:00:00Z"))
+            eventually(lambda: middle_of(cloud, LEFT) == [10, 200, 30], "the scene on its tile")
+        with serving(sqlite_table, tmp_path) as local:
+            local.create("m")
+            local.add(scene("a", str(path), LEFT, updated="2026-01-01T00:00:00Z"))
+            assert cloud.get(PNG) == local.tile(".png").content
+
+    def test_a_newer_version_moves_it(self, cloud: Cloud, tmp_path: Path) -> None:
+        href = cloud.account.put(raster(tmp_path / "moved.tif", [90, 80, 70], RIGHT))
+        cloud.account.publish(scene("a", href, RIGHT, updated="2026-01-02T00:00:00Z"))
+        eventually(lambda: middle_of(cloud, RIGHT) == [90, 80, 70], "the scene where it moved to")
+        assert middle_of(cloud, LEFT) is None
+
+    def test_an_older_version_that_comes_late_changes_nothing(self, cloud: Cloud) -> None:
+        cloud.account.publish(scene("a", "s3://scenes/a.tif", LEFT, updated="2026-01-01T12:00:00Z"))
+        eventually(lambda: cloud.waiting(cloud.account.outputs.QueueUrl) == 0, "an empty queue")
+        assert middle_of(cloud, LEFT) is None
+        assert middle_of(cloud, RIGHT) == [90, 80, 70]
+
+    def test_a_deletion_takes_it_away(self, cloud: Cloud) -> None:
+        gone = scene("a", "s3://scenes/moved.tif", RIGHT, updated="2026-01-03T00:00:00Z")
+        cloud.account.publish(gone, status="deleted")
+        eventually(lambda: middle_of(cloud, RIGHT) is None, "the empty tile")
+
+    def test_garbage_and_only_it_ends_in_the_dead_letter_queue(
+        self, cloud: Cloud, tmp_path: Path
+    ) -> None:
+        """The queue hides a message for minutes, five times: that wait alone is cut short here."""
+        sqs = cloud.account.aws.client("sqs")
+        sqs.set_queue_attributes(
+            QueueUrl=cloud.account.outputs.QueueUrl, Attributes={"VisibilityTimeout": "1"}
+        )
+        href = cloud.account.put(raster(tmp_path / "b.tif", [1, 2, 3], LEFT))
+        cloud.account.publish("garbage")
+        cloud.account.publish(scene("b", href, LEFT))
+        with cloud.step("garbage, five times received, in the dead-letter queue"):
+            eventually(
+                lambda: cloud.waiting(cloud.account.outputs.DeadLetterQueueUrl) == 1, "the garbage"
+            )
+        eventually(lambda: middle_of(cloud, LEFT) == [1, 2, 3], "the scene beside the garbage")
+        eventually(lambda: cloud.waiting(cloud.account.outputs.QueueUrl) == 0, "an empty queue")
+        dead = sqs.receive_message(QueueUrl=cloud.account.outputs.DeadLetterQueueUrl)["Messages"]
+        assert [json.loads(message["Body"])["Message"] for message in dead] == ["garbage"]
+
+    def test_the_map_page_and_its_files_are_served(self, cloud: Cloud) -> None:
+        assert b"<title>" in cloud.get("/mosaics/m/map.html")
+        assert cloud.get("/static/maplibre/maplibre-gl.mjs")
+        assert cloud.url in cloud.get("/mosaics/m/tiles/WebMercatorQuad/tilejson.json").decode()
+
+    def test_the_command_works_on_the_api_and_on_the_table(
+        self, cloud: Cloud, tmp_path: Path
+    ) -> None:
+        href = cloud.account.put(raster(tmp_path / "c.tif", [7, 8, 9]))
+        file = tmp_path / "c.json"
+        file.write_text(json.dumps(scene("c", href, collection="ours")))
+        index = f"dynamodb://{REGION}/{cloud.account.outputs.TableName}"
+        made = cloud.livemosaic("--index", index, "mosaics", "create", "t", "--collection", "ours")
+        assert made.returncode == 0, made.stderr
+        taken = cloud.livemosaic("--api", cloud.url, "ingest", "--mosaic", "t", str(file))
+        assert (taken.returncode, taken.stderr.strip()) == (0, "1 applied"), taken.stderr
+        assert middle_of(cloud, LEFT, "t") == [7, 8, 9]
+        gone = cloud.livemosaic("--api", cloud.url, "mosaics", "delete", "t", "--yes")
+        assert gone.returncode == 0, gone.stderr
+        listed = cloud.livemosaic("--index", index, "mosaics", "list", "--json")
+        assert [mosaic["id"] for mosaic in json.loads(listed.stdout)] == ["m"]
+
+    def test_make_deploy_says_what_it_makes_and_costs_before_it_asks(self, cloud: Cloud) -> None:
+        before = cloud.stacks()
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.deploy", "-c", "name=other"],
+            input="n\n",
+            env=dict(cloud.account.aws.environment),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1
+        for said in ("account 000000000000", REGION, "other-data", "1 million tiles", "Deploy?"):
+            assert said in done.stderr
+        assert cloud.stacks() == before
+
+    def test_a_wrong_setting_changes_nothing(self, cloud: Cloud) -> None:
+        before = cloud.stacks()
+        with pytest.raises(CdkError, match="tiler_memroy='512': no such key; is it tiler_memory"):
+            cloud.account.changed(tiler_memroy="512").deploy()
+        assert cloud.stacks() == before
+
+    def test_a_changed_deployment_keeps_the_mosaics(self, cloud: Cloud) -> None:
+        before = cloud.get(PNG)
+        with cloud.step("cdk deploy of a changed app"):
+            changed = cloud.account.changed(
+                tiler_memory="1024", cors_origins="https://maps.example"
+            ).deploy()
+        assert changed == cloud.account.outputs
+        assert cloud.get(PNG) == before
+
+    def test_a_deployment_that_is_removed_leaves_the_table_for_the_next(self, cloud: Cloud) -> None:
+        before = cloud.get(PNG)
+        with cloud.step("cdk destroy"):
+            cloud.account.cdk.run("destroy", "--all", "--force")
+        assert cloud.stacks() == {"CDKToolkit"}
+        with cloud.step("cdk deploy on the table that was left"):
+            cloud.account.outputs = cloud.account.changed(
+                table=cloud.account.outputs.TableName
+            ).deploy()
+        assert cloud.get(PNG) == before
