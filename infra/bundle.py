@@ -44,6 +44,8 @@ _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_
 _REQUIREMENTS: Final = "lambda/requirements.txt"
 _FROM_NPM: Final = ("maplibre", "swagger")
 _KEPT: Final = 6
+_SMALL: Final = MB // 4
+"""Packages below this are told together."""
 
 
 class BundleError(Exception):
@@ -275,8 +277,11 @@ def _check(bundle: Path, max_unzipped: int) -> None:
         unzipped[_package(file.filename)] += file.file_size
         zipped[_package(file.filename)] += file.compress_size
     _say(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
-    for package, size in unzipped.most_common():
+    small = Counter({package: size for package, size in unzipped.items() if size < _SMALL})
+    for package, size in (unzipped - small).most_common():
         _say(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
+    rest = sum(zipped[package] for package in small)
+    _say(f"{f'{len(small)} smaller ones':24}{small.total() / MB:12.2f}{rest / MB:9.2f}")
     total = unzipped.total()
     _say(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
     if total > max_unzipped:

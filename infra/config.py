@@ -23,6 +23,7 @@ from pydantic import (
 from infra.bundle import ONLY_EMULATED, PYTHONS
 from livemosaic.errors import InvalidRequestError
 from livemosaic.hrefs import SETTING, AllowList
+from livemosaic.settings import ORIGIN
 
 RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -37,7 +38,6 @@ _TOPIC_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:sns:(?P<region>[a-z]{2}(-[a-z]+)+-\d):\d{12}:(?P<name>[A-Za-z0-9_-]{1,256})"
 )
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^,*?$\s]+)?")
-_ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 _SHOWN: Final = 200
 
 
@@ -201,7 +201,7 @@ class Config(BaseModel):
             if here != topic.region:
                 raise ValueError(
                     f"{topic.arn} is in {topic.region} but the deployment is in "
-                    f"{here or 'no region yet'}: a queue must be where its topic is, so give "
+                    f"{here or 'no region yet'}: deploy where the topic is, with "
                     f"-c region={topic.region}"
                 )
         return topics
@@ -210,7 +210,7 @@ class Config(BaseModel):
     @classmethod
     def _are_origins(cls, origins: Sequence[str]) -> Sequence[str]:
         for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
+            if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is neither * nor an origin like https://HOST")
         return origins
 

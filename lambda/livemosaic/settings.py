@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_ORIGIN: Final = re.compile(r"\*|https?://[^/\s]+")
+ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
+"""Any origin, or one (RFC 6454)."""
 
 
 class Settings(BaseSettings):
@@ -42,6 +43,6 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
+            if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin: write https://HOST, without a path")
         return origins
