@@ -49,7 +49,7 @@ FLAGS = [
 Color = tuple[int, int, int]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def parts() -> None:
     """Skip where the browser or MapLibre is missing; in CI that is a failure."""
     web = Path(livemosaic.__file__).parent / "web"
@@ -131,7 +131,7 @@ def wait_until(condition: Callable[[], Any]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One server for all tests; each test makes mosaics of its own."""
     folder = tmp_path_factory.mktemp("scenes")
@@ -148,9 +148,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(url, folder, client)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium with a new profile, drawing WebGL without a graphics card."""
+    """Chromium with a new profile, drawing WebGL without a graphics card.
+
+    It ends with its module: Playwright keeps an event loop running in this thread.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
         yield browser
