@@ -3,12 +3,8 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import sys
-import threading
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
 
@@ -172,36 +169,9 @@ class TestDemo:
 
 
 def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:
-    """A real process on a real port: it says where, with which token, and ends on SIGINT."""
+    """It says where, and with which token, and ends on SIGINT."""
     env = os.environ | {"LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db", "COLUMNS": "200"}
-    command = [sys.executable, "-c", "from livemosaic.cli import main; main()"]
-    subprocess.run([*command, "mosaics", "create", "m"], env=env, check=True, capture_output=True)
-    words = [*command, "serve", "--port", "0"]
-    server = subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
-    killer = threading.Timer(60, server.kill)
-    killer.start()
-    try:
-        assert server.stderr is not None
-        said = ""
-        while "Bearer" not in said:
-            line = server.stderr.readline()
-            assert line, said
-            said += line
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/mosaics/m/map\.html", said)
-        assert found, said
-        for _ in range(100):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/health") as answer:
-                    assert json.load(answer)["status"] == "ok"
-                    break
-            except OSError:
-                threading.Event().wait(0.1)
-        else:
-            pytest.fail("it does not answer")
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) in (0, 130)
-    finally:
-        killer.cancel()
-        server.kill()
-        server.wait()
-        server.stderr.close()
+    command = [*LIVEMOSAIC, "mosaics", "create", "m"]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    with serving(env) as said:
+        assert re.search(r"http://127\.0\.0\.1:\d+/mosaics/m/map\.html", said)

@@ -3,22 +3,19 @@
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from cli.process import LIVEMOSAIC, serving
 from items import item
 
 pytestmark = pytest.mark.emulator
 
 Env = Mapping[str, str]
-LIVEMOSAIC = [sys.executable, "-c", "from livemosaic.cli import main; main()"]
 
 
 @pytest.fixture
@@ -73,22 +70,5 @@ def test_without_it_the_way_to_log_in_is_told(run: Callable[..., str]) -> None:
 
 def test_serve_shows_its_mosaics(env: Env, run: Callable[..., str]) -> None:
     run("--profile", "work", "mosaics", "create", "m", "--create-table")
-    words = [*LIVEMOSAIC, "--profile", "work", "serve", "--port", "0"]
-    server = subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
-    killer = threading.Timer(60, server.kill)
-    killer.start()
-    try:
-        assert server.stderr is not None
-        said = ""
-        while "Bearer" not in said:
-            line = server.stderr.readline()
-            assert line, said
-            said += line
+    with serving(env, "--profile", "work") as said:
         assert re.search(r"/mosaics/m/map\.html", said)
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) in (0, 130)
-    finally:
-        killer.cancel()
-        server.kill()
-        server.wait()
-        server.stderr.close()
