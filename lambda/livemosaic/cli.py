@@ -179,6 +179,14 @@ def create(
     maxzoom: Annotated[int, typer.Option(help="Largest zoom that its TileJSON names.")] = 22,
     quadkey_zoom: Annotated[int, typer.Option(help="Deepest zoom of an index cell.")] = 14,
     max_cells: Annotated[int, typer.Option(help="Index cells of one scene, at most.")] = 16,
+    max_age: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", help="How long caches keep a tile; 0: they ask each time."),
+    ] = 0,
+    stale_while_revalidate: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", help="How much longer they may show it while they ask."),
+    ] = 0,
     create_table: Annotated[
         bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
     ] = False,
@@ -210,6 +218,8 @@ def create(
             maxzoom=maxzoom,
             quadkey_zoom=quadkey_zoom,
             max_cells=max_cells,
+            max_age_s=max_age,
+            stale_while_revalidate_s=stale_while_revalidate,
         )
         _print(target.create(new))
 

@@ -39,14 +39,18 @@ from livemosaic.rows import (
     rows_of,
     scene_of,
 )
-from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Put, Row, Table
+from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Page, Put, Row, Table
 
 _GRACE_S: Final = 120
 """How long a moved row is believed: longer than any request lives."""
 _TOMBSTONE_S: Final = 60 * 24 * 3600
 """SQS keeps a message 14 days, and the dead-letter queue 14 more; a replay gets the rest."""
-_FIRST_PAGE: Final = 32
+_FIRST_PAGE: Final = 10
+"""Rows that every tile reads, of each of its partitions: most need no more, however many are there.
+The pages after it grow fourfold, up to `_NEXT_PAGE`, so that a tile of many small scenes takes few.
+"""
 _NEXT_PAGE: Final = 200
+_BATCH: Final = 32
 _MAX_AREA_CELLS: Final = 64
 """Cells that one request may read per level."""
 
@@ -220,7 +224,7 @@ class Index:
     def scenes(self, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
         """The scenes of some keys as stored now, in their order; those gone are left out."""
         remaining = iter(keys)
-        while chunk := list(islice(remaining, _FIRST_PAGE)):
+        while chunk := list(islice(remaining, _BATCH)):
             wanted = [head_key(mosaic, key) for key in chunk]
             heads = self.table.batch_get(wanted)
             for key in wanted:
@@ -259,15 +263,17 @@ class Index:
         partitions = _partitions(mosaic, area)
         firsts = self.pool.map(lambda pk: self.table.query(pk, limit=_FIRST_PAGE), partitions)
         streams = [
-            self._after_first(pk, page.rows, page.next)
-            for pk, page in zip(partitions, list(firsts), strict=True)
+            self._from_first(pk, page) for pk, page in zip(partitions, list(firsts), strict=True)
         ]
         yield from _merged(streams, self.clock())
 
-    def _after_first(self, pk: str, rows: Sequence[Row], after: str | None) -> Iterator[Row]:
-        yield from rows
-        if after is not None:
-            yield from self._rows(pk, after, _NEXT_PAGE)
+    def _from_first(self, pk: str, page: Page) -> Iterator[Row]:
+        limit = _FIRST_PAGE
+        yield from page.rows
+        while page.next is not None:
+            limit = min(4 * limit, _NEXT_PAGE)
+            page = self.table.query(pk, after=page.next, limit=limit)
+            yield from page.rows
 
     def _rows(
         self, pk: str, after: str | None, limit: int, *, consistent: bool = False

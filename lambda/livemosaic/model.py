@@ -22,6 +22,8 @@ MAX_KNOWN_ASSETS: Final = 200
 MAX_ROWS_PER_SCENE: Final = 48
 """Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
 
+MAX_AGE_S: Final = 365 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mosaic:
@@ -49,6 +51,11 @@ class Mosaic:
     """The deepest zoom of a cell."""
     max_cells: int = 16
     """A scene is indexed at the deepest level at which it covers at most this many cells."""
+    max_age_s: int = 0
+    """How long caches may show a tile without asking again. 0: they ask each time, and are told
+    cheaply that it is the same; more delays the newest scenes by as much."""
+    stale_while_revalidate_s: int = 0
+    """How much longer they may show it while they ask (RFC 5861)."""
 
     generation: str = ""
     """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
@@ -84,6 +91,11 @@ class Mosaic:
                 f"max_cells {self.max_cells} must be 1 to {MAX_ROWS_PER_SCENE}: all rows of a "
                 "scene are written in one transaction"
             )
+        for name in ("max_age_s", "stale_while_revalidate_s"):
+            if not 0 <= getattr(self, name) <= MAX_AGE_S:
+                raise InvalidRequestError(
+                    f"{name} {getattr(self, name)} must be 0 to {MAX_AGE_S} seconds, a year"
+                )
         if not self.sortby.lstrip("+-"):
             raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
 

@@ -4,10 +4,14 @@ Footprints only save work, pixels decide. A round assumes that every unread scen
 footprint claims, and asks for those that would still show something. When their pixels are known,
 the next round asks again from the top with what is truly there: where a footprint promised too much
 the scenes below it are wanted after all, in rank order, and nothing is read twice.
+
+So a tile follows from the scenes that were looked at in all rounds (`Plan.seen`), and whoever meets
+the same scenes again (`Plan.foreseen`) knows that it would come out the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +21,44 @@ from livemosaic.index import Found
 Mask = NDArray[np.bool_]
 """Shape (height, width) of the tile."""
 
+End = Literal["full", "exhausted", "limited"]
+"""What ended the looking: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A scene and the pixels of the tile that its footprint claims."""
+    """A scene that shares an index cell with the tile."""
 
     scene: Found
-    claim: Mask
+    claim: Callable[[], Mask] | None
+    """Gives the pixels of the tile that its footprint claims; None where it claims none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a tile follows from: the scenes that were looked at, and none but those."""
+
+    scenes: tuple[Found, ...]
+    """The first of those that claim a pixel, in rank order."""
+    end: End
+
+
+@dataclass(slots=True, eq=False)
+class _Met:
+    """A scene that claims a pixel."""
+
+    scene: Found
+    _claim: Callable[[], Mask]
+    _packed: NDArray[np.uint8] | None = None
+    """Its claim, a bit a pixel: there may be thousands."""
+
+    def claim(self, height: int, width: int) -> Mask:
+        if self._packed is None:
+            mask = self._claim()
+            self._packed = np.packbits(mask)
+            return mask
+        bits = np.unpackbits(self._packed, count=height * width)
+        return bits.view(np.bool_).reshape(height, width)
 
 
 @dataclass(slots=True, eq=False)
@@ -42,11 +77,14 @@ class Plan:
     """Why scenes that might have shown were left out; empty if none were."""
     _looked: int = 0
     """Candidates taken so far."""
-    _cut: bool = False
-    """Whether there are more than may be looked at."""
-    _met: dict[int, tuple[Found, NDArray[np.uint8]]] = field(default_factory=dict)
-    """Those that claim a pixel by their place in rank order, and their claims, a bit a pixel: there
-    may be thousands."""
+    _end: End = "full"
+    """Why no more of them can be taken; `full` where they can."""
+    _met: dict[int, _Met] = field(default_factory=dict)
+    """Those that claim a pixel, by their place in rank order."""
+    _used: int = 0
+    """How many of them rounds have looked at."""
+    _used_up: bool = False
+    """Whether a round came to the end of them."""
     _shown: dict[int, Mask] = field(default_factory=dict)
     """Pixels that a read scene has, by its place."""
 
@@ -55,10 +93,11 @@ class Plan:
         self.truncated = ""
         holes = np.ones((self.height, self.width), np.bool_)
         wanted: list[int] = []
-        for place, claim in self._claims():
+        for nth, (place, met) in enumerate(self._all_met(), 1):
+            self._used = max(self._used, nth)
             if place in self._shown:
                 holes &= ~self._shown[place]
-            elif (claim & holes).any():
+            elif ((claim := met.claim(self.height, self.width)) & holes).any():
                 if len(self._shown) + len(wanted) == self.max_scenes:
                     self.truncated = f"max_scenes={self.max_scenes}"
                     break
@@ -66,11 +105,35 @@ class Plan:
                 holes &= ~claim
             if not holes.any():
                 break
+        else:
+            self._used_up = True
+            self.truncated = f"max_rows={self.max_rows}" if self._end == "limited" else ""
         return wanted
+
+    @property
+    def seen(self) -> Seen:
+        """What the rounds so far have looked at."""
+        scenes = [met.scene for met in self._met.values()]
+        return Seen(tuple(scenes[: self._used]), self._end if self._used_up else "full")
+
+    def foreseen(self, count: int, end: End) -> Seen | None:
+        """What a tile saw that ended like this after `count` scenes, as it would see it now.
+
+        None where it would not end so. Takes no more candidates than such a tile did, burns no
+        claim, and what is taken is there for the rounds.
+        """
+        met: list[Found] = []
+        for _, each in self._all_met():
+            met.append(each.scene)
+            if len(met) == count and end == "full":
+                return Seen(tuple(met), end)
+            if len(met) > count:
+                return None
+        return Seen(tuple(met), end) if (len(met), self._end) == (count, end) else None
 
     def scene(self, place: int) -> Found:
         """The scene at a place that `next_round` gave."""
-        return self._met[place][0]
+        return self._met[place].scene
 
     def record(self, place: int, shown: Mask | None) -> None:
         """Say which pixels a scene turned out to have; None if it could not be read."""
@@ -83,24 +146,21 @@ class Plan:
         if self.truncated.startswith("max_scenes"):
             words[max(self._met)] = f"left out by {self.truncated}"
         return [
-            (scene, words.get(place, "hidden by scenes above it"))
-            for place, (scene, _) in self._met.items()
+            (met.scene, words.get(place, "hidden by scenes above it"))
+            for place, met in self._met.items()
         ]
 
-    def _claims(self) -> Iterator[tuple[int, Mask]]:
-        """Places and claims, those met before first."""
-        shape = (self.height, self.width)
-        for place, (_, packed) in list(self._met.items()):
-            bits = np.unpackbits(packed, count=self.height * self.width)
-            yield place, bits.view(np.bool_).reshape(shape)
+    def _all_met(self) -> Iterator[tuple[int, _Met]]:
+        """Places and scenes, those met before first."""
+        yield from list(self._met.items())
         while self._looked < self.max_rows:
             candidate = next(self.candidates, None)
             if candidate is None:
+                self._end = "exhausted"
                 return
             place, self._looked = self._looked, self._looked + 1
-            if candidate.claim.any():
-                self._met[place] = candidate.scene, np.packbits(candidate.claim)
-                yield place, candidate.claim
-        self._cut = self._cut or next(self.candidates, None) is not None
-        if self._cut:
-            self.truncated = f"max_rows={self.max_rows}"
+            if candidate.claim is not None:
+                self._met[place] = _Met(candidate.scene, candidate.claim)
+                yield place, self._met[place]
+        if self._end == "full":
+            self._end = "exhausted" if next(self.candidates, None) is None else "limited"

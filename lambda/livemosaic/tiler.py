@@ -5,12 +5,14 @@ import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Protocol
 
 import morecantile
 import numpy as np
+from rasterio.crs import CRS
 
-from livemosaic.cells import cell_grid, decode, lonlat_bounds, tile_matrix_set
+from livemosaic.cells import Ring, cell_grid, decode, lonlat_bounds, tile_matrix_set
 from livemosaic.claims import burn
 from livemosaic.compose import compose, empty
 from livemosaic.errors import (
@@ -21,8 +23,9 @@ from livemosaic.errors import (
 )
 from livemosaic.expression import Expression
 from livemosaic.index import Area, Found, Index
+from livemosaic.meets import meets
 from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
-from livemosaic.plan import Candidate, Plan
+from livemosaic.plan import Candidate, Mask, Plan, Seen
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ class Tile:
     """Ids of the scenes that should show and could not be read, and why."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
+    seen: Seen
+    """What it follows from, unless scenes were skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,18 @@ def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
     return Area(boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A tile that was asked for and exists, before anything is read for it."""
+
+    mosaic: Mosaic
+    grid: Grid
+    read: Read
+    """With the assets that its expression names."""
+    expression: Expression | None
+    plan: Plan
+
+
 @dataclass(slots=True)
 class _Reads:
     """What has been read for one tile so far, by place in its plan."""
@@ -133,20 +150,31 @@ class Tiler:
     limits: Limits = field(default_factory=Limits)
 
     async def tile(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Tile:
-        """The newest pixels of a tile, `size` × `size`; scenes that cannot be read are skipped.
+        """The newest pixels of a tile: `draft` and `make` in one."""
+        return await self.make(self.draft(mosaic, address, size, read))
 
-        Scenes without an asset that is asked for take no part. Raises `NotFoundError` for a tile
-        that does not exist, and `InvalidRequestError` for an asset that no scene of the mosaic ever
-        had, or where what is asked for fits none of the scenes.
+    def draft(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Draft:
+        """What is asked for, `size` × `size` pixels.
+
+        Raises `NotFoundError` for a tile that does not exist, and `InvalidRequestError` for an
+        asset that no scene of the mosaic ever had.
         """
         expression = Expression.parse(read.expression) if read.expression else None
         read = replace(read, assets=asked_for(mosaic, read, expression))
         grid = address.grid(size)
         plan = self._plan(mosaic, address.area(mosaic), grid, read.assets)
+        return Draft(mosaic, grid, read, expression, plan)
+
+    async def make(self, draft: Draft) -> Tile:
+        """The newest pixels; scenes that cannot be read are skipped.
+
+        Scenes without an asset that is asked for take no part. Raises `InvalidRequestError` where
+        what is asked for fits none of the scenes.
+        """
         done = _Reads()
-        while places := await asyncio.to_thread(plan.next_round):
-            await self._read_round(mosaic, plan, places, grid, read, expression, done)
-        return await asyncio.to_thread(_finished, plan, grid, done)
+        while places := await asyncio.to_thread(draft.plan.next_round):
+            await self._read_round(draft, places, done)
+        return await asyncio.to_thread(_finished, draft.plan, draft.grid, done)
 
     async def explain(
         self, mosaic: Mosaic, address: TileAddress, size: int
@@ -163,17 +191,9 @@ class Tiler:
         limits = self.limits
         return Plan(candidates, grid.height, grid.width, limits.max_scenes, limits.max_rows)
 
-    async def _read_round(
-        self,
-        mosaic: Mosaic,
-        plan: Plan,
-        places: Sequence[int],
-        grid: Grid,
-        read: Read,
-        expression: Expression | None,
-        done: _Reads,
-    ) -> None:
-        reads = [self._scene(mosaic, plan.scene(p), grid, read, expression) for p in places]
+    async def _read_round(self, draft: Draft, places: Sequence[int], done: _Reads) -> None:
+        plan = draft.plan
+        reads = [self._scene(draft, plan.scene(place)) for place in places]
         for place, result in zip(places, await asyncio.gather(*reads), strict=True):
             if isinstance(result, Pixels):
                 done.layers[place] = result
@@ -182,29 +202,23 @@ class Tiler:
                 done.errors[place] = result
                 plan.record(place, None)
 
-    async def _scene(
-        self,
-        mosaic: Mosaic,
-        scene: Found,
-        grid: Grid,
-        read: Read,
-        expression: Expression | None,
-    ) -> Pixels | Exception:
+    async def _scene(self, draft: Draft, scene: Found) -> Pixels | Exception:
         """One scene's pixels, or why there are none."""
+        grid, read = draft.grid, draft.read
         try:
-            assets = chosen_assets(mosaic, scene.assets, read)
+            assets = chosen_assets(draft.mosaic, scene.assets, read)
             async with asyncio.timeout(self.limits.scene_timeout_s):
                 pixels = await self.reader.read(assets, grid, read, version=scene.version)
-            if expression is None:
+            if draft.expression is None:
                 return pixels
             alone = next(iter(assets)) if len(assets) == 1 else None
-            return await asyncio.to_thread(expression.apply, pixels, alone)
+            return await asyncio.to_thread(draft.expression.apply, pixels, alone)
         except TimeoutError:
             return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
         except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
             return error
         except Exception:
-            log.exception("scene failed", extra={"mosaic": mosaic.id, "scene": scene.key})
+            log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": scene.key})
             return UnreadableAssetError("an unexpected error; it was logged")
 
 
@@ -229,12 +243,17 @@ def _candidates(
     mosaic: Mosaic, found: Iterator[Found], grid: Grid, assets: Sequence[str]
 ) -> Iterator[Candidate]:
     cells = cell_grid(mosaic.tms)
-    nothing = np.zeros((grid.height, grid.width), np.bool_)
     for scene in found:
-        claims = [nothing]
+        parts: list[list[Ring]] = []
         if all(name in scene.assets for name in assets):
-            claims = [burn(decode(cells, q, stored), cells.crs, grid) for q, stored in scene.parts]
-        yield Candidate(scene, np.logical_or.reduce(claims))
+            parts = [decode(cells, quadkey, stored) for quadkey, stored in scene.parts]
+            parts = [rings for rings in parts if meets(rings, cells.crs, grid)]
+        yield Candidate(scene, partial(_claim, parts, cells.crs, grid) if parts else None)
+
+
+def _claim(parts: Sequence[Sequence[Ring]], crs: CRS, grid: Grid) -> Mask:
+    claims = [burn(rings, crs, grid) for rings in parts]
+    return claims[0] if len(claims) == 1 else np.logical_or.reduce(claims)
 
 
 def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
@@ -269,4 +288,5 @@ def _finished(plan: Plan, grid: Grid, done: _Reads) -> Tile:
         scenes=[plan.scene(p).id for p in places if done.layers[p].valid.any()],
         skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
         truncated=plan.truncated,
+        seen=plan.seen,
     )

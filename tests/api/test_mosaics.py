@@ -33,6 +33,7 @@ class TestLife:
             "-datetime",
             16,
         )
+        assert (made["max_age_s"], made["stale_while_revalidate_s"]) == (0, 0)
         assert (made["bounds"], made["levels"]) == (None, [])
         assert server.get("/mosaics/alps").json() == made
 
@@ -163,6 +164,11 @@ class TestRefusals:
             ({"max_cells": 0}, "0"),
             ({"max_cells": 49}, "49"),
             ({"max_cells": 2.5}, "2.5"),
+            ({"max_age_s": -1}, "-1"),
+            ({"max_age_s": 31_536_001}, "31536001"),
+            ({"max_age_s": 0.5}, "0.5"),
+            ({"stale_while_revalidate_s": -1}, "-1"),
+            ({"stale_while_revalidate_s": 10**400}, "stale_while_revalidate_s"),
             ({"quadkey_zoom": "deep"}, "deep"),
             ({"collections": []}, "collections"),
             ({"collections": "s2"}, "s2"),

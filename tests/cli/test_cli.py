@@ -44,9 +44,11 @@ class TestMosaics:
         run(
             *("mosaics", "create", "m", "--title", "Alps", "--collection", "s2"),
             *("--filter", "eo:cloud_cover < 10", "--asset", "visual", "--minzoom", "5"),
+            *("--max-age", "60", "--stale-while-revalidate", "600"),
         )
         shown = mosaic(run)
         assert (shown["title"], shown["collections"], shown["minzoom"]) == ("Alps", ["s2"], 5)
+        assert (shown["max_age_s"], shown["stale_while_revalidate_s"]) == (60, 600)
         assert shown["filter"] == {"op": "<", "args": [{"property": "eo:cloud_cover"}, 10.0]}
         assert "Alps" in run("mosaics", "list").stdout
         assert [m["id"] for m in json.loads(run("mosaics", "list", "--json").stdout)] == ["m"]
@@ -66,6 +68,7 @@ class TestMosaics:
             (("mosaics", "create", "m", "--filter", "<<"), "not valid CQL2"),
             (("mosaics", "create", "m", "--minzoom", "15"), "quadkey_zoom 14"),
             (("mosaics", "create", "m", "--minzoom", "-1"), "minzoom"),
+            (("mosaics", "create", "m", "--max-age", "-1"), "max_age_s"),
             (("--index", "mysql://x", "mosaics", "list"), "mysql://x"),
             (("ingest", "nowhere.json"), "cannot read 'nowhere.json'"),
         ],

@@ -97,6 +97,11 @@ class TestTiles:
         first, second = api.get(tile_url(".png")), api.get(tile_url(".png"))
         assert first == second
 
+    def test_a_tile_that_is_known_is_not_sent_again(self, api: HttpApi) -> None:
+        known = api.get(tile_url(".png")).headers["etag"]
+        answer = api.get(tile_url(".png"), if_none_match=known)
+        assert (answer.status, answer.headers["etag"], answer.content) == (304, known, b"")
+
     @pytest.mark.parametrize("url", [tile_url(".png"), "/mosaics/m/info", "/static/map.css"])
     def test_head_is_get_without_the_body(self, api: HttpApi, url: str) -> None:
         head, get = api.ask("HEAD", url), api.get(url)
@@ -117,7 +122,7 @@ class TestLimit:
             "content-type": "application/json",
             "cache-control": "no-store",
             "access-control-allow-origin": OURS,
-            "access-control-expose-headers": "X-Scenes, X-Skipped-Scenes, X-Truncated",
+            "access-control-expose-headers": "ETag, X-Scenes, X-Skipped-Scenes, X-Truncated",
             "vary": "Origin",
         }
         detail = answer.json["detail"]

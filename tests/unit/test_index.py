@@ -102,6 +102,16 @@ class TestMosaics:
         assert index.mosaics.get("m") == made
         assert index.mosaics.all() == [made]
 
+    def test_a_mosaic_stored_before_a_setting_was_there_has_its_default(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        key = Key("mosaics", mosaic.id)
+        stored = dict(index.table.get(key) or {})
+        for name in ("max_age_s", "stale_while_revalidate_s"):
+            del stored[name]
+        index.table.transact([Put(key, stored)])
+        assert index.mosaics.get(mosaic.id) == mosaic
+
     def test_one_id_is_one_mosaic(self, index: Index, mosaic: Mosaic) -> None:
         with pytest.raises(AlreadyExistsError, match="'alps' already exists"):
             index.mosaics.create(Mosaic(id="alps"))
@@ -121,6 +131,8 @@ class TestMosaics:
             ({"minzoom": 9, "maxzoom": 5}, "minzoom 9 and maxzoom 5"),
             ({"minzoom": 9, "quadkey_zoom": 5}, "quadkey_zoom 5"),
             ({"max_cells": 49}, "max_cells 49"),
+            ({"max_age_s": -1}, "max_age_s -1"),
+            ({"stale_while_revalidate_s": 10**9}, "stale_while_revalidate_s 1000000000"),
             ({"collections": ()}, "collections is empty"),
             ({"sortby": "-"}, "sortby '-'"),
         ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from livemosaic.index import Found
-from livemosaic.plan import Candidate, Mask, Plan
+from livemosaic.plan import Candidate, End, Mask, Plan
 
 SHAPE = (3, 4)
 NOBODY = -1
@@ -29,6 +30,10 @@ def found(name: str) -> Found:
     return Found(f"c#{name}", name, "1", None, {}, {}, ())
 
 
+def candidate(name: int, scene: Scene) -> Candidate:
+    return Candidate(found(str(name)), (lambda: scene.claim) if scene.claim.any() else None)
+
+
 @dataclass
 class Run:
     """A tile made with a plan."""
@@ -41,6 +46,9 @@ class Run:
 
     def __post_init__(self) -> None:
         self.plan = Plan(self._candidates(), *SHAPE, self.max_scenes, self.max_rows)
+        self.finish()
+
+    def finish(self) -> None:
         while places := self.plan.next_round():
             self.rounds.append(places)
             for place in reversed(places):  # the order of answers must not matter
@@ -50,7 +58,7 @@ class Run:
     def _candidates(self) -> Iterator[Candidate]:
         for n, scene in enumerate(self.scenes):
             self.looked_at += 1
-            yield Candidate(found(str(n)), scene.claim)
+            yield candidate(n, scene)
 
     @property
     def read(self) -> list[int]:
@@ -60,6 +68,13 @@ class Run:
     def picture(self) -> np.ndarray:
         """Which scene shows at each pixel."""
         return painted(self.scenes, self.read)
+
+
+class Later(Run):
+    """A tile asked for, with its plan and nothing read yet."""
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(self._candidates(), *SHAPE, self.max_scenes, self.max_rows)
 
 
 def painted(scenes: Sequence[Scene], places: Sequence[int]) -> np.ndarray:
@@ -195,6 +210,48 @@ class TestLimits:
         assert run.rounds[:1] == [places[:max_scenes] for places in first_round]
 
 
+class TestForeseen:
+    """What a tile followed from tells whether it would come out the same, without its pixels."""
+
+    @given(stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_the_same_scenes_are_foreseen_with_no_more_candidates_than_it_took(
+        self, scenes: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        run = Run(scenes, max_scenes, max_rows)
+        seen = run.plan.seen
+        met = [n for n, scene in enumerate(scenes[:max_rows]) if scene.claim.any()]
+        assert [int(s.id) for s in seen.scenes] == met[: len(seen.scenes)]
+        later = Later(scenes, max_scenes, max_rows)
+        assert later.plan.foreseen(len(seen.scenes), seen.end) == seen
+        assert later.looked_at <= run.looked_at
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_where_the_same_is_foreseen_the_picture_is_the_same_and_only_there(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        """Scenes may have come below them."""
+        run = Run(scenes, max_scenes, max_rows)
+        seen = run.plan.seen
+        more = Run([*scenes, *rest], max_scenes, max_rows)
+        later = Later([*scenes, *rest], max_scenes, max_rows)
+        same = later.plan.foreseen(len(seen.scenes), seen.end) == seen
+        assert same == (more.plan.seen == seen)
+        if same:
+            assert (more.picture() == run.picture()).all()
+            assert more.plan.truncated == run.plan.truncated
+
+    @given(stacks(anything), st.integers(0, 9), st.sampled_from(get_args(End)))
+    def test_having_foreseen_changes_neither_the_tile_nor_what_it_follows_from(
+        self, scenes: list[Scene], count: int, end: End
+    ) -> None:
+        run = Run(scenes, max_rows=6)
+        later = Later(scenes, max_rows=6)
+        later.plan.foreseen(count, end)
+        later.finish()
+        assert later.rounds == run.rounds
+        assert (later.plan.seen, later.plan.truncated) == (run.plan.seen, run.plan.truncated)
+
+
 class TestExplained:
     @given(stacks(truthful))
     def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
@@ -218,13 +275,13 @@ class TestExplained:
         top, bottom = np.zeros(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)
         top[0] = True
         scenes = [Scene(top, top), Scene(bottom, bottom)]
-        candidates = (Candidate(found(str(n)), scene.claim) for n, scene in enumerate(scenes))
+        candidates = (candidate(n, scene) for n, scene in enumerate(scenes))
         plan = Plan(candidates, *SHAPE, 1, 1000)
         assert [why for _, why in plan.explained()] == ["shows", "left out by max_scenes=1"]
 
 
 def plan_of(scenes: Sequence[Scene]) -> Plan:
-    candidates = (Candidate(found(str(n)), scene.claim) for n, scene in enumerate(scenes))
+    candidates = (candidate(n, scene) for n, scene in enumerate(scenes))
     return Plan(candidates, *SHAPE, 1000, 1000)
 
 

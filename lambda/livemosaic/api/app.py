@@ -1,13 +1,13 @@
 """The application: routers, the status of each error, limits on every request."""
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import livemosaic
 from livemosaic import errors
@@ -15,6 +15,7 @@ from livemosaic.api import describe, health, items, mosaics, pages, tiles
 from livemosaic.api.head import HeadAsGet
 from livemosaic.api.params import encodable
 from livemosaic.services import Services
+from livemosaic.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -44,43 +45,54 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     for module in (health, mosaics, items, tiles, describe, pages):
-        app.include_router(module.router)
+        # Not include_router, by which the first request would make all routes before its own anew.
+        app.router.routes.extend(module.router.routes)
     app.mount("/static", pages.static_files(), name="static")
     app.add_exception_handler(errors.LivemosaicError, _known_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(Exception, _unknown_error)
-    app.middleware("http")(_limits)
+    app.add_middleware(_Limits, settings=services.settings)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.cors_origins,
         allow_methods=["GET", "HEAD"],
         allow_headers=["If-None-Match"],
-        expose_headers=[tiles.SCENES, tiles.SKIPPED, tiles.TRUNCATED],
+        expose_headers=["ETag", tiles.SCENES, tiles.SKIPPED, tiles.TRUNCATED],
     )
     return app
 
 
-async def _limits(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Refuse what is too long before anything parses it."""
-    settings = request.app.state.services.settings
-    query = len(request.scope.get("query_string", b""))
-    if query > settings.max_query_bytes:
-        return _answer(
-            414, f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read"
-        )
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > settings.max_body_bytes:
-        return _answer(
-            413,
-            f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are read; "
-            "send the items in several requests",
-        )
-    if request.method in ("POST", "PUT") and "content-length" not in request.headers:
-        return _answer(411, "a body needs a Content-Length header")
-    return await call_next(request)
+class _Limits:
+    """Refuses what is too long before anything parses it."""
+
+    # Not by `app.middleware`, which adds a task and two streams to every request.
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self.app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        settings = self.settings
+        query = len(request.scope.get("query_string", b""))
+        if query > settings.max_query_bytes:
+            return _answer(
+                414,
+                f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read",
+            )
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > settings.max_body_bytes:
+            return _answer(
+                413,
+                f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are "
+                "read; send the items in several requests",
+            )
+        if request.method in ("POST", "PUT") and "content-length" not in request.headers:
+            return _answer(411, "a body needs a Content-Length header")
+        return None
 
 
 async def _known_error(_: Request, error: Exception) -> Response:

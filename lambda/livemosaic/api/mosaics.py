@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from livemosaic.api.params import Has, may_write
-from livemosaic.model import Mosaic
+from livemosaic.model import MAX_AGE_S, Mosaic
 from livemosaic.mosaics import FIXED, parse_filter
 
 router = APIRouter(tags=["mosaics"])
@@ -50,6 +50,12 @@ class Settings(BaseModel):
     maxzoom: int = Field(22, ge=0, le=30)
     quadkey_zoom: int = Field(14, ge=0, le=24, description="Deepest zoom of an index cell")
     max_cells: int = Field(16, ge=1, le=48, description="Index cells of one scene, at most")
+    max_age_s: int = Field(
+        0, ge=0, le=MAX_AGE_S, description="How long caches keep a tile; 0 makes them ask each time"
+    )
+    stale_while_revalidate_s: int = Field(
+        0, ge=0, le=MAX_AGE_S, description="How much longer they may show it while they ask"
+    )
 
 
 class NewMosaic(Settings):

@@ -1,11 +1,14 @@
-"""Query parameters become values, and what the routes share."""
+"""Query parameters become values, and what the routes share.
+
+What waits for nothing is a coroutine: FastAPI would run a plain function in another thread, which
+costs more than most of these do.
+"""
 
 import math
 import secrets
 from typing import Annotated, Final, get_args
 
 from fastapi import Depends, Header, Query, Request
-from rio_tiler.colormap import cmap
 
 from livemosaic.api.gateway import signed_by
 from livemosaic.errors import InvalidRequestError, UnauthorizedError
@@ -23,7 +26,7 @@ FORMATS: Final[dict[str, Format]] = {
 """What a format may be called, and its name here."""
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The services of the application that is asked."""
     found: Services = request.app.state.services
     return found
@@ -62,7 +65,7 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def read_params(
+async def read_params(
     assets: Annotated[
         list[str] | None, Query(description="Assets to stack, in order: `assets=red&assets=green`")
     ] = None,
@@ -99,7 +102,7 @@ def read_params(
     )
 
 
-def render_params(
+async def render_params(
     rescale: Annotated[
         list[str] | None,
         Query(description="`min,max` for all bands, or once per band; mapped to 0–255"),
@@ -113,11 +116,19 @@ def render_params(
     ranges = tuple(_range(text) for text in rescale or ())
     if len(ranges) > _MAX_RANGES:
         raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MAX_RANGES} are read")
-    if colormap_name is not None and colormap_name not in cmap.list():
-        raise InvalidRequestError(
-            f"unknown colormap_name {colormap_name[:80]!r}; those of rio-tiler are known"
-        )
+    if colormap_name is not None:
+        _check_colormap(colormap_name)
     return Render(rescale=ranges, colormap=colormap_name, return_mask=return_mask)
+
+
+def _check_colormap(name: str) -> None:
+    # Imported late: it brings readers of STAC and HTTP with it, a sixth of a cold start.
+    from rio_tiler.colormap import cmap
+
+    if name not in cmap.list():
+        raise InvalidRequestError(
+            f"unknown colormap_name {name[:80]!r}; those of rio-tiler are known"
+        )
 
 
 def _range(text: str) -> tuple[float, float]:

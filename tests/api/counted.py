@@ -1,0 +1,38 @@
+"""A table that counts what tiles read of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from livemosaic.table import Delete, Item, Key, Page, Put, Table
+
+
+@dataclass
+class CountedTable:
+    """Another table, whose queries are counted and the rows that they give."""
+
+    table: Table
+    queries: int = 0
+    rows: int = 0
+
+    def get(self, key: Key) -> Item | None:
+        return self.table.get(key)
+
+    def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        return self.table.batch_get(keys)
+
+    def query(self, pk: str, **how: Any) -> Page:
+        page = self.table.query(pk, **how)
+        self.queries += 1
+        self.rows += len(page.rows)
+        return page
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        self.table.transact(actions)
+
+    def close(self) -> None:
+        self.table.close()
+
+    def forget(self) -> None:
+        """Count from zero."""
+        self.queries = self.rows = 0
