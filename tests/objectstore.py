@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,8 +28,9 @@ class Request:
 class ObjectStore:
     """Serves a folder at `http://localhost:{port}`, on 127.0.0.1 only, while it is entered.
 
-    `delay_s` is waited before each answer. `statuses` maps a path to an HTTP status to answer
-    instead, `redirects` one to where it is sent (302).
+    An ETag is made of the bytes, as S3's is, unless `etags` is off. `delay_s` is waited before each
+    answer. `statuses` maps a path to an HTTP status to answer instead, `redirects` one to where it
+    is sent (302).
     """
 
     def __init__(self, root: Path, delay_s: float = 0) -> None:
@@ -38,6 +40,7 @@ class ObjectStore:
         self.statuses: dict[str, int] = {}
         self.redirects: dict[str, str] = {}
         self.ignore_ranges = False
+        self.etags = True
         self._server = _Server(("127.0.0.1", 0), _Handler, bind_and_activate=False)
         self._server.store = self
 
@@ -61,6 +64,11 @@ class ObjectStore:
         return f"http://localhost:{self._server.server_port}"
 
     @property
+    def header_requests(self) -> list[Request]:
+        """Those that begin at the first byte."""
+        return [request for request in self.requests if request.range and request.range[0] == 0]
+
+    @property
     def bytes_sent(self) -> int:
         return sum(request.sent for request in self.requests)
 
@@ -73,6 +81,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it would hold each body back until its header is acknowledged
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -102,8 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
         if start >= len(body):
             return self._answer(416, headers={"Content-Range": f"bytes */{len(body)}"})
         part = body[start:stop]
-        where = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
-        return self._answer(206, part, {"Content-Range": where})
+        headers = {"Content-Range": f"bytes {start}-{start + len(part) - 1}/{len(body)}"}
+        if self.server.store.etags:
+            headers["ETag"] = f'"{zlib.crc32(body):08x}"'
+        return self._answer(206, part, headers)
 
     def _range(self, size: int) -> tuple[int, int] | None:
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))

@@ -2,21 +2,26 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from cachetools import LRUCache
 
+from livemosaic.budget import Budget
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.gdal import GdalRaster
+from livemosaic.headers import Headers
 from livemosaic.hrefs import AllowList, redact
 from livemosaic.layers import Layer, choose_bands, lay, plan_read, stack
 from livemosaic.model import Grid, Pixels, Read
 from livemosaic.rasters import DecodeError, Limits, Raster, decoding
-from livemosaic.stores import Object, ObjectError, Stores
+from livemosaic.stores import ChangedError, Object, ObjectError, Pin, Stores
 from livemosaic.tiff import TiffRaster
 
 T = TypeVar("T")
+
+_TRIES: Final = 3
+"""Reads of a file that is being overwritten: from the header at hand, from the right one, again."""
 
 Key = tuple[str, str]
 """Href and version of the scene: a file that is published anew is opened anew."""
@@ -26,14 +31,22 @@ class CogReader:
     """Reads GeoTIFFs that the allow-list has onto grids.
 
     Opened files (headers, not pixels) are kept, at most `max_open`, the least used dropped first.
+    Each is held to the edition that it was opened in: one that was overwritten is opened anew.
     They and the connections know no event loop, so one reader serves several loops, one after the
     other; it is not for several threads at once.
     """
 
     def __init__(
-        self, allow: AllowList, *, limits: Limits | None = None, max_open: int = 512
+        self,
+        allow: AllowList,
+        headers: Headers | None = None,
+        *,
+        limits: Limits | None = None,
+        max_open: int = 512,
     ) -> None:
+        self._headers = headers
         self._limits = limits or Limits()
+        self._budget = Budget(self._limits.bytes_at_once)
         self._stores = Stores(allow)
         self._opened: LRUCache[Key, Raster] = LRUCache(max_open)
         # A task belongs to its loop: what a stopped loop was opening is forgotten with it.
@@ -73,7 +86,29 @@ class CogReader:
             ) from e
 
     async def _read(self, key: Key, asset: str, grid: Grid, read: Read) -> Layer:
-        raster = await self._raster(key)
+        """The pixels of one edition of the file, with the header of the same."""
+        for _ in range(_TRIES):
+            raster = None
+            try:
+                raster = await self._raster(key)
+                return await self._take_or_let_gdal(key, raster, asset, grid, read)
+            except ChangedError:
+                self._forget(key, raster)
+        raise ObjectError("is overwritten faster than it can be read")
+
+    def _forget(self, key: Key, raster: Raster | None) -> None:
+        """Open a file that was overwritten anew, and from where it is: its header is out of date.
+
+        What somebody else has opened anew meanwhile stays.
+        """
+        if self._opened.get(key) is raster:
+            self._opened.pop(key, None)
+        if self._headers:
+            self._headers.forget(key[0])
+
+    async def _take_or_let_gdal(
+        self, key: Key, raster: Raster, asset: str, grid: Grid, read: Read
+    ) -> Layer:
         try:
             with decoding():
                 return await self._take(raster, asset, grid, read)
@@ -100,7 +135,12 @@ class CogReader:
         return await asyncio.shield(opening[key])
 
     async def _open(self, key: Key) -> Raster:
-        raster = await open_raster(self._stores.open(key[0]), self._limits)
+        pin = Pin()
+        source = self._stores.open(key[0], pin)
+        header = await self._headers.get(key[0]) if self._headers else None
+        if header:
+            pin.edition = header.edition
+        raster = await open_raster(source, self._limits, header.body if header else None)
         width, height = raster.profile.levels[0].block
         if max(width, height) > self._limits.block_edge:
             raise ObjectError(
@@ -116,8 +156,9 @@ class CogReader:
         bands = choose_bands(profile, read, asset, self._limits)
         plan = await asyncio.to_thread(plan_read, profile, grid, read)
         self._refuse_too_much(plan.samples)
-        raw = await _all([raster.read(plan.level, window) for window in plan.windows])
-        return await asyncio.to_thread(lay, plan, raw, profile, bands, grid, read)
+        async with self._budget.take(plan.bytes):
+            raw = await _all([raster.read(plan.level, window) for window in plan.windows])
+            return await asyncio.to_thread(lay, plan, raw, profile, bands, grid, read)
 
     def _refuse_too_much(self, samples: int) -> None:
         if samples > self._limits.samples:
@@ -127,11 +168,11 @@ class CogReader:
             )
 
 
-async def open_raster(source: Object, limits: Limits) -> Raster:
-    """Read a header; ObjectError says why it cannot be had."""
+async def open_raster(source: Object, limits: Limits, header: bytes | None = None) -> Raster:
+    """Read a header, unless it is at hand; ObjectError says why it cannot be had."""
     try:
         with decoding():
-            return await TiffRaster.open(source, limits)
+            return await TiffRaster.open(source, limits, header)
     except DecodeError:
         with decoding():
             return await GdalRaster.open(source, limits)

@@ -1,9 +1,9 @@
 """Use case: messages about STAC Items change mosaics. One message succeeds or fails alone."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from cql2 import Expr
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 _RETRYABLE: Final = (TableBusyError, TableUnavailableError)
 """What is wrong with the table, not with the message."""
 
+KeepHeaders = Callable[[Collection[str], Executor | None], None]
+"""Keeps the headers of the COGs at some hrefs, writing side by side if it can; fails in silence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -29,6 +32,8 @@ class Applied:
     collection: str
     id: str
     change: Change
+    hrefs: Collection[str] = field(default=(), repr=False)
+    """Of its assets that the mosaic shows; they may have been overwritten, whatever the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Ingest:
 
     index: Index
     allow: AllowList
+    keep_headers: KeepHeaders | None = None
 
     def batch(
         self,
@@ -69,7 +75,11 @@ class Ingest:
         """
         mosaics = [only] if only else self.index.mosaics.all()
         run = pool.map if pool else map
-        return list(run(lambda message: self._one(message, mosaics), messages))
+        outcomes = list(run(lambda message: self._one(message, mosaics), messages))
+        if self.keep_headers:  # once the scenes are there to be seen
+            hrefs = {href for o in outcomes for change in o.changes for href in change.hrefs}
+            self.keep_headers(hrefs, pool)
+        return outcomes
 
     def _one(self, message: Message, mosaics: Sequence[Mosaic]) -> Outcome:
         changes: list[Applied] = []
@@ -100,24 +110,23 @@ class Ingest:
         if not wanting:
             return []
         if delivery.document is None:
-            changes = [self._delete(delivery, mosaic) for mosaic in wanting]
-        else:
-            item = StacItem.parse(delivery.document, event_time=delivery.time, base=message.base)
-            changes = [self._upsert(item, mosaic) for mosaic in wanting]
-        return [
-            Applied(mosaic.id, delivery.collection, delivery.id, change)
-            for mosaic, change in zip(wanting, changes, strict=True)
-        ]
+            version = deletion_version(delivery.time)
+            return [self._delete(m, delivery.collection, delivery.id, version) for m in wanting]
+        item = StacItem.parse(delivery.document, event_time=delivery.time, base=message.base)
+        return [self._upsert(item, mosaic) for mosaic in wanting]
 
-    def _delete(self, delivery: Delivery, mosaic: Mosaic) -> Change:
-        key = scene_key(delivery.collection, delivery.id)
-        return self.index.delete(mosaic, key, deletion_version(delivery.time))
+    def _delete(self, mosaic: Mosaic, collection: str, item_id: str, version: str) -> Applied:
+        change = self.index.delete(mosaic, scene_key(collection, item_id), version)
+        return Applied(mosaic.id, collection, item_id, change)
 
-    def _upsert(self, item: StacItem, mosaic: Mosaic) -> Change:
+    def _upsert(self, item: StacItem, mosaic: Mosaic) -> Applied:
         if not _passes(item, mosaic):
             # It may have passed before, and an older event that did may still be on the way.
-            return self.index.delete(mosaic, scene_key(item.collection, item.id), item.left)
-        return self.index.apply(mosaic, item.scene(mosaic, self.allow))
+            return self._delete(mosaic, item.collection, item.id, item.left)
+        scene = item.scene(mosaic, self.allow)
+        change = self.index.apply(mosaic, scene)
+        hrefs = () if change == "outdated" else tuple(scene.assets.values())
+        return Applied(mosaic.id, item.collection, item.id, change, hrefs)
 
 
 def _passes(item: StacItem, mosaic: Mosaic) -> bool:

@@ -26,10 +26,14 @@ class RangeSource:
         self._source = source
         self._header_bytes = header_bytes
         self._header_left: int | None = header_bytes
+        self.head = bytearray()
+        """The object from its start on, as far as it was read for its header."""
 
-    def header_done(self) -> None:
-        """Stop counting: what follows are tiles, whose sizes the caller has checked."""
+    def header_done(self, source: Object) -> None:
+        """Stop counting: what follows are tiles of `source`, whose sizes the caller has checked."""
+        self._source = source
         self._header_left = None
+        self.head = bytearray()
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
@@ -44,6 +48,8 @@ class RangeSource:
             _refuse_what_is_no_tiff(head)
             if second_directory(head) > self._header_bytes:
                 raise LongHeaderError
+        if start == len(self.head) and self._header_left is not None:
+            self.head += memoryview(got)
         return got
 
     async def get_ranges_async(
@@ -70,6 +76,29 @@ class RangeSource:
         self._header_left -= size
         if self._header_left < 0:
             raise LongHeaderError
+
+
+class Held:
+    """Bytes in memory as an `Object`, which ends where they do."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        return self._body[start:stop]
+
+    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
+        """See `Object`."""
+        return [self._body[start:stop] for start, stop in zip(starts, stops, strict=True)]
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        return self._body[start:stop]
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        return len(self._body)
 
 
 def _refuse_what_is_no_tiff(head: bytes) -> None:

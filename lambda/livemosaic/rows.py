@@ -17,6 +17,16 @@ C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{c
 `expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
 scene's rows; later events that said the same moved `version` alone. `moved` of a head lists its
 moved rows (kind, quadkey, rank, `expires`).
+
+Rows of no mosaic:
+
+| row       | pk                     | sk               | attributes                       |
+|-----------|------------------------|------------------|----------------------------------|
+| header    | `header#{hash}`        | `header`         | `bytes` (see `headers`) and the  |
+|           |                        |                  | `length`, `etag`, `modified` of  |
+|           |                        |                  | the object; `expires`            |
+
+`{hash}` is that of an asset's href, 32 hexadecimal digits of BLAKE2b.
 """
 
 import hashlib
@@ -47,6 +57,12 @@ def head_key(mosaic: Mosaic, scene: str) -> Key:
     """Where the head of a scene is, by its key."""
     digest = hashlib.blake2b(scene.encode(), digest_size=2).digest()
     return Key(partition(mosaic, "scenes", str(int.from_bytes(digest) % SHARDS)), scene)
+
+
+def header_key(href: str) -> Key:
+    """Where the header of the COG at an href is."""
+    digest = hashlib.blake2b(href.encode(), digest_size=16).hexdigest()
+    return Key(f"header#{digest}", "header")
 
 
 def row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> Key:

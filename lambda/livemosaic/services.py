@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from livemosaic.cog import CogReader
+from livemosaic.headers import HeaderKeeper, Headers
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Index
 from livemosaic.ingest import Ingest
@@ -43,8 +44,8 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         mosaics=mosaics,
         cache=MosaicCache(mosaics, settings.mosaic_max_age_s),
         index=index,
-        ingest=Ingest(index, allow),
-        tiler=Tiler(index, CogReader(allow), limits),
+        ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep),
+        tiler=Tiler(index, CogReader(allow, Headers(table)), limits),
     )
 
 

@@ -10,11 +10,13 @@ import os
 import re
 import ssl
 import time
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import certifi
 import obstore
@@ -33,7 +35,8 @@ READ_TIMEOUT_S: Final = 15.0
 RETRIES: Final = 2
 CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
-COALESCE_GAP: Final = 64 * 1024
+COALESCE_GAP: Final = 256 * 1024
+"""Bytes that cost less than a request: 3 to 5 ms, where a first byte from S3 takes 20 and more."""
 COALESCED_MAX: Final = 8 * 1024 * 1024
 KEYS_LAST: Final = timedelta(minutes=10)
 """How long keys are good at least: see `Identity.keys`."""
@@ -57,12 +60,62 @@ class ObjectError(Exception):
         """The ObjectError that async-tiff turned into an error of its own, if it was one."""
         if isinstance(error, cls):
             return error
-        found = re.search(rf"{cls.__name__}: (.+)", str(error))
-        return cls(found[1]) if found else None
+        kinds = {kind.__name__: kind for kind in (ObjectError, ChangedError, UnreachableError)}
+        found = re.search(rf"\b({'|'.join(kinds)}): (.+)", str(error))
+        return kinds[found[1]](found[2]) if found else None
+
+
+class ChangedError(ObjectError):
+    """The object is not the one any more that its header was read of: see `Edition`."""
+
+
+class UnreachableError(ObjectError):
+    """Nobody answered at all, so other objects of the same host are as far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What tells one content of an object from the next; every answer of a store says it."""
+
+    length: int
+    etag: str | None = None
+    """Without the `W/` of a weak one: proxies add it to what has not changed."""
+    modified: str | None = None
+    """Last-Modified. Of use only where there is no ETag."""
+
+    def is_other_than(self, other: "Edition") -> bool:
+        """Whether the content differs; one that nothing tells apart is taken for the same."""
+        if self.length != other.length:
+            return True
+        if self.etag and other.etag:
+            return self.etag != other.etag
+        return bool(self.modified and other.modified and self.modified != other.modified)
+
+
+class Pin:
+    """Holds all answers about an object to one edition: a given one, or that of the first."""
+
+    def __init__(self, edition: Edition | None = None) -> None:
+        self.edition = edition
+
+    def check(self, found: Edition) -> None:
+        """ChangedError if an answer is of another edition."""
+        if self.edition is None:
+            self.edition = found
+        elif self.edition.is_other_than(found):
+            raise ChangedError("was overwritten while it was read")
+
+    def check_end(self, start: int) -> None:
+        """The same where there is no byte from `start` on, but should be."""
+        if self.edition is not None and start < self.edition.length:
+            raise ChangedError("was overwritten while it was read, by something shorter")
 
 
 class Object(Protocol):
-    """One object of a store. Ranges are half-open, and shorter where the object ends."""
+    """One edition of one object of a store; ChangedError where there is another by now.
+
+    Ranges are half-open, and shorter where the object ends.
+    """
 
     async def read(self, start: int, stop: int) -> Buffer:
         """Bytes of one range, for an event loop."""
@@ -94,17 +147,21 @@ class Stores:
         self._http = HttpPool()
         self._identity = _SharedIdentity()
 
-    def open(self, href: str) -> Object:
-        """The object of an href; ForbiddenHrefError if the allow-list does not have it."""
+    def open(self, href: str, pin: Pin | None = None) -> Object:
+        """The object of an href, one edition of it; another is a ChangedError.
+
+        ForbiddenHrefError if the allow-list does not have it.
+        """
         location = self._allow.locate(href)
+        pin = pin or Pin()
         match location.scheme:
             case "s3":
-                return StoredObject(self._bucket(location.host), location.path)
+                return StoredObject(self._bucket(location.host), location.path, pin)
             case "file":
                 path = self._allow.file(location)
-                return StoredObject(LocalStore("/"), path.as_posix().lstrip("/"))
+                return StoredObject(LocalStore("/"), path.as_posix().lstrip("/"), pin)
             case "https" | "http":
-                return HttpObject(self._http, location)
+                return HttpObject(self._http, location, pin)
 
     def _bucket(self, name: str) -> Any:
         if name not in self._buckets:
@@ -186,66 +243,76 @@ def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
 
 
 class StoredObject:
-    """An object of an obstore store."""
+    """An object of an obstore store.
 
-    def __init__(self, store: Any, path: str) -> None:
+    Not `obstore.get_ranges`: its answers do not say of which edition they are.
+    """
+
+    def __init__(self, store: Any, path: str, pin: Pin) -> None:
         self._store = store
         self._path = path
+        self._pin = pin
 
     async def read(self, start: int, stop: int) -> Buffer:
         """See `Object`."""
         try:
-            got: Buffer = await obstore.get_range_async(
-                self._store, self._path, start=start, end=stop
-            )
+            got = await obstore.get_async(self._store, self._path, options={"range": (start, stop)})
+            self._pin.check(_edition(got.meta))
+            body: Buffer = await got.bytes_async()
         except _OBSTORE_ERRORS as e:
-            _raise_obstore(e, start)
-        return got
+            raise _explained(e, start, self._pin) from e
+        return body
 
     async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
         """See `Object`."""
-        try:
-            got: Sequence[Buffer] = await obstore.get_ranges_async(
-                self._store, self._path, starts=starts, ends=stops
-            )
-        except _OBSTORE_ERRORS as e:
-            _raise_obstore(e, max(starts))
-        return got
+        return await read_coalesced(self.read, starts, stops)
 
     def read_blocking(self, start: int, stop: int) -> bytes:
         """See `Object`."""
         try:
-            return bytes(obstore.get_range(self._store, self._path, start=start, end=stop))
+            got = obstore.get(self._store, self._path, options={"range": (start, stop)})
+            self._pin.check(_edition(got.meta))
+            return bytes(got.bytes())
         except _OBSTORE_ERRORS as e:
-            _raise_obstore(e, start)
+            raise _explained(e, start, self._pin) from e
 
     def size_blocking(self) -> int:
         """See `Object`."""
         try:
-            return int(obstore.head(self._store, self._path)["size"])
+            found = _edition(obstore.head(self._store, self._path))
         except _OBSTORE_ERRORS as e:
-            _raise_obstore(e, 0)
+            raise _explained(e, 0, self._pin) from e
+        self._pin.check(found)
+        return found.length
 
 
-def _raise_obstore(error: Exception, start: int) -> NoReturn:
+def _edition(meta: Any) -> Edition:
+    """Of obstore's ObjectMeta."""
+    return Edition(meta["size"], _opaque(meta["e_tag"]), meta["last_modified"].isoformat())
+
+
+def _opaque(etag: str | None) -> str | None:
+    return etag.removeprefix("W/") if etag else None
+
+
+def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
     """Say what went wrong; obstore's own text shows local paths and internals."""
     if (lost := ObjectError.lost_in(error)) is not None:
-        raise lost from error
+        return lost
     text = str(error)
     status = re.search(r"status code: (\d{3}[A-Za-z ]*)", text)
     if isinstance(error, FileNotFoundError):
-        reason = "is missing"
-    elif isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
-        reason = "may not be read: its store denies access"
-    elif "range" in text.lower() or (status and status[1].startswith("416")):
-        reason = too_short(start)
-    elif "region" in text.lower():
-        reason = "is in a bucket of another region: set AWS_REGION"
-    elif status:
-        reason = f"cannot be read: its store answers {status[1].strip()}"
-    else:
-        reason = "cannot be read: its store failed or could not be reached"
-    raise ObjectError(reason) from error
+        return ObjectError("is missing")
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
+        return ObjectError("may not be read: its store denies access")
+    if "range" in text.lower() or (status and status[1].startswith("416")):
+        pin.check_end(start)
+        return ObjectError(too_short(start))
+    if "region" in text.lower():
+        return ObjectError("is in a bucket of another region: set AWS_REGION")
+    if status:
+        return ObjectError(f"cannot be read: its store answers {status[1].strip()}")
+    return UnreachableError("cannot be read: its store failed or could not be reached")
 
 
 def too_short(start: int) -> str:
@@ -276,8 +343,8 @@ class HttpPool:
             ),
         )
 
-    def get(self, url: str, start: int, stop: int) -> tuple[bytes, int]:
-        """Bytes of a half-open range, shorter at the end of the object, and the object's size."""
+    def get(self, url: str, start: int, stop: int, pin: Pin) -> bytes:
+        """Bytes of a half-open range, shorter at the end of the object."""
         try:
             answer = self._pool.request(
                 "GET",
@@ -287,15 +354,19 @@ class HttpPool:
                 preload_content=False,
             )
             with answer:
+                if answer.status == 416:
+                    pin.check_end(start)
                 size = _size_of_object(answer, start, stop)
+                told = answer.headers
+                pin.check(Edition(size, _opaque(told.get("ETag")), told.get("Last-Modified")))
                 body = answer.read(min(stop, size) - start)
                 # Drained connections go back to the pool; one that still has bytes is closed.
                 answer.read(1)
         except urllib3.exceptions.HTTPError as e:
-            raise ObjectError(
+            raise UnreachableError(
                 f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
             ) from e
-        return body, size
+        return body
 
 
 def _trust() -> ssl.SSLContext:
@@ -330,8 +401,9 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
 class HttpObject:
     """An object at a URL, asked for exactly as the href has it, query included."""
 
-    def __init__(self, pool: HttpPool, location: Location) -> None:
+    def __init__(self, pool: HttpPool, location: Location, pin: Pin) -> None:
         self._pool = pool
+        self._pin = pin
         query = f"?{location.query}" if location.query else ""
         self._url = f"{location.scheme}://{location.host}{location.path}{query}"
 
@@ -342,22 +414,31 @@ class HttpObject:
 
     async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
         """See `Object`."""
-        spans = coalesce(list(zip(starts, stops, strict=True)))
-        bodies = await asyncio.gather(*(self.read(*span) for span in spans))
-        return [
-            memoryview(body)[start - span[0] : stop - span[0]]
-            for start, stop in zip(starts, stops, strict=True)
-            for span, body in zip(spans, bodies, strict=True)
-            if span[0] <= start and stop <= span[1]
-        ]
+        return await read_coalesced(self.read, starts, stops)
 
     def read_blocking(self, start: int, stop: int) -> bytes:
         """See `Object`."""
-        return self._pool.get(self._url, start, stop)[0]
+        return self._pool.get(self._url, start, stop, self._pin)
 
     def size_blocking(self) -> int:
         """See `Object`."""
-        return self._pool.get(self._url, 0, 1)[1]
+        self._pool.get(self._url, 0, 1, self._pin)
+        return self._pin.edition.length if self._pin.edition else 0
+
+
+async def read_coalesced(
+    read: Callable[[int, int], Awaitable[Buffer]], starts: Sequence[int], stops: Sequence[int]
+) -> Sequence[Buffer]:
+    """Bytes of several ranges, with as few reads as `coalesce` makes of them, side by side."""
+    ranges = list(zip(starts, stops, strict=True))
+    spans = coalesce(ranges)
+    bodies = await asyncio.gather(*(read(*span) for span in spans))
+    firsts = [first for first, _ in spans]
+    parts = []
+    for start, stop in ranges:
+        i = bisect_right(firsts, start) - 1
+        parts.append(memoryview(bodies[i])[start - firsts[i] : stop - firsts[i]])
+    return parts
 
 
 def coalesce(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

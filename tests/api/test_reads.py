@@ -1,4 +1,4 @@
-"""A tile reads each COG that it needs once, and no others. An object store counts."""
+"""A tile reads pixels of the COGs that it needs, and nothing else. An object store counts."""
 
 import io
 from collections import Counter
@@ -29,8 +29,12 @@ def server(sqlite_table: SqliteTable, folder: Path, store: ObjectStore) -> Itera
 
 
 def touched(store: ObjectStore) -> set[str]:
-    """Names of the scenes whose files were asked for."""
-    return {request.target.strip("/").rpartition("-")[0] for request in store.requests}
+    """Names of the scenes whose pixels were asked for: they lie behind the header."""
+    return {
+        request.target.strip("/").rpartition("-")[0]
+        for request in store.requests
+        if request.range and request.range[0] > 0
+    }
 
 
 def opened(store: ObjectStore) -> Counter[str]:
@@ -42,9 +46,9 @@ def opened(store: ObjectStore) -> Counter[str]:
     )
 
 
-def test_publishing_reads_nothing(server: Server, store: ObjectStore) -> None:
+def test_publishing_reads_the_header(server: Server, store: ObjectStore) -> None:
     server.publish("a", 1)
-    assert store.requests == []
+    assert [request.range for request in store.requests] == [(0, 32768)]
 
 
 def test_a_scene_that_is_fully_hidden_is_never_asked_for(
@@ -90,7 +94,7 @@ def test_a_scene_below_a_hole_is_asked_for_in_the_next_round(
     assert touched(store) == {"liar", "bottom"}
 
 
-def test_each_file_is_opened_once_for_a_tile_and_for_the_next_ones(
+def test_a_header_is_read_when_its_scene_is_published_and_for_no_tile(
     server: Server, store: ObjectStore
 ) -> None:
     server.publish("left", 1, LEFT)
@@ -99,7 +103,20 @@ def test_each_file_is_opened_once_for_a_tile_and_for_the_next_ones(
     for _ in range(3):
         server.picture()
     server.picture(tile_url(tile=(Z + 1, 2 * X, 2 * Y)))
-    assert opened(store) == {"liar": 1, "right": 1}
+    assert opened(store) == {"liar": 1, "right": 1, "left": 1}
+    assert touched(store) == {"liar", "right"}
+
+
+def test_a_file_that_came_after_its_item_is_opened_once_for_a_tile_and_for_the_next_ones(
+    server: Server, store: ObjectStore
+) -> None:
+    store.statuses["/a-0.tif"] = 404
+    server.publish("a", 1)
+    store.statuses.clear()
+    store.requests.clear()
+    for _ in range(3):
+        assert server.picture().at(9) == [1]
+    assert opened(store) == {"a": 1}
 
 
 def test_tiles_asked_for_at_once_open_it_once_together(server: Server, store: ObjectStore) -> None:
@@ -135,6 +152,7 @@ def test_a_scene_published_anew_is_read_anew(server: Server, store: ObjectStore)
 
 def test_asking_what_a_tile_is_made_of_reads_no_file(server: Server, store: ObjectStore) -> None:
     server.publish("a", 1)
+    store.requests.clear()
     assert server.get(tile_url("/assets")).status_code == 200
     assert server.get("/mosaics/m/tiles/WebMercatorQuad/tilejson.json").status_code == 200
     assert store.requests == []
