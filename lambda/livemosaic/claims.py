@@ -11,6 +11,8 @@ from livemosaic.cells import SEGMENTS, Ring
 from livemosaic.model import Grid
 from livemosaic.projection import transformer
 
+Line = NDArray[np.float64]
+
 
 def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
     """Which pixel centres of a grid lie inside the rings, by the even-odd rule.
@@ -19,19 +21,40 @@ def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
     projected. Returns shape (height, width).
     """
     to_pixel = ~grid.transform
-    shape = (grid.height, grid.width + 1)
-    crossings = [np.zeros(0, np.intp)]
+    lines = []
     for ring in rings:
         x, y = (ring if crs == grid.crs else _reproject(ring, crs, grid.crs)).T
-        crossings.append(_crossings(shape, *(to_pixel @ (x, y))))
-    toggles = np.bincount(np.concatenate(crossings), minlength=shape[0] * shape[1]).reshape(shape)
-    parity = np.bitwise_xor.accumulate((toggles & 1).astype(np.uint8), axis=1)
-    return parity[:, :-1].view(np.bool_)
+        lines.append(to_pixel @ (x, y))
+    if any(_may_cut(grid, x, y) for x, y in lines):
+        return _burnt((grid.height, grid.width), lines)
+    # Most footprints: all of the tile lies on the same side, so one pixel tells.
+    return np.full((grid.height, grid.width), _burnt((1, 1), lines)[0, 0])
 
 
-def _crossings(
-    shape: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.intp]:
+def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
+    """False if no edge of a ring passes through a grid; True if one does or comes close to it."""
+    x2, y2 = np.roll(x, -1), np.roll(y, -1)
+    apart = (np.maximum(x, x2) < 0) | (np.minimum(x, x2) > grid.width)
+    apart |= (np.maximum(y, y2) < 0) | (np.minimum(y, y2) > grid.height)
+    if apart.all():
+        return False
+    # Which side of each edge's line the corners are on.
+    across, down = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])[:, :, None]
+    side = (x2 - x) * (down * grid.height - y) - (y2 - y) * (across * grid.width - x)
+    apart |= (side > 0).all(axis=0) | (side < 0).all(axis=0)
+    return not apart.all()
+
+
+def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> NDArray[np.bool_]:
+    """Which of the first pixel centres (rows, columns) lie inside rings in pixels."""
+    padded = shape[0], shape[1] + 1
+    crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]
+    toggles = np.bincount(np.concatenate(crossings), minlength=padded[0] * padded[1])
+    odd = (toggles.reshape(padded) & 1).astype(np.uint8)
+    return np.bitwise_xor.accumulate(odd, axis=1)[:, :-1].view(np.bool_)
+
+
+def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:
     """Flat index of the first pixel centre right of each edge, on each row that it crosses."""
     height, width = shape[0], shape[1] - 1
     x2, y2 = np.roll(x, -1), np.roll(y, -1)

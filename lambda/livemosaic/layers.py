@@ -16,7 +16,7 @@ from livemosaic.warp import (
     Piece,
     locate,
     pieces,
-    take_nearest,
+    take,
     take_smooth,
 )
 
@@ -26,6 +26,10 @@ _KERNEL: Final = 2
 
 Raw = tuple[NDArray[Any], NDArray[np.bool_] | None]
 """A block as stored (all bands, h, w), and the file's own mask (h, w), True where valid."""
+
+
+Values = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Bands (bands, h, w), zero where invalid, and validity (h, w)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +42,8 @@ class Plan:
     """One per piece, in pixels of the level."""
     samples: int
     """How many are decoded for it."""
+    bytes: int
+    """What they take: whole blocks, and what is cut from them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +87,7 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> Plan:
     pad = _KERNEL * (1 + int(step)) + 1 if _is_smooth(profile, read) else 0
     windows = tuple(part.window(level.frame, pad) for part in parts)
     samples = sum(level.samples(window, profile.count) for window in windows)
-    return Plan(number, parts, windows, samples)
+    return Plan(number, parts, windows, samples, 2 * samples * profile.dtype.itemsize)
 
 
 def _is_smooth(profile: Profile, read: Read) -> bool:
@@ -98,22 +104,32 @@ def lay(
     read: Read,
 ) -> Layer:
     """Put blocks, one per piece, onto the grid; what none of them covers is invalid."""
-    valid = np.zeros((grid.height, grid.width), np.bool_)
-    data = np.zeros((len(bands), *valid.shape), _dtype(profile.dtype, read))
-    level = profile.levels[plan.level].frame
+    parts = []
     for piece, window, (block, mask) in zip(plan.pieces, plan.windows, raw, strict=True):
         if _is_smooth(profile, read):
+            level = profile.levels[plan.level].frame
             whole = _values(block, mask, profile, bands, read)
-            values, real = take_smooth(*whole, window, level, piece, grid, read.resampling)
-            data[:, real], valid[real] = values[:, real], True
+            part = take_smooth(*whole, window, level, piece, grid, read.resampling)
         else:
-            taken = take_nearest(block, window, piece)
-            kept = None if mask is None else take_nearest(mask[None], window, piece)[0]
-            put = _values(taken, kept, profile, bands, read)
-            data[:, piece.inside], valid[piece.inside] = put
-    layer = Layer(data, valid, tuple(i + 1 for i in bands))
+            under = piece.under(window)
+            taken, kept = take(block, under), None if mask is None else take(mask[None], under)[0]
+            part = _values(taken, kept, profile, bands, read, piece.inside)
+        parts.append(part)
+    if len(parts) != 1:
+        shape = (len(bands), grid.height, grid.width)
+        parts = [_joined(parts, np.zeros(shape, _dtype(profile.dtype, read)))]
+    layer = Layer(*parts[0], tuple(i + 1 for i in bands))
     show_colors = profile.palette is not None and read.palette and not read.bidx
     return _colored(layer, profile.palette) if show_colors else layer
+
+
+def _joined(parts: Sequence[Values], data: NDArray[Any]) -> Values:
+    """Pieces of one grid, of which no two have the same pixel."""
+    valid = np.zeros(data.shape[1:], np.bool_)
+    for values, real in parts:
+        np.copyto(data, values, where=real)
+        valid |= real
+    return data, valid
 
 
 def _dtype(stored: np.dtype[Any], read: Read) -> np.dtype[Any]:
@@ -133,15 +149,18 @@ def _values(
     profile: Profile,
     bands: tuple[int, ...],
     read: Read,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    inside: NDArray[np.bool_] | None = None,
+) -> Values:
     """Chosen bands, converted and zero where invalid, and validity; `raw` is (all bands, …)."""
     chosen = raw if bands == tuple(range(len(raw))) else raw[list(bands)]
     valid = _validity(chosen, raw, mask, profile, read)
+    if inside is not None:
+        valid &= inside
     if read.unscale:
         values = _unscaled(chosen, profile, bands)
     else:
         values = chosen.astype(_drawable(chosen.dtype), copy=False)
-    return np.where(valid, values, values.dtype.type(0)), valid
+    return (values if valid.all() else np.where(valid, values, values.dtype.type(0))), valid
 
 
 def _validity(

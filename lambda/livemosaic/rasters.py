@@ -36,6 +36,8 @@ class Limits:
     header_bytes: int = 16 * 1024 * 1024
     samples: int = 64_000_000
     """Pixels × bands decoded for one read, whole blocks counted."""
+    bytes_at_once: int = 256 * 1024 * 1024
+    """Decoded, of all reads together: the others wait. One that needs more alone is unreadable."""
     seconds: float = 30.0
 
 

@@ -13,12 +13,10 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.session import DummySession
-from rio_tiler.colormap import apply_cmap, cmap
-from rio_tiler.errors import InvalidColorMapName
-from rio_tiler.utils import linear_rescale
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Format, Grid, Pixels, Render
+from livemosaic.png import encode_png
 
 EncodedFormat = Literal["png", "jpeg", "webp", "tif", "npy"]
 
@@ -30,11 +28,9 @@ MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "npy": "application/x-binary",
 }
 
-# Lossless formats are written fast rather than small. An aerial RGB tile of 256 × 256 with alpha,
-# as PNG: 3.8 ms and 88 KB at zlevel 1, 16.4 ms and 76 KB at GDAL's default of 6; as JPEG 1.5 ms
-# and 10 KB. Predictors of TIFF gain 25 % on 8 bits and lose twice that on band ratios.
+# Lossless formats are written fast rather than small. Predictors of TIFF gain 25 % on 8 bits and
+# lose twice that on band ratios.
 _DRIVERS: Final[dict[EncodedFormat, str]] = {
-    "png": "PNG",
     "jpeg": "JPEG",
     "webp": "WEBP",
     "tif": "GTiff",
@@ -45,7 +41,6 @@ _ENV: Final = {
     "GDAL_PAM_ENABLED": False,
 }
 _OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
-    "png": {"zlevel": 1},
     "jpeg": {"quality": 85},
     "webp": {"quality": 85},
     "tif": {"compress": "deflate", "zlevel": 1},
@@ -88,7 +83,10 @@ def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
     image = _styled(pixels, render) if pixels.valid.any() else _blank(pixels, render)
     chosen = _format(image, render.format)
     mask = image.alpha if render.return_mask else None
-    body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
+    if chosen == "png":
+        body = _png(image, mask)
+    else:
+        body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
     return Encoded(body, MEDIA_TYPES[chosen], chosen)
 
 
@@ -126,6 +124,9 @@ def _rescaled(
     data: NDArray[Any], pixels: Pixels, ranges: Sequence[tuple[float, float]]
 ) -> NDArray[np.uint8]:
     """Like TiTiler: linear, clipped, truncated to uint8, zero where not valid."""
+    # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
+    from rio_tiler.utils import linear_rescale
+
     if len(ranges) == 1:
         ranges = list(ranges) * len(data)
     elif len(ranges) not in (len(data), len(pixels.data)):
@@ -148,6 +149,10 @@ def _rescaled(
 
 def _coloured(data: NDArray[Any], pixels: Pixels, name: str) -> _Image:
     """Red, green, blue; black where not valid. The colormap's alpha counts where valid."""
+    # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
+    from rio_tiler.colormap import apply_cmap, cmap
+    from rio_tiler.errors import InvalidColorMapName
+
     if len(pixels.data) != 1:
         raise InvalidRequestError(
             f"colormap {name} needs pixels of one band, these have {len(pixels.data)}"
@@ -185,6 +190,12 @@ def _numpy(image: _Image, mask: NDArray[np.uint8] | None) -> bytes:
     with BytesIO() as file:
         np.save(file, data)
         return file.getvalue()
+
+
+def _png(image: _Image, mask: NDArray[np.uint8] | None) -> bytes:
+    if mask is None:
+        return encode_png(image.data)
+    return encode_png(np.concatenate((image.data, _scaled_alpha(mask, image.data.dtype)[None])))
 
 
 def _raster(
@@ -259,4 +270,6 @@ def _interpretation(data: NDArray[Any], mask: NDArray[np.uint8] | None) -> list[
 def _scaled_alpha(mask: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
     """What GDAL takes for opaque in that dtype (its SRC_ALPHA_MAX), 255 where it has no rule."""
     opaque = {"uint16": 65535, "int16": 32767, "int8": 127}.get(dtype.name, _OPAQUE)
+    if opaque == _OPAQUE:
+        return mask.astype(dtype, copy=False)
     return (mask.astype(np.float64) * opaque / _OPAQUE).astype(dtype)

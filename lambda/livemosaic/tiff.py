@@ -1,25 +1,42 @@
 """GeoTIFFs read by async-geotiff, and by async-tiff where it does too much or too little."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from affine import Affine
 from async_geotiff import GeoTIFF, Overview
-from async_tiff import TIFF, GeoKeyDirectory, ImageFileDirectory
-from async_tiff.enums import ExtraSamples, PlanarConfiguration
+from async_tiff import TIFF, DecoderRegistry, GeoKeyDirectory, ImageFileDirectory, Tile
+from async_tiff.enums import Compression, ExtraSamples, PlanarConfiguration
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
 from livemosaic.gdal import GdalRaster
-from livemosaic.ranges import RangeSource
-from livemosaic.rasters import NO_PLACE, NOT_A_COG, Level, Limits, Profile, WindowTuple
-from livemosaic.stores import Object, ObjectError
+from livemosaic.inflate import ZSTD_BLOCK, BombError, inflating, zstd_bound
+from livemosaic.ranges import Held, RangeSource
+from livemosaic.rasters import (
+    NO_PLACE,
+    NOT_A_COG,
+    DecodeError,
+    Level,
+    Limits,
+    Profile,
+    WindowTuple,
+    decoding,
+)
+from livemosaic.stores import Buffer, Object, ObjectError
 from livemosaic.warp import Frame, level_frame
 
+PREFETCH: Final = 32 * 1024
+"""Bytes of the first request for a header, which few need more than."""
+
 _ALPHAS: Final = (ExtraSamples.AssociatedAlpha, ExtraSamples.UnassociatedAlpha)
+_DEFLATE: Final = (Compression.Deflate, Compression.OldDeflate)
+_ZSTD_SLACK: Final = 8
+"""At its higher levels zstd splits what would fit into one of its blocks into several."""
 _POINT: Final = 2
 _USER_DEFINED: Final = 32767
 _REDUCED: Final = 1
@@ -37,18 +54,21 @@ class TiffRaster:
     _levels: tuple[GeoTIFF | Overview, ...]
 
     @classmethod
-    async def open(cls, source: Object, limits: Limits) -> "TiffRaster":
-        """Read a header in as few requests as it takes."""
-        ranges = RangeSource(source, header_bytes=limits.header_bytes)
-        tiff = await TIFF.open("", store=ranges)
-        ranges.header_done()
+    async def open(
+        cls, source: Object, limits: Limits, header: bytes | None = None
+    ) -> "TiffRaster":
+        """Read a header in as few requests as it takes: none, with its `leading_bytes` at hand."""
+        start = source if header is None else Held(header)
+        ranges = RangeSource(start, header_bytes=limits.header_bytes)
+        tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
+        ranges.header_done(source)
         _refuse_untiled(tiff.ifds[0])
         # async-geotiff would warn, and fail an assertion when the overview is read.
         if any(ifd.tile_width is None for ifd in tiff.ifds):
             raise UnsupportedError("an overview or mask without tiles")
         geotiff = GeoTIFF(tiff)
         levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
-        frame = Frame(await _crs(geotiff, source, limits), _transform(geotiff.ifd), *_size(geotiff))
+        frame = Frame(await _crs(geotiff, start, limits), _transform(geotiff.ifd), *_size(geotiff))
         return cls(_tiff_profile(geotiff, frame, levels), levels)
 
     async def read(
@@ -58,8 +78,10 @@ class TiffRaster:
         image = self._levels[level]
         _refuse_bombs(image, window, self.profile)
         wanted = _blocks(window, (image.tile_width, image.tile_height))
+        most = _plain(image, self.profile)
         data, mask = await asyncio.gather(
-            _fetch(image.ifd, wanted), _fetch(image.mask_ifd, wanted) if image.mask_ifd else _none()
+            _fetch(image.ifd, wanted, most),
+            _fetch(image.mask_ifd, wanted, most) if image.mask_ifd else _none(),
         )
         return await asyncio.to_thread(self._assemble, image, wanted, window, data, mask)
 
@@ -82,17 +104,55 @@ class TiffRaster:
         return out, real[0]
 
 
+async def leading_bytes(source: Object, limits: Limits) -> bytes | None:
+    """All that opening a COG takes; None where its header is not one piece at the start."""
+    ranges = RangeSource(source, header_bytes=limits.header_bytes)
+    tiff = await TIFF.open("", store=ranges, prefetch=PREFETCH)
+    leading = bytes(ranges.head[: tiff.header_byte_size])
+    try:
+        with decoding():
+            await TiffRaster.open(Held(leading), limits, leading)
+    except DecodeError:
+        return None
+    return leading
+
+
 async def _none() -> None:
     return None
 
 
-async def _fetch(ifd: ImageFileDirectory, wanted: list[tuple[int, int]]) -> list[NDArray[Any]]:
-    """Decoded blocks in TIFF's own order of axes; decoding is in async-tiff's threads.
+async def _fetch(
+    ifd: ImageFileDirectory, wanted: list[tuple[int, int]], most: int
+) -> list[NDArray[Any]]:
+    """Decoded blocks in TIFF's own order of axes, each of at most so many bytes.
 
     Not `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
     """
     blocks = await ifd.fetch_tiles(wanted)
+    if all(block.compression_method in _DEFLATE for block in blocks):
+        half = -(-len(blocks) // 2)
+        parts = [part for part in (blocks[:half], blocks[half:]) if part]
+        done = await asyncio.gather(*(asyncio.to_thread(_inflated, part, most) for part in parts))
+        return [array for part in done for array in part]
+    for block in blocks:
+        if block.compression_method == Compression.ZSTD:
+            _refuse_zstd_bombs(block.compressed_bytes, most)
     return [np.asarray(a) for a in await asyncio.gather(*(block.decode() for block in blocks))]
+
+
+def _inflated(blocks: Sequence[Tile], most: int) -> list[NDArray[Any]]:
+    """In a thread of Python, by our own inflate: async-tiff's has no end.
+
+    Not in async-tiff's threads, which may abort an exiting process when they call Python.
+    """
+    registry = DecoderRegistry(dict.fromkeys(_DEFLATE, inflating(most)))
+    return [np.asarray(block.decode_sync(decoder_registry=registry)) for block in blocks]
+
+
+def _refuse_zstd_bombs(body: Buffer | list[Buffer], most: int) -> None:
+    for part in body if isinstance(body, list) else [body]:
+        if zstd_bound(bytes(part)) > _ZSTD_SLACK * most + ZSTD_BLOCK:
+            raise BombError(f"more than {most:,} bytes")
 
 
 def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]]:
@@ -229,7 +289,7 @@ def _epsg(keys: GeoKeyDirectory | None) -> int | None:
 def _refuse_bombs(image: GeoTIFF | Overview, window: WindowTuple, profile: Profile) -> None:
     """Blocks of more bytes compressed than not, before they are fetched; sparse ones are GDAL's."""
     w, h = image.tile_width, image.tile_height
-    plain = w * h * profile.count * profile.dtype.itemsize
+    plain = _plain(image, profile)
     for x, y in _blocks(window, (w, h)):
         found = image.ifd.tile_byte_range(x, y)
         ranges = found if isinstance(found, list) else [found]
@@ -238,3 +298,8 @@ def _refuse_bombs(image: GeoTIFF | Overview, window: WindowTuple, profile: Profi
         size = sum(stop - start for start, stop in ranges)
         if size > 2 * plain + 65536:
             raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
+
+
+def _plain(image: GeoTIFF | Overview, profile: Profile) -> int:
+    """Bytes of a block, decoded."""
+    return image.tile_width * image.tile_height * profile.count * profile.dtype.itemsize

@@ -1,0 +1,63 @@
+"""Memory that reads share: who would take more than is left waits."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from livemosaic.stores import ObjectError
+
+
+class Budget:
+    """So many bytes at once, first come, first served; one for each event loop, as for readers."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def take(self, amount: int) -> AsyncIterator[None]:
+        """Have some of it for a while; ObjectError for more than there is in all."""
+        if amount > self._size:
+            raise ObjectError(
+                f"needs {amount:,} bytes of memory for this picture, and at most {self._size:,} "
+                "are given: it lacks overviews, or its blocks are too large"
+            )
+        queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue(self._size))
+        await queue.take(amount)
+        try:
+            yield
+        finally:
+            queue.give_back(amount)
+
+
+class _Queue:
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            # Cancelled in the moment in which its turn came: nobody else would give it back.
+            self.give_back(0 if turn.cancelled() else amount)
+            raise
+
+    def give_back(self, amount: int) -> None:
+        self._left += amount
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            amount, turn = self._waiting[0]
+            if not turn.done():
+                if amount > self._left:
+                    return
+                self._left -= amount
+                turn.set_result(None)
+            self._waiting.popleft()
