@@ -23,6 +23,7 @@ def function(
     memory: int,
     timeout_s: int,
     environment: Mapping[str, str],
+    snap_start: bool = False,
 ) -> lambda_.Function:
     """A function that may write its log, be traced if so configured, and nothing else yet."""
     home = Construct(scope, name)
@@ -40,7 +41,9 @@ def function(
         description=description,
         code=code,
         handler=handler,
-        runtime=lambda_.Runtime(f"python{config.python}", lambda_.RuntimeFamily.PYTHON),
+        runtime=lambda_.Runtime(
+            f"python{config.python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=snap_start
+        ),
         architecture=_ARCHITECTURES[config.architecture],
         memory_size=memory,
         timeout=cdk.Duration.seconds(timeout_s),
@@ -49,9 +52,27 @@ def function(
         log_group=group,
         logging_format=lambda_.LoggingFormat.JSON,  # the package writes JSON, too
         tracing=lambda_.Tracing.ACTIVE if config.tracing else lambda_.Tracing.DISABLED,
+        snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
+        # Each version that stays is a snapshot that is paid for.
+        current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.DESTROY),
     )
     _acknowledge(made, role, config)
     return made
+
+
+def live(function: lambda_.Function) -> lambda_.Alias:
+    """What to call where snapshots are used: only published versions have them.
+
+    Whatever changes in the function, its code too, makes `current_version` another one, which
+    CloudFormation publishes and points the alias at before it deletes the last.
+    """
+    return lambda_.Alias(
+        function,
+        "Live",
+        alias_name="live",
+        version=function.current_version,
+        description="The version that answers",
+    )
 
 
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}

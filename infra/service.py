@@ -17,7 +17,7 @@ from infra.bundle import Target
 from infra.code import code
 from infra.config import Config
 from infra.dashboard import dashboard
-from infra.functions import function
+from infra.functions import function, live
 from infra.inbox import Inbox
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
@@ -56,7 +56,8 @@ class Service(cdk.Stack):
         for topic in config.topics:
             self._inbox.subscribe(topic)
         tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
-        api = Api(self, "Api", config=config, tiler=tiler, manager=manager)
+        answering = live(tiler) if config.snap_start else tiler
+        api = Api(self, "Api", config=config, tiler=answering, manager=manager)
         functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
         self._watch(functions, api.api)
         self._tell(api.url)
@@ -68,10 +69,9 @@ class Service(cdk.Stack):
             description="Answers GET: tiles, and everything else that only reads",
             memory=self._config.tiler_memory,
             timeout_s=REQUEST_TIMEOUT_S,
+            snap_start=self._config.snap_start,
         )
         self._table.grant(made, *READ)
-        for bucket in self._config.buckets:
-            self._grant_objects(made, bucket)
         return made
 
     def _make_manager(self) -> lambda_.Function:
@@ -105,9 +105,16 @@ class Service(cdk.Stack):
         return made
 
     def _function(
-        self, name: str, *, handler: str, description: str, memory: int, timeout_s: int
+        self,
+        name: str,
+        *,
+        handler: str,
+        description: str,
+        memory: int,
+        timeout_s: int,
+        snap_start: bool = False,
     ) -> lambda_.Function:
-        return function(
+        made = function(
             self,
             name,
             config=self._config,
@@ -117,7 +124,11 @@ class Service(cdk.Stack):
             memory=memory,
             timeout_s=timeout_s,
             environment=self._environment(),
+            snap_start=snap_start,
         )
+        for bucket in self._config.buckets:  # pixels for tiles, headers for what ingests
+            self._grant_objects(made, bucket)
+        return made
 
     def _environment(self) -> dict[str, str]:
         config = self._config

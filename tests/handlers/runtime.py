@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -43,6 +43,8 @@ class Function:
     events: Queue[Any] = field(default_factory=Queue)
     reports: Queue[tuple[str, bytes]] = field(default_factory=Queue)
     """Each `response` and `error` that came from the process, and its body."""
+    snapped: Event = field(default_factory=Event)
+    restored: Event = field(default_factory=Event)
 
     def invoke(self, event: Any) -> Any:
         """The response to one event; `FunctionError` where there is none."""
@@ -51,6 +53,15 @@ class Function:
         if kind == "error":
             raise FunctionError(json.loads(body))
         return json.loads(body)
+
+    def wait_for_snapshot(self) -> None:
+        """Until it is started, and asks to be restored; with SnapStart only."""
+        assert self.snapped.wait(30), self.log.read_text()
+
+    def restore(self) -> None:
+        """Let it go on after its snapshot."""
+        self.wait_for_snapshot()
+        self.restored.set()
 
     def logged(self) -> list[dict[str, Any]]:
         """Its JSON log lines so far."""
@@ -86,6 +97,7 @@ def function(handler: str, folder: Path, **environment: str) -> Iterator[Functio
             process.terminate()
             process.wait()
             made.events.put(None)
+            made.restored.set()
             server.shutdown()
             thread.join()
             server.server_close()
@@ -117,6 +129,11 @@ class _Request(BaseHTTPRequestHandler):
     server: _RuntimeApi
 
     def do_GET(self) -> None:
+        if self.path == f"{_PREFIX}/restore/next":
+            self.server.function.snapped.set()
+            self.server.function.restored.wait()
+            self._answer(200, {})
+            return
         assert self.path == f"{_PREFIX}/invocation/next"
         event = self.server.function.events.get()
         if event is None:

@@ -53,6 +53,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "ingest_concurrency": "3",
     },
     "adopted": {"table": "livemosaic-data-Table-OLD", "buckets": "imagery"},
+    "snapshots": {"region": "us-west-2", "snap_start": "true"},
 }
 
 
@@ -155,3 +156,8 @@ def everything(deployment: Callable[[str], Deployment]) -> Deployment:
 @pytest.fixture(scope="session")
 def adopted(deployment: Callable[[str], Deployment]) -> Deployment:
     return deployment("adopted")
+
+
+@pytest.fixture(scope="session")
+def snapshots(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("snapshots")

@@ -65,6 +65,13 @@ def test_the_oldest_python_is_for_emulators_only():
     assert read(given, HERE | {"AWS_ENDPOINT_URL": "http://localhost"}).python == "3.11"
 
 
+def test_a_python_without_snapshots_is_refused_with_those_that_have_them():
+    given = SOME | {"python": "3.11", "snap_start": "true"}
+    told = refusal(given, HERE | {"AWS_ENDPOINT_URL": "http://localhost"})
+    assert "snap_start='true'" in told
+    assert "Python 3.12 and newer, not of 3.11" in told
+
+
 def test_granted_buckets_are_allowed_by_themselves():
     config = read({"buckets": "imagery,shared/sentinel-2/,imagery"}, HERE)
     assert config.buckets == ("imagery", "shared/sentinel-2")
@@ -79,6 +86,7 @@ def test_granted_buckets_are_allowed_by_themselves():
         ("requester_pays", "false", False),
         ("throttle_rate", "5", 5),
         ("cors_origins", "", ()),
+        ("snap_start", "true", True),
     ],
 )
 def test_text_of_the_command_line_becomes_a_value(key, given, read_as):
@@ -131,6 +139,7 @@ def test_every_key_says_what_it_means():
         ({"ingest_memory": "20000"}, ["ingest_memory='20000'", "10240"]),
         ({"requester_pays": "perhaps"}, ["requester_pays='perhaps'", "boolean"]),
         ({"tracing": "perhaps"}, ["tracing='perhaps'", "boolean"]),
+        ({"snap_start": "perhaps"}, ["snap_start='perhaps'", "boolean"]),
         ({"cors_origins": "example.com"}, ["cors_origins", "'example.com'", "https://HOST"]),
         ({"cors_origins": "https://a.com/"}, ["'https://a.com/'"]),
         ({"throttle_rate": "0"}, ["throttle_rate='0'"]),

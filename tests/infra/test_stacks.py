@@ -83,11 +83,16 @@ def test_the_tiler_may_read_the_table_write_its_log_and_nothing_else(default):
     assert sorted(map(sorted, default.grants("Tiler").values())) == [sorted(READ), sorted(LOG)]
 
 
-def test_the_tiler_may_read_objects_of_granted_buckets_only(everything):
-    grants = everything.grants("Tiler")
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("Tiler", READ), ("Manager", READ | WRITE), ("Ingest", READ | WRITE | CONSUME)],
+)
+def test_objects_of_granted_buckets_only_may_be_read_and_not_written(everything, name, others):
+    """Tiles take pixels of them, and what ingests their headers."""
+    grants = everything.grants(name)
     objects = {resource for resource, allowed in grants.items() if "s3:GetObject" in allowed}
     assert objects == {"arn:aws:s3:::imagery/*", "arn:aws:s3:::shared/sentinel-2/*"}
-    assert set().union(*grants.values()) - {"s3:GetObject"} == READ | LOG | {
+    assert set().union(*grants.values()) - {"s3:GetObject"} == others | LOG | {
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
     }
@@ -237,6 +242,48 @@ def test_every_request_is_logged_as_json_in_a_group_of_its_own(default):
 def test_functions_end_before_the_api_gives_up_on_them(default):
     assert default.function("Tiler")["Timeout"] < 30
     assert default.function("Manager")["Timeout"] < 30
+
+
+# Snapshots
+
+
+def test_no_snapshot_is_paid_for_unless_it_is_asked_for(default):
+    assert not default.of_type("AWS::Lambda::Version")
+    assert all("SnapStart" not in default.function(name) for name in FUNCTIONS)
+
+
+def test_only_the_tiler_starts_from_a_snapshot(snapshots):
+    snapped = [name for name in FUNCTIONS if "SnapStart" in snapshots.function(name)]
+    assert snapped == ["Tiler"]
+    assert snapshots.function("Tiler")["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+
+
+def test_reads_go_to_the_version_that_has_the_snapshot(snapshots):
+    [(alias, live)] = snapshots.of_type("AWS::Lambda::Alias").items()
+    [version] = snapshots.of_type("AWS::Lambda::Version")
+    assert live["Name"] == "live"
+    assert live["FunctionVersion"]["Fn::GetAtt"] == [version, "Version"]
+    integrations = snapshots.of_type("AWS::ApiGatewayV2::Integration")
+    for route in snapshots.of_type("AWS::ApiGatewayV2::Route").values():
+        [integration] = (i for name, i in integrations.items() if name in str(route["Target"]))
+        leads_to_alias = integration["IntegrationUri"] == {"Ref": alias}
+        assert leads_to_alias == (route["AuthorizationType"] == "NONE")
+
+
+def test_the_api_may_call_that_version_and_no_other(snapshots):
+    [alias] = snapshots.of_type("AWS::Lambda::Alias")
+    called = [
+        permission["FunctionName"]
+        for permission in snapshots.of_type("AWS::Lambda::Permission").values()
+    ]
+    assert {"Ref": alias} in called
+    assert not any("TilerFunction" in str(name) and name != {"Ref": alias} for name in called)
+
+
+def test_a_version_that_is_replaced_goes_with_its_snapshot(snapshots):
+    [version] = (r for r in snapshots.resources.values() if r["Type"] == "AWS::Lambda::Version")
+    assert version.get("DeletionPolicy", "Delete") == "Delete"
+    assert version.get("UpdateReplacePolicy", "Delete") == "Delete"
 
 
 # Functions

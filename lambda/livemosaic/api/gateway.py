@@ -24,10 +24,16 @@ _LESS: Final = {
 
 def handler(app: ASGI) -> Handler:
     """The function that Lambda calls, for the thread that calls this one."""
-    # Mangum runs each request on the thread's event loop, which Python no longer makes by itself.
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     mangum = Mangum(app, lifespan="off")
-    return lambda event, context: _within_limit(mangum(event, context))
+
+    def answer(event: Any, context: Any) -> Answer:
+        # Mangum runs a request on the thread's event loop, which every asyncio.run leaves without.
+        asyncio.set_event_loop(loop)
+        return _within_limit(mangum(event, context))
+
+    return answer
 
 
 def signed_by(scope: Mapping[str, Any]) -> str | None:
