@@ -1,20 +1,26 @@
-"""`python -m bench ingest` and `python -m bench tiles`."""
+"""`python -m bench race`, `ingest`, `tiles`, `imports` and `peers`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
-from bench.report import Sheet, save
+from bench.report import Sheet, save, step
 
 _EXAMPLES = """\
 examples:
+  python -m bench race
+  python -m bench race --quick
+  python -m bench race --makers sqlite,titiler,floor --zooms 12,13 --no-kinds
+  python -m bench race --archive build/archive --json race.json
   python -m bench ingest
   python -m bench ingest --tables sqlite --shapes drone --sizes 300
   python -m bench ingest --sizes 300,3000,30000 --no-peer --json ingest.json
   python -m bench tiles
   python -m bench tiles --tables sqlite --zooms 12,13 --tiles 30 --delay-ms 50
   python -m bench tiles --archive /data/bench --deep --json tiles.json
+  python -m bench imports
 
 Tables of results go to stdout, progress to stderr. Each run compares what ran in it, side by side
 on one machine; times of different runs are not to be compared.
@@ -36,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{ingest,tiles}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--tables",
@@ -71,14 +77,48 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the archive (1 GB) there",
     )
     tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
+    _add_race(commands)
+    imports = commands.add_parser("imports", help="what a cold start costs a handler")
+    imports.add_argument("--starts", type=int, default=9, help="of each: %(default)s")
+    imports.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    imports.add_argument(
+        "--no-peer", dest="peer", action="store_false", help="leave the comparison out"
+    )
+    commands.add_parser("peers", help="make the environments of the peers of the race")
     return parser
+
+
+def _add_race(commands: Any) -> None:
+    race = commands.add_parser("race", help="tiles from servers, side by side with the peers")
+    race.add_argument("--quick", action="store_true", help="less of everything, in two minutes")
+    race.add_argument(
+        "--makers",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="among sqlite, dynamodb, titiler, titiler-pngraw, titiler-dynamodb, titiler-pgstac, "
+        "floor; all of them if not given",
+    )
+    race.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
+    race.add_argument("--tiles", type=int, default=10, help="of each zoom: %(default)s")
+    race.add_argument("--cold", type=int, default=5, help="fresh processes of each: %(default)s")
+    race.add_argument("--scenes", type=int, default=30, help="in the archive: %(default)s")
+    race.add_argument("--depths", type=_numbers, default=(10, 100, 1000), help="%(default)s")
+    race.add_argument(
+        "--no-kinds", dest="kinds", action="store_false", help="only RGB, 8 bits, deflate"
+    )
+    race.add_argument(
+        "--delay-ms", type=float, default=20, help="of each request for bytes: %(default)s"
+    )
+    race.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (1.5 GB) there")
+    race.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one benchmark."""
     given = _parser().parse_args(arguments)
-    sheets = _ingest(given) if given.command == "ingest" else _tiles(given)
-    if given.json:
+    sheets = _COMMANDS[given.command](given)
+    if sheets and given.json:
         save(sheets, given.json)
 
 
@@ -108,6 +148,49 @@ def _tiles(given: argparse.Namespace) -> list[Sheet]:
             peer=given.peer,
         )
     )
+
+
+def _race(given: argparse.Namespace) -> list[Sheet]:
+    from bench import contenders, race
+
+    if unknown := set(given.makers) - set(contenders.NAMES):
+        raise SystemExit(f"there is no maker {', '.join(unknown)}: {', '.join(contenders.NAMES)}")
+    options = race.Options(
+        names=given.makers or contenders.NAMES,
+        zooms=given.zooms,
+        tiles=given.tiles,
+        cold=given.cold,
+        scenes=given.scenes,
+        kinds=given.kinds,
+        depths=given.depths,
+        delay_ms=given.delay_ms,
+        archive=given.archive,
+    )
+    return race.run(options.quick() if given.quick else options)
+
+
+def _imports(given: argparse.Namespace) -> list[Sheet]:
+    from bench import imports
+
+    return imports.run(given.starts, given.peer)
+
+
+def _peers(_: argparse.Namespace) -> list[Sheet]:
+    from bench import environments
+
+    for name in environments.NAMES:
+        with step(f"packages of {name}"):
+            environments.interpreter(name)
+    return []
+
+
+_COMMANDS: Final = {
+    "ingest": _ingest,
+    "tiles": _tiles,
+    "race": _race,
+    "imports": _imports,
+    "peers": _peers,
+}
 
 
 if __name__ == "__main__":

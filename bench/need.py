@@ -13,6 +13,9 @@ from pyproj import Transformer
 from bench.rasters import CRS, Scene, newest_first
 
 _WEB_MERCATOR = morecantile.tms.get("WebMercatorQuad")
+_DEEP_FILES = 3
+_DEEP_MARGIN = 3000.0
+"""Metres, more than a tile: one whose centre is inside is inside."""
 
 
 def needed(scenes: Sequence[Scene], tile: morecantile.Tile, size: int) -> frozenset[str]:
@@ -28,6 +31,8 @@ def needed(scenes: Sequence[Scene], tile: morecantile.Tile, size: int) -> frozen
         if mine.any():
             shown.add(scene.name)
             free &= ~mine
+        if not free.any():
+            break
     return frozenset(shown)
 
 
@@ -44,6 +49,16 @@ def tiles_over(
     ]
     chosen = rng.permutation(len(inside))[:count]
     return [inside[n] for n in chosen]
+
+
+def stacked(scenes: Sequence[Scene]) -> tuple[list[Scene], Scene]:
+    """A few scenes that lie on top of each other, and the place that all of them cover."""
+    middle = shapely.union_all([scene.footprint for scene in scenes]).centroid
+    files = sorted(scenes, key=lambda scene: scene.footprint.centroid.distance(middle))[
+        :_DEEP_FILES
+    ]
+    common = shapely.intersection_all([scene.footprint for scene in files])
+    return files, Scene("common", 0, common.buffer(-_DEEP_MARGIN))
 
 
 def _centre(tile: morecantile.Tile) -> shapely.Point:

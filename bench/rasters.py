@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
+from rasterio.enums import ColorInterp
 from rasterio.features import geometry_mask
 from rasterio.io import MemoryFile
 
@@ -25,27 +27,58 @@ _SPREAD: Final = 25_000.0
 """Scene centres lie within a square of twice that side: about eight scenes on any spot."""
 _EDGES: Final = (2048, 2560, 3072, 3584, 4096)
 _BLOCK: Final = 512
+_COLOURS: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _FIRST_DAY: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _SEED: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One COG."""
+class Kind:
+    """How the files of an archive are written."""
 
     name: str
-    """Of its file."""
+    dtype: str = "uint8"
+    bands: int = 3
+    compress: str = "deflate"
+    assets: tuple[str, ...] = ("visual",)
+    """Of an Item; where there are several, each is a file of one band."""
+    shrink: int = 1
+    """What divides the sides of the scenes and the distances between them."""
+
+    @property
+    def in_files(self) -> bool:
+        """Whether each band is a file of its own."""
+        return len(self.assets) > 1
+
+    def name_of(self, scene: str, asset: str) -> str:
+        """The file, or end of a URL, of one asset of a scene of that name."""
+        return scene.replace(".tif", f"-{asset}.tif") if self.in_files else scene
+
+
+RGB: Final = Kind("rgb-deflate")
+KINDS: Final = (
+    Kind("rgb-jpeg", compress="jpeg", shrink=2),
+    Kind("uint16x4", dtype="uint16", bands=4, shrink=2),
+    Kind("band-files", dtype="uint16", assets=("red", "green", "blue"), shrink=2),
+)
+"""What else there is. JPEG has a mask inside the file, the others a nodata value of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One COG, or one for each band."""
+
+    name: str
+    """Of its file, or what the names of its files begin with."""
     day: int
     footprint: shapely.Polygon
     """In `CRS`; exactly the pixels whose centres lie inside hold data."""
+    kind: Kind = RGB
 
     @property
     def lonlat(self) -> shapely.Polygon:
         """The footprint with edges cut so finely that it stays true in longitude and latitude."""
-        to_lonlat = Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
-        fine = shapely.segmentize(self.footprint, 2000)
-        polygon: shapely.Polygon = shapely.transform(fine, to_lonlat.transform, interleaved=False)
-        return polygon
+        return _to_lonlat(self.footprint)
 
     def item(
         self, href: str, *, item_id: str | None = None, day: int | None = None
@@ -57,37 +90,62 @@ class Scene:
             "stac_version": "1.1.0",
             "id": item_id or self.name,
             "collection": "bench",
+            "bbox": list(self.lonlat.bounds),
             "geometry": json.loads(shapely.to_geojson(self.lonlat)),
             "properties": {"datetime": taken.isoformat()},
             "links": [],
-            "assets": {"visual": {"href": href, "type": "image/tiff"}},
+            "assets": {
+                asset: {"href": self.kind.name_of(href, asset), "type": "image/tiff"}
+                for asset in self.kind.assets
+            },
         }
 
 
-def make_scenes(folder: Path, count: int) -> list[Scene]:
+@cache
+def _to_lonlat(footprint: shapely.Polygon) -> shapely.Polygon:
+    to_lonlat = Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
+    fine = shapely.segmentize(footprint, 2000)
+    polygon: shapely.Polygon = shapely.transform(fine, to_lonlat.transform, interleaved=False)
+    return polygon
+
+
+def make_scenes(folder: Path, count: int, kind: Kind = RGB) -> list[Scene]:
     """Write the files that are not there yet; oldest first."""
     rng = np.random.default_rng(_SEED)
     texture = _texture(rng)
-    return [_scene(folder, n, rng, texture) for n in range(count)]
+    return [_scene(folder, n, rng, texture, kind) for n in range(count)]
 
 
-def _scene(folder: Path, n: int, rng: np.random.Generator, texture: NDArray[np.uint8]) -> Scene:
-    edge = int(rng.choice(_EDGES))
+def _scene(
+    folder: Path, n: int, rng: np.random.Generator, texture: NDArray[np.uint8], kind: Kind
+) -> Scene:
+    edge = int(rng.choice(_EDGES)) // kind.shrink
+    spread = _SPREAD / kind.shrink
     x, y = (
         _METRES * round(at + off)
         for at, off in zip(
-            np.array(_CENTRE) / _METRES, rng.uniform(-_SPREAD, _SPREAD, 2) / _METRES, strict=True
+            np.array(_CENTRE) / _METRES, rng.uniform(-spread, spread, 2) / _METRES, strict=True
         )
     )
     left, top = x - _METRES * edge / 2, y + _METRES * edge / 2
     slant = rng.uniform(0.02, 0.25, 4)
     roll = rng.integers(0, max(_EDGES), 2)
-    scene = Scene(f"scene-{n:03}.tif", n, _slanted(left, top, _METRES * edge, slant))
-    path = folder / scene.name
-    if not path.exists():
+    name = f"scene-{n:03}.tif" if kind is RGB else f"{kind.name}-{n:03}.tif"
+    scene = Scene(name, n, _slanted(left, top, _METRES * edge, slant), kind)
+    paths = [folder / kind.name_of(name, asset) for asset in kind.assets]
+    if not all(path.exists() for path in paths):
         shifted = np.roll(texture, tuple(roll), (1, 2))[:, :edge, :edge]
-        _write(path, shifted, Affine(_METRES, 0, left, 0, -_METRES, top), scene.footprint)
+        bands = _as_kind(shifted, kind)
+        transform = Affine(_METRES, 0, left, 0, -_METRES, top)
+        for path, data in zip(paths, bands if kind.in_files else [bands], strict=True):
+            _write(path, data if data.ndim == 3 else data[None], transform, scene)
     return scene
+
+
+def _as_kind(texture: NDArray[np.uint8], kind: Kind) -> NDArray[Any]:
+    """As many bands as the kind has; 16 bits hold what a reflectance of up to 4,000 would."""
+    bands = texture[np.arange(kind.bands) % len(texture)]
+    return bands if kind.dtype == "uint8" else bands.astype(np.uint16) * np.uint16(15)
 
 
 def _slanted(left: float, top: float, side: float, slant: NDArray[np.float64]) -> shapely.Polygon:
@@ -113,33 +171,37 @@ def _texture(rng: np.random.Generator) -> NDArray[np.uint8]:
     return out
 
 
-def _write(
-    path: Path, data: NDArray[np.uint8], transform: Affine, footprint: shapely.Polygon
-) -> None:
-    outside = geometry_mask([footprint], data.shape[1:], transform)
+def _write(path: Path, data: NDArray[Any], transform: Affine, scene: Scene) -> None:
+    outside = geometry_mask([scene.footprint], data.shape[1:], transform)
+    masked = scene.kind.compress == "jpeg"  # which would smear a nodata value
+    shown = np.where(outside, data.dtype.type(0), data)
+    if masked:
+        shown = np.concatenate([shown, np.where(outside, np.uint8(0), np.uint8(255))[None]])
     profile = {
         "driver": "GTiff",
-        "count": len(data),
+        "count": len(shown),
         "height": data.shape[1],
         "width": data.shape[2],
-        "dtype": "uint8",
+        "dtype": data.dtype,
         "crs": CRS,
         "transform": transform,
-        "nodata": 0,
-    }
+    } | ({} if masked else {"nodata": 0})
+    options = {"quality": 85} if masked else {"level": 6}
     partial = path.with_suffix(".partial")
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
-            dataset.write(np.where(outside, np.uint8(0), data))
+            if masked:  # the driver makes a mask of alpha
+                dataset.colorinterp = [*_COLOURS, ColorInterp.alpha]
+            dataset.write(shown)
         with memory.open() as dataset, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
             rasterio.shutil.copy(
                 dataset,
                 partial,
                 driver="COG",
-                compress="deflate",
-                level=6,
+                compress=scene.kind.compress,
                 blocksize=_BLOCK,
                 overview_resampling="nearest",
+                **options,
             )
     partial.replace(path)  # a run that was interrupted leaves no broken file behind
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class ObjectStore:
 @contextmanager
 def object_store(root: Path, delay_ms: float) -> Iterator[ObjectStore]:
     """`bench.store` on a free port, in a process of its own so that its CPU is not counted."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, str(Path(__file__).with_name("store.py"))]
     server = subprocess.Popen([*command, str(root), str(port), str(delay_ms / 1000)])
     url = f"http://localhost:{port}"
@@ -52,14 +52,28 @@ def object_store(root: Path, delay_ms: float) -> Iterator[ObjectStore]:
         _stop(server)
 
 
-def _free_port() -> int:
+@contextmanager
+def tile_server(
+    name: str, command: Sequence[str], port: int, environment: Mapping[str, str]
+) -> Iterator[int]:
+    """Any of the servers that answer `/_usage`, once it does; gives its process."""
+    server = subprocess.Popen(command, env=environment)
+    try:
+        _await(server, f"http://127.0.0.1:{port}/_usage", name)
+        yield server.pid
+    finally:
+        _stop(server)
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port
 
 
 def _await(server: subprocess.Popen[bytes], url: str, name: str) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         if server.poll() is not None:
             raise RuntimeError(f"{name} ended at once, with status {server.returncode}")
         try:

@@ -64,7 +64,11 @@ class _Handler(BaseHTTPRequestHandler):
         return self._part(file, path)
 
     def _part(self, file: Path, path: str) -> None:
-        size = file.stat().st_size
+        found = file.stat()
+        size, etag = found.st_size, f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+        if self.headers.get("If-Match", etag) not in (etag, "*"):
+            self.server.count(path, 0)
+            return self._answer(412, headers={"ETag": etag})
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, stop = (int(asked[1]), int(asked[2] or size - 1) + 1) if asked else (0, size)
         body = b""
@@ -74,9 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
                 body = source.read(stop - start)
         self.server.count(path, len(body))  # before who asked has the answer
         if asked is None:
-            return self._answer(200, body, {"Content-Length": str(size)})
+            return self._answer(200, body, {"Content-Length": str(size), "ETag": etag})
         where = f"bytes {start}-{start + len(body) - 1}/{size}"
-        return self._answer(206, body, {"Content-Range": where})
+        return self._answer(206, body, {"Content-Range": where, "ETag": etag})
 
     def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = {}) -> None:
         self.send_response(status)

@@ -12,10 +12,9 @@ from uuid import uuid4
 
 import morecantile
 import numpy as np
-import shapely
 
 from bench.makers import GDAL, SIZE, Made, Maker, RioTiler, open_livemosaic
-from bench.need import needed, tiles_over
+from bench.need import needed, stacked, tiles_over
 from bench.places import Place, open_places
 from bench.rasters import Scene, make_scenes
 from bench.report import Sheet, Value, show, step
@@ -24,10 +23,7 @@ from bench.servers import ObjectStore, Traffic, object_store
 _PEER: Final = "rio-tiler"
 _STATES: Final = ("cold", "warm")
 _SEED: Final = 11
-_DEEP_FILES: Final = 3
 _DEEP_ZOOM: Final = 14
-_DEEP_MARGIN: Final = 3000.0
-"""Metres, more than a tile: one whose centre is inside is inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +265,10 @@ def _against(ours: Sequence[Tile], theirs: Sequence[Tile]) -> list[float]:
 def _deep(setup: _Setup) -> Sheet:
     """Stacks of scenes over one place, each of which would fill its tiles alone."""
     options = setup.options
-    files, place = _stacked(setup.scenes)
+    files, place = stacked(setup.scenes)
     tiles = tiles_over([place], _DEEP_ZOOM, options.tiles, np.random.default_rng(_SEED))
     if not tiles:
-        raise SystemExit(f"no place lies under {_DEEP_FILES} of {options.scenes} scenes: take more")
+        raise SystemExit(f"no place lies under {len(files)} of {options.scenes} scenes: take more")
     rows: list[tuple[Value, ...]] = []
     for depth in options.depths:
         stack = [files[n % len(files)] for n in range(depth)]
@@ -300,13 +296,3 @@ def _deep(setup: _Setup) -> Sheet:
     )
     show(sheet)
     return sheet
-
-
-def _stacked(scenes: Sequence[Scene]) -> tuple[list[Scene], Scene]:
-    """A few files that lie on top of each other, and the place that all of them cover."""
-    middle = shapely.union_all([scene.footprint for scene in scenes]).centroid
-    files = sorted(scenes, key=lambda scene: scene.footprint.centroid.distance(middle))[
-        :_DEEP_FILES
-    ]
-    common = shapely.intersection_all([scene.footprint for scene in files])
-    return files, Scene("common", 0, common.buffer(-_DEEP_MARGIN))

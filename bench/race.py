@@ -1,0 +1,447 @@
+"""Tiles from servers: livemosaic, its peers and the floor, side by side in one run."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import morecantile
+import numpy as np
+
+from bench.asking import Asker, BadAnswerError, Burst, Running, Sample, agreement, rotated, run_all
+from bench.contenders import (
+    FLOOR,
+    NAMES,
+    OURS,
+    PEER_ZOOM,
+    SQLITE,
+    Contenders,
+    Stack,
+    open_contenders,
+)
+from bench.emulated import query_ms
+from bench.need import needed, stacked, tiles_over
+from bench.rasters import KINDS, RGB, Scene, make_scenes
+from bench.report import Sheet, Value, show, step
+from bench.servers import object_store
+from bench.targets import Facts, Unchanged, target_sheet
+
+_SEED: Final = 11
+_FINEST: Final = 14
+_KIND_ZOOM: Final = 13
+_AT_ONCE: Final = 8
+_UNCHANGED: Final = 40
+"""Conditional requests; one is too short for its processor time to mean something."""
+_QUERY_16: Final = (("rescale", "0,4000"),)
+_QUERY_BANDS: Final = (("bidx", "1"), ("bidx", "2"), ("bidx", "3"), *_QUERY_16)
+
+Results = Mapping[str, Sequence[Sample]]
+"""By contender, tiles in the same order for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure."""
+
+    names: Sequence[str] = NAMES
+    zooms: Sequence[int] = (10, 12, 13, 14)
+    tiles: int = 10
+    """Of each zoom."""
+    cold: int = 5
+    """Fresh processes of each contender."""
+    burst: int = 24
+    """Tiles of a round at several at a time."""
+    rounds: int = 3
+    scenes: int = 30
+    kinds: bool = True
+    depths: Sequence[int] = (10, 100, 1000)
+    delay_ms: float = 20
+    archive: Path | None = None
+    """Where the archive is kept; None makes one that is thrown away."""
+
+    def quick(self) -> "Options":
+        """Less of everything, for a look."""
+        return replace(
+            self,
+            zooms=(10, 13),
+            tiles=min(self.tiles, 6),
+            cold=2,
+            burst=16,
+            rounds=1,
+            kinds=False,
+            depths=(10, 1000),
+        )
+
+
+def run(options: Options) -> list[Sheet]:
+    """Measure, and print each table as soon as it is known."""
+    with ExitStack() as stack:
+        folder = options.archive or Path(
+            stack.enter_context(TemporaryDirectory(prefix="livemosaic-bench-"))
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        stacks = _Stacks.of(options, folder)
+        store = stack.enter_context(object_store(folder, options.delay_ms))
+        contenders = stack.enter_context(open_contenders(options.names, stacks.all, store, folder))
+        return _Race(options, stacks, contenders, Asker(store)).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stacks:
+    main: Stack
+    kinds: Sequence[Stack]
+    deep: Sequence[Stack]
+    place: Scene
+    """Where each of the deep stacks would fill a tile with any of its scenes."""
+
+    @classmethod
+    def of(cls, options: Options, folder: Path) -> "_Stacks":
+        with step(f"archive of {options.scenes} scenes"):
+            scenes = make_scenes(folder, options.scenes, RGB)
+        files, place = stacked(scenes)
+        if place.footprint.is_empty:
+            raise SystemExit(f"no place lies under {len(files)} of {options.scenes} scenes")
+        kinds = []
+        for kind in KINDS if options.kinds else ():
+            with step(f"archive of {options.scenes} scenes, {kind.name}"):
+                made = make_scenes(folder, options.scenes, kind)
+            query = () if kind.dtype == "uint8" else _QUERY_BANDS if kind.bands > 3 else _QUERY_16
+            kinds.append(Stack(kind.name, made, query))
+        deep = []
+        for depth in options.depths:
+            copies = [files[n % len(files)] for n in range(depth)]
+            aliased = [
+                replace(scene, name=f"{n:04}/{scene.name}", day=n) for n, scene in enumerate(copies)
+            ]
+            deep.append(Stack(f"deep-{depth}", aliased))
+        return cls(Stack(RGB.name, scenes), kinds, deep, place)
+
+    @property
+    def all(self) -> list[Stack]:
+        return [self.main, *self.kinds, *self.deep]
+
+
+@dataclass(frozen=True, slots=True)
+class _Race:
+    options: Options
+    stacks: _Stacks
+    contenders: Contenders
+    asker: Asker
+
+    def run(self) -> list[Sheet]:
+        sheets = []
+        before = os.getloadavg()[1]
+
+        def tell(sheet: Sheet) -> None:
+            sheets.append(sheet)
+            show(sheet)
+
+        cold = self._cold()
+        tell(_sheet(f"cold: the first tile of a fresh process (z{_KIND_ZOOM})", {"": cold}, _COLD))
+        with run_all(self.contenders.there) as running:
+            by_zoom = self._warm(running)
+            tell(_sheet("warm, one at a time", by_zoom, self._notes()))
+            bursts = self._together(running)
+            tell(_burst_sheet(bursts, {one.name: one.peak_mb() for one in running}))
+            unchanged = self._unchanged(running)
+            if self.stacks.kinds:
+                tell(_sheet(f"other files, warm (z{_KIND_ZOOM})", self._kinds(running), _OTHERS))
+            deep = self._deep(running)
+            tell(_deep_sheet(deep, self._emulated()))
+        finest = max(self.contenders.levels)
+        chosen = {zoom: by for zoom, by in by_zoom.items() if int(zoom[1:]) >= finest}
+        warm = {
+            name: list(chain.from_iterable(by[name] for by in chosen.values() if name in by))
+            for name in self._names
+        }
+        facts = Facts(warm, cold, bursts, unchanged, deep, list(chosen))
+        made = target_sheet(facts, self._names)
+        tell(replace(made, notes=(*made.notes, *_load(before))))
+        return sheets
+
+    @property
+    def _names(self) -> list[str]:
+        return [contender.name for contender in self.contenders.there]
+
+    def _tiles(self, zoom: int, count: int, stack: Stack, seed: int = 0) -> list[morecantile.Tile]:
+        return tiles_over(stack.scenes, zoom, count, np.random.default_rng([_SEED, zoom, seed]))
+
+    def _cold(self) -> Results:
+        main = self.stacks.main
+        samples: dict[str, list[Sample]] = {}
+        for turn, tile in enumerate(self._tiles(_KIND_ZOOM, self.options.cold, main, 1)):
+            with (
+                step(f"cold: fresh processes, {turn + 1} of {self.options.cold}"),
+                run_all(self.contenders.there) as running,
+            ):
+                self._turn(rotated(running, turn), main, tile, samples)
+        return _complete(samples, self.options.cold)
+
+    def _warm(self, running: Sequence[Running]) -> dict[str, Results]:
+        main = self.stacks.main
+        by_zoom = {zoom: self._tiles(zoom, self.options.tiles, main) for zoom in self.options.zooms}
+        self._warm_up(running, main, list(chain.from_iterable(by_zoom.values())))
+        made = {}
+        for zoom, tiles in by_zoom.items():
+            with step(f"warm: z{zoom}, {len(tiles)} tiles"):
+                made[f"z{zoom}"] = self._all(running, [(main, tile) for tile in tiles])
+        return made
+
+    def _warm_up(
+        self, running: Sequence[Running], stack: Stack, tiles: Sequence[morecantile.Tile]
+    ) -> None:
+        """Few other tiles, on which all scenes show that show on these."""
+        missing = set().union(*(needed(stack.scenes, tile, 64) for tile in tiles))
+        others = {
+            tile: needed(stack.scenes, tile, 64)
+            for zoom in (11, 12)
+            for tile in self._tiles(zoom, 60, stack, 2)
+            if tile not in tiles
+        }
+        chosen = []
+        while missing and (best := max(others, key=lambda tile: len(others[tile] & missing))):
+            if not others[best] & missing:
+                break
+            chosen.append(best)
+            missing -= others[best]
+        with step(f"{stack.name}: warming up with {len(chosen)} other tiles"):
+            self._warm_with(running, stack, chosen)
+
+    def _warm_with(
+        self, running: Sequence[Running], stack: Stack, tiles: Sequence[morecantile.Tile]
+    ) -> None:
+        for one in running:
+            try:
+                self.asker.warm(one, stack, tiles)
+            except BadAnswerError as error:
+                print(f"\n{error}", file=sys.stderr)
+
+    def _all(
+        self, running: Sequence[Running], wanted: Sequence[tuple[Stack, morecantile.Tile]]
+    ) -> Results:
+        """Each tile by one after the other: what else the machine does hits them alike."""
+        samples: dict[str, list[Sample]] = {}
+        for turn, (stack, tile) in enumerate(wanted):
+            self._turn(rotated(running, turn), stack, tile, samples)
+        return _complete(samples, len(wanted))
+
+    def _turn(
+        self,
+        running: Sequence[Running],
+        stack: Stack,
+        tile: morecantile.Tile,
+        samples: dict[str, list[Sample]],
+    ) -> None:
+        """One tile by all. A peer that fails is not timed there, and it is said."""
+        for one in running:
+            try:
+                sample = self.asker.sample(one, stack, tile)
+            except BadAnswerError as error:
+                if one.name in OURS:
+                    raise
+                print(f"\n{error}", file=sys.stderr)
+            else:
+                samples.setdefault(one.name, []).append(sample)
+
+    def _together(self, running: Sequence[Running]) -> dict[str, list[Burst]]:
+        main, options = self.stacks.main, self.options
+        bursts: dict[str, list[Burst]] = {one.name: [] for one in running}
+        tiles = self._tiles(_KIND_ZOOM, options.burst * options.rounds, main, 3)
+        for turn in range(options.rounds):
+            mine = tiles[turn * options.burst : (turn + 1) * options.burst]
+            with step(f"{_AT_ONCE} at a time: {turn + 1} of {options.rounds}"):
+                for one in rotated(running, turn):
+                    bursts[one.name].append(self.asker.together(one, main, mine, _AT_ONCE))
+        return bursts
+
+    def _unchanged(self, running: Sequence[Running]) -> dict[str, Unchanged]:
+        """The same tile again, by the ETag of the first answer; nothing where there is none."""
+        [tile, *_] = self._tiles(_KIND_ZOOM, 1, self.stacks.main, 4)
+        found = {}
+        for one in running:
+            path = self.asker.path(one, self.stacks.main, tile)
+            etag = one.ask(path).etag
+            if etag is None:
+                continue
+            self.asker.store.take()
+            cpu = one.cpu_ms()
+            answers = [one.ask(path, {"If-None-Match": etag}) for _ in range(_UNCHANGED)]
+            spent = (one.cpu_ms() - cpu) / _UNCHANGED
+            if all(answer.status == 304 for answer in answers):
+                requests = self.asker.store.take().requests
+                wall = median(answer.wall_ms for answer in answers)
+                found[one.name] = Unchanged(wall, spent, requests)
+        return found
+
+    def _kinds(self, running: Sequence[Running]) -> dict[str, Results]:
+        made = {}
+        for stack in self.stacks.kinds:
+            tiles = self._tiles(_KIND_ZOOM, max(4, self.options.tiles // 2), stack)
+            self._warm_up(running, stack, tiles)
+            with step(f"{stack.name}: {len(tiles)} tiles"):
+                made[stack.name] = self._all(running, [(stack, tile) for tile in tiles])
+        return made
+
+    def _deep(self, running: Sequence[Running]) -> dict[int, Results]:
+        rng = np.random.default_rng(_SEED)
+        tiles = tiles_over([self.stacks.place], _FINEST, self.options.tiles + 1, rng)
+        first, rest = tiles[:1], tiles[1:]
+        by_depth: dict[int, dict[str, list[Sample]]] = {d: {} for d in self.options.depths}
+        with step(f"stacks of {', '.join(map(str, self.options.depths))} scenes"):
+            for stack in self.stacks.deep:
+                self._warm_with(running, stack, first)
+            for turn, tile in enumerate(rest):
+                pairs = list(zip(self.options.depths, self.stacks.deep, strict=True))
+                at = turn % len(pairs)  # what else the machine does hits all depths alike
+                for depth, stack in [*pairs[at:], *pairs[:at]]:
+                    self._turn(rotated(running, turn), stack, tile, by_depth[depth])
+        return {depth: _complete(by, len(rest)) for depth, by in by_depth.items()}
+
+    def _emulated(self) -> Sequence[str]:
+        """The emulator's part in the stacks: its queries take longer in larger partitions."""
+        if self.contenders.emulator is None:
+            return ()
+        with step("the emulator by itself"):
+            found = query_ms(self.contenders.emulator, self.options.depths)
+        told = ", ".join(f"{ms:.1f} ms of {size:,}" for size, ms in found.items())
+        return (f"dynamodb: a bare query for 10 rows takes the emulator, by rows there: {told}.",)
+
+    def _notes(self) -> Sequence[str]:
+        left_out = [f"Left out: {name} ({why})" for name, why in self.contenders.left_out.items()]
+        levels = ", ".join(f"z{level}" for level in self.contenders.levels)
+        return (
+            f"{self.options.scenes} scenes, {self.options.delay_ms:g} ms per request for bytes. "
+            f"livemosaic has cells at {levels}, mosaic.json at z{PEER_ZOOM}.",
+            *_HOW,
+            *left_out,
+        )
+
+
+def _load(before: float) -> Sequence[str]:
+    return (
+        f"Load of the machine before: {before:.1f}, at the end: {os.getloadavg()[1]:.1f}, on "
+        f"{os.cpu_count()} processors. What else runs slows those most that compute most:",
+        "with a load before that is not near 0, ratios of time may flatter livemosaic.",
+    )
+
+
+def _complete(samples: Mapping[str, Sequence[Sample]], count: int) -> Results:
+    return {name: made for name, made in samples.items() if len(made) == count}
+
+
+_COLD: Final = (
+    "The start of the process and its imports at start are not counted; connections, and what is "
+    "imported later, are.",
+)
+_OTHERS: Final = (
+    "same: JPEG is decoded by different libraries, whose values are mostly 1 or 2 apart. Asked for "
+    "three of the four bands of uint16x4,",
+    "rio-tiler 9.4 gives other pixels than when asked for all; the floor's are those of the file.",
+)
+_HOW: Final = (
+    "Each contender is one process of uvicorn (asyncio, h11) and is asked over HTTP; the order "
+    "turns at each tile.",
+    "CPU: of that process; behind: of PostgreSQL. That of the object store and of the emulated "
+    "DynamoDB is nobody's.",
+    "per file: requests for each file that holds visible pixels. same: pixels equal to "
+    "the floor's, whose decoder and encoder are livemosaic's.",
+    "All: nearest neighbour, 256 × 256, newest on top. livemosaic and the floor write PNG at "
+    "zlevel 1, the peers at rio-tiler's",
+    "6, but titiler-pngraw at 1. titiler: FileBackend, which reads mosaic.json once and keeps it; "
+    "titiler-dynamodb: one boto3 resource for all requests.",
+    "The peers' GDAL is set as TiTiler's guide says, and caches blocks; livemosaic and the floor "
+    "cache none.",
+)
+
+
+def _sheet(title: str, groups: Mapping[str, Results], notes: Sequence[str]) -> Sheet:
+    rows: list[Sequence[Value]] = []
+    for group, by in groups.items():
+        for name, made in by.items():
+            rows.append((group, name, *_cost(made), *_against(by, name)))
+    return Sheet(
+        f"A tile of 256 × 256 as PNG — {title}",
+        ("", "maker", "median ms", "p90 ms", "CPU ms", "behind ms", "requests", "per file", "KB",
+         "calls", "same", "ours / it", "CPU ours / it"),
+        rows,
+        ("ours: livemosaic on SQLite. titiler: titiler.mosaic on a mosaic.json.", *notes),
+    )  # fmt: skip
+
+
+def _cost(made: Sequence[Sample]) -> list[Value]:
+    behind = [one.behind_ms for one in made if one.behind_ms is not None]
+    calls = [one.calls for one in made if one.calls is not None]
+    return [
+        median(one.wall_ms for one in made),
+        float(np.quantile([one.wall_ms for one in made], 0.9)),
+        mean(one.cpu_ms for one in made),
+        mean(behind) if behind else None,
+        mean(one.traffic.requests for one in made),
+        sum(one.traffic.requests for one in made) / sum(one.shown for one in made),
+        mean(one.traffic.bytes for one in made) / 1024,
+        mean(calls) if calls else None,
+    ]
+
+
+def _against(by: Results, name: str) -> list[Value]:
+    same = None
+    if FLOOR in by and name != FLOOR:
+        pairs = zip(by[name], by[FLOOR], strict=True)
+        same = f"{mean(agreement(one.body, floor.body) for one, floor in pairs):.1%}"
+    if SQLITE not in by or name == SQLITE:
+        return [same, None, None]
+    ours, theirs = by[SQLITE], by[name]
+    return [
+        same,
+        median(one.wall_ms for one in ours) / median(one.wall_ms for one in theirs),
+        mean(one.cpu_ms for one in ours) / mean(one.cpu_ms for one in theirs),
+    ]
+
+
+def _burst_sheet(bursts: Mapping[str, Sequence[Burst]], peaks: Mapping[str, float]) -> Sheet:
+    speed = {name: median(burst.tiles_per_s for burst in made) for name, made in bursts.items()}
+    return Sheet(
+        f"{_AT_ONCE} at a time, one process each (z{_KIND_ZOOM}, warm)",
+        ("maker", "tiles per s", "median ms", "CPU ms", "peak MB", "ours / it"),
+        [
+            (
+                name,
+                speed[name],
+                median(burst.latency_ms for burst in made),
+                median(burst.cpu_ms for burst in made),
+                peaks[name],
+                speed[SQLITE] / speed[name] if SQLITE in speed and name != SQLITE else None,
+            )
+            for name, made in bursts.items()
+        ],
+        (
+            "peak MB: of the process since it started, with what it was asked one at a time; that "
+            "of PostgreSQL is not in it.",
+            "Who asks, the object store and the database run on the same processors.",
+        ),
+    )
+
+
+def _deep_sheet(deep: Mapping[int, Results], notes: Sequence[str]) -> Sheet:
+    rows = []
+    for depth, by in deep.items():
+        for name, made in by.items():
+            read = [one.rows for one in made if one.rows is not None]
+            median_ms, p90, cpu, behind, requests, _, _, calls = _cost(made)
+            rows.append(
+                (depth, name, median_ms, p90, cpu, behind, requests, calls,
+                 mean(read) if read else None)
+            )  # fmt: skip
+    return Sheet(
+        f"In a stack of scenes of which each would fill the tile (z{_FINEST}, warm)",
+        ("scenes", "maker", "median ms", "p90 ms", "CPU ms", "behind ms", "requests", "calls",
+         "rows"),
+        rows,
+        ("One file is needed. calls and rows: of the index.", *notes),
+    )  # fmt: skip
