@@ -34,9 +34,11 @@ format: setup ## Bring the code into shape.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure ingestion and tiles.
+bench: setup ## Measure ingestion, tiles and starts, and the peers beside them.
 	$(BIN)/python -m bench ingest
 	$(BIN)/python -m bench tiles
+	$(BIN)/python -m bench imports
+	$(BIN)/python -m bench race
 
 requirements: setup ## Pin requirements.txt and lambda/requirements.txt anew.
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \

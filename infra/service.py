@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import Api
-from infra.bundle import Target
+from infra.bundle import Target, fingerprint
 from infra.code import code
 from infra.config import Config
 from infra.dashboard import dashboard
@@ -51,7 +51,9 @@ class Service(cdk.Stack):
             if isinstance(table, str)
             else table
         )
-        self._code = code(self, Target(architecture=config.architecture, python=config.python))
+        target = Target(architecture=config.architecture, python=config.python)
+        self._build = fingerprint(target)
+        self._code = code(self, target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         for topic in config.topics:
             self._inbox.subscribe(topic)
@@ -133,6 +135,7 @@ class Service(cdk.Stack):
     def _environment(self) -> dict[str, str]:
         config = self._config
         environment = {
+            "LIVEMOSAIC_BUILD": self._build,
             "LIVEMOSAIC_INDEX": f"dynamodb://{self.region}/{self._table.table_name}",
             "LIVEMOSAIC_ALLOWED_PREFIXES": ",".join(config.allowed_prefixes),
             "LIVEMOSAIC_CORS_ORIGINS": ",".join(config.cors_origins),

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """Bearer token for writes; without one, nothing can be written over HTTP."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Origins whose pages may read answers, separated by commas in the environment."""
+    build: str = ""
+    """Names the code that runs, beside its version; part of every ETag."""
     max_scenes: int = Field(20, ge=1, le=200)
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)

@@ -150,15 +150,17 @@ class TestWhatChangesIt:
         assert changed.status_code == 200
         assert again(server, known).status_code == 200
 
-    @pytest.mark.parametrize("limit", [{"max_scenes": 3}, {"max_rows": 99}], ids=str)
-    def test_the_servers_limits_change(
-        self, sqlite_table: SqliteTable, tmp_path: Path, limit: dict[str, int]
+    @pytest.mark.parametrize(
+        "changed", [{"max_scenes": 3}, {"max_rows": 99}, {"build": "another"}], ids=str
+    )
+    def test_the_servers_limits_or_its_code_change(
+        self, sqlite_table: SqliteTable, tmp_path: Path, changed: dict[str, Any]
     ) -> None:
         folder = tmp_path
         with serving(sqlite_table, folder) as server:
             server.create()
             known = etag(server)
-            with serving(sqlite_table, folder, **limit) as other:
+            with serving(sqlite_table, folder, **changed) as other:
                 assert again(other, known).status_code == 200
 
     def test_every_way_to_ask_has_its_own(self, server: Server) -> None:

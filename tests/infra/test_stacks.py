@@ -306,10 +306,11 @@ def test_functions_are_as_configured(deployment, name, architecture, runtime, ti
     assert made.function("Ingest")["MemorySize"] == ingest_mb
 
 
-def test_functions_are_told_the_table_the_prefixes_the_origins_and_the_payer(everything):
+def test_functions_are_told_table_prefixes_origins_payer_and_the_code_that_they_are(everything):
     for function in map(everything.function, FUNCTIONS):
         told = function["Environment"]["Variables"]
         assert "dynamodb://eu-central-1/" in json.dumps(told.pop("LIVEMOSAIC_INDEX"))
+        assert told.pop("LIVEMOSAIC_BUILD") in json.dumps(function["Code"])
         assert told == {
             "LIVEMOSAIC_ALLOWED_PREFIXES": "https://tiles.example.com/cogs/,"
             "s3://imagery/,s3://shared/sentinel-2/",

@@ -128,6 +128,7 @@ def _basis(draft: Draft, address: TileAddress, render: Render, has: Services) ->
     mosaic, limits = draft.mosaic, has.tiler.limits
     return Basis(
         (
+            has.settings.build,
             (mosaic.id, mosaic.generation, mosaic.default_assets),
             (address, draft.grid.width, draft.read, render),
             (limits.max_scenes, limits.max_rows, has.settings.allowed_prefixes),
