@@ -53,7 +53,7 @@ def wait_for(pattern: str, file: Path) -> str:
 
 
 def until_arrived(port: str, host: str) -> list[object]:
-    for _ in range(300):
+    for _ in range(1200):
         answer = urllib3.request(
             "GET", f"http://127.0.0.1:{port}/mosaics/demo/items", headers={"Host": host}
         )
