@@ -1,4 +1,4 @@
-"""Which pixels of a tile a stored footprint claims."""
+"""Which pixels of a tile a stored footprint claims, and whether it claims any."""
 
 from collections.abc import Sequence
 
@@ -20,15 +20,33 @@ def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
     Rings are in `crs`; where the grid's CRS is another, their edges are cut before they are
     projected. Returns shape (height, width).
     """
-    to_pixel = ~grid.transform
-    lines = []
-    for ring in rings:
-        x, y = (ring if crs == grid.crs else _reproject(ring, crs, grid.crs)).T
-        lines.append(to_pixel @ (x, y))
+    lines = _in_pixels(rings, crs, grid)
     if any(_may_cut(grid, x, y) for x, y in lines):
         return _burnt((grid.height, grid.width), lines)
     # Most footprints: all of the tile lies on the same side, so one pixel tells.
     return np.full((grid.height, grid.width), _burnt((1, 1), lines)[0, 0])
+
+
+def meets(rings: Sequence[Ring], crs: CRS, grid: Grid) -> bool:
+    """Whether `burn` of the same gives any pixel, without a mask.
+
+    By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs left
+    of the same centre, or right of the last.
+    """
+    lines = _in_pixels(rings, crs, grid)
+    if not any(_may_cut(grid, x, y) for x, y in lines):
+        return bool(_burnt((1, 1), lines)[0, 0])
+    padded = grid.height, grid.width + 1
+    places, counts = np.unique(
+        np.concatenate([_crossings(padded, x, y) for x, y in lines]), return_counts=True
+    )
+    return bool((counts[places % padded[1] < grid.width] & 1).any())
+
+
+def _in_pixels(rings: Sequence[Ring], crs: CRS, grid: Grid) -> list[tuple[Line, Line]]:
+    to_pixel = ~grid.transform
+    same = crs == grid.crs
+    return [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
 
 
 def _may_cut(grid: Grid, x: Line, y: Line) -> bool:

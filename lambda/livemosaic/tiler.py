@@ -13,7 +13,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from livemosaic.cells import Ring, cell_grid, decode, lonlat_bounds, tile_matrix_set
-from livemosaic.claims import burn
+from livemosaic.claims import burn, meets
 from livemosaic.compose import compose, empty
 from livemosaic.errors import (
     ForbiddenHrefError,
@@ -23,7 +23,6 @@ from livemosaic.errors import (
 )
 from livemosaic.expression import Expression
 from livemosaic.index import Area, Found, Index
-from livemosaic.meets import meets
 from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Mask, Plan, Seen
 

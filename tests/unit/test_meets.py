@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from livemosaic.claims import burn
-from livemosaic.meets import meets
+from livemosaic.claims import burn, meets
 from livemosaic.model import Grid
 
 WEB, UTM = CRS.from_epsg(3857), CRS.from_epsg(32632)
@@ -30,6 +29,7 @@ def placed(ring: Ring) -> Ring:
 
 
 @given(st.lists(rings, min_size=1, max_size=3))
+@example([np.array([(0.0, 0), (0, 0), (98.4375, 98.4375)])])
 def test_it_does_just_where_it_claims_a_pixel(shapes: list[Ring]) -> None:
     """Also with holes, parts of it, and rings that cross themselves."""
     footprint = [placed(shape) for shape in shapes]
