@@ -47,14 +47,15 @@ class Cdk:
     def run(self, *arguments: str) -> None:
         """Run it from the top of the checkout; CdkError if it fails."""
         given = [part for key, value in self.context.items() for part in ("-c", f"{key}={value}")]
-        command = [
-            *(str(ROOT / "node_modules/.bin/cdk"), *arguments, *given),
-            *("--app", f"{sys.executable} app.py", "--ci"),
-        ]
         start = Path(self.log.name).stat().st_size if self.log else 0
-        done = subprocess.run(  # noqa: S603
-            command, cwd=ROOT, env=dict(self.environment), stdout=self.log, stderr=self.log
-        )
+        with TemporaryDirectory() as folder:  # two at once must not share their cdk.out
+            command = [
+                *(str(ROOT / "node_modules/.bin/cdk"), *arguments, *given),
+                *("--app", f"{sys.executable} app.py", "--output", folder, "--ci"),
+            ]
+            done = subprocess.run(  # noqa: S603
+                command, cwd=ROOT, env=dict(self.environment), stdout=self.log, stderr=self.log
+            )
         if done.returncode:
             raise CdkError(f"cdk {arguments[0]} failed{self._said_since(start)}")
 
@@ -64,7 +65,7 @@ class Cdk:
             file = Path(folder) / "outputs.json"
             self.run(
                 *("deploy", "--all", "--require-approval", "never", "--progress", "events"),
-                *("--outputs-file", str(file), "--output", f"{folder}/cdk.out", *arguments),
+                *("--outputs-file", str(file), *arguments),
             )
             return Outputs.read(file)
 
