@@ -27,8 +27,8 @@ from bench.places import NOBODY, REGION, aws_environment
 from bench.postgres import PostgresError, postgres
 from bench.rasters import Scene
 from bench.report import step
-from bench.servers import ObjectStore, free_port, tile_server
-from infra.emulator import emulator
+from bench.servers import ObjectStore, tile_server
+from infra.emulator import emulator, free_port
 from livemosaic.events import Message
 from livemosaic.model import Mosaic
 from livemosaic.services import running

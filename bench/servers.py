@@ -1,7 +1,6 @@
 """The object store that a benchmark starts beside itself, and ends."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from infra.emulator import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,6 @@ def tile_server(
         yield server.pid
     finally:
         _stop(server)
-
-
-def free_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def _await(server: subprocess.Popen[bytes], url: str, name: str) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from infra.bundle import ONLY_EMULATED, PYTHONS
+from infra.bundle import ONLY_EMULATED, PYTHONS, Target
 from livemosaic.errors import InvalidRequestError
 from livemosaic.hrefs import SETTING, AllowList
 from livemosaic.settings import ORIGIN
@@ -162,6 +162,11 @@ class Config(BaseModel):
     """Batches of events that are worked on at once, at most (SQS allows 2 to 1000)."""
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     """Name of a table to adopt, as one that a removed deployment left; none is made then."""
+
+    @property
+    def target(self) -> Target:
+        """What the bundle is built for."""
+        return Target(architecture=self.architecture, python=self.python)
 
     @field_validator("python")
     @classmethod

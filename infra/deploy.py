@@ -10,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from infra.bundle import BundleError, Target, build
+from infra.bundle import BundleError, build
 from infra.cdk import ROOT, Cdk, CdkError, Outputs
 from infra.config import Config, ConfigError, read
 
@@ -79,7 +79,7 @@ def _deploy(given: Mapping[str, str], yes: bool) -> None:
     console.print(_plan(config, account, first))
     if not yes:
         typer.confirm("Deploy?", abort=True, err=True)
-    build(Target(architecture=config.architecture, python=config.python))
+    build(config.target)
     cdk = Cdk(os.environ | {"AWS_REGION": config.region}, given)
     if first:
         cdk.run("bootstrap", f"aws://{account}/{config.region}")

@@ -77,7 +77,7 @@ def emulator(*, authorize: bool = False) -> Iterator[Emulator]:
     with TemporaryDirectory(prefix="livemosaic-aws-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         certificate = _make_certificate(place) if authorize else None
-        port = _free_port()
+        port = free_port()
         running = Emulator(f"http{'s' if authorize else ''}://127.0.0.1:{port}", certificate)
         server = _start(place, port, certificate)
         try:
@@ -109,7 +109,8 @@ def _trusting(certificate: Path) -> dict[str, str]:
     return dict.fromkeys(names, str(certificate))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port

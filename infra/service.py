@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import Api
-from infra.bundle import Target, fingerprint
+from infra.bundle import fingerprint
 from infra.code import code
 from infra.config import Config
 from infra.dashboard import dashboard
@@ -51,9 +51,8 @@ class Service(cdk.Stack):
             if isinstance(table, str)
             else table
         )
-        target = Target(architecture=config.architecture, python=config.python)
-        self._build = fingerprint(target)
-        self._code = code(self, target)
+        self._build = fingerprint(config.target)
+        self._code = code(self, config.target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         for topic in config.topics:
             self._inbox.subscribe(topic)

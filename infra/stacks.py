@@ -3,7 +3,6 @@
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.bundle import Target
 from infra.config import Config
 from infra.data import Data
 from infra.service import Service
@@ -28,7 +27,7 @@ def _data(app: cdk.App, config: Config, place: cdk.Environment) -> Data:
     return Data(
         app,
         f"{config.name}-data",
-        target=Target(architecture=config.architecture, python=config.python),
+        target=config.target,
         description="livemosaic: the table, which stays when this stack is removed",
         env=place,
     )

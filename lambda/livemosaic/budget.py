@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
-from livemosaic.stores import ObjectError
+from livemosaic.objects import ObjectError
 
 
 class Budget:

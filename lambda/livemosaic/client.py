@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import certifi
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -24,6 +23,7 @@ from urllib3.exceptions import (
 )
 
 from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.https import trust
 from livemosaic.signing import Authorize, AwsSignature
 
 ATTEMPTS: Final = 5
@@ -243,12 +243,10 @@ def _dialled(url: str) -> tuple[str, str]:
 
 def _pool(url: str) -> urllib3.PoolManager:
     parts = urlsplit(url)
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(certifi.where())
     options: dict[str, Any] = {
         "maxsize": CONNECTIONS,
         "timeout": urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
-        "ssl_context": trust,
+        "ssl_context": trust(),
     }
     if (parts.hostname or "").endswith(".localhost"):  # not what is dialled
         options |= {"server_hostname": parts.hostname, "assert_hostname": parts.hostname}

@@ -14,8 +14,9 @@ from livemosaic.headers import Headers
 from livemosaic.hrefs import AllowList, redact
 from livemosaic.layers import Layer, choose_bands, lay, plan_read, stack
 from livemosaic.model import Grid, Pixels, Read
+from livemosaic.objects import ChangedError, Object, ObjectError, Pin
 from livemosaic.rasters import DecodeError, Limits, Raster, decoding
-from livemosaic.stores import ChangedError, Object, ObjectError, Pin, Stores
+from livemosaic.stores import Stores
 from livemosaic.tiff import TiffRaster
 
 T = TypeVar("T")

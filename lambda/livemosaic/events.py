@@ -56,7 +56,7 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
         name: str(attribute.get("stringValue", ""))
         for name, attribute in record.get("messageAttributes", {}).items()
     }
-    return Message(record["messageId"], record["body"], time, attributes)
+    return Message(record["messageId"], record.get("body", ""), time, attributes)
 
 
 def deliveries(message: Message) -> list[Delivery]:

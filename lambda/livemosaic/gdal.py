@@ -15,9 +15,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.session import DummySession
 from rasterio.windows import Window
 
+from livemosaic.objects import Object, ObjectError
 from livemosaic.ranges import RangeFile
 from livemosaic.rasters import NO_PLACE, NOT_A_COG, Level, Limits, Profile, WindowTuple
-from livemosaic.stores import Object, ObjectError
 from livemosaic.warp import Frame, level_frame
 
 GDAL_BUDGET_FACTOR: Final = 16

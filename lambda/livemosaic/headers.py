@@ -22,16 +22,11 @@ from cachetools import TTLCache
 
 from livemosaic.errors import LivemosaicError
 from livemosaic.hrefs import AllowList, parse, redact
+from livemosaic.https import CONCURRENT_REQUESTS
+from livemosaic.objects import Edition, ObjectError, Pin, UnreachableError
 from livemosaic.rasters import Limits, decoding
 from livemosaic.rows import header_key
-from livemosaic.stores import (
-    CONCURRENT_REQUESTS,
-    Edition,
-    ObjectError,
-    Pin,
-    Stores,
-    UnreachableError,
-)
+from livemosaic.stores import Stores
 from livemosaic.table import Item, Put, Table
 from livemosaic.tiff import leading_bytes
 

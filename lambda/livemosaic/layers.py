@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Grid, Pixels, Read
+from livemosaic.objects import ObjectError
 from livemosaic.projection import NoTransformError
 from livemosaic.rasters import Limits, Profile, WindowTuple
-from livemosaic.stores import ObjectError
 from livemosaic.warp import (
     Piece,
     locate,

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
-from livemosaic.stores import Buffer, Object, ObjectError, too_short
+from livemosaic.objects import Buffer, Object, ObjectError, too_short
 
 _HEAD: Final = 4096
 """Bytes at the start in which the first directory is looked for."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import LivemosaicError
-from livemosaic.stores import ObjectError
+from livemosaic.objects import ObjectError
 from livemosaic.warp import Frame
 
 NOT_A_COG: Final = (

@@ -16,6 +16,7 @@ from rasterio.errors import CRSError, RasterioError
 
 from livemosaic.gdal import GdalRaster
 from livemosaic.inflate import ZSTD_BLOCK, BombError, inflating, zstd_bound
+from livemosaic.objects import Buffer, Object, ObjectError
 from livemosaic.ranges import Held, RangeSource
 from livemosaic.rasters import (
     NO_PLACE,
@@ -27,7 +28,6 @@ from livemosaic.rasters import (
     WindowTuple,
     decoding,
 )
-from livemosaic.stores import Buffer, Object, ObjectError
 from livemosaic.warp import Frame, level_frame
 
 PREFETCH: Final = 32 * 1024

@@ -18,7 +18,8 @@ import pytest
 
 from livemosaic import stores
 from livemosaic.hrefs import AllowList
-from livemosaic.stores import ObjectError, Stores
+from livemosaic.objects import ObjectError
+from livemosaic.stores import Stores
 
 BODY = b"0123456789"
 

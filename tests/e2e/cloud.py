@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 
 from infra.local import Account
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,9 +81,10 @@ class Cloud:
         return {stack["StackName"] for stack in found}
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait until it holds."""
+def eventually(check: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """Wait until it holds; what it gives then."""
     until = time.monotonic() + seconds
-    while not check():
+    while not (found := check()):
         assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.1)
+    return found

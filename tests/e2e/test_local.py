@@ -5,12 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import urllib3
 
+from e2e.cloud import eventually
 from infra.cdk import ROOT
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
@@ -33,31 +33,18 @@ def test_the_demo_arrives_through_an_emulated_aws_of_which_ctrl_c_leaves_nothing
             stderr=file,
         )
     try:
-        page = wait_for(r"All 2 scenes were published.*(http://\S+/mosaics/demo)/map.html", said)
-        host = page.split("/")[2]
-        seen = until_arrived(host.rpartition(":")[2], host)
-        assert len(seen) == 2
+        published = r"All 2 scenes were published.*http://(\S+)/mosaics/demo/map.html"
+        found = eventually(lambda: re.search(published, said.read_text()), "published", 120)
+        eventually(lambda: len(scenes(found[1])) == 2, "both scenes in the mosaic", 120)
     finally:
         running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 130
+        assert running.wait(30) == 130, said.read_text()
     assert "cleaned up" in said.read_text()
     assert list(temporary.iterdir()) == []
 
 
-def wait_for(pattern: str, file: Path) -> str:
-    for _ in range(1200):
-        if found := re.search(pattern, file.read_text()):
-            return found[1]
-        time.sleep(0.1)
-    raise AssertionError(file.read_text())
-
-
-def until_arrived(port: str, host: str) -> list[object]:
-    for _ in range(1200):
-        answer = urllib3.request(
-            "GET", f"http://127.0.0.1:{port}/mosaics/demo/items", headers={"Host": host}
-        )
-        if len(found := answer.json()["features"]) == 2:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(answer.data)
+def scenes(host: str) -> list[object]:
+    """Those of the mosaic, of an API whose name not every system resolves."""
+    url = f"http://127.0.0.1:{host.rpartition(':')[2]}/mosaics/demo/items"
+    found: list[object] = urllib3.request("GET", url, headers={"Host": host}).json()["features"]
+    return found

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from cogs import write_cog
+from handlers.gateway import event
 from infra.bundle import MB, PYTHONS, ROOT, Architecture, BundleError, Target, build, fingerprint
 from infra.elf import stripped
 from items import item, sqs_event
@@ -84,25 +85,10 @@ def run(unpacked: Path, runtime: Path, tmp_path: Path) -> Run:
     return clean
 
 
-def get(path: str) -> dict[str, Any]:
-    """A GET as an HTTP API hands it over, payload format 2.0 (API Gateway Developer Guide)."""
-    host = "abc123.execute-api.eu-central-1.amazonaws.com"
-    http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "205.255.255.176"}
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"host": host, "x-forwarded-port": "443", "x-forwarded-proto": "https"},
-        "requestContext": {"domainName": host, "http": http, "stage": "$default"},
-        "isBase64Encoded": False,
-    }
-
-
 class TestUnpacked:
     def test_health_is_answered(self, run: Run) -> None:
         script = "import tiler; answer = tiler.handler(given, {})"
-        answer = run(script, get("/health"), LIVEMOSAIC_INDEX="sqlite:///index.db")
+        answer = run(script, event("GET", "/health"), LIVEMOSAIC_INDEX="sqlite:///index.db")
         assert answer["statusCode"] == 200, answer
 
     @pytest.mark.parametrize(
@@ -136,7 +122,7 @@ with MemoryFile(base64.b64decode(tile["body"])) as file, file.open() as image:
 """
         given = {
             "ingest": sqs_event(json.dumps(item("a", href=str(cog)))),
-            "tile": get("/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png"),
+            "tile": event("GET", "/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png"),
         }
         environment = {
             "LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db",

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from livemosaic.budget import Budget
-from livemosaic.stores import ObjectError
+from livemosaic.objects import ObjectError
 
 
 class Reads:
