@@ -144,7 +144,6 @@ class Asker:
         time.sleep(_SETTLE_S)
         spent, behind_now = one.cpu_ms() - cpu, one.behind_ms()
         calls, rows = one.usage()
-        files = len(stack.scenes[0].kind.assets)
         return Sample(
             wall_ms=answer.wall_ms,
             cpu_ms=spent,
@@ -152,7 +151,7 @@ class Asker:
             traffic=self.store.take(),
             calls=calls,
             rows=rows,
-            shown=files * len(needed(stack.scenes, tile, SIZE)),
+            shown=self._shown(stack, tile),
             body=answer.body,
         )
 
@@ -176,10 +175,17 @@ class Asker:
         time.sleep(_SETTLE_S)
         spent = one.cpu_ms() - cpu
         return Burst(
-            tiles_per_s=len(tiles) / wall_s,
+            tiles=len(tiles),
+            wall_ms=1000 * wall_s,
             latency_ms=median(answer.wall_ms for answer in answers),
             cpu_ms=spent / len(tiles),
+            traffic=self.store.take(),
+            shown=sum(self._shown(stack, tile) for tile in tiles),
         )
+
+    def _shown(self, stack: Stack, tile: morecantile.Tile) -> int:
+        """Files that hold visible pixels of a tile."""
+        return len(stack.scenes[0].kind.assets) * len(needed(stack.scenes, tile, SIZE))
 
     def _forget(self, one: Running) -> None:
         one.usage()
@@ -190,10 +196,19 @@ class Asker:
 class Burst:
     """Many tiles, several at a time."""
 
-    tiles_per_s: float
+    tiles: int
+    wall_ms: float
+    """Of all of them together."""
     latency_ms: float
     cpu_ms: float
     """Of one tile."""
+    traffic: Traffic
+    shown: int
+    """Files that hold visible pixels, counted for each tile."""
+
+    @property
+    def tiles_per_s(self) -> float:
+        return 1000 * self.tiles / self.wall_ms
 
 
 def agreement(one: bytes, other: bytes) -> float:

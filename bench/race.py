@@ -7,20 +7,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import morecantile
 import numpy as np
 
-from bench.asking import Asker, BadAnswerError, Burst, Running, Sample, agreement, rotated, run_all
+from bench.asking import Asker, BadAnswerError, Burst, Running, Sample, rotated, run_all
 from bench.contenders import (
-    FLOOR,
     NAMES,
     OURS,
     PEER_ZOOM,
-    SQLITE,
     Contenders,
     Stack,
     open_contenders,
@@ -28,21 +26,23 @@ from bench.contenders import (
 from bench.emulated import query_ms
 from bench.need import needed, stacked, tiles_over
 from bench.rasters import KINDS, RGB, Scene, make_scenes
-from bench.report import Sheet, Value, show, step
+from bench.report import Sheet, show, step
 from bench.servers import object_store
+from bench.standings import Results, burst_sheet, deep_sheet, tile_sheet, view_sheet
 from bench.targets import Facts, Unchanged, target_sheet
 
 _SEED: Final = 11
 _FINEST: Final = 14
 _KIND_ZOOM: Final = 13
 _AT_ONCE: Final = 8
+_VIEW: Final = (4, 3)
+"""Columns and rows of tiles of a map of 1,024 × 768 pixels."""
+_CONNECTIONS: Final = 6
+"""Of a browser to one host (HTTP/1.1)."""
 _UNCHANGED: Final = 40
 """Conditional requests; one is too short for its processor time to mean something."""
 _QUERY_16: Final = (("rescale", "0,4000"),)
 _QUERY_BANDS: Final = (("bidx", "1"), ("bidx", "2"), ("bidx", "3"), *_QUERY_16)
-
-Results = Mapping[str, Sequence[Sample]]
-"""By contender, tiles in the same order for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Options:
     burst: int = 24
     """Tiles of a round at several at a time."""
     rounds: int = 3
+    views: int = 6
     scenes: int = 30
     kinds: bool = True
     depths: Sequence[int] = (10, 100, 1000)
@@ -74,6 +75,7 @@ class Options:
             cold=2,
             burst=16,
             rounds=1,
+            views=3,
             kinds=False,
             depths=(10, 1000),
         )
@@ -143,24 +145,50 @@ class _Race:
             show(sheet)
 
         cold = self._cold()
-        tell(_sheet(f"cold: the first tile of a fresh process (z{_KIND_ZOOM})", {"": cold}, _COLD))
+        tell(
+            tile_sheet(
+                f"cold: the first tile of a fresh process (z{_KIND_ZOOM})", {"": cold}, _COLD
+            )
+        )
         with run_all(self.contenders.there) as running:
             by_zoom = self._warm(running)
-            tell(_sheet("warm, one at a time", by_zoom, self._notes()))
+            tell(tile_sheet("warm, one at a time", by_zoom, self._notes()))
             bursts = self._together(running)
-            tell(_burst_sheet(bursts, {one.name: one.peak_mb() for one in running}))
+            tell(
+                burst_sheet(
+                    f"{_AT_ONCE} at a time, one process each (z{_KIND_ZOOM}, warm)",
+                    bursts,
+                    {one.name: one.peak_mb() for one in running},
+                )
+            )
+            views = self._viewed(running)
+            tell(
+                view_sheet(
+                    f"A view of {_VIEW[0]} × {_VIEW[1]} tiles, {_CONNECTIONS} at a time "
+                    f"(z{_KIND_ZOOM}, asked for the first time)",
+                    views,
+                )
+            )
             unchanged = self._unchanged(running)
             if self.stacks.kinds:
-                tell(_sheet(f"other files, warm (z{_KIND_ZOOM})", self._kinds(running), _OTHERS))
+                tell(
+                    tile_sheet(f"other files, warm (z{_KIND_ZOOM})", self._kinds(running), _OTHERS)
+                )
             deep = self._deep(running)
-            tell(_deep_sheet(deep, self._emulated()))
+            tell(
+                deep_sheet(
+                    f"In a stack of scenes of which each would fill the tile (z{_FINEST}, warm)",
+                    deep,
+                    self._emulated(),
+                )
+            )
         finest = max(self.contenders.levels)
         chosen = {zoom: by for zoom, by in by_zoom.items() if int(zoom[1:]) >= finest}
         warm = {
             name: list(chain.from_iterable(by[name] for by in chosen.values() if name in by))
             for name in self._names
         }
-        facts = Facts(warm, cold, bursts, unchanged, deep, list(chosen))
+        facts = Facts(warm, cold, bursts, views, unchanged, deep, list(chosen))
         made = target_sheet(facts, self._names)
         tell(replace(made, notes=(*made.notes, *_load(before))))
         return sheets
@@ -260,6 +288,35 @@ class _Race:
                     bursts[one.name].append(self.asker.together(one, main, mine, _AT_ONCE))
         return bursts
 
+    def _viewed(self, running: Sequence[Running]) -> dict[str, list[Burst]]:
+        """Whole views of a map, of tiles that nobody has asked for before."""
+        main, options = self.stacks.main, self.options
+        views: dict[str, list[Burst]] = {one.name: [] for one in running}
+        for turn, tiles in enumerate(self._views()):
+            with step(f"views: {turn + 1} of {options.views}"):
+                for one in rotated(running, turn):
+                    views[one.name].append(self.asker.together(one, main, tiles, _CONNECTIONS))
+        return views
+
+    def _views(self) -> list[list[morecantile.Tile]]:
+        main, options = self.stacks.main, self.options
+        asked = self._tiles(_KIND_ZOOM, options.tiles, main)
+        asked += self._tiles(_KIND_ZOOM, options.cold, main, 1)
+        asked += self._tiles(_KIND_ZOOM, options.burst * options.rounds, main, 3)
+        corners = self._tiles(_KIND_ZOOM, sys.maxsize, main, 5)
+        free = set(corners) - set(asked)
+        views: list[list[morecantile.Tile]] = []
+        for corner in corners:
+            view = [
+                morecantile.Tile(corner.x + x, corner.y + y, corner.z)
+                for y in range(_VIEW[1])
+                for x in range(_VIEW[0])
+            ]
+            if len(views) < options.views and free.issuperset(view):
+                views.append(view)
+                free -= set(view)
+        return views
+
     def _unchanged(self, running: Sequence[Running]) -> dict[str, Unchanged]:
         """The same tile again, by the ETag of the first answer; nothing where there is none."""
         [tile, *_] = self._tiles(_KIND_ZOOM, 1, self.stacks.main, 4)
@@ -355,93 +412,6 @@ _HOW: Final = (
     "zlevel 1, the peers at rio-tiler's",
     "6, but titiler-pngraw at 1. titiler: FileBackend, which reads mosaic.json once and keeps it; "
     "titiler-dynamodb: one boto3 resource for all requests.",
-    "The peers' GDAL is set as TiTiler's guide says, and caches blocks; livemosaic and the floor "
-    "cache none.",
+    "The peers' GDAL is set as TiTiler's guide says, and caches what it read; livemosaic does for "
+    "seconds, the floor not.",
 )
-
-
-def _sheet(title: str, groups: Mapping[str, Results], notes: Sequence[str]) -> Sheet:
-    rows: list[Sequence[Value]] = []
-    for group, by in groups.items():
-        for name, made in by.items():
-            rows.append((group, name, *_cost(made), *_against(by, name)))
-    return Sheet(
-        f"A tile of 256 × 256 as PNG — {title}",
-        ("", "maker", "median ms", "p90 ms", "CPU ms", "behind ms", "requests", "per file", "KB",
-         "calls", "same", "ours / it", "CPU ours / it"),
-        rows,
-        ("ours: livemosaic on SQLite. titiler: titiler.mosaic on a mosaic.json.", *notes),
-    )  # fmt: skip
-
-
-def _cost(made: Sequence[Sample]) -> list[Value]:
-    behind = [one.behind_ms for one in made if one.behind_ms is not None]
-    calls = [one.calls for one in made if one.calls is not None]
-    return [
-        median(one.wall_ms for one in made),
-        float(np.quantile([one.wall_ms for one in made], 0.9)),
-        mean(one.cpu_ms for one in made),
-        mean(behind) if behind else None,
-        mean(one.traffic.requests for one in made),
-        sum(one.traffic.requests for one in made) / sum(one.shown for one in made),
-        mean(one.traffic.bytes for one in made) / 1024,
-        mean(calls) if calls else None,
-    ]
-
-
-def _against(by: Results, name: str) -> list[Value]:
-    same = None
-    if FLOOR in by and name != FLOOR:
-        pairs = zip(by[name], by[FLOOR], strict=True)
-        same = f"{mean(agreement(one.body, floor.body) for one, floor in pairs):.1%}"
-    if SQLITE not in by or name == SQLITE:
-        return [same, None, None]
-    ours, theirs = by[SQLITE], by[name]
-    return [
-        same,
-        median(one.wall_ms for one in ours) / median(one.wall_ms for one in theirs),
-        mean(one.cpu_ms for one in ours) / mean(one.cpu_ms for one in theirs),
-    ]
-
-
-def _burst_sheet(bursts: Mapping[str, Sequence[Burst]], peaks: Mapping[str, float]) -> Sheet:
-    speed = {name: median(burst.tiles_per_s for burst in made) for name, made in bursts.items()}
-    return Sheet(
-        f"{_AT_ONCE} at a time, one process each (z{_KIND_ZOOM}, warm)",
-        ("maker", "tiles per s", "median ms", "CPU ms", "peak MB", "ours / it"),
-        [
-            (
-                name,
-                speed[name],
-                median(burst.latency_ms for burst in made),
-                median(burst.cpu_ms for burst in made),
-                peaks[name],
-                speed[SQLITE] / speed[name] if SQLITE in speed and name != SQLITE else None,
-            )
-            for name, made in bursts.items()
-        ],
-        (
-            "peak MB: of the process since it started, with what it was asked one at a time; that "
-            "of PostgreSQL is not in it.",
-            "Who asks, the object store and the database run on the same processors.",
-        ),
-    )
-
-
-def _deep_sheet(deep: Mapping[int, Results], notes: Sequence[str]) -> Sheet:
-    rows = []
-    for depth, by in deep.items():
-        for name, made in by.items():
-            read = [one.rows for one in made if one.rows is not None]
-            median_ms, p90, cpu, behind, requests, _, _, calls = _cost(made)
-            rows.append(
-                (depth, name, median_ms, p90, cpu, behind, requests, calls,
-                 mean(read) if read else None)
-            )  # fmt: skip
-    return Sheet(
-        f"In a stack of scenes of which each would fill the tile (z{_FINEST}, warm)",
-        ("scenes", "maker", "median ms", "p90 ms", "CPU ms", "behind ms", "requests", "calls",
-         "rows"),
-        rows,
-        ("One file is needed. calls and rows: of the index.", *notes),
-    )  # fmt: skip

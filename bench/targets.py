@@ -28,6 +28,7 @@ class Facts:
     """At and above the zoom of the index."""
     cold: Mapping[str, Sequence[Sample]]
     bursts: Mapping[str, Sequence[Burst]]
+    views: Mapping[str, Sequence[Burst]]
     unchanged: Mapping[str, Unchanged]
     deep: Mapping[int, Mapping[str, Sequence[Sample]]]
     zooms: Sequence[str]
@@ -105,14 +106,18 @@ def _speed_targets(facts: Facts) -> list[Target]:
         Target("warm median latency / floor", _ratio(warm, FLOOR, _latency), 1.5),
         Target("tiles per s, 8 at once / titiler", _ratio(bursts, MEMORY, _speed), least=4),
         Target("tiles per s, 8 at once / titiler-pgstac", _ratio(bursts, PGSTAC, _speed), least=4),
+        Target("a view, time / titiler", _ratio(facts.views, MEMORY, _view_ms)),
+        Target("a view, time / titiler-pgstac", _ratio(facts.views, PGSTAC, _view_ms)),
+        Target("a view, CPU / titiler", _ratio(facts.views, MEMORY, _view_cpu)),
         Target("304, time / our tile", lambda name: _of_tile(facts, name, "wall_ms"), 0.15),
         Target("304, CPU / our tile", lambda name: _of_tile(facts, name, "cpu_ms"), 0.15),
     ]  # fmt: skip
 
 
 def _request_targets(facts: Facts) -> list[Target]:
-    warm, cold = facts.warm, facts.cold
+    warm, cold, views = facts.warm, facts.cold, facts.views
     return [
+        Target("requests per scene that shows, in a view", lambda name: _viewed(views[name]), 1),
         Target("requests per scene that shows, warm", lambda name: _requests(warm.get(name)), 1),
         Target("the same, worst tile", lambda name: _worst(warm.get(name)), 1),
         Target("requests per scene that shows, cold", lambda name: _requests(cold.get(name)), 1),
@@ -154,11 +159,25 @@ def _speed(made: Sequence[Burst]) -> float:
     return median(burst.tiles_per_s for burst in made)
 
 
+def _view_ms(made: Sequence[Burst]) -> float:
+    return median(view.wall_ms for view in made)
+
+
+def _view_cpu(made: Sequence[Burst]) -> float:
+    return mean(view.cpu_ms for view in made)
+
+
 def _rows(made: Sequence[Sample]) -> float:
     return mean(one.rows or 0 for one in made)
 
 
 def _requests(made: Sequence[Sample] | None) -> float | None:
+    if not made:
+        return None
+    return sum(one.traffic.requests for one in made) / sum(one.shown for one in made)
+
+
+def _viewed(made: Sequence[Burst]) -> float | None:
     if not made:
         return None
     return sum(one.traffic.requests for one in made) / sum(one.shown for one in made)

@@ -12,10 +12,11 @@ from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.gdal import GdalRaster
 from livemosaic.headers import Headers
 from livemosaic.hrefs import AllowList, redact
-from livemosaic.layers import Layer, choose_bands, lay, plan_read, stack
+from livemosaic.layers import Layer, Plan, choose_bands, lay, plan_read, stack
 from livemosaic.model import Grid, Pixels, Read
 from livemosaic.objects import ChangedError, Object, ObjectError, Pin
-from livemosaic.rasters import DecodeError, Limits, Raster, decoding
+from livemosaic.rasters import DecodeError, Limits, Profile, Raster, decoding
+from livemosaic.sharing import Recent
 from livemosaic.stores import Stores
 from livemosaic.tiff import TiffRaster
 
@@ -33,6 +34,8 @@ class CogReader:
 
     Opened files (headers, not pixels) are kept, at most `max_open`, the least used dropped first.
     Each is held to the edition that it was opened in: one that was overwritten is opened anew.
+    Compressed blocks are kept as long as `recent` keeps them; by default no longer than they are
+    read, so that reads at the same time share them.
     They and the connections know no event loop, so one reader serves several loops, one after the
     other; it is not for several threads at once.
     """
@@ -44,11 +47,13 @@ class CogReader:
         *,
         limits: Limits | None = None,
         max_open: int = 512,
+        recent: Recent | None = None,
     ) -> None:
         self._headers = headers
         self._limits = limits or Limits()
         self._budget = Budget(self._limits.bytes_at_once)
         self._stores = Stores(allow)
+        self._recent = recent or Recent(0)
         self._opened: LRUCache[Key, Raster] = LRUCache(max_open)
         # A task belongs to its loop: what a stopped loop was opening is forgotten with it.
         self._opening: WeakKeyDictionary[
@@ -69,16 +74,17 @@ class CogReader:
         """
         if not assets:
             raise InvalidRequestError("no asset to read")
+        plans = _Plans(grid, read)
         layers = await _all(
-            [self._layer(key, href, grid, read, version) for key, href in assets.items()]
+            [self._layer(key, href, plans, version) for key, href in assets.items()]
         )
         return stack(tuple(assets), layers)
 
-    async def _layer(self, key: str, href: str, grid: Grid, read: Read, version: str) -> Layer:
+    async def _layer(self, key: str, href: str, plans: "_Plans", version: str) -> Layer:
         asset = f"asset {key!r} ({redact(href)})"
         try:
             async with asyncio.timeout(self._limits.seconds):
-                return await self._read((href, version), asset, grid, read)
+                return await self._read((href, version), asset, plans)
         except ObjectError as e:
             raise UnreadableAssetError(f"{asset} {e}") from e
         except TimeoutError as e:
@@ -86,13 +92,13 @@ class CogReader:
                 f"{asset} took longer than {self._limits.seconds:g} seconds"
             ) from e
 
-    async def _read(self, key: Key, asset: str, grid: Grid, read: Read) -> Layer:
+    async def _read(self, key: Key, asset: str, plans: "_Plans") -> Layer:
         """The pixels of one edition of the file, with the header of the same."""
         for _ in range(_TRIES):
             raster = None
             try:
                 raster = await self._raster(key)
-                return await self._take_or_let_gdal(key, raster, asset, grid, read)
+                return await self._take_or_let_gdal(key, raster, asset, plans)
             except ChangedError:
                 self._forget(key, raster)
         raise ObjectError("is overwritten faster than it can be read")
@@ -108,17 +114,17 @@ class CogReader:
             self._headers.forget(key[0])
 
     async def _take_or_let_gdal(
-        self, key: Key, raster: Raster, asset: str, grid: Grid, read: Read
+        self, key: Key, raster: Raster, asset: str, plans: "_Plans"
     ) -> Layer:
         try:
             with decoding():
-                return await self._take(raster, asset, grid, read)
+                return await self._take(raster, asset, plans)
         except DecodeError:
             if isinstance(raster, GdalRaster):
                 raise
         with decoding():
             raster = await GdalRaster.open(self._stores.open(key[0]), self._limits)
-            layer = await self._take(raster, asset, grid, read)
+            layer = await self._take(raster, asset, plans)
         self._opened[key] = raster  # from now on GDAL at once
         return layer
 
@@ -141,7 +147,8 @@ class CogReader:
         header = await self._headers.get(key[0]) if self._headers else None
         if header:
             pin.edition = header.edition
-        raster = await open_raster(source, self._limits, header.body if header else None)
+        body = header.body if header else None
+        raster = await open_raster(source, self._limits, self._recent, body)
         width, height = raster.profile.levels[0].block
         if max(width, height) > self._limits.block_edge:
             raise ObjectError(
@@ -152,14 +159,14 @@ class CogReader:
         self._opened[key] = raster
         return raster
 
-    async def _take(self, raster: Raster, asset: str, grid: Grid, read: Read) -> Layer:
-        profile = raster.profile
+    async def _take(self, raster: Raster, asset: str, plans: "_Plans") -> Layer:
+        profile, read = raster.profile, plans.read
         bands = choose_bands(profile, read, asset, self._limits)
-        plan = await asyncio.to_thread(plan_read, profile, grid, read)
+        plan = await plans.of(profile)
         self._refuse_too_much(plan.samples)
         async with self._budget.take(plan.bytes):
             raw = await _all([raster.read(plan.level, window) for window in plan.windows])
-            return await asyncio.to_thread(lay, plan, raw, profile, bands, grid, read)
+            return await asyncio.to_thread(lay, plan, raw, profile, bands, plans.grid, read)
 
     def _refuse_too_much(self, samples: int) -> None:
         if samples > self._limits.samples:
@@ -169,11 +176,30 @@ class CogReader:
             )
 
 
-async def open_raster(source: Object, limits: Limits, header: bytes | None = None) -> Raster:
+class _Plans:
+    """Plans of one scene's assets: files of one shape and place, as its bands are, share one."""
+
+    def __init__(self, grid: Grid, read: Read) -> None:
+        self.grid = grid
+        self.read = read
+        self._made: dict[tuple[object, ...], asyncio.Task[Plan]] = {}
+
+    async def of(self, profile: Profile) -> Plan:
+        """See `plan_read`."""
+        key = profile.levels, profile.count, profile.dtype, profile.palette is None
+        if key not in self._made:
+            making = asyncio.to_thread(plan_read, profile, self.grid, self.read)
+            self._made[key] = asyncio.create_task(making)
+        return await asyncio.shield(self._made[key])
+
+
+async def open_raster(
+    source: Object, limits: Limits, recent: Recent, header: bytes | None = None
+) -> Raster:
     """Read a header, unless it is at hand; ObjectError says why it cannot be had."""
     try:
         with decoding():
-            return await TiffRaster.open(source, limits, header)
+            return await TiffRaster.open(source, limits, header, recent)
     except DecodeError:
         with decoding():
             return await GdalRaster.open(source, limits)

@@ -26,14 +26,18 @@ class BombError(ValueError):
     """Unpacks to more than it may."""
 
 
-def inflating(most: int) -> Callable[..., bytes]:
-    """What inflates a buffer, to at most so many bytes, as async-tiff calls it."""
+def inflating(needed: int, full: int) -> Callable[..., bytes]:
+    """What inflates a buffer, as async-tiff calls it: to `full` bytes, BombError where it has more.
+
+    Where fewer are needed, it stops after those, which saves their share of the time; zeros follow.
+    """
 
     def inflate(buffer: Any) -> bytes:
-        found: bytes = ZLIB.decompressobj().decompress(buffer, most + 1)
-        if len(found) > most:
-            raise BombError(f"more than {most:,} bytes")
-        return found
+        whole = needed == full
+        found: bytes = ZLIB.decompressobj().decompress(buffer, needed + whole)
+        if len(found) > full:
+            raise BombError(f"more than {full:,} bytes")
+        return found if whole or len(found) < needed else found.ljust(full, b"\0")
 
     return inflate
 

@@ -1,11 +1,12 @@
 """One object as two libraries want it: async-tiff as an obspec store, GDAL as a file."""
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from livemosaic.objects import Buffer, Object, ObjectError, too_short
+from livemosaic.objects import Buffer, ObjectError, too_short
 
 _HEAD: Final = 4096
 """Bytes at the start in which the first directory is looked for."""
@@ -15,6 +16,14 @@ class LongHeaderError(Exception):
     """The header goes on for too long, or is spread over the file; GDAL may find its way."""
 
 
+class Readable(Protocol):
+    """The part of an `Object` that is for an event loop."""
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        ...
+
+
 class RangeSource:
     """An object as async-tiff reads it (obspec GetRangeAsync, GetRangesAsync).
 
@@ -22,14 +31,14 @@ class RangeSource:
     had in full: a tile that is cut short is said to be so, not decoded.
     """
 
-    def __init__(self, source: Object, *, header_bytes: int) -> None:
+    def __init__(self, source: Readable, *, header_bytes: int) -> None:
         self._source = source
         self._header_bytes = header_bytes
         self._header_left: int | None = header_bytes
         self.head = bytearray()
         """The object from its start on, as far as it was read for its header."""
 
-    def header_done(self, source: Object) -> None:
+    def header_done(self, source: Readable) -> None:
         """Stop counting: what follows are tiles of `source`, whose sizes the caller has checked."""
         self._source = source
         self._header_left = None
@@ -64,7 +73,7 @@ class RangeSource:
         del path
         stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
         self._count(sum(stops) - sum(starts))
-        got = await self._source.read_many(starts, stops)
+        got = await asyncio.gather(*map(self._source.read, starts, stops))
         for start, stop, body in zip(starts, stops, got, strict=True):
             if memoryview(body).nbytes != stop - start:
                 raise ObjectError(too_short(stop))
@@ -87,10 +96,6 @@ class Held:
     async def read(self, start: int, stop: int) -> Buffer:
         """See `Object`."""
         return self._body[start:stop]
-
-    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
-        """See `Object`."""
-        return [self._body[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
     def read_blocking(self, start: int, stop: int) -> bytes:
         """See `Object`."""

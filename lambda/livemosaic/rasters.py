@@ -41,7 +41,7 @@ class Limits:
     seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Level:
     """The full resolution or one overview."""
 

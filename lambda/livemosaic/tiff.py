@@ -28,6 +28,7 @@ from livemosaic.rasters import (
     WindowTuple,
     decoding,
 )
+from livemosaic.sharing import Recent, SharedObject, Span
 from livemosaic.warp import Frame, level_frame
 
 PREFETCH: Final = 32 * 1024
@@ -52,16 +53,25 @@ class TiffRaster:
 
     profile: Profile
     _levels: tuple[GeoTIFF | Overview, ...]
+    _source: SharedObject
 
     @classmethod
     async def open(
-        cls, source: Object, limits: Limits, header: bytes | None = None
+        cls,
+        source: Object,
+        limits: Limits,
+        header: bytes | None = None,
+        recent: Recent | None = None,
     ) -> "TiffRaster":
-        """Read a header in as few requests as it takes: none, with its `leading_bytes` at hand."""
+        """Read a header in as few requests as it takes: none, with its `leading_bytes` at hand.
+
+        Blocks that are read are kept in `recent` for a while.
+        """
         start = source if header is None else Held(header)
         ranges = RangeSource(start, header_bytes=limits.header_bytes)
         tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
-        ranges.header_done(source)
+        shared = SharedObject(source, recent or Recent(0))
+        ranges.header_done(shared)
         _refuse_untiled(tiff.ifds[0])
         # async-geotiff would warn, and fail an assertion when the overview is read.
         if any(ifd.tile_width is None for ifd in tiff.ifds):
@@ -69,21 +79,21 @@ class TiffRaster:
         geotiff = GeoTIFF(tiff)
         levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
         frame = Frame(await _crs(geotiff, start, limits), _transform(geotiff.ifd), *_size(geotiff))
-        return cls(_tiff_profile(geotiff, frame, levels), levels)
+        return cls(_tiff_profile(geotiff, frame, levels), levels, shared)
 
     async def read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """See `Raster`."""
         image = self._levels[level]
-        _refuse_bombs(image, window, self.profile)
+        ifds = [ifd for ifd in (image.ifd, image.mask_ifd) if ifd is not None]
         wanted = _blocks(window, (image.tile_width, image.tile_height))
+        lines = _lines(window, image.tile_height, wanted)
         most = _plain(image, self.profile)
-        data, mask = await asyncio.gather(
-            _fetch(image.ifd, wanted, most),
-            _fetch(image.mask_ifd, wanted, most) if image.mask_ifd else _none(),
-        )
-        return await asyncio.to_thread(self._assemble, image, wanted, window, data, mask)
+        spans = [span for ifd in ifds for block in wanted for span in _spans(ifd, block, most)]
+        async with self._source.holding(spans):
+            data, *mask = await asyncio.gather(*(_fetch(ifd, wanted, lines, most) for ifd in ifds))
+        return await asyncio.to_thread(self._assemble, image, wanted, window, data, *mask)
 
     def _assemble(
         self,
@@ -91,7 +101,7 @@ class TiffRaster:
         wanted: list[tuple[int, int]],
         window: WindowTuple,
         data: list[NDArray[Any]],
-        mask: list[NDArray[Any]] | None,
+        mask: list[NDArray[Any]] | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         planar = image.ifd.planar_configuration == PlanarConfiguration.Planar
         bands = [block if planar else np.moveaxis(block, -1, 0) for block in data]
@@ -117,22 +127,22 @@ async def leading_bytes(source: Object, limits: Limits) -> bytes | None:
     return leading
 
 
-async def _none() -> None:
-    return None
-
-
 async def _fetch(
-    ifd: ImageFileDirectory, wanted: list[tuple[int, int]], most: int
+    ifd: ImageFileDirectory, wanted: list[tuple[int, int]], lines: list[int], most: int
 ) -> list[NDArray[Any]]:
     """Decoded blocks in TIFF's own order of axes, each of at most so many bytes.
 
-    Not `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
+    `lines` says how many of each are needed, from its first; the others may be anything. Not
+    `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
     """
     blocks = await ifd.fetch_tiles(wanted)
     if all(block.compression_method in _DEFLATE for block in blocks):
-        half = -(-len(blocks) // 2)
-        parts = [part for part in (blocks[:half], blocks[half:]) if part]
-        done = await asyncio.gather(*(asyncio.to_thread(_inflated, part, most) for part in parts))
+        line = _line_bytes(ifd)
+        work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
+        half = -(-len(work) // 2)
+        parts = [part for part in (work[:half], work[half:]) if part]
+        full = min(line * (ifd.tile_height or 0), most)
+        done = await asyncio.gather(*(asyncio.to_thread(_inflated, part, full) for part in parts))
         return [array for part in done for array in part]
     for block in blocks:
         if block.compression_method == Compression.ZSTD:
@@ -140,13 +150,23 @@ async def _fetch(
     return [np.asarray(a) for a in await asyncio.gather(*(block.decode() for block in blocks))]
 
 
-def _inflated(blocks: Sequence[Tile], most: int) -> list[NDArray[Any]]:
+def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
     """In a thread of Python, by our own inflate: async-tiff's has no end.
 
     Not in async-tiff's threads, which may abort an exiting process when they call Python.
     """
-    registry = DecoderRegistry(dict.fromkeys(_DEFLATE, inflating(most)))
-    return [np.asarray(block.decode_sync(decoder_registry=registry)) for block in blocks]
+    arrays = []
+    for block, needed in work:
+        registry = DecoderRegistry(dict.fromkeys(_DEFLATE, inflating(needed, full)))
+        arrays.append(np.asarray(block.decode_sync(decoder_registry=registry)))
+    return arrays
+
+
+def _line_bytes(ifd: ImageFileDirectory) -> int:
+    """Bytes of one line of a block, decoded; of one band where each has blocks of its own."""
+    planar = ifd.planar_configuration == PlanarConfiguration.Planar
+    samples = 1 if planar else ifd.samples_per_pixel
+    return -(-(ifd.tile_width or 0) * samples * ifd.bits_per_sample[0] // 8)
 
 
 def _refuse_zstd_bombs(body: Buffer | list[Buffer], most: int) -> None:
@@ -161,6 +181,27 @@ def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]
     across = range(left // w, (left + width - 1) // w + 1)
     down = range(top // h, (top + height - 1) // h + 1)
     return [(x, y) for y in down for x in across]
+
+
+def _lines(window: WindowTuple, height: int, wanted: list[tuple[int, int]]) -> list[int]:
+    """How many lines of each block, from its first to the last that a window touches."""
+    below = window[1] + window[3]
+    return [min(height, below - y * height) for _, y in wanted]
+
+
+def _spans(ifd: ImageFileDirectory, block: tuple[int, int], plain: int) -> list[Span]:
+    """Where a block is in the file: one range, or one for each band; sparse ones are GDAL's.
+
+    ObjectError, before it is fetched, for one that has more bytes compressed than not.
+    """
+    found = ifd.tile_byte_range(*block)
+    spans = found if isinstance(found, list) else [found]
+    if any(stop <= start for start, stop in spans):
+        raise UnsupportedError("sparse blocks")
+    size = sum(stop - start for start, stop in spans)
+    if size > 2 * plain + 65536:
+        raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
+    return spans
 
 
 def _paste(
@@ -284,20 +325,6 @@ def _epsg(keys: GeoKeyDirectory | None) -> int | None:
         return None
     code = {1: keys.projected_type, 2: keys.geographic_type}.get(keys.model_type or 0)
     return code if code not in (None, 0, _USER_DEFINED) else None
-
-
-def _refuse_bombs(image: GeoTIFF | Overview, window: WindowTuple, profile: Profile) -> None:
-    """Blocks of more bytes compressed than not, before they are fetched; sparse ones are GDAL's."""
-    w, h = image.tile_width, image.tile_height
-    plain = _plain(image, profile)
-    for x, y in _blocks(window, (w, h)):
-        found = image.ifd.tile_byte_range(x, y)
-        ranges = found if isinstance(found, list) else [found]
-        if any(stop <= start for start, stop in ranges):
-            raise UnsupportedError("sparse blocks")
-        size = sum(stop - start for start, stop in ranges)
-        if size > 2 * plain + 65536:
-            raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
 
 
 def _plain(image: GeoTIFF | Overview, profile: Profile) -> int:

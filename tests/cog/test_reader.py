@@ -9,6 +9,7 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.shutil import copy
 
 from cogs import write_cog
 from livemosaic.cog import CogReader
@@ -16,6 +17,7 @@ from livemosaic.errors import UnreadableAssetError
 from livemosaic.gdal import GdalRaster
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Grid, Read
+from livemosaic.sharing import Recent
 from livemosaic.tiff import TiffRaster
 from objectstore import ObjectStore
 
@@ -28,7 +30,7 @@ def cog(path: Path, data: NDArray[Any] = DATA, **how: Any) -> Path:
     return write_cog(path, data, **({"crs": "EPSG:3857", "transform": ORIGIN} | how))
 
 
-def test_fifty_reads_of_one_file_open_it_once(tmp_path: Path) -> None:
+def test_fifty_reads_of_one_place_ask_for_it_once(tmp_path: Path) -> None:
     cog(tmp_path / "a.tif")
     with ObjectStore(tmp_path, delay_s=0.02) as store:
         opened = CogReader(AllowList([store.url]))
@@ -42,8 +44,90 @@ def test_fifty_reads_of_one_file_open_it_once(tmp_path: Path) -> None:
         asyncio.run(scenario())
         headers = [r for r in store.requests if r.range and r.range[0] == 0]
         assert len(headers) == 1
-        # A read's four blocks lie side by side: one request each.
-        assert len(store.requests) == 1 + 50
+        # The four blocks lie side by side.
+        assert len(store.requests) == 1 + 1
+
+
+def test_neighbouring_tiles_ask_for_their_block_once(tmp_path: Path) -> None:
+    cog(tmp_path / "a.tif", blocksize=512)
+    with ObjectStore(tmp_path) as store:
+        opened = CogReader(AllowList([store.url]), recent=Recent())
+        assets = {"a": f"{store.url}/a.tif"}
+        for left in (1_000_000, 1_001_000, 1_002_000):
+            grid = Grid(GRID.crs, (left, 5_999_000, left + 1_000, 6_000_000), 100, 100)
+            column = (left - 1_000_000) // 10
+            pixels = asyncio.run(opened.read(assets, grid, Read(), version="1"))
+            np.testing.assert_array_equal(pixels.data, DATA[:, :100, column : column + 100])
+        assert len(store.requests) == 1 + 1
+
+
+def test_an_overwritten_file_is_noticed_when_its_blocks_are_too_old(tmp_path: Path) -> None:
+    now = 0.0
+    cog(tmp_path / "a.tif")
+    with ObjectStore(tmp_path) as store:
+        opened = CogReader(AllowList([store.url]), recent=Recent(age_s=5, clock=lambda: now))
+        assets = {"a": f"{store.url}/a.tif"}
+
+        def data() -> NDArray[Any]:
+            return asyncio.run(opened.read(assets, GRID, Read(), version="1")).data
+
+        np.testing.assert_array_equal(data(), DATA)
+        cog(tmp_path / "a.tif", 200 - DATA)
+        now = 5.1
+        np.testing.assert_array_equal(data(), 200 - DATA)
+
+
+def test_a_tile_never_mixes_kept_blocks_with_those_of_another_edition(tmp_path: Path) -> None:
+    cog(tmp_path / "a.tif", compress="none", blocksize=128)
+    with ObjectStore(tmp_path) as store:
+        opened = CogReader(AllowList([store.url]), recent=Recent())
+        assets = {"a": f"{store.url}/a.tif"}
+        part = Grid(GRID.crs, (1_000_000, 5_999_000, 1_001_000, 6_000_000), 100, 100)
+        asyncio.run(opened.read(assets, part, Read(), version="1"))
+        cog(tmp_path / "a.tif", 200 - DATA, compress="none", blocksize=128)
+        whole = asyncio.run(opened.read(assets, GRID, Read(), version="1"))
+        np.testing.assert_array_equal(whole.data, 200 - DATA)
+
+
+def test_pixels_and_their_mask_come_in_one_request(tmp_path: Path) -> None:
+    data = np.repeat(DATA[:1], 3, axis=0)
+    plain = cog(tmp_path / "plain.tif", data, mask=DATA[0] > 20)
+    copy(plain, tmp_path / "a.tif", driver="COG", blocksize=128, compress="jpeg")
+    with ObjectStore(tmp_path) as store:
+        opened = CogReader(AllowList([store.url]))
+        assets = {"a": f"{store.url}/a.tif"}
+        pixels = asyncio.run(opened.read(assets, GRID, Read(), version="1"))
+        np.testing.assert_array_equal(pixels.valid, DATA[0] > 20)
+        assert len(store.requests) == 1 + 1
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"predictor": 1},
+        {"predictor": 2},
+        {"predictor": 3, "dtype": "float32"},
+        {"predictor": 2, "dtype": "uint16"},
+        {"interleave": "band"},
+    ],
+    ids=lambda how: " ".join(str(value) for value in how.values()),
+)
+@pytest.mark.parametrize("masked", [False, True], ids=["", "mask"])
+@pytest.mark.parametrize("rows", [1, 130, 256])
+def test_what_lies_in_the_first_lines_of_blocks(
+    tmp_path: Path, how: dict[str, Any], masked: bool, rows: int
+) -> None:
+    """Inflating stops where a tile needs no more; what it needs is as in the file."""
+    real = DATA[0] > 20 if masked else np.ones_like(DATA[0], np.bool_)
+    options = {"compress": "deflate", "blocksize": 128} | how | ({"mask": real} if masked else {})
+    cog(tmp_path / "a.tif", DATA, **options)
+    grid = Grid(GRID.crs, (1_000_000, 6_000_000 - 10 * rows, 1_002_000, 6_000_000), 200, rows)
+    opened = CogReader(AllowList([str(tmp_path)]))
+    assets = {"a": str(tmp_path / "a.tif")}
+    pixels = asyncio.run(opened.read(assets, grid, Read(), version="1"))
+    np.testing.assert_array_equal(pixels.valid, real[:rows, :200])
+    expected = np.where(real, DATA, 0)[:, :rows, :200]
+    np.testing.assert_array_equal(pixels.data, expected)
 
 
 def test_a_new_version_is_opened_anew_and_the_old_one_is_not(tmp_path: Path) -> None:
