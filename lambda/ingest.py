@@ -4,14 +4,21 @@ import gc
 
 gc.disable()  # nothing that a start makes is garbage, and looking for it takes a tenth of the time
 
+import os  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
 from livemosaic import logs, sqs  # noqa: E402
+from livemosaic.deadletters import DeadLetters  # noqa: E402
 from livemosaic.services import build  # noqa: E402
 from livemosaic.settings import Settings  # noqa: E402
 
 logs.configure()
 services = build(Settings())
-handler = sqs.handler(services.ingest, ThreadPoolExecutor(8, thread_name_prefix="ingest"))
+url = services.settings.dead_letters
+handler = sqs.handler(
+    services.ingest,
+    ThreadPoolExecutor(8, thread_name_prefix="ingest"),
+    DeadLetters.open(url, os.environ["AWS_REGION"]).bury if url else None,
+)
 gc.freeze()  # all of it stays, so no later collection looks at it either
 gc.enable()

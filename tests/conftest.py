@@ -119,6 +119,10 @@ class OwnPartitions:
         page = self.shared.query(self.prefix + pk, **kwargs)
         return Page([Row(self._out(row.key), row.item) for row in page.rows], page.next)
 
+    def scan(self, prefix: str) -> Iterator[Row]:
+        for row in self.shared.scan(self.prefix + prefix):
+            yield Row(self._out(row.key), row.item)
+
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         own = [replace(action, key=self._in(action.key)) for action in actions]
         self.shared.transact(own)

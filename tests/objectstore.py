@@ -30,7 +30,7 @@ class ObjectStore:
 
     An ETag is made of the bytes, as S3's is, unless `etags` is off. `delay_s` is waited before each
     answer. `statuses` maps a path to an HTTP status to answer instead, `redirects` one to where it
-    is sent (302).
+    is sent (302), `cuts` one to the bytes after which the connection breaks.
     """
 
     def __init__(self, root: Path, delay_s: float = 0) -> None:
@@ -39,6 +39,7 @@ class ObjectStore:
         self.requests: list[Request] = []
         self.statuses: dict[str, int] = {}
         self.redirects: dict[str, str] = {}
+        self.cuts: dict[str, int] = {}
         self.ignore_ranges = False
         self.etags = True
         self._server = _Server(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -133,5 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        cut = self.server.store.cuts.get(unquote(self.path.partition("?")[0]))
         if sent:
-            self.wfile.write(body)
+            self.wfile.write(body[:cut])
+        self.close_connection = self.close_connection or cut is not None

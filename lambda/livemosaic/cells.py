@@ -34,11 +34,16 @@ WHOLE: Final = b""
 _STEP: Final = 2
 """Zooms between two rungs of the ladder: rows per scene against rows read in vain. A tile between
 two rungs reads a cell of at most 4 times its area."""
+_TOP: Final = 3
+"""The coarsest rung with rows of its own: of each scene two rows less than down to zoom 0, for
+tiles below it that read its 4, 16 or 64 cells; there are 21 of them in the world."""
 _UNIT: Final = 2**32 - 1
 _TOLERANCE: Final = 2.0**-18
 """Vertices that move an edge by less than this part of a cell are dropped: a quarter of a pixel
 eight zooms below the cell."""
 _MAX_VERTICES: Final = 1000
+_MAX_RINGS: Final = 100
+"""Of a part with more vertices than that: simplifying takes none away."""
 _SLIVER: Final = 1e-12
 """A clip with less than this part of the cell, or of the footprint, only touches an edge."""
 _SAMPLES: Final = 33
@@ -248,7 +253,7 @@ class Cover:
     cells: tuple[str, ...] = ()
     """Quadkeys at the level; none where the grid cannot show the footprint."""
     coarse: tuple[str, ...] = ()
-    """Quadkeys of their ancestors on the ladder, down to the mosaic's floor."""
+    """Quadkeys of their ancestors on the coarse rungs, down to the mosaic's floor."""
     clips: Mapping[str, BaseGeometry] = field(default_factory=dict, repr=False)
     """The footprint inside each of those cells, in the grid's CRS."""
 
@@ -266,9 +271,15 @@ class Cover:
         return None if clipped is None else _encode(clipped, bounds)
 
 
+def coarse_rungs(quadkey_zoom: int) -> tuple[int, ...]:
+    """The zooms of coarse cells, deepest first: of the ladder, less what is next to the top."""
+    return (*(z for z in ladder(quadkey_zoom) if z > _TOP + 1), min(quadkey_zoom, _TOP))
+
+
 def floor_rung(quadkey_zoom: int, minzoom: int) -> int:
-    """The deepest rung that serves `minzoom`; nothing coarser is ever read for a tile."""
-    return max(zoom for zoom in ladder(quadkey_zoom) if zoom <= minzoom)
+    """The deepest coarse rung at or above `minzoom`, or else the top: nothing coarser is read."""
+    rungs = coarse_rungs(quadkey_zoom)
+    return max((zoom for zoom in rungs if zoom <= minzoom), default=rungs[-1])
 
 
 def cover(
@@ -326,7 +337,7 @@ def _children(
 
 def _ancestors(quadkeys: Sequence[str], quadkey_zoom: int, floor: int) -> list[str]:
     level = len(quadkeys[0])
-    zooms = [zoom for zoom in ladder(quadkey_zoom) if floor <= zoom < level]
+    zooms = [zoom for zoom in coarse_rungs(quadkey_zoom) if floor <= zoom < level]
     return sorted({quadkey[:zoom] for zoom in zooms for quadkey in quadkeys})
 
 
@@ -343,11 +354,7 @@ def _encode(part: BaseGeometry, bounds: BBox) -> bytes:
     width, height = right - left, top - bottom
     if part.area >= (1 - 1e-9) * width * height:
         return WHOLE
-    tolerance = _TOLERANCE * width
-    simple = part.simplify(tolerance)
-    while shapely.get_num_coordinates(simple) > _MAX_VERTICES:
-        tolerance *= 2
-        simple = part.simplify(tolerance)
+    simple = _simplified(part, width)
     scale = np.array([_UNIT / width, -_UNIT / height])
     return b"".join(
         struct.pack("<H", len(ring)) + ring.tobytes()
@@ -356,6 +363,18 @@ def _encode(part: BaseGeometry, bounds: BBox) -> bytes:
             for xy in _rings(simple)
         )
     )
+
+
+def _simplified(part: BaseGeometry, width: float) -> BaseGeometry:
+    """With at most `_MAX_VERTICES`; the hull where too many rings are in the way of that."""
+    tolerance = _TOLERANCE * width
+    simple = part.simplify(tolerance)
+    while shapely.get_num_coordinates(simple) > _MAX_VERTICES:
+        if tolerance > width or len(_rings(simple)) > _MAX_RINGS:
+            return _simplified(part.convex_hull, width)
+        tolerance *= 2
+        simple = part.simplify(tolerance)
+    return simple
 
 
 def _rings(geometry: BaseGeometry) -> list[Ring]:

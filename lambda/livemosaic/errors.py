@@ -51,3 +51,7 @@ class TooLargeError(LivemosaicError):
 
 class TableUnavailableError(LivemosaicError):
     """The table stays unusable until an operator acts: missing, forbidden, full, or not ours."""
+
+
+class SourceUnavailableError(LivemosaicError):
+    """What an event refers to could not be fetched now: 5xx, throttled, late or cut; try again."""

@@ -3,28 +3,41 @@ included (RFC 7946).
 """
 
 import math
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeGuard
 
-import antimeridian
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.errors import ShapelyError
-from shapely.geometry import MultiPolygon, Polygon, shape
+from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidItemError
+from livemosaic.model import BBox
+
+MAX_VERTICES: Final = 5_000
+"""Beyond it polygons become hulls: what GEOS asks of a ring takes time with the square of it, and
+every vertex 16 bytes of the scene's head."""
+_HULL_STEPS: Final = 4096
+"""Corners of a hull lie on a lattice of as many steps, so a hull has some hundreds at most."""
+
+_MAP: Final = shapely.box(-180, -90, 180, 90)
 
 
-def footprint(geometry: object) -> MultiPolygon:
+def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
     """A GeoJSON Polygon or MultiPolygon as one that is valid on a flat map of the globe.
 
     A ring that jumps more than 180° in longitude crosses the antimeridian (RFC 7946 3.1.9 asks for
     two parts, few producers do it) and is split there; one that goes around a pole is closed along
     it. A rectangle from pole to pole that jumps is meant as it stands: the whole globe.
-    Longitudes beyond ±180 wrap. `InvalidItemError` for anything else.
+    Longitudes beyond ±180 wrap. Where there is no geometry, the `bbox` is one.
+
+    What is not valid is repaired to too much, never too little: that costs a reader requests, not
+    pixels. `InvalidItemError` for anything else.
     """
+    if geometry is None and bbox is not None:
+        return _of_bbox(bbox)
     if not isinstance(geometry, Mapping):
         raise InvalidItemError("has no geometry, so there is nowhere to put it on the map")
     if geometry.get("type") not in ("Polygon", "MultiPolygon"):
@@ -40,8 +53,68 @@ def footprint(geometry: object) -> MultiPolygon:
             f"{str(error)[:200]}"
         ) from error
     _check_coordinates(flat)
-    parts = [part for polygon in _polygons(flat) for part in _polygons(_flattened(polygon))]
-    return _united(parts)
+    many = len(shapely.get_coordinates(flat)) > MAX_VERTICES
+    try:
+        parts = [part for one in _polygons(flat) for part in _polygons(_flattened(one, hull=many))]
+        found = _united(parts)
+    except ShapelyError as error:
+        raise InvalidItemError(f"geometry cannot be made valid: {str(error)[:200]}") from error
+    if found.area == 0:
+        raise InvalidItemError(f"geometry has no area: it is a line within {_rounded(flat.bounds)}")
+    return found
+
+
+def check_axes(found: MultiPolygon, hints: Mapping[str, object]) -> None:
+    """Refuse a footprint where a hint about its place holds with its axes swapped, and only then.
+
+    Hints, by name, are boxes as west, south, east, north; any other value tells nothing.
+    """
+    bounds = found.bounds
+    for name, hint in hints.items():
+        if not _is_bbox(hint):
+            continue
+        west, south, east, north = _corners(hint)
+        if _meet(bounds, (south, west, north, east)) and not _meet(
+            bounds, (west, south, east, north)
+        ):
+            raise InvalidItemError(
+                f"geometry is within {_rounded(bounds)} and {name} within {_rounded(hint)}: one of "
+                "them has longitude and latitude swapped; longitude comes first"
+            )
+
+
+def _of_bbox(bbox: object) -> MultiPolygon:
+    if not _is_bbox(bbox):
+        raise InvalidItemError(
+            f"has no geometry, and bbox {str(bbox)[:80]} is not west, south, east, north"
+        )
+    west, south, east, north = _corners(bbox)
+    rectangle = shapely.box(west, south, east + 360 if west > east else east, north)
+    # Cut, lest an edge of more than 180° be taken for one across the antimeridian.
+    return footprint(mapping(shapely.segmentize(rectangle, 90)))
+
+
+def _is_bbox(value: object) -> TypeGuard[Sequence[float]]:
+    return (
+        isinstance(value, Sequence)
+        and len(value) in (4, 6)
+        and all(isinstance(number, int | float) for number in value)
+        and all(abs(degree) <= 360 for degree in _corners(value))
+    )
+
+
+def _corners(bbox: Sequence[float]) -> BBox:
+    """Without the heights of RFC 7946's box of six numbers."""
+    half = len(bbox) // 2
+    return bbox[0], bbox[1], bbox[half], bbox[half + 1]
+
+
+def _rounded(bounds: Sequence[float]) -> list[float]:
+    return [round(float(degree), 4) for degree in bounds]
+
+
+def _meet(a: BBox, b: BBox) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
 def _check_coordinates(geometry: BaseGeometry) -> None:
@@ -61,40 +134,54 @@ def _check_coordinates(geometry: BaseGeometry) -> None:
 
 def _polygons(geometry: BaseGeometry) -> Iterator[Polygon]:
     for part in shapely.get_parts(geometry):
-        if part.geom_type == "Polygon":
+        if part.geom_type == "Polygon" and not part.is_empty:
             yield part
         elif part.geom_type in ("MultiPolygon", "GeometryCollection"):
             yield from _polygons(part)
 
 
-def _flattened(polygon: Polygon) -> BaseGeometry:
-    """One polygon, split at the antimeridian and closed along a pole it goes around."""
-    unwrapped = _unwrapped(polygon)
-    if unwrapped is not None:
-        if not unwrapped.is_valid:
-            raise InvalidItemError(
-                f"geometry is not a valid polygon: {shapely.is_valid_reason(unwrapped)[:200]}"
-            )
-        west, _, east, _ = unwrapped.bounds
-        if (west >= -180 and east <= 180) or _is_globe(polygon):
-            return shapely.orient_polygons(polygon)
-    # Of the two sides of a ring around the globe the footprint is the one with the nearer pole:
-    # winding, which should tell, is wrong in too many catalogues.
-    north = unwrapped is None and polygon.centroid.y > 0
-    south = unwrapped is None and polygon.centroid.y < 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", antimeridian.FixWindingWarning)
-        return antimeridian.fix_polygon(
-            polygon, force_north_pole=north, force_south_pole=south, great_circle=False
-        )
+def _flattened(polygon: Polygon, *, hull: bool) -> BaseGeometry:
+    """One polygon, or its hull, split at the antimeridian or closed along a pole it goes around."""
+    if _is_globe(polygon):
+        return polygon
+    shell = _unwrapped(polygon.exterior)
+    if hull:
+        return _wrapped(_hull([shell]))
+    whole = _wrapped(shell if shell.is_valid else shell.convex_hull)
+    # A hole that crosses itself is none: which side of it is inside, nothing tells.
+    holes = [_wrapped(hole) for hole in map(_unwrapped, polygon.interiors) if hole.is_valid]
+    return whole.difference(shapely.union_all(holes)) if holes else whole
 
 
-def _unwrapped(polygon: Polygon) -> Polygon | None:
-    """With longitudes that run on past ±180 instead of jumping; None if it goes around a pole."""
-    rings = [_run_on(ring) for ring in (polygon.exterior, *polygon.interiors)]
-    if any(abs(ring[0, 0] - ring[-1, 0]) > 180 for ring in rings):
-        return None
-    return Polygon(rings[0], rings[1:])
+def _unwrapped(ring: BaseGeometry) -> Polygon:
+    """What is within a ring, with longitudes that run on past ±180 instead of jumping.
+
+    Of the two sides of a ring around the globe it is the one with the nearer pole: winding, which
+    should tell, is wrong in too many catalogues.
+    """
+    xy = _run_on(ring)
+    if len(xy) == 0 or abs(xy[0, 0] - xy[-1, 0]) <= 180:
+        return Polygon(xy)
+    pole = math.copysign(90, xy[:, 1].mean())
+    return Polygon([*xy, (xy[-1, 0], pole), (xy[0, 0], pole)])
+
+
+def _hull(polygons: Sequence[Polygon]) -> BaseGeometry:
+    xy = np.concatenate([shapely.get_coordinates(polygon.exterior) for polygon in polygons])
+    start, step = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-9) / _HULL_STEPS
+    return shapely.multipoints(start + np.rint((xy - start) / step) * step).convex_hull
+
+
+def _wrapped(geometry: BaseGeometry) -> BaseGeometry:
+    """Longitudes of any turn around the globe, in ±180."""
+    west, south, east, north = geometry.bounds
+    if geometry.is_empty or (west >= -180 and east <= 180):
+        return geometry
+    if east - west > 2 * 360:
+        return shapely.box(-180, south, 180, north)
+    turns = range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360))
+    parts = [shapely.transform(geometry, lambda xy, n=n: xy - (360 * n, 0)) for n in turns]
+    return shapely.union_all([part.intersection(_MAP) for part in parts])
 
 
 def _run_on(ring: BaseGeometry) -> NDArray[np.float64]:
@@ -117,11 +204,10 @@ def _is_globe(polygon: Polygon) -> bool:
 
 
 def _united(parts: list[Polygon]) -> MultiPolygon:
+    if sum(shapely.get_num_coordinates(parts)) > MAX_VERTICES:
+        halves = [p for p in parts if p.centroid.x < 0], [p for p in parts if p.centroid.x >= 0]
+        parts = [part for half in halves if half for part in _polygons(_hull(half))]
     whole = MultiPolygon(parts)
     if not whole.is_valid:  # parts that overlap each other: harmless, they are one footprint
         whole = MultiPolygon(list(_polygons(shapely.union_all(parts))))
-    if whole.area == 0:
-        raise InvalidItemError("geometry has no area")
-    if not whole.is_valid:
-        raise InvalidItemError(f"geometry is not valid: {shapely.is_valid_reason(whole)[:200]}")
-    return whole
+    return shapely.orient_polygons(whole)

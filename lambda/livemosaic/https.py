@@ -7,7 +7,7 @@ and it cannot keep the query string of a signed URL next to a path.
 import asyncio
 import re
 import ssl
-from collections.abc import Sequence
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -20,14 +20,19 @@ from livemosaic.objects import (
     Edition,
     ObjectError,
     Pin,
+    UnavailableError,
     UnreachableError,
     opaque,
-    read_coalesced,
+    refused,
+    too_large,
     too_short,
 )
 
 CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 15.0
+WHOLE_READ_S: Final = 5.0
+WHOLE_S: Final = 10.0
+"""For all of a small object, however slowly its bytes come in."""
 RETRIES: Final = 2
 CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
@@ -81,6 +86,41 @@ class HttpPool:
             ) from e
         return body
 
+    def get_whole(self, url: str, at_most: int) -> bytes:
+        """All of a small object, from servers too that know no ranges or not its length."""
+        try:
+            answer = self._pool.request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity"},
+                redirect=False,
+                preload_content=False,
+                decode_content=False,  # a small body could become a large one
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S),
+            )
+            with answer:
+                if answer.status != 200:
+                    raise refused(answer.status)
+                if encoding := answer.headers.get("Content-Encoding"):
+                    raise ObjectError(f"is encoded as {encoding[:40]}, though asked for as it is")
+                return _limited(answer, at_most)
+        except urllib3.exceptions.HTTPError as e:
+            raise UnreachableError(
+                f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
+            ) from e
+
+
+def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
+    until = time.monotonic() + WHOLE_S
+    body = bytearray()
+    while part := answer.read1(at_most + 1 - len(body)):
+        body += part
+        if len(body) > at_most:
+            raise too_large(len(body), at_most)
+        if time.monotonic() > until:
+            raise UnavailableError(f"cannot be read: it takes its server over {WHOLE_S:.0f} s")
+    return bytes(body)
+
 
 def trust() -> ssl.SSLContext:
     """The system's authorities and certifi's, as not every container has the former."""
@@ -92,12 +132,8 @@ def trust() -> ssl.SSLContext:
 def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> int:
     """Check an answer to a range request before its body is read; ObjectError if it is none."""
     status = answer.status
-    if status in (404, 410):
-        raise ObjectError("is missing")
-    if status in (401, 403):
-        raise ObjectError("may not be read: its server denies access")
-    if 300 <= status < 400:
-        raise ObjectError(f"is redirected (HTTP {status}); redirects are not followed")
+    if status not in (200, 206, 416):
+        raise refused(status)
     if status == 416:
         raise ObjectError(too_short(start))
     length = answer.headers.get("Content-Length", "")
@@ -106,8 +142,8 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
     if status == 200:
         raise ObjectError("cannot be read in parts: its server ignores the Range header")
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-    if status != 206 or not found or int(found[1]) != start:
-        raise ObjectError(f"cannot be read: its server gives HTTP {status} for a range")
+    if not found or int(found[1]) != start:
+        raise ObjectError("cannot be read: its server gives another range than was asked for")
     return int(found[2])
 
 
@@ -125,13 +161,13 @@ class HttpObject:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool.threads, self.read_blocking, start, stop)
 
-    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
-        """See `Object`."""
-        return await read_coalesced(self.read, starts, stops)
-
     def read_blocking(self, start: int, stop: int) -> bytes:
         """See `Object`."""
         return self._pool.get(self._url, start, stop, self._pin)
+
+    def whole_blocking(self, at_most: int) -> bytes:
+        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        return self._pool.get_whole(self._url, at_most)
 
     def size_blocking(self) -> int:
         """See `Object`."""

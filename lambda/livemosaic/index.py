@@ -1,9 +1,10 @@
 """The meaning of the table: scenes go in with one transaction each, tiles come out in rank order.
 
 A scene has a cell row in each cell of its level, and a coarse row in each ancestor of those on the
-ladder of zooms, down to the mosaic's `minzoom`. A tile therefore reads one cell for every level at
-or above its zoom, and one coarse cell for all levels below it: never a range that grows with the
-zoom, and always in rank order, a page at a time.
+coarse rungs, down to the mosaic's `minzoom`. A tile therefore reads one cell for every level at or
+above its zoom, and one coarse cell for all levels below it (at zooms 2 to 0 the 4 to 64 of rung 3
+that the mosaic's bounds reach): never a range that grows with the zoom, and always in rank order,
+a page at a time.
 
 **Moves.** A query beside a transaction is only read-committed, and a reader may turn pages for
 seconds. When rank or cells change, the old row is not deleted where the new footprint still
@@ -13,19 +14,19 @@ drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it
 then the head remembers it, and a further change changes it too.
 """
 
-import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from shapely.geometry import MultiPolygon
+from shapely.geometry import MultiPolygon, box
 
 from livemosaic.cells import Cover, cell_grid, cover, floor_rung
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
-from livemosaic.model import BBox, Mosaic, Scene
+from livemosaic.merge import Found, merged
+from livemosaic.model import BBox, Mosaic, Scene, Watermark
 from livemosaic.mosaics import Mosaics, contended
 from livemosaic.rows import (
     SHARDS,
@@ -33,18 +34,21 @@ from livemosaic.rows import (
     head_key,
     head_partitions,
     listed,
+    mosaic_prefix,
     moved_rows,
     partition,
     row_key,
     rows_of,
     scene_of,
 )
+from livemosaic.stac import DELETION
 from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Page, Put, Row, Table
 
 _GRACE_S: Final = 120
 """How long a moved row is believed: longer than any request lives."""
-_TOMBSTONE_S: Final = 60 * 24 * 3600
-"""SQS keeps a message 14 days, and the dead-letter queue 14 more; a replay gets the rest."""
+TOMBSTONE_S: Final = 60 * 24 * 3600
+"""How long what is gone is remembered: longer than an event is kept by any queue, and by the queue
+and the dead-letter queue once more after it was sent back."""
 _FIRST_PAGE: Final = 10
 """Rows that every tile reads, of each of its partitions: most need no more, however many are there.
 The pages after it grow fourfold, up to `_NEXT_PAGE`, so that a tile of many small scenes takes few.
@@ -53,32 +57,12 @@ _NEXT_PAGE: Final = 200
 _BATCH: Final = 32
 _MAX_AREA_CELLS: Final = 64
 """Cells that one request may read per level."""
+_FEW_CELLS: Final = 4
+"""More of them are looked through for those that the mosaic reaches: that takes a projection."""
 
-Change = Literal["applied", "unchanged", "outdated", "deleted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A scene as a reader meets it: all that planning and reading a tile needs."""
-
-    key: str
-    rank: str
-    version: str
-    datetime: str | None
-    assets: Mapping[str, str]
-    properties: Mapping[str, Any]
-    parts: tuple[tuple[str, bytes], ...]
-    """Quadkey and stored footprint of each cell in which it was met."""
-
-    @property
-    def collection(self) -> str:
-        """The STAC collection; empty where the Item had none."""
-        return self.key.partition("#")[0]
-
-    @property
-    def id(self) -> str:
-        """The id of the STAC Item."""
-        return self.key.partition("#")[2]
+Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
+"""`contested`: another document has the same version. Of the two, the one with the larger content
+hash is shown, in whatever order they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +88,31 @@ class Index:
     def apply(self, mosaic: Mosaic, scene: Scene) -> Change:
         """Put a scene where its footprint is, unless a newer version is already there.
 
-        One transaction: a reader meets the old scene or the new one. Raises `TableBusyError`
-        (nothing written, send again) and `TooLargeError`.
+        Nor is it put at or below the watermark of its collection. One transaction: a reader meets
+        the old scene or the new one. Raises `TableBusyError` (nothing written, send again) and
+        `TooLargeError`.
         """
         return contended(lambda: self._apply_once(mosaic, scene))
 
     def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Change:
         key = head_key(mosaic, scene.key)
         head = self.table.get(key)
-        stop = _not_newer(head, scene.version)
-        if stop is not None:
-            return stop
-        if head is not None and _content(head["version"]) == _content(scene.version):
-            # A later event that says the same: the version only.
-            bumped = {**head, "version": scene.version}
-            self.table.transact([Put(key, bumped, _as_read(head))])
+        mark = mosaic.watermark(scene.collection)
+        if scene.version <= mark:
+            self._settle_once(mosaic, scene.key)  # it may have been put before there was a mark
+            return "outdated"
+        contested = head is not None and _contested(head["version"], scene.version)
+        if head is not None and head["version"] > scene.version:
+            return "contested" if contested else "outdated"
+        if head is not None and _stands(head, mark) and _same(head["version"], scene.version):
+            if head["version"] < scene.version:  # a later event that says the same
+                bumped = {**head, "version": scene.version}
+                self.table.transact([Put(key, bumped, _as_read(head))])
             return "unchanged"
+        self._put(mosaic, scene, head)
+        return "contested" if contested else "applied"
+
+    def _put(self, mosaic: Mosaic, scene: Scene, head: Item | None) -> None:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level, scene.assets)
@@ -128,12 +121,20 @@ class Index:
         moved = dict(moved_rows(left, scene, cells))
         new_head = head_item(scene, cells) | {"moved": listed(moved)}
         self._replace(
-            Put(key, new_head, _as_read(head)),
+            Put(head_key(mosaic, scene.key), new_head, _as_read(head)),
             [Put(k, item) for k, item in rows.items()],
             [Put(k, moved[k]) if k in moved else Delete(k) for k in left],
             head,
         )
-        return "applied"
+
+    def rewrite(self, mosaic: Mosaic, key: str) -> None:
+        """Write the rows of a scene anew, as its head says, whatever they are."""
+        contended(lambda: self._rewrite_once(mosaic, key))
+
+    def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
+        head = self.table.get(head_key(mosaic, key))
+        if head is not None and _stands(head, _watermark(mosaic, key)):
+            self._put(mosaic, scene_of(key, head), head)
 
     def _places(self, mosaic: Mosaic, scene: str, head: Item | None) -> Iterator[tuple[Key, int]]:
         """Where rows of a scene are now, and until when readers may still need each of them.
@@ -178,24 +179,70 @@ class Index:
         return contended(lambda: self._delete_once(mosaic, key, version))
 
     def _delete_once(self, mosaic: Mosaic, scene: str, version: str) -> Change:
-        key = head_key(mosaic, scene)
-        head = self.table.get(key)
-        stop = _not_newer(head, version)
-        if stop is not None:
-            return stop
-        expires = int(self.clock()) + _TOMBSTONE_S
-        tombstone = {"version": version, "deleted": True, "expires": expires}
-        leave = [Delete(k) for k, _ in self._places(mosaic, scene, head)]
-        self._replace(Put(key, tombstone, _as_read(head)), [], leave, head)
+        head = self.table.get(head_key(mosaic, scene))
+        if head is not None and head["version"] == version:
+            return "unchanged"
+        newest = max(_watermark(mosaic, scene), "" if head is None else head["version"])
+        if newest >= version:
+            return "outdated"
+        self._bury(mosaic, scene, head, version)
         return "deleted"
 
-    def drop(self, mosaic_id: str) -> Iterator[str]:
+    def _bury(self, mosaic: Mosaic, scene: str, head: Item | None, version: str) -> None:
+        expires = int(self.clock()) + TOMBSTONE_S
+        tombstone = {"version": version, "deleted": True, "expires": expires}
+        leave = [Delete(k) for k, _ in self._places(mosaic, scene, head)]
+        self._replace(Put(head_key(mosaic, scene), tombstone, _as_read(head)), [], leave, head)
+
+    def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Change:
+        """Make all scenes of a collection up to a version gone, for everyone and at once.
+
+        Their rows are still there, and `left_over` tells of which scenes. `InvalidRequestError`
+        where too many collections of a mosaic were truncated lately.
+        """
+        now = int(self.clock())
+        mark = Watermark(collection, version, now + TOMBSTONE_S)
+        raised = self.mosaics.truncate(mosaic.id, mark, now)
+        return "truncated" if raised.watermark(collection) == version else "outdated"
+
+    def left_over(self, mosaic: Mosaic, collection: str) -> Iterator[str]:
+        """The keys of scenes with rows at or below the watermark of their collection."""
+        mark = mosaic.watermark(collection)
+        for pk in head_partitions(mosaic):
+            for row in self._rows(pk, None, _NEXT_PAGE, prefix=f"{collection}#", consistent=True):
+                if not row.item.get("deleted") and not _stands(row.item, mark):
+                    yield row.key.sk
+
+    def settle(self, mosaic: Mosaic, key: str) -> None:
+        """Make the rows of a scene what the watermark of its collection says; again is the same.
+
+        Mends what was written by those who did not know of the watermark yet. `mosaic` as of now.
+        """
+        contended(lambda: self._settle_once(mosaic, key))
+
+    def _settle_once(self, mosaic: Mosaic, key: str) -> None:
+        head = self.table.get(head_key(mosaic, key))
+        mark = _watermark(mosaic, key)
+        if head is None or head.get("deleted") or _stands(head, mark):
+            return
+        if head["version"] > mark:  # a later event said the same: its rows tell of an older one
+            self._put(mosaic, scene_of(key, head), head)
+        else:
+            self._bury(mosaic, key, head, mark)
+
+    def drop(self, mosaic_id: str, *, scan: bool = False) -> Iterator[str]:
         """Delete a mosaic and all its scenes; yields the key of each scene gone.
 
-        Nobody sees it from the start on. Where this is cut off, do it again. `NotFoundError` where
-        there is none.
+        Nobody sees it from the start on. Where this is cut off, do it again. With `scan` the whole
+        table is read in the end, for rows that no scene knows of, such as those that an event wrote
+        meanwhile; they cost storage, and nothing else. `NotFoundError` where there is none.
         """
-        yield from self.purge(self.mosaics.mark_deleting(mosaic_id))
+        mosaic = self.mosaics.mark_deleting(mosaic_id)
+        yield from self.purge(mosaic)
+        if scan:
+            rows = self.table.scan(mosaic_prefix(mosaic))
+            while chunk := [Delete(row.key) for row in islice(rows, MAX_ACTIONS)]:
+                self.table.transact(chunk)
         self.mosaics.forget(mosaic_id)
 
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
@@ -211,7 +258,7 @@ class Index:
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where it is not there or was deleted."""
         head = self._head(mosaic, key)
-        if head is None or head.get("deleted"):
+        if head is None or not _is_shown(mosaic, key, head):
             raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
         return scene_of(key, head)
 
@@ -228,7 +275,7 @@ class Index:
             wanted = [head_key(mosaic, key) for key in chunk]
             heads = self.table.batch_get(wanted)
             for key in wanted:
-                if key in heads and not heads[key].get("deleted"):
+                if key in heads and _is_shown(mosaic, key.sk, heads[key]):
                     yield scene_of(key.sk, heads[key])
 
     def list_scenes(
@@ -249,7 +296,7 @@ class Index:
                 if len(scenes) == limit:
                     return scenes, f"{shard}#{after}"
                 after = row.key.sk
-                if not row.item.get("deleted"):
+                if _is_shown(mosaic, row.key.sk, row.item):
                     scenes.append(scene_of(row.key.sk, row.item))
             after = ""
         return scenes, None
@@ -265,7 +312,8 @@ class Index:
         streams = [
             self._from_first(pk, page) for pk, page in zip(partitions, list(firsts), strict=True)
         ]
-        yield from _merged(streams, self.clock())
+        gone = {mark.collection: mark.version for mark in mosaic.watermarks}
+        yield from merged(streams, self.clock(), gone)
 
     def _from_first(self, pk: str, page: Page) -> Iterator[Row]:
         limit = _FIRST_PAGE
@@ -276,10 +324,18 @@ class Index:
             yield from page.rows
 
     def _rows(
-        self, pk: str, after: str | None, limit: int, *, consistent: bool = False
+        self,
+        pk: str,
+        after: str | None,
+        limit: int,
+        *,
+        prefix: str = "",
+        consistent: bool = False,
     ) -> Iterator[Row]:
         while True:
-            page = self.table.query(pk, after=after, limit=limit, consistent=consistent)
+            page = self.table.query(
+                pk, prefix=prefix, after=after, limit=limit, consistent=consistent
+            )
             yield from page.rows
             if page.next is None:
                 return
@@ -318,79 +374,44 @@ def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
             f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "
             f"be read at once; ask for a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
         )
-    return sorted({c.quadkey for bounds in area.boxes for c in grid.cells_of(bounds, zoom)})
+    cells = {c.quadkey for bounds in area.boxes for c in grid.cells_of(bounds, zoom)}
+    return sorted(cells & _reached(mosaic, zoom) if len(cells) > _FEW_CELLS else cells)
 
 
-@dataclass(order=True, slots=True)
-class _Met:
-    """A row on its way out of the merge; sorts by rank, then scene, then newest version."""
-
-    rank: str
-    key: str
-    row: Row = field(compare=False)
-    moved: bool = field(compare=False)
-    stream: Iterator[Row] | None = field(compare=False)
+def _reached(mosaic: Mosaic, zoom: int) -> set[str]:
+    """The cells of a zoom that the mosaic's bounds reach, and perhaps some more."""
+    grid = cell_grid(mosaic.tms)
+    extent = grid.project(MultiPolygon([box(*mosaic.bounds)])) if mosaic.bounds else None
+    if extent is None or extent.is_empty:
+        return set()
+    return {cell.quadkey for cell in grid.cells_of(extent.bounds, zoom)}
 
 
-def _merged(streams: Iterable[Iterator[Row]], now: float) -> Iterator[Found]:
-    heap: list[_Met] = []
-    for stream in streams:
-        _advance(heap, stream, now)
-    given: set[str] = set()
-    while heap:
-        group = [_pop(heap, now)]
-        while heap and (heap[0].rank, heap[0].key) == (group[0].rank, group[0].key):
-            group.append(_pop(heap, now))
-        if group[0].key not in given:
-            given.add(group[0].key)
-            yield _found(group)
+def _watermark(mosaic: Mosaic, key: str) -> str:
+    return mosaic.watermark(key.partition("#")[0])
 
 
-def _pop(heap: list[_Met], now: float) -> _Met:
-    met = heapq.heappop(heap)
-    if met.stream is not None:
-        _advance(heap, met.stream, now)
-    return met
+def _stands(head: Item, watermark: str) -> bool:
+    """Whether the rows of a scene are above a watermark, so that readers see them."""
+    return not head.get("deleted") and head["written"] > watermark
 
 
-def _advance(heap: list[_Met], stream: Iterator[Row], now: float) -> None:
-    """Put a stream's next row on the heap, and before it any moved rows, at their rank of now."""
-    for row in stream:
-        rank, _, key = row.key.sk.partition("#")
-        if "moved" not in row.item:
-            heapq.heappush(heap, _Met(rank, key, row, moved=False, stream=stream))
-            return
-        if row.item["expires"] > now:
-            heapq.heappush(heap, _Met(row.item["moved"], key, row, moved=True, stream=None))
-
-
-def _found(group: Sequence[_Met]) -> Found:
-    """One scene from all its rows of the newest version."""
-    version = max(met.row.item["version"] for met in group)
-    newest = [met for met in group if met.row.item["version"] == version]
-    settled = [met for met in newest if not met.moved] or newest
-    item = settled[0].row.item
-    parts = tuple((met.row.key.pk.rpartition("#")[2], met.row.item["footprint"]) for met in newest)
-    return Found(
-        group[0].key,
-        group[0].rank,
-        version,
-        item["datetime"],
-        item["assets"],
-        item["properties"],
-        tuple(dict.fromkeys(parts)),
-    )
-
-
-def _not_newer(head: Item | None, version: str) -> Change | None:
-    if head is None or head["version"] < version:
-        return None
-    return "unchanged" if head["version"] == version else "outdated"
+def _is_shown(mosaic: Mosaic, key: str, head: Item) -> bool:
+    return not head.get("deleted") and head["version"] > _watermark(mosaic, key)
 
 
 def _as_read(head: Item | None) -> Equals | Literal["absent"]:
     return ABSENT if head is None else Equals("version", head["version"])
 
 
-def _content(version: str) -> str:
-    return version.rpartition("#")[2]
+def _same(one: str, other: str) -> bool:
+    """Whether two versions are of equal content."""
+    return one.rpartition("#")[2] == other.rpartition("#")[2]
+
+
+def _contested(one: str, other: str) -> bool:
+    """Whether two versions are of one moment, and of two documents."""
+    moment, _, content = one.rpartition("#")
+    other_moment, _, other_content = other.rpartition("#")
+    documents = {content, other_content} - {DELETION}
+    return moment == other_moment and len(documents) == 2

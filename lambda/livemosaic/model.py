@@ -25,6 +25,16 @@ MAX_ROWS_PER_SCENE: Final = 48
 MAX_AGE_S: Final = 365 * 24 * 3600
 
 
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """What a truncated collection has at or below a version is gone, whatever rows are left."""
+
+    collection: str
+    version: str
+    expires: int
+    """Epoch seconds; from then on no event can come that it would have to keep out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mosaic:
     """A named, ordered, live set of scenes."""
@@ -67,6 +77,8 @@ class Mosaic:
     """Zooms at which scenes have been indexed."""
     known_assets: tuple[str, ...] = ()
     """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
+    watermarks: tuple[Watermark, ...] = ()
+    """Of collections that were truncated, one each."""
     deleting: bool = False
 
     def __post_init__(self) -> None:
@@ -102,6 +114,10 @@ class Mosaic:
     def accepts_collection(self, collection: str) -> bool:
         """Whether the mosaic subscribes to that STAC collection."""
         return ANY_COLLECTION in self.collections or collection in self.collections
+
+    def watermark(self, collection: str) -> str:
+        """The version up to which the scenes of a collection are gone; empty where none are."""
+        return next((w.version for w in self.watermarks if w.collection == collection), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

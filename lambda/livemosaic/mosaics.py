@@ -20,12 +20,14 @@ from livemosaic.errors import (
     NotFoundError,
     TableBusyError,
 )
-from livemosaic.model import MAX_KNOWN_ASSETS, MOSAIC_ID, BBox, Mosaic
+from livemosaic.model import MAX_KNOWN_ASSETS, MOSAIC_ID, BBox, Mosaic, Watermark
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 
 _PARTITION: Final = "mosaics"
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
 """Settings that are written into every row of a scene."""
+MAX_WATERMARKS: Final = 100
+"""Truncated collections that a mosaic remembers at once."""
 _ATTEMPTS: Final = 30
 
 T = TypeVar("T")
@@ -48,7 +50,8 @@ def contended(attempt: Callable[[], T], sleep: Callable[[float], None] = time.sl
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    Row attributes: those of `Mosaic` by name, `filter` as JSON text, `bounds` as four numbers.
+    Row attributes: those of `Mosaic` by name, `filter` as JSON text, `bounds` as four numbers,
+    `watermarks` as maps.
     """
 
     table: Table
@@ -104,6 +107,29 @@ class Mosaics:
         keys = tuple(assets)
         if _grown(mosaic, bounds, level, keys) != mosaic:
             self._write(mosaic.id, lambda current: _grown(current, bounds, level, keys))
+
+    def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
+        """Make everything of a collection up to a version gone at once, for readers and writers.
+
+        A watermark only rises. `InvalidRequestError` where a mosaic has as many as it may, and
+        none has expired.
+        """
+
+        def raised(mosaic: Mosaic) -> Mosaic:
+            if mosaic.watermark(mark.collection) >= mark.version:
+                return mosaic
+            others = [w for w in mosaic.watermarks if w.collection != mark.collection]
+            if len(others) >= MAX_WATERMARKS:
+                others = [w for w in others if w.expires > now]
+            if len(others) >= MAX_WATERMARKS:
+                raise InvalidRequestError(
+                    f"mosaic {mosaic.id!r} remembers truncations of {MAX_WATERMARKS} collections "
+                    f"already; delete the scenes of {mark.collection[:80]!r} one by one, or wait "
+                    "until one of those has expired"
+                )
+            return replace(mosaic, watermarks=(*others, mark))
+
+        return self._write(mosaic_id, raised)
 
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
         """Hide a mosaic from everyone, so that its rows can go; again is the same."""
@@ -188,14 +214,17 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
         if name in known
     }
     cql2 = values.get("filter")
-    return Mosaic(**values | {"filter": None if cql2 is None else json.loads(cql2)})
+    marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
+    parsed = {"filter": None if cql2 is None else json.loads(cql2), "watermarks": marks}
+    return Mosaic(**values | parsed)
 
 
 class MosaicCache:
     """Mosaics as they were at most `max_age_s` ago, for tiles; writes never use it.
 
     Stale means: a scene at a level that the mosaic did not have shows that much later, and so do
-    changed settings. A mosaic that does not exist is not remembered.
+    changed settings; scenes of a truncated collection are there that much longer, or some of them.
+    A mosaic that does not exist is not remembered.
     """
 
     def __init__(self, mosaics: Mosaics, max_age_s: float, max_mosaics: int = 1000) -> None:

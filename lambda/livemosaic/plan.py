@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from livemosaic.index import Found
+from livemosaic.merge import Found
 
 Mask = NDArray[np.bool_]
 """Shape (height, width) of the tile."""

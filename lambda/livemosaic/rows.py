@@ -25,8 +25,12 @@ Rows of no mosaic:
 | header    | `header#{hash}`        | `header`         | `bytes` (see `headers`) and the  |
 |           |                        |                  | `length`, `etag`, `modified` of  |
 |           |                        |                  | the object; `expires`            |
+| thing     | `thing#{hash}`         | `thing`          | `name`, `sequence`, `order`,     |
+|           |                        |                  | `held`, `left`, `revision` (see  |
+|           |                        |                  | `things`); `expires` of one that |
+|           |                        |                  | holds no Item                    |
 
-`{hash}` is that of an asset's href, 32 hexadecimal digits of BLAKE2b.
+`{hash}` is that of an asset's href or a thing's name, 32 hexadecimal digits of BLAKE2b.
 """
 
 import hashlib
@@ -45,7 +49,12 @@ SHARDS: Final = 16
 
 def partition(mosaic: Mosaic, kind: str, name: str) -> str:
     """The partition of `cell` or `coarse` rows of a quadkey, or of heads (`scenes`) of a shard."""
-    return f"{mosaic.id}.{mosaic.generation}#{kind}#{name}"
+    return f"{mosaic_prefix(mosaic)}{kind}#{name}"
+
+
+def mosaic_prefix(mosaic: Mosaic) -> str:
+    """What the partitions of a mosaic begin with, and no others."""
+    return f"{mosaic.id}.{mosaic.generation}#"
 
 
 def head_partitions(mosaic: Mosaic) -> list[str]:
@@ -61,8 +70,16 @@ def head_key(mosaic: Mosaic, scene: str) -> Key:
 
 def header_key(href: str) -> Key:
     """Where the header of the COG at an href is."""
-    digest = hashlib.blake2b(href.encode(), digest_size=16).hexdigest()
-    return Key(f"header#{digest}", "header")
+    return Key(f"header#{_hash(href)}", "header")
+
+
+def thing_key(name: str) -> Key:
+    """Where the row of a tracked thing is, by its name."""
+    return Key(f"thing#{_hash(name)}", "thing")
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> Key:

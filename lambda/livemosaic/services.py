@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from livemosaic.cog import CogReader
+from livemosaic.fetch import Fetcher
 from livemosaic.headers import HeaderKeeper, Headers
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Index
 from livemosaic.ingest import Ingest
 from livemosaic.mosaics import MosaicCache, Mosaics
 from livemosaic.settings import Settings
+from livemosaic.sharing import Recent
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler import Limits, Tiler
@@ -44,8 +46,8 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         mosaics=mosaics,
         cache=MosaicCache(mosaics, settings.mosaic_max_age_s),
         index=index,
-        ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep),
-        tiler=Tiler(index, CogReader(allow, Headers(table)), limits),
+        ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep, Fetcher(allow)),
+        tiler=Tiler(index, CogReader(allow, Headers(table), recent=Recent()), limits),
     )
 
 

@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     """Bearer token for writes; without one, nothing can be written over HTTP."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Origins whose pages may read answers, separated by commas in the environment."""
+    dead_letters: str = ""
+    """URL of the SQS queue for messages that can never succeed; without one they are tried until
+    their own queue gives them up."""
     build: str = ""
     """Names the code that runs, beside its version; part of every ETag."""
     max_scenes: int = Field(20, ge=1, le=200)

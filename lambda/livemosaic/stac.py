@@ -5,7 +5,7 @@ import json
 import math
 import posixpath
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,18 +14,22 @@ from urllib.parse import urlsplit
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.footprint import footprint
+from livemosaic.footprint import check_axes, footprint
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Mosaic, Scene
 
 _MAX_ID_BYTES: Final = 512
+_MAX_ASSETS: Final = 500
+"""Their hrefs are in every row of a scene."""
 _MAX_DEPTH: Final = 16
 _MAX_NUMBER: Final = 2**63
-_MAX_SKEW: Final = timedelta(days=1)
+_MIN_NUMBER: Final = 1e-130
+"""The smallest that DynamoDB holds, but for 0."""
+MAX_SKEW: Final = timedelta(days=1)
 """A version further in the future than this would keep every later event out."""
 _LAST: Final = "~"
 """Rank of a scene without the property to sort by: after every hexadecimal digit."""
-_DELETION: Final = "~deleted"
+DELETION: Final = "~deleted"
 """Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
 _TIFF_TYPES: Final = ("image/tiff", "image/vnd.stac.geotiff", "image/geotiff")
 _NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
@@ -60,11 +64,14 @@ class StacItem:
         if not version.startswith("1."):
             raise InvalidItemError(f"stac_version is {version!r}; 1.0 and 1.1 are read")
         properties = _mapping(document, "properties")
+        bbox = document.get("bbox")
+        found = footprint(document.get("geometry"), bbox)
+        check_axes(found, {"bbox": bbox, "proj:centroid": _centroid(properties)})
         return cls(
             collection=check_collection(document.get("collection")),
             id=check_id(document.get("id")),
             order=_order(properties.get("updated"), event_time),
-            footprint=footprint(document.get("geometry")),
+            footprint=found,
             properties=properties,
             assets=_mapping(document, "assets"),
             document=document,
@@ -93,11 +100,17 @@ class StacItem:
     @property
     def left(self) -> str:
         """The version at which it leaves a mosaic whose filter it does not pass."""
-        return f"{self.order}#{_DELETION}"
+        return f"{self.order}#{DELETION}"
 
     def _kept(self, mosaic: Mosaic) -> dict[str, str]:
         wanted = mosaic.assets or tuple(k for k, a in self.assets.items() if _is_raster(a))
-        kept = {k: self._href(k) for k in wanted if k in self.assets}
+        found = [k for k in wanted if k in self.assets]
+        if len(found) > _MAX_ASSETS:
+            raise InvalidItemError(
+                f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; say which of "
+                f"them mosaic {mosaic.id!r} keeps, in its `assets`"
+            )
+        kept = {k: self._href(k) for k in found}
         if not kept:
             keeps = ", ".join(mosaic.assets) or "GeoTIFF assets"
             has = ", ".join(self.assets) or "none"
@@ -126,7 +139,7 @@ class StacItem:
 
 def deletion_version(time: datetime) -> str:
     """The version of a deletion at that time."""
-    return f"{_utc(time)}#{_DELETION}"
+    return f"{utc_text(time)}#{DELETION}"
 
 
 def check_collection(value: object) -> str:
@@ -167,8 +180,8 @@ def _check_storable(name: str, value: object, depth: int = 0) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(value, Mapping | list | tuple):
         problem = f"is nested more than {_MAX_DEPTH} levels deep"
-    elif number and not abs(value) < _MAX_NUMBER:  # type: ignore[arg-type]
-        problem = "holds a number that is not finite, or too large"
+    elif number and value and not _MIN_NUMBER <= abs(value) < _MAX_NUMBER:  # type: ignore[arg-type]
+        problem = f"holds the number {str(value)[:40]}, which is not finite, too large or too small"
     elif isinstance(value, str) and not _is_utf8(value):
         problem = "holds half of a surrogate pair, which is not text"
     else:
@@ -189,6 +202,13 @@ def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidItemError(f"{name} is {type(value).__name__}, not an object")
     return value
+
+
+def _centroid(properties: Mapping[str, Any]) -> Sequence[object]:
+    """`proj:centroid` (projection extension 2), which names its axes, as a box."""
+    centroid = properties.get("proj:centroid")
+    place = [centroid.get("lon"), centroid.get("lat")] if isinstance(centroid, Mapping) else []
+    return [*place, *place]
 
 
 def _self_link(document: Mapping[str, Any]) -> str | None:
@@ -282,20 +302,20 @@ def parse_time(text: str) -> datetime:
 
 def _order(updated: object, event_time: datetime) -> str:
     if updated is None:
-        return _utc(event_time)
+        return utc_text(event_time)
     try:
         time = parse_time(updated)  # type: ignore[arg-type]
-        text = _utc(time)
+        text = utc_text(time)
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidItemError(f"updated {str(updated)[:80]!r} is not an RFC 3339 time") from error
-    if time > event_time + _MAX_SKEW:
+    if time > event_time + MAX_SKEW:
         raise InvalidItemError(
-            f"updated {updated!r} is more than a day after its event ({_utc(event_time)}): it "
+            f"updated {updated!r} is more than a day after its event ({utc_text(event_time)}): it "
             "would keep every later version out"
         )
     return text
 
 
-def _utc(time: datetime) -> str:
+def utc_text(time: datetime) -> str:
     """RFC 3339 in UTC with microseconds: such texts sort as the times do."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")

@@ -4,11 +4,14 @@ S3 answers come from AWS or from the endpoint that the operator set, so a redire
 obstore follows, is not a stranger's to make.
 """
 
+import io
 import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +23,15 @@ from livemosaic.credentials import CredentialsError, Identity
 from livemosaic.hrefs import AllowList
 from livemosaic.https import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, HttpObject, HttpPool
 from livemosaic.objects import (
+    AbsentError,
     Buffer,
     Edition,
-    Object,
     ObjectError,
     Pin,
     UnreachableError,
     opaque,
-    read_coalesced,
+    refused,
+    too_large,
     too_short,
 )
 
@@ -55,7 +59,7 @@ class Stores:
         self._http = HttpPool()
         self._identity = _SharedIdentity()
 
-    def open(self, href: str, pin: Pin | None = None) -> Object:
+    def open(self, href: str, pin: Pin | None = None) -> "StoredObject | HttpObject":
         """The object of an href, one edition of it; another is a ChangedError.
 
         ForbiddenHrefError if the allow-list does not have it.
@@ -171,10 +175,6 @@ class StoredObject:
             raise _explained(e, start, self._pin) from e
         return body
 
-    async def read_many(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
-        """See `Object`."""
-        return await read_coalesced(self.read, starts, stops)
-
     def read_blocking(self, start: int, stop: int) -> bytes:
         """See `Object`."""
         try:
@@ -183,6 +183,16 @@ class StoredObject:
             return bytes(got.bytes())
         except _OBSTORE_ERRORS as e:
             raise _explained(e, start, self._pin) from e
+
+    def whole_blocking(self, at_most: int) -> bytes:
+        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        try:
+            got = obstore.get(self._store, self._path)
+            if got.meta["size"] > at_most:
+                raise too_large(got.meta["size"], at_most)
+            return bytes(got.bytes())
+        except (*_OBSTORE_ERRORS, ObjectError) as e:
+            raise _explained(e, 0, self._pin) from e
 
     def size_blocking(self) -> int:
         """See `Object`."""
@@ -194,6 +204,80 @@ class StoredObject:
         return found.length
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object, as its bucket lists it."""
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime
+
+
+class Bucket:
+    """One bucket of S3, for who reads whole objects of it. ObjectError where it cannot be read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._store = _s3_store(name, _SharedIdentity())
+
+    def listed(self, prefix: str, after: str | None = None) -> Iterator[Listed]:
+        """The objects below a prefix, in the order of their keys, behind one of them."""
+        with _explaining():
+            for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
+                yield from map(_listed, chunk)
+
+    def head(self, key: str) -> Listed:
+        """One object, as it would be listed."""
+        with _explaining():
+            return _listed(obstore.head(self._store, key))
+
+    def read(self, key: str) -> bytes:
+        """All of an object."""
+        with _explaining():
+            return bytes(obstore.get(self._store, key).bytes())
+
+    def file(self, key: str) -> io.RawIOBase:
+        """An object as a file to read."""
+        with _explaining():
+            return _File(obstore.open_reader(self._store, key))
+
+
+class _File(io.RawIOBase):
+    """What obstore opens, as Python and pyarrow know files."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        found: int = self._opened.seek(offset, whence)
+        return found
+
+    def readinto(self, buffer: Any) -> int:
+        with _explaining():
+            got = self._opened.read(len(buffer))
+        buffer[: len(got)] = bytes(got)
+        return len(got)
+
+
+def _listed(meta: Any) -> Listed:
+    return Listed(meta["path"], meta["size"], opaque(meta["e_tag"]), meta["last_modified"])
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    try:
+        yield
+    except _OBSTORE_ERRORS as error:
+        raise _explained(error, 0, Pin()) from error
+
+
 def _edition(meta: Any) -> Edition:
     """Of obstore's ObjectMeta."""
     return Edition(meta["size"], opaque(meta["e_tag"]), meta["last_modified"].isoformat())
@@ -203,17 +287,18 @@ def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
     """Say what went wrong; obstore's own text shows local paths and internals."""
     if (lost := ObjectError.lost_in(error)) is not None:
         return lost
-    text = str(error)
-    status = re.search(r"status code: (\d{3}[A-Za-z ]*)", text)
+    # Without what has a slash: words in keys say nothing.
+    text = re.sub(r"\S*/\S*", "", str(error).partition("\n\nDebug source")[0])
+    status = re.search(r"status code: (\d{3})", text)
     if isinstance(error, FileNotFoundError):
-        return ObjectError("is missing")
+        return AbsentError("is missing")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
         return ObjectError("may not be read: its store denies access")
-    if "range" in text.lower() or (status and status[1].startswith("416")):
+    if "range" in text.lower() or (status and status[1] == "416"):
         pin.check_end(start)
         return ObjectError(too_short(start))
     if "region" in text.lower():
         return ObjectError("is in a bucket of another region: set AWS_REGION")
     if status:
-        return ObjectError(f"cannot be read: its store answers {status[1].strip()}")
+        return refused(int(status[1]))
     return UnreachableError("cannot be read: its store failed or could not be reached")

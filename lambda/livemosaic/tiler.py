@@ -22,7 +22,8 @@ from livemosaic.errors import (
     UnreadableAssetError,
 )
 from livemosaic.expression import Expression
-from livemosaic.index import Area, Found, Index
+from livemosaic.index import Area, Index
+from livemosaic.merge import Found
 from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Mask, Plan, Seen
 

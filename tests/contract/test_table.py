@@ -424,6 +424,15 @@ class TestTransactions:
         table.transact([Put(Key("p", "other"), {})])
         assert table.get(Key("p", "s")) == item
 
+    def test_a_row_that_has_expired_and_is_still_there_can_be_expected(self, table: Table) -> None:
+        """Or whoever read it could never write it."""
+        key = Key("p", "s")
+        table.transact([Put(key, {"v": 1, "expires": 1})])
+        item = table.get(key)
+        expect = ABSENT if item is None else Equals("v", 1)
+        table.transact([Put(key, {"v": 2}, expect)])
+        assert table.get(key) == {"v": 2}
+
 
 def at_once(work: Callable[[int], Any]) -> list[Any]:
     """Do the work in many threads, which begin together."""
@@ -504,3 +513,33 @@ class TestConcurrency:
 
         table.transact([Put(key, item(1))])
         at_once(lambda writer: work(writer))
+
+
+class TestScan:
+    def test_it_finds_the_rows_of_all_partitions_of_a_prefix_and_no_others(
+        self, table: Table
+    ) -> None:
+        for pk in ("m.1#a", "m.1#b", "m.1", "m.10#a", "m.2#a", "l"):
+            fill(table, pk, ["x", "y"])
+        found = [row.key for row in table.scan("m.1#")]
+        assert sorted(found) == [Key(pk, sk) for pk in ("m.1#a", "m.1#b") for sk in ("x", "y")]
+
+    def test_it_gives_whole_rows_of_any_number(self, table: Table) -> None:
+        names = [f"{n:04}" for n in range(1200)]
+        for shard in range(3):
+            fill(table, f"m#{shard}", names[shard * 400 : shard * 400 + 400])
+        found = sorted(table.scan("m#"), key=lambda row: row.key)
+        assert [row.item for row in found] == [{"name": name} for name in names]
+
+    def test_it_turns_pages(self, table: Table) -> None:
+        """A megabyte ends a page of DynamoDB, even one of which nothing passes."""
+        for name in ("a", "b"):
+            for n in range(8):
+                table.transact([Put(Key(f"{name}#{n}", "x"), {"large": b"x" * 300_000})])
+        assert len(list(table.scan("a#"))) == 8
+
+    def test_rows_may_be_deleted_on_the_way(self, table: Table) -> None:
+        fill(table, "m#", [f"{n:04}" for n in range(1200)])
+        for row in table.scan("m#"):
+            table.transact([Delete(row.key)])
+        assert list(table.scan("m#")) == []

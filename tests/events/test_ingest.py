@@ -1,13 +1,16 @@
 """What messages do to mosaics: one outcome each, whatever the others are."""
 
+import itertools
 import logging
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bench.meter import Metered
 from items import NOW, box, deletion, item, message
 from livemosaic.errors import TableBusyError
 from livemosaic.events import Message
@@ -16,6 +19,7 @@ from livemosaic.index import Index
 from livemosaic.ingest import Ingest, Outcome
 from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics, parse_filter
+from livemosaic.rows import head_key
 from livemosaic.table import Delete, Put, Table
 from livemosaic.tiler import area_of
 
@@ -142,6 +146,37 @@ class TestChanges:
             scene = ingest.index.scene(mosaic, "s2#a")
             assert scene.version.startswith("2026-02-05")
 
+    def test_of_two_documents_of_one_version_the_same_wins_in_any_order(
+        self, ingest: Ingest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Nobody can say which is right, so all mosaics show the same, and the log says so."""
+        updated = "2026-02-01T00:00:00Z"
+        events = [
+            item("a", updated=updated, href="https://example.com/1.tif"),
+            item("a", updated=updated, href="https://example.com/2.tif"),
+        ]
+        hrefs = set()
+        for name, order in (("m", events), ("n", [*reversed(events), events[1]])):
+            mosaic = create(ingest, name)
+            caplog.clear()
+            first, second, *_ = ingest.batch([message(e) for e in order], only=mosaic)
+            assert (changes(first), changes(second)) == ({name: "applied"}, {name: "contested"})
+            assert second.status == "done"
+            (record, *_) = caplog.records
+            assert "two documents of one version" in record.message
+            assert (record.__dict__["mosaic"], record.__dict__["item"]) == (name, "a")
+            hrefs.add(ingest.index.scene(mosaic, "s2#a").assets["visual"])
+            assert shown(ingest, name) == ["a"]
+        assert len(hrefs) == 1
+
+    def test_a_deletion_of_the_same_moment_is_no_contest(self, ingest: Ingest) -> None:
+        create(ingest)
+        first, second, third = ingest.batch(
+            [message(item("a")), message(deletion("a")), message(item("a"))]
+        )
+        ends = [changes(outcome)["m"] for outcome in (first, second, third)]
+        assert ends == ["applied", "deleted", "outdated"]
+
     def test_messages_side_by_side_end_the_same(self, ingest: Ingest) -> None:
         create(ingest)
         days = list(range(1, 21))
@@ -152,6 +187,37 @@ class TestChanges:
         assert all(outcome.ok for outcome in outcomes)
         mosaic = ingest.index.mosaics.get("m")
         assert ingest.index.scene(mosaic, "s2#a").version.startswith("2026-02-20")
+
+
+class TestCost:
+    def test_a_scene_in_four_cells_costs_fourteen_write_units_and_again_none(
+        self, table: Table
+    ) -> None:
+        """Two for each of its rows: its head, its cells, and one for each coarser rung."""
+        metered = Metered(table)
+        href = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/sentinel-s2-l2a-cogs/32/T/LR/2026/"
+        assets = {
+            name: {"href": f"{href}1/S2B_32TLR_20260101_0_L2A/{name}.tif", "type": "image/tiff"}
+            for name in ("visual", "red", "green", "nir")
+        }
+        with ThreadPoolExecutor(1) as pool:
+            ingest = Ingest(Index(metered, Mosaics(metered), pool), AllowList(("https://",)))
+            mosaic = create(ingest)
+            footprint = box(7.8, 45.5, 9.1, 46.5)
+            ingest.batch([message(item("before", footprint, assets=assets))])
+            metered.take()
+            scene = item("a", footprint, assets=assets)
+            ingest.batch([message(scene)])
+            assert metered.take().write_units == 14
+            ingest.batch([message(scene)])
+            assert metered.take().write_units == 0
+            ingest.batch([message(scene, 1)])
+            assert metered.take().write_units == 2, (
+                "the version of a later event that said the same"
+            )
+        head = metered.get(head_key(mosaic, "s2#a"))
+        assert head is not None
+        assert len(head["cells"]) == 4
 
 
 class TestFailures:
@@ -200,6 +266,36 @@ class TestFailures:
         assert outcome.status == "rejected"
         assert "item 'bad': has no geometry" in outcome.reason
         assert sorted(shown(ingest)) == ["a", "c"]
+
+    @pytest.mark.parametrize("late_at", [0, 1, 3], ids=lambda n: f"{n} items done")
+    def test_what_has_no_time_left_is_not_begun_and_what_was_done_stays(
+        self, ingest: Ingest, late_at: int
+    ) -> None:
+        create(ingest)
+        collection = {"type": "FeatureCollection", "features": [item("a"), item("b")]}
+        asked = itertools.count()
+        outcomes = ingest.batch(
+            [message(collection), message(item("c")), message(item("d"))],
+            deadline=lambda: next(asked) >= late_at,
+        )
+        done = ["a", "b", "c"][:late_at]
+        assert sorted(shown(ingest)) == done
+        assert [o.ok for o in outcomes] == [late_at >= 2, late_at >= 3, False]
+        assert [c.id for o in outcomes for c in o.changes] == done
+        assert {o.reason for o in outcomes if not o.ok} == {
+            "the time of this run is nearly over: the rest is left to the next delivery"
+        }
+        assert all(o.status == "failed" for o in outcomes if not o.ok)
+
+    def test_no_header_is_read_when_time_is_up(self, ingest: Ingest) -> None:
+        create(ingest)
+        kept: list[str] = []
+        keeping = replace(ingest, keep_headers=lambda hrefs, _: kept.extend(hrefs))
+        asked = itertools.count()
+        keeping.batch([message(item("a"))], deadline=lambda: next(asked) >= 1)
+        assert (shown(ingest), kept) == (["a"], [])
+        keeping.batch([message(item("a"))])
+        assert kept == ["https://example.com/a.tif"]
 
     def test_a_busy_table_fails_the_message_for_another_try(self, table: Table) -> None:
         with ThreadPoolExecutor(1) as pool:

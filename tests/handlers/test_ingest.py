@@ -73,6 +73,11 @@ class TestOtherEvents:
                 "not from 'aws:s3': let that send to the queue",
                 id="s3 without a queue",
             ),
+            pytest.param(
+                {"Records": [{"eventSource": "aws:sqs", "messageId": "", "body": "{}"}]},
+                "this function takes batches from SQS: a record has no 'messageId'",
+                id="a message that no answer can name",
+            ),
         ],
     )
     def test_what_is_no_batch_of_a_queue_is_an_error(

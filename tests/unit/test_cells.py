@@ -19,6 +19,7 @@ from livemosaic.cells import (
     Cell,
     CellGrid,
     Cover,
+    coarse_rungs,
     cover,
     decode,
     floor_rung,
@@ -83,9 +84,14 @@ class TestLadder:
         assert ladder(5) == (5, 3, 1, 0)
         assert ladder(0) == (0,)
 
+    def test_coarse_rungs_end_at_three(self) -> None:
+        assert coarse_rungs(14) == (14, 12, 10, 8, 6, 3)
+        assert coarse_rungs(15) == (15, 13, 11, 9, 7, 5, 3)
+        assert [coarse_rungs(zoom) for zoom in (5, 4, 3, 0)] == [(5, 3), (3,), (3,), (0,)]
+
     def test_its_floor_serves_the_smallest_zoom(self) -> None:
-        assert floor_rung(14, 7) == 6
-        assert floor_rung(5, 0) == 0
+        assert [floor_rung(14, zoom) for zoom in (14, 7, 6, 5, 3, 0)] == [14, 6, 6, 3, 3, 3]
+        assert floor_rung(2, 0) == 2
 
 
 class TestCover:
@@ -95,7 +101,7 @@ class TestCover:
         footprint = box(west + 1e-9, south + 1e-9, east - 1e-9, north - 1e-9)
         found = covered(footprint, max_cells=1)
         assert found.cells == (cell.quadkey,)
-        assert found.coarse == tuple(sorted(cell.quadkey[:z] for z in (12, 10, 8, 6, 4, 2, 0)))
+        assert found.coarse == tuple(sorted(cell.quadkey[:z] for z in (12, 10, 8, 6, 3)))
 
     @pytest.mark.parametrize(
         ("footprint", "level"),

@@ -1,7 +1,7 @@
 """What tells two tiles' ETags apart, where no server can be made to meet it on demand."""
 
 from livemosaic.api.etag import Basis
-from livemosaic.index import Found
+from livemosaic.merge import Found
 from livemosaic.plan import Seen
 
 BASIS = Basis(("m", 256))

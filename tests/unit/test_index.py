@@ -20,7 +20,8 @@ from livemosaic.errors import (
     TableBusyError,
     TooLargeError,
 )
-from livemosaic.index import Found, Index
+from livemosaic.index import Index
+from livemosaic.merge import Found
 from livemosaic.model import Mosaic, Scene
 from livemosaic.mosaics import Mosaics
 from livemosaic.stac import rank
@@ -247,7 +248,7 @@ class TestFind:
         assert next(reader.find(mosaic, area)).id == "s00"
         assert counting.queries == 1
 
-    @pytest.mark.parametrize("zoom", [0, 3, 7, 12])
+    @pytest.mark.parametrize("zoom", [3, 7, 12])
     def test_a_tile_never_asks_more_queries_than_there_are_levels(
         self, index: Index, mosaic: Mosaic, zoom: int
     ) -> None:
@@ -261,6 +262,25 @@ class TestFind:
         area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(mosaic)
         assert len(list(Index(counting, index.mosaics, index.pool).find(mosaic, area))) == 6
         assert counting.queries <= len(mosaic.levels) + 1
+
+    @pytest.mark.parametrize(("zoom", "least"), [(0, 64), (1, 16), (2, 4)])
+    def test_a_tile_of_the_whole_world_asks_where_the_mosaic_is(
+        self, index: Index, mosaic: Mosaic, zoom: int, least: int
+    ) -> None:
+        def queries() -> int:
+            counting = Counting(index.table)
+            known = index.mosaics.get("alps")
+            tile = TMS.tile(7, 45, zoom)
+            area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(known)
+            reader = Index(counting, index.mosaics, index.pool)
+            assert "a" in ids(list(reader.find(known, area)))
+            return counting.queries
+
+        index.apply(mosaic, scene("a"))
+        assert queries() <= 4
+        index.apply(mosaic, scene("far", polygon(-179, -80, -178, -79)))
+        index.apply(mosaic, scene("away", polygon(178, 79, 179, 80)))
+        assert queries() == least
 
     def test_two_kinds_of_scenes_share_a_mosaic(self, index: Index, mosaic: Mosaic) -> None:
         index.apply(mosaic, scene("world", polygon(-180, -85, 180, 85), day=1))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livemosaic.index import Found
+from livemosaic.merge import Found
 from livemosaic.plan import Candidate, End, Mask, Plan
 
 SHAPE = (3, 4)

@@ -18,7 +18,7 @@ Writes = Depends(may_write)
 DELETE_S: Final = 15.0
 """How long one request deletes: API Gateway waits 30 s for an answer (HTTP API quotas), of which a
 busy table may take ten for the last scene."""
-_HIDDEN = {"generation", "deleting"}
+_HIDDEN = {"generation", "watermarks", "deleting"}
 
 
 class Settings(BaseModel):

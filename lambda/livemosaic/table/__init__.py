@@ -8,7 +8,7 @@ bytes as bytes. An attribute `expires` (epoch seconds) lets the table drop the r
 *after* that moment (DynamoDB TTL), so a reader must be right whether it is gone or not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -115,6 +115,14 @@ class Table(Protocol):
         A page ends at `limit` rows or at about 1 MB, whichever is first, and may be short or even
         empty while `next` is not None. Beside a transaction it is only read-committed: it may see
         one row of it and not another.
+        """
+        ...
+
+    def scan(self, prefix: str) -> Iterator[Row]:
+        """The rows whose `pk` starts with `prefix`, in no order, eventually consistent.
+
+        For maintenance: DynamoDB reads the whole table, whatever the prefix, and bills for that. A
+        row that is written meanwhile may be met or not.
         """
         ...
 

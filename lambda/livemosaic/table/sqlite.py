@@ -53,6 +53,11 @@ QUERY: Final = (
     "SELECT sk, item FROM rows WHERE pk = :pk AND sk >= :start AND sk IS NOT :after"
     " AND sk < CAST(:end AS TEXT) ORDER BY sk"
 )
+SCAN: Final = (
+    "SELECT pk, sk, item FROM rows WHERE (pk, sk) > (?, ?) AND pk < CAST(? AS TEXT)"
+    " ORDER BY pk, sk LIMIT ?"
+)
+SCANNED_AT_ONCE: Final = 500
 PUT: Final = "INSERT OR REPLACE INTO rows (pk, sk, item, expires) VALUES (?, ?, ?, ?)"
 DELETE: Final = "DELETE FROM rows WHERE pk = ? AND sk = ?"
 PURGE: Final = (
@@ -123,6 +128,18 @@ class SqliteTable:
         if limit is not None and limit < 1:
             raise ValueError(f"a page holds at least one row, not {limit}")
         return self._retry(lambda c: _page(c, pk, prefix, after, limit))
+
+    def scan(self, prefix: str) -> Iterator[Row]:
+        """All rows of some partitions, in their order; each page as of one moment."""
+        rows = self._some(prefix, Key(prefix, ""))
+        while rows:
+            yield from rows
+            rows = self._some(prefix, rows[-1].key)
+
+    def _some(self, prefix: str, after: Key) -> list[Row]:
+        where = (after.pk, after.sk, prefix.encode() + b"\xff", SCANNED_AT_ONCE)
+        found = self._retry(lambda connection: connection.execute(SCAN, where).fetchall())
+        return [Row(Key(pk, sk), _unpack(packed)) for pk, sk, packed in found]
 
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         """Do all of it or nothing. An answer cannot be lost: there is no network."""
@@ -255,10 +272,12 @@ def _page(
 
 def _transact(connection: sqlite3.Connection, actions: Sequence[Put | Delete]) -> None:
     with _transaction(connection):
-        connection.execute(PURGE, (time.time(), PURGED_AT_ONCE))
         for action in actions:
             if action.expect is not None:
                 _check(action.key, action.expect, _get(connection, action.key))
+        # Not before, or a row that was read could be gone from under what is expected of it.
+        connection.execute(PURGE, (time.time(), PURGED_AT_ONCE))
+        for action in actions:
             _do(connection, action)
 
 

@@ -1,0 +1,45 @@
+"""Messages as they come from a queue, a file or a request, not yet understood."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+SENT: Final = "livemosaic.sent"
+"""Attribute of a dead letter: when it was sent first, in milliseconds since 1970. Where its Item
+has no `updated` that is its version, and sending it back must not make it the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came from a queue, a file or a request, or out of the envelope of another message."""
+
+    id: str
+    body: str | bytes | Mapping[str, Any]
+    time: datetime
+    """When it was sent, aware."""
+    attributes: Mapping[str, str]
+    base: str | None = None
+    """Where it was found; relative hrefs are resolved against it."""
+
+
+def sqs_messages(event: Mapping[str, Any]) -> list[Message]:
+    """The messages of an SQS event as Lambda hands it over (`Records`, `messageId`, `body`)."""
+    return [_sqs_message(record) for record in event["Records"]]
+
+
+def _sqs_message(record: Mapping[str, Any]) -> Message:
+    attributes = {
+        name: str(attribute.get("stringValue", ""))
+        for name, attribute in record.get("messageAttributes", {}).items()
+    }
+    sent_ms = _sent_ms(record, attributes)
+    time = datetime.fromtimestamp(sent_ms / 1000, UTC) if sent_ms else datetime.now(UTC)
+    return Message(record["messageId"], record.get("body", ""), time, attributes)
+
+
+def _sent_ms(record: Mapping[str, Any], attributes: Mapping[str, str]) -> int:
+    last = int(record.get("attributes", {}).get("SentTimestamp", 0))
+    first = attributes.get(SENT, "")
+    return min(int(first), last) if re.fullmatch("[0-9]{1,15}", first) else last

@@ -1,0 +1,97 @@
+"""The mosaics that events change, and what becomes of an Item in each of them."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cql2 import Expr
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.hrefs import AllowList
+from livemosaic.index import Change, Index
+from livemosaic.model import Mosaic, scene_key
+from livemosaic.stac import StacItem
+from livemosaic.things import ItemName
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one Item, or of a whole collection, in one mosaic."""
+
+    mosaic: str
+    collection: str
+    id: str
+    """Empty where the collection was truncated."""
+    change: Change
+    hrefs: Collection[str] = field(default=(), repr=False)
+    """Of its assets that the mosaic shows, even where nothing changed: an Item is also said again
+    because a COG was overwritten, or because of a crash before the header of one was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribers:
+    """Mosaics as they were when a batch began, less those that it is not for."""
+
+    index: Index
+    allow: AllowList
+    mosaics: Sequence[Mosaic]
+
+    def want(self, collection: str) -> list[Mosaic]:
+        """Those that subscribe to a collection."""
+        return [mosaic for mosaic in self.mosaics if mosaic.accepts_collection(collection)]
+
+    def put(self, item: StacItem) -> list[Applied]:
+        """Show an Item as it is, where it passes the filter."""
+        return [self._put(item, mosaic) for mosaic in self.want(item.collection)]
+
+    def _put(self, item: StacItem, mosaic: Mosaic) -> Applied:
+        if not passes(item, mosaic):
+            # It may have passed before, and an older event that did may still be on the way.
+            return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
+        scene = item.scene(mosaic, self.allow)
+        change = self.index.apply(mosaic, scene)
+        hrefs = () if change == "outdated" else tuple(scene.assets.values())
+        return Applied(mosaic.id, item.collection, item.id, change, hrefs)
+
+    def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
+        """Show some Items no more."""
+        return [
+            self._remove(m, name, version) for name in names for m in self.want(name.collection)
+        ]
+
+    def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
+        change = self.index.delete(mosaic, scene_key(*name), version)
+        return Applied(mosaic.id, *name, change)
+
+    def truncate(self, collection: str, version: str) -> list[Applied]:
+        """Show nothing of a collection any more that is not newer than a version."""
+        changes = [(m, self.index.truncate(m, collection, version)) for m in self.want(collection)]
+        return [Applied(mosaic.id, collection, "", change) for mosaic, change in changes]
+
+    def settle(self, changes: Iterable[Applied]) -> None:
+        """Mend what was put at or below the watermark of a truncation that came meanwhile.
+
+        Who truncates raises the watermark and then looks for scenes; who puts one does so and then
+        looks for watermarks: at least one of them sees the other.
+        """
+        put = [c for c in changes if c.change in ("applied", "unchanged", "contested")]
+        if not put:
+            return
+        before = {mosaic.id: mosaic for mosaic in self.mosaics}
+        now = {mosaic.id: mosaic for mosaic in self.index.mosaics.all()}
+        for change in put:
+            old, new = before[change.mosaic], now.get(change.mosaic)
+            if new and new.watermark(change.collection) > old.watermark(change.collection):
+                self.index.settle(new, scene_key(change.collection, change.id))
+
+
+def passes(item: StacItem, mosaic: Mosaic) -> bool:
+    """Whether an Item passes the filter of a mosaic."""
+    if mosaic.filter is None:
+        return True
+    try:
+        # Not `parse_filter`: it was valid when it was stored, and checking it again takes 13 ms.
+        return Expr(dict(mosaic.filter)).matches(dict(item.document))
+    except (ValueError, OverflowError) as error:  # half a surrogate pair, a long number
+        raise InvalidItemError(f"holds what no filter can read: {error}") from error
+    except Exception:  # noqa: BLE001 (cql2 raises bare Exception where a property is missing)
+        return False  # CQL2: a comparison with null is not true
