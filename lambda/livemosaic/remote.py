@@ -1,20 +1,19 @@
 """Mosaics behind an API, as the CLI works on them."""
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from livemosaic.api.mosaics import MosaicOut, NewMosaic, shown, values
 from livemosaic.client import Answer, ApiClient
 from livemosaic.errors import InvalidItemError, NotFoundError
-from livemosaic.events import Message, deliveries
+from livemosaic.events import deliveries
 from livemosaic.model import MOSAIC_ID, Mosaic
-from livemosaic.target import Told, grouped
+from livemosaic.sources import Entry
+from livemosaic.target import Told, grouped, in_order
 
 _REQUEST_BYTES: Final = 4_000_000
 """Lambda takes 6 MB, in which API Gateway has to escape every quote of the body once more."""
@@ -27,16 +26,11 @@ _AT_ONCE: Final = 4
 class _Letter:
     """A message as it is sent."""
 
-    name: str
+    entry: Entry
     body: bytes
     """JSON."""
-    size: int
-    """Bytes of the source that it came from."""
     reason: str = ""
     """Why it is not sent at all."""
-
-
-_Sent: TypeAlias = list[tuple[Told, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,35 +78,25 @@ class Remote:
         if answer.status != 204 and not (gone and (begun or answer.repeated)):
             raise self.client.refusal(answer)
 
-    def ingest(
-        self, messages: Iterable[tuple[Message, int]], mosaic: str | None
-    ) -> Iterator[tuple[Told, int]]:
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
         """See `Target`. Several requests at a time; what the index was too busy for again."""
         path = "/items"
         if mosaic:
             self.get(mosaic)
             path = f"{_path(mosaic)}/items"
-        running: deque[Future[_Sent]] = deque()
-        pool = ThreadPoolExecutor(_AT_ONCE)
-        try:
-            for group in grouped(map(_letter, messages), _fits):
-                running.append(pool.submit(self._send, path, group))
-                if len(running) > _AT_ONCE:
-                    yield from running.popleft().result()
-            while running:
-                yield from running.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        groups = grouped(map(_letter, entries), _fits)
+        for told in in_order(groups, lambda group: self._send(path, group), _AT_ONCE):
+            yield from told
 
-    def _send(self, path: str, letters: Sequence[_Letter]) -> _Sent:
-        told = {n: Told(x.name, "rejected", (), x.reason) for n, x in enumerate(letters)}
+    def _send(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
+        told = {n: Told(x.entry, "rejected", (), x.reason) for n, x in enumerate(letters)}
         pending = [n for n, letter in enumerate(letters) if not letter.reason]
         for _ in self.client.attempts():
             if not pending:
                 break
             told |= dict(zip(pending, self._post(path, [letters[n] for n in pending]), strict=True))
             pending = [n for n in pending if told[n].status == "failed"]
-        return [(told[n], letter.size) for n, letter in enumerate(letters)]
+        return [told[n] for n in range(len(letters))]
 
     def _post(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
         features = b",".join(letter.body for letter in letters)
@@ -123,7 +107,7 @@ class Remote:
             known = answer.status >= 400
             raise self.client.refusal(answer) if known else self.client.stranger(answer)
         return [
-            Told(letter.name, str(o.get("status")), o.get("changes", ()), str(o.get("detail", "")))
+            Told(letter.entry, str(o.get("status")), o.get("changes", ()), str(o.get("detail", "")))
             for letter, o in zip(letters, outcomes, strict=True)
         ]
 
@@ -141,20 +125,22 @@ def _path(mosaic: str) -> str:
     return f"/mosaics/{mosaic}"
 
 
-def _letter(given: tuple[Message, int]) -> _Letter:
-    message, size = given
+def _letter(entry: Entry) -> _Letter:
+    if entry.problem:
+        return _Letter(entry, b"", entry.problem)
+    message = entry.message
     try:
-        deliveries(message)  # what no index would take is not worth a request
+        list(deliveries(message))  # what no index would take is not worth a request
         document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
         body = json.dumps(document, separators=(",", ":")).encode()
     except InvalidItemError as error:
-        return _Letter(message.id, b"", size, str(error))
+        return _Letter(entry, b"", str(error))
     except RecursionError:
-        return _Letter(message.id, b"", size, "is nested too deeply to be sent")
+        return _Letter(entry, b"", "is nested too deeply to be sent")
     if len(body) > _REQUEST_BYTES:
         reason = f"has {len(body):,} bytes; at most {_REQUEST_BYTES:,} can be sent to an API"
-        return _Letter(message.id, b"", size, reason)
-    return _Letter(message.id, body, size)
+        return _Letter(entry, b"", reason)
+    return _Letter(entry, body)
 
 
 def _fits(group: list[_Letter], letter: _Letter) -> bool:

@@ -1,29 +1,36 @@
 """What the CLI works on: mosaics at hand in an index, or behind an API (`remote.py`)."""
 
+import random
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from livemosaic.api.mosaics import MosaicOut, NewMosaic, shown, values
 from livemosaic.errors import LivemosaicError
-from livemosaic.events import Message
 from livemosaic.ingest import Outcome
 from livemosaic.model import Mosaic
 from livemosaic.services import Services
+from livemosaic.sources import Entry
 
 _CHUNK: Final = 64
+_CHUNKS_AT_ONCE: Final = 2
+"""The next one is written while headers of the one before are read."""
 _WORKERS: Final = 8
+_ATTEMPTS: Final = 5
+_FIRST_PAUSE_S: Final = 0.5
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What became of one message."""
 
-    name: str
-    """Of the message: file and line."""
+    entry: Entry
     status: str
     """See `Outcome.status`."""
     changes: Sequence[str] = ()
@@ -59,10 +66,11 @@ class Target(Protocol):
         """Delete a mosaic; yields how many more scenes are gone."""
         ...
 
-    def ingest(
-        self, messages: Iterable[tuple[Message, int]], mosaic: str | None
-    ) -> Iterator[tuple[Told, int]]:
-        """Put messages of some bytes each into a mosaic, or into all that want them."""
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
+        """Put entries into a mosaic, or into all that want them; told of in their order.
+
+        What the index is too busy for is tried again some times. More are read before all is told.
+        """
         ...
 
 
@@ -86,23 +94,65 @@ class Local:
 
     def drop(self, mosaic: str) -> Iterator[int]:
         """See `Target`."""
-        return (1 for _ in self.services.index.drop(mosaic))
+        return (1 for _ in self.services.index.drop(mosaic, scan=True))
 
-    def ingest(
-        self, messages: Iterable[tuple[Message, int]], mosaic: str | None
-    ) -> Iterator[tuple[Told, int]]:
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
         """See `Target`."""
         only = self.services.mosaics.get(mosaic) if mosaic else None
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for chunk in grouped(messages, lambda group, _: len(group) < _CHUNK):
-                taken, sizes = zip(*chunk, strict=True)
-                outcomes = self.services.ingest.batch(taken, only=only, pool=pool)
-                yield from zip(map(_told, outcomes), sizes, strict=True)
+            groups = grouped(entries, lambda group, _: len(group) < _CHUNK)
+            for told in in_order(groups, lambda g: self._patiently(g, only, pool), _CHUNKS_AT_ONCE):
+                yield from told
+
+    def _patiently(self, entries: list[Entry], only: Mosaic | None, pool: Executor) -> list[Told]:
+        told = {n: Told(x, "rejected", (), x.problem) for n, x in enumerate(entries) if x.problem}
+        pending = [n for n in range(len(entries)) if n not in told]
+        for attempt in range(_ATTEMPTS):
+            messages = [entries[n].message for n in pending]
+            outcomes = self.services.ingest.batch(messages, only=only, pool=pool)
+            told |= {n: _told(entries[n], o) for n, o in zip(pending, outcomes, strict=True)}
+            pending = [n for n in pending if told[n].status == "failed"]
+            if not pending:
+                break
+            if attempt < _ATTEMPTS - 1:
+                time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2**attempt)  # noqa: S311
+        return [told[n] for n in range(len(entries))]
 
 
-def _told(outcome: Outcome) -> Told:
+def _told(entry: Entry, outcome: Outcome) -> Told:
     changes = [applied.change for applied in outcome.changes]
-    return Told(outcome.message_id, outcome.status, changes, outcome.reason)
+    return Told(entry, outcome.status, changes, outcome.reason)
+
+
+def in_order(things: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
+    """What comes of each thing, in their order, worked on side by side.
+
+    Where `things` ends with an error of ours, what came before is worked on and told first.
+    """
+    running: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(at_once)
+    failure: LivemosaicError | None = None
+    try:
+        for thing in _until_error(things):
+            if isinstance(thing, LivemosaicError):
+                failure = thing
+                break
+            running.append(pool.submit(work, thing))
+            if len(running) > at_once:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+        if failure:
+            raise failure
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _until_error(things: Iterable[T]) -> Iterator[T | LivemosaicError]:
+    try:
+        yield from things
+    except LivemosaicError as error:
+        yield error
 
 
 def grouped(things: Iterable[T], fits: Callable[[list[T], T], bool]) -> Iterator[list[T]]:

@@ -275,6 +275,38 @@ class TestIngest:
         assert "1 applied" in output or "1 unchanged" in output
         assert len(self.posted(server)) == 3
 
+    def test_a_run_that_the_api_breaks_off_goes_on(
+        self, run: Run, server: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was sent, but for what was on its way, is not sent again."""
+        monkeypatch.setattr("livemosaic.cli.ledger._NOTED_S", -1.0)
+        path = tmp_path / "items.ndjson"
+        items = [item(f"s{n}", updated="2026-01-01T00:00:00Z") for n in range(500)]
+        path.write_text("{oops\n" + lines(*items))
+        words = (
+            "ingest",
+            str(path),
+            "--resume",
+            f"{tmp_path}/state",
+            "--errors",
+            f"{tmp_path}/bad",
+        )
+
+        def break_off(line: str) -> Fault | None:
+            gone = server.lines.count("POST /items") > 8
+            return Fault(403, b'{"message":"gone"}') if gone else None
+
+        with monkeypatch.context() as patch:
+            patch.setattr(server, "_fault", break_off)
+            assert "HTTP 403: gone" in run(*words, code=1).output
+        sent = len(self.posted(server))
+        output = run(*words, code=1).output
+        assert "1 rejected" in output
+        assert 2 < len(self.posted(server)) - sent < 8
+        mosaic = server.services.mosaics.get("m")
+        assert len(server.services.index.list_scenes(mosaic, limit=1000)[0]) == 500
+        assert len((tmp_path / "bad").read_text().splitlines()) == 1
+
     def test_what_was_read_before_a_missing_file_goes_in(
         self, run: Run, server: Gateway, tmp_path: Path
     ) -> None:

@@ -1,0 +1,133 @@
+"""The command `livemosaic`."""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import livemosaic
+from livemosaic.cli.dlq import app as dlq
+from livemosaic.cli.ingest import ingest
+from livemosaic.cli.mosaics import app as mosaics
+from livemosaic.cli.serve import demo, serve
+from livemosaic.cli.session import Session, clear_errors
+from livemosaic.cli.verify import verify
+from livemosaic.client import checked
+from livemosaic.credentials import use_profile
+from livemosaic.errors import InvalidRequestError
+from livemosaic.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, map tiles come out.",
+)
+app.add_typer(mosaics, name="mosaics")
+app.add_typer(dlq, name="dlq")
+app.command()(ingest)
+app.command()(verify)
+app.command()(serve)
+app.command()(demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"livemosaic {livemosaic.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Examples:\n\n"
+    "`livemosaic --profile prod --index dynamodb://eu-central-1/maps mosaics list`\n\n"
+    "`livemosaic --profile prod --api https://HOST ingest items.ndjson`\n\n"
+    "`livemosaic --token TOKEN --api http://localhost:8000 mosaics create alps`"
+)
+def common(
+    context: typer.Context,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVEMOSAIC_INDEX",
+            help="Where the index is: `sqlite:///FILE` or `dynamodb://REGION/TABLE`.",
+        ),
+    ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVEMOSAIC_API",
+            metavar="URL",
+            help="Work on a deployed API instead. What writes is signed with AWS credentials.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="AWS profile of --api, dynamodb:// and s3://. Without it, AWS_PROFILE and all "
+            "else that the AWS CLI reads.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVEMOSAIC_TOKEN",
+            help="Bearer token for an --api that is not on AWS, such as `livemosaic serve`.",
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where assets may be: a folder, `s3://BUCKET/PREFIX` or `https://HOST/PATH`; "
+            "may be repeated. Without it, LIVEMOSAIC_ALLOWED_PREFIXES, else any s3:// and "
+            "https://."
+        ),
+    ] = None,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Read what is common to all commands."""
+    if profile:
+        use_profile(profile)
+    given: dict[str, Any] = {}
+    if index:
+        given["index"] = index
+    if token:
+        given["token"] = token
+    if allow:
+        given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
+    with clear_errors():
+        chosen = _api(context, api, index)
+        if chosen and allow:
+            raise InvalidRequestError(
+                "--allow is for an index; an API has an allow-list of its own"
+            )
+        context.obj = Session(Settings(**given), chosen)
+
+
+def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
+    """The API where that is what to work on: what is typed goes before the environment."""
+    if api and index:
+        typed = [name for name in ("api", "index") if _is_typed(context, name)]
+        if len(typed) != 1:
+            names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
+            raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
+        api = api if typed == ["api"] else None
+    return checked(api) if api else None
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _prefix(text: str) -> str:
+    return text if "://" in text else str(Path(text).resolve()) + "/"
+
+
+def main() -> None:
+    """Run the command."""
+    logging.getLogger("livemosaic").addHandler(logging.NullHandler())
+    app()

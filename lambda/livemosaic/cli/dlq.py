@@ -1,0 +1,174 @@
+"""`livemosaic dlq`: events that could not be ingested, shown and sent back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from livemosaic.cli.session import clear_errors, console, progress
+from livemosaic.deliveries import Deletion, Delivery, Reference, Tracked, Truncation, Upsert
+from livemosaic.errors import InvalidItemError
+from livemosaic.events import deliveries
+
+if TYPE_CHECKING:
+    from livemosaic.redrive import Letter
+
+_SHOWN = 3
+"""Items that are named of one letter."""
+
+app = typer.Typer(no_args_is_help=True, help="Events that failed for good: list, redrive.")
+
+Queue: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="LIVEMOSAIC_DEAD_LETTERS",
+        metavar="URL",
+        help="The dead-letter queue; the output DeadLetterQueueUrl of a deployment.",
+    ),
+]
+
+
+@app.command("list")
+def list_(
+    queue: Queue,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, at most.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """List the events that failed for good, with the reason. They stay where they are.
+
+    Example: `livemosaic --profile prod dlq list --queue https://sqs.REGION.amazonaws.com/…`
+    """
+    from livemosaic.redrive import open_queue  # takes half a second, for boto3
+
+    with clear_errors():
+        letters = open_queue(queue)
+        count = letters.count()
+        with closing(letters.letters()) as found:
+            shown = sorted(islice(found, limit), key=lambda letter: letter.message.time)
+    if as_json:
+        typer.echo(json.dumps([_as_json(letter) for letter in shown], indent=2))
+        return
+    table = Table("id", "age", "received", "about", "reason")
+    for letter in shown:
+        cells = (
+            letter.id,
+            _age(letter),
+            str(letter.received),
+            about(letter),
+            _reason(letter),
+        )
+        table.add_row(*map(Text, cells))  # what strangers wrote is no markup
+    if shown:
+        Console().print(table)
+    more = count - len(shown)
+    rest = f", {more} more with --limit" if len(shown) == limit and more > 0 else ""
+    console.print(f"{_number(len(shown))}{rest}")
+
+
+@app.command()
+def redrive(
+    queue: Queue,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Queue to send them to. By default where they came from."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose reason holds this text.")
+    ] = None,
+    id_: Annotated[
+        list[str] | None, typer.Option("--id", help="Only this one; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and send none.")] = False,
+) -> None:
+    """Send the events that failed for good back to be tried again, once what failed is mended.
+
+    Those that fail again come back, and are left for the next run.
+
+    Examples:
+
+    `livemosaic dlq redrive --reason "outside the allowed prefixes" --dry-run`
+
+    `livemosaic dlq redrive --id 059f36b4-87a3-44ab-83d2-661975830a7d`
+    """
+    from livemosaic.redrive import open_queue
+
+    wanted = _chosen(reason, set(id_ or ()))
+    done = 0
+    with clear_errors(), progress() as bar:
+        letters = open_queue(queue)
+        task = bar.add_task("", total=letters.count())
+        found = letters.letters() if dry_run else letters.redrive(to or letters.source(), wanted)
+        with closing(found):
+            for done, letter in enumerate(filter(wanted, found), 1):
+                bar.update(task, completed=done, description=escape(about(letter)))
+                if dry_run:
+                    typer.echo(f"{letter.id} {about(letter)}: {_reason(letter)}")
+    console.print(f"{_number(done)} {'would be ' if dry_run else ''}sent back")
+
+
+def _chosen(reason: str | None, ids: set[str]) -> Callable[[Letter], bool]:
+    def wanted(letter: Letter) -> bool:
+        return (reason is None or reason in _reason(letter)) and (not ids or letter.id in ids)
+
+    return wanted
+
+
+def about(letter: Letter) -> str:
+    """Which Items it is about, for people."""
+    told = []
+    try:
+        for delivery in deliveries(letter.message):
+            told.append(_told(delivery))  # noqa: PERF401 (those before an error count)
+    except InvalidItemError:
+        told.append("what cannot be read")
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return (", ".join(told[:_SHOWN]) or "nothing") + more
+
+
+def _told(delivery: Delivery) -> str:
+    match delivery:
+        case Upsert(collection=collection, id=name):
+            return f"{collection}/{name}"
+        case Deletion(collection=collection, id=name):
+            return f"deletion of {collection}/{name}"
+        case Truncation(collection=collection):
+            return f"truncation of {collection}"
+        case Reference(href=href):
+            return href
+        case Tracked(thing=thing, href=href):
+            return thing if href else f"removal of {thing}"
+
+
+def _reason(letter: Letter) -> str:
+    return letter.reason or "kept failing: the log of ingestion says why"
+
+
+def _age(letter: Letter) -> str:
+    minutes = int((datetime.now(UTC) - letter.message.time).total_seconds() / 60)
+    days, hours = minutes // 1440, minutes // 60
+    return f"{days} d" if days else f"{hours} h" if hours else f"{max(minutes, 0)} min"
+
+
+def _number(letters: int) -> str:
+    return f"{letters} dead letter{'' if letters == 1 else 's'}"
+
+
+def _as_json(letter: Letter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "sent": letter.message.time.isoformat(),
+        "received": letter.received,
+        "about": about(letter),
+        "reason": letter.reason,
+        "body": letter.body,
+    }

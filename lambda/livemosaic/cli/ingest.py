@@ -1,0 +1,178 @@
+"""`livemosaic ingest`: STAC Items go into the mosaics that want them."""
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.progress import Progress, TaskID
+
+from livemosaic.cli.ledger import Ledger
+from livemosaic.cli.session import Session, console, progress, target
+from livemosaic.errors import InvalidRequestError
+from livemosaic.sources.ahead import read_ahead
+from livemosaic.sources.open import Reading, of_names, of_search
+from livemosaic.target import Told
+
+_MAX_REASONS: Final = 20
+_READ_AT_ONCE: Final = 4
+"""Sources."""
+
+
+def ingest(
+    context: typer.Context,
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files of STAC Items, ItemCollections or ndjson, or `-`; stac-geoparquet "
+            "(`*.parquet`, of s3:// too); `s3://BUCKET/PREFIX/` for every *.json below."
+        ),
+    ] = None,
+    mosaic: Annotated[
+        str | None, typer.Option(help="Touch this mosaic only; all that want the Item by default.")
+    ] = None,
+    stac: Annotated[
+        str | None, typer.Option(metavar="URL", help="Search this STAC API instead.")
+    ] = None,
+    collections: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Collections of --stac.")
+    ] = None,
+    bbox: Annotated[
+        str | None, typer.Option(metavar="W,S,E,N", help="Box of --stac, in degrees.")
+    ] = None,
+    datetime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A/B",
+            help="Times of --stac: `2025-07`, `2025-01-01/..`. A range that is closed is read in "
+            "several parts side by side.",
+        ),
+    ] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="CQL2", help="Filter of --stac.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Items a page of --stac; fewer where it fails.")
+    ] = 100,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Put what cannot be taken here: source, line, id, reason, item."
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Note here what is done; where it says so already, go on behind that.",
+        ),
+    ] = None,
+) -> None:
+    """Put STAC Items into the mosaics that want them.
+
+    An Item that cannot be taken is named with the reason; the others go on, and the exit code is 1.
+    Events may arrive meanwhile, and all of it may be done again: the newest version of an Item
+    stays. Of one without `updated`, what --stac finds is as old as the run, and what is in S3 as
+    old as its object; but behind --api it is as new as its request.
+
+    Examples:
+
+    `livemosaic ingest items.ndjson`
+
+    `livemosaic --allow /data/scenes ingest /data/scenes/*.json`
+
+    `curl -s …/search | livemosaic ingest --mosaic alps -`
+
+    `livemosaic --api https://HOST --profile prod ingest items.ndjson`
+
+    `livemosaic ingest --stac https://earth-search.aws.element84.com/v1 --collections
+    sentinel-2-c1-l2a --bbox 5,44,17,48 --datetime 2025-06/2025-08 --filter "eo:cloud_cover < 20"
+    --resume alps.state --errors alps-errors.ndjson`
+
+    `livemosaic ingest s3://BUCKET/items/ items.parquet --resume backfill.state`
+
+    `jq -c .item errors.ndjson | livemosaic ingest -`
+    """
+    search = {"collections": collections, "bbox": bbox, "datetime": datetime, "filter": filter_}
+    with target(context) as mosaics:
+        reading = _reading(source or [], stac, search, limit)
+        run = _run(context, mosaic, errors, reading) if resume else {}
+        with Ledger(resume, errors, run) as ledger, progress() as bar:
+            shown = _Shown(bar, reading, ledger)
+            places = ledger.done.places
+            readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
+            with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
+                for told in mosaics.ingest(entries, mosaic):
+                    ledger.add(told)
+                    shown.add(told)
+        shown.summary()
+    if ledger.done.refused:
+        raise typer.Exit(1)
+
+
+def _reading(
+    names: list[str], stac: str | None, search: Mapping[str, str | None], limit: int
+) -> Reading:
+    given = [f"--{name}" for name, value in search.items() if value is not None]
+    if stac is None:
+        if given:
+            raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
+        if not names:
+            raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
+        return of_names(names)
+    if names:
+        raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
+    return of_search(stac, limit=limit, **search)
+
+
+def _run(
+    context: typer.Context, mosaic: str | None, errors: Path | None, reading: Reading
+) -> Mapping[str, Any]:
+    """What must be the same for a run to go on."""
+    session: Session = context.obj
+    return {
+        "target": session.api or session.settings.index,
+        "mosaic": mosaic,
+        "errors": str(errors) if errors else None,
+        "sources": {source.name: source.identity for source in reading.sources},
+    }
+
+
+class _Shown:
+    """What people see of a run."""
+
+    def __init__(self, bar: Progress, reading: Reading, ledger: Ledger) -> None:
+        self._bar = bar
+        self._reading = reading
+        self._ledger = ledger
+        self._task: TaskID = bar.add_task("", total=reading.total, completed=ledger.done.weight)
+        self._begun = time.monotonic()
+        self._reasons = 0
+        if ledger.resumed:
+            console.print(f"going on after {ledger.resumed:,} Items")
+
+    def add(self, told: Told) -> None:
+        """Show one more."""
+        count, total = self._ledger.done.items, self._reading.total
+        of = f" of {total:,}" if total and not self._reading.in_bytes else ""
+        text = f"{count:,}{of} Items, {self._rate():,.0f}/s"
+        self._bar.update(self._task, advance=told.entry.weight, description=text)
+        if not told.ok:
+            self._reasons += 1
+            if self._reasons <= _MAX_REASONS:
+                line = f"{told.entry.message.id}: {told.reason}"
+                console.print(line, style="red", markup=False)
+
+    def summary(self) -> None:
+        """Show what became of all."""
+        counts = sorted(self._ledger.done.counts.items())
+        told = ", ".join(f"{count} {word}" for word, count in counts)
+        console.print(f"{told}; {self._rate():,.0f} Items/s" if told else "nothing there")
+        if self._reasons > _MAX_REASONS:
+            console.print(f"{self._reasons - _MAX_REASONS} more could not be taken", style="red")
+
+    def _rate(self) -> float:
+        count = self._ledger.done.items - self._ledger.resumed
+        return count / max(time.monotonic() - self._begun, 1e-3)

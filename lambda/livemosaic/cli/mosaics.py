@@ -1,0 +1,144 @@
+"""`livemosaic mosaics`: create, list, show and delete them."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from livemosaic.api.mosaics import MosaicOut, NewMosaic
+from livemosaic.cli.session import console, progress, target
+
+app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
+
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    mosaic: Annotated[str, typer.Argument(help="Its id: letters, digits, `_`, `.`, `-`.")],
+    title: Annotated[str, typer.Option(help="What people read.")] = "",
+    collection: Annotated[
+        list[str] | None, typer.Option(help="STAC collection it takes; repeat it. Any by default.")
+    ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="CQL2 that an Item must pass: `eo:cloud_cover < 10`."),
+    ] = None,
+    asset: Annotated[
+        list[str] | None, typer.Option(help="Asset it keeps; repeat it. Every GeoTIFF by default.")
+    ] = None,
+    default_asset: Annotated[
+        list[str] | None, typer.Option(help="Asset of a tile that names none; repeat it.")
+    ] = None,
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", help="Item property it keeps; repeat it.")
+    ] = None,
+    sortby: Annotated[
+        str, typer.Option(help="What is on top: `-datetime` newest, `eo:cloud_cover` clearest.")
+    ] = "-datetime",
+    tms: Annotated[str, typer.Option(help="TileMatrixSet of its index.")] = "WebMercatorQuad",
+    minzoom: Annotated[int, typer.Option(help="Smallest zoom of its tiles.")] = 0,
+    maxzoom: Annotated[int, typer.Option(help="Largest zoom that its TileJSON names.")] = 22,
+    quadkey_zoom: Annotated[int, typer.Option(help="Deepest zoom of an index cell.")] = 14,
+    max_cells: Annotated[int, typer.Option(help="Index cells of one scene, at most.")] = 16,
+    max_age: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", help="How long caches keep a tile; 0: they ask each time."),
+    ] = 0,
+    stale_while_revalidate: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", help="How much longer they may show it while they ask."),
+    ] = 0,
+    create_table: Annotated[
+        bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
+    ] = False,
+) -> None:
+    """Create a mosaic.
+
+    Examples:
+
+    `livemosaic mosaics create alps --collection sentinel-2-c1-l2a --asset visual`
+
+    `livemosaic mosaics create clear --filter "eo:cloud_cover < 10" --sortby eo:cloud_cover`
+
+    `livemosaic --index dynamodb://eu-central-1/maps mosaics create alps --create-table`
+
+    `livemosaic --api https://HOST --profile prod mosaics create alps`
+    """
+    with target(context, create_table=create_table) as mosaics:
+        new = NewMosaic(
+            id=mosaic,
+            title=title,
+            collections=collection or ["*"],
+            filter=filter_,
+            assets=asset or [],
+            default_assets=default_asset or [],
+            properties=property_ or [],
+            sortby=sortby,
+            tms=tms,
+            minzoom=minzoom,
+            maxzoom=maxzoom,
+            quadkey_zoom=quadkey_zoom,
+            max_cells=max_cells,
+            max_age_s=max_age,
+            stale_while_revalidate_s=stale_while_revalidate,
+        )
+        _print(mosaics.create(new))
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """List the mosaics.
+
+    Example: `livemosaic --api https://HOST mosaics list`
+    """
+    with target(context) as mosaics:
+        found = mosaics.all()
+    if as_json:
+        typer.echo(json.dumps([mosaic.model_dump() for mosaic in found], indent=2))
+        return
+    table = Table("id", "title", "collections", "bounds", "zooms")
+    for mosaic in found:
+        bounds = ", ".join(f"{degree:.2f}" for degree in mosaic.bounds or ()) or "empty"
+        zooms = f"{mosaic.minzoom}–{mosaic.maxzoom}"
+        table.add_row(mosaic.id, mosaic.title, ", ".join(mosaic.collections), bounds, zooms)
+    Console().print(table)
+
+
+@app.command()
+def show(context: typer.Context, mosaic: str) -> None:
+    """Show one mosaic as JSON.
+
+    Example: `livemosaic --api https://HOST mosaics show alps`
+    """
+    with target(context) as mosaics:
+        _print(mosaics.get(mosaic))
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    mosaic: str,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a mosaic and all its scenes; run it again if it was cut off on the way.
+
+    On an index, the whole table is read once in the end, lest a row stay that no scene knows of.
+
+    Example: `livemosaic --api https://HOST --profile prod mosaics delete alps --yes`
+    """
+    if not yes:
+        typer.confirm(f"Delete mosaic {mosaic!r} and all its scenes?", abort=True)
+    with target(context) as mosaics, progress() as bar:
+        task = bar.add_task("deleting scenes", total=None)
+        for count in mosaics.drop(mosaic):
+            bar.advance(task, count)
+    console.print(f"deleted [bold]{mosaic}[/bold]")
+
+
+def _print(mosaic: MosaicOut) -> None:
+    typer.echo(mosaic.model_dump_json(indent=2))

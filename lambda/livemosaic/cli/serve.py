@@ -1,0 +1,71 @@
+"""`livemosaic serve` and `livemosaic demo`: tiles, maps and the API from this machine."""
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from livemosaic import demo as demonstration
+from livemosaic import logs
+from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.services import running
+from livemosaic.serving import listening, server
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="LIVEMOSAIC_TOKEN", help="Bearer token of writes; made if not given."),
+    ] = None,
+) -> None:
+    """Serve tiles, maps and the API from this machine.
+
+    Examples:
+
+    `livemosaic --index sqlite:///my.db --allow /data/scenes serve`
+
+    `livemosaic --index dynamodb://eu-central-1/maps --profile prod serve`
+    """
+    given = without_api(context, "serve")
+    logs.configure()
+    if token is None and given.token is not None:
+        token = given.token.get_secret_value()
+    chosen = token or secrets.token_urlsafe(16)
+    settings = given.model_copy(update={"token": SecretStr(chosen)})
+    with clear_errors(), listening(host, port) as listener, running(settings) as services:
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        console.print(f"livemosaic on {url}/docs; Ctrl-C ends it")
+        for mosaic in services.mosaics.all():
+            console.print(f"  {url}/mosaics/{mosaic.id}/map.html")
+        if token is None:
+            console.print(f"writes need the header  Authorization: Bearer {chosen}")
+        server(services).run([listener])
+
+
+def demo(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Option(help="Where scenes and index go; used again next time.")
+    ] = Path("demo"),
+    count: Annotated[int, typer.Option(min=1, max=96, help="How many scenes.")] = 24,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between arrivals.")] = 2.0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    browser: Annotated[bool, typer.Option(help="Open the map in the browser.")] = True,
+    stay: Annotated[bool, typer.Option(help="Go on serving when all have arrived.")] = True,
+) -> None:
+    """Watch a mosaic come alive: made-up satellite scenes arrive one by one on a map.
+
+    Everything stays in one folder on this machine: scenes (COGs), STAC Items and the index.
+
+    Example: `livemosaic demo --count 12 --every 1`
+    """
+    without_api(context, "demo")
+    with clear_errors(), progress() as bar:
+        demonstration.run(
+            demonstration.Demo(folder, count, every, port, browser, stay), bar, console
+        )

@@ -1,0 +1,87 @@
+"""What every command starts from: what was asked for, what it works on, and a console."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from livemosaic.client import ApiClient
+from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.remote import Remote
+from livemosaic.services import running
+from livemosaic.settings import Settings
+from livemosaic.signing import AwsSignature, Bearer
+from livemosaic.table.open import open_table
+from livemosaic.target import Local, Target
+
+console = Console(stderr=True, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is common to all commands; the `obj` of their context."""
+
+    settings: Settings
+    api: str | None
+    """The URL of the API to work on; None for the index of the settings."""
+
+
+@contextmanager
+def target(context: typer.Context, *, create_table: bool = False) -> Iterator[Target]:
+    """The mosaics to work on: of the index, or behind the API."""
+    session: Session = context.obj
+    with clear_errors():
+        if session.api:
+            if create_table:
+                raise InvalidRequestError("--create-table is for an index; an API has its table")
+            token = session.settings.token
+            how = Bearer(token.get_secret_value()) if token else AwsSignature()
+            with closing(ApiClient(session.api, how)) as client:
+                yield Remote(client)
+            return
+        table = open_table(session.settings.index, create=create_table)
+        with running(session.settings, table) as services:
+            yield Local(services)
+
+
+def without_api(context: typer.Context, command: str) -> Settings:
+    """The settings, for a command that has no use for an API."""
+    session: Session = context.obj
+    if session.api:
+        stop(
+            f"`{command}` works on an index of its own machine, not on the API {session.api}: "
+            "leave out --api and LIVEMOSAIC_API"
+        )
+    return session.settings
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """What goes wrong ends the command with one line that says so."""
+    try:
+        yield
+    except LivemosaicError as error:
+        stop(str(error))
+    except ValidationError as error:
+        told = [f"{p['loc'][0]}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
+        stop("; ".join(told))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def stop(reason: str) -> NoReturn:
+    """End the command with an error."""
+    console.print(f"error: {reason}", style="red", markup=False, highlight=False)
+    raise typer.Exit(1)
+
+
+def progress() -> Progress:
+    """A progress bar, where somebody is there to see it."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
