@@ -51,7 +51,17 @@ class Alarms(Construct):
             ),
             threshold=1,
             lasting=1,
-            description="Events failed for good. The ingest log says why; mend it and redrive.",
+            description="Events failed for good: `livemosaic dlq list` says why; mend it, and "
+            "`livemosaic dlq redrive`.",
+        )
+        self._alarm(
+            "OldestDeadLetter",
+            inbox.dead_letters.metric_approximate_age_of_oldest_message(
+                period=_PERIOD, statistic="Maximum"
+            ),
+            threshold=cdk.Duration.days(inbox.safe_days // 2).to_seconds(),
+            lasting=1,
+            description="Dead letters will be lost soon: nobody did anything about them.",
         )
         self._alarm(
             "OldestMessage",

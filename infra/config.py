@@ -4,7 +4,6 @@ Context comes from `-c KEY=VALUE`, always as text, and from cdk.json, as JSON; b
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
@@ -17,10 +16,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from infra.bundle import ONLY_EMULATED, PYTHONS, Target
+from infra.sources import BUCKET, Bus, ItemBucket, Topic
 from livemosaic.errors import InvalidRequestError
 from livemosaic.hrefs import SETTING, AllowList
 from livemosaic.settings import ORIGIN
@@ -34,10 +33,6 @@ RETENTION_DAYS: Final = (
 _CLI_KEYS: Final = ("acknowledged-issue-numbers", "cli-telemetry")
 """What the CDK CLI keeps in context without a `:`, `@` or `/` in its name."""
 _ENVIRONMENT: Final = {"account": "CDK_DEFAULT_ACCOUNT", "region": "CDK_DEFAULT_REGION"}
-_TOPIC_ARN: Final = re.compile(
-    r"arn:aws[a-z-]*:sns:(?P<region>[a-z]{2}(-[a-z]+)+-\d):\d{12}:(?P<name>[A-Za-z0-9_-]{1,256})"
-)
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^,*?$\s]+)?")
 _WITHOUT_SNAPSHOTS: Final = ("3.11",)
 """Of those that are bundled. Lambda's SnapStart begins with 3.12, on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
@@ -61,56 +56,6 @@ def _as_list(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-
-
-class Topic(BaseModel):
-    """An SNS topic of somebody else, to which our queue subscribes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    arn: str
-    filter_policy: dict[str, Any] | None = None
-    """As SNS documents it ("Amazon SNS subscription filter policies")."""
-    filter_policy_scope: Literal["MessageAttributes", "MessageBody"] = "MessageAttributes"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return {"arn": value} if isinstance(value, str) else value
-
-    @field_validator("arn")
-    @classmethod
-    def _is_topic(cls, arn: str) -> str:
-        if arn.endswith(".fifo"):
-            raise ValueError(
-                "is a FIFO topic, which delivers to FIFO queues only; ours is a standard queue, "
-                "as the index puts events into order itself: name a standard topic"
-            )
-        if not _TOPIC_ARN.fullmatch(arn):
-            raise ValueError("is no SNS topic: it must look like arn:aws:sns:REGION:ACCOUNT:NAME")
-        return arn
-
-    @field_validator("filter_policy")
-    @classmethod
-    def _has_lists(cls, policy: dict[str, Any] | None) -> dict[str, Any] | None:
-        if policy is not None:
-            _check_policy(policy)
-        return policy
-
-    @property
-    def region(self) -> str:
-        """Where the topic is."""
-        return self.arn.split(":")[3]
-
-
-def _check_policy(policy: Mapping[str, Any]) -> None:
-    for name, wanted in policy.items():
-        if isinstance(wanted, Mapping):
-            _check_policy(wanted)
-        elif not isinstance(wanted, list):
-            raise ValueError(f"{name!r} must be a list of what matches, not {wanted!r}")  # noqa: TRY004
-    if not policy:
-        raise ValueError("is empty: leave it away to get every message")
 
 
 class Config(BaseModel):
@@ -138,14 +83,22 @@ class Config(BaseModel):
     kept, which is 7 USD a month at 1769 MB, and 1.4e-4 USD per GB at each start from it."""
     buckets: Words = ()
     """Buckets that the tiler may read, by `NAME` or `NAME/PREFIX`, without `s3://`."""
+    item_buckets: Annotated[tuple[ItemBucket, ...], BeforeValidator(_as_list)] = ()
+    """Buckets whose objects are STAC Items, which come and go with them: `NAME` or `NAME/PREFIX`
+    between commas, or JSON `[{"name": …, "prefix": …, "suffix": ".json", "account": …}]`. Their
+    assets may be there too: what is said of `buckets` holds for them."""
     allowed_prefixes: Words = Field((), validate_default=True)
-    """Where assets may be, like `s3://BUCKET/,https://HOST/PATH/`; what `buckets` grants is added.
-    A bucket that is public needs no grant: name it by its https URL, or grant it."""
+    """Where assets may be, like `s3://BUCKET/,https://HOST/PATH/`; what `buckets` and
+    `item_buckets` grant is added. A bucket that is public needs no grant: name it by its https
+    URL, or grant it."""
     requester_pays: bool = False
     """Whether to pay for reads of requester-pays buckets."""
     topics: Annotated[tuple[Topic, ...], BeforeValidator(_as_list)] = ()
     """SNS topics to subscribe to: ARNs between commas, or JSON `[{"arn": …, "filter_policy": …,
     "filter_policy_scope": "MessageAttributes" or "MessageBody"}]`."""
+    buses: Annotated[tuple[Bus, ...], BeforeValidator(_as_list)] = ()
+    """EventBridge buses of the account whose events are about Items, as JSON `[{"name": "default",
+    "sources": […], "detail_types": […]}]`."""
     cors_origins: Words = ("*",)
     """Origins whose pages may read tiles, like `https://maps.example.com`; `*` is any."""
     throttle_rate: int = Field(200, ge=1, le=10_000)
@@ -168,6 +121,11 @@ class Config(BaseModel):
         """What the bundle is built for."""
         return Target(architecture=self.architecture, python=self.python)
 
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Buckets and folders in them whose objects all functions may read."""
+        return _readable(dict(self))
+
     @field_validator("python")
     @classmethod
     def _is_bundled(cls, python: str, info: ValidationInfo) -> str:
@@ -189,16 +147,24 @@ class Config(BaseModel):
     @classmethod
     def _names_buckets(cls, buckets: Sequence[str]) -> tuple[str, ...]:
         for bucket in buckets:
-            if not _BUCKET.fullmatch(bucket):
+            if not BUCKET.fullmatch(bucket):
                 raise ValueError(f"{bucket!r} is neither NAME nor NAME/PREFIX of a bucket")
         return tuple(dict.fromkeys(bucket.rstrip("/") for bucket in buckets))
+
+    @field_validator("item_buckets", "buses")
+    @classmethod
+    def _are_different(cls, sources: tuple[Any, ...]) -> tuple[Any, ...]:
+        for source in sources:
+            if sources.count(source) > 1:
+                raise ValueError(f"{source.name!r} is named twice with the same settings")
+        return sources
 
     @field_validator("allowed_prefixes")
     @classmethod
     def _allows_something(cls, prefixes: Sequence[str], info: ValidationInfo) -> tuple[str, ...]:
-        if "buckets" not in info.data:  # which has an error of its own
+        if not info.data.keys() >= {"buckets", "item_buckets"}:  # one has an error of its own
             return tuple(prefixes)
-        granted = (f"s3://{bucket}/" for bucket in info.data["buckets"])
+        granted = (f"s3://{bucket}/" for bucket in _readable(info.data))
         wanted = tuple(dict.fromkeys((*prefixes, *granted)))
         if not wanted:
             raise ValueError(
@@ -240,6 +206,11 @@ class Config(BaseModel):
         if days not in RETENTION_DAYS:
             raise ValueError(f"CloudWatch keeps logs for one of {RETENTION_DAYS} days")
         return days
+
+
+def _readable(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    items = (bucket.path for bucket in fields["item_buckets"])
+    return tuple(dict.fromkeys((*fields["buckets"], *items)))
 
 
 def _check_prefix(prefix: str) -> None:

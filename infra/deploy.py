@@ -28,7 +28,7 @@ It makes
                   ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs{first}
 
 It costs, roughly, at list prices of us-east-1
-  idle            $1.20 a month for 12 alarms and $3 for a dashboard, where the account has used up
+  idle            $1.30 a month for 13 alarms and $3 for a dashboard, where the account has used up
                   its free ones (10 and 3); $0.45 per GB of table and its backup; $0.26 for Lambda
                   asking the queue, where its million free requests are used up. Nothing else runs.
   1 million tiles $1 HTTP API, $4 Lambda (0.15 s of {memory} MB each), $0.50 DynamoDB, $0.65 logs:

@@ -3,10 +3,11 @@
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Final
 
 from infra.bundle import Target, build
@@ -54,8 +55,14 @@ class Account:
 
 
 @contextmanager
-def deployed(step: Step, log: IO[str], *, authorize: bool = False) -> Iterator[Account]:
-    """From nothing to a deployment; all of it is gone afterwards.
+def deployed(
+    step: Step,
+    log: IO[str],
+    *,
+    authorize: bool = False,
+    context: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Account]:
+    """From nothing to a deployment with these settings; all of it is gone afterwards.
 
     `log` gets what CDK says. BundleError, EmulatorError, CdkError and NotHereError say why not.
     """
@@ -63,12 +70,11 @@ def deployed(step: Step, log: IO[str], *, authorize: bool = False) -> Iterator[A
     with step("Lambda bundle"):
         build(target)
     with emulator(authorize=authorize) as aws:
-        yield _deploy(aws, target, step, log)
+        own = {"architecture": target.architecture, "python": target.python, "buckets": BUCKET}
+        yield _deploy(aws, Cdk(aws.environment, own | dict(context), log), step)
 
 
-def _deploy(aws: Emulator, target: Target, step: Step, log: IO[str]) -> Account:
-    context = {"architecture": target.architecture, "python": target.python, "buckets": BUCKET}
-    cdk = Cdk(aws.environment, context, log)
+def _deploy(aws: Emulator, cdk: Cdk, step: Step) -> Account:
     with step("cdk bootstrap"):
         cdk.run("bootstrap")
     with step("cdk deploy"):

@@ -54,14 +54,21 @@ class Service(cdk.Stack):
         self._build = fingerprint(config.target)
         self._code = code(self, config.target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
-        for topic in config.topics:
-            self._inbox.subscribe(topic)
+        self._hear(config)
         tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
         answering = live(tiler) if config.snap_start else tiler
         api = Api(self, "Api", config=config, tiler=answering, manager=manager)
         functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
         self._watch(functions, api.api)
         self._tell(api.url)
+
+    def _hear(self, config: Config) -> None:
+        for topic in config.topics:
+            self._inbox.subscribe(topic)
+        for bucket in config.item_buckets:
+            self._inbox.hear_bucket(bucket)
+        for bus in config.buses:
+            self._inbox.hear_bus(bus)
 
     def _make_tiler(self) -> lambda_.Function:
         made = self._function(
@@ -95,6 +102,11 @@ class Service(cdk.Stack):
             timeout_s=INGEST_TIMEOUT_S,
         )
         self._table.grant(made, *READ, *WRITE)
+        for bucket in self._config.item_buckets:
+            self._grant_absence(made, bucket.name)
+        dead_letters = self._inbox.dead_letters
+        dead_letters.grant(made, "sqs:SendMessage")
+        made.add_environment("LIVEMOSAIC_DEAD_LETTERS", dead_letters.queue_url)
         made.add_event_source(
             SqsEventSource(
                 self._inbox.queue,
@@ -127,7 +139,7 @@ class Service(cdk.Stack):
             environment=self._environment(),
             snap_start=snap_start,
         )
-        for bucket in self._config.buckets:  # pixels for tiles, headers for what ingests
+        for bucket in self._config.readable:  # pixels for tiles, headers and Items for ingestion
             self._grant_objects(made, bucket)
         return made
 
@@ -143,7 +155,7 @@ class Service(cdk.Stack):
         return environment | payer
 
     def _grant_objects(self, reader: lambda_.Function, bucket: str) -> None:
-        """GetObject only: without ListBucket a missing object is 403, and reads as denied."""
+        """GetObject only, so that a missing object is 403, as one that is denied."""
         arn = f"arn:{self.partition}:s3:::{bucket}/*"
         iam.Grant.add_to_principal(grantee=reader, actions=["s3:GetObject"], resource_arns=[arn])
         shown = arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")
@@ -154,6 +166,14 @@ class Service(cdk.Stack):
                 "go with the events, so they cannot be listed; they can only be read.",
             )
         )
+
+    def _grant_absence(self, reader: lambda_.Function, bucket: str) -> None:
+        """A missing object becomes 404, which is an Item that is gone (S3 API, GetObject).
+
+        No condition on `s3:prefix` can be met there: a GetObject has none.
+        """
+        arn = f"arn:{self.partition}:s3:::{bucket}"
+        iam.Grant.add_to_principal(grantee=reader, actions=["s3:ListBucket"], resource_arns=[arn])
 
     def _watch(self, functions: Mapping[str, lambda_.Function], api: apigatewayv2.HttpApi) -> None:
         Alarms(

@@ -1,5 +1,6 @@
 """The deployed stack on an emulated AWS, as tests use it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from infra.local import Account
+from infra.local import BUCKET, Account
 
 T = TypeVar("T")
 
@@ -68,6 +69,26 @@ class Cloud:
             capture_output=True,
             text=True,
         )
+
+    def put(self, key: str, item: Any) -> None:
+        """Put an Item into the bucket."""
+        s3 = self.account.aws.client("s3")
+        s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(item).encode())
+
+    def notify(self, **configuration: Any) -> None:
+        """What the bucket's owner turns on (S3, PutBucketNotificationConfiguration)."""
+        self.account.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=BUCKET, NotificationConfiguration=configuration
+        )
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """As the command lists them."""
+        done = self.livemosaic(
+            "dlq", "list", "--json", "--queue", self.account.outputs.DeadLetterQueueUrl
+        )
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
 
     def waiting(self, queue: str) -> int:
         """Messages in a queue, those that are hidden included."""

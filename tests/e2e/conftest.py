@@ -1,11 +1,18 @@
 """One deployment of the real app, with the real zip, for all tests of this folder."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from e2e.cloud import Cloud, Steps
-from infra.local import deployed
+from infra.local import BUCKET, Account, deployed
+
+SOURCES = {
+    "item_buckets": f"{BUCKET}/items",
+    "buses": '[{"sources": ["org.example.stac"]}]',
+}
+"""Whom it hears, beside its own topic."""
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +20,25 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An account that was empty, in which signatures and policies count."""
     steps = Steps()
     log = tmp_path_factory.mktemp("cdk") / "output.txt"
-    with log.open("w") as file, deployed(steps, file, authorize=True) as account:
+    with (
+        log.open("w") as file,
+        deployed(steps, file, authorize=True, context=SOURCES) as account,
+    ):
+        _let_batches_be_sent(account)
         yield Cloud(account, steps)
+
+
+def _let_batches_be_sent(account: Account) -> None:
+    """Who may SendMessage may SendMessageBatch (SQS Developer Guide, "Amazon SQS batch actions").
+
+    The emulator takes them for two permissions.
+    """
+    iam = account.aws.client("iam")
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    names = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    [ingest] = (name for name in names if "IngestRole" in name)
+    iam.put_role_policy(RoleName=ingest, PolicyName="batches", PolicyDocument=json.dumps(policy))
 
 
 @pytest.fixture

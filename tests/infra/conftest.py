@@ -30,6 +30,19 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "tiler_memory": "3008",
         "ingest_memory": 1024,
         "buckets": "imagery,shared/sentinel-2",
+        "item_buckets": [
+            "imagery",
+            {
+                "name": "stac",
+                "prefix": "landsat/",
+                "suffix": "_stac.json",
+                "account": "210987654321",
+            },
+        ],
+        "buses": [
+            {"detail_types": ["Scene Published", "Scene Withdrawn"]},
+            {"name": "catalogue", "sources": ["org.example.stac"]},
+        ],
         "allowed_prefixes": "https://tiles.example.com/cogs/",
         "requester_pays": "true",
         "topics": [

@@ -79,6 +79,33 @@ def test_granted_buckets_are_allowed_by_themselves():
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        "stac/landsat/",
+        ["stac/landsat"],
+        [{"name": "stac", "prefix": "/landsat/"}],
+        '[{"name": "stac", "prefix": "landsat", "suffix": ".json"}]',
+    ],
+    ids=["word", "list of words", "JSON", "JSON as text"],
+)
+def test_a_bucket_of_items_is_given_by_name_or_as_json_and_allowed_by_itself(given):
+    config = read({"item_buckets": given}, HERE)
+    [bucket] = config.item_buckets
+    assert (bucket.path, bucket.keys) == ("stac/landsat", "landsat/*.json")
+    assert config.allowed_prefixes == ("s3://stac/landsat/",)
+
+
+def test_a_bucket_of_scenes_and_of_items_is_one_grant():
+    config = read({"buckets": "scenes,stac", "item_buckets": "stac"}, HERE)
+    assert config.readable == ("scenes", "stac")
+
+
+def test_a_bus_is_named_once_for_each_kind_of_event():
+    buses = [{"sources": ["a"]}, {"sources": ["b"], "detail_types": ["B"]}]
+    assert [bus.name for bus in read(SOME | {"buses": buses}, HERE).buses] == ["default"] * 2
+
+
+@pytest.mark.parametrize(
     ("key", "given", "read_as"),
     [
         ("tiler_memory", "3008", 3008),
@@ -127,6 +154,20 @@ def test_every_key_says_what_it_means():
         ({"buckets": "s3://imagery"}, ["buckets", "'s3://imagery'", "NAME/PREFIX"]),
         ({"buckets": "imagery/*"}, ["'imagery/*'"]),
         ({"buckets": "*"}, ["'*'"]),
+        ({"item_buckets": "s3://stac"}, ["item_buckets[0].name='s3:'", "`NAME/PREFIX`"]),
+        ({"item_buckets": "stac/a/../b"}, ["allowed_prefixes", "s3://stac/a/../b/", "'..'"]),
+        ({"item_buckets": [{"name": "stac/b"}]}, ["item_buckets[0].name='stac/b'"]),
+        ({"item_buckets": [{"name": "stac", "suffix": "*"}]}, ["item_buckets[0].suffix='*'"]),
+        ({"item_buckets": [{"name": "stac", "account": "me"}]}, ["item_buckets[0].account='me'"]),
+        ({"item_buckets": "stac,stac/"}, ["'stac' is named twice"]),
+        ({"buses": "default"}, ["buses[0]='default'", "JSON"]),
+        ({"buses": [{"name": "default"}]}, ["buses[0]", "every event", "detail_types"]),
+        ({"buses": [{"sources": ["a"], "detail-type": ["b"]}]}, ["buses[0].detail-type"]),
+        ({"buses": [{"sources": ["a"]}, {"sources": ["a"]}]}, ["'default' is named twice"]),
+        (
+            {"buses": [{"name": "arn:aws:events:us-west-2:1:event-bus/b", "sources": ["a"]}]},
+            ["buses[0].name=", "what follows `event-bus/`"],
+        ),
         ({"name": "my mosaic"}, ["name='my mosaic'", "letters, digits and hyphens"]),
         ({"account": "42"}, ["account='42'", "Account to deploy to"]),
         ({"region": "Oregon"}, ["region='Oregon'", "Region to deploy to"]),

@@ -19,6 +19,7 @@ FREE_WHILE_IDLE = {
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",
+    "AWS::Events::Rule",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::Lambda::EventSourceMapping",
@@ -85,13 +86,21 @@ def test_the_tiler_may_read_the_table_write_its_log_and_nothing_else(default):
 
 @pytest.mark.parametrize(
     ("name", "others"),
-    [("Tiler", READ), ("Manager", READ | WRITE), ("Ingest", READ | WRITE | CONSUME)],
+    [
+        ("Tiler", READ),
+        ("Manager", READ | WRITE),
+        ("Ingest", READ | WRITE | CONSUME | {"sqs:SendMessage", "s3:ListBucket"}),
+    ],
 )
 def test_objects_of_granted_buckets_only_may_be_read_and_not_written(everything, name, others):
-    """Tiles take pixels of them, and what ingests their headers."""
+    """Tiles take pixels of them, and what ingests takes headers and Items."""
     grants = everything.grants(name)
     objects = {resource for resource, allowed in grants.items() if "s3:GetObject" in allowed}
-    assert objects == {"arn:aws:s3:::imagery/*", "arn:aws:s3:::shared/sentinel-2/*"}
+    assert objects == {
+        "arn:aws:s3:::imagery/*",
+        "arn:aws:s3:::shared/sentinel-2/*",
+        "arn:aws:s3:::stac/landsat/*",
+    }
     assert set().union(*grants.values()) - {"s3:GetObject"} == others | LOG | {
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
@@ -100,9 +109,21 @@ def test_objects_of_granted_buckets_only_may_be_read_and_not_written(everything,
 
 def test_ingestion_consumes_its_queue_and_writes_without_scan_or_deletion_of_the_table(default):
     grants = default.grants("Ingest")
-    assert sorted(map(sorted, grants.values())) == sorted(map(sorted, (READ | WRITE, LOG, CONSUME)))
+    bury = {"sqs:SendMessage"}
+    assert sorted(map(sorted, grants.values())) == sorted(
+        map(sorted, (READ | WRITE, LOG, CONSUME, bury))
+    )
     [queue] = (resource for resource, allowed in grants.items() if allowed == CONSUME)
     assert "InboxQueue" in queue
+    [dead_letters] = (resource for resource, allowed in grants.items() if allowed == bury)
+    assert "InboxDeadLetters" in dead_letters
+
+
+def test_only_ingestion_learns_that_an_object_is_missing_and_only_in_buckets_of_items(everything):
+    """Without ListBucket a missing object is a 403 (S3 API Reference, GetObject)."""
+    grants = everything.grants("Ingest")
+    listed = {resource for resource, allowed in grants.items() if "s3:ListBucket" in allowed}
+    assert listed == {"arn:aws:s3:::imagery", "arn:aws:s3:::stac"}
 
 
 def test_the_manager_writes_the_table_and_touches_no_queue(default):
@@ -132,6 +153,10 @@ def test_messages_of_a_batch_fail_alone(default):
 
 
 def test_a_message_is_hidden_for_six_times_as_long_as_a_batch_may_take(default):
+    """Six times its timeout and the batching window (Lambda, "Using Lambda with Amazon SQS")."""
+    assert "MaximumBatchingWindowInSeconds" not in only(
+        default.of_type("AWS::Lambda::EventSourceMapping")
+    )
     [queue] = (q for q in default.of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in q)
     assert queue["VisibilityTimeout"] == 6 * default.function("Ingest")["Timeout"]
 
@@ -190,6 +215,89 @@ def test_a_foreign_topic_is_heard_through_its_filter(everything, topic, policy, 
         if arn in json.dumps(statement.get("Condition"))
     ]
     assert [s["Action"] for s in senders] == ["sqs:SendMessage"]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "keys"), [("imagery", "*.json"), ("stac", "landsat/*_stac.json")]
+)
+def test_objects_of_a_bucket_are_heard_through_eventbridge_if_their_keys_are_those_of_items(
+    everything, bucket, keys
+):
+    rules = everything.of_type("AWS::Events::Rule").values()
+    [rule] = (r for r in rules if f'["{bucket}"]' in json.dumps(r["EventPattern"]))
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created", "Object Deleted"],
+        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"wildcard": keys}]}},
+    }
+    assert "EventBusName" not in rule, "S3 tells the default bus"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "account"), [("imagery", "123456789012"), ("stac", "210987654321")]
+)
+def test_a_bucket_may_notify_the_queue_itself_and_only_on_behalf_of_its_owner(
+    everything, bucket, account
+):
+    [statement] = statements(everything, {"Service": "s3.amazonaws.com"}, bucket)
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"},
+        "StringEquals": {"aws:SourceAccount": account},
+    }
+
+
+@pytest.mark.parametrize(
+    ("bus", "pattern"),
+    [
+        ("default", {"detail-type": ["Scene Published", "Scene Withdrawn"]}),
+        ("catalogue", {"source": ["org.example.stac"]}),
+    ],
+    ids=["the default bus", "another bus"],
+)
+def test_events_of_a_bus_are_heard_that_are_about_items(everything, bus, pattern):
+    rules = everything.of_type("AWS::Events::Rule").values()
+    assert pattern in [r["EventPattern"] for r in rules if r.get("EventBusName") == bus]
+
+
+def test_what_eventbridge_cannot_put_into_the_queue_is_a_dead_letter(everything):
+    rules = everything.of_type("AWS::Events::Rule")
+    assert len(rules) == 4
+    for name, rule in rules.items():
+        [target] = rule["Targets"]
+        assert target["Arn"]["Fn::GetAtt"][0].startswith("InboxQueue")
+        assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0].startswith("InboxDeadLetters")
+        senders = statements(everything, {"Service": "events.amazonaws.com"}, name)
+        resources = sorted(statement["Resource"]["Fn::GetAtt"][0] for statement in senders)
+        assert [r[:8] for r in resources] == ["InboxDea", "InboxQue"]
+        assert all("sqs:SendMessage" in statement["Action"] for statement in senders)
+
+
+def statements(deployment, principal, condition):
+    """What lets a service send to a queue where its conditions name something."""
+    return [
+        statement
+        for policy in deployment.of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Principal"] == principal
+        and condition in json.dumps(statement.get("Condition", {}))
+    ]
+
+
+def test_no_source_is_heard_that_was_not_asked_for(default):
+    assert not default.of_type("AWS::Events::Rule")
+    allowed = [
+        statement["Principal"]["Service"]
+        for policy in default.of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    assert allowed == ["sns.amazonaws.com"]
+
+
+def test_ingestion_knows_where_dead_letters_go(default):
+    told = default.function("Ingest")["Environment"]["Variables"]["LIVEMOSAIC_DEAD_LETTERS"]
+    assert told == default.outputs["DeadLetterQueueUrl"]["Value"]
 
 
 # The API
@@ -311,9 +419,10 @@ def test_functions_are_told_table_prefixes_origins_payer_and_the_code_that_they_
         told = function["Environment"]["Variables"]
         assert "dynamodb://eu-central-1/" in json.dumps(told.pop("LIVEMOSAIC_INDEX"))
         assert told.pop("LIVEMOSAIC_BUILD") in json.dumps(function["Code"])
+        told.pop("LIVEMOSAIC_DEAD_LETTERS", None)
         assert told == {
             "LIVEMOSAIC_ALLOWED_PREFIXES": "https://tiles.example.com/cogs/,"
-            "s3://imagery/,s3://shared/sentinel-2/",
+            "s3://imagery/,s3://shared/sentinel-2/,s3://stac/landsat/",
             "LIVEMOSAIC_CORS_ORIGINS": "https://maps.example.com,https://example.org",
             "AWS_REQUEST_PAYER": "requester",
         }
@@ -366,6 +475,7 @@ def test_alarms_go_off_for_what_needs_somebody(default):
         [
             "AWS/ApiGateway 5xx",
             "AWS/SQS ApproximateAgeOfOldestMessage",
+            "AWS/SQS ApproximateAgeOfOldestMessage",
             "AWS/SQS ApproximateNumberOfMessagesVisible",
             *(
                 f"AWS/Lambda {metric}"
@@ -386,11 +496,27 @@ def test_one_dead_letter_is_enough_for_an_alarm(default):
 
 
 def test_a_message_that_is_being_retried_is_not_yet_late(default):
-    alarms = default.of_type("AWS::CloudWatch::Alarm").values()
-    [alarm] = (a for a in alarms if a["MetricName"] == "ApproximateAgeOfOldestMessage")
+    alarm = age_alarm(default, "InboxQueue")
     [queue] = (q for q in default.of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in q)
     tries = queue["RedrivePolicy"]["maxReceiveCount"]
     assert alarm["Threshold"] > tries * queue["VisibilityTimeout"]
+
+
+def test_dead_letters_that_nobody_looks_at_are_told_of_again_days_before_they_are_lost(default):
+    """One that waited in the queue before is lost earlier; CloudWatch does not count that wait."""
+    queues = default.of_type("AWS::SQS::Queue").values()
+    waited, kept = sorted(queue["MessageRetentionPeriod"] for queue in queues)
+    assert age_alarm(default, "InboxDeadLetters")["Threshold"] <= kept - waited - 2 * 86400
+
+
+def age_alarm(deployment, queue):
+    [alarm] = (
+        alarm
+        for alarm in deployment.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+        and queue in json.dumps(alarm["Dimensions"])
+    )
+    return alarm
 
 
 def test_alarms_are_mailed_where_a_mail_address_is_given(everything):
