@@ -1,6 +1,7 @@
 """`python -m bench race`, `ingest`, `tiles`, `imports` and `peers`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ examples:
   python -m bench race --makers sqlite,titiler,floor --zooms 12,13 --no-kinds
   python -m bench race --archive build/archive --json race.json
   python -m bench ingest
-  python -m bench ingest --tables sqlite --shapes drone --sizes 300
-  python -m bench ingest --sizes 300,3000,30000 --no-peer --json ingest.json
+  python -m bench ingest --quick
+  python -m bench ingest --tables sqlite --sizes 1000,10000 --no-peer --json ingest.json
   python -m bench tiles
   python -m bench tiles --tables sqlite --zooms 12,13 --tiles 30 --delay-ms 50
   python -m bench tiles --archive /data/bench --deep --json tiles.json
@@ -60,9 +61,14 @@ def _parser() -> argparse.ArgumentParser:
         "--shapes", type=_names, default=("sentinel-2", "landsat", "drone"), metavar="NAMES"
     )
     ingest.add_argument(
-        "--sizes", type=_numbers, default=(300, 3000), help="scenes already there: %(default)s"
+        "--sizes",
+        type=_numbers,
+        default=(1000, 10_000, 50_000, 100_000),
+        help="the mosaic is filled up to the last, and looked at here: %(default)s",
     )
-    ingest.add_argument("--events", type=int, default=20, help="of each kind: %(default)s")
+    ingest.add_argument("--events", type=int, default=40, help="of each kind: %(default)s")
+    ingest.add_argument("--workers", type=int, default=20, help="at once: %(default)s")
+    ingest.add_argument("--quick", action="store_true", help="up to 2,000 scenes, in three minutes")
     tiles = commands.add_parser("tiles", parents=[shared], help="what a tile costs")
     tiles.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
     tiles.add_argument("--tiles", type=int, default=12, help="of each zoom: %(default)s")
@@ -126,11 +132,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _ingest(given: argparse.Namespace) -> list[Sheet]:
+    # Its workers are threads here; elsewhere each is a process, with a cache of its own.
+    os.environ["COGEO_MOSAIC_CACHE_DISABLE"] = "true"
     from bench import ingest
 
-    return ingest.run(
-        ingest.Options(given.tables, given.shapes, given.sizes, given.events, given.peer)
+    options = ingest.Options(
+        tables=given.tables,
+        shapes=given.shapes,
+        sizes=given.sizes,
+        events=given.events,
+        workers=given.workers,
+        peer=given.peer,
     )
+    return ingest.run(options.quick() if given.quick else options)
 
 
 def _tiles(given: argparse.Namespace) -> list[Sheet]:

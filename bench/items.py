@@ -1,7 +1,8 @@
 """STAC Items as three kinds of archive publish them, and the events that may come for one."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,6 +20,12 @@ _SENT = datetime(2025, 7, 1, tzinfo=UTC)
 _PLACES = 100
 """Scenes beside each other; what comes after lies on top of them, a few days later."""
 _ORIGIN = (400_000.0, 5_000_000.0)
+_DAYS = 1000
+"""Between the oldest scene and the last that may come before they are of the future."""
+_HEADING = math.tan(math.radians(13))
+"""Of Sentinel-2 as it comes down over the middle latitudes: metres to the west for one south."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples fill the space between 0 and 1 evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,10 @@ class Shape:
     assets: tuple[str, ...]
     kept: tuple[str, ...]
     quadkey_zoom: int = 14
+    minzoom: int = 0
+    """Of the mosaic: the rows of coarser cells go down to here."""
+    swath: float = 0
+    """What the sensor sees at once; its slanted edges cut scenes. 0 leaves them whole."""
 
     @property
     def mosaic(self) -> Mosaic:
@@ -45,6 +56,7 @@ class Shape:
             assets=self.kept,
             properties=("eo:cloud_cover",),
             quadkey_zoom=self.quadkey_zoom,
+            minzoom=self.minzoom,
         )
 
     def scene_id(self, n: int) -> str:
@@ -54,6 +66,8 @@ class Shape:
         """The footprint of scene `n`, moved to the east by that part of its width."""
         row, column = divmod(n % _PLACES, 10)
         outline = rotate(shapely.box(0, 0, self.width, self.height), self.tilt)
+        if self.swath:
+            outline = outline.intersection(self._seen(n))
         placed = translate(
             outline,
             _ORIGIN[0] + column * self.spacing + moved * self.width,
@@ -63,11 +77,20 @@ class Shape:
         document: dict[str, Any] = json.loads(shapely.to_geojson(lonlat))
         return document
 
+    def _seen(self, n: int) -> shapely.Polygon:
+        """The swath that passes over scene `n`, somewhere; some of the scene is always in it."""
+        easternmost, westernmost = 0.7 * self.width, 0.1 * self.width - self.swath
+        west = westernmost + (n * _GOLDEN % 1) * (easternmost - westernmost)
+        east, lean = west + self.swath, self.height * _HEADING
+        return shapely.Polygon(
+            [(west, 0), (east, 0), (east + lean, self.height), (west + lean, self.height)]
+        )
+
     def item(
         self, n: int, *, hours: float = 0, moved: float = 0, collection: str | None = None
     ) -> dict[str, Any]:
         """The Item of scene `n` as published so many hours after (before) the first version."""
-        scene, taken = self.scene_id(n), _PUBLISHED + timedelta(days=n // _PLACES - 400)
+        scene, taken = self.scene_id(n), _PUBLISHED + timedelta(days=n // _PLACES - _DAYS)
         folder = f"https://{self.name}-cogs.example.com/{self.name}-c1-l2a/{taken:%Y/%m}/{scene}"
         return {
             "type": "Feature",
@@ -141,6 +164,18 @@ SHAPES = (
     ),
 )
 
+SWATHS = Shape(
+    name="sentinel-2-swaths",
+    width=109_800,
+    height=109_800,
+    tilt=0,
+    spacing=100_000,
+    assets=("visual", "red", "green", "nir"),
+    kept=("visual", "red", "green", "nir"),
+    swath=290_000,
+)
+"""Squares of the grid of Sentinel-2, more than half of them cut by the edge of a swath."""
+
 Kind = Literal["new", "duplicate", "newer", "moved", "late", "delete", "unwanted"]
 
 KINDS: Mapping[Kind, str] = {
@@ -162,6 +197,8 @@ EXPECTED: Mapping[Kind, str] = {
     "unwanted": "ignored",
 }
 """What must become of each, or something else was measured."""
+MIX: Sequence[Kind] = ("new", "newer", "moved", "delete", "duplicate")
+"""Of each one, in turn: what a queue brings to a mosaic that is in use."""
 
 
 def event(shape: Shape, kind: Kind, n: int) -> Message:

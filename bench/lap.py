@@ -18,6 +18,10 @@ class Lap:
     def __add__(self, other: "Lap") -> "Lap":
         return Lap(self.wall_ms + other.wall_ms, self.cpu_ms + other.cpu_ms)
 
+    def per(self, count: int) -> "Lap":
+        """The mean over so many."""
+        return Lap(self.wall_ms / count, self.cpu_ms / count)
+
 
 def timed(work: Callable[[], T]) -> tuple[T, Lap]:
     """Do it once."""

@@ -7,11 +7,11 @@ sums afterwards.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 
 from livemosaic.errors import ConditionFailedError
-from livemosaic.table import Delete, Item, Key, Page, Put, Table, item_size
+from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table, item_size
 
 _WRITE_UNIT = 1024
 _READ_UNIT = 4096
@@ -77,6 +77,10 @@ class Metered:
         page = self.table.query(pk, prefix=prefix, after=after, limit=limit, consistent=consistent)
         self._calls.append(lambda: _query(page, share=1 if consistent else 0.5))
         return page
+
+    def scan(self, prefix: str) -> Iterator[Row]:
+        """Not counted: it is of maintenance, and whole tables are paid for."""
+        return self.table.scan(prefix)
 
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         try:

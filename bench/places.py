@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import uuid4
 
+from bench.processes import cpu_s, family
 from infra.emulator import emulator
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
@@ -27,6 +28,10 @@ class Place(Protocol):
         """A new table, there while it is entered."""
         ...
 
+    def cpu_s(self) -> float:
+        """Seconds of processor that whoever serves the tables has taken, beside this process."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -42,6 +47,9 @@ class Folder:
         finally:
             table.close()
 
+    def cpu_s(self) -> float:
+        return 0.0
+
     def new_file(self) -> Path:
         """A path that nothing is at."""
         return self.path / f"{uuid4()}.db"
@@ -52,6 +60,10 @@ class Emulator:
     """DynamoDB on this machine."""
 
     url: str
+    processes: tuple[int, ...]
+
+    def cpu_s(self) -> float:
+        return sum(map(cpu_s, self.processes))
 
     @contextmanager
     def table(self) -> Iterator[Table]:
@@ -92,7 +104,9 @@ def open_places(names: Sequence[str]) -> Iterator[Mapping[str, Place]]:
         places: dict[str, Place] = {}
         for name in names:
             if name == "dynamodb":
-                places[name] = Emulator(stack.enter_context(emulator()).url)
+                before = set(family(os.getpid()))
+                url = stack.enter_context(emulator()).url
+                places[name] = Emulator(url, tuple(set(family(os.getpid())) - before))
             elif name == "sqlite":
                 folder = stack.enter_context(TemporaryDirectory(prefix="livemosaic-bench-"))
                 places[name] = Folder(Path(folder))
