@@ -27,6 +27,7 @@ from obstore.store import HTTPStore
 from pyproj import Transformer
 from rasterio.crs import CRS
 
+from livemosaic import allocator
 from livemosaic.model import Grid, Pixels, Render
 from livemosaic.render import encode
 
@@ -232,6 +233,7 @@ async def _answer(send: Any, media_type: bytes, body: bytes) -> None:
 
 if __name__ == "__main__":
     _, port, folder, url = sys.argv
+    allocator.keep_freed()
     uvicorn.run(
         _App(Path(folder), url),
         port=int(port),

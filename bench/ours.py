@@ -11,6 +11,7 @@ import uvicorn
 
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
+from livemosaic import allocator
 from livemosaic.api.app import create_app
 from livemosaic.services import build
 from livemosaic.settings import Settings
@@ -42,6 +43,7 @@ def _app(store_url: str, where: str) -> Any:
 
 if __name__ == "__main__":
     _, port, store_url, where = sys.argv
+    allocator.keep_freed()
     app = _app(store_url, where)
     uvicorn.run(
         app, port=int(port), log_level="warning", loop="asyncio", http="h11", timeout_keep_alive=600

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from livemosaic import allocator
 from livemosaic.api.app import create_app
 from livemosaic.errors import InvalidRequestError
 from livemosaic.services import Services
@@ -27,5 +28,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def server(services: Services) -> uvicorn.Server:
     """A server of the API; give its `run` the socket."""
+    allocator.keep_freed()
     config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
     return uvicorn.Server(config)
