@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,32 @@ def test_four_processes_may_make_the_file_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"{script}.close()", str(tmp_path / "table.db")]
     makers = [subprocess.Popen(command) for _ in range(4)]
     assert [maker.wait() for maker in makers] == [0, 0, 0, 0]
+
+
+def test_another_may_make_the_file_at_any_moment_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.db"
+
+    class Interrupted(sqlite3.Connection):
+        looked = False
+
+        def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
+            if self.looked:
+                self.looked = False
+                monkeypatch.undo()
+                SqliteTable(path).close()
+            elif "user_version" in sql:
+                self.looked = True
+            return super().execute(sql, *rest)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *args, **how: connect(*args, **how, factory=Interrupted)
+    )
+    with closing(SqliteTable(path)) as table:
+        table.transact([Put(KEY, {"a": 1})])
+        assert table.get(KEY) == {"a": 1}
 
 
 def test_rows_outlive_the_process(tmp_path: Path) -> None:

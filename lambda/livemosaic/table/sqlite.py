@@ -46,6 +46,10 @@ CREATE: Final = (
     "CREATE INDEX rows_expires ON rows (expires) WHERE expires IS NOT NULL",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+STATE: Final = (  # in one statement, or another process may make the file between two
+    "SELECT user_version, (SELECT count(*) FROM sqlite_master),"
+    " EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'rows') FROM pragma_user_version"
+)
 GET: Final = "SELECT item FROM rows WHERE pk = ? AND sk = ?"
 # No byte of UTF-8 is 0xFF, so prefix + 0xFF comes after all that begins with the prefix, even
 # where its last character is the last one there is. SQLite compares TEXT byte by byte.
@@ -202,9 +206,8 @@ class SqliteTable:
 
     def _is_empty(self, connection: sqlite3.Connection) -> bool:
         """Whether the schema is still to be made; refuses a file of another program or version."""
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if (version, tables) != (0, set()) and (version != SCHEMA_VERSION or "rows" not in tables):
+        version, tables, ours = connection.execute(STATE).fetchone()
+        if (version, tables) != (0, 0) and (version != SCHEMA_VERSION or not ours):
             raise TableUnavailableError(
                 f"{self._path.name} holds another program's data, or another version's "
                 f"(schema {version}, where this one reads {SCHEMA_VERSION}): name another file"
