@@ -6,6 +6,7 @@ gc.disable()  # nothing that a start makes is garbage, and looking for it takes 
 
 import os  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from functools import cache  # noqa: E402
 
 from livemosaic import logs, sqs  # noqa: E402
 from livemosaic.deadletters import DeadLetters  # noqa: E402
@@ -15,10 +16,18 @@ from livemosaic.settings import Settings  # noqa: E402
 logs.configure()
 services = build(Settings())
 url = services.settings.dead_letters
+
+
+@cache
+def dead_letters() -> DeadLetters:
+    """Made for the first of them: a client of SQS takes a tenth of a second, and most runs none."""
+    return DeadLetters.open(url, os.environ["AWS_REGION"])
+
+
 handler = sqs.handler(
     services.ingest,
     ThreadPoolExecutor(8, thread_name_prefix="ingest"),
-    DeadLetters.open(url, os.environ["AWS_REGION"]).bury if url else None,
+    (lambda letters: dead_letters().bury(letters)) if url else None,
 )
 gc.freeze()  # all of it stays, so no later collection looks at it either
 gc.enable()

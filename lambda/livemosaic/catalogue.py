@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.events import Message
+from livemosaic.index import same_content
 from livemosaic.ingest import Ingest
 from livemosaic.model import Mosaic, Scene, scene_key
 from livemosaic.rows import head_key
@@ -110,5 +111,5 @@ class Comparison:
 
 
 def _is_older(head: Item, scene: Scene) -> bool:
-    same = head["version"].rpartition("#")[2] == scene.version.rpartition("#")[2]
-    return not same and bool(head["version"] < scene.version)
+    newer = bool(head["version"] < scene.version)
+    return newer and not same_content(head["version"], scene.version)

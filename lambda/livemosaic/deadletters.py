@@ -54,8 +54,7 @@ class DeadLetter:
         }
         made = {"Id": entry_id, "MessageBody": self.record["body"], "MessageAttributes": theirs}
         more = made | {"MessageAttributes": theirs | self._ours()}
-        fits = len(more["MessageAttributes"]) <= MAX_ATTRIBUTES and size(more) <= MAX_BYTES
-        return more if fits else made
+        return more if fits(more) else made
 
     def _ours(self) -> dict[str, Any]:
         reason = _NOT_TEXT.sub("\ufffd", self.reason)[:MAX_REASON]
@@ -106,7 +105,7 @@ def _groups(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
     """Entries that one request holds."""
     group: list[dict[str, Any]] = []
     for entry in entries:
-        if group and (len(group) == MAX_ENTRIES or sum(map(size, [*group, entry])) > MAX_BYTES):
+        if group and (len(group) == MAX_ENTRIES or sum(map(_size, [*group, entry])) > MAX_BYTES):
             yield group
             group = []
         group.append(entry)
@@ -114,7 +113,12 @@ def _groups(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         yield group
 
 
-def size(entry: Mapping[str, Any]) -> int:
+def fits(entry: Mapping[str, Any]) -> bool:
+    """Whether SQS takes it."""
+    return len(entry["MessageAttributes"]) <= MAX_ATTRIBUTES and _size(entry) <= MAX_BYTES
+
+
+def _size(entry: Mapping[str, Any]) -> int:
     """Bytes that SQS counts of a message: its body, and names, types and values of attributes."""
     total = len(entry["MessageBody"].encode())
     for name, attribute in entry["MessageAttributes"].items():

@@ -8,8 +8,10 @@ import asyncio
 import re
 import ssl
 import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import contextmanager
+from typing import Any, Final
 
 import certifi
 import urllib3
@@ -63,47 +65,43 @@ class HttpPool:
 
     def get(self, url: str, start: int, stop: int, pin: Pin) -> bytes:
         """Bytes of a half-open range, shorter at the end of the object."""
-        try:
-            answer = self._pool.request(
-                "GET",
-                url,
-                headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
-                redirect=False,
-                preload_content=False,
-            )
-            with answer:
-                if answer.status == 416:
-                    pin.check_end(start)
-                size = _size_of_object(answer, start, stop)
-                told = answer.headers
-                pin.check(Edition(size, opaque(told.get("ETag")), told.get("Last-Modified")))
-                body = answer.read(min(stop, size) - start)
-                # Drained connections go back to the pool; one that still has bytes is closed.
-                answer.read(1)
-        except urllib3.exceptions.HTTPError as e:
-            raise UnreachableError(
-                f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
-            ) from e
+        with self._asked(url, headers={"Range": f"bytes={start}-{stop - 1}"}) as answer:
+            if answer.status == 416:
+                pin.check_end(start)
+            size = _size_of_object(answer, start, stop)
+            told = answer.headers
+            pin.check(Edition(size, opaque(told.get("ETag")), told.get("Last-Modified")))
+            body = answer.read(min(stop, size) - start)
+            # Drained connections go back to the pool; one that still has bytes is closed.
+            answer.read(1)
         return body
 
     def get_whole(self, url: str, at_most: int) -> bytes:
         """All of a small object, from servers too that know no ranges or not its length."""
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S)
+        # Not decoded: a small body could become a large one.
+        with self._asked(url, decode_content=False, timeout=timeout) as answer:
+            if answer.status != 200:
+                raise refused(answer.status)
+            if encoding := answer.headers.get("Content-Encoding"):
+                raise ObjectError(f"is encoded as {encoding[:40]}, though asked for as it is")
+            return _limited(answer, at_most)
+
+    @contextmanager
+    def _asked(
+        self, url: str, *, headers: Mapping[str, str] | None = None, **how: Any
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer, its body unread; UnreachableError where it breaks off while it is used."""
         try:
-            answer = self._pool.request(
+            with self._pool.request(
                 "GET",
                 url,
-                headers={"Accept-Encoding": "identity"},
+                headers={"Accept-Encoding": "identity", **(headers or {})},
                 redirect=False,
                 preload_content=False,
-                decode_content=False,  # a small body could become a large one
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S),
-            )
-            with answer:
-                if answer.status != 200:
-                    raise refused(answer.status)
-                if encoding := answer.headers.get("Content-Encoding"):
-                    raise ObjectError(f"is encoded as {encoding[:40]}, though asked for as it is")
-                return _limited(answer, at_most)
+                **how,
+            ) as answer:
+                yield answer
         except urllib3.exceptions.HTTPError as e:
             raise UnreachableError(
                 f"cannot be read: its server failed or could not be reached ({type(e).__name__})"

@@ -21,18 +21,20 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
-from shapely.geometry import MultiPolygon, box
+from shapely.geometry import MultiPolygon
 
-from livemosaic.cells import Cover, cell_grid, cover, floor_rung
+from livemosaic.areas import Area, partitions
+from livemosaic.cells import Cover, cell_grid, cover
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.merge import Found, merged
-from livemosaic.model import BBox, Mosaic, Scene, Watermark
+from livemosaic.model import Mosaic, Scene, Watermark
 from livemosaic.mosaics import Mosaics, contended
 from livemosaic.rows import (
     SHARDS,
     head_item,
     head_key,
     head_partitions,
+    keys_of,
     listed,
     mosaic_prefix,
     moved_rows,
@@ -55,24 +57,10 @@ The pages after it grow fourfold, up to `_NEXT_PAGE`, so that a tile of many sma
 """
 _NEXT_PAGE: Final = 200
 _BATCH: Final = 32
-_MAX_AREA_CELLS: Final = 64
-"""Cells that one request may read per level."""
-_FEW_CELLS: Final = 4
-"""More of them are looked through for those that the mosaic reaches: that takes a projection."""
 
 Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
 """`contested`: another document has the same version. Of the two, the one with the larger content
 hash is shown, in whatever order they came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """What a reader looks at, as cells of the mosaic's own grid: one for a tile of its own."""
-
-    boxes: tuple[BBox, ...]
-    """In the CRS of the mosaic's TileMatrixSet; two where the area crosses the antimeridian."""
-    zoom: int
-    """The zoom of a tile of that size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +92,14 @@ class Index:
         contested = head is not None and _contested(head["version"], scene.version)
         if head is not None and head["version"] > scene.version:
             return "contested" if contested else "outdated"
-        if head is not None and _stands(head, mark) and _same(head["version"], scene.version):
+        if (
+            head is not None
+            and _stands(head, mark)
+            and same_content(head["version"], scene.version)
+        ):
             if head["version"] < scene.version:  # a later event that says the same
                 bumped = {**head, "version": scene.version}
-                self.table.transact([Put(key, bumped, _as_read(head))])
+                self.table.transact([Put(key, bumped, as_read(head))])
             return "unchanged"
         self._put(mosaic, scene, head)
         return "contested" if contested else "applied"
@@ -121,7 +113,7 @@ class Index:
         moved = dict(moved_rows(left, scene, cells))
         new_head = head_item(scene, cells) | {"moved": listed(moved)}
         self._replace(
-            Put(head_key(mosaic, scene.key), new_head, _as_read(head)),
+            Put(head_key(mosaic, scene.key), new_head, as_read(head)),
             [Put(k, item) for k, item in rows.items()],
             [Put(k, moved[k]) if k in moved else Delete(k) for k in left],
             head,
@@ -133,7 +125,7 @@ class Index:
 
     def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
         head = self.table.get(head_key(mosaic, key))
-        if head is not None and _stands(head, _watermark(mosaic, key)):
+        if head is not None and _stands(head, watermark_of(mosaic, key)):
             self._put(mosaic, scene_of(key, head), head)
 
     def _places(self, mosaic: Mosaic, scene: str, head: Item | None) -> Iterator[tuple[Key, int]]:
@@ -144,9 +136,8 @@ class Index:
         if head is None or head.get("deleted"):
             return
         now = int(self.clock())
-        for kind, quadkeys in (("cell", head["cells"]), ("coarse", head["coarse"])):
-            for quadkey in quadkeys:
-                yield row_key(mosaic, kind, quadkey, head["rank"], scene), now + _GRACE_S
+        for key in keys_of(mosaic, scene, head):
+            yield key, now + _GRACE_S
         for kind, quadkey, rank, until in head["moved"]:
             if until > now:
                 yield row_key(mosaic, kind, quadkey, rank, scene), until
@@ -182,7 +173,7 @@ class Index:
         head = self.table.get(head_key(mosaic, scene))
         if head is not None and head["version"] == version:
             return "unchanged"
-        newest = max(_watermark(mosaic, scene), "" if head is None else head["version"])
+        newest = max(watermark_of(mosaic, scene), "" if head is None else head["version"])
         if newest >= version:
             return "outdated"
         self._bury(mosaic, scene, head, version)
@@ -192,7 +183,7 @@ class Index:
         expires = int(self.clock()) + TOMBSTONE_S
         tombstone = {"version": version, "deleted": True, "expires": expires}
         leave = [Delete(k) for k, _ in self._places(mosaic, scene, head)]
-        self._replace(Put(head_key(mosaic, scene), tombstone, _as_read(head)), [], leave, head)
+        self._replace(Put(head_key(mosaic, scene), tombstone, as_read(head)), [], leave, head)
 
     def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Change:
         """Make all scenes of a collection up to a version gone, for everyone and at once.
@@ -222,7 +213,7 @@ class Index:
 
     def _settle_once(self, mosaic: Mosaic, key: str) -> None:
         head = self.table.get(head_key(mosaic, key))
-        mark = _watermark(mosaic, key)
+        mark = watermark_of(mosaic, key)
         if head is None or head.get("deleted") or _stands(head, mark):
             return
         if head["version"] > mark:  # a later event said the same: its rows tell of an older one
@@ -307,11 +298,9 @@ class Index:
         Stop iterating and nothing more is read. A scene met twice is given once, in its newest
         version. Reads are eventually consistent (a second or so behind a write).
         """
-        partitions = _partitions(mosaic, area)
-        firsts = self.pool.map(lambda pk: self.table.query(pk, limit=_FIRST_PAGE), partitions)
-        streams = [
-            self._from_first(pk, page) for pk, page in zip(partitions, list(firsts), strict=True)
-        ]
+        keys = partitions(mosaic, area)
+        firsts = self.pool.map(lambda pk: self.table.query(pk, limit=_FIRST_PAGE), keys)
+        streams = [self._from_first(pk, page) for pk, page in zip(keys, list(firsts), strict=True)]
         gone = {mark.collection: mark.version for mark in mosaic.watermarks}
         yield from merged(streams, self.clock(), gone)
 
@@ -353,41 +342,8 @@ def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:
     )
 
 
-def _partitions(mosaic: Mosaic, area: Area) -> list[str]:
-    """The partitions that hold every scene of an area: base cells at or above, coarse below."""
-    rung = floor_rung(mosaic.quadkey_zoom, max(area.zoom, mosaic.minzoom))
-    wanted = [("cell", level) for level in mosaic.levels if level <= rung]
-    if any(level > rung for level in mosaic.levels):
-        wanted.append(("coarse", rung))
-    return [
-        partition(mosaic, kind, quadkey)
-        for kind, zoom in wanted
-        for quadkey in _area_cells(mosaic, area, zoom)
-    ]
-
-
-def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
-    grid = cell_grid(mosaic.tms)
-    count = sum(grid.count(bounds, zoom) for bounds in area.boxes)
-    if count > _MAX_AREA_CELLS:
-        raise InvalidRequestError(
-            f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "
-            f"be read at once; ask for a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
-        )
-    cells = {c.quadkey for bounds in area.boxes for c in grid.cells_of(bounds, zoom)}
-    return sorted(cells & _reached(mosaic, zoom) if len(cells) > _FEW_CELLS else cells)
-
-
-def _reached(mosaic: Mosaic, zoom: int) -> set[str]:
-    """The cells of a zoom that the mosaic's bounds reach, and perhaps some more."""
-    grid = cell_grid(mosaic.tms)
-    extent = grid.project(MultiPolygon([box(*mosaic.bounds)])) if mosaic.bounds else None
-    if extent is None or extent.is_empty:
-        return set()
-    return {cell.quadkey for cell in grid.cells_of(extent.bounds, zoom)}
-
-
-def _watermark(mosaic: Mosaic, key: str) -> str:
+def watermark_of(mosaic: Mosaic, key: str) -> str:
+    """The watermark of the collection that a scene is of, by its key."""
     return mosaic.watermark(key.partition("#")[0])
 
 
@@ -397,14 +353,15 @@ def _stands(head: Item, watermark: str) -> bool:
 
 
 def _is_shown(mosaic: Mosaic, key: str, head: Item) -> bool:
-    return not head.get("deleted") and head["version"] > _watermark(mosaic, key)
+    return not head.get("deleted") and head["version"] > watermark_of(mosaic, key)
 
 
-def _as_read(head: Item | None) -> Equals | Literal["absent"]:
+def as_read(head: Item | None) -> Equals | Literal["absent"]:
+    """What a write expects that was decided by a head: that it has not changed since."""
     return ABSENT if head is None else Equals("version", head["version"])
 
 
-def _same(one: str, other: str) -> bool:
+def same_content(one: str, other: str) -> bool:
     """Whether two versions are of equal content."""
     return one.rpartition("#")[2] == other.rpartition("#")[2]
 

@@ -116,6 +116,7 @@ def _found(group: Sequence[_Met]) -> Found:
     """One scene from all its rows, the newest version of it."""
     version = max(met.row.item["version"] for met in group)
     newest = [met for met in group if met.row.item["version"] == version]
+    older = (met for met in group if met.row.item["version"] != version)
     settled = [met for met in newest if not met.moved] or newest
     item = settled[0].row.item
     parts = _parts(newest)
@@ -126,7 +127,7 @@ def _found(group: Sequence[_Met]) -> Found:
         item["datetime"],
         item["assets"],
         item["properties"],
-        parts + _beside(parts, _parts(group)),
+        parts + _beside(parts, _parts(older)),
     )
 
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from livemosaic.credentials import CredentialsError, advice
-from livemosaic.deadletters import MAX_ATTRIBUTES, MAX_BYTES, REASON, size
+from livemosaic.deadletters import REASON, fits
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.events import Message, sqs_messages
 from livemosaic.events.messages import SENT
@@ -71,8 +71,7 @@ class Letter:
         ms = str(round(self.message.time.timestamp() * 1000))
         attributes = theirs | {SENT: {"DataType": "Number", "StringValue": ms}}
         more = {"MessageBody": self.body, "MessageAttributes": attributes}
-        fits = len(attributes) <= MAX_ATTRIBUTES and size(more) <= MAX_BYTES
-        return more if fits else more | {"MessageAttributes": theirs}
+        return more if fits(more) else more | {"MessageAttributes": theirs}
 
     @property
     def content(self) -> int:

@@ -87,6 +87,13 @@ def row_key(mosaic: Mosaic, kind: str, quadkey: str, rank: str, scene: str) -> K
     return Key(partition(mosaic, kind, quadkey), f"{rank}#{scene}")
 
 
+def keys_of(mosaic: Mosaic, scene: str, head: Item) -> Iterator[Key]:
+    """Where the rows are that stand for a scene, as its head says."""
+    for kind, quadkeys in (("cell", head["cells"]), ("coarse", head["coarse"])):
+        for quadkey in quadkeys:
+            yield row_key(mosaic, kind, quadkey, head["rank"], scene)
+
+
 def rows_of(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
     """The rows that stand for a scene where it is."""
     for kind, quadkeys in (("cell", cells.cells), ("coarse", cells.coarse)):

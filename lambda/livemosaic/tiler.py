@@ -12,6 +12,7 @@ import morecantile
 import numpy as np
 from rasterio.crs import CRS
 
+from livemosaic.areas import Area
 from livemosaic.cells import Ring, cell_grid, decode, lonlat_bounds, tile_matrix_set
 from livemosaic.claims import burn, meets
 from livemosaic.compose import compose, empty
@@ -22,7 +23,7 @@ from livemosaic.errors import (
     UnreadableAssetError,
 )
 from livemosaic.expression import Expression
-from livemosaic.index import Area, Index
+from livemosaic.index import Index
 from livemosaic.merge import Found
 from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Mask, Plan, Seen

@@ -15,12 +15,12 @@ from itertools import islice
 from typing import Final, Literal
 
 from livemosaic.errors import ConditionFailedError
-from livemosaic.index import Index, scene_cover
+from livemosaic.index import Index, as_read, scene_cover, watermark_of
 from livemosaic.model import Mosaic
 from livemosaic.mosaics import contended
-from livemosaic.rows import head_key, mosaic_prefix, row_key, scene_of
+from livemosaic.rows import head_key, keys_of, mosaic_prefix, scene_of
 from livemosaic.stac import utc_text
-from livemosaic.table import ABSENT, Delete, Equals, Item, Key, Put, Row
+from livemosaic.table import Delete, Equals, Item, Key, Put, Row
 
 _CHUNK: Final = 200
 _TTL_LATE_S: Final = 7 * 24 * 3600
@@ -126,7 +126,7 @@ class Rows:
         return Difference("expired", row.key.sk, "tombstone", self.repair)
 
     def _left_behind(self, mosaic: Mosaic, key: str, started: str) -> Difference | None:
-        mark = mosaic.watermark(_collection(key))
+        mark = watermark_of(mosaic, key)
         if mark > started:  # who truncates is still at it
             return None
         if self.repair:
@@ -144,7 +144,7 @@ class Rows:
             return None
         if self.repair:
             # The head goes with it unchanged: no event that is on its way may write this row.
-            same = Delete(at, ABSENT) if head is None else Put(at, head, _as_read(head))
+            same = Delete(at, as_read(head)) if head is None else Put(at, head, as_read(head))
             self.index.table.transact([same, Delete(key, Equals("version", row["version"]))])
         return Difference(kind, scene, f"row in {key.pk}", self.repair)
 
@@ -156,13 +156,7 @@ class Rows:
         return None if stands and key in self._places(at) else "stray"
 
     def _places(self, head: Row) -> list[Key]:
-        """Where the rows are that stand for a scene."""
-        item = head.item
-        return [
-            row_key(self.mosaic, kind, quadkey, item["rank"], head.key.sk)
-            for kind, quadkeys in (("cell", item["cells"]), ("coarse", item["coarse"]))
-            for quadkey in quadkeys
-        ]
+        return list(keys_of(self.mosaic, head.key.sk, head.item))
 
     def _is_head(self, key: Key) -> bool:
         return key.pk.startswith(f"{mosaic_prefix(self.mosaic)}scenes#")
@@ -171,7 +165,7 @@ class Rows:
         return bool(item["expires"] < self.clock() - _TTL_LATE_S)
 
     def _is_truncated(self, mosaic: Mosaic, head: Row) -> bool:
-        return bool(head.item["written"] <= mosaic.watermark(_collection(head.key.sk)))
+        return bool(head.item["written"] <= watermark_of(mosaic, head.key.sk))
 
     def _expect_still(self, at: Key, head: Item | None) -> None:
         if self.index.table.get(at) != head:
@@ -194,11 +188,3 @@ def _scene_of(key: Key) -> str:
 
 def _quadkey(key: Key) -> str:
     return key.pk.rpartition("#")[2]
-
-
-def _collection(scene: str) -> str:
-    return scene.partition("#")[0]
-
-
-def _as_read(head: Item) -> Equals:
-    return Equals("version", head["version"])

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.events import Message
+from livemosaic.events.s3 import ITEM_SUFFIXES, NOT_ITEMS
 from livemosaic.objects import ObjectError
 from livemosaic.sources import Entry, Mark
 from livemosaic.sources.files import bodies
@@ -18,8 +19,6 @@ from livemosaic.stores import Bucket, Listed
 _AT_ONCE: Final = 32
 """Requests; a first byte of S3 takes some 30 ms."""
 _MAX_BYTES: Final = 50_000_000
-_NO_ITEMS: Final = ("catalog.json", "collection.json")
-"""What the documents above Items are called (STAC best practices, "Catalog Layout")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Prefix:
     def _items(self, bucket: Bucket, after: str | None) -> Iterator[Listed]:
         for found in bucket.listed(self.prefix, after):
             name = found.key.rpartition("/")[2]
-            if name.endswith((".json", ".geojson")) and name not in _NO_ITEMS:
+            if name.endswith(ITEM_SUFFIXES) and name not in NOT_ITEMS:
                 yield found
 
     def _entries(self, found: Listed, body: "Future[bytes]") -> Iterator[Entry]:
