@@ -24,7 +24,7 @@ from livemosaic.render import encode
 from livemosaic.services import Services, build
 from livemosaic.settings import Settings
 from livemosaic.table import Table
-from livemosaic.tiler import TileAddress
+from livemosaic.views import TileAddress
 
 SIZE: Final = 256
 _TMS: Final = "WebMercatorQuad"
@@ -95,7 +95,8 @@ class Livemosaic:
     async def _made(self, address: TileAddress) -> Any:
         services = self._services
         mosaic = services.cache.get(self._mosaic)
-        return await services.tiler.tile(mosaic, address, SIZE, Read())
+        draft = services.tiler.draft(mosaic, address.view(mosaic, SIZE), Read())
+        return await services.tiler.make(draft)
 
     def warm(self) -> None:
         self._runner.run(self._open_all())

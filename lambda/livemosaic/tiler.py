@@ -1,32 +1,30 @@
-"""Use case: a tile of a mosaic. Find, plan, read, compose."""
+"""Use case: a picture of a mosaic. Find, plan, read, compose."""
 
 import asyncio
 import logging
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol
 
-import morecantile
 import numpy as np
 from rasterio.crs import CRS
 
-from livemosaic.areas import Area
-from livemosaic.cells import Ring, cell_grid, decode, lonlat_bounds, tile_matrix_set
+from livemosaic.cells import Ring, cell_grid, decode
 from livemosaic.claims import burn, meets
 from livemosaic.compose import compose, empty
 from livemosaic.errors import (
     ForbiddenHrefError,
     InvalidRequestError,
-    NotFoundError,
     UnreadableAssetError,
 )
 from livemosaic.expression import Expression
 from livemosaic.index import Index
 from livemosaic.merge import Found
-from livemosaic.model import MAX_KNOWN_ASSETS, BBox, Grid, Mosaic, Pixels, Read
+from livemosaic.model import MAX_KNOWN_ASSETS, Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Candidate, Mask, Plan, Seen
+from livemosaic.rule import DEFAULT, Rule
+from livemosaic.views import View
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ class AssetReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one tile may cost."""
+    """What one picture may cost."""
 
     max_scenes: int = 20
     """Scenes read, as in ArcGIS Image Server (maxMosaicImageCount)."""
@@ -57,7 +55,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class Picture:
     """Composed pixels, and what they are made of."""
 
     pixels: Pixels
@@ -72,71 +70,22 @@ class Tile:
     """What it follows from, unless scenes were skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class TileAddress:
-    """A tile of a TileMatrixSet (OGC 17-083r4): z is the tile matrix, x the column, y the row."""
-
-    tms: str
-    z: int
-    x: int
-    y: int
-
-    def grid(self, size: int) -> Grid:
-        """Its pixels; `NotFoundError` outside the TileMatrixSet."""
-        tms = tile_matrix_set(self.tms)
-        if not tms.minzoom <= self.z <= tms.maxzoom:
-            raise NotFoundError(
-                f"zoom {self.z} is outside {self.tms}, which has {tms.minzoom} to {tms.maxzoom}"
-            )
-        matrix = tms.matrix(self.z)
-        if not (0 <= self.x < matrix.matrixWidth and 0 <= self.y < matrix.matrixHeight):
-            raise NotFoundError(
-                f"tile {self.z}/{self.x}/{self.y} is outside {self.tms}, which has "
-                f"{matrix.matrixWidth} × {matrix.matrixHeight} tiles at zoom {self.z}"
-            )
-        left, bottom, right, top = tms.xy_bounds(morecantile.Tile(self.x, self.y, self.z))
-        return Grid(tms.rasterio_crs, (left, bottom, right, top), size, size)
-
-    def area(self, mosaic: Mosaic) -> Area:
-        """Where it lies in a mosaic's own grid; `NotFoundError` below the mosaic's minzoom."""
-        area = self._area(mosaic)
-        if area.zoom < mosaic.minzoom:
-            raise NotFoundError(
-                f"zoom {self.z} is below the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}"
-                + ("" if self.tms == mosaic.tms else f" (it is like {area.zoom} in {mosaic.tms})")
-            )
-        return area
-
-    def _area(self, mosaic: Mosaic) -> Area:
-        grid = self.grid(256)
-        if self.tms == mosaic.tms:
-            return Area((grid.bounds,), self.z)
-        return area_of(mosaic, lonlat_bounds(grid))
-
-
-def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
-    """A box in longitude and latitude (west > east crosses the antimeridian) in a mosaic's grid."""
-    grid = cell_grid(mosaic.tms)
-    boxes = tuple(grid.from_lonlat(bbox_lonlat))
-    zooms = [grid.zoom_of(bounds) for bounds in boxes]
-    return Area(boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A tile that was asked for and exists, before anything is read for it."""
+    """A picture that was asked for, before anything is read for it."""
 
     mosaic: Mosaic
     grid: Grid
     read: Read
     """With the assets that its expression names."""
     expression: Expression | None
+    rule: Rule
     plan: Plan
 
 
 @dataclass(slots=True)
-class _Reads:
-    """What has been read for one tile so far, by place in its plan."""
+class Reads:
+    """What was read for one picture, by place in its plan: the smaller, the higher up."""
 
     layers: dict[int, Pixels] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
@@ -144,55 +93,56 @@ class _Reads:
 
 @dataclass(frozen=True, slots=True)
 class Tiler:
-    """Makes tiles of mosaics."""
+    """Makes pictures of mosaics: tiles, and whatever else has a grid."""
 
     index: Index
     reader: AssetReader
     limits: Limits = field(default_factory=Limits)
 
-    async def tile(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Tile:
-        """The newest pixels of a tile: `draft` and `make` in one."""
-        return await self.make(self.draft(mosaic, address, size, read))
+    def draft(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
+        """What is asked for; nothing is read for it yet.
 
-    def draft(self, mosaic: Mosaic, address: TileAddress, size: int, read: Read) -> Draft:
-        """What is asked for, `size` × `size` pixels.
-
-        Raises `NotFoundError` for a tile that does not exist, and `InvalidRequestError` for an
-        asset that no scene of the mosaic ever had.
+        Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
+        that no scene of the mosaic ever had.
         """
         expression = Expression.parse(read.expression) if read.expression else None
         read = replace(read, assets=asked_for(mosaic, read, expression))
-        grid = address.grid(size)
-        plan = self._plan(mosaic, address.area(mosaic), grid, read.assets)
-        return Draft(mosaic, grid, read, expression, plan)
+        plan = self._plan(mosaic, view, read.assets)
+        return Draft(mosaic, view.grid, read, expression, rule, plan)
 
-    async def make(self, draft: Draft) -> Tile:
-        """The newest pixels; scenes that cannot be read are skipped.
+    async def make(self, draft: Draft) -> Picture:
+        """The pixels that the rule wants; scenes that cannot be read are skipped.
 
         Scenes without an asset that is asked for take no part. Raises `InvalidRequestError` where
         what is asked for fits none of the scenes.
         """
-        done = _Reads()
+        done = await self.read(draft)
+        return await asyncio.to_thread(_finished, draft, done)
+
+    async def read(self, draft: Draft) -> Reads:
+        """The scenes that a picture needs, before they are one; raises as `make`."""
+        done = Reads()
         while places := await asyncio.to_thread(draft.plan.next_round):
             await self._read_round(draft, places, done)
-        return await asyncio.to_thread(_finished, draft.plan, draft.grid, done)
+        invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
+        if invalid and not done.layers:
+            raise invalid[0]
+        return done
 
-    async def explain(
-        self, mosaic: Mosaic, address: TileAddress, size: int
-    ) -> list[tuple[Found, str]]:
-        """By footprints alone, top first: the scenes that a tile meets, and what becomes of each.
-
-        See `Plan.explained`.
+    async def explain(self, mosaic: Mosaic, view: View) -> list[tuple[Found, str]]:
+        """By footprints alone, top first: the scenes that a picture meets, and what becomes of
+        each. See `Plan.explained`.
         """
-        plan = self._plan(mosaic, address.area(mosaic), address.grid(size), ())
+        plan = self._plan(mosaic, view, ())
         return await asyncio.to_thread(plan.explained)
 
-    def _plan(self, mosaic: Mosaic, area: Area, grid: Grid, assets: Sequence[str]) -> Plan:
-        candidates = _candidates(mosaic, self.index.find(mosaic, area), grid, assets)
-        limits = self.limits
+    def _plan(self, mosaic: Mosaic, view: View, assets: Sequence[str]) -> Plan:
+        view.check_scale(mosaic)
+        grid, limits = view.grid, self.limits
+        candidates = _candidates(mosaic, self.index.find(mosaic, view.area), grid, assets)
         return Plan(candidates, grid.height, grid.width, limits.max_scenes, limits.max_rows)
 
-    async def _read_round(self, draft: Draft, places: Sequence[int], done: _Reads) -> None:
+    async def _read_round(self, draft: Draft, places: Sequence[int], done: Reads) -> None:
         plan = draft.plan
         reads = [self._scene(draft, plan.scene(place)) for place in places]
         for place, result in zip(places, await asyncio.gather(*reads), strict=True):
@@ -277,15 +227,13 @@ def _usual(assets: Collection[str]) -> tuple[str, ...]:
     return tuple(assets)[:1]
 
 
-def _finished(plan: Plan, grid: Grid, done: _Reads) -> Tile:
-    invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
-    if invalid and not done.layers:
-        raise invalid[0]
+def _finished(draft: Draft, done: Reads) -> Picture:
+    plan = draft.plan
     places = sorted(done.layers)
     layers = [done.layers[place] for place in places]
-    return Tile(
-        pixels=compose(layers) if layers else empty(grid),
-        grid=grid,
+    return Picture(
+        pixels=compose(layers) if layers else empty(draft.grid),
+        grid=draft.grid,
         scenes=[plan.scene(p).id for p in places if done.layers[p].valid.any()],
         skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
         truncated=plan.truncated,

@@ -24,7 +24,7 @@ from livemosaic.mosaics import Mosaics, parse_filter
 from livemosaic.sqs import handler
 from livemosaic.table import Table
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiler import area_of
+from livemosaic.views import area_of
 
 PAGE = Path(__file__).parents[2] / "docs/bad-items.md"
 GOOD = {"s2#good-1", "s2#good-2"}

@@ -21,7 +21,7 @@ from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics, parse_filter
 from livemosaic.rows import head_key
 from livemosaic.table import Delete, Put, Table
-from livemosaic.tiler import area_of
+from livemosaic.views import area_of
 
 
 def nested(depth: int) -> Any:

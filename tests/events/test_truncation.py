@@ -20,7 +20,7 @@ from livemosaic.model import Mosaic, Watermark
 from livemosaic.mosaics import MAX_WATERMARKS, Mosaics
 from livemosaic.stac import deletion_version
 from livemosaic.table import Table
-from livemosaic.tiler import area_of
+from livemosaic.views import area_of
 
 
 @pytest.fixture

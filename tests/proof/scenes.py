@@ -15,7 +15,7 @@ from livemosaic.ingest import Ingest
 from livemosaic.model import Grid, Mosaic
 from livemosaic.mosaics import Mosaics
 from livemosaic.table import Item, Key, Table
-from livemosaic.tiler import TileAddress, area_of
+from livemosaic.views import TileAddress, area_of
 from proof.memory import MemoryTable, Rows, unpacked
 from proof.schedules import InTurn
 
@@ -76,7 +76,7 @@ def event(body: Mapping[str, Any], seconds: float) -> Message:
 
 def tile(mosaic: Mosaic, zoom: int) -> Area:
     x, y, _ = tile_matrix_set("WebMercatorQuad").tile(7.5, 45.5, zoom)
-    return TileAddress("WebMercatorQuad", zoom, x, y).area(mosaic)
+    return TileAddress("WebMercatorQuad", zoom, x, y).view(mosaic, 256).area
 
 
 def tiles(mosaic: Mosaic) -> dict[str, Area]:

@@ -32,7 +32,7 @@ from livemosaic.sqs import Handler
 from livemosaic.table import Table
 from livemosaic.table.backoff import Backoff
 from livemosaic.table.dynamodb import DynamoTable
-from livemosaic.tiler import area_of
+from livemosaic.views import area_of
 from proof.scenes import ALLOW
 
 WORKERS = 20

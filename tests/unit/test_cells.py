@@ -29,7 +29,7 @@ from livemosaic.cells import (
 from livemosaic.claims import burn
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import MAX_ROWS_PER_SCENE, Grid
-from livemosaic.tiler import TileAddress
+from livemosaic.views import TileAddress
 
 GRID = CellGrid.of("WebMercatorQuad")
 TMS = morecantile.tms.get("WebMercatorQuad")

@@ -26,7 +26,7 @@ from livemosaic.model import Mosaic, Scene
 from livemosaic.mosaics import Mosaics
 from livemosaic.stac import rank
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
-from livemosaic.tiler import TileAddress, area_of
+from livemosaic.views import TileAddress, area_of
 
 TMS = morecantile.tms.get("WebMercatorQuad")
 ALPS = polygon(7, 45, 8, 46)
@@ -74,7 +74,9 @@ def at(index: Index, mosaic_id: str, lon: float, lat: float, zoom: int = 12) -> 
     mosaic = index.mosaics.get(mosaic_id)
     tile = TMS.tile(lon, lat, zoom)
     return list(
-        index.find(mosaic, TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(mosaic))
+        index.find(
+            mosaic, TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).view(mosaic, 256).area
+        )
     )
 
 
@@ -244,7 +246,7 @@ class TestFind:
         reader = Index(counting, index.mosaics, index.pool)
         mosaic = index.mosaics.get("alps")
         tile = TMS.tile(7.5, 45.5, 13)
-        area = TileAddress("WebMercatorQuad", 13, tile.x, tile.y).area(mosaic)
+        area = TileAddress("WebMercatorQuad", 13, tile.x, tile.y).view(mosaic, 256).area
         assert next(reader.find(mosaic, area)).id == "s00"
         assert counting.queries == 1
 
@@ -259,7 +261,7 @@ class TestFind:
         counting = Counting(index.table)
         mosaic = index.mosaics.get("alps")
         tile = TMS.tile(7.0000001, 45.0000001, zoom)
-        area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(mosaic)
+        area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).view(mosaic, 256).area
         assert len(list(Index(counting, index.mosaics, index.pool).find(mosaic, area))) == 6
         assert counting.queries <= len(mosaic.levels) + 1
 
@@ -271,7 +273,7 @@ class TestFind:
             counting = Counting(index.table)
             known = index.mosaics.get("alps")
             tile = TMS.tile(7, 45, zoom)
-            area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).area(known)
+            area = TileAddress("WebMercatorQuad", zoom, tile.x, tile.y).view(known, 256).area
             reader = Index(counting, index.mosaics, index.pool)
             assert "a" in ids(list(reader.find(known, area)))
             return counting.queries
@@ -314,7 +316,7 @@ class TestFind:
         index.apply(mosaic, scene("a"))
         mosaic = index.mosaics.get("alps")
         tile = morecantile.tms.get(tms).tile(7.5, 45.5, zoom)
-        area = TileAddress(tms, zoom, tile.x, tile.y).area(mosaic)
+        area = TileAddress(tms, zoom, tile.x, tile.y).view(mosaic, 256).area
         assert ids(list(index.find(mosaic, area))) == ["a"]
 
     def test_a_scene_on_both_sides_of_the_antimeridian_is_found_on_both(
@@ -582,7 +584,7 @@ def read_beside_moves(
     moving = Interrupted(table, after=calls, run=move)
     before = writer.mosaics.get(mosaic.id)
     tile = TMS.tile(7.505, 45.505, 12)
-    area = TileAddress("WebMercatorQuad", 12, tile.x, tile.y).area(before)
+    area = TileAddress("WebMercatorQuad", 12, tile.x, tile.y).view(before, 256).area
     with ThreadPoolExecutor(1) as one_by_one:
         found = list(Index(moving, writer.mosaics, one_by_one).find(before, area))
     assert ids(found).count("a") == 1, f"after query {calls}"

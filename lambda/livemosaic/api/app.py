@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import livemosaic
 from livemosaic import errors
-from livemosaic.api import describe, health, items, mosaics, pages, tiles
+from livemosaic.api import describe, health, images, items, mosaics, pages, tiles
 from livemosaic.api.head import HeadAsGet
 from livemosaic.api.params import encodable
 from livemosaic.services import Services
@@ -58,7 +58,7 @@ def create_app(services: Services) -> FastAPI:
         allow_origins=services.settings.cors_origins,
         allow_methods=["GET", "HEAD"],
         allow_headers=["If-None-Match"],
-        expose_headers=["ETag", tiles.SCENES, tiles.SKIPPED, tiles.TRUNCATED],
+        expose_headers=["ETag", images.SCENES, images.SKIPPED, images.TRUNCATED],
     )
     return app
 

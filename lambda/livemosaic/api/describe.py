@@ -4,8 +4,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 
+from livemosaic.api.access import OfMosaic
 from livemosaic.api.mosaics import MosaicOut, shown
-from livemosaic.api.params import Has, HowRead, HowRender, OfMosaic, format_of
+from livemosaic.api.params import Has, HowRead, HowRender, format_of
 from livemosaic.cells import tile_matrix_set
 from livemosaic.expression import Expression
 

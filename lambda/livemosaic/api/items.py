@@ -10,7 +10,8 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.params import Has, OfMosaic, encodable, may_write
+from livemosaic.api.access import OfMosaic, may_write
+from livemosaic.api.params import Has, encodable
 from livemosaic.cells import lonlat_boxes
 from livemosaic.errors import (
     InvalidItemError,
@@ -23,7 +24,7 @@ from livemosaic.hrefs import redact
 from livemosaic.ingest import Outcome
 from livemosaic.model import BBox, Mosaic, Scene, scene_key
 from livemosaic.services import Services
-from livemosaic.tiler import area_of
+from livemosaic.views import area_of
 
 router = APIRouter(tags=["items"])
 Writes = Depends(may_write)

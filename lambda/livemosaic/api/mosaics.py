@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from livemosaic.api.params import Has, may_write
+from livemosaic.api.access import may_write
+from livemosaic.api.params import Has
 from livemosaic.model import MAX_AGE_S, Mosaic
 from livemosaic.mosaics import FIXED, parse_filter
 

@@ -5,14 +5,12 @@ costs more than most of these do.
 """
 
 import math
-import secrets
 from typing import Annotated, Final, get_args
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request
 
-from livemosaic.api.gateway import signed_by
-from livemosaic.errors import InvalidRequestError, UnauthorizedError
-from livemosaic.model import Format, Mosaic, Read, Render, Resampling
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model import Format, Read, Render, Resampling
 from livemosaic.services import Services
 
 _MAX_ASSETS: Final = 16
@@ -33,31 +31,6 @@ async def services(request: Request) -> Services:
 
 
 Has = Annotated[Services, Depends(services)]
-
-
-def mosaic_of(mosaic: str, has: Has) -> Mosaic:
-    """The mosaic named in the path, at most seconds old."""
-    return has.cache.get(mosaic)
-
-
-OfMosaic = Annotated[Mosaic, Depends(mosaic_of)]
-
-
-def may_write(request: Request, has: Has, authorization: Annotated[str, Header()] = "") -> None:
-    """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
-    if signed_by(request.scope):
-        return
-    token = has.settings.token
-    if token is None:
-        raise UnauthorizedError(
-            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
-            "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
-        )
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not given:
-        raise UnauthorizedError("writing needs a header 'Authorization: Bearer TOKEN'")
-    if not secrets.compare_digest(given.strip().encode(), token.get_secret_value().encode()):
-        raise UnauthorizedError("that bearer token is not this server's")
 
 
 def encodable(text: str) -> str:
