@@ -240,11 +240,21 @@ class Index:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene gone."""
         for pk in head_partitions(mosaic):
             for row in self._rows(pk, None, _NEXT_PAGE, consistent=True):
-                places = [k for k, _ in self._places(mosaic, row.key.sk, row.item)]
-                for start in range(0, len(places), MAX_ACTIONS):
-                    self.table.transact([*map(Delete, places[start : start + MAX_ACTIONS])])
-                self.table.transact([Delete(row.key)])
+                self._remove(mosaic, row.key, row.item)
                 yield row.key.sk
+
+    def forget(self, mosaic: Mosaic, scene: str) -> None:
+        """Remove every row of a scene that was put into a mosaic while that was deleted."""
+        key = head_key(mosaic, scene)
+        head = self.table.get(key)
+        if head is not None:
+            self._remove(mosaic, key, head)
+
+    def _remove(self, mosaic: Mosaic, key: Key, head: Item) -> None:
+        places = [k for k, _ in self._places(mosaic, key.sk, head)]
+        for start in range(0, len(places), MAX_ACTIONS):
+            self.table.transact([*map(Delete, places[start : start + MAX_ACTIONS])])
+        self.table.transact([Delete(key)])
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where it is not there or was deleted."""

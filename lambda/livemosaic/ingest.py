@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Final, Literal
@@ -23,7 +23,7 @@ from livemosaic.hrefs import AllowList, redact
 from livemosaic.index import Index
 from livemosaic.model import Mosaic
 from livemosaic.stac import DELETION, MAX_SKEW, StacItem, deletion_version, utc_text
-from livemosaic.subscribers import Applied, Subscribers
+from livemosaic.subscribers import Applied, Roster, Subscribers
 from livemosaic.things import ItemName, Thing, Things
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Ingest:
     keep_headers: KeepHeaders | None = None
     fetch: Fetch | None = None
     """Without it, events that only refer to an Item are refused."""
+    roster: Roster = field(default_factory=Roster)
 
     def batch(
         self,
@@ -86,14 +87,26 @@ class Ingest:
         message that was not begun before the deadline has failed, the others are done.
         """
         late = deadline or (lambda: False)
-        to = Subscribers(self.index, self.allow, [only] if only else self.index.mosaics.all())
-        run = pool.map if pool else map
-        outcomes = list(run(lambda message: self._one(message, to, late), messages))
-        changes = [change for outcome in outcomes for change in outcome.changes]
-        to.settle(changes)
+        mosaics = self.index.mosaics
+        to = Subscribers(self.index, self.allow, [only] if only else self.roster.recent(mosaics))
+        outcomes = self._all(messages, to, pool, late)
+        now = self.roster.now(mosaics)
+        if only is None and to.missed(now):
+            to.settle(_changes(outcomes), now)
+            to = replace(to, mosaics=now)
+            outcomes = self._all(messages, to, pool, late)  # what was done is not done twice
+            now = self.roster.now(mosaics)
+        changes = _changes(outcomes)
+        to.settle(changes, now)
         if self.keep_headers and not late():  # once the scenes are there to be seen
             self.keep_headers({href for change in changes for href in change.hrefs}, pool)
         return [self._purged(outcome, pool, late) for outcome in outcomes]
+
+    def _all(
+        self, messages: Sequence[Message], to: Subscribers, pool: Executor | None, late: Deadline
+    ) -> list[Outcome]:
+        run = pool.map if pool else map
+        return list(run(lambda message: self._one(message, to, late), messages))
 
     def _one(self, message: Message, to: Subscribers, late: Deadline) -> Outcome:
         changes: list[Applied] = []
@@ -209,6 +222,10 @@ class Ingest:
                 return False
             list(run(lambda key: self.index.settle(mosaic, key), chunk))
         return True
+
+
+def _changes(outcomes: Sequence[Outcome]) -> list[Applied]:
+    return [change for outcome in outcomes for change in outcome.changes]
 
 
 def _leave(thing: Thing, to: Subscribers) -> list[Applied]:

@@ -1,7 +1,9 @@
 """The mosaics that events change, and what becomes of an Item in each of them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from cql2 import Expr
 
@@ -9,8 +11,42 @@ from livemosaic.errors import InvalidItemError
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Change, Index
 from livemosaic.model import Mosaic, scene_key
+from livemosaic.mosaics import Mosaics
 from livemosaic.stac import StacItem
 from livemosaic.things import ItemName
+
+_MAX_AGE_S: Final = 5.0
+
+
+class Roster:
+    """All mosaics, as a batch begins with them: what the one before it ended with, if that was a
+    moment ago. So a batch reads them once, at its end, where it has to look for what came
+    meanwhile anyway. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        known: Sequence[Mosaic] | None = None,
+        max_age_s: float = _MAX_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_age_s, self._clock = max_age_s, clock
+        self._known = None if known is None else (clock(), known)
+
+    def recent(self, mosaics: Mosaics) -> Sequence[Mosaic]:
+        """Those of a moment ago."""
+        if self._known is not None:
+            read_at, known = self._known
+            if self._clock() - read_at <= self._max_age_s:
+                return known
+        return self.now(mosaics)
+
+    def now(self, mosaics: Mosaics) -> Sequence[Mosaic]:
+        """Those of now."""
+        read_at = self._clock()
+        known = mosaics.all()
+        self._known = (read_at, known)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +65,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """Mosaics as they were when a batch began, less those that it is not for."""
+    """Mosaics as they were about when a batch began, less those that it is not for."""
 
     index: Index
     allow: AllowList
@@ -67,21 +103,36 @@ class Subscribers:
         changes = [(m, self.index.truncate(m, collection, version)) for m in self.want(collection)]
         return [Applied(mosaic.id, collection, "", change) for mosaic, change in changes]
 
-    def settle(self, changes: Iterable[Applied]) -> None:
-        """Mend what was put at or below the watermark of a truncation that came meanwhile.
+    def missed(self, now: Iterable[Mosaic]) -> bool:
+        """Whether there are mosaics now that are not among these, or are set up otherwise."""
+        before = {mosaic.id: mosaic for mosaic in self.mosaics}
+        return not all(_set_up_alike(before.get(mosaic.id), mosaic) for mosaic in now)
+
+    def settle(self, changes: Iterable[Applied], now: Iterable[Mosaic]) -> None:
+        """Mend what was put where a mosaic was truncated meanwhile, or deleted.
 
         Who truncates raises the watermark and then looks for scenes; who puts one does so and then
         looks for watermarks: at least one of them sees the other.
         """
-        put = [c for c in changes if c.change in ("applied", "unchanged", "contested")]
-        if not put:
-            return
         before = {mosaic.id: mosaic for mosaic in self.mosaics}
-        now = {mosaic.id: mosaic for mosaic in self.index.mosaics.all()}
-        for change in put:
-            old, new = before[change.mosaic], now.get(change.mosaic)
-            if new and new.watermark(change.collection) > old.watermark(change.collection):
-                self.index.settle(new, scene_key(change.collection, change.id))
+        after = {(mosaic.id, mosaic.generation): mosaic for mosaic in now}
+        for change in changes:
+            if change.change not in ("applied", "unchanged", "contested"):
+                continue
+            old, key = before[change.mosaic], scene_key(change.collection, change.id)
+            new = after.get((old.id, old.generation))
+            if new is None:
+                self.index.forget(old, key)
+            elif new.watermark(change.collection) > old.watermark(change.collection):
+                self.index.settle(new, key)
+
+
+def _set_up_alike(old: Mosaic | None, new: Mosaic) -> bool:
+    """Whether they are the same but for what events make of them."""
+    if old is None or old == new:
+        return old is not None
+    grown = {"bounds": new.bounds, "levels": new.levels, "known_assets": new.known_assets}
+    return replace(old, revision=new.revision, watermarks=new.watermarks, **grown) == new
 
 
 def passes(item: StacItem, mosaic: Mosaic) -> bool:

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from livemosaic.errors import TableBusyError, TableUnavailableError
 from livemosaic.table import Key, Put, sqlite
 from livemosaic.table.backoff import Backoff
 from livemosaic.table.sqlite import PURGED_AT_ONCE, SqliteTable
+from livemosaic.table.turns import Turns
 
 KEY = Key("p", "s")
 
@@ -176,6 +178,27 @@ class TestLocks:
             other.execute("BEGIN IMMEDIATE")
             with closing(table), pytest.raises(TableBusyError, match=r"^t\.db has been locked"):
                 table.transact([Put(KEY, {"a": 1})])
+
+    def test_threads_write_in_the_order_in_which_they_came(self) -> None:
+        turns, order = Turns(), list[int]()
+        assert turns.take(0)
+
+        def take(n: int) -> None:
+            assert turns.take(10)
+            order.append(n)
+            turns.pass_on()
+
+        threads = [Thread(target=take, args=(n,)) for n in range(20)]
+        for n, thread in enumerate(threads):
+            thread.start()
+            while len(turns._waiting) <= n:
+                time.sleep(0.001)
+        assert not turns.take(0.01)  # who gives up is not waited for
+        turns.pass_on()
+        for thread in threads:
+            thread.join()
+        assert order == list(range(20))
+        assert turns.take(0)
 
     def test_a_reader_does_not_wait_for_a_writer(self, sqlite_table: SqliteTable) -> None:
         sqlite_table.transact([Put(KEY, {"a": 1})])

@@ -20,6 +20,7 @@ from livemosaic.ingest import Ingest, Outcome
 from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics, parse_filter
 from livemosaic.rows import head_key
+from livemosaic.subscribers import Roster
 from livemosaic.table import Delete, Put, Table
 from livemosaic.views import area_of
 
@@ -97,6 +98,70 @@ class TestSubscriptions:
         assert shown(ingest) == []
         send(ingest, clear)
         assert shown(ingest) == []
+
+
+class TestMosaicsThatChangeBetweenBatches:
+    """A batch begins with the mosaics that the one before it ended with."""
+
+    def test_one_read_of_the_mosaics_is_enough_for_a_batch(self, table: Table) -> None:
+        meter = Metered(table)
+        with ThreadPoolExecutor(1) as pool:
+            ingest = Ingest(Index(meter, Mosaics(meter), pool), AllowList(("https://",)))
+            create(ingest)
+            send(ingest, item("a"))
+            meter.take()
+            send(ingest, item("a"))
+            usage = meter.take()
+            assert (usage.gets, usage.queries, usage.write_units) == (1, 1, 0)
+
+    def test_a_new_mosaic_has_the_items_of_the_next_batch(self, ingest: Ingest) -> None:
+        create(ingest, "first")
+        send(ingest, item("a"))
+        create(ingest, "second")
+        (outcome,) = send(ingest, item("b"))
+        assert outcome.status == "done"
+        assert (sorted(shown(ingest, "first")), shown(ingest, "second")) == (["a", "b"], ["b"])
+
+    def test_a_message_that_nobody_wanted_a_moment_ago_is_not_lost(self, ingest: Ingest) -> None:
+        assert [o.status for o in send(ingest, item("a"))] == ["ignored"]
+        create(ingest)
+        assert [o.status for o in send(ingest, item("a"))] == ["done"]
+        assert shown(ingest) == ["a"]
+
+    def test_a_filter_counts_from_the_next_batch_on(self, ingest: Ingest) -> None:
+        create(ingest)
+        send(ingest, item("a"))
+        cql2 = parse_filter("eo:cloud_cover < 10").to_json()
+        ingest.index.mosaics.update("m", {"filter": cql2})
+        send(ingest, item("b", properties={"eo:cloud_cover": 30}))
+        assert shown(ingest) == ["a"]
+
+    def test_a_mosaic_made_again_has_the_items_of_the_next_batch(self, ingest: Ingest) -> None:
+        create(ingest)
+        send(ingest, item("a"))
+        list(ingest.index.drop("m"))
+        create(ingest)
+        send(ingest, item("b"))
+        assert shown(ingest) == ["b"]
+
+    def test_nothing_is_left_of_what_came_into_a_mosaic_that_was_deleted(
+        self, ingest: Ingest, table: Table
+    ) -> None:
+        create(ingest)
+        send(ingest, item("a"))
+        list(ingest.index.drop("m"))
+        send(ingest, item("b"))
+        assert list(table.scan("m.")) == []
+
+    def test_what_is_no_moment_ago_is_not_believed(self, table: Table) -> None:
+        now = 0.0
+        with ThreadPoolExecutor(1) as pool:
+            index = Index(table, Mosaics(table), pool)
+            roster = Roster([], max_age_s=5, clock=lambda: now)
+            index.mosaics.create(Mosaic(id="m"))
+            assert roster.recent(index.mosaics) == []
+            now = 5.1
+            assert [mosaic.id for mosaic in roster.recent(index.mosaics)] == ["m"]
 
 
 class TestChanges:

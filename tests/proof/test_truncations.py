@@ -8,7 +8,9 @@ import pytest
 from items import message
 from livemosaic.events import Message
 from livemosaic.ingest import Ingest
+from livemosaic.model import Mosaic
 from livemosaic.mosaics import Mosaics
+from livemosaic.subscribers import Roster
 from proof.memory import MemoryTable, Rows
 from proof.scenes import ALLOW, CHANGES, FULL, Setting, ghosts, index, setting
 from proof.schedules import Answers, Explored, Program
@@ -30,18 +32,21 @@ def there() -> Setting:
     return setting()
 
 
-def delivered(sent: Message) -> Program:
+def delivered(sent: Message, known: Sequence[Mosaic] | None = None) -> Program:
+    """`known` are the mosaics as they were before all of it, which a worker may still believe."""
+
     def work(answers: Answers) -> bool:
-        (outcome,) = Ingest(index(answers), ALLOW).batch([sent])
+        (outcome,) = Ingest(index(answers), ALLOW, roster=Roster(known)).batch([sent])
         assert outcome.status in ("done", "failed"), outcome
         return outcome.ok
 
     return work
 
 
+@pytest.mark.parametrize("stale", [False, True], ids=["", "mosaics of a moment ago"])
 @pytest.mark.parametrize("names", EVENTS, ids=", ".join)
 def test_what_is_newer_than_the_truncation_is_there_and_nothing_else(
-    there: Setting, names: Sequence[str]
+    there: Setting, names: Sequence[str], stale: bool
 ) -> None:
     sent = [message(BODIES[name], seconds=n + 1) for n, name in enumerate(names)]
     last = names[-1] if names[-1] in ("put", "raised") else None
@@ -54,7 +59,8 @@ def test_what_is_newer_than_the_truncation_is_there_and_nothing_else(
         assert cells(rows) == ({"s2#a"} if last else set())
         assert ghosts(rows) == set()
 
-    programs = [delivered(one) for one in sent]
+    known = [there.mosaic] if stale else None
+    programs = [delivered(one, known) for one in sent]
     crashes = 1 if FULL or len(names) == 2 else 0
     every = Explored(programs, there.rows, only_what_is_newer, deliveries=1, crashes=crashes)
     assert every.schedules > 100

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final, Literal, TypeVar
 
 import msgpack
@@ -28,6 +27,7 @@ from livemosaic.table import (
     check_transaction,
 )
 from livemosaic.table.backoff import Backoff
+from livemosaic.table.turns import Turns
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class SqliteTable:
     def __init__(self, path: Path | str, *, backoff: Backoff | None = None) -> None:
         self._path = Path(path).absolute()  # connections are opened later too
         self._backoff = backoff or Backoff()
-        self._writing = Lock()
+        self._turns = Turns()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         try:
@@ -155,12 +155,12 @@ class SqliteTable:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one thread write at a time, as SQLite does, but wake the next without a poll."""
-        if not self._writing.acquire(timeout=self._backoff.deadline_s):
+        if not self._turns.take(self._backoff.deadline_s):
             raise self._busy()
         try:
             yield
         finally:
-            self._writing.release()
+            self._turns.pass_on()
 
     def _retry(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do work on a connection, again while another process holds the lock."""
