@@ -10,6 +10,7 @@ from typing import Final
 from bench.items import EXPECTED, Kind, Shape, event
 from bench.lap import Lap, timed
 from bench.meter import Metered, Usage
+from livemosaic.errors import TableBusyError
 from livemosaic.events import Message
 from livemosaic.ingest import Outcome
 from livemosaic.services import Services, build
@@ -100,8 +101,13 @@ class Archive:
 
     def _batches(self, messages: Sequence[Message]) -> list[Outcome]:
         batches = [messages[n : n + BATCH] for n in range(0, len(messages), BATCH)]
-        done = self.pool.map(self.services.ingest.batch, batches)
-        return [outcome for outcomes in done for outcome in outcomes]
+        return [outcome for outcomes in self.pool.map(self._batch, batches) for outcome in outcomes]
+
+    def _batch(self, messages: Sequence[Message]) -> list[Outcome]:
+        try:
+            return self.services.ingest.batch(messages)
+        except TableBusyError as error:  # as the Lambda function takes it
+            return [Outcome(message.id, "failed", reason=str(error)) for message in messages]
 
     def listed(self) -> Iterator[str]:
         """The ids of the scenes that are there, as the mosaic lists them."""

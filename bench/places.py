@@ -12,10 +12,14 @@ from uuid import uuid4
 from bench.processes import cpu_s, family
 from infra.emulator import emulator
 from livemosaic.table import Table
+from livemosaic.table.backoff import Backoff
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 from livemosaic.table.sqlite import SqliteTable
 
 REGION = "eu-central-1"
+_PATIENCE_S = 120
+"""The emulator keeps a row as a hundred objects of Python: at some 80,000 scenes it was seen to
+stand still for more than 10 s, which ends a client's usual patience."""
 NOBODY = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 """Credentials for the emulator, in the environment only while a client is made. Where rasterio
 finds some, as on Lambda, it makes a session of boto3 at each use: that costs the peers 10 ms."""
@@ -71,7 +75,7 @@ class Emulator:
             client = make_client(REGION, self.url)
         name = f"bench-{uuid4()}"
         create_table(client, name)
-        table = DynamoTable(client, name)
+        table = DynamoTable(client, name, backoff=Backoff(deadline_s=_PATIENCE_S))
         try:
             yield table
         finally:
