@@ -196,8 +196,9 @@ def lonlat_bounds(grid: Grid) -> BBox:
     lon, lat = transformer(grid.crs, _LONLAT).transform(x.ravel(), y.ravel())
     seen = np.isfinite(lon) & np.isfinite(lat)
     if not seen.any():
-        raise InvalidRequestError("that place of the TileMatrixSet is not on the globe")
-    lon, lat = np.sort(lon[seen]), lat[seen]
+        raise InvalidRequestError("that place is not on the globe")
+    lon, lat = lon[seen], lat[seen]
+    lon = np.sort(np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon))  # of boxes across ±180
     grow = 1.5 * float(np.ptp(lat)) / _SAMPLES
     south, north = max(-90.0, float(lat.min()) - grow), min(90.0, float(lat.max()) + grow)
     gaps = np.diff(np.append(lon, lon[0] + 360))
@@ -354,13 +355,17 @@ def _encode(part: BaseGeometry, bounds: BBox) -> bytes:
     width, height = right - left, top - bottom
     if part.area >= (1 - 1e-9) * width * height:
         return WHOLE
-    simple = _simplified(part, width)
-    scale = np.array([_UNIT / width, -_UNIT / height])
+    return _packed(_simplified(part, width), bounds)
+
+
+def _packed(part: BaseGeometry, bounds: BBox) -> bytes:
+    left, bottom, right, top = bounds
+    scale = np.array([_UNIT / (right - left), -_UNIT / (top - bottom)])
     return b"".join(
         struct.pack("<H", len(ring)) + ring.tobytes()
         for ring in (
             np.clip(np.rint((xy - (left, top)) * scale), 0, _UNIT).astype("<u4")
-            for xy in _rings(simple)
+            for xy in rings_of(part)
         )
     )
 
@@ -370,18 +375,30 @@ def _simplified(part: BaseGeometry, width: float) -> BaseGeometry:
     tolerance = _TOLERANCE * width
     simple = part.simplify(tolerance)
     while shapely.get_num_coordinates(simple) > _MAX_VERTICES:
-        if tolerance > width or len(_rings(simple)) > _MAX_RINGS:
+        if tolerance > width or len(rings_of(simple)) > _MAX_RINGS:
             return _simplified(part.convex_hull, width)
         tolerance *= 2
         simple = part.simplify(tolerance)
     return simple
 
 
-def _rings(geometry: BaseGeometry) -> list[Ring]:
+def rings_of(geometry: BaseGeometry) -> list[Ring]:
     """All rings of the polygons of a geometry, without their closing vertex."""
     polygons = [p for p in shapely.get_parts(geometry, return_index=False) if p.area > 0]
     rings = (ring for p in polygons for ring in (p.exterior, *p.interiors))
     return [shapely.get_coordinates(ring)[:-1] for ring in rings]
+
+
+def uncut(grid: CellGrid, footprint: MultiPolygon) -> bytes | None:
+    """A footprint in longitude and latitude, stored as if the cell of zoom 0 held it.
+
+    For who meets a scene without its cells. None where the grid shows nothing of it.
+    """
+    projected = grid.project(footprint)
+    if projected.area == 0:
+        return None
+    left, bottom, right, top = projected.bounds
+    return _packed(_simplified(projected, max(right - left, top - bottom)), grid.root)
 
 
 def decode(grid: CellGrid, quadkey: str, stored: bytes) -> list[Ring]:

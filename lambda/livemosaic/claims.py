@@ -46,7 +46,17 @@ def meets(rings: Sequence[Ring], crs: CRS, grid: Grid) -> bool:
 def _in_pixels(rings: Sequence[Ring], crs: CRS, grid: Grid) -> list[tuple[Line, Line]]:
     to_pixel = ~grid.transform
     same = crs == grid.crs
-    return [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
+    lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
+    return lines + [(x + world, y) for world in worlds(grid) for x, y in lines]
+
+
+def worlds(grid: Grid) -> list[float]:
+    """Pixels to the worlds beyond that of ±180° which a grid goes on to."""
+    if grid.world is None:
+        return []
+    left, _, right, _ = grid.bounds
+    pixels = grid.world / grid.transform.a
+    return [-pixels] * (left < -grid.world / 2) + [pixels] * (right > grid.world / 2)
 
 
 def _may_cut(grid: Grid, x: Line, y: Line) -> bool:

@@ -14,7 +14,7 @@ from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.model import BBox
+from livemosaic.model import BBox, LonLat
 
 MAX_VERTICES: Final = 5_000
 """Beyond it polygons become hulls: what GEOS asks of a ring takes time with the square of it, and
@@ -62,6 +62,19 @@ def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
     if found.area == 0:
         raise InvalidItemError(f"geometry has no area: it is a line within {_rounded(flat.bounds)}")
     return found
+
+
+def centre(found: MultiPolygon) -> LonLat:
+    """Of a footprint, rounded to a metre; of one on both sides of the antimeridian, near it."""
+    west, _, east, _ = found.bounds
+    whole = MultiPolygon([*map(_eastwards, found.geoms)]) if east - west > 180 else found
+    lon, lat = whole.centroid.coords[0]
+    return round(lon - 360 if lon > 180 else lon, 5), round(lat, 5)
+
+
+def _eastwards(part: Polygon) -> Polygon:
+    """A part in the western half of the map, as one that follows the eastern half."""
+    return shapely.transform(part, lambda xy: np.add(xy, (360, 0))) if part.bounds[2] <= 0 else part
 
 
 def check_axes(found: MultiPolygon, hints: Mapping[str, object]) -> None:

@@ -17,6 +17,7 @@ then the head remembers it, and a further change changes it too.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
@@ -278,6 +279,17 @@ class Index:
             for key in wanted:
                 if key in heads and _is_shown(mosaic, key.sk, heads[key]):
                     yield scene_of(key.sk, heads[key])
+
+    def footprints(self, mosaic: Mosaic, scenes: Sequence[Found]) -> dict[str, MultiPolygon]:
+        """The whole footprints of scenes just met, by key; empty of those gone since."""
+        heads = {scene.key: scene for scene in self.scenes(mosaic, [met.key for met in scenes])}
+        for met in scenes:
+            if met.key not in heads or not same_content(heads[met.key].version, met.version):
+                # A batch may be a second behind the rows.
+                with suppress(NotFoundError):
+                    heads[met.key] = self.scene(mosaic, met.key)
+        nowhere = MultiPolygon()
+        return {m.key: heads[m.key].footprint if m.key in heads else nowhere for m in scenes}
 
     def list_scenes(
         self, mosaic: Mosaic, *, limit: int, token: str = ""

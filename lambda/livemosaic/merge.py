@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from livemosaic.model import LonLat
 from livemosaic.table import Row
 
 Part = tuple[str, bytes]
@@ -29,6 +30,8 @@ class Found:
     properties: Mapping[str, Any]
     parts: tuple[Part, ...]
     """Of each cell in which it was met."""
+    centre: LonLat | None = None
+    """Of its footprint; None in rows of before it was kept."""
 
     @property
     def collection(self) -> str:
@@ -120,6 +123,7 @@ def _found(group: Sequence[_Met]) -> Found:
     settled = [met for met in newest if not met.moved] or newest
     item = settled[0].row.item
     parts = _parts(newest)
+    centre = item.get("centre")
     return Found(
         group[0].key,
         group[0].rank,
@@ -128,6 +132,7 @@ def _found(group: Sequence[_Met]) -> Found:
         item["assets"],
         item["properties"],
         parts + _beside(parts, _parts(older)),
+        (centre[0], centre[1]) if centre else None,
     )
 
 

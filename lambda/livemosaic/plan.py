@@ -3,14 +3,18 @@
 Footprints only save work, pixels decide. A round assumes that every unread scene fills all that its
 footprint claims, and asks for those that would still show something. When their pixels are known,
 the next round asks again from the top with what is truly there: where a footprint promised too much
-the scenes below it are wanted after all, in rank order, and nothing is read twice.
+the scenes below it are wanted after all, in order, and nothing is read twice.
+
+Scenes come in stored order, and are taken only as far as needed. Where a rule wants another order,
+all of them are taken first, up to `max_rows`, and arranged.
 
 So a tile follows from the scenes that were looked at in all rounds (`Plan.seen`), and whoever meets
 the same scenes again (`Plan.foreseen`) knows that it would come out the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -25,13 +29,8 @@ End = Literal["full", "exhausted", "limited"]
 """What ended the looking: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """A scene that shares an index cell with the tile."""
-
-    scene: Found
-    claim: Callable[[], Mask] | None
-    """Gives the pixels of the tile that its footprint claims; None where it claims none."""
+Claim = Callable[[], Mask]
+"""Gives the pixels of the tile that a footprint claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Seen:
     """What a tile follows from: the scenes that were looked at, and none but those."""
 
     scenes: tuple[Found, ...]
-    """The first of those that claim a pixel, in rank order."""
+    """The first of those that claim a pixel, top first."""
     end: End
 
 
@@ -48,7 +47,7 @@ class _Met:
     """A scene that claims a pixel."""
 
     scene: Found
-    _claim: Callable[[], Mask]
+    _claim: Claim
     _packed: NDArray[np.uint8] | None = None
     """Its claim, a bit a pixel: there may be thousands."""
 
@@ -65,22 +64,32 @@ class _Met:
 class Plan:
     """The rounds of one tile. Not for use by several threads at once."""
 
-    candidates: Iterator[Candidate]
-    """In rank order, read only as far as needed."""
+    scenes: Iterator[Found]
+    """Those that share an index cell with the tile, in stored order, taken only as needed."""
+    claim_of: Callable[[Found], Claim | None]
+    """None for a scene that claims no pixel, or that the rule leaves out."""
     height: int
     width: int
     max_scenes: int
     """Scenes that may be read."""
     max_rows: int
-    """Candidates that may be looked at."""
+    """Scenes that may be looked at."""
+    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    """Puts all scenes in another order, top first."""
+    needs_all: bool = False
+    """Whether a pixel depends on every scene that has it, not on the topmost alone."""
+    mask: Mask | None = None
+    """The pixels that are wanted; None: all are."""
     truncated: str = ""
     """Why scenes that might have shown were left out; empty if none were."""
     _looked: int = 0
-    """Candidates taken so far."""
+    """Scenes taken so far."""
+    _cut: bool = False
+    """Whether there were more scenes than could be arranged."""
     _end: End = "full"
     """Why no more of them can be taken; `full` where they can."""
     _met: dict[int, _Met] = field(default_factory=dict)
-    """Those that claim a pixel, by their place in rank order."""
+    """Those that claim a pixel, by their place in the order."""
     _used: int = 0
     """How many of them rounds have looked at."""
     _used_up: bool = False
@@ -91,23 +100,27 @@ class Plan:
     def next_round(self) -> list[int]:
         """Places of the scenes to read now; none when the tile is done."""
         self.truncated = ""
-        holes = np.ones((self.height, self.width), np.bool_)
+        every = np.ones((self.height, self.width), np.bool_)
+        holes = every if self.mask is None else self.mask.copy()
         wanted: list[int] = []
-        for nth, (place, met) in enumerate(self._all_met(), 1):
+        for nth, (place, _) in enumerate(self._all_met(), 1):
             self._used = max(self._used, nth)
             if place in self._shown:
-                holes &= ~self._shown[place]
-            elif ((claim := met.claim(self.height, self.width)) & holes).any():
+                hidden = self._shown[place]
+            elif ((hidden := self.claim(place)) & holes).any():
                 if len(self._shown) + len(wanted) == self.max_scenes:
                     self.truncated = f"max_scenes={self.max_scenes}"
                     break
                 wanted.append(place)
-                holes &= ~claim
+            if not self.needs_all:
+                holes &= ~hidden
             if not holes.any():
                 break
         else:
             self._used_up = True
             self.truncated = f"max_rows={self.max_rows}" if self._end == "limited" else ""
+        if self._cut and not self.truncated:
+            self.truncated = f"max_rows={self.max_rows}"
         return wanted
 
     @property
@@ -119,7 +132,7 @@ class Plan:
     def foreseen(self, count: int, end: End) -> Seen | None:
         """What a tile saw that ended like this after `count` scenes, as it would see it now.
 
-        None where it would not end so. Takes no more candidates than such a tile did, burns no
+        None where it would not end so. Takes no more scenes than such a tile did, burns no
         claim, and what is taken is there for the rounds.
         """
         met: list[Found] = []
@@ -134,6 +147,10 @@ class Plan:
     def scene(self, place: int) -> Found:
         """The scene at a place that `next_round` gave."""
         return self._met[place].scene
+
+    def claim(self, place: int) -> Mask:
+        """The pixels of the tile that the scene at a place claims."""
+        return self._met[place].claim(self.height, self.width)
 
     def record(self, place: int, shown: Mask | None) -> None:
         """Say which pixels a scene turned out to have; None if it could not be read."""
@@ -152,15 +169,30 @@ class Plan:
 
     def _all_met(self) -> Iterator[tuple[int, _Met]]:
         """Places and scenes, those met before first."""
+        self._arranged()
         yield from list(self._met.items())
         while self._looked < self.max_rows:
-            candidate = next(self.candidates, None)
-            if candidate is None:
-                self._end = "exhausted"
+            scene = next(self.scenes, None)
+            if scene is None:
+                self._end = "limited" if self._cut else "exhausted"
                 return
             place, self._looked = self._looked, self._looked + 1
-            if candidate.claim is not None:
-                self._met[place] = _Met(candidate.scene, candidate.claim)
+            claim = None if self._is_read(scene) else self.claim_of(scene)
+            if claim is not None:
+                self._met[place] = _Met(scene, claim)
                 yield place, self._met[place]
         if self._end == "full":
-            self._end = "exhausted" if next(self.candidates, None) is None else "limited"
+            more = self._cut or next(self.scenes, None) is not None
+            self._end = "limited" if more else "exhausted"
+
+    def _is_read(self, scene: Found) -> bool:
+        """Whether all of a scene is to be read already, of which the index gives one more part."""
+        return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
+
+    def _arranged(self) -> None:
+        """Take all scenes, once, if that is what their order needs."""
+        if self.arrange is None:
+            return
+        taken = list(islice(self.scenes, self.max_rows))
+        self._cut = next(self.scenes, None) is not None
+        self.scenes, self.arrange = iter(self.arrange(taken)), None

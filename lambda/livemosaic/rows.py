@@ -18,6 +18,9 @@ C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{c
 scene's rows; later events that said the same moved `version` alone. `moved` of a head lists its
 moved rows (kind, quadkey, rank, `expires`).
 
+A cell or coarse row also has the `centre` of the footprint, longitude and latitude, which its own
+part does not tell.
+
 Rows of no mosaic:
 
 | row       | pk                     | sk               | attributes                       |
@@ -40,6 +43,7 @@ from typing import Any, Final
 import shapely
 
 from livemosaic.cells import Cover
+from livemosaic.footprint import centre
 from livemosaic.model import Mosaic, Scene
 from livemosaic.table import Item, Key
 
@@ -96,20 +100,22 @@ def keys_of(mosaic: Mosaic, scene: str, head: Item) -> Iterator[Key]:
 
 def rows_of(mosaic: Mosaic, scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
     """The rows that stand for a scene where it is."""
+    content = _content(scene)
     for kind, quadkeys in (("cell", cells.cells), ("coarse", cells.coarse)):
         for quadkey in quadkeys:
             part = cells.part(quadkey)
             if part is not None:
                 key = row_key(mosaic, kind, quadkey, scene.rank, scene.key)
-                yield key, _cell_item(scene, part)
+                yield key, content | {"footprint": part}
 
 
 def moved_rows(left: Mapping[Key, int], scene: Scene, cells: Cover) -> Iterator[tuple[Key, Item]]:
     """What takes the place of rows that a scene left, where its footprint still reaches."""
+    content = _content(scene) | {"moved": scene.rank}
     for key, until in left.items():
         part = cells.part(key.pk.rpartition("#")[2])
         if part is not None:
-            yield key, _cell_item(scene, part) | {"moved": scene.rank, "expires": until}
+            yield key, content | {"footprint": part, "expires": until}
 
 
 def listed(moved: Mapping[Key, Item]) -> list[list[Any]]:
@@ -120,13 +126,14 @@ def listed(moved: Mapping[Key, Item]) -> list[list[Any]]:
     ]
 
 
-def _cell_item(scene: Scene, part: bytes) -> dict[str, Any]:
+def _content(scene: Scene) -> dict[str, Any]:
+    """Of a cell row, less the footprint there."""
     return {
         "version": scene.version,
         "datetime": scene.datetime,
         "assets": dict(scene.assets),
         "properties": dict(scene.properties),
-        "footprint": part,
+        "centre": list(centre(scene.footprint)),
     }
 
 

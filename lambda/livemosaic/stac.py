@@ -27,7 +27,7 @@ _MIN_NUMBER: Final = 1e-130
 """The smallest that DynamoDB holds, but for 0."""
 MAX_SKEW: Final = timedelta(days=1)
 """A version further in the future than this would keep every later event out."""
-_LAST: Final = "~"
+UNRANKED: Final = "~"
 """Rank of a scene without the property to sort by: after every hexadecimal digit."""
 DELETION: Final = "~deleted"
 """Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
@@ -255,7 +255,7 @@ def rank(sortby: str, properties: Mapping[str, Any]) -> str:
     value = properties.get(name)
     number = _time_number(properties) if name == "datetime" else _number(value)
     if number is None:
-        return _LAST
+        return UNRANKED
     (bits,) = struct.unpack(
         ">Q", struct.pack(">d", (-number if sortby[0] == "-" else number) + 0.0)
     )

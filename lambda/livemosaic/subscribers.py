@@ -131,8 +131,14 @@ def _set_up_alike(old: Mosaic | None, new: Mosaic) -> bool:
     """Whether they are the same but for what events make of them."""
     if old is None or old == new:
         return old is not None
-    grown = {"bounds": new.bounds, "levels": new.levels, "known_assets": new.known_assets}
-    return replace(old, revision=new.revision, watermarks=new.watermarks, **grown) == new
+    return new == replace(
+        old,
+        revision=new.revision,
+        bounds=new.bounds,
+        levels=new.levels,
+        known_assets=new.known_assets,
+        watermarks=new.watermarks,
+    )
 
 
 def passes(item: StacItem, mosaic: Mosaic) -> bool:

@@ -224,6 +224,13 @@ class TestFind:
         assert (found.assets, found.properties) == (put.assets, put.properties)
         assert found.datetime == put.datetime
 
+    def test_the_centre_is_that_of_the_scene_in_each_of_its_cells(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        index.apply(mosaic, scene("a", polygon(7, 45, 8, 47)))
+        corners = [at(index, "alps", lon, lat) for lon in (7.01, 7.99) for lat in (45.01, 46.99)]
+        assert [found.centre for (found,) in corners] == [(7.5, 46.0)] * 4
+
     def test_scenes_come_in_rank_order_over_pages_and_levels(
         self, index: Index, mosaic: Mosaic
     ) -> None:

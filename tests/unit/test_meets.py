@@ -52,6 +52,22 @@ def test_where_it_lies(corners: list[tuple[float, float]], expected: bool) -> No
     assert meets([placed(np.array(corners, float))], WEB, GRID) is expected
 
 
+@pytest.mark.parametrize(
+    ("crs", "world"), [(WEB, 40075016.685578488), (CRS.from_epsg(4326), 360.0)], ids=["m", "°"]
+)
+@pytest.mark.parametrize("side", [-1, 1])
+def test_beyond_the_antimeridian_lies_the_other_side(crs: CRS, world: float, side: int) -> None:
+    """A grid from 170 to 190 degrees, or the other way round, and footprints at 175 and -178."""
+    x, unit = side * world / 2, world / 360
+    grid = Grid(crs, (x - 10 * unit, 0, x + 10 * unit, 10 * unit), 20, 10, world)
+    for lon, columns in ((175, (5, 7)), (-178, (12, 14))):
+        ring = np.array([(lon, 2), (lon + 2, 2), (lon + 2, 5), (lon, 5)]) * unit
+        expected = np.zeros((10, 20), bool)
+        expected[5:8, slice(*columns)] = True
+        assert np.array_equal(burn([ring], crs, grid), expected)
+        assert meets([ring], crs, grid)
+
+
 def test_a_hole_around_the_tile_is_no_part_of_it() -> None:
     outer = np.array([(-90.0, -90), (190, -90), (190, 190), (-90, 190)])
     hole = np.array([(-5.0, -5), (105, -5), (105, 85), (-5, 85)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from livemosaic.merge import Found
-from livemosaic.plan import Candidate, End, Mask, Plan
+from livemosaic.plan import Claim, End, Mask, Plan
 
 SHAPE = (3, 4)
 NOBODY = -1
@@ -30,8 +30,12 @@ def found(name: str) -> Found:
     return Found(f"c#{name}", name, "1", None, {}, {}, ())
 
 
-def candidate(name: int, scene: Scene) -> Candidate:
-    return Candidate(found(str(name)), (lambda: scene.claim) if scene.claim.any() else None)
+def claims(scenes: Sequence[Scene]) -> Callable[[Found], Claim | None]:
+    def claim_of(scene: Found) -> Claim | None:
+        claim = scenes[int(scene.id)].claim
+        return (lambda: claim) if claim.any() else None
+
+    return claim_of
 
 
 @dataclass
@@ -41,12 +45,20 @@ class Run:
     scenes: Sequence[Scene]
     max_scenes: int = 1000
     max_rows: int = 1000
+    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    needs_all: bool = False
     rounds: list[list[int]] = field(default_factory=list)
     looked_at: int = 0
 
     def __post_init__(self) -> None:
-        self.plan = Plan(self._candidates(), *SHAPE, self.max_scenes, self.max_rows)
+        self.plan = self._plan()
         self.finish()
+
+    def _plan(self) -> Plan:
+        limits = self.max_scenes, self.max_rows
+        return Plan(
+            self._found(), claims(self.scenes), *SHAPE, *limits, self.arrange, self.needs_all
+        )
 
     def finish(self) -> None:
         while places := self.plan.next_round():
@@ -55,10 +67,10 @@ class Run:
                 scene = self.scenes[int(self.plan.scene(place).id)]
                 self.plan.record(place, scene.truth)
 
-    def _candidates(self) -> Iterator[Candidate]:
-        for n, scene in enumerate(self.scenes):
+    def _found(self) -> Iterator[Found]:
+        for n in range(len(self.scenes)):
             self.looked_at += 1
-            yield candidate(n, scene)
+            yield found(str(n))
 
     @property
     def read(self) -> list[int]:
@@ -74,7 +86,7 @@ class Later(Run):
     """A tile asked for, with its plan and nothing read yet."""
 
     def __post_init__(self) -> None:
-        self.plan = Plan(self._candidates(), *SHAPE, self.max_scenes, self.max_rows)
+        self.plan = self._plan()
 
 
 def painted(scenes: Sequence[Scene], places: Sequence[int]) -> np.ndarray:
@@ -200,6 +212,13 @@ class TestLimits:
         cut = (run.picture() == NOBODY).any() and len(scenes) > max_rows
         assert (run.plan.truncated != "") == cut
 
+    def test_holes_that_a_later_round_fills_were_not_cut_off(self) -> None:
+        """By pixels beyond the footprint."""
+        everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
+        half[0] = True
+        run = Run([Scene(half, everywhere), Scene(half, half)], max_rows=1)
+        assert run.plan.truncated == ""
+
     @given(stacks(liars()), st.integers(1, 5))
     def test_the_scenes_that_are_read_are_the_topmost_that_matter(
         self, scenes: list[Scene], max_scenes: int
@@ -208,6 +227,78 @@ class TestLimits:
         run = Run(scenes, max_scenes=max_scenes)
         first_round = Run(scenes).rounds[:1]
         assert run.rounds[:1] == [places[:max_scenes] for places in first_round]
+
+
+def backwards(scenes: Sequence[Found]) -> Sequence[Found]:
+    return scenes[::-1]
+
+
+class TestArranged:
+    """Scenes in another order than they are met in."""
+
+    @given(stacks(liars()))
+    def test_the_picture_is_that_of_painting_every_scene_in_that_order(
+        self, scenes: list[Scene]
+    ) -> None:
+        run = Run(scenes, arrange=backwards)
+        last = len(scenes) - 1
+        upside_down = painted(scenes[::-1], range(len(scenes)))
+        top = [int(run.plan.scene(place).id) for place in run.read]
+        assert (painted(scenes[::-1], [last - n for n in top]) == upside_down).all()
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_more_scenes_than_can_be_arranged_are_said_to_be_left_out(
+        self, scenes: list[Scene], max_rows: int
+    ) -> None:
+        """Even of a picture without holes: any of them might have come on top."""
+        run = Run(scenes, max_rows=max_rows, arrange=backwards)
+        assert run.looked_at <= max_rows + 1
+        said = f"max_rows={max_rows}" if len(scenes) > max_rows else ""
+        assert run.plan.truncated == said
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_where_the_same_is_foreseen_the_picture_is_the_same(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        run = Run(scenes, max_scenes, max_rows, backwards)
+        seen = run.plan.seen
+        every = [*scenes, *rest]
+        later = Later(every, max_scenes, max_rows, backwards)
+        if later.plan.foreseen(len(seen.scenes), seen.end) == seen:
+            later.finish()
+            assert [later.plan.scene(p).id for p in later.read] == [
+                run.plan.scene(p).id for p in run.read
+            ]
+
+
+class TestNeedsAll:
+    """Pixels that depend on every scene that has them."""
+
+    @given(stacks(anything))
+    def test_every_scene_that_claims_a_pixel_is_read_in_one_round(
+        self, scenes: list[Scene]
+    ) -> None:
+        claiming = [n for n, scene in enumerate(scenes) if scene.claim.any()]
+        run = Run(scenes, needs_all=True)
+        assert run.rounds == ([claiming] if claiming else [])
+
+    def test_a_scene_met_in_two_parts_is_read_once(self) -> None:
+        """It would count twice."""
+        everywhere = np.ones(SHAPE, np.bool_)
+        scenes = [Scene(everywhere, everywhere)]
+        twice = iter([found("0"), found("0")])
+        plan = Plan(twice, claims(scenes), *SHAPE, 10, 10, needs_all=True)
+        assert plan.next_round() == [0]
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_those_beyond_the_limit_are_said_to_be_left_out(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        claiming = [n for n, scene in enumerate(scenes) if scene.claim.any()]
+        run = Run(scenes, max_scenes, needs_all=True)
+        assert run.read == claiming[:max_scenes]
+        cut = len(claiming) > max_scenes
+        assert run.plan.truncated == (f"max_scenes={max_scenes}" if cut else "")
 
 
 class TestForeseen:
@@ -255,7 +346,7 @@ class TestForeseen:
 class TestExplained:
     @given(stacks(truthful))
     def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
-        explained = plan_of(scenes).explained()
+        explained = Later(scenes).plan.explained()
         assert [int(scene.id) for scene, why in explained if why == "shows"] == Run(scenes).read
         places = [int(scene.id) for scene, _ in explained]
         assert places == sorted(places)
@@ -265,7 +356,7 @@ class TestExplained:
         everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
         half[0] = True
         scenes = [Scene(half, half), Scene(half, half), Scene(everywhere, everywhere)]
-        assert [why for _, why in plan_of(scenes).explained()] == [
+        assert [why for _, why in Later(scenes).plan.explained()] == [
             "shows",
             "hidden by scenes above it",
             "shows",
@@ -275,14 +366,8 @@ class TestExplained:
         top, bottom = np.zeros(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)
         top[0] = True
         scenes = [Scene(top, top), Scene(bottom, bottom)]
-        candidates = (candidate(n, scene) for n, scene in enumerate(scenes))
-        plan = Plan(candidates, *SHAPE, 1, 1000)
+        plan = Later(scenes, max_scenes=1).plan
         assert [why for _, why in plan.explained()] == ["shows", "left out by max_scenes=1"]
-
-
-def plan_of(scenes: Sequence[Scene]) -> Plan:
-    candidates = (candidate(n, scene) for n, scene in enumerate(scenes))
-    return Plan(candidates, *SHAPE, 1000, 1000)
 
 
 @pytest.mark.parametrize(
