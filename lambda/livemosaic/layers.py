@@ -20,8 +20,8 @@ from livemosaic.warp import (
     take_smooth,
 )
 
-_KERNEL: Final = 2
-"""Half the width of the widest kernel, cubic, in source or output pixels, the larger."""
+_KERNEL: Final = 3
+"""Half the width of the widest kernel, Lanczos, in source or output pixels, the larger."""
 
 
 Raw = tuple[NDArray[Any], NDArray[np.bool_] | None]

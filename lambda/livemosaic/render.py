@@ -1,6 +1,6 @@
 """Pixels → bytes. Pure: every encoder writes to memory."""
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, Final, Literal
@@ -17,13 +17,15 @@ from rasterio.session import DummySession
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Format, Grid, Pixels, Render
 from livemosaic.png import encode_png
+from livemosaic.style import Image, blank, colored, run
 
-EncodedFormat = Literal["png", "jpeg", "webp", "tif", "npy"]
+EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 
 MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "jp2": "image/jp2",
     "tif": "image/tiff; application=geotiff",
     "npy": "application/x-binary",
 }
@@ -33,6 +35,7 @@ MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
 _DRIVERS: Final[dict[EncodedFormat, str]] = {
     "jpeg": "JPEG",
     "webp": "WEBP",
+    "jp2": "JP2OpenJPEG",
     "tif": "GTiff",
 }
 _ENV: Final = {
@@ -43,11 +46,17 @@ _ENV: Final = {
 _OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
     "jpeg": {"quality": 85},
     "webp": {"quality": 85},
+    "jp2": {"codec": "JP2"},  # GDAL goes by the extension, and a file in memory has none
     "tif": {"compress": "deflate", "zlevel": 1},
 }
 _NOT_GEOTIFF: Final = ("bool", "float16")
 _RAW: Final = ("tif", "npy")
-_RGB: Final = ("red", "green", "blue")
+_DEEPER: Final[dict[Format, tuple[str, ...]]] = {
+    "auto": ("uint16",),
+    "png": ("uint16",),
+    "jp2": ("uint16", "int16"),
+}
+"""Dtypes beside uint8 that can be shown."""
 _OPAQUE: Final = 255
 
 
@@ -59,153 +68,91 @@ class Encoded:
     media_type: str
     format: EncodedFormat
     """What was chosen for `auto`, else what was asked for."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Image:
-    """Pixels as they will be written."""
-
-    data: NDArray[Any]
-    """Shape (bands, height, width)."""
-    alpha: NDArray[np.uint8]
-    """Shape (height, width), 255 is opaque; between only where a colormap is translucent."""
-    names: tuple[str, ...]
+    grid: Grid
+    """Where it lies: a part of what was encoded, where an algorithm dropped a buffer."""
 
 
 def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
     """Rescale, colour and encode; InvalidRequestError where the pixels do not fit the render.
 
-    png, jpeg and webp show the first three bands, or the first one of fewer than three. tif and npy
-    carry every band, in the dtype they have. `auto` is JPEG where every pixel is opaque and 8 bits
-    deep, PNG elsewhere; `return_mask` does not change that. JPEG has no alpha: what is not valid is
-    black, as in TiTiler. Pixels of which none is valid never raise: they make a transparent image.
+    png, jpeg, webp and jp2 show the first three bands, or the first one of fewer than three. tif
+    and npy carry every band, in the dtype they have. `auto` is JPEG where every pixel is opaque and
+    8 bits deep, PNG elsewhere; `return_mask` does not change that. JPEG has no alpha: what is not
+    valid is black, as in TiTiler. Pixels of which none is valid never raise: they make a
+    transparent image. An algorithm that drops its `buffer` of pixels makes the image smaller.
     """
-    image = _styled(pixels, render) if pixels.valid.any() else _blank(pixels, render)
+    make = _styled if pixels.valid.any() else _blank
+    image, grid = make(pixels, grid, render)
     chosen = _format(image, render.format)
     mask = image.alpha if render.return_mask else None
     if chosen == "png":
         body = _png(image, mask)
     else:
         body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
-    return Encoded(body, MEDIA_TYPES[chosen], chosen)
+    return Encoded(body, MEDIA_TYPES[chosen], chosen, grid)
 
 
-def _styled(pixels: Pixels, render: Render) -> _Image:
-    data = _shown(pixels.data, render.format)
-    if render.rescale:
-        data = _rescaled(data, pixels, render.rescale)
-    if render.colormap is not None:
-        return _coloured(data, pixels, render.colormap)
-    _check_dtype(data.dtype, render.format)
-    return _Image(data, _alpha(pixels.valid), pixels.names[: len(data)])
+def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
+    pixels, grid = run(pixels, grid, render)
+    image = colored(pixels, render, _shown(pixels, render.format))
+    if render.colormap is None:
+        _check_dtype(image.data.dtype, render.format)
+    return image, grid
 
 
-def _blank(pixels: Pixels, render: Render) -> _Image:
-    """Bands and dtype as far as they are known; nothing in the request is checked."""
-    shown, alpha = _shown(pixels.data, render.format), _alpha(pixels.valid)
-    if render.colormap is not None:
-        return _Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
-    kept = render.format in _RAW and shown.dtype.name not in _NOT_GEOTIFF
-    dtype = shown.dtype if kept and not render.rescale else np.uint8
-    return _Image(np.zeros(shown.shape, dtype), alpha, pixels.names[: len(shown)])
+def _blank(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
+    """Bands, dtype and size as far as they are known; nothing in the request is checked."""
+    with suppress(InvalidRequestError):
+        pixels, grid = run(pixels, grid, render)
+    image = blank(pixels, render, _shown(pixels, render.format))
+    kept = render.format in _RAW and image.data.dtype.name not in _NOT_GEOTIFF
+    data = image.data if kept else np.zeros_like(image.data, np.uint8)
+    return replace(image, data=data), grid
 
 
-def _shown(data: NDArray[Any], requested: Format) -> NDArray[Any]:
-    if requested in _RAW:
-        return data
-    return data[:3] if len(data) >= 3 else data[:1]
-
-
-def _alpha(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.where(valid, np.uint8(_OPAQUE), np.uint8(0))
-
-
-def _rescaled(
-    data: NDArray[Any], pixels: Pixels, ranges: Sequence[tuple[float, float]]
-) -> NDArray[np.uint8]:
-    """Like TiTiler: linear, clipped, truncated to uint8, zero where not valid."""
-    # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
-    from rio_tiler.utils import linear_rescale
-
-    if len(ranges) == 1:
-        ranges = list(ranges) * len(data)
-    elif len(ranges) not in (len(data), len(pixels.data)):
-        raise InvalidRequestError(
-            f"rescale has {len(ranges)} ranges for {len(pixels.data)} bands; give 1 or one per band"
-        )
-    if np.iscomplexobj(data):
-        raise InvalidRequestError(f"{data.dtype} pixels cannot be rescaled; tif and npy carry them")
-    out = np.zeros(data.shape, np.uint8)
-    for band, source, (low, high) in zip(out, data, ranges, strict=False):
-        if not 0 < high - low < np.inf:
-            raise InvalidRequestError(
-                f"rescale={low:g},{high:g}: the first must be below the other"
-            )
-        with np.errstate(invalid="ignore"):  # NaN that a file does not declare as its nodata
-            scaled = linear_rescale(source, (low, high))
-            np.copyto(band, scaled, where=pixels.valid, casting="unsafe")
-    return out
-
-
-def _coloured(data: NDArray[Any], pixels: Pixels, name: str) -> _Image:
-    """Red, green, blue; black where not valid. The colormap's alpha counts where valid."""
-    # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
-    from rio_tiler.colormap import apply_cmap, cmap
-    from rio_tiler.errors import InvalidColorMapName
-
-    if len(pixels.data) != 1:
-        raise InvalidRequestError(
-            f"colormap {name} needs pixels of one band, these have {len(pixels.data)}"
-        )
-    if data.dtype != np.uint8:
-        # rio-tiler would take the value modulo 256.
-        raise InvalidRequestError(f"{data.dtype} pixels need rescale=min,max for colormap {name}")
-    try:
-        rgb, opacity = apply_cmap(data, cmap.get(name))
-    except InvalidColorMapName as error:
-        raise InvalidRequestError(f"colormap {name[:80]!r} is not known") from error
-    alpha = np.where(pixels.valid, opacity, np.uint8(0))
-    return _Image(rgb * (alpha > 0), alpha, _RGB)
+def _shown(pixels: Pixels, requested: Format) -> int:
+    bands = len(pixels.data)
+    return bands if requested in _RAW else 3 if bands >= 3 else 1
 
 
 def _check_dtype(dtype: np.dtype[Any], requested: Format) -> None:
     if requested in _RAW or dtype == np.uint8:
         return
-    if dtype == np.uint16 and requested in ("png", "auto"):
+    if dtype.name in _DEEPER.get(requested, ()):
         return
     raise InvalidRequestError(
         f"{dtype} pixels need rescale=min,max for {requested}; tif and npy carry them as they are"
     )
 
 
-def _format(image: _Image, requested: Format) -> EncodedFormat:
+def _format(image: Image, requested: Format) -> EncodedFormat:
     if requested != "auto":
         return requested
     eight_bits = image.data.dtype == np.uint8
     return "jpeg" if eight_bits and (image.alpha == _OPAQUE).all() else "png"
 
 
-def _numpy(image: _Image, mask: NDArray[np.uint8] | None) -> bytes:
+def _numpy(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
     data = image.data if mask is None else np.concatenate((image.data, mask[np.newaxis]))
     with BytesIO() as file:
         np.save(file, data)
         return file.getvalue()
 
 
-def _png(image: _Image, mask: NDArray[np.uint8] | None) -> bytes:
+def _png(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
     if mask is None:
         return encode_png(image.data)
     return encode_png(np.concatenate((image.data, _scaled_alpha(mask, image.data.dtype)[None])))
 
 
 def _raster(
-    image: _Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+    image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
 ) -> bytes:
     """By GDAL in memory. `rio_tiler.utils.render` swaps the process's warning filters meanwhile, so
     that of two threads one may fail where warnings are errors; nor has it band descriptions.
     """
     if chosen == "webp" and len(image.data) == 1:
-        image = replace(image, data=image.data.repeat(3, axis=0), names=_RGB)
+        image = replace(image, data=image.data.repeat(3, axis=0))
     if chosen == "tif" and image.data.dtype.name in _NOT_GEOTIFF:
         raise _unfit(image.data, chosen)
     mask = None if chosen == "jpeg" else mask
@@ -228,7 +175,7 @@ def _unfit(data: NDArray[Any], chosen: EncodedFormat) -> InvalidRequestError:
 
 
 def _profile(
-    image: _Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+    image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
 ) -> dict[str, Any]:
     bands, height, width = image.data.shape
     return {
@@ -244,7 +191,7 @@ def _profile(
     }
 
 
-def _write(target: DatasetWriter, image: _Image, mask: NDArray[np.uint8] | None) -> None:
+def _write(target: DatasetWriter, image: Image, mask: NDArray[np.uint8] | None) -> None:
     bands = len(image.data)
     target.colorinterp = _interpretation(image.data, mask)
     target.write(image.data, list(range(1, bands + 1)))

@@ -37,7 +37,7 @@ _STRIP: Final = 32
 _TIE: Final = 1e-6
 """A centre this close below a pixel's edge counts as beyond it, so that noise does not decide."""
 _OPAQUE: Final = 255
-_WEB_MERCATOR_WORLD: Final = 40075016.685578488
+WEB_MERCATOR_WORLD: Final = 40075016.685578488
 """Metres around the equator in EPSG:3857."""
 
 
@@ -56,19 +56,19 @@ class Frame:
         """Pixels around the world, where columns run along it and x repeats."""
         if self.transform.b or self.transform.d:
             return None
-        turn = _turn(self.crs)
+        turn = around(self.crs)
         return None if turn is None else turn / abs(self.transform.a)
 
 
-def _turn(crs: CRS) -> float | None:
+def around(crs: CRS) -> float | None:
     """Units of x around the world, where x repeats."""
     if crs.is_geographic:
         # GeoTIFF stores nearly every geographic CRS in degrees; the factor is radians per unit.
         return float(2 * np.pi / crs.units_factor[1])
-    return _WEB_MERCATOR_WORLD if crs == _WEB_MERCATOR else None
+    return WEB_MERCATOR_WORLD if crs == WEB_MERCATOR else None
 
 
-_WEB_MERCATOR: Final = CRS.from_epsg(3857)
+WEB_MERCATOR: Final = CRS.from_epsg(3857)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +207,7 @@ def _area(grid: Grid, crs: CRS, wraps: bool) -> float:
     px = np.linspace(0.5, grid.width - 0.5, samples) if samples > 1 else np.array([grid.width / 2])
     py = np.linspace(0.5, grid.height - 0.5, samples) if samples > 1 else np.array([0.5])
     pairs = np.stack([px - 0.5, px + 0.5], 1).ravel(), np.stack([py - 0.5, py + 0.5], 1).ravel()
-    at, turn = _lattice(grid, crs, *pairs), _turn(crs) if wraps else None
+    at, turn = _lattice(grid, crs, *pairs), around(crs) if wraps else None
     here, east, south = np.s_[::2, ::2], np.s_[::2, 1::2], np.s_[1::2, ::2]
     east_x, south_x = (_shortest(at.x[to] - at.x[here], turn) for to in (east, south))
     east_y, south_y = (at.y[to] - at.y[here] for to in (east, south))
@@ -232,7 +232,7 @@ def _checked(
     nodes, true = _lattice(grid, crs, px, py), _lattice(grid, crs, mx, my)
     if not (np.isfinite(nodes.x).all() and np.isfinite(true.x).all()):
         return None
-    x, turn = nodes.x, _turn(crs) if wraps else None
+    x, turn = nodes.x, around(crs) if wraps else None
     if turn is not None:
         x = np.unwrap(np.unwrap(x, period=turn, axis=1), period=turn, axis=0)
     off_x = _shortest(_between(x, px, py, mx, my, np.float64) - true.x, turn)
@@ -367,5 +367,8 @@ def take_smooth(
             SRC_ALPHA_MAX=_OPAQUE,
             DST_ALPHA_MAX=_OPAQUE,
         )
-    real = piece.inside & (out[-1] >= _OPAQUE / 2)
+    if resampling == "sum":  # so is its alpha
+        _, real = take_smooth(data[:1], valid, window, level, piece, grid, "average")
+    else:
+        real = piece.inside & (out[-1] >= _OPAQUE / 2)
     return np.where(real, out[:-1], 0).astype(data.dtype), real

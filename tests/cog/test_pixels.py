@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,13 +13,15 @@ from rasterio.crs import CRS
 
 from cogs import write_cog
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
-from livemosaic.model import Grid, Pixels, Read
+from livemosaic.model import Grid, Pixels, Read, Resampling
 
 from .tiles import read, reader
 
 MERCATOR = "EPSG:3857"
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)
 SIZE = 300
+USUAL = ("nearest", "bilinear", "cubic", "average")
+RARE = tuple(name for name in get_args(Resampling) if name not in USUAL)
 
 
 def same_grid(size: int = SIZE, left: int = 0, top: int = 0, scale: float = 1) -> Grid:
@@ -52,7 +54,7 @@ def stack(tmp_path: Path, grid: Grid, assets: dict[str, Path], **how: Any) -> Pi
         ("uint64", "float64"),
     ],
 )
-@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize("resampling", USUAL)
 def test_values_and_types_survive(tmp_path: Path, stored: str, given: str, resampling: str) -> None:
     """On the raster's own grid every resampling gives back the raster."""
     data = noise(stored, 2)
@@ -118,7 +120,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize("resampling", USUAL)
 def test_a_hole_is_invalid_and_zero_and_does_not_bleed(
     tmp_path: Path, how: str, resampling: str
 ) -> None:
@@ -133,6 +135,31 @@ def test_a_hole_is_invalid_and_zero_and_does_not_bleed(
     assert not own.valid[HOLE].any()
     assert (~own.valid).sum() == own.valid[HOLE].size
     assert len(own.names) == (3 if how in ("alpha", "mask-band-interleaved") else 1)
+
+
+@pytest.mark.parametrize("resampling", sorted({*RARE} - {"cubic_spline"}))
+def test_rare_resamplings_give_back_the_raster_too(tmp_path: Path, resampling: str) -> None:
+    """But the B-spline, which smooths."""
+    data = noise("int16", 2)
+    pixels = read(cog(tmp_path, data), same_grid(), resampling=resampling)
+    np.testing.assert_array_equal(pixels.data, data)
+
+
+@pytest.mark.parametrize("resampling", sorted({*RARE} - {"sum"}))
+def test_nor_do_rare_resamplings_mix_in_what_is_invalid(tmp_path: Path, resampling: str) -> None:
+    path = with_hole(tmp_path, "nodata-float")
+    for grid in (same_grid(100, 20, 30, 1.7), same_grid(200, 90, 90, 0.37)):
+        pixels = read(path, grid, resampling=resampling)
+        assert 0 < pixels.valid.sum() < pixels.valid.size
+        np.testing.assert_allclose(pixels.data[:, pixels.valid], 50, rtol=1e-5)
+        assert (pixels.data[:, ~pixels.valid] == 0).all()
+
+
+def test_a_sum_is_of_real_values_in_proportion(tmp_path: Path) -> None:
+    path = with_hole(tmp_path, "nodata-float")
+    halves = read(path, same_grid(200, 90, 90, 0.5), resampling="sum")
+    assert 0 < halves.valid.sum() < halves.valid.size
+    np.testing.assert_allclose(halves.data[:, halves.valid], 50 / 4, rtol=0.02)  # so GDAL has it
 
 
 @pytest.mark.parametrize("how", ["nodata", "mask", "alpha"])

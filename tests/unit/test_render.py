@@ -23,7 +23,7 @@ GRID = Grid(
     CRS.from_epsg(3857), (1000.0, 2000.0, 1000.0 + SIZE * 10, 2000.0 + SIZE * 10), SIZE, SIZE
 )
 DISPLAY = ("png", "jpeg", "webp")
-FORMATS = ("auto", *DISPLAY, "tif", "npy")
+FORMATS = ("auto", *DISPLAY, "jp2", "tif", "npy")
 
 
 def pixels(bands: int = 3, dtype: str = "uint8", hole: bool = False, high: int = 256) -> Pixels:
@@ -60,6 +60,7 @@ class TestFormats:
             ("png", "image/png", b"\x89PNG"),
             ("jpeg", "image/jpeg", b"\xff\xd8\xff"),
             ("webp", "image/webp", b"RIFF"),
+            ("jp2", "image/jp2", b"\x00\x00\x00\x0cjP"),
             ("tif", "image/tiff; application=geotiff", b"II*\x00"),
             ("npy", "application/x-binary", b"\x93NUMPY"),
         ],
@@ -120,6 +121,16 @@ class TestFormats:
         data, _ = decoded(encode(source, Render(format="webp"), GRID).body)
         assert data.shape == (4, SIZE, SIZE)
         np.testing.assert_array_equal(data[3], source.valid * 255)
+
+    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+    def test_jpeg_2000_is_close_and_says_what_is_valid(self, dtype):
+        source = pixels(3, dtype, hole=True, high=200)
+        data, _ = decoded(encode(source, Render(format="jp2"), GRID).body)
+        assert data.dtype == dtype
+        assert np.abs(data[:3].astype(int) - source.data)[:, SIZE // 2 :].mean() < 30
+        opaque = {"uint16": 65535, "int16": 32767}.get(dtype, 255)
+        seen = data[3] > opaque / 2
+        assert (seen == source.valid).mean() > 0.9
 
     @pytest.mark.parametrize(("bands", "shown"), [(1, 1), (2, 1), (3, 3), (4, 3), (9, 3)])
     @pytest.mark.parametrize("requested", ["png", "jpeg"])

@@ -4,33 +4,32 @@ What waits for nothing is a coroutine: FastAPI would run a plain function in ano
 costs more than most of these do.
 """
 
-import math
 from typing import Annotated, Final, get_args
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 
+from livemosaic.api.access import OfMosaic
+from livemosaic.api.has import Has as Has
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Format, Read, Render, Resampling
-from livemosaic.services import Services
+from livemosaic.parameters import Parameters
+from livemosaic.renders import parameters_of
 
-_MAX_ASSETS: Final = 16
-_MAX_BIDX: Final = 16
-_MAX_RANGES: Final = 16
 FORMATS: Final[dict[str, Format]] = {
     **{name: name for name in get_args(Format)},
     "jpg": "jpeg",
+    "pngraw": "png",
     "tiff": "tif",
 }
 """What a format may be called, and its name here."""
 
-
-async def services(request: Request) -> Services:
-    """The services of the application that is asked."""
-    found: Services = request.app.state.services
-    return found
-
-
-Has = Annotated[Services, Depends(services)]
+Named = Annotated[
+    str | None,
+    Query(
+        alias="render",
+        description="A named render of the mosaic; other parameters go before what it says",
+    ),
+]
 
 
 def encodable(text: str) -> str:
@@ -39,6 +38,8 @@ def encodable(text: str) -> str:
 
 
 async def read_params(
+    mosaic: OfMosaic,
+    named: Named = None,
     assets: Annotated[
         list[str] | None, Query(description="Assets to stack, in order: `assets=red&assets=green`")
     ] = None,
@@ -49,73 +50,73 @@ async def read_params(
     nodata: Annotated[
         float | None, Query(description="Value that means no data, instead of the file's own")
     ] = None,
-    unscale: Annotated[bool, Query(description="Apply the file's scale and offset")] = False,
-    resampling: Annotated[Resampling, Query(description="How source pixels are taken")] = "nearest",
+    unscale: Annotated[bool | None, Query(description="Apply the file's scale and offset")] = None,
+    resampling: Annotated[
+        Resampling | None,
+        Query(description="How source pixels are taken: nearest if nothing is said"),
+    ] = None,
+    reproject: Annotated[
+        Resampling | None,
+        Query(
+            description="The same, where `resampling` is not given: pixels are read and reprojected"
+            " in one step"
+        ),
+    ] = None,
 ) -> Read:
     """How pixels are taken from each scene."""
-    names = tuple(name for given in assets or () for name in given.split(",") if name)
-    if len(names) > _MAX_ASSETS:
-        raise InvalidRequestError(
-            f"{len(names)} assets were asked for, at most {_MAX_ASSETS} can be"
-        )
-    if len(bidx or ()) > _MAX_BIDX:
-        raise InvalidRequestError(f"bidx names {len(bidx or ())} bands, at most {_MAX_BIDX} can be")
-    if any(not 1 <= band <= 65_535 for band in bidx or ()):
-        raise InvalidRequestError(f"bidx {bidx} must be bands counted from 1")
-    if nodata is not None and math.isinf(nodata):
-        raise InvalidRequestError("nodata must be a finite number or nan")
-    return Read(
-        assets=names,
-        bidx=tuple(bidx or ()),
-        expression=expression or None,
+    said = Parameters(
+        assets=assets,
+        bidx=bidx,
+        expression=expression,
         nodata=nodata,
         unscale=unscale,
         resampling=resampling,
-        palette=not expression,
+        reproject=reproject,
     )
+    return (said.over(parameters_of(mosaic, named)) if named else said).read()
 
 
 async def render_params(
+    mosaic: OfMosaic,
+    named: Named = None,
+    algorithm: Annotated[
+        str | None, Query(description="One of TiTiler's algorithms: `hillshade`, `contours`, …")
+    ] = None,
+    algorithm_params: Annotated[
+        str | None, Query(description='Its parameters, as JSON: `{"azimuth": 90}`')
+    ] = None,
     rescale: Annotated[
         list[str] | None,
         Query(description="`min,max` for all bands, or once per band; mapped to 0–255"),
     ] = None,
+    color_formula: Annotated[
+        str | None, Query(description="color-operations: `gamma rgb 1.8, saturation 1.1`")
+    ] = None,
     colormap_name: Annotated[
         str | None, Query(description="A colormap of rio-tiler, for one band")
     ] = None,
-    return_mask: Annotated[bool, Query(description="Add validity as alpha or a last band")] = True,
+    colormap: Annotated[
+        str | None,
+        Query(
+            description='One as JSON: `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or of intervals: '
+            '`[[[0, 10], "#ff0000"]]`'
+        ),
+    ] = None,
+    return_mask: Annotated[
+        bool | None, Query(description="Add validity as alpha or a last band: unless false")
+    ] = None,
 ) -> Render:
-    """How pixels become an image; the path may name its format."""
-    ranges = tuple(_range(text) for text in rescale or ())
-    if len(ranges) > _MAX_RANGES:
-        raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MAX_RANGES} are read")
-    if colormap_name is not None:
-        _check_colormap(colormap_name)
-    return Render(rescale=ranges, colormap=colormap_name, return_mask=return_mask)
-
-
-def _check_colormap(name: str) -> None:
-    # Imported late: it brings readers of STAC and HTTP with it, a sixth of a cold start.
-    from rio_tiler.colormap import cmap
-
-    if name not in cmap.list():
-        raise InvalidRequestError(
-            f"unknown colormap_name {name[:80]!r}; those of rio-tiler are known"
-        )
-
-
-def _range(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidRequestError(
-            f"rescale {text[:80]!r} must be two numbers: rescale=min,max"
-        ) from error
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InvalidRequestError(
-            f"rescale {text[:80]!r} must be two finite numbers, the smaller first"
-        )
-    return low, high
+    """How pixels become an image, in the order of these; the path may name its format."""
+    said = Parameters(
+        algorithm=algorithm,
+        algorithm_params=algorithm_params,
+        rescale=rescale,
+        color_formula=color_formula,
+        colormap_name=colormap_name,
+        colormap=colormap,
+        return_mask=return_mask,
+    )
+    return (said.over(parameters_of(mosaic, named)) if named else said).render()
 
 
 def format_of(name: str) -> Format:
