@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from cachetools import LRUCache
 
-from livemosaic.budget import Budget
+from livemosaic.budget import Allowance, Budget
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.gdal import GdalRaster
 from livemosaic.headers import Headers
@@ -18,7 +18,9 @@ from livemosaic.objects import ChangedError, Object, ObjectError, Pin
 from livemosaic.rasters import DecodeError, Limits, Profile, Raster, decoding
 from livemosaic.sharing import Recent
 from livemosaic.stores import Stores
+from livemosaic.strips import joined, strips_of
 from livemosaic.tiff import TiffRaster
+from livemosaic.warp import Frame
 
 T = TypeVar("T")
 
@@ -61,20 +63,41 @@ class CogReader:
         ] = WeakKeyDictionary()
 
     async def read(
-        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str
+        self,
+        assets: Mapping[str, str],
+        grid: Grid,
+        read: Read,
+        *,
+        version: str,
+        allowance: Allowance | None = None,
     ) -> Pixels:
         """Pixels of a scene's assets (href by key), stacked in their order.
 
         Bands are named by their number in the file: `b1`, or `red_b1` where there are several
         assets; the data type is the one that holds all. A pixel is valid where all assets are.
-        Bands are those of `read.bidx`, else all but alpha. The expression is not applied.
+        Bands are those of `read.bidx`, else all but alpha. The expression is not applied. What is
+        decoded is spent of the allowance, where there is one.
 
         UnreadableAssetError names the asset that cannot be read and why; InvalidRequestError a band
         that it does not have; ForbiddenHrefError an href outside the allow-list.
         """
         if not assets:
             raise InvalidRequestError("no asset to read")
-        plans = _Plans(grid, read)
+        strips = [
+            await self._strip(assets, version, _Plans(strip, read, allowance))
+            for strip in strips_of(grid)
+        ]
+        return strips[0] if len(strips) == 1 else joined(strips)
+
+    async def frame(self, href: str, *, version: str) -> Frame:
+        """Where a file's pixels lie; raises as `read`."""
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return (await self._raster((href, version))).profile.frame
+        except (ObjectError, TimeoutError) as e:
+            raise UnreadableAssetError(f"asset ({redact(href)}) {e or 'took too long'}") from e
+
+    async def _strip(self, assets: Mapping[str, str], version: str, plans: "_Plans") -> Pixels:
         layers = await _all(
             [self._layer(key, href, plans, version) for key, href in assets.items()]
         )
@@ -164,6 +187,8 @@ class CogReader:
         bands = choose_bands(profile, read, asset, self._limits)
         plan = await plans.of(profile)
         self._refuse_too_much(plan.samples)
+        if plans.allowance is not None:
+            plans.allowance.spend(plan.samples * profile.dtype.itemsize)
         async with self._budget.take(plan.bytes):
             raw = await _all([raster.read(plan.level, window) for window in plan.windows])
             return await asyncio.to_thread(lay, plan, raw, profile, bands, plans.grid, read)
@@ -179,9 +204,10 @@ class CogReader:
 class _Plans:
     """Plans of one scene's assets: files of one shape and place, as its bands are, share one."""
 
-    def __init__(self, grid: Grid, read: Read) -> None:
+    def __init__(self, grid: Grid, read: Read, allowance: Allowance | None) -> None:
         self.grid = grid
         self.read = read
+        self.allowance = allowance
         self._made: dict[tuple[object, ...], asyncio.Task[Plan]] = {}
 
     async def of(self, profile: Profile) -> Plan:

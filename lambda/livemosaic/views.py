@@ -1,9 +1,11 @@
 """What a picture shows: pixels in some CRS, and where they lie in a mosaic's own grid."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import morecantile
+import numpy as np
+from numpy.typing import NDArray
 
 from livemosaic.areas import Area
 from livemosaic.cells import cell_grid, lonlat_bounds, tile_matrix_set
@@ -19,6 +21,8 @@ class View:
     area: Area
     what: str
     """How messages call its scale: `zoom 3`."""
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False)
+    """Shape of the grid; True where pixels are wanted. None: all are."""
 
     def check_scale(self, mosaic: Mosaic) -> None:
         """`NotFoundError` below the mosaic's minzoom."""
@@ -37,8 +41,11 @@ class TileAddress:
     x: int
     y: int
 
-    def grid(self, size: int) -> Grid:
-        """Its pixels; `NotFoundError` outside the TileMatrixSet."""
+    def grid(self, size: int, buffer: float = 0.0) -> Grid:
+        """Its pixels, and those of a buffer around them; `NotFoundError` outside the TileMatrixSet.
+
+        The buffer is in pixels, a multiple of a half: in all it adds twice as many.
+        """
         tms = tile_matrix_set(self.tms)
         if not tms.minzoom <= self.z <= tms.maxzoom:
             raise NotFoundError(
@@ -51,11 +58,18 @@ class TileAddress:
                 f"{matrix.matrixWidth} × {matrix.matrixHeight} tiles at zoom {self.z}"
             )
         left, bottom, right, top = tms.xy_bounds(morecantile.Tile(self.x, self.y, self.z))
+        if buffer:
+            x, y = buffer * (right - left) / size, buffer * (top - bottom) / size
+            left, bottom, right, top = left - x, bottom - y, right + x, top + y
+            size += int(2 * buffer)
         return Grid(tms.rasterio_crs, (left, bottom, right, top), size, size)
 
-    def view(self, mosaic: Mosaic, size: int) -> View:
-        """It as a picture of `size` × `size` pixels; `NotFoundError` outside the TileMatrixSet."""
-        grid = self.grid(size)
+    def view(self, mosaic: Mosaic, size: int, buffer: float = 0.0) -> View:
+        """It as a picture of `size` × `size` pixels, and those of a buffer around them.
+
+        `NotFoundError` outside the TileMatrixSet.
+        """
+        grid = self.grid(size, buffer)
         if self.tms == mosaic.tms:
             return View(grid, Area((grid.bounds,), self.z), f"zoom {self.z}")
         area = area_of(mosaic, lonlat_bounds(grid))

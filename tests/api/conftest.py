@@ -26,6 +26,16 @@ def server(sqlite_table: SqliteTable, folder: Path) -> Iterator[Server]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same for all tests of a module, of those that change nothing in it."""
+    made = tmp_path_factory.mktemp("assets")
+    table = SqliteTable(made / "table.db")
+    with serving(table, made) as server:
+        server.create()
+        yield server
+
+
 @pytest.fixture
 def any_server(table: Table, folder: Path) -> Iterator[Server]:
     """The same, on each table adapter in turn."""
