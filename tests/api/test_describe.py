@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import morecantile
 import pytest
+from titiler.core.models.mapbox import TileJSON
 
 from api.served import LEFT, RIGHT, WHOLE, Server, X, Y, Z, scene, serving, tile_url
+from items import box, item
 from livemosaic.errors import TableBusyError, TableUnavailableError
 from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiler import Tiler
@@ -22,6 +25,7 @@ class TestTileJson:
     def test_it_has_the_types_and_ranges_of_3_0(self, server: Server) -> None:
         server.publish("a", 1)
         document = server.get(TILEJSON).json()
+        TileJSON.model_validate(document)
         assert document["tilejson"] == "3.0.0"
         assert document["scheme"] == "xyz"
         west, south, east, north = document["bounds"]
@@ -61,6 +65,50 @@ class TestTileJson:
         server.create("deep", minzoom=3, maxzoom=30)
         document = server.get("/mosaics/deep/tiles/WebMercatorQuad/tilejson.json").json()
         assert (document["minzoom"], document["maxzoom"]) == (3, 24)
+
+    def test_zooms_of_another_matrix_set_are_those_at_which_it_has_tiles(
+        self, server: Server
+    ) -> None:
+        server.create("high", minzoom=6)
+        server.add(item("a", box(10, 78, 11, 79), href=server.url("nowhere.tif")), mosaic="high")
+        document = server.get("/mosaics/high/tiles/WorldCRS84Quad/tilejson.json").json()
+        template, lowest = document["tiles"][0], document["minzoom"]
+        tiles = morecantile.tms.get("WorldCRS84Quad")
+        statuses = []
+        for zoom in (lowest - 1, lowest):
+            tile = tiles.tile(10.5, 78.5, zoom)
+            answer = server.get(template.format(z=zoom, x=tile.x, y=tile.y))
+            statuses.append(answer.status_code)
+        assert statuses == [404, 200]
+
+    def test_zooms_may_be_asked_for(self, server: Server) -> None:
+        document = server.get(TILEJSON, minzoom=3, maxzoom=7).json()
+        assert (document["minzoom"], document["center"][2], document["maxzoom"]) == (3, 3, 7)
+
+    @pytest.mark.parametrize(
+        ("query", "detail"),
+        [
+            ({"minzoom": 7, "maxzoom": 3}, "minzoom 7 is above maxzoom 3"),
+            ({"minzoom": -1}, "minzoom"),
+            ({"maxzoom": 31}, "maxzoom"),
+            ({"maxzoom": "٣"}, "maxzoom"),
+        ],
+    )
+    def test_zooms_that_cannot_be_are_refused(
+        self, server: Server, query: dict[str, Any], detail: str
+    ) -> None:
+        answer = server.get(TILEJSON, **query)
+        assert answer.status_code == 400
+        assert detail in answer.json()["detail"]
+
+    def test_it_is_where_titiler_has_it_too(self, server: Server) -> None:
+        asked = {"rescale": "0,9", "tile_format": "webp"}
+        there = server.get("/mosaics/m/WebMercatorQuad/tilejson.json", **asked)
+        assert there.json() == server.get(TILEJSON, **asked).json()
+
+    def test_outside_of_the_mosaic_there_is_none(self, server: Server) -> None:
+        server.publish("a", 1)
+        assert server.get("/mosaics/m/tiles/NZTM2000Quad/tilejson.json").status_code == 404
 
     def test_its_name_is_the_title(self, server: Server) -> None:
         server.create("named", title="Die Alpen")

@@ -248,6 +248,45 @@ def test_parameters_of_the_page_are_those_of_its_tiles(site: Site, view: View) -
     assert all("rescale=1000%2C2000&bidx=1" in url for url in tiles)
 
 
+def test_a_named_render_can_be_chosen_and_stays_in_the_address(site: Site, view: View) -> None:
+    mosaic = site.mosaic(renders={"half": {"title": "Half as bright", "rescale": [[0, 510]]}})
+    site.publish(mosaic, "scene", BOTH, RED)
+    view.open(mosaic, "?bidx=1&bidx=2&bidx=3")
+    view.shows(*IN_EAST, RED)
+    view.page.get_by_label("Colors").select_option("Half as bright")
+    view.shows(*IN_EAST, (100, 15, 20))
+    expect(view.page).to_have_url(re.compile(r"\?bidx=1&bidx=2&bidx=3&render=half#"))
+    view.page.reload()
+    view.shows(*IN_EAST, (100, 15, 20))
+    view.page.get_by_label("Colors").select_option("Default colors")
+    view.shows(*IN_EAST, RED)
+    expect(view.page).to_have_url(re.compile(r"\?bidx=1&bidx=2&bidx=3#"))
+
+
+def test_the_order_of_scenes_can_be_chosen(site: Site, view: View) -> None:
+    mosaic = site.mosaic(rules={"operations": ["max"]})
+    site.publish(mosaic, "older", BOTH, RED, day=1)
+    site.publish(mosaic, "newer", BOTH, GREEN, day=2)
+    view.open(mosaic)
+    view.shows(*IN_EAST, GREEN)
+    order = view.page.get_by_label("Order of scenes")
+    order.select_option("Oldest on top")
+    view.shows(*IN_EAST, RED)
+    order.select_option("Highest values")
+    view.shows(*IN_EAST, (200, 160, 70))
+    expect(order.locator("option")).to_have_text(
+        ["Newest on top", "Oldest on top", "Highest values"]
+    )
+
+
+def test_where_there_is_nothing_to_choose_there_is_no_choice(site: Site, view: View) -> None:
+    mosaic = site.mosaic()
+    site.publish(mosaic, "scene", BOTH, RED)
+    view.open(mosaic, "?method=center")
+    view.shows(*IN_EAST, RED)
+    expect(view.page.locator("#choices")).to_be_hidden()
+
+
 def test_a_parameter_that_fits_no_scene_is_explained(site: Site, troubled: View) -> None:
     mosaic = site.mosaic()
     site.publish(mosaic, "scene", BOTH, RED)
@@ -334,6 +373,20 @@ def test_a_mosaic_that_is_deleted_is_missed(site: Site, troubled: View) -> None:
     expect(troubled.page.locator("#status")).to_have_text("not found")
 
 
+def test_a_private_mosaic_is_shown_as_long_as_its_token_is_good(site: Site, troubled: View) -> None:
+    mosaic = site.mosaic(access="private")
+    site.publish(mosaic, "scene", BOTH, RED)
+    made = site.client.post(f"/mosaics/{mosaic}/tokens", json={}).raise_for_status().json()
+    troubled.open(mosaic, f"?access_token={made['access_token']}")
+    troubled.shows(*IN_EAST, RED)
+    expect(troubled.page.locator("#count")).to_have_text("1 scene in view")
+    assert troubled.complaints == []
+    expired = {"status": 401, "json": {"detail": "the access token has expired"}}
+    troubled.page.route(re.compile(r"/(items|info)\b"), lambda route: route.fulfill(**expired))
+    expect(troubled.page.locator("#status")).to_have_text("locked")
+    expect(troubled.page.locator("#message")).to_contain_text("the access token has expired")
+
+
 @pytest.mark.parametrize("name", ["nonesuch", "%3Cimg src=x onerror=window.hacked=1%3E"])
 def test_an_unknown_mosaic_gets_a_page_that_says_so(site: Site, troubled: View, name: str) -> None:
     answer = troubled.page.goto(f"{site.url}/mosaics/{name}/map.html")
@@ -402,8 +455,7 @@ def test_only_its_own_server_may_give_it_anything(site: Site) -> None:
 
 @pytest.mark.parametrize("base", ["", PREFIX], ids=["at the root", "behind a prefix"])
 def test_the_documentation_is_served_from_here_too(site: Site, view: View, base: str) -> None:
-    view.page.goto(f"{site.url}{base}/")
-    expect(view.page).to_have_url(f"{site.url}{base}/docs")
+    view.page.goto(f"{site.url}{base}/docs")
     expect(view.page.get_by_text("/mosaics/{mosaic}/items").first).to_be_visible()
     assert all(url.startswith(("data:", f"{site.url}{base}/")) for url in view.requests)
     assert view.complaints == []

@@ -1,61 +1,104 @@
-"""What map clients ask before they ask for tiles."""
+"""A mosaic in short: what it is, where it lies, and where its tiles are."""
 
-from typing import Annotated, Any, Final
+import math
+from contextlib import suppress
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, RedirectResponse
+from pyproj.exceptions import ProjError
+from rasterio.crs import CRS
+from shapely.geometry import box, mapping
 
-from livemosaic.api.access import OfMosaic
+from livemosaic.api.access import OfMosaic, OfMosaicNow
+from livemosaic.api.addresses import OfCheckedTiles, Suffix
+from livemosaic.api.crs import LONLAT, InCrs, uri_of
 from livemosaic.api.mosaics import MosaicOut, shown
-from livemosaic.api.params import Has, HowRead, HowRender, format_of
-from livemosaic.cells import tile_matrix_set
-from livemosaic.expression import Expression
+from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.model import BBox, Mosaic
+from livemosaic.projection import NoTransformError, transformer
+from livemosaic.reach import WORLD, reach
 
 router = APIRouter(tags=["describe"])
 
-_OWN: Final = ("tile_format", "tile_scale", "minzoom", "maxzoom")
-"""Parameters of the description, not of its tiles."""
-
 
 @router.get("/mosaics/{mosaic}/info")
-def info(mosaic: str, has: Has) -> MosaicOut:
+def info(mosaic: OfMosaicNow) -> MosaicOut:
     """The mosaic as it is now: settings, bounds, levels."""
-    return shown(has.mosaics.get(mosaic))
+    return shown(mosaic)
 
 
-@router.get("/mosaics/{mosaic}/tiles/{tms}/tilejson.json", name="tilejson")
+class _GeoJson(JSONResponse):
+    media_type = "application/geo+json"
+
+
+@router.get("/mosaics/{mosaic}/info.geojson", response_class=_GeoJson)
+def info_geojson(mosaic: OfMosaicNow, crs: InCrs) -> dict[str, Any]:
+    """The same as a GeoJSON feature, its bounds as geometry; of an empty mosaic there is none."""
+    known = bounds_in(mosaic, crs) if mosaic.bounds else None
+    return {
+        "type": "Feature",
+        "id": mosaic.id,
+        "geometry": mapping(box(*known)) if known else None,
+        "properties": shown(mosaic).model_dump(mode="json"),
+    } | ({"bbox": known} if known else {})
+
+
+@router.get("/mosaics/{mosaic}/bounds")
+def bounds(mosaic: OfMosaic, crs: InCrs) -> dict[str, Any]:
+    """Left, bottom, right, top, x before y; of an empty mosaic the world's."""
+    return {"bounds": bounds_in(mosaic, crs), "crs": uri_of(crs)}
+
+
+def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
+    """The bounds of a mosaic in a CRS, x before y; `InvalidRequestError` where they have none."""
+    known = mosaic.bounds or WORLD
+    if crs == LONLAT:
+        return known
+    with suppress(NoTransformError, ProjError):
+        left, bottom, right, top = transformer(LONLAT, crs).transform_bounds(*known)
+        if all(map(math.isfinite, (left, bottom, right, top))):
+            return left, bottom, right, top
+    raise InvalidRequestError(f"mosaic {mosaic.id!r} does not lie within {uri_of(crs)}")
+
+
+@router.get("/mosaics/{mosaic}/tiles/{tms}/tilejson.json")
 def tilejson(
     mosaic: OfMosaic,
     tms: str,
-    request: Request,
-    read: HowRead,
-    _render: HowRender,
-    tile_format: Annotated[str | None, Query(description="Extension of the tile URL")] = None,
-    tile_scale: Annotated[int, Query(ge=1, le=4, description="2 for `@2x` tiles")] = 1,
+    tiles: OfCheckedTiles,
+    suffix: Suffix,
+    minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
+    maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
 ) -> dict[str, Any]:
     """TileJSON 3.0.0; parameters of tiles are checked here and go into the tile URL."""
-    if read.expression:
-        Expression.parse(read.expression)
-    limits = tile_matrix_set(tms)
-    west, south, east, north = mosaic.bounds or (-180.0, -90.0, 180.0, 90.0)
+    reached = reach(mosaic, tms)
+    if reached is None:
+        raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms}")
+    if minzoom is not None and maxzoom is not None and minzoom > maxzoom:
+        raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
+    reached = reached.between(minzoom, maxzoom)
+    low = max(0, reached.minzoom)
+    west, south, east, north = mosaic.bounds or WORLD
     return {
         "tilejson": "3.0.0",
         "name": mosaic.title or mosaic.id,
+        "version": "1.0.0",
         "scheme": "xyz",
-        "tiles": [_template(request, mosaic.id, tms, tile_format, tile_scale)],
-        "minzoom": max(mosaic.minzoom, limits.minzoom),
-        "maxzoom": min(mosaic.maxzoom, limits.maxzoom),
+        "tiles": [tiles.template(tms, suffix=suffix)],
+        "minzoom": low,
+        "maxzoom": max(low, reached.maxzoom),
         "bounds": [west, south, east, north],
-        "center": [(west + east) / 2, (south + north) / 2, mosaic.minzoom],
+        "center": [(west + east) / 2, (south + north) / 2, low],
     }
 
 
-def _template(
-    request: Request, mosaic_id: str, tms: str, tile_format: str | None, scale: int
-) -> str:
-    suffix = "" if scale == 1 else f"@{scale}x"
-    if tile_format is not None:
-        format_of(tile_format)
-        suffix += f".{tile_format}"
-    base = f"{request.base_url}mosaics/{mosaic_id}/tiles/{tms}/{{z}}/{{x}}/{{y}}{suffix}"
-    query = request.url.remove_query_params(_OWN).query
-    return f"{base}?{query}" if query else base
+@router.get(
+    "/mosaics/{mosaic}/{tms}/tilejson.json", status_code=307, response_class=RedirectResponse
+)
+def tilejson_of_titiler(mosaic: str, tms: str, request: Request) -> RedirectResponse:
+    """The same, where TiTiler has it."""
+    # Not by the same function: FastAPI takes long at start for each route with so many parameters.
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"../../{quote(mosaic)}/tiles/{quote(tms)}/tilejson.json{query}", 307)

@@ -1,7 +1,6 @@
 """The pages and the files they are made of, all served from here."""
 
 from html import escape
-from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -10,24 +9,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from livemosaic.api.access import mosaic_of
+from livemosaic.api.documents import PAGE_HEADERS, WEB
 from livemosaic.api.params import Has
-from livemosaic.errors import NotFoundError
+from livemosaic.errors import NotFoundError, UnauthorizedError
 
 router = APIRouter(tags=["pages"])
 
-_WEB: Final = Path(__file__).parent.parent / "web"
 _TMS: Final = "WebMercatorQuad"
 """What MapLibre draws."""
-
-_HEADERS: Final = {
-    "Cache-Control": "no-cache",
-    # MapLibre's style sheet carries its icons as data: images.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; worker-src 'self'; "
-    "style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_PAGE: Final[dict[str, Any]] = {"description": "A page that says so", "content": {"text/html": {}}}
 
 _MISSING: Final = """<!doctype html>
 <html lang="en">
@@ -36,11 +27,12 @@ _MISSING: Final = """<!doctype html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>No such mosaic · livemosaic</title>
     <link rel="icon" href="data:,">
+    <link rel="stylesheet" href="../../static/base.css">
     <link rel="stylesheet" href="../../static/map.css">
   </head>
   <body>
     <main class="message">
-      <h2>This mosaic does not exist</h2>
+      <h2>This mosaic does not exist, or not for everybody</h2>
       <p>{detail}</p>
     </main>
   </body>
@@ -59,13 +51,7 @@ class _Files(StaticFiles):
 
 def static_files() -> StaticFiles:
     """The page's script and style, and what `make` copies from npm packages."""
-    return _Files(directory=_WEB)
-
-
-@router.get("/", status_code=307, include_in_schema=False)
-def root() -> RedirectResponse:
-    """What there is to ask for."""
-    return RedirectResponse("docs", 307)
+    return _Files(directory=WEB)
 
 
 @router.get("/docs", include_in_schema=False)
@@ -80,21 +66,38 @@ def docs() -> HTMLResponse:
     )
 
 
-@router.get("/mosaics/{mosaic}/map.html", response_class=HTMLResponse)
-def map_page(mosaic: str, has: Has) -> HTMLResponse:
+@router.get(
+    "/mosaics/{mosaic}/map.html", response_class=HTMLResponse, responses={401: _PAGE, 404: _PAGE}
+)
+def map_page(mosaic: str, has: Has, request: Request) -> HTMLResponse:
     """A map of the mosaic that follows it: parameters of tiles may be added to its address."""
     try:
-        has.cache.get(mosaic)
-    except NotFoundError as error:
-        return HTMLResponse(_MISSING.format(detail=escape(str(error))), 404, headers=_HEADERS)
-    return HTMLResponse((_WEB / "map.html").read_text("utf-8"), headers=_HEADERS)
+        mosaic_of(mosaic, has, request)
+    except (NotFoundError, UnauthorizedError) as error:
+        status = 404 if isinstance(error, NotFoundError) else 401
+        return HTMLResponse(
+            _MISSING.format(detail=escape(str(error))), status, headers=PAGE_HEADERS
+        )
+    return HTMLResponse((WEB / "map.html").read_text("utf-8"), headers=PAGE_HEADERS)
 
 
-@router.get("/mosaics/{mosaic}/tiles/{tms}/map.html", status_code=307)
+@router.get(
+    "/mosaics/{mosaic}/tiles/{tms}/map.html", status_code=307, response_class=RedirectResponse
+)
 def map_page_of_tiles(mosaic: str, tms: str, request: Request) -> RedirectResponse:
     """The same map at its one address; there is none of other TileMatrixSets."""
+    return _to_map("../../map.html", mosaic, tms, request)
+
+
+@router.get("/mosaics/{mosaic}/{tms}/map.html", status_code=307, response_class=RedirectResponse)
+def map_page_of_tms(mosaic: str, tms: str, request: Request) -> RedirectResponse:
+    """The same, where TiTiler has it."""
+    return _to_map("../map.html", mosaic, tms, request)
+
+
+def _to_map(path: str, mosaic: str, tms: str, request: Request) -> RedirectResponse:
     if tms != _TMS:
         raise NotFoundError(f"the map page of mosaic {mosaic[:80]!r} draws {_TMS} only")
     # Relative: nobody here knows what the server is called outside.
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"../../map.html{query}", 307)
+    return RedirectResponse(f"{path}{query}", 307)

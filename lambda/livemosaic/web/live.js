@@ -69,6 +69,9 @@ function lost(error) {
   if (error.status === 404) {
     status("gone", "not found");
     say("gone", "This mosaic does not exist", error.message);
+  } else if (error.status === 401) {
+    status("gone", "locked");
+    say("gone", "This mosaic is shown no more", error.message);
   } else {
     status("waiting", "reconnecting…");
     if (!info) say("gone", "The server does not answer", "The map shows as soon as it does.");

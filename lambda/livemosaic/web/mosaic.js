@@ -1,18 +1,20 @@
 /** The mosaic: what the server tells of it, and its layer on the map. */
 
 import { MercatorCoordinate, fit, map, placed, tileZoom, zoomFor } from "./canvas.js";
+import { offer } from "./choices.js";
 import { boundsOf, polygons } from "./geometry.js";
 import { $, say } from "./page.js";
 import { ask, passes } from "./server.js";
+import { forgetBad } from "./tiles.js";
 
 const STALE_MS = 30_000;
 const MANY_TILES = 4_000;
-const TILEJSON = new URL(`tiles/WebMercatorQuad/tilejson.json?${tileParameters()}`, location).href;
 
-function tileParameters() {
+/** The TileJSON, with what the page's address says of tiles. */
+function tilejson() {
   const given = new URLSearchParams(location.search);
   if (devicePixelRatio > 1 && !given.has("tile_scale")) given.set("tile_scale", "2");
-  return given;
+  return new URL(`tiles/WebMercatorQuad/tilejson.json?${given}`, location).href;
 }
 
 /** The mosaic as the server tells it; null until it has. */
@@ -35,6 +37,7 @@ export async function learn(signal) {
   $("title").textContent = info.title || info.id;
   say("gone", null);
   say("empty", info.bounds ? null : "This mosaic is empty", "Scenes show here as soon as they are added.");
+  offer(info, redraw);
   followSource(before);
   if (!before && info.bounds && placed) stay();
   if (info.bounds && !before?.bounds && !moved) await arrive(before !== null);
@@ -61,13 +64,20 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 function followSource(before) {
   const source = map.getSource("mosaic");
   if (!source) {
-    map.addSource("mosaic", { type: "raster", url: TILEJSON, tileSize: 256 });
+    map.addSource("mosaic", { type: "raster", url: tilejson(), tileSize: 256 });
     map.addLayer({ id: "mosaic", type: "raster", source: "mosaic", paint: { "raster-fade-duration": 200 } }, "flash-6");
     return;
   }
   const world = [-180, -90, 180, 90];
   const behind = !same(source.bounds, info.bounds ?? world) || source.minzoom !== info.minzoom;
-  if (before?.revision !== info.revision || behind) source.setUrl(TILEJSON);
+  if (before?.revision !== info.revision || behind) source.setUrl(tilejson());
+}
+
+/** The address says something else of tiles. */
+function redraw() {
+  say("page", null);
+  forgetBad();
+  map.getSource("mosaic").setUrl(tilejson());
 }
 
 /** Tiles that could not be had, to be asked for again. */
@@ -85,7 +95,7 @@ export function retryFailed() {
   const tiles = failed.splice(0);
   if (tiles.length) map.refreshTiles("mosaic", tiles);
   const source = map.getSource("mosaic");
-  if (source.loaded() && !source.tiles) source.setUrl(TILEJSON);
+  if (source.loaded() && !source.tiles) source.setUrl(tilejson());
 }
 
 /** Ask again for all tiles, for what polling cannot see: changes below a deep stack's first scenes. */

@@ -1,6 +1,7 @@
 /** The list of scenes at a place: under the cursor, or where the viewer has put a pin. */
 
 import { draw, map } from "./canvas.js";
+import { asStored } from "./choices.js";
 import { day, minute } from "./date.js";
 import { wrap } from "./geometry.js";
 import { $, el, motion, narrow } from "./page.js";
@@ -107,7 +108,7 @@ function about(scene, top) {
   const cloud = scene.properties?.["eo:cloud_cover"];
   const made = el("span", { class: "about" }, el("span", {}, pin ? minute(scene) : day(scene)));
   if (typeof cloud === "number") made.append(el("span", {}, `${Math.round(cloud)} % cloud`));
-  if (top) made.append(el("span", { class: "top" }, "on top"));
+  if (top && asStored()) made.append(el("span", { class: "top" }, "on top"));
   return made;
 }
 

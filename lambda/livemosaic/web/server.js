@@ -1,6 +1,9 @@
 /** The server: every address is relative to the page, which does not know what lies before it. */
 
 const GIVE_UP_MS = 20_000;
+const TOKEN = new URLSearchParams(location.search).get("access_token");
+/** What opens a private mosaic; its tiles have it in their address. */
+const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
 
 export async function refusal(response) {
   const body = await response.json().catch(() => null);
@@ -11,7 +14,7 @@ export async function refusal(response) {
 
 export async function ask(path, signal) {
   const ends = AbortSignal.any([AbortSignal.timeout(GIVE_UP_MS), signal].filter(Boolean));
-  const response = await fetch(path, { signal: ends, cache: "no-store" });
+  const response = await fetch(path, { signal: ends, cache: "no-store", headers });
   if (!response.ok) throw await refusal(response);
   return response.json();
 }

@@ -1,0 +1,127 @@
+"""Documents: JSON for programs, and a page of the same for people."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Depends, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+WEB: Final = Path(__file__).parent.parent / "web"
+
+PAGE_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    # MapLibre's style sheet carries its icons as data: images.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; worker-src 'self'; "
+    "style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every page."""
+
+BOTH: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {}, "text/html": {}}}
+}
+"""Of routes that answer with a document."""
+
+Form = Literal["json", "html"]
+_HREF: Final = re.compile(r"(?<=&quot;href&quot;: &quot;)https?://(?:(?!&quot;)[^{\s])+(?=&quot;)")
+"""In escaped JSON. Templates have braces, and lead nowhere."""
+_NUMBERS: Final = re.compile(r"\[[-+.,\dEe\s]+\]")
+"""In JSON: a list of them goes on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asked, and whether a program or a person."""
+
+    request: Request
+    form: str
+
+    def answer(self, title: str, document: Mapping[str, Any], above: str = "") -> Response:
+        """The document as it is asked for; `above` is HTML to stand above it on the page."""
+        if self.form == "html":
+            return self.page(title, above + self._printed(document))
+        return JSONResponse(document, headers={"Vary": "Accept"})
+
+    def page(self, title: str, body: str) -> HTMLResponse:
+        """A page of some HTML. All its links are relative: nobody here knows its name outside."""
+        template = Template((WEB / "page.html").read_text("utf-8"))
+        text = template.substitute(
+            title=escape(title), root=self._root, crumbs=self._crumbs(), body=body
+        )
+        return HTMLResponse(text, headers=PAGE_HEADERS | {"Vary": "Accept"})
+
+    @property
+    def _steps(self) -> list[str]:
+        """What the path says below the root of the API."""
+        scope = self.request.scope
+        return str(scope["path"]).removeprefix(scope.get("root_path", "")).split("/")[1:]
+
+    @property
+    def _root(self) -> str:
+        return "../" * (len(self._steps) - 1) or "./"
+
+    def _crumbs(self) -> str:
+        """Links to what the path goes through; none at the root."""
+        above = self._steps[:-1]
+        names = ["livemosaic", *above] if self._steps != [""] else []
+        links = [
+            f'<a href="{self._root}{escape("/".join(above[:n]))}">{escape(name)}</a>'
+            for n, name in enumerate(names)
+        ]
+        return " / ".join(links)
+
+    def _printed(self, document: Mapping[str, Any]) -> str:
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        text = escape(_NUMBERS.sub(lambda found: " ".join(found[0].split()), text))
+        return f"<pre>{_HREF.sub(self._link, text)}</pre>"
+
+    def _link(self, found: re.Match[str]) -> str:
+        href, base = found[0], escape(str(self.request.base_url))
+        inside = f"{self._root}{href.removeprefix(base)}" if href.startswith(base) else href
+        return f'<a href="{inside}">{href}</a>'
+
+
+async def reader(
+    request: Request,
+    f: Annotated[
+        Form | None, Query(description="`html` for a page; else as the Accept header says")
+    ] = None,
+) -> Reader:
+    """The reader of a document, by `f` or else by Accept (RFC 9110, 12.5.1)."""
+    return Reader(request, f or preferred(request))
+
+
+def preferred(request: Request) -> Form:
+    """What Accept says is rather wanted; where both are welcome, it is JSON."""
+    wanted = accepted(request.headers.get("accept", ""))
+    other = max(wanted.get("*/*", 0.0), wanted.get("application/*", 0.0))
+    return (
+        "html" if wanted.get("text/html", 0.0) > wanted.get("application/json", other) else "json"
+    )
+
+
+def accepted(header: str) -> dict[str, float]:
+    """How much each media type of an Accept header is wanted, 0 to 1."""
+    wanted: dict[str, float] = {}
+    for part in header.split(","):
+        name, *parameters = part.replace(" ", "").lower().split(";")
+        wanted[name] = min((_quality(p) for p in parameters if p[:2] == "q="), default=1.0)
+    return wanted
+
+
+def _quality(parameter: str) -> float:
+    try:
+        return float(parameter[2:])
+    except ValueError:
+        return 0.0
+
+
+For = Annotated[Reader, Depends(reader)]
