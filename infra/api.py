@@ -1,4 +1,4 @@
-"""The HTTP API: reads for everybody, writes for whom IAM lets."""
+"""The HTTP API: reads for everybody, writes for whom IAM lets, or an OpenID Connect provider."""
 
 import json
 from typing import Final
@@ -6,21 +6,27 @@ from typing import Final
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from infra.config import Config
 from infra.logs import log_group
+from infra.writers import Jwt, authorizer
 
 _METHOD = apigatewayv2.HttpMethod
+_POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
-WRITES: Final = (_METHOD.POST, _METHOD.PUT, _METHOD.DELETE)
+WRITES: Final = (_POST, _METHOD.PUT, _METHOD.DELETE)
+ASKED_BY_POST: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}")
+"""What reads, but takes a body: statistics of features, pictures of them."""
+WRITTEN_BY_POST: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
+"""What writes although it looks like those: of two routes, that with more words answers."""
 _ACCESS: Final = {
     "time": "$context.requestTimeEpoch",
     "request": "$context.requestId",
     "ip": "$context.identity.sourceIp",
     "caller": "$context.identity.userArn",
+    "subject": "$context.authorizer.claims.sub",
     "method": "$context.httpMethod",
     "path": "$context.path",
     "status": "$context.status",
@@ -54,7 +60,7 @@ class Api(Construct):
         )
         self._add_stage(config)
         self._add_reads(tiler)
-        self._add_writes(manager)
+        self._add_writes(manager, config.jwt)
 
     @property
     def url(self) -> str:
@@ -85,20 +91,27 @@ class Api(Construct):
 
     def _add_reads(self, tiler: lambda_.IFunction) -> None:
         integration = HttpLambdaIntegration("Tiler", tiler, scope_permission_to_route=False)
-        for path in ("/", "/{proxy+}"):
-            for route in self.api.add_routes(path=path, methods=[*READS], integration=integration):
+        methods = dict.fromkeys(("/", "/{proxy+}"), READS) | dict.fromkeys(ASKED_BY_POST, (_POST,))
+        for path, by in methods.items():
+            for route in self.api.add_routes(path=path, methods=[*by], integration=integration):
                 cdk.Validations.of(route).acknowledge(
                     cdk.Acknowledgment(
                         id="AwsSolutions-APIG4",
-                        reason="Map tiles are for everybody who has the URL. Behind this route is "
-                        "a function whose role can write nothing.",
+                        reason="Map tiles are for everybody who has the URL, or for who shows a "
+                        "token that the function checks. Its role can write nothing.",
                     )
                 )
 
-    def _add_writes(self, manager: lambda_.IFunction) -> None:
-        self.api.add_routes(
-            path="/{proxy+}",
-            methods=[*WRITES],
-            integration=HttpLambdaIntegration("Manager", manager, scope_permission_to_route=False),
-            authorizer=HttpIamAuthorizer(),
-        )
+    def _add_writes(self, manager: lambda_.IFunction, jwt: Jwt | None) -> None:
+        integration = HttpLambdaIntegration("Manager", manager, scope_permission_to_route=False)
+        guard = authorizer(jwt)
+        scopes = list(jwt.scopes) or None if jwt else None
+        methods = {"/{proxy+}": WRITES} | dict.fromkeys(WRITTEN_BY_POST, (_POST,))
+        for path, by in methods.items():
+            self.api.add_routes(
+                path=path,
+                methods=[*by],
+                integration=integration,
+                authorizer=guard,
+                authorization_scopes=scopes,
+            )

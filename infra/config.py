@@ -20,6 +20,7 @@ from pydantic import (
 
 from infra.bundle import ONLY_EMULATED, PYTHONS, Target
 from infra.sources import BUCKET, Bus, ItemBucket, Topic
+from infra.writers import Jwt
 from livemosaic.errors import InvalidRequestError
 from livemosaic.hrefs import SETTING, AllowList
 from livemosaic.settings import ORIGIN
@@ -51,6 +52,14 @@ def _as_list(value: Any) -> Any:
         return [word.strip() for word in value.split(",") if word.strip()]
     try:
         return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+
+
+def _as_json(value: Any) -> Any:
+    """An object, be it as text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from error
 
@@ -99,6 +108,12 @@ class Config(BaseModel):
     buses: Annotated[tuple[Bus, ...], BeforeValidator(_as_list)] = ()
     """EventBridge buses of the account whose events are about Items, as JSON `[{"name": "default",
     "sources": […], "detail_types": […]}]`."""
+    private_mosaics: bool = False
+    """Whether mosaics may be private, seen by access tokens: their signing key is a secret of
+    Secrets Manager, for 0.40 USD a month."""
+    jwt: Annotated[Jwt | None, BeforeValidator(_as_json)] = None
+    """Who may write, instead of IAM identities: JSON `{"issuer": "https://…", "audience": […],
+    "scopes": […]}` of an OpenID Connect provider whose JWTs are let in."""
     cors_origins: Words = ("*",)
     """Origins whose pages may read tiles, like `https://maps.example.com`; `*` is any."""
     throttle_rate: int = Field(200, ge=1, le=10_000)

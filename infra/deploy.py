@@ -30,12 +30,14 @@ It makes
 It costs, roughly, at list prices of us-east-1
   idle            $1.30 a month for 13 alarms and $3 for a dashboard, where the account has used up
                   its free ones (10 and 3); $0.45 per GB of table and its backup; $0.26 for Lambda
-                  asking the queue, where its million free requests are used up. Nothing else runs.
+                  asking the queue, where its million free requests are used up. Nothing else
+                  runs.{key}
   1 million tiles $1 HTTP API, $4 Lambda (0.15 s of {memory} MB each), $0.50 DynamoDB, $0.65 logs:
                   about $6; traffic out beyond 100 GB a month is $0.09 per GB, and reading scenes
                   from your own buckets $0.40 per million requests, some two or three a tile
   1 million items $13 DynamoDB (20 write units each), $1 SNS, SQS and Lambda
 """
+_KEY: Final = " $0.40 for the key of private mosaics."
 
 
 def main(
@@ -115,6 +117,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         python=config.python,
         memory=config.tiler_memory,
         first=bootstrap if first else "",
+        key=_KEY if config.private_mosaics else "",
     )
 
 

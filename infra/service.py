@@ -19,6 +19,7 @@ from infra.config import Config
 from infra.dashboard import dashboard
 from infra.functions import function, live
 from infra.inbox import Inbox
+from infra.signing import SigningKey
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
@@ -56,6 +57,10 @@ class Service(cdk.Stack):
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         self._hear(config)
         tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
+        if config.jwt:
+            manager.add_environment("LIVEMOSAIC_AUTHORIZER", "jwt")
+        if config.private_mosaics:
+            self._keep_private(tiler, manager)
         answering = live(tiler) if config.snap_start else tiler
         api = Api(self, "Api", config=config, tiler=answering, manager=manager)
         functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
@@ -116,6 +121,14 @@ class Service(cdk.Stack):
             )
         )
         return made
+
+    def _keep_private(self, *answering: lambda_.Function) -> None:
+        key = SigningKey(self, "SigningKey")
+        for each in answering:
+            key.lend(each)
+        cdk.CfnOutput(
+            self, "SigningKeyArn", value=key.arn, description="The secret that signs access tokens"
+        )
 
     def _function(
         self,

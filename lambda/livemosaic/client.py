@@ -91,16 +91,19 @@ class ApiClient:
                 self._sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2 ** (n - 1))  # noqa: S311
             yield
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", *, reader: Authorize | None = None
+    ) -> Answer:
         """The answer, be it a refusal; `ApiError` where there is none or the API stays busy.
 
-        What reads is not signed: it is public.
+        What reads is not signed, as API Gateway asks nobody there; a `reader` shows a token.
         """
+        authorize = reader if method == "GET" else self._authorize
         repeated = False
         failure: str = ""
         for _ in self.attempts():
             try:
-                answer = self._once(method, path, body, repeated)
+                answer = self._once(method, path, body, repeated, authorize)
             except HTTPError as error:
                 failure = self._unanswered(error)
                 if not self._may_pass(error):
@@ -114,13 +117,15 @@ class ApiClient:
             repeated = repeated or answer.status != 429
         raise ApiError(f"{failure} (asked {ATTEMPTS} times)")
 
-    def _once(self, method: str, path: str, body: bytes, repeated: bool) -> Answer:
+    def _once(
+        self, method: str, path: str, body: bytes, repeated: bool, authorize: Authorize | None
+    ) -> Answer:
         url = self.url + path
         headers: Mapping[str, str] = {"Accept": "application/json"}
         if body:
             headers = {**headers, "Content-Type": "application/json"}
-        if method != "GET":
-            headers = self._authorize(method, url, headers, body)
+        if authorize:
+            headers = authorize(method, url, headers, body)
         answer = self._pool.request(
             method,
             self._base + path,

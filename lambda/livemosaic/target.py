@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from livemosaic.api.mosaics import MosaicOut, NewMosaic, shown, values
+from livemosaic.api.tokens import TokenOut, told
 from livemosaic.errors import LivemosaicError
 from livemosaic.ingest import Outcome
-from livemosaic.model import Mosaic
+from livemosaic.model import Access, Mosaic
 from livemosaic.services import Services
 from livemosaic.sources import Entry
+from livemosaic.tokens import scope_of
 
 _CHUNK: Final = 64
 _CHUNKS_AT_ONCE: Final = 2
@@ -54,12 +56,20 @@ class Target(Protocol):
         """Add a mosaic."""
         ...
 
-    def all(self) -> list[MosaicOut]:
-        """Every mosaic, by id."""
+    def all(self, *, private: bool = False) -> list[MosaicOut]:
+        """Every mosaic, by id; of an API, private ones only if asked for."""
         ...
 
     def get(self, mosaic: str) -> MosaicOut:
         """One mosaic."""
+        ...
+
+    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
+        """Change who may see a mosaic."""
+        ...
+
+    def token(self, mosaic: str, seconds: int) -> TokenOut:
+        """Make a token that opens a mosaic."""
         ...
 
     def drop(self, mosaic: str) -> Iterator[int]:
@@ -84,13 +94,23 @@ class Local:
         """See `Target`."""
         return shown(self.services.mosaics.create(Mosaic(id=new.id, **values(new))))
 
-    def all(self) -> list[MosaicOut]:
-        """See `Target`."""
+    def all(self, *, private: bool = False) -> list[MosaicOut]:
+        """See `Target`. Whoever has the index sees all of it."""
+        del private
         return [shown(mosaic) for mosaic in self.services.mosaics.all()]
 
     def get(self, mosaic: str) -> MosaicOut:
         """See `Target`."""
         return shown(self.services.mosaics.get(mosaic))
+
+    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
+        """See `Target`."""
+        return shown(self.services.mosaics.update(mosaic, {"access": access}))
+
+    def token(self, mosaic: str, seconds: int) -> TokenOut:
+        """See `Target`."""
+        scope = scope_of(self.services.mosaics.get(mosaic))
+        return told(self.services.tokens.mint(scope, seconds))
 
     def drop(self, mosaic: str) -> Iterator[int]:
         """See `Target`."""

@@ -181,6 +181,7 @@ def serving(
         "token": TOKEN,
         "allowed_prefixes": (href or str(folder),),
         "mosaic_max_age_s": 0,
+        "signing_keys": str(folder / "signing.keys"),
         **settings,
     }
     with (

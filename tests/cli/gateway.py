@@ -124,7 +124,8 @@ async def _answer(send: Any, fault: Fault) -> None:
 @contextmanager
 def gateway(folder: Path, **settings: Any) -> Iterator[Gateway]:
     """The application on an index in a folder, behind a gateway on a free port."""
-    given = Settings(token=TOKEN, mosaic_max_age_s=0, **settings)
+    index = f"sqlite:///{folder}/server.db"
+    given = Settings(index=index, token=TOKEN, mosaic_max_age_s=0, **settings)
     table = SqliteTable(folder / "server.db")
     with running(given, table) as services, listening("127.0.0.1", 0) as listener:
         front = Gateway(services)

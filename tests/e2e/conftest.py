@@ -13,6 +13,7 @@ SOURCES = {
     "buses": '[{"sources": ["org.example.stac"]}]',
 }
 """Whom it hears, beside its own topic."""
+SETTINGS = {**SOURCES, "private_mosaics": "true"}
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     log = tmp_path_factory.mktemp("cdk") / "output.txt"
     with (
         log.open("w") as file,
-        deployed(steps, file, authorize=True, context=SOURCES) as account,
+        deployed(steps, file, authorize=True, context=SETTINGS) as account,
     ):
         _let_batches_be_sent(account)
         yield Cloud(account, steps)

@@ -18,6 +18,7 @@ from e2e.cloud import Cloud, eventually
 from infra.cdk import ROOT, CdkError
 from infra.emulator import REGION
 from infra.local import BUCKET
+from items import box
 from livemosaic.table.sqlite import SqliteTable
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
@@ -56,6 +57,28 @@ class TestDeployed:
             local.create("m")
             local.add(scene("a", str(path), LEFT, updated="2026-01-01T00:00:00Z"))
             assert cloud.get(PNG) == local.tile(".png").content
+
+    def test_a_private_mosaic_is_opened_by_a_token_of_its_deployment(self, cloud: Cloud) -> None:
+        own = ("--api", cloud.url)
+        made = cloud.livemosaic(*own, "mosaics", "create", "secret", "--private")
+        assert made.returncode == 0, made.stderr
+        token = cloud.livemosaic(*own, "token", "secret", "--for", "1h").stdout.strip()
+        shown = json.loads(cloud.get(f"/mosaics/secret?access_token={token}"))
+        assert shown["access"] == "private"
+        assert cloud.request("GET", "/mosaics/secret").status == 404
+        listed = cloud.livemosaic(*own, "mosaics", "list", "--private", "--json")
+        assert [mosaic["id"] for mosaic in json.loads(listed.stdout)] == ["m", "secret"]
+        deleted = cloud.livemosaic(*own, "mosaics", "delete", "secret", "--yes")
+        assert deleted.returncode == 0, deleted.stderr
+
+    def test_a_picture_of_a_feature_is_asked_for_by_post_and_by_everybody(
+        self, cloud: Cloud
+    ) -> None:
+        feature = {"type": "Feature", "properties": {}, "geometry": box(7.4, 46.1, 7.5, 46.2)}
+        url, headers = "/mosaics/m/feature/8x8.npy", {"Content-Type": "application/json"}
+        answer = cloud.request("POST", url, headers, body=json.dumps(feature))
+        assert answer.status == 200, answer.data[:500]
+        assert np.load(io.BytesIO(answer.data)).shape[1:] == (8, 8)
 
     def test_a_newer_version_moves_it(self, cloud: Cloud, tmp_path: Path) -> None:
         href = cloud.account.put(raster(tmp_path / "moved.tif", [90, 80, 70], RIGHT))

@@ -67,6 +67,17 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "adopted": {"table": "livemosaic-data-Table-OLD", "buckets": "imagery"},
     "snapshots": {"region": "us-west-2", "snap_start": "true"},
+    "guarded": {
+        "region": "us-west-2",
+        "private_mosaics": "true",
+        "jwt": json.dumps(
+            {
+                "issuer": "https://login.example.com/",
+                "audience": ["livemosaic"],
+                "scopes": ["mosaics:write"],
+            }
+        ),
+    },
 }
 
 
@@ -174,3 +185,8 @@ def adopted(deployment: Callable[[str], Deployment]) -> Deployment:
 @pytest.fixture(scope="session")
 def snapshots(deployment: Callable[[str], Deployment]) -> Deployment:
     return deployment("snapshots")
+
+
+@pytest.fixture(scope="session")
+def guarded(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("guarded")

@@ -1,36 +1,146 @@
 """Who may see a mosaic, and who may write."""
 
 import secrets
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
+from starlette.datastructures import URL, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livemosaic.api.gateway import signed_by
-from livemosaic.api.params import Has
-from livemosaic.errors import UnauthorizedError
+from livemosaic.api.gateway import is_authorized
+from livemosaic.api.has import Has
+from livemosaic.errors import NotFoundError, UnauthorizedError
 from livemosaic.model import Mosaic
+from livemosaic.services import Services
+from livemosaic.tokens import EVERYTHING, scope_of
+
+PARAMETER: Final = "access_token"
+"""Of the query, as in RFC 6750, 2.3; `token` is a page of STAC APIs."""
+_OPENED: Final = "livemosaic.opened"
+"""In the scope of a request whose answer is for who holds a credential."""
 
 
-def mosaic_of(mosaic: str, has: Has) -> Mosaic:
-    """The mosaic named in the path, at most seconds old."""
-    return has.cache.get(mosaic)
+def mosaic_of(mosaic: str, has: Has, request: Request) -> Mosaic:
+    """The mosaic named in the path, at most seconds old, if the caller may see it."""
+    return _seen(mosaic, has.cache.get, has, request)
+
+
+def mosaic_now(mosaic: str, has: Has, request: Request) -> Mosaic:
+    """The same, as of now."""
+    return _seen(mosaic, has.mosaics.get, has, request)
+
+
+def mosaics_of(has: Has, request: Request) -> list[Mosaic]:
+    """The mosaics that the caller may see, by id."""
+    scope = _scope_held(has, request)
+    if scope is not None:
+        request.scope[_OPENED] = True
+    return [
+        mosaic
+        for mosaic in has.mosaics.all()
+        if mosaic.access == "public" or scope in (EVERYTHING, scope_of(mosaic))
+    ]
 
 
 OfMosaic = Annotated[Mosaic, Depends(mosaic_of)]
+OfMosaicNow = Annotated[Mosaic, Depends(mosaic_now)]
+OfMosaics = Annotated[list[Mosaic], Depends(mosaics_of)]
 
 
-def may_write(request: Request, has: Has, authorization: Annotated[str, Header()] = "") -> None:
+def _seen(mosaic_id: str, find: Callable[[str], Mosaic], has: Services, request: Request) -> Mosaic:
+    """Answers alike for a private mosaic and for none, so that nobody learns which there are."""
+    try:
+        found: Mosaic | None = find(mosaic_id)
+    except NotFoundError:
+        found = None
+    if found is not None and found.access == "public":
+        return found
+    scope = _scope_held(has, request)
+    if scope is None:
+        raise NotFoundError(
+            f"there is no mosaic {mosaic_id[:80]!r} that everybody may see; if it is private, add "
+            f"{PARAMETER}=TOKEN to the URL or send 'Authorization: Bearer TOKEN' (`livemosaic "
+            "token` makes one)"
+        )
+    if found is None and scope == EVERYTHING:
+        raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+    if found is None or scope not in (EVERYTHING, scope_of(found)):
+        raise UnauthorizedError(
+            f"the access token does not open mosaic {mosaic_id[:80]!r}: it is for another one"
+        )
+    request.scope[_OPENED] = True
+    return found
+
+
+def _scope_held(has: Services, request: Request) -> str | None:
+    """What the caller's credential opens; None without one. Who may write may see everything."""
+    if is_authorized(request.scope, has.settings.authorizer):
+        return EVERYTHING
+    bearer = _bearer(request)
+    if bearer and _is_writer(has, bearer):
+        return EVERYTHING
+    token = bearer or request.query_params.get(PARAMETER)
+    return has.tokens.scope(token) if token else None
+
+
+def carrying(request: Request, url: str) -> str:
+    """A link with the token that the request has in its query, for clients that follow links."""
+    token = request.query_params.get(PARAMETER)
+    return str(URL(url).include_query_params(**{PARAMETER: token})) if token else url
+
+
+def may_write(request: Request, has: Has) -> None:
     """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
-    if signed_by(request.scope):
+    if is_authorized(request.scope, has.settings.authorizer):
         return
-    token = has.settings.token
-    if token is None:
+    if has.settings.token is None:
         raise UnauthorizedError(
             "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
             "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
         )
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not given:
+    bearer = _bearer(request)
+    if not bearer:
         raise UnauthorizedError("writing needs a header 'Authorization: Bearer TOKEN'")
-    if not secrets.compare_digest(given.strip().encode(), token.get_secret_value().encode()):
+    if not _is_writer(has, bearer):
         raise UnauthorizedError("that bearer token is not this server's")
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _is_writer(has: Services, bearer: str) -> bool:
+    token = has.settings.token
+    return token is not None and secrets.compare_digest(
+        bearer.encode(), token.get_secret_value().encode()
+    )
+
+
+class KeptByHolder:
+    """Lets no shared cache keep what a credential has opened (RFC 6750, 2.3; RFC 9111, 5.2.2.7)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever route it was that answers."""
+
+        async def send_private(message: Message) -> None:
+            if _OPENED in scope and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                said = headers.get("Cache-Control", "no-cache").split(", ")
+                own = [word for word in said if word not in ("public", "private")]
+                headers["Cache-Control"] = ", ".join(["private", *own])
+            await send(message)
+
+        await self.app(scope, receive, send_private)
+
+
+def say_how(document: dict[str, Any]) -> None:
+    """Add to an OpenAPI document how a credential is sent, where one is needed."""
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    schemes[PARAMETER] = {"type": "apiKey", "in": "query", "name": PARAMETER}
+    document["security"] = [{}, {"bearer": []}, {PARAMETER: []}]

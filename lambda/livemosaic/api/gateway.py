@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mangum import Mangum
 from mangum.types import ASGI
@@ -16,7 +16,7 @@ LIMIT: Final = 6_291_556
 them. API Gateway turns a longer answer into a 500 that says nothing."""
 
 _LESS: Final = {
-    True: "ask for a smaller tilesize, fewer bands, or jpg or webp",
+    True: "ask for fewer pixels or bands, or for jpg or webp",
     False: "ask for less at once, with a smaller limit",
 }
 """What to do, for images and for text."""
@@ -36,14 +36,15 @@ def handler(app: ASGI) -> Handler:
     return answer
 
 
-def signed_by(scope: Mapping[str, Any]) -> str | None:
-    """The ARN of who signed the request, where the route is one that API Gateway authorises by IAM.
+def is_authorized(scope: Mapping[str, Any], authorizer: Literal["iam", "jwt"]) -> bool:
+    """Whether API Gateway let the caller in, on a route that it guards by that authorizer.
 
     It stands in the event, which Mangum puts beside what the client sent, and nothing else can.
     """
     context = scope.get("aws.event", {}).get("requestContext") or {}
-    iam = (context.get("authorizer") or {}).get("iam") or {}
-    return iam.get("userArn") or None  # events of open routes were seen with an empty one
+    known = (context.get("authorizer") or {}).get(authorizer) or {}
+    # Events of open routes were seen with an empty ARN, and with claims that are null.
+    return bool(known.get({"iam": "userArn", "jwt": "claims"}[authorizer]))
 
 
 def _within_limit(answer: Answer) -> Answer:

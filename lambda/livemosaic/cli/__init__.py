@@ -12,6 +12,7 @@ from livemosaic.cli.ingest import ingest
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.serve import demo, serve
 from livemosaic.cli.session import Session, clear_errors
+from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
 from livemosaic.client import checked
 from livemosaic.credentials import use_profile
@@ -28,6 +29,7 @@ app.add_typer(mosaics, name="mosaics")
 app.add_typer(dlq, name="dlq")
 app.command()(ingest)
 app.command()(verify)
+app.command()(mint)
 app.command()(serve)
 app.command()(demo)
 

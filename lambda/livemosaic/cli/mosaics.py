@@ -1,14 +1,21 @@
 """`livemosaic mosaics`: create, list, show and delete them."""
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from livemosaic.api.mosaics import MosaicOut, NewMosaic
+from livemosaic.api.rule import RulesSettings
 from livemosaic.cli.session import console, progress, target
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model import Access
+from livemosaic.renders import parse_query
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 
@@ -18,6 +25,9 @@ def create(
     context: typer.Context,
     mosaic: Annotated[str, typer.Argument(help="Its id: letters, digits, `_`, `.`, `-`.")],
     title: Annotated[str, typer.Option(help="What people read.")] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Only who holds a token may see it.")
+    ] = False,
     collection: Annotated[
         list[str] | None, typer.Option(help="STAC collection it takes; repeat it. Any by default.")
     ] = None,
@@ -50,6 +60,23 @@ def create(
         int,
         typer.Option(metavar="SECONDS", help="How much longer they may show it while they ask."),
     ] = 0,
+    render: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=QUERY", help="A named render, for `render=NAME`; repeat it."),
+    ] = None,
+    renders: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A file of renders, or a STAC Collection."),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(metavar="QUERY", help="The mosaic rule of requests that name none.")
+    ] = "",
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A file of what else the mosaic says of rules: JSON."
+        ),
+    ] = None,
     create_table: Annotated[
         bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
     ] = False,
@@ -62,6 +89,10 @@ def create(
 
     `livemosaic mosaics create clear --filter "eo:cloud_cover < 10" --sortby eo:cloud_cover`
 
+    `livemosaic mosaics create ndvi --render "ndvi=expression=(nir-red)/(nir%2Bred)&rescale=-1,1"`
+
+    `livemosaic mosaics create best --property eo:cloud_cover --rule "sortby=eo:cloud_cover"`
+
     `livemosaic --index dynamodb://eu-central-1/maps mosaics create alps --create-table`
 
     `livemosaic --api https://HOST --profile prod mosaics create alps`
@@ -70,6 +101,7 @@ def create(
         new = NewMosaic(
             id=mosaic,
             title=title,
+            access="private" if private else "public",
             collections=collection or ["*"],
             filter=filter_,
             assets=asset or [],
@@ -83,6 +115,8 @@ def create(
             max_cells=max_cells,
             max_age_s=max_age,
             stale_while_revalidate_s=stale_while_revalidate,
+            renders=_renders(renders, render or []),
+            rules=_rules(rules, rule),
         )
         _print(mosaics.create(new))
 
@@ -91,21 +125,26 @@ def create(
 def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="Of an --api, private ones too, for who may write there."),
+    ] = False,
 ) -> None:
     """List the mosaics.
 
     Example: `livemosaic --api https://HOST mosaics list`
     """
     with target(context) as mosaics:
-        found = mosaics.all()
+        found = mosaics.all(private=private)
     if as_json:
         typer.echo(json.dumps([mosaic.model_dump() for mosaic in found], indent=2))
         return
-    table = Table("id", "title", "collections", "bounds", "zooms")
+    table = Table("id", "title", "access", "collections", "bounds", "zooms")
     for mosaic in found:
         bounds = ", ".join(f"{degree:.2f}" for degree in mosaic.bounds or ()) or "empty"
         zooms = f"{mosaic.minzoom}–{mosaic.maxzoom}"
-        table.add_row(mosaic.id, mosaic.title, ", ".join(mosaic.collections), bounds, zooms)
+        collections = ", ".join(mosaic.collections)
+        table.add_row(mosaic.id, mosaic.title, mosaic.access, collections, bounds, zooms)
     Console().print(table)
 
 
@@ -117,6 +156,22 @@ def show(context: typer.Context, mosaic: str) -> None:
     """
     with target(context) as mosaics:
         _print(mosaics.get(mosaic))
+
+
+@app.command()
+def access(
+    context: typer.Context,
+    mosaic: str,
+    to: Annotated[Access, typer.Argument(help="Whom it is shown to.")],
+) -> None:
+    """Show a mosaic to everybody, or only to who holds a token of it.
+
+    Caches may show for `--max-age` seconds more what was public.
+
+    Example: `livemosaic --api https://HOST --profile prod mosaics access alps private`
+    """
+    with target(context) as mosaics:
+        _print(mosaics.open_to(to, mosaic))
 
 
 @app.command()
@@ -138,6 +193,36 @@ def delete(
         for count in mosaics.drop(mosaic):
             bar.advance(task, count)
     console.print(f"deleted [bold]{mosaic}[/bold]")
+
+
+def _renders(file: Path | None, queries: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Those of a file, and those of queries; a file may have them as the STAC extension does."""
+    found = _read(file) if file else {}
+    for given in queries:
+        name, _, query = given.partition("=")
+        if not query:
+            raise InvalidRequestError(f"--render {given!r} must be NAME=QUERY: grey=rescale=0,100")
+        found[name] = parse_query(query)
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text())
+        found = content.get("renders", content.get("properties", {}).get("renders", content))
+        return dict(found)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidRequestError(f"{file} is no JSON object of renders: {error}") from error
+
+
+def _rules(file: Path | None, query: str) -> RulesSettings:
+    try:
+        found = json.loads(file.read_text()) if file else {}
+        default = parse_qs(query, strict_parsing=True) if query else {}
+        given = {name: v if name in ("ids", "lock") else v[-1] for name, v in default.items()}
+        return RulesSettings.model_validate(found | ({"default": given} if query else {}))
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"--rule and --rules are no rules: {error}") from error
 
 
 def _print(mosaic: MosaicOut) -> None:

@@ -41,7 +41,8 @@ def serve(
         url = f"http://{host}:{listener.getsockname()[1]}"
         console.print(f"livemosaic on {url}/docs; Ctrl-C ends it")
         for mosaic in services.mosaics.all():
-            console.print(f"  {url}/mosaics/{mosaic.id}/map.html")
+            private = "?access_token=…" if mosaic.access == "private" else ""
+            console.print(f"  {url}/mosaics/{mosaic.id}/map.html{private}")
         if token is None:
             console.print(f"writes need the header  Authorization: Bearer {chosen}")
         server(services).run([listener])
