@@ -1,4 +1,4 @@
-"""Memory that reads share: who would take more than is left waits."""
+"""What reads share: memory, for which they wait, and what one picture may take in all."""
 
 import asyncio
 from collections import deque
@@ -30,6 +30,22 @@ class Budget:
             yield
         finally:
             queue.give_back(amount)
+
+
+class Allowance:
+    """Bytes that may be decoded for one picture, in all. Not for several threads at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+
+    def spend(self, amount: int) -> None:
+        """ObjectError for more than is left."""
+        if amount > self._left:
+            raise ObjectError(
+                f"needs {amount:,} bytes decoded, and {self._left:,} are left of the "
+                f"{self._size:,} that a picture may have: ask for a smaller one, or fewer bands"
+            )
+        self._left -= amount
 
 
 class _Queue:

@@ -17,6 +17,10 @@ class UnauthorizedError(LivemosaicError):
     """The request needs a credential that it does not carry."""
 
 
+class KeysUnavailableError(LivemosaicError):
+    """The keys that sign access tokens cannot be had now; try again."""
+
+
 class NotFoundError(LivemosaicError):
     """The mosaic, scene or tile that was named does not exist."""
 

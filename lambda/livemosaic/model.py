@@ -12,9 +12,13 @@ from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.rule import Rules
 
 BBox = tuple[float, float, float, float]
 """Left, bottom, right, top, in the CRS that the name or docstring says."""
+
+LonLat = tuple[float, float]
+"""Longitude and latitude, in degrees."""
 
 ANY_COLLECTION: Final = "*"
 MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -23,6 +27,9 @@ MAX_ROWS_PER_SCENE: Final = 48
 """Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
 
 MAX_AGE_S: Final = 365 * 24 * 3600
+
+
+Access = Literal["public", "private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Mosaic:
 
     id: str
     title: str = ""
+    access: Access = "public"
+    """Who may see it: everybody, or who holds an access token."""
     collections: tuple[str, ...] = (ANY_COLLECTION,)
     """STAC collections it subscribes to; `*` is every collection, and items without one."""
     filter: Mapping[str, Any] | None = None
@@ -66,6 +75,10 @@ class Mosaic:
     cheaply that it is the same; more delays the newest scenes by as much."""
     stale_while_revalidate_s: int = 0
     """How much longer they may show it while they ask (RFC 5861)."""
+    rules: Rules = field(default_factory=Rules)
+    """What requests may ask for instead of the stored order, and what holds where they do not."""
+    renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Named renders, as JSON of the STAC render extension 2.0; see `renders`."""
 
     generation: str = ""
     """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
@@ -157,6 +170,8 @@ class Grid:
     """Outer edges in `crs`, x before y."""
     width: int
     height: int
+    world: float | None = None
+    """Of one that goes on beyond the edge of the world: units of x once around it."""
 
     @property
     def transform(self) -> Affine:
@@ -183,7 +198,38 @@ class Pixels:
             )
 
 
-Resampling = Literal["nearest", "bilinear", "cubic", "average"]
+Resampling = Literal[
+    "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min",
+    "med", "q1", "q3", "sum", "rms",
+]  # fmt: skip
+"""GDAL's warp kernels, by their names in rio-tiler (`WarpResampling`)."""
+
+Rgba = tuple[int, int, int, int]
+"""Red, green, blue, alpha; 0–255."""
+Colors = tuple[tuple[int | tuple[float, float], Rgba], ...]
+"""The color of each value, or of each interval [low, high)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One of TiTiler's algorithms."""
+
+    name: str
+    params: tuple[tuple[str, float | None], ...]
+    """All of its parameters, by name, in order of their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What becomes of values until they are colors, in the order of the fields."""
+
+    algorithm: Algorithm | None = None
+    rescale: tuple[tuple[float, float], ...] = ()
+    """Value ranges mapped to 0–255: one for all bands or one per band."""
+    color_formula: str | None = None
+    """Operations of color-operations: `gamma rgb 1.8, saturation 1.1`."""
+    colormap: str | Colors | None = None
+    """A name of rio-tiler's colormaps, or one of its own, for single-band data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,20 +249,18 @@ class Read:
     resampling: Resampling = "nearest"
     palette: bool = True
     """Turn a palette image into red, green, blue with its transparent entries invalid."""
+    style: Style | None = None
+    """Of each scene, before they become one picture (ArcGIS: itemRenderingRule)."""
 
 
-Format = Literal["auto", "png", "jpeg", "webp", "tif", "npy"]
+Format = Literal["auto", "png", "jpeg", "webp", "jp2", "tif", "npy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Render:
+class Render(Style):
     """How composed pixels become bytes."""
 
     format: Format = "auto"
     """`auto` is JPEG where every pixel is valid and PNG elsewhere."""
-    rescale: tuple[tuple[float, float], ...] = ()
-    """Value ranges mapped to 0–255: one for all bands or one per band."""
-    colormap: str | None = None
-    """A name of rio-tiler's colormaps, for single-band data."""
     return_mask: bool = True
-    """Add validity as alpha (png, webp, tif) or as a last band (npy)."""
+    """Add validity as alpha (png, webp, jp2, tif) or as a last band (npy)."""

@@ -21,6 +21,10 @@ from livemosaic.errors import (
     TableBusyError,
 )
 from livemosaic.model import MAX_KNOWN_ASSETS, MOSAIC_ID, BBox, Mosaic, Watermark
+from livemosaic.renders import check_renders
+from livemosaic.rule import Rules
+from livemosaic.rulebook import check_rules
+from livemosaic.selection import check_text
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 
 _PARTITION: Final = "mosaics"
@@ -50,8 +54,8 @@ def contended(attempt: Callable[[], T], sleep: Callable[[float], None] = time.sl
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    Row attributes: those of `Mosaic` by name, `filter` as JSON text, `bounds` as four numbers,
-    `watermarks` as maps.
+    Row attributes: those of `Mosaic` by name, `filter`, `renders` and `rules` as JSON text,
+    `bounds` as four numbers, `watermarks` as maps.
     """
 
     table: Table
@@ -172,14 +176,18 @@ class Mosaics:
 
 
 def check_settings(mosaic: Mosaic) -> None:
-    """Refuse what only other modules can judge: the TileMatrixSet and the filter."""
+    """Refuse what only other modules can judge: TileMatrixSet, filter, renders and rules."""
     CellGrid.of(mosaic.tms)
+    check_renders(mosaic.renders)
+    check_rules(mosaic)
     if mosaic.filter is not None:
         parse_filter(mosaic.filter)
 
 
 def parse_filter(cql2: str | Mapping[str, Any]) -> Expr:
     """A CQL2 filter, text or JSON (OGC 21-065r2); `InvalidRequestError` says what is wrong."""
+    if isinstance(cql2, str):
+        check_text(cql2)
     try:
         expr = Expr(cql2 if isinstance(cql2, str) else dict(cql2))
         expr.validate()
@@ -203,7 +211,9 @@ def _key(mosaic_id: str) -> Key:
 
 def _to_item(mosaic: Mosaic) -> dict[str, Any]:
     item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
-    return item | {"filter": json.dumps(mosaic.filter) if mosaic.filter is not None else None}
+    cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
+    rules = json.dumps(item["rules"])
+    return item | {"filter": cql2, "renders": json.dumps(mosaic.renders), "rules": rules}
 
 
 def _from_item(item: Mapping[str, Any]) -> Mosaic:
@@ -215,7 +225,12 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
     }
     cql2 = values.get("filter")
     marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
-    parsed = {"filter": None if cql2 is None else json.loads(cql2), "watermarks": marks}
+    parsed = {
+        "filter": None if cql2 is None else json.loads(cql2),
+        "renders": json.loads(values.get("renders", "{}")),
+        "rules": Rules.of(json.loads(values.get("rules", "{}"))),
+        "watermarks": marks,
+    }
     return Mosaic(**values | parsed)
 
 

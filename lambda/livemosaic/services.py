@@ -11,12 +11,14 @@ from livemosaic.headers import HeaderKeeper, Headers
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Index
 from livemosaic.ingest import Ingest
+from livemosaic.keys import KeyRing, open_keys
 from livemosaic.mosaics import MosaicCache, Mosaics
 from livemosaic.settings import Settings
 from livemosaic.sharing import Recent
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler import Limits, Tiler
+from livemosaic.tokens import Tokens
 
 _QUERIES_AT_ONCE = 8
 
@@ -31,6 +33,7 @@ class Services:
     index: Index
     ingest: Ingest
     tiler: Tiler
+    tokens: Tokens
 
 
 def build(settings: Settings, table: Table | None = None) -> Services:
@@ -40,7 +43,12 @@ def build(settings: Settings, table: Table | None = None) -> Services:
     mosaics = Mosaics(table)
     pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
     index = Index(table, mosaics, pool)
-    limits = Limits(max_scenes=settings.max_scenes, max_rows=settings.max_rows)
+    limits = Limits(
+        max_scenes=settings.max_scenes,
+        max_rows=settings.max_rows,
+        seconds=settings.max_picture_s,
+        bytes=settings.max_picture_bytes,
+    )
     return Services(
         settings=settings,
         mosaics=mosaics,
@@ -48,6 +56,9 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         index=index,
         ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep, Fetcher(allow)),
         tiler=Tiler(index, CogReader(allow, Headers(table), recent=Recent()), limits),
+        tokens=Tokens(
+            KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
+        ),
     )
 
 

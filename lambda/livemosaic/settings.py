@@ -1,7 +1,7 @@
 """Settings, from the environment (`LIVEMOSAIC_…`) or given by the caller."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,6 +21,13 @@ class Settings(BaseSettings):
     """Where assets may be, separated by commas in the environment."""
     token: SecretStr | None = None
     """Bearer token for writes; without one, nothing can be written over HTTP."""
+    authorizer: Literal["iam", "jwt"] = "iam"
+    """By whom API Gateway lets writers in, where it stands before us."""
+    signing_keys: str = ""
+    """Keys of access tokens: a file, one a line and the newest first, or the ARN of a secret of AWS
+    Secrets Manager. Without it, an SQLite index has a file beside it, made with the first token."""
+    max_token_age_s: int = Field(90 * 24 * 3600, ge=1)
+    """How long a new access token is good for, at most."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Origins whose pages may read answers, separated by commas in the environment."""
     dead_letters: str = ""
@@ -32,6 +39,20 @@ class Settings(BaseSettings):
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)
     """Pixels of a tile's edge, `tilesize` times the `@{n}x` factor."""
+    max_image_pixels: int = Field(2048 * 2048, ge=256 * 256, le=8192 * 8192)
+    """Width times height of a picture of a box or a feature."""
+    max_picture_bytes: int = Field(1024 * 1024 * 1024, ge=1_000_000)
+    """Decoded for one picture, whole blocks counted; scenes beyond are skipped."""
+    max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
+    """For reading the scenes of one picture; those that are not read by then are skipped."""
+    max_vertices: int = Field(50_000, ge=100)
+    """Of a feature."""
+    max_features: int = Field(500, ge=1)
+    """Of a collection of which statistics are made."""
+    max_statistics_pixels: int = Field(64 * 1024 * 1024, ge=256 * 256)
+    """That are read for statistics of one area, in blocks: memory does not grow with them."""
+    max_statistics_s: float = Field(25.0, gt=0)
+    """For all areas of a request; API Gateway waits for 30 s (HTTP API quotas)."""
     max_query_bytes: int = Field(8192, ge=256)
     max_body_bytes: int = Field(10_000_000, ge=1000)
     mosaic_max_age_s: float = Field(2.0, ge=0)

@@ -2,29 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final, Protocol
 
-import numpy as np
-from rasterio.crs import CRS
-
-from livemosaic.cells import Ring, cell_grid, decode
-from livemosaic.claims import burn, meets
-from livemosaic.compose import compose, empty
+from livemosaic.budget import Allowance
+from livemosaic.candidates import arrangement_of, claims_of, scenes_of
+from livemosaic.cells import cell_grid
+from livemosaic.clipping import below_holes, clipped
+from livemosaic.compose import Weigh, compose, empty
 from livemosaic.errors import (
     ForbiddenHrefError,
     InvalidRequestError,
     UnreadableAssetError,
 )
 from livemosaic.expression import Expression
+from livemosaic.feather import Feather
 from livemosaic.index import Index
 from livemosaic.merge import Found
 from livemosaic.model import MAX_KNOWN_ASSETS, Grid, Mosaic, Pixels, Read
-from livemosaic.plan import Candidate, Mask, Plan, Seen
+from livemosaic.plan import Mask, Plan, Seen
+from livemosaic.renders import read_of_scenes
 from livemosaic.rule import DEFAULT, Rule
+from livemosaic.seamline import seamline
+from livemosaic.style import drawn
+from livemosaic.timings import Timings
 from livemosaic.views import View
+from livemosaic.warp import Frame
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +40,19 @@ class AssetReader(Protocol):
     """Turns assets into pixels; see `cog.CogReader`."""
 
     async def read(
-        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str
+        self,
+        assets: Mapping[str, str],
+        grid: Grid,
+        read: Read,
+        *,
+        version: str,
+        allowance: Allowance | None,
     ) -> Pixels:
         """The bands of all assets (href by key, in order) on a grid."""
+        ...
+
+    async def frame(self, href: str, *, version: str) -> Frame:
+        """Where the pixels of one asset lie."""
         ...
 
 
@@ -50,8 +64,14 @@ class Limits:
     """Scenes read, as in ArcGIS Image Server (maxMosaicImageCount)."""
     max_rows: int = 2000
     """Index rows looked at."""
+    pixels_at_once: int = 8 * 1024 * 1024
+    """Of all scenes that are being read; of a large picture, that may be one."""
     scene_timeout_s: float = 15.0
     """For all reads of one scene; then it is skipped."""
+    seconds: float = 20.0
+    """For all reads; scenes that are not read by then are skipped."""
+    bytes: int = 1024 * 1024 * 1024
+    """Decoded, of all reads; scenes that need more than is left are skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,10 @@ class Draft:
     expression: Expression | None
     rule: Rule
     plan: Plan
+    mask: Mask | None = None
+    """The pixels that are wanted; None: all are."""
+    timings: Timings = field(default_factory=Timings)
+    """Of what is then done for it: `index`, `read`, `compose`."""
 
 
 @dataclass(slots=True)
@@ -91,6 +115,16 @@ class Reads:
     errors: dict[int, Exception] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Means:
+    """What is left for one picture."""
+
+    turns: asyncio.Semaphore
+    allowance: Allowance
+    end: float
+    """By the event loop's clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiler:
     """Makes pictures of mosaics: tiles, and whatever else has a grid."""
@@ -99,16 +133,27 @@ class Tiler:
     reader: AssetReader
     limits: Limits = field(default_factory=Limits)
 
-    def draft(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
-        """What is asked for; nothing is read for it yet.
+    def draft(
+        self,
+        mosaic: Mosaic,
+        view: View,
+        read: Read,
+        rule: Rule = DEFAULT,
+        *,
+        every: bool = False,
+    ) -> Draft:
+        """What is asked for; nothing is read for it yet. `every` reads hidden scenes too.
 
         Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
         that no scene of the mosaic ever had.
         """
+        if rule.item_render:
+            read = read_of_scenes(mosaic, rule.item_render, read)
         expression = Expression.parse(read.expression) if read.expression else None
         read = replace(read, assets=asked_for(mosaic, read, expression))
-        plan = self._plan(mosaic, view, read.assets)
-        return Draft(mosaic, view.grid, read, expression, rule, plan)
+        plan = self._plan(mosaic, view, rule, read.assets)
+        plan.needs_all |= every
+        return Draft(mosaic, view.grid, read, expression, rule, plan, view.mask)
 
     async def make(self, draft: Draft) -> Picture:
         """The pixels that the rule wants; scenes that cannot be read are skipped.
@@ -116,61 +161,145 @@ class Tiler:
         Scenes without an asset that is asked for take no part. Raises `InvalidRequestError` where
         what is asked for fits none of the scenes.
         """
-        done = await self.read(draft)
-        return await asyncio.to_thread(_finished, draft, done)
+        return await self.compose(draft, await self.read(draft))
+
+    async def compose(self, draft: Draft, done: Reads) -> Picture:
+        """What was read for a picture, as one."""
+        return await asyncio.to_thread(self._finished, draft, done)
 
     async def read(self, draft: Draft) -> Reads:
         """The scenes that a picture needs, before they are one; raises as `make`."""
-        done = Reads()
+        done, means = Reads(), self._means(draft.grid)
         while places := await asyncio.to_thread(draft.plan.next_round):
-            await self._read_round(draft, places, done)
+            draft.timings.end("index")
+            await self._read_round(draft, places, means, done)
+            draft.timings.end("read")
+        draft.timings.end("index")
         invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
         if invalid and not done.layers:
             raise invalid[0]
         return done
 
-    async def explain(self, mosaic: Mosaic, view: View) -> list[tuple[Found, str]]:
+    async def native(self, draft: Draft) -> Frame | None:
+        """Where the pixels of its topmost readable scene lie; None where there is none."""
+        while places := await asyncio.to_thread(draft.plan.next_round):
+            for place in places:
+                scene = draft.plan.scene(place)
+                try:
+                    first, *_ = chosen_assets(draft.mosaic, scene.assets, draft.read).values()
+                    return await self.reader.frame(first, version=scene.version)
+                except (UnreadableAssetError, ForbiddenHrefError):
+                    draft.plan.record(place, None)
+        return None
+
+    async def explain(
+        self, mosaic: Mosaic, view: View, rule: Rule = DEFAULT, *, every: bool = False
+    ) -> list[tuple[Found, str]]:
         """By footprints alone, top first: the scenes that a picture meets, and what becomes of
-        each. See `Plan.explained`.
+        each. See `Plan.explained`, and `draft` for `every`.
         """
-        plan = self._plan(mosaic, view, ())
+        plan = self._plan(mosaic, view, rule, ())
+        plan.needs_all |= every
         return await asyncio.to_thread(plan.explained)
 
-    def _plan(self, mosaic: Mosaic, view: View, assets: Sequence[str]) -> Plan:
-        view.check_scale(mosaic)
-        grid, limits = view.grid, self.limits
-        candidates = _candidates(mosaic, self.index.find(mosaic, view.area), grid, assets)
-        return Plan(candidates, grid.height, grid.width, limits.max_scenes, limits.max_rows)
+    def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
+        limits = self.limits
+        return Plan(
+            scenes_of(self.index, mosaic, view, rule),
+            claims_of(mosaic, view.grid, rule, assets),
+            view.grid.height,
+            view.grid.width,
+            min(limits.max_scenes, rule.max_scenes or limits.max_scenes),
+            limits.max_rows,
+            arrangement_of(mosaic, view.grid, rule),
+            rule.needs_all,
+            view.mask,
+        )
 
-    async def _read_round(self, draft: Draft, places: Sequence[int], done: Reads) -> None:
+    def _means(self, grid: Grid) -> "_Means":
+        limits = self.limits
+        return _Means(
+            asyncio.Semaphore(max(1, limits.pixels_at_once // (grid.width * grid.height))),
+            Allowance(limits.bytes),
+            asyncio.get_running_loop().time() + limits.seconds,
+        )
+
+    async def _read_round(
+        self, draft: Draft, places: Sequence[int], means: "_Means", done: Reads
+    ) -> None:
         plan = draft.plan
-        reads = [self._scene(draft, plan.scene(place)) for place in places]
+        reads = [self._scene(draft, place, means) for place in places]
         for place, result in zip(places, await asyncio.gather(*reads), strict=True):
             if isinstance(result, Pixels):
                 done.layers[place] = result
-                plan.record(place, result.valid)
+                holes_hide = draft.rule.nodata_inside
+                plan.record(place, result.valid | plan.claim(place) if holes_hide else result.valid)
             else:
                 done.errors[place] = result
                 plan.record(place, None)
 
-    async def _scene(self, draft: Draft, scene: Found) -> Pixels | Exception:
+    async def _scene(self, draft: Draft, place: int, means: "_Means") -> Pixels | Exception:
         """One scene's pixels, or why there are none."""
-        grid, read = draft.grid, draft.read
         try:
-            assets = chosen_assets(draft.mosaic, scene.assets, read)
-            async with asyncio.timeout(self.limits.scene_timeout_s):
-                pixels = await self.reader.read(assets, grid, read, version=scene.version)
-            if draft.expression is None:
-                return pixels
-            alone = next(iter(assets)) if len(assets) == 1 else None
-            return await asyncio.to_thread(draft.expression.apply, pixels, alone)
+            async with means.turns:
+                return await self._pixels(draft, place, means)
         except TimeoutError:
-            return UnreadableAssetError(f"took longer than {self.limits.scene_timeout_s:g} s")
+            limits, late = self.limits, asyncio.get_running_loop().time() >= means.end
+            return UnreadableAssetError(
+                f"was not read within the {limits.seconds:g} s that a picture may take"
+                if late
+                else f"took longer than {limits.scene_timeout_s:g} s"
+            )
         except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
             return error
         except Exception:
-            log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": scene.key})
+            key = draft.plan.scene(place).key
+            log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": key})
             return UnreadableAssetError("an unexpected error; it was logged")
+
+    async def _pixels(self, draft: Draft, place: int, means: "_Means") -> Pixels:
+        grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
+        assets = chosen_assets(draft.mosaic, scene.assets, read)
+        own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
+        async with asyncio.timeout_at(min(own_end, means.end)):
+            pixels = await self.reader.read(
+                assets, grid, read, version=scene.version, allowance=means.allowance
+            )
+        if draft.expression is not None:
+            alone = next(iter(assets)) if len(assets) == 1 else None
+            pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
+        if read.style is not None:
+            pixels = await asyncio.to_thread(drawn, pixels, grid, read.style)
+        for keep in (draft.mask, draft.plan.claim(place) if draft.rule.clip else None):
+            if keep is not None:
+                pixels = await asyncio.to_thread(clipped, pixels, keep)
+        return pixels
+
+    def _finished(self, draft: Draft, done: Reads) -> Picture:
+        plan, rule = draft.plan, draft.rule
+        places = sorted(done.layers)
+        layers = [done.layers[place] for place in places]
+        if rule.nodata_inside:
+            layers = list(below_holes(layers, map(plan.claim, places)))
+        scenes = [plan.scene(place) for place in places]
+        blends = rule.operation == "blend" and len(layers) > 1
+        weights = self._weights(draft, scenes) if blends else ()
+        pixels = compose(layers, rule.operation, weights) if layers else empty(draft.grid)
+        draft.timings.end("compose")
+        return Picture(
+            pixels=pixels,
+            grid=draft.grid,
+            scenes=[s.id for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()],
+            skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
+            truncated=plan.truncated,
+            seen=plan.seen,
+        )
+
+    def _weights(self, draft: Draft, scenes: Sequence[Found]) -> list[Weigh]:
+        footprints = self.index.footprints(draft.mosaic, scenes)
+        shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
+        cells = cell_grid(draft.mosaic.tms)
+        return [Feather.of(shape, cells, draft.grid).depth for shape in shapes]
 
 
 def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tuple[str, ...]:
@@ -188,23 +317,6 @@ def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tupl
             f"{', '.join(known)[:300]}"
         )
     return named
-
-
-def _candidates(
-    mosaic: Mosaic, found: Iterator[Found], grid: Grid, assets: Sequence[str]
-) -> Iterator[Candidate]:
-    cells = cell_grid(mosaic.tms)
-    for scene in found:
-        parts: list[list[Ring]] = []
-        if all(name in scene.assets for name in assets):
-            parts = [decode(cells, quadkey, stored) for quadkey, stored in scene.parts]
-            parts = [rings for rings in parts if meets(rings, cells.crs, grid)]
-        yield Candidate(scene, partial(_claim, parts, cells.crs, grid) if parts else None)
-
-
-def _claim(parts: Sequence[Sequence[Ring]], crs: CRS, grid: Grid) -> Mask:
-    claims = [burn(rings, crs, grid) for rings in parts]
-    return claims[0] if len(claims) == 1 else np.logical_or.reduce(claims)
 
 
 def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
@@ -225,17 +337,3 @@ def _usual(assets: Collection[str]) -> tuple[str, ...]:
         if all(name in assets for name in usual):
             return usual
     return tuple(assets)[:1]
-
-
-def _finished(draft: Draft, done: Reads) -> Picture:
-    plan = draft.plan
-    places = sorted(done.layers)
-    layers = [done.layers[place] for place in places]
-    return Picture(
-        pixels=compose(layers) if layers else empty(draft.grid),
-        grid=draft.grid,
-        scenes=[plan.scene(p).id for p in places if done.layers[p].valid.any()],
-        skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
-        truncated=plan.truncated,
-        seen=plan.seen,
-    )

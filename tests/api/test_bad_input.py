@@ -176,7 +176,7 @@ def test_what_is_wrong_is_refused_where_the_tile_is_empty_too(
 
 
 @pytest.mark.parametrize(
-    "url", ["/nowhere", "/mosaics/m/tiles", "/mosaics/m/tiles/WebMercatorQuad/1"]
+    "url", ["/nowhere", "/mosaics/m/nowhere", "/mosaics/m/tiles/WebMercatorQuad/1"]
 )
 def test_a_path_that_is_none_is_not_found(server: Server, url: str) -> None:
     answer = server.get(url)

@@ -21,12 +21,16 @@ from livemosaic.table.sqlite import SqliteTable
 NOT_FOR_A_TILE = {
     "cogeo_mosaic": "the format that we are compared with",
     "httpx2": "rio-tiler's reader of STAC, which is not used",
+    "livemosaic.api.statistics": "of areas",
+    "livemosaic.api.wmts": "maps of other clients",
+    "jwt": "access tokens of private mosaics",
     "livemosaic.cli": "the shell",
     "livemosaic.client": "the shell",
     "livemosaic.scenery": "the demo",
     "pystac": "rio-tiler's reader of STAC, which is not used",
     "rich": "the shell",
     "rio_tiler": "colormaps and rescaling, for tiles that ask for them",
+    "titiler": "algorithms, for tiles that ask for them",
     "typer": "the shell",
     "uvicorn": "the shell",
 }

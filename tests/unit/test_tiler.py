@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class FakeReader:
         self.cancelled: list[str] = []
 
     async def read(
-        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str
+        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str, allowance: Any
     ) -> Pixels:
         (href,) = assets.values()
         self.reading.append(href)

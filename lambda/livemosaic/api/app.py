@@ -7,13 +7,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import livemosaic
 from livemosaic import errors
-from livemosaic.api import describe, health, images, items, mosaics, pages, tiles
+from livemosaic.api import health, images, tiles
+from livemosaic.api.access import KeptByHolder, say_how
 from livemosaic.api.head import HeadAsGet
+from livemosaic.api.later import Later
 from livemosaic.api.params import encodable
+from livemosaic.api.refusals import say_refusals
+from livemosaic.api.rule import say_rules
 from livemosaic.services import Services
 from livemosaic.settings import Settings
 
@@ -23,6 +28,7 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.InvalidRequestError: 400,
     errors.InvalidItemError: 400,
     errors.UnauthorizedError: 401,
+    errors.KeysUnavailableError: 503,
     errors.NotFoundError: 404,
     errors.AlreadyExistsError: 409,
     errors.TooLargeError: 413,
@@ -35,7 +41,7 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
 
 def create_app(services: Services) -> FastAPI:
     """The API over the given services."""
-    app = FastAPI(
+    app = _Api(
         title="livemosaic",
         version=livemosaic.__version__,
         description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
@@ -44,23 +50,75 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (health, mosaics, items, tiles, describe, pages):
-        # Not include_router, by which the first request would make all routes before its own anew.
-        app.router.routes.extend(module.router.routes)
-    app.mount("/static", pages.static_files(), name="static")
+    # Not include_router, by which the first request would make all routes before its own anew.
+    app.router.routes += [*health.router.routes, *tiles.router.routes, app.later]
     app.add_exception_handler(errors.LivemosaicError, _known_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(Exception, _unknown_error)
     app.add_middleware(_Limits, settings=services.settings)
+    app.add_middleware(KeptByHolder)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.cors_origins,
-        allow_methods=["GET", "HEAD"],
-        allow_headers=["If-None-Match"],
-        expose_headers=["ETag", images.SCENES, images.SKIPPED, images.TRUNCATED],
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+        expose_headers=[
+            *("ETag", images.SCENES, images.SKIPPED, images.TRUNCATED, images.TIMING),
+            *(images.CONTENT_BBOX, images.CONTENT_CRS),
+        ],
     )
     return app
+
+
+class _Api(FastAPI):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.later = Later(self.router.routes, _others)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        self.later.load()
+        return self.router.routes
+
+    def openapi(self) -> dict[str, Any]:
+        """See `FastAPI`."""
+        known = self.openapi_schema is not None
+        document = super().openapi()
+        if not known:
+            say_how(document)
+            say_rules(document, self.routes)
+            say_refusals(document)
+        return document
+
+
+def _others() -> list[BaseRoute]:
+    """What a tile does not need. Of two routes that fit a path, that of the first one answers."""
+    from livemosaic.api import (
+        boxes,
+        catalogues,
+        describe,
+        features,
+        items,
+        landing,
+        maps,
+        mosaics,
+        pages,
+        point,
+        renders,
+        statistics,
+        tilesets,
+        tokens,
+        wmts,
+    )
+
+    modules = (
+        *(landing, mosaics, tokens, items, boxes, features, maps, point, statistics),
+        *(renders, tilesets, catalogues, wmts, describe, pages),
+    )
+    routes = [route for module in modules for route in module.router.routes]
+    return [*routes, Mount("/static", pages.static_files(), name="static")]
 
 
 class _Limits:

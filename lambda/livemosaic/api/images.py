@@ -7,9 +7,10 @@ from urllib.parse import quote
 from fastapi import Header, Response
 from fastapi.concurrency import run_in_threadpool
 
+from livemosaic.api.crs import uri_of
 from livemosaic.api.etag import Basis, IfNoneMatch
 from livemosaic.api.params import FORMATS
-from livemosaic.model import Mosaic, Read, Render
+from livemosaic.model import Grid, Mosaic, Read, Render
 from livemosaic.render import encode
 from livemosaic.rule import DEFAULT, Rule
 from livemosaic.services import Services
@@ -19,6 +20,9 @@ from livemosaic.views import View
 SCENES: Final = "X-Scenes"
 SKIPPED: Final = "X-Skipped-Scenes"
 TRUNCATED: Final = "X-Truncated"
+TIMING: Final = "Server-Timing"
+CONTENT_BBOX: Final = "Content-Bbox"
+CONTENT_CRS: Final = "Content-Crs"
 _MAX_HEADER: Final = 2000
 _BRIEF_S: Final = 10
 """How long a picture without scenes, or with skipped ones, may be kept at most: it soon has more.
@@ -31,6 +35,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             "image/png": {},
             "image/jpeg": {},
             "image/webp": {},
+            "image/jp2": {},
             "image/tiff; application=geotiff": {},
             "application/x-binary": {},
         },
@@ -55,10 +60,12 @@ async def image(
     held: list[str] | None = None,
 ) -> Response:
     """Its `ETag` changes when scenes that it is made of do. What is `held` is answered from the
-    index alone, with 304 where nothing changed. A picture with skipped scenes has none.
+    index alone, with 304 where nothing changed. A picture with skipped scenes has none, nor one
+    of a part of its grid.
 
     Headers say what it is made of: `X-Scenes` the scenes that show, `X-Skipped-Scenes` those that
-    could not be read and why, `X-Truncated` the limit that left scenes out.
+    could not be read and why, `X-Truncated` the limit that left scenes out. `Content-Bbox` and
+    `Content-Crs` say where it lies, `Server-Timing` how many milliseconds each step took.
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
@@ -68,12 +75,13 @@ async def image(
     if known.tags and (same := await run_in_threadpool(known.foreseen, basis, draft.plan)):
         return _not_modified(basis.etag(same), _life(mosaic, brief=not same.scenes))
     made = await has.tiler.make(draft)
-    etag = None if made.skipped else basis.etag(made.seen)
+    etag = None if made.skipped or view.mask is not None else basis.etag(made.seen)
     life = _life(mosaic, brief=not (etag and made.seen.scenes))
     encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
+    draft.timings.end("encode")
     if known.holds(etag):
         return _not_modified(etag, life)
-    headers = _kept(etag, life) | _told(made)
+    headers = _kept(etag, life) | _told(made) | _placed(encoded.grid) | {TIMING: _timed(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
 
 
@@ -116,6 +124,18 @@ def _told(made: Picture) -> dict[str, str]:
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
+
+
+def _placed(grid: Grid) -> dict[str, str]:
+    """As OGC API - Maps has them (20-058), x before y."""
+    bounds = ",".join(map(str, grid.bounds))
+    return {CONTENT_BBOX: bounds, CONTENT_CRS: f"<{uri_of(grid.crs)}>"}
+
+
+def _timed(draft: Draft) -> str:
+    """As W3C Server Timing has it."""
+    steps = draft.timings.seconds().items()
+    return ", ".join(f"{step};dur={1000 * seconds:.1f}" for step, seconds in steps)
 
 
 def _listed(names: Any) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from shapely.geometry import mapping
@@ -32,8 +32,23 @@ Writes = Depends(may_write)
 
 Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
 
+_OUTCOMES: Final = {
+    "type": "object",
+    "required": ["outcomes"],
+    "properties": {"outcomes": {"type": "array", "items": {"type": "object"}}},
+}
+_SOME: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
+_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": words, "content": {"application/json": {"schema": _SOME}}}
+    for status, words in {
+        207: "Some were taken",
+        400: "None was taken, and none ever can be",
+        503: "The index was too busy for some: send them again",
+    }.items()
+}
 
-@router.post("/items", dependencies=[Writes])
+
+@router.post("/items", dependencies=[Writes], responses=_TAKEN)
 def deliver_items(document: Document, has: Has, response: Response) -> dict[str, Any]:
     """Put Items into every mosaic that wants them, as an event would; each succeeds or fails alone.
 
@@ -43,7 +58,7 @@ def deliver_items(document: Document, has: Has, response: Response) -> dict[str,
     return _taken(document, has, response, None)
 
 
-@router.post("/mosaics/{mosaic}/items", dependencies=[Writes])
+@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_TAKEN)
 def add_items(mosaic: str, document: Document, has: Has, response: Response) -> dict[str, Any]:
     """Put Items into one mosaic; answers as `POST /items`."""
     return _taken(document, has, response, has.mosaics.get(mosaic))

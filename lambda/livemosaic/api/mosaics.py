@@ -8,10 +8,13 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from livemosaic.api.access import may_write
+from livemosaic.api.access import OfMosaicNow, OfMosaics, may_write
 from livemosaic.api.params import Has
-from livemosaic.model import MAX_AGE_S, Mosaic
+from livemosaic.api.rule import RulesSettings
+from livemosaic.model import MAX_AGE_S, Access, Mosaic
 from livemosaic.mosaics import FIXED, parse_filter
+from livemosaic.renders import MAX_RENDERS
+from livemosaic.rule import Rules
 
 router = APIRouter(tags=["mosaics"])
 Writes = Depends(may_write)
@@ -28,6 +31,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field("", max_length=500)
+    access: Access = Field(
+        "public", description="`private`: only who holds an access token may see it"
+    )
     collections: list[str] = Field(
         ["*"], max_length=100, description="STAC collections it subscribes to; `*` is any"
     )
@@ -57,6 +63,12 @@ class Settings(BaseModel):
     stale_while_revalidate_s: int = Field(
         0, ge=0, le=MAX_AGE_S, description="How much longer they may show it while they ask"
     )
+    renders: dict[str, dict[str, Any]] = Field(
+        {},
+        max_length=MAX_RENDERS,
+        description="Named renders (STAC render extension 2.0), for `render=NAME`",
+    )
+    rules: RulesSettings = RulesSettings()
 
 
 class NewMosaic(Settings):
@@ -83,9 +95,9 @@ class MosaicList(BaseModel):
 
 
 @router.get("/mosaics")
-def list_mosaics(has: Has) -> MosaicList:
-    """Every mosaic."""
-    return MosaicList(mosaics=[shown(mosaic) for mosaic in has.mosaics.all()])
+def list_mosaics(mosaics: OfMosaics) -> MosaicList:
+    """Every public mosaic, and every private one that the credential opens."""
+    return MosaicList(mosaics=[shown(mosaic) for mosaic in mosaics])
 
 
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
@@ -95,16 +107,20 @@ def create_mosaic(new: NewMosaic, has: Has) -> MosaicOut:
 
 
 @router.get("/mosaics/{mosaic}")
-def show_mosaic(mosaic: str, has: Has) -> MosaicOut:
+def show_mosaic(mosaic: OfMosaicNow) -> MosaicOut:
     """One mosaic."""
-    return shown(has.mosaics.get(mosaic))
+    return shown(mosaic)
 
 
 @router.put("/mosaics/{mosaic}", dependencies=[Writes])
 def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
-    """Change its settings; those that indexed rows depend on may be left out, not changed."""
+    """Change its settings; those that indexed rows depend on may be left out, not changed.
+
+    `access` stays as it is where it is left out: nothing private becomes public by an oversight.
+    """
     given = settings.model_fields_set
-    kept = {k: v for k, v in values(settings).items() if k not in FIXED or k in given}
+    stays = {*FIXED, "access"} - given
+    kept = {k: v for k, v in values(settings).items() if k not in stays}
     return shown(has.mosaics.update(mosaic, kept))
 
 
@@ -143,4 +159,5 @@ def values(settings: Settings) -> dict[str, Any]:
         for name, value in settings.model_dump(include=known).items()
     }
     cql2 = values["filter"]
-    return values | {"filter": None if cql2 is None else parse_filter(cql2).to_json()}
+    parsed = None if cql2 is None else parse_filter(cql2).to_json()
+    return values | {"filter": parsed, "rules": Rules.of(values["rules"])}

@@ -1,0 +1,48 @@
+"""What a picture may take in all; what is beyond is left out, and said."""
+
+import re
+from pathlib import Path
+
+from api.served import serving
+from livemosaic.settings import Settings
+from livemosaic.table.sqlite import SqliteTable
+from objectstore import ObjectStore
+
+
+def test_scenes_beyond_the_bytes_of_a_picture_are_skipped(
+    sqlite_table: SqliteTable, folder: Path
+) -> None:
+    """Four bands of 256 × 256 in 16 bits are half a million bytes."""
+    with serving(sqlite_table, folder, max_picture_bytes=1_100_000) as server:
+        server.create()
+        for day in (1, 2, 3):
+            server.publish(f"day{day}", [10] * 4, day=day, dtype="uint16")
+        picture = server.picture(operation="count")
+    assert picture.at(9) == [2]
+    assert "524,288 bytes decoded" in picture.headers["X-Skipped-Scenes"].replace("%2C", ",")
+    assert "ETag" not in picture.headers
+
+
+def test_scenes_that_are_not_read_in_the_time_of_a_picture_are_skipped(
+    sqlite_table: SqliteTable, folder: Path
+) -> None:
+    with (
+        ObjectStore(folder, delay_s=0.5) as store,
+        serving(sqlite_table, folder, href=store.url, max_picture_s=0.1) as server,
+    ):
+        server.create()
+        server.publish("slow", [10, 20, 30])
+        picture = server.picture()
+    assert not picture.valid.any()
+    assert "within the 0.1 s" in picture.headers["X-Skipped-Scenes"]
+
+
+def test_the_limits_that_can_be_set_are_written_down_with_their_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
+    written = re.findall(r"^\| `LIVEMOSAIC_(MAX_\w+)` \| (\S+) \|", page, re.MULTILINE)
+    limits = {
+        name.upper(): str(field.default).removesuffix(".0")
+        for name, field in Settings.model_fields.items()
+        if name.startswith("max_")
+    }
+    assert dict(written) == limits
