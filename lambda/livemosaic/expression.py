@@ -23,14 +23,16 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Pixels
 
 MAX_LENGTH: Final = 1000
-"""Characters of a text: it travels in a URL, in cache keys and in band names."""
+"""Characters of a text, unless a server has it otherwise: it travels in a URL, in cache keys and in
+band names."""
 MAX_BLOCKS: Final = 8
 """Output bands: each is a float32 array as large as the tile."""
 MAX_NODES: Final = 200
 """Operators and operands of a text: each is one pass over the pixels, and below the 255 registers
 of numexpr's virtual machine."""
 MAX_DEPTH: Final = 30
-"""Signs, parentheses and calls within each other: the parser recurses once for each."""
+"""Signs, parentheses and calls within each other, unless a server has it otherwise: the parser
+recurses once for each."""
 MAX_OPERANDS: Final = 31
 """Different bands and numbers of one block: numpy 1 iterates over 32 arrays, the result among
 them."""
@@ -65,6 +67,17 @@ _ASSET_BAND: Final = re.compile(r"(.+)_b[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an operator may set."""
+
+    length: int = MAX_LENGTH
+    depth: int = MAX_DEPTH
+
+
+DEFAULT_BOUNDS: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One output band."""
 
@@ -91,13 +104,13 @@ class Expression:
     blocks: tuple[Block, ...]
 
     @staticmethod
-    def parse(text: str) -> "Expression":
+    def parse(text: str, bounds: Bounds = DEFAULT_BOUNDS) -> "Expression":
         """Blocks separated by `;`, empty ones ignored; InvalidRequestError says what and where."""
-        if len(text) > MAX_LENGTH:
+        if len(text) > bounds.length:
             raise InvalidRequestError(
-                f"expression has {len(text)} characters; at most {MAX_LENGTH} are allowed"
+                f"expression has {len(text)} characters; at most {bounds.length} are allowed"
             )
-        return Expression(_Parser(text).blocks())
+        return Expression(_Parser(text, bounds.depth).blocks())
 
     @property
     def names(self) -> frozenset[str]:
@@ -213,8 +226,9 @@ class _Operands:
 class _Parser:
     """Recursive descent, one method per level of precedence."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, max_depth: int) -> None:
         self._text = text
+        self._max_depth = max_depth
         self._tokens = _tokens(text)
         self._token = next(self._tokens)
         self._operands = _Operands()
@@ -358,8 +372,8 @@ class _Parser:
         return _Term(code, start, is_condition)
 
     def _nested(self, parse: Callable[[], _Term]) -> _Term:
-        if self._depth == MAX_DEPTH:
-            raise _refused(f"nested deeper than {MAX_DEPTH}", self._token.start)
+        if self._depth == self._max_depth:
+            raise _refused(f"nested deeper than {self._max_depth}", self._token.start)
         self._depth += 1
         term = parse()
         self._depth -= 1

@@ -8,9 +8,8 @@ from typing import Final
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Algorithm, Colors, Read, Render, Resampling
 
-_MAX_ASSETS: Final = 16
-_MAX_BIDX: Final = 16
-_MAX_RANGES: Final = 16
+_MOST: Final = 64
+"""Assets, bands or ranges that anybody may name; servers allow less (`tiler.Limits`)."""
 _REPLACES: Final = {
     "resampling": "reproject",
     "reproject": "resampling",
@@ -52,10 +51,8 @@ class Parameters:
     def read(self) -> Read:
         """How pixels are taken; `InvalidRequestError` names the value that is wrong."""
         names = tuple(name for given in self.assets or () for name in given.split(",") if name)
-        if len(names) > _MAX_ASSETS:
-            raise InvalidRequestError(
-                f"{len(names)} assets were asked for, at most {_MAX_ASSETS} can be"
-            )
+        if len(names) > _MOST:
+            raise InvalidRequestError(f"{len(names)} assets were asked for, at most {_MOST} can be")
         if self.nodata is not None and math.isinf(self.nodata):
             raise InvalidRequestError("nodata must be a finite number or nan")
         return Read(
@@ -71,10 +68,8 @@ class Parameters:
     def render(self) -> Render:
         """How pixels become an image; `InvalidRequestError` names the value that is wrong."""
         ranges = self.rescale or ()
-        if len(ranges) > _MAX_RANGES:
-            raise InvalidRequestError(
-                f"{len(ranges)} rescale ranges, at most {_MAX_RANGES} are read"
-            )
+        if len(ranges) > _MOST:
+            raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MOST} are read")
         return Render(
             algorithm=self._algorithm(),
             rescale=tuple(_range(text) for text in ranges),
@@ -113,8 +108,8 @@ class Parameters:
 
 
 def _bands(bidx: Sequence[int]) -> tuple[int, ...]:
-    if len(bidx) > _MAX_BIDX:
-        raise InvalidRequestError(f"bidx names {len(bidx)} bands, at most {_MAX_BIDX} can be")
+    if len(bidx) > _MOST:
+        raise InvalidRequestError(f"bidx names {len(bidx)} bands, at most {_MOST} can be")
     if any(not 1 <= band <= 65_535 for band in bidx):
         raise InvalidRequestError(f"bidx {list(bidx)} must be bands counted from 1")
     return tuple(bidx)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from livemosaic.cog import CogReader
+from livemosaic.expression import Bounds
 from livemosaic.fetch import Fetcher
 from livemosaic.headers import HeaderKeeper, Headers
 from livemosaic.hrefs import AllowList
@@ -48,6 +49,9 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         max_rows=settings.max_rows,
         seconds=settings.max_picture_s,
         bytes=settings.max_picture_bytes,
+        assets=settings.max_assets,
+        bands=settings.max_bands,
+        expression=Bounds(settings.max_expression_length, settings.max_expression_depth),
     )
     return Services(
         settings=settings,

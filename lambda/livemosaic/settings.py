@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     """Decoded for one picture, whole blocks counted; scenes beyond are skipped."""
     max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
     """For reading the scenes of one picture; those that are not read by then are skipped."""
+    max_assets: int = Field(16, ge=1, le=64)
+    """Of each scene, that a request may name, itself or in its expression."""
+    max_bands: int = Field(16, ge=1, le=64)
+    """Of each asset, that `bidx` may name."""
+    max_expression_length: int = Field(1000, ge=1, le=8000)
+    max_expression_depth: int = Field(30, ge=1, le=50)
+    """Signs, parentheses and calls within each other."""
     max_vertices: int = Field(50_000, ge=100)
     """Of a feature."""
     max_features: int = Field(500, ge=1)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Protocol
 
+from livemosaic.assets import asked_for, chosen_assets
 from livemosaic.budget import Allowance
 from livemosaic.candidates import arrangement_of, claims_of, scenes_of
 from livemosaic.cells import cell_grid
@@ -16,11 +17,11 @@ from livemosaic.errors import (
     InvalidRequestError,
     UnreadableAssetError,
 )
-from livemosaic.expression import Expression
+from livemosaic.expression import Bounds, Expression
 from livemosaic.feather import Feather
 from livemosaic.index import Index
 from livemosaic.merge import Found
-from livemosaic.model import MAX_KNOWN_ASSETS, Grid, Mosaic, Pixels, Read
+from livemosaic.model import Grid, Mosaic, Pixels, Read
 from livemosaic.plan import Mask, Plan, Seen
 from livemosaic.renders import read_of_scenes
 from livemosaic.rule import DEFAULT, Rule
@@ -31,9 +32,6 @@ from livemosaic.views import View
 from livemosaic.warp import Frame
 
 log = logging.getLogger(__name__)
-
-_VISUAL: Final = ("visual",)
-_RGB: Final = ("red", "green", "blue")
 
 
 class AssetReader(Protocol):
@@ -72,6 +70,11 @@ class Limits:
     """For all reads; scenes that are not read by then are skipped."""
     bytes: int = 1024 * 1024 * 1024
     """Decoded, of all reads; scenes that need more than is left are skipped."""
+    assets: int = 16
+    """Of each scene."""
+    bands: int = 16
+    """Of each asset, by number."""
+    expression: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +152,30 @@ class Tiler:
         """
         if rule.item_render:
             read = read_of_scenes(mosaic, rule.item_render, read)
-        expression = Expression.parse(read.expression) if read.expression else None
-        read = replace(read, assets=asked_for(mosaic, read, expression))
+        read, expression = self.understood(mosaic, read)
         plan = self._plan(mosaic, view, rule, read.assets)
         plan.needs_all |= every
         return Draft(mosaic, view.grid, read, expression, rule, plan, view.mask)
+
+    def understood(self, mosaic: Mosaic, read: Read) -> tuple[Read, Expression | None]:
+        """A read with the assets that its expression names, and that expression.
+
+        Raises `InvalidRequestError` for an asset that no scene of the mosaic ever had, and for more
+        than the limits allow.
+        """
+        limits, expression = self.limits, None
+        if read.expression:
+            expression = Expression.parse(read.expression, limits.expression)
+        read = replace(read, assets=asked_for(mosaic, read, expression))
+        for what, given, most in (
+            ("assets", read.assets, limits.assets),
+            ("bands", read.bidx, limits.bands),
+        ):
+            if len(given) > most:
+                raise InvalidRequestError(
+                    f"{len(given)} {what} were asked for, at most {most} can be on this server"
+                )
+        return read, expression
 
     async def make(self, draft: Draft) -> Picture:
         """The pixels that the rule wants; scenes that cannot be read are skipped.
@@ -300,40 +322,3 @@ class Tiler:
         shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
         cells = cell_grid(draft.mosaic.tms)
         return [Feather.of(shape, cells, draft.grid).depth for shape in shapes]
-
-
-def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tuple[str, ...]:
-    """The assets that a request names, itself or in its expression; empty for the usual ones.
-
-    `InvalidRequestError` for one that the mosaic does not know, as far as it knows any.
-    """
-    known = tuple(dict.fromkeys((*mosaic.assets, *mosaic.known_assets)))
-    named = read.assets or (expression.assets(known) if expression else ())
-    strangers = [name for name in named if name not in known]
-    strangers += expression.strangers(known) if expression else ()
-    if strangers and 0 < len(known) < MAX_KNOWN_ASSETS:
-        raise InvalidRequestError(
-            f"there is no asset {strangers[0][:80]!r} in mosaic {mosaic.id!r}; there are: "
-            f"{', '.join(known)[:300]}"
-        )
-    return named
-
-
-def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
-    """The assets of a scene that a request reads, in order.
-
-    Those asked for; else the mosaic's default; else `visual`; else red, green and blue; else the
-    first. `UnreadableAssetError` names one that is not there.
-    """
-    wanted = read.assets or mosaic.default_assets or _usual(assets)
-    for name in wanted:
-        if name not in assets:
-            raise UnreadableAssetError(f"has no asset {name[:80]!r}")
-    return {name: assets[name] for name in wanted}
-
-
-def _usual(assets: Collection[str]) -> tuple[str, ...]:
-    for usual in (_VISUAL, _RGB):
-        if all(name in assets for name in usual):
-            return usual
-    return tuple(assets)[:1]

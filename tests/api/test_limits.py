@@ -2,6 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from api.served import serving
 from livemosaic.settings import Settings
@@ -46,3 +49,38 @@ def test_the_limits_that_can_be_set_are_written_down_with_their_defaults() -> No
         if name.startswith("max_")
     }
     assert dict(written) == limits
+
+
+@pytest.mark.parametrize(
+    ("setting", "within", "beyond", "says"),
+    [
+        (
+            "max_assets",
+            {"assets": "a,b"},
+            {"assets": "a,b,c"},
+            "3 assets were asked for, at most 2",
+        ),
+        ("max_assets", {"expression": "a;b"}, {"expression": "a;b;c"}, "3 assets were asked for"),
+        ("max_bands", {"bidx": [1, 1]}, {"bidx": [1, 1, 1]}, "3 bands were asked for, at most 2"),
+        ("max_expression_length", {"expression": "b1"}, {"expression": "b1 "}, "3 characters"),
+        ("max_expression_depth", {"expression": "((b1))"}, {"expression": "(((b1)))"}, "than 2"),
+    ],
+    ids=["assets", "assets of an expression", "bands", "expression", "depth"],
+)
+def test_an_operator_may_allow_less(
+    sqlite_table: SqliteTable,
+    folder: Path,
+    setting: str,
+    within: dict[str, Any],
+    beyond: dict[str, Any],
+    says: str,
+) -> None:
+    with serving(sqlite_table, folder, **{setting: 2}) as server:
+        server.create(assets=["a", "b", "c"])
+        assert server.tile(".npy", **within).status_code == 200
+        for answer in (
+            server.tile(".npy", **beyond),
+            server.get("/mosaics/m/tiles/WebMercatorQuad/tilejson.json", **beyond),
+        ):
+            assert answer.status_code == 400
+            assert says in answer.json()["detail"]

@@ -25,7 +25,7 @@ MOST_MEMORY: Final = 200 * 1024
 """KiB by which all of these requests may make the server's process larger."""
 
 PARAMETERS: Mapping[str, Sequence[Any]] = {
-    "rescale": ["nan,nan", "5,5", "10,0", "1", "0,inf", ["0,1"] * 17],
+    "rescale": ["nan,nan", "5,5", "10,0", "1", "0,inf", ["0,1"] * 65],
     "expression": [
         "9**9**9", "9**-9", "-" * 7000, "b1;" * 2000, "b1+" * 2000 + "b1", "(" * 900 + ")" * 900,
         "__import__('os')", "b1.real", "sin(" * 50 + "b1" + ")" * 50, "b1 if b1 else b2",

@@ -363,8 +363,8 @@ class TestRescale:
             Parameters(rescale=[text]).render()
 
     def test_there_are_not_many(self):
-        with pytest.raises(InvalidRequestError, match="17 rescale ranges, at most 16"):
-            Parameters(rescale=["0,1"] * 17).render()
+        with pytest.raises(InvalidRequestError, match="65 rescale ranges, at most 64"):
+            Parameters(rescale=["0,1"] * 65).render()
 
 
 class TestScenesDrawnOneByOne:

@@ -10,8 +10,6 @@ from livemosaic.api.access import PARAMETER, OfMosaic
 from livemosaic.api.params import Has, HowRead, HowRender, format_of
 from livemosaic.api.rule import HowRule
 from livemosaic.api.tiles import Buffer, Padding, TileSize, edge_of
-from livemosaic.expression import Expression
-from livemosaic.tiler import asked_for
 
 _OF_DESCRIPTIONS: Final = (
     *("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms"),
@@ -74,7 +72,7 @@ async def checked(
 ) -> TileAddresses:
     """The same, where tiles would refuse none of the parameters."""
     edge_of(tilesize, 1, buffer, has.settings)
-    asked_for(mosaic, read, Expression.parse(read.expression) if read.expression else None)
+    has.tiler.understood(mosaic, read)
     return tiles
 
 
