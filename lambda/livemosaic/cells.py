@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Final
 
 import morecantile
@@ -298,7 +299,8 @@ def cover(
     parts = _root(grid, projected)
     for zoom in range(quadkey_zoom + 1):
         if zoom > 0:
-            parts = [child for part in parts for child in _children(grid, *part, projected.area)]
+            children = (child for part in parts for child in _children(grid, *part, projected.area))
+            parts = list(islice(children, max_cells + 1) if best.cells else children)
         if not parts or (best.cells and len(parts) > max_cells):
             break  # a deeper zoom never has fewer cells
         if zoom not in ladder(quadkey_zoom):

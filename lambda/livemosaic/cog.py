@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from copy import copy
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -75,8 +76,8 @@ class CogReader:
 
         Bands are named by their number in the file: `b1`, or `red_b1` where there are several
         assets; the data type is the one that holds all. A pixel is valid where all assets are.
-        Bands are those of `read.bidx`, else all but alpha. The expression is not applied. What is
-        decoded is spent of the allowance, where there is one.
+        Bands are those that `read` names, else all but alpha. The expression is not applied. What
+        is decoded is spent of the allowance, where there is one.
 
         UnreadableAssetError names the asset that cannot be read and why; InvalidRequestError a band
         that it does not have; ForbiddenHrefError an href outside the allow-list.
@@ -99,7 +100,7 @@ class CogReader:
 
     async def _strip(self, assets: Mapping[str, str], version: str, plans: "_Plans") -> Pixels:
         layers = await _all(
-            [self._layer(key, href, plans, version) for key, href in assets.items()]
+            [self._layer(key, href, plans.of_asset(key), version) for key, href in assets.items()]
         )
         return stack(tuple(assets), layers)
 
@@ -209,6 +210,12 @@ class _Plans:
         self.read = read
         self.allowance = allowance
         self._made: dict[tuple[object, ...], asyncio.Task[Plan]] = {}
+
+    def of_asset(self, key: str) -> "_Plans":
+        """The same, for the bands of one of them."""
+        own = copy(self)  # with the same plans, which are alike for all bands
+        own.read = self.read.of(key)
+        return own
 
     async def of(self, profile: Profile) -> Plan:
         """See `plan_read`."""

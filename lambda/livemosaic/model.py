@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -240,6 +240,8 @@ class Read:
     """Assets to stack, in this order; empty is the mosaic's default."""
     bidx: tuple[int, ...] = ()
     """1-based bands of each asset; empty is all but alpha."""
+    bidx_of: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Of some assets, by key, instead of `bidx`."""
     expression: str | None = None
     """Band math over `b1`…, `{asset}` and `{asset}_b1`…; blocks are separated by `;`."""
     nodata: float | None = None
@@ -251,6 +253,11 @@ class Read:
     """Turn a palette image into red, green, blue with its transparent entries invalid."""
     style: Style | None = None
     """Of each scene, before they become one picture (ArcGIS: itemRenderingRule)."""
+
+    def of(self, asset: str) -> "Read":
+        """How the pixels of one asset are taken."""
+        own = dict(self.bidx_of).get(asset) if self.bidx_of else None
+        return self if own is None else replace(self, bidx=own)
 
 
 Format = Literal["auto", "png", "jpeg", "webp", "jp2", "tif", "npy"]

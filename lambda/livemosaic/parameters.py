@@ -50,7 +50,11 @@ class Parameters:
 
     def read(self) -> Read:
         """How pixels are taken; `InvalidRequestError` names the value that is wrong."""
-        names = tuple(name for given in self.assets or () for name in given.split(",") if name)
+        assets = [asset for given in self.assets or () for asset in _assets(given)]
+        names = tuple(name for name, _ in assets)
+        bidx_of = {name: bands for name, bands in assets if bands}
+        if bidx_of and any(bidx_of.get(name, ()) != bands for name, bands in assets):
+            raise InvalidRequestError("assets name one asset twice, and different bands of it")
         if len(names) > _MOST:
             raise InvalidRequestError(f"{len(names)} assets were asked for, at most {_MOST} can be")
         if self.nodata is not None and math.isinf(self.nodata):
@@ -58,6 +62,7 @@ class Parameters:
         return Read(
             assets=names,
             bidx=_bands(self.bidx or ()),
+            bidx_of=tuple(bidx_of.items()),
             expression=self.expression or None,
             nodata=self.nodata,
             unscale=bool(self.unscale),
@@ -105,6 +110,24 @@ class Parameters:
         if self.colormap_name:
             return check_colormap_name(self.colormap_name)
         return parse_colormap(self.colormap or "")
+
+
+def _assets(given: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Keys between commas, or one key and its bands, as TiTiler has it: `red|bidx=1,2`."""
+    name, options, text = given.partition("|")
+    if not options:
+        return [(name, ()) for name in given.split(",") if name]
+    option, _, numbers = text.partition("=")
+    try:
+        bands = tuple(map(int, numbers.split(",")))
+    except ValueError:
+        bands = ()
+    if option != "bidx" or not bands or not name:
+        raise InvalidRequestError(
+            f"assets {given[:80]!r} must be keys, or one key and its bands: assets=KEY|bidx=1,2; "
+            "band math over assets is one expression=…"
+        )
+    return [(name, _bands(bands))]
 
 
 def _bands(bidx: Sequence[int]) -> tuple[int, ...]:

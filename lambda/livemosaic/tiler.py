@@ -170,6 +170,7 @@ class Tiler:
         for what, given, most in (
             ("assets", read.assets, limits.assets),
             ("bands", read.bidx, limits.bands),
+            *(("bands", bands, limits.bands) for _, bands in read.bidx_of),
         ):
             if len(given) > most:
                 raise InvalidRequestError(

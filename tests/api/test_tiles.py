@@ -373,6 +373,32 @@ class TestBandsAndExpressions:
     def test_an_asset_can_be_asked_for_twice_only_as_itself(self, bands: Server) -> None:
         assert bands.tile(".npy", assets=["red", "red"]).status_code == 200
 
+    def test_each_asset_may_have_bands_of_its_own(self, bands: Server) -> None:
+        planes = np.stack([np.full((SIZE, SIZE), n, np.uint8) for n in (1, 2, 3)])
+        many = raster(bands.folder / "many.tif", planes)
+        bands.add(scene("b", {"red": bands.url("red.tif"), "many": bands.url(many)}))
+        assert bands.picture(assets=["many|bidx=3,1", "red"]).at(10) == [3, 1, 110]
+        assert bands.picture(assets=["red", "many|bidx=2"], bidx=1).at(10) == [110, 2]
+        assert bands.picture(assets=["many|bidx=3"], expression="many_b3*2").at(10) == [6]
+
+    @pytest.mark.parametrize(
+        "assets",
+        [
+            "red|bidx=0",
+            "red|bidx=",
+            "red|bidx=1,x",
+            "red|expression=b1*2",
+            "|bidx=1",
+            "red|bidx=" + "1," * 99 + "1",
+            ["red|bidx=1", "red"],
+        ],
+        ids=str,
+    )
+    def test_bands_of_an_asset_that_cannot_be_are_refused(self, bands: Server, assets: Any) -> None:
+        answer = bands.tile(".npy", assets=assets)
+        assert answer.status_code == 400
+        assert "bands" in answer.json()["detail"]
+
     def test_red_green_blue_is_what_a_tile_shows_where_none_is_named(self, bands: Server) -> None:
         assert bands.picture().at(10) == [110, 7, 8]
 

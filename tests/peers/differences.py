@@ -49,11 +49,6 @@ DIFFERENCES: Final = (
         "no pixels; TiTiler lets it pass where nothing is resampled",
     ),
     Difference(
-        "tile of files and bands",
-        "status 200 → 400",
-        "bidx is of every asset; an expression names bands of each: red_b1;nir_b1",
-    ),
-    Difference(
         "tile of files with an expression each",
         "status 200 → 400",
         "one expression names them all: red*2;nir",

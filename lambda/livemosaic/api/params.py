@@ -41,7 +41,11 @@ async def read_params(
     mosaic: OfMosaic,
     named: Named = None,
     assets: Annotated[
-        list[str] | None, Query(description="Assets to stack, in order: `assets=red&assets=green`")
+        list[str] | None,
+        Query(
+            description="Assets to stack, in order: `assets=red&assets=green`; one with bands of "
+            "its own: `assets=red|bidx=1,2`"
+        ),
     ] = None,
     bidx: Annotated[list[int] | None, Query(description="1-based bands of each asset")] = None,
     expression: Annotated[
