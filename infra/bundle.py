@@ -36,7 +36,7 @@ _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manyli
 _IN_RUNTIME: Final = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
 """Lambda's Python has the SDK and what it needs (Lambda Developer Guide, "Runtime dependencies in
 Python"). Its urllib3, dateutil and six are there too, but others of our packages want them."""
-_UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "include", "sboms", "tests"})
+_UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "f2py", "include", "sboms", "tests"})
 _UNUSED_SUFFIXES: Final = frozenset(
     {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
 )

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import warnings
 from typing import Any, Final
 
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -32,6 +33,8 @@ def configure(level: int = logging.INFO) -> None:
     On Lambda the root logger has a handler of the runtime's own already; it is left alone, and told
     nothing twice.
     """
+    # Of arrays that rasterio warps; it hides the warning itself, from all threads but the second.
+    warnings.filterwarnings("ignore", "Dataset has no geotransform")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("livemosaic")

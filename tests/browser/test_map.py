@@ -17,7 +17,8 @@ RED, GREEN, BLUE = (200, 30, 40), (30, 160, 70), (40, 70, 200)
 GROUND, DARK_GROUND = (236, 239, 241), (20, 24, 28)
 WEST, EAST = (7.0, 45.0, 8.0, 46.0), (8.0, 45.0, 9.0, 46.0)
 BOTH = (7.0, 45.0, 9.0, 46.0)
-IN_WEST, IN_EAST, OUTSIDE = (7.5, 45.5), (8.5, 45.5), (9.15, 45.1)
+# In the west below the list, which lies over the map.
+IN_WEST, IN_EAST, OUTSIDE = (7.5, 45.3), (8.5, 45.5), (9.15, 45.1)
 
 
 def test_it_fits_to_the_mosaic_and_draws_each_scene_in_its_place(site: Site, view: View) -> None:

@@ -59,6 +59,11 @@ DIFFERENCES: Final = (
     Difference("* as jpg", "type image/jpg → image/jpeg", "IANA knows no image/jpg"),
     # Where pixels lie
     Difference("*", "header content-crs: *EPSG/0/4326> → *CRS84>", "longitude comes first"),
+    Difference(
+        "tile in WorldCRS84Quad",
+        "header content-crs: *OGC/0/CRS84> → *OGC/1.3/CRS84>",
+        "the URI of CRS84 has that version",
+    ),
     # Values of pixels
     Difference(
         "*",
