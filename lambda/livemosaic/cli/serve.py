@@ -39,7 +39,7 @@ def serve(
     settings = given.model_copy(update={"token": SecretStr(chosen)})
     with clear_errors(), listening(host, port) as listener, running(settings) as services:
         url = f"http://{host}:{listener.getsockname()[1]}"
-        console.print(f"livemosaic on {url}/docs; Ctrl-C ends it")
+        console.print(f"livemosaic on {url}/; Ctrl-C ends it")
         for mosaic in services.mosaics.all():
             private = "?access_token=…" if mosaic.access == "private" else ""
             console.print(f"  {url}/mosaics/{mosaic.id}/map.html{private}")
