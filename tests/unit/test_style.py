@@ -95,8 +95,12 @@ class TestAlgorithms:
         self, name, params, bands, dtype, high
     ):
         source = pixels(bands, dtype, high)
-        expected = theirs(source, algorithms.get(name)(**params))
-        same(ours(source, algorithm=name, algorithm_params=json.dumps(params)), expected)
+        mine = ours(source, algorithm=name, algorithm_params=json.dumps(params))
+        try:
+            expected = theirs(source, algorithms.get(name)(**params))
+        except OverflowError:
+            pytest.skip("rio-tiler knows no mask of uint64 with numpy 2.5")
+        same(mine, expected)
 
     def test_all_of_titilers_are_tried_above(self):
         marks = TestAlgorithms.test_each_of_titilers_makes_the_same_of_the_same_pixels.pytestmark
