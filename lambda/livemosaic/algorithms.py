@@ -15,9 +15,14 @@ MAX_SAMPLES: Final = 2048 * 2048
 """Pixels × bands: numpy's masked arrays take some ninety bytes for each."""
 _TURNS: Final = BoundedSemaphore(2)
 """How many run at once, of all pictures and their scenes."""
-_NO_PARAMETERS: Final = ("title", "description")
+SAID: Final = ("title", "description")
 _ABOUT: Final = ("input_", "output_")
-"""Fields that describe an algorithm. TiTiler lets requests set them, a dtype of megabytes too."""
+
+
+def is_parameter(field: str) -> bool:
+    """Whether a field of an algorithm does not describe it; TiTiler lets requests set those that
+    do, a dtype of megabytes too."""
+    return field not in SAID and not field.startswith(_ABOUT)
 
 
 def parse_algorithm(name: str, params: str | None = None) -> Algorithm:
@@ -31,11 +36,7 @@ def parse_algorithm(name: str, params: str | None = None) -> Algorithm:
             f"unknown algorithm {name[:80]!r}; known are {', '.join(sorted(algorithms.list()))}"
         )
     kind = algorithms.get(name)
-    known = sorted(
-        field
-        for field in kind.model_fields
-        if field not in _NO_PARAMETERS and not field.startswith(_ABOUT)
-    )
+    known = sorted(filter(is_parameter, kind.model_fields))
     given = _object(params) if params else {}
     for strange in given.keys() - set(known):
         raise InvalidRequestError(

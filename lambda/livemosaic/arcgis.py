@@ -17,7 +17,7 @@ from rasterio.errors import CRSError
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import LonLat
-from livemosaic.projection import NoTransformError, transformer
+from livemosaic.projection import LONLAT, NoTransformError, transformer
 from livemosaic.rule import Method, Operation
 from livemosaic.stac import parse_time, utc_text
 
@@ -40,7 +40,6 @@ _OPERATIONS: Final[dict[str, Operation]] = {
     "blend": "blend",
     "sum": "sum",
 }
-_LONLAT: Final = CRS.from_epsg(4326)
 _WEB_MERCATOR: Final = (102100, 102113)
 """Esri's numbers of EPSG:3857."""
 _TOKEN: Final = re.compile(
@@ -156,7 +155,7 @@ def _viewpoint(value: object) -> dict[str, Any]:
 def _to_lonlat(wkid: object, x: float, y: float) -> LonLat:
     code = 3857 if wkid in _WEB_MERCATOR else wkid
     try:
-        lon, lat = transformer(CRS.from_epsg(code), _LONLAT).transform(x, y)
+        lon, lat = transformer(CRS.from_epsg(code), LONLAT).transform(x, y)
     except (CRSError, NoTransformError, TypeError, ValueError, OverflowError) as error:
         raise InvalidRequestError(
             f"viewpoint is in spatialReference {str(wkid)[:80]!r}, which is not known; give "

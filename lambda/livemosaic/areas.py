@@ -5,7 +5,8 @@ from typing import Final
 
 from shapely.geometry import MultiPolygon, box
 
-from livemosaic.cells import cell_grid, floor_rung
+from livemosaic.cells import cell_grid
+from livemosaic.covers import floor_rung
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import BBox, Mosaic
 from livemosaic.rows import partition

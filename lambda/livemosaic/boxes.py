@@ -18,11 +18,10 @@ from rasterio.warp import calculate_default_transform
 from livemosaic.cells import cell_grid, lonlat_bounds
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import BBox, Grid, Mosaic
-from livemosaic.projection import NoTransformError, transformer
+from livemosaic.projection import LONLAT, NoTransformError, transformer
 from livemosaic.views import View, area_of
 from livemosaic.warp import WEB_MERCATOR, WEB_MERCATOR_WORLD, Frame, around
 
-_LONLAT: Final = CRS.from_epsg(4326)
 FARTHEST: Final = 1e9
 """No place on Earth has larger coordinates, in any CRS."""
 _THINNEST: Final = 1e-10
@@ -81,7 +80,7 @@ class Box:
         if crs == self.crs:
             return self
         if crs == WEB_MERCATOR and around(self.crs) is None:
-            lonlat = self.to(_LONLAT)
+            lonlat = self.to(LONLAT)
             if lonlat.bounds[2] > 180:  # PROJ would say: all around the world
                 return lonlat.to(crs)
         parts = [self._moved(part, crs, turns) for part, turns in self._in_world()]

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 from rasterio.crs import CRS
 
-from livemosaic.cells import Ring, cell_grid, decode, rings_of
+from livemosaic.cells import Ring, cell_grid
 from livemosaic.claims import burn, meets
+from livemosaic.covers import decode, rings_of
 from livemosaic.index import Index
 from livemosaic.merge import Found
 from livemosaic.model import Grid, Mosaic

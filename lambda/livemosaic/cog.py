@@ -213,8 +213,11 @@ class _Plans:
 
     def of_asset(self, key: str) -> "_Plans":
         """The same, for the bands of one of them."""
+        read = self.read.of(key)
+        if read is self.read:
+            return self
         own = copy(self)  # with the same plans, which are alike for all bands
-        own.read = self.read.of(key)
+        own.read = read
         return own
 
     async def of(self, profile: Profile) -> Plan:

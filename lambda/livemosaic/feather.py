@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon
 
-from livemosaic.cells import CellGrid, Ring, rings_of
+from livemosaic.cells import CellGrid, Ring
 from livemosaic.claims import burn, worlds
+from livemosaic.covers import rings_of
 from livemosaic.model import Grid
 from livemosaic.projection import transformer
 

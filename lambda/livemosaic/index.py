@@ -25,7 +25,8 @@ from typing import Final, Literal
 from shapely.geometry import MultiPolygon
 
 from livemosaic.areas import Area, partitions
-from livemosaic.cells import Cover, cell_grid, cover
+from livemosaic.cells import cell_grid
+from livemosaic.covers import Cover, cover
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.merge import Found, merged
 from livemosaic.model import Mosaic, Scene, Watermark

@@ -124,6 +124,12 @@ class Mosaic:
         if not self.sortby.lstrip("+-"):
             raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
 
+    @property
+    def only_collection(self) -> str:
+        """The collection of all its scenes; empty where there may be several, or none."""
+        alone = len(self.collections) == 1 and self.collections[0] != ANY_COLLECTION
+        return self.collections[0] if alone else ""
+
     def accepts_collection(self, collection: str) -> bool:
         """Whether the mosaic subscribes to that STAC collection."""
         return ANY_COLLECTION in self.collections or collection in self.collections

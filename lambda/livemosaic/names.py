@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from livemosaic.cells import cell_grid, uncut
+from livemosaic.cells import cell_grid
+from livemosaic.covers import uncut
 from livemosaic.errors import InvalidRequestError
 from livemosaic.footprint import centre
 from livemosaic.index import Index
 from livemosaic.merge import Found
-from livemosaic.model import ANY_COLLECTION, Mosaic, Scene, scene_key
+from livemosaic.model import Mosaic, Scene, scene_key
 
 
 def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[Found]:
@@ -20,7 +21,7 @@ def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[Found]
     scenes = {scene.key: scene for scene in index.scenes(mosaic, keys)}
     for name, keys_of_name in possible.items():
         found = [scenes[key] for key in keys_of_name if key in scenes]
-        if not found and "/" not in name and not _only_collection(mosaic):
+        if not found and "/" not in name and not mosaic.only_collection:
             raise InvalidRequestError(
                 f"mosaic {mosaic.id!r} takes scenes of more than one collection, and has no "
                 f"{name[:80]!r} without one: write it as collection/id"
@@ -31,14 +32,8 @@ def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[Found]
 def _keys(mosaic: Mosaic, name: str) -> list[str]:
     """An id may hold a slash itself."""
     collection, slash, scene_id = name.partition("/")
-    alone = scene_key(_only_collection(mosaic), name)
+    alone = scene_key(mosaic.only_collection, name)
     return [alone, scene_key(collection, scene_id)] if slash else [alone]
-
-
-def _only_collection(mosaic: Mosaic) -> str:
-    """The collection of all scenes of a mosaic; empty where there may be several."""
-    alone = len(mosaic.collections) == 1 and mosaic.collections[0] != ANY_COLLECTION
-    return mosaic.collections[0] if alone else ""
 
 
 def _met(mosaic: Mosaic, scene: Scene) -> Found | None:

@@ -13,20 +13,18 @@ of the footprint.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from rasterio.crs import CRS
 
-from livemosaic.cells import cell_grid, decode
+from livemosaic.cells import cell_grid
+from livemosaic.covers import decode
 from livemosaic.errors import InvalidRequestError
 from livemosaic.merge import Found
 from livemosaic.model import Grid, LonLat
-from livemosaic.projection import transformer
+from livemosaic.projection import LONLAT, transformer
 from livemosaic.rule import Rule
 from livemosaic.stac import UNRANKED, parse_time
-
-_LONLAT: Final = CRS.from_epsg(4326)
 
 Value = tuple[int, float | str]
 """Kind and value: numbers before times before text, each among their own."""
@@ -185,5 +183,5 @@ def _middle(view: Grid) -> LonLat:
 
 
 def _lonlat(crs: CRS, x: float, y: float) -> LonLat:
-    lon, lat = transformer(crs, _LONLAT).transform(x, y)
+    lon, lat = transformer(crs, LONLAT).transform(x, y)
     return float(lon), float(lat)

@@ -7,10 +7,9 @@ from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Grid, Mosaic
-from livemosaic.projection import NoTransformError, transformer
+from livemosaic.projection import LONLAT, NoTransformError, transformer
 from livemosaic.views import View, area_of
 
-_LONLAT: Final = CRS.from_epsg(4326)
 _DEGREES: Final = 1e-9
 _METRES: Final = 1e-4
 """Sides of a pixel around a place: far smaller than any scene's, so that the scene is read at its
@@ -29,7 +28,7 @@ class Point:
     def lonlat(self) -> tuple[float, float]:
         """In degrees; `InvalidRequestError` where it is not on the globe."""
         try:
-            lon, lat = transformer(self.crs, _LONLAT).transform(self.x, self.y)
+            lon, lat = transformer(self.crs, LONLAT).transform(self.x, self.y)
         except NoTransformError as error:
             raise InvalidRequestError(f"{self.crs.to_string()[:40]} has no degrees") from error
         if not (abs(lon) <= 180 and abs(lat) <= 90):

@@ -1,10 +1,14 @@
 """The way from one CRS to another."""
 
 from functools import lru_cache
+from typing import Final
 
 import pyproj
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
+
+LONLAT: Final = CRS.from_epsg(4326)
+"""As always here with longitude first, so OGC:CRS84 to others."""
 
 
 class NoTransformError(Exception):

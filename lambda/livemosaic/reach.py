@@ -10,17 +10,16 @@ from typing import Final
 import numpy as np
 from morecantile import Tile, TileMatrixSet
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
 from livemosaic.cells import tile_matrix_set
+from livemosaic.errors import NotFoundError
 from livemosaic.model import BBox, Mosaic
-from livemosaic.projection import transformer
+from livemosaic.projection import LONLAT, transformer
 from livemosaic.views import TileAddress
 
 WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
 """The bounds of a mosaic that has none yet: there is no knowing where its scenes will be."""
 
-_LONLAT: Final = CRS.from_epsg(4326)
 _ALONG: Final = 1024
 """Points along an edge. A full circle of so many is inside the true one by 5 millionths of its
 radius."""
@@ -81,7 +80,7 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
     """
     tms = tile_matrix_set(tms_id)
     bounds = mosaic.bounds or WORLD
-    x, y = transformer(_LONLAT, tms.rasterio_crs).transform(*_samples(bounds))
+    x, y = transformer(LONLAT, tms.rasterio_crs).transform(*_samples(bounds))
     left, bottom, right, top = tms.xy_bbox
     inside = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     if not inside.any():
@@ -97,6 +96,14 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
     amid = float(x[first]), float(y[first])
     alike = _itself if tms_id == mosaic.tms else partial(_like, mosaic, tms, amid * 2)
     return Reach(tms, *_zooms(mosaic, tms, alike), extent)
+
+
+def reached(mosaic: Mosaic, tms_id: str) -> Reach:
+    """The same; `NotFoundError` where the mosaic lies outside."""
+    found = reach(mosaic, tms_id)
+    if found is None:
+        raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms_id}")
+    return found
 
 
 def _samples(bounds_lonlat: BBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,7 +8,7 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 |           |                        |                  | `geometry` (WKB, lon and lat),   |
 |           |                        |                  | `written`, `moved`               |
 | tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`  |
-| cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (see `cells`)  |
+| cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (see `covers`) |
 | coarse    | `{m}#coarse#{quadkey}` | `{rank}#{scene}` | C and `footprint`                |
 | moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
 |           |                        |                  | `moved` (the rank it has now)    |
@@ -42,7 +42,7 @@ from typing import Any, Final
 
 import shapely
 
-from livemosaic.cells import Cover
+from livemosaic.covers import Cover
 from livemosaic.footprint import centre
 from livemosaic.model import Mosaic, Scene
 from livemosaic.table import Item, Key

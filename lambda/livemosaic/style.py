@@ -30,12 +30,7 @@ def drawn(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
 
     Translucent pixels are valid. `InvalidRequestError` where the pixels do not fit the style.
     """
-    pixels, made = run(pixels, grid, style)
-    if made is not grid:
-        raise InvalidRequestError(
-            "of scenes that are drawn one by one, an algorithm must keep every pixel: set "
-            'algorithm_params={"buffer": 0}'
-        )
+    pixels = run_in_place(pixels, grid, style, "of scenes that are drawn one by one,")
     image = colored(pixels, style, len(pixels.data))
     return Pixels(image.data, image.alpha > 0, image.names)
 
@@ -47,6 +42,16 @@ def run(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
     from livemosaic.algorithms import processed
 
     return processed(pixels, grid, style.algorithm)
+
+
+def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:
+    """The same on the same grid; `InvalidRequestError` tells `where` that has to be."""
+    made, on = run(pixels, grid, style)
+    if on is not grid:
+        raise InvalidRequestError(
+            f'{where} an algorithm must keep every pixel: set algorithm_params={{"buffer": 0}}'
+        )
+    return made
 
 
 def colored(pixels: Pixels, style: Style, shown: int) -> Image:

@@ -21,7 +21,7 @@ from livemosaic.model import Mosaic, Pixels, Read, Style
 from livemosaic.rule import Rule
 from livemosaic.shapes import Shape
 from livemosaic.stats import Coverage, Tally
-from livemosaic.style import run
+from livemosaic.style import run_in_place
 from livemosaic.tiler import Picture, Tiler
 from livemosaic.warp import Frame
 
@@ -208,17 +208,10 @@ def _aligned(box: Box, to_map: Affine) -> Box:
 
 
 def _add(counted: Counted, covered: Coverage, made: Picture, style: Style) -> None:
-    some = len(made.seen.scenes) > len(made.skipped)
-    counted.tally.add(covered, _processed(made, style) if some else None)
+    pixels: Pixels | None = None
+    if len(made.seen.scenes) > len(made.skipped):
+        pixels = run_in_place(made.pixels, made.grid, style, "for statistics")
+    counted.tally.add(covered, pixels)
     counted.scenes |= dict.fromkeys(made.scenes)
     counted.skipped |= dict(made.skipped)
     counted.truncated = counted.truncated or made.truncated
-
-
-def _processed(made: Picture, style: Style) -> Pixels:
-    pixels, grid = run(made.pixels, made.grid, style)
-    if grid is not made.grid:
-        raise InvalidRequestError(
-            'for statistics an algorithm must keep every pixel: set algorithm_params={"buffer": 0}'
-        )
-    return pixels

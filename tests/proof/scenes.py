@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from items import NOW, box, deletion, item, message
-from livemosaic.cells import cell_grid, decode, tile_matrix_set
+from livemosaic.cells import cell_grid, tile_matrix_set
 from livemosaic.claims import burn
+from livemosaic.covers import decode
 from livemosaic.events import Message
 from livemosaic.hrefs import AllowList
 from livemosaic.index import Area, Found, Index

@@ -14,19 +14,9 @@ from shapely import affinity
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.cells import (
-    WHOLE,
-    Cell,
-    CellGrid,
-    Cover,
-    coarse_rungs,
-    cover,
-    decode,
-    floor_rung,
-    ladder,
-    lonlat_bounds,
-)
+from livemosaic.cells import Cell, CellGrid, lonlat_bounds
 from livemosaic.claims import burn
+from livemosaic.covers import WHOLE, Cover, coarse_rungs, cover, decode, floor_rung, ladder
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import MAX_ROWS_PER_SCENE, Grid
 from livemosaic.views import TileAddress

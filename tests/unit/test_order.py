@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon, box
 
-from livemosaic.cells import cell_grid, cover
+from livemosaic.cells import cell_grid
+from livemosaic.covers import cover
 from livemosaic.errors import InvalidRequestError
 from livemosaic.footprint import centre
 from livemosaic.merge import Found

@@ -7,13 +7,14 @@ import morecantile
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from livemosaic.api.crs import LONLAT
+from livemosaic.algorithms import SAID, is_parameter
 from livemosaic.api.documents import BOTH, For, Reader, preferred
 from livemosaic.api.params import format_of
 from livemosaic.api.tilesets import TILING_SCHEME
 from livemosaic.cells import tile_matrix_set
 from livemosaic.errors import NotFoundError
 from livemosaic.model import Format, Grid, Pixels, Render
+from livemosaic.projection import LONLAT
 from livemosaic.render import MEDIA_TYPES, encode
 
 router = APIRouter(tags=["catalogues"])
@@ -22,8 +23,6 @@ _LONG: Final = 256
 """Pixels of a legend along its colors: one for each."""
 _SHORT: Final = 20
 _MAX_LEGEND: Final = 2048
-_ABOUT: Final = ("input_", "output_")
-_SAID: Final = ("title", "description")
 
 _LEGENDS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -96,12 +95,11 @@ def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
     def about(kind: str) -> dict[str, Any]:
         return {name.removeprefix(kind): said[name] for name in said if name.startswith(kind)}
 
-    own = (name for name in fields if name not in _SAID and not name.startswith(_ABOUT))
     return {
-        **{name: said.get(name) for name in _SAID},
+        **{name: said.get(name) for name in SAID},
         "inputs": about("input_"),
         "outputs": about("output_"),
-        "parameters": {name: fields[name] for name in own},
+        "parameters": {name: fields[name] for name in filter(is_parameter, fields)},
     }
 
 

@@ -11,9 +11,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from livemosaic.errors import InvalidRequestError
-
-LONLAT: Final = CRS.from_epsg(4326)
-"""As always here with longitude first, so OGC:CRS84 to others."""
+from livemosaic.projection import LONLAT
 
 _OGC_LONLAT: Final = CRS.from_string("OGC:CRS84")
 _CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"

@@ -13,12 +13,12 @@ from shapely.geometry import box, mapping
 
 from livemosaic.api.access import OfMosaic, OfMosaicNow
 from livemosaic.api.addresses import OfCheckedTiles, Suffix
-from livemosaic.api.crs import LONLAT, InCrs, uri_of
+from livemosaic.api.crs import InCrs, uri_of
 from livemosaic.api.mosaics import MosaicOut, shown
-from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.errors import InvalidRequestError
 from livemosaic.model import BBox, Mosaic
-from livemosaic.projection import NoTransformError, transformer
-from livemosaic.reach import WORLD, reach
+from livemosaic.projection import LONLAT, NoTransformError, transformer
+from livemosaic.reach import WORLD, reached
 
 router = APIRouter(tags=["describe"])
 
@@ -73,13 +73,11 @@ def tilejson(
     maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
 ) -> dict[str, Any]:
     """TileJSON 3.0.0; parameters of tiles are checked here and go into the tile URL."""
-    reached = reach(mosaic, tms)
-    if reached is None:
-        raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms}")
+    found = reached(mosaic, tms)
     if minzoom is not None and maxzoom is not None and minzoom > maxzoom:
         raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
-    reached = reached.between(minzoom, maxzoom)
-    low = max(0, reached.minzoom)
+    found = found.between(minzoom, maxzoom)
+    low = max(0, found.minzoom)
     west, south, east, north = mosaic.bounds or WORLD
     return {
         "tilejson": "3.0.0",
@@ -88,7 +86,7 @@ def tilejson(
         "scheme": "xyz",
         "tiles": [tiles.template(tms, suffix=suffix)],
         "minzoom": low,
-        "maxzoom": max(low, reached.maxzoom),
+        "maxzoom": max(low, found.maxzoom),
         "bounds": [west, south, east, north],
         "center": [(west + east) / 2, (south + north) / 2, low],
     }

@@ -190,9 +190,7 @@ def delete_item(mosaic: str, item: str, has: Has, collection: str | None = None)
 
 
 def _key(mosaic: Mosaic, item: str, collection: str | None) -> str:
-    if collection is None and len(mosaic.collections) == 1 and mosaic.collections[0] != "*":
-        collection = mosaic.collections[0]
-    return scene_key(collection or "", item)
+    return scene_key(mosaic.only_collection if collection is None else collection, item)
 
 
 def feature(scene: Scene) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from livemosaic.api.access import OfMosaic
 from livemosaic.api.boxes import MAX_SIDE, framed
-from livemosaic.api.crs import LONLAT, crs_of
+from livemosaic.api.crs import crs_of
 from livemosaic.api.documents import accepted
 from livemosaic.api.images import RESPONSES, Held, image
 from livemosaic.api.params import Has, HowRead, HowRender, format_of
@@ -15,6 +15,8 @@ from livemosaic.api.rule import HowRule
 from livemosaic.boxes import Box, Size
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model import Format, Mosaic
+from livemosaic.projection import LONLAT
+from livemosaic.reach import WORLD
 from livemosaic.render import MEDIA_TYPES
 
 router = APIRouter(tags=["boxes and features"])
@@ -28,7 +30,6 @@ CONFORMS_TO: Final = [
     *(f"{_CONF}/{name}" for name in ("png", "jpeg", "tiff")),
 ]
 _DEFAULT_SIZE: Final = 1024
-_WORLD: Final = (-180.0, -90.0, 180.0, 90.0)
 
 
 @router.get("/mosaics/{mosaic}/map", response_class=Response, responses=RESPONSES)
@@ -68,7 +69,7 @@ async def get_map(
 
 def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
     if bbox is None:
-        return Box.of(LONLAT, mosaic.bounds or _WORLD)
+        return Box.of(LONLAT, mosaic.bounds or WORLD)
     try:
         numbers = [float(number) for number in bbox.split(",")]
         left, bottom, *_ = numbers

@@ -8,12 +8,12 @@ from rasterio.crs import CRS
 
 from livemosaic.api.access import OfMosaic
 from livemosaic.api.addresses import OfTiles, TileAddresses
-from livemosaic.api.crs import LONLAT, InCrs, uri_of
+from livemosaic.api.crs import InCrs, uri_of
 from livemosaic.api.describe import bounds_in
 from livemosaic.api.documents import BOTH, For
-from livemosaic.errors import NotFoundError
 from livemosaic.model import Mosaic
-from livemosaic.reach import MatrixLimits, Reach, reach
+from livemosaic.projection import LONLAT
+from livemosaic.reach import MatrixLimits, Reach, reach, reached
 
 router = APIRouter(tags=["describe"])
 
@@ -26,8 +26,8 @@ def tilesets(
     mosaic: OfMosaic, tiles: OfTiles, crs: InCrs, request: Request, reader: For
 ) -> Response:
     """One tileset for each TileMatrixSet that it reaches. Parameters of tiles go into links."""
-    reached = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
-    listed = [_told(mosaic, one, tiles, request, crs) for one in reached]
+    every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
+    listed = [_told(mosaic, one, tiles, request, crs) for one in every]
     return reader.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
 
 
@@ -43,13 +43,11 @@ def tileset(
 ) -> Response:
     """One tileset, with the tiles of each zoom that may show something. Parameters of tiles go into
     links."""
-    reached = reach(mosaic, tms)
-    if reached is None:
-        raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms}")
-    limits = reached.between(minzoom, maxzoom).limits()
-    told = _told(mosaic, reached, tiles, request, LONLAT)
+    found = reached(mosaic, tms)
+    limits = found.between(minzoom, maxzoom).limits()
+    told = _told(mosaic, found, tiles, request, LONLAT)
     told["links"] += _more_links(tms, tiles)
-    told["tileMatrixSetLimits"] = [_limits(reached, one) for one in limits]
+    told["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
     return reader.answer(told["title"], told)
 
 
