@@ -9,10 +9,12 @@ from livemosaic.api import gateway  # noqa: E402
 from livemosaic.api.app import create_app  # noqa: E402
 from livemosaic.services import build  # noqa: E402
 from livemosaic.settings import Settings  # noqa: E402
+from livemosaic.warmup import warm_up  # noqa: E402
 
 logs.configure()
 allocator.keep_freed()
 snapshot.prepare()
+warm_up()
 handler = gateway.handler(create_app(build(Settings())))
 gc.freeze()  # all of it stays, so no later collection looks at it either
 gc.enable()

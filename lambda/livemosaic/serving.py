@@ -10,6 +10,7 @@ from livemosaic import allocator
 from livemosaic.api.app import create_app
 from livemosaic.errors import InvalidRequestError
 from livemosaic.services import Services
+from livemosaic.warmup import warm_up
 
 
 @contextmanager
@@ -29,5 +30,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 def server(services: Services) -> uvicorn.Server:
     """A server of the API; give its `run` the socket."""
     allocator.keep_freed()
+    warm_up()
     config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
     return uvicorn.Server(config)

@@ -57,6 +57,22 @@ def test_nor_has_it_after_the_first_tile(tmp_path: Path) -> None:
     assert after.isdisjoint(NOT_FOR_A_TILE)
 
 
+def test_nor_does_the_first_tile_load_anything(tmp_path: Path) -> None:
+    """It was made warm at start, where Lambda has more processor, and a snapshot keeps it."""
+    table = SqliteTable(tmp_path / "index.db")
+    Mosaics(table).create(Mosaic(id="m"))
+    table.close()
+    script = """
+import tiler
+before = set(sys.modules)
+assert tiler.handler(given, {})["statusCode"] == 200
+for name in before:
+    del sys.modules[name]
+"""
+    tile = event("GET", "/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png")
+    assert loaded(script, tile, LIVEMOSAIC_INDEX=f"sqlite:///{tmp_path}/index.db") == set()
+
+
 def loaded(script: str, given: Any = None, **environment: str) -> set[str]:
     """All modules of a process that ran a script in the folder of the functions."""
     ended = subprocess.run(
