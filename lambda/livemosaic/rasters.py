@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import LivemosaicError
-from livemosaic.objects import ObjectError
+from livemosaic.objects import COALESCE_GAP, ObjectError
 from livemosaic.warp import Frame
 
 NOT_A_COG: Final = (
@@ -39,6 +39,8 @@ class Limits:
     bytes_at_once: int = 256 * 1024 * 1024
     """Decoded, of all reads together: the others wait. One that needs more alone is unreadable."""
     seconds: float = 30.0
+    gap: int = COALESCE_GAP
+    """Bytes between two ranges that are rather read than a second request made."""
 
 
 @dataclass(frozen=True, slots=True)

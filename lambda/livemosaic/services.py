@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from livemosaic import rasters
 from livemosaic.cog import CogReader
 from livemosaic.expression import Bounds
 from livemosaic.fetch import Fetcher
@@ -53,13 +54,15 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         bands=settings.max_bands,
         expression=Bounds(settings.max_expression_length, settings.max_expression_depth),
     )
+    of_assets = rasters.Limits(gap=settings.coalesce_gap_bytes)
+    reader = CogReader(allow, Headers(table), limits=of_assets, recent=Recent())
     return Services(
         settings=settings,
         mosaics=mosaics,
         cache=MosaicCache(mosaics, settings.mosaic_max_age_s),
         index=index,
         ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep, Fetcher(allow)),
-        tiler=Tiler(index, CogReader(allow, Headers(table), recent=Recent()), limits),
+        tiler=Tiler(index, reader, limits),
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
         ),

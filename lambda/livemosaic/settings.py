@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from livemosaic.objects import COALESCE_GAP, COALESCED_MAX
+
 ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 """Any origin, or one (RFC 6454)."""
 
@@ -60,6 +62,8 @@ class Settings(BaseSettings):
     """That are read for statistics of one area, in blocks: memory does not grow with them."""
     max_statistics_s: float = Field(25.0, gt=0)
     """For all areas of a request; API Gateway waits for 30 s (HTTP API quotas)."""
+    coalesce_gap_bytes: int = Field(COALESCE_GAP, ge=0, le=COALESCED_MAX)
+    """Between two ranges of a file, that are rather read than a second request made."""
     max_query_bytes: int = Field(8192, ge=256)
     max_body_bytes: int = Field(10_000_000, ge=1000)
     mosaic_max_age_s: float = Field(2.0, ge=0)

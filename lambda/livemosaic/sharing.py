@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from cachetools import TTLCache
 
-from livemosaic.objects import Buffer, Object, coalesce
+from livemosaic.objects import COALESCE_GAP, Buffer, Object, coalesce
 
 RECENT_BYTES: Final = 64 * 1024 * 1024
 RECENT_S: Final = 5.0
@@ -73,9 +73,10 @@ class SharedObject:
     them, though libraries ask for one part after the other. Not for several threads.
     """
 
-    def __init__(self, source: Object, recent: Recent) -> None:
+    def __init__(self, source: Object, recent: Recent, gap: int = COALESCE_GAP) -> None:
         self._source = source
         self._recent = recent
+        self._gap = gap
         self._spans: list[Span] = []
         """Of the answers that `recent` had, when it was last looked at."""
         # A task belongs to its loop: what a stopped loop was fetching is forgotten with it.
@@ -106,7 +107,7 @@ class SharedObject:
     def _hold(self, wanted: Sequence[Span], held: dict[Span, _Answer]) -> set[Span]:
         """The answers that the ranges are in, of which some are asked for now."""
         found = {span: self._find(span, held) for span in wanted}
-        asked = coalesce([span for span, answer in found.items() if answer is None])
+        asked = coalesce([span for span, answer in found.items() if answer is None], self._gap)
         for span in asked:
             fetching = asyncio.create_task(self._fetch(span))
             fetching.add_done_callback(_seen)

@@ -70,7 +70,7 @@ class TiffRaster:
         start = source if header is None else Held(header)
         ranges = RangeSource(start, header_bytes=limits.header_bytes)
         tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
-        shared = SharedObject(source, recent or Recent(0))
+        shared = SharedObject(source, recent or Recent(0), limits.gap)
         ranges.header_done(shared)
         _refuse_untiled(tiff.ifds[0])
         # async-geotiff would warn, and fail an assertion when the overview is read.

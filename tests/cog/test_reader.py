@@ -17,7 +17,10 @@ from livemosaic.errors import UnreadableAssetError
 from livemosaic.gdal import GdalRaster
 from livemosaic.hrefs import AllowList
 from livemosaic.model import Grid, Read
+from livemosaic.services import running
+from livemosaic.settings import Settings
 from livemosaic.sharing import Recent
+from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiff import TiffRaster
 from objectstore import ObjectStore
 
@@ -99,6 +102,21 @@ def test_pixels_and_their_mask_come_in_one_request(tmp_path: Path) -> None:
         pixels = asyncio.run(opened.read(assets, GRID, Read(), version="1"))
         np.testing.assert_array_equal(pixels.valid, DATA[0] > 20)
         assert len(store.requests) == 1 + 1
+
+
+@pytest.mark.parametrize(("given", "requests"), [({}, 1), ({"coalesce_gap_bytes": 1000}, 2)])
+def test_what_lies_between_blocks_is_read_where_another_request_costs_more(
+    tmp_path: Path, given: dict[str, int], requests: int
+) -> None:
+    cog(tmp_path / "a.tif", compress="none", blocksize=128)
+    left = Grid(GRID.crs, (1_000_000, 5_998_000, 1_000_640, 6_000_000), 64, 200)
+    with ObjectStore(tmp_path) as store:
+        settings = Settings(allowed_prefixes=(store.url,), **given)
+        with running(settings, SqliteTable(tmp_path / "index.db")) as services:
+            assets = {"a": f"{store.url}/a.tif"}
+            pixels = asyncio.run(services.tiler.reader.read(assets, left, Read(), version="1"))
+        np.testing.assert_array_equal(pixels.data, DATA[:, :200, :64])
+        assert len(store.requests) == 1 + requests
 
 
 @pytest.mark.parametrize(
