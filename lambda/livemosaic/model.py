@@ -67,7 +67,8 @@ class Mosaic:
     minzoom: int = 0
     maxzoom: int = 22
     quadkey_zoom: int = 14
-    """The deepest zoom of a cell."""
+    """The deepest zoom of a cell. A tile takes a query for each level that scenes have: one, where
+    this is a zoom at which each of them covers at most `max_cells`."""
     max_cells: int = 16
     """A scene is indexed at the deepest level at which it covers at most this many cells."""
     max_age_s: int = 0

@@ -55,7 +55,13 @@ class Settings(BaseModel):
     tms: str = Field("WebMercatorQuad", description="TileMatrixSet of its index; a quadtree")
     minzoom: int = Field(0, ge=0, le=24)
     maxzoom: int = Field(22, ge=0, le=30)
-    quadkey_zoom: int = Field(14, ge=0, le=24, description="Deepest zoom of an index cell")
+    quadkey_zoom: int = Field(
+        14,
+        ge=0,
+        le=24,
+        description="Deepest zoom of an index cell; at one where each scene has at most "
+        "`max_cells`, a tile takes one query",
+    )
     max_cells: int = Field(16, ge=1, le=48, description="Index cells of one scene, at most")
     max_age_s: int = Field(
         0, ge=0, le=MAX_AGE_S, description="How long caches keep a tile; 0 makes them ask each time"

@@ -50,7 +50,13 @@ def create(
     tms: Annotated[str, typer.Option(help="TileMatrixSet of its index.")] = "WebMercatorQuad",
     minzoom: Annotated[int, typer.Option(help="Smallest zoom of its tiles.")] = 0,
     maxzoom: Annotated[int, typer.Option(help="Largest zoom that its TileJSON names.")] = 22,
-    quadkey_zoom: Annotated[int, typer.Option(help="Deepest zoom of an index cell.")] = 14,
+    quadkey_zoom: Annotated[
+        int,
+        typer.Option(
+            help="Deepest zoom of an index cell; at one where each scene has at most --max-cells, "
+            "a tile takes one query."
+        ),
+    ] = 14,
     max_cells: Annotated[int, typer.Option(help="Index cells of one scene, at most.")] = 16,
     max_age: Annotated[
         int,
