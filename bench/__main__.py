@@ -102,8 +102,8 @@ def _add_race(commands: Any) -> None:
         type=_names,
         default=(),
         metavar="NAMES",
-        help="among sqlite, dynamodb, titiler, titiler-pngraw, titiler-dynamodb, titiler-pgstac, "
-        "floor; all of them if not given",
+        help="among sqlite, dynamodb, sqlite-gap4mb, titiler, titiler-pngraw, titiler-dynamodb, "
+        "titiler-pgstac, floor; all of them if not given",
     )
     race.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
     race.add_argument("--tiles", type=int, default=10, help="of each zoom: %(default)s")

@@ -56,7 +56,9 @@ class Sample:
     """CPU of the database, where there is one that we can see."""
     traffic: Traffic
     calls: float | None
-    """To the index; None where nothing is counted."""
+    """To the index, beside those for the mosaic's own row; None where nothing is counted."""
+    own_calls: float
+    """For the mosaic's own row, as far as they are counted."""
     rows: float | None
     shown: int
     """Files that hold visible pixels of the tile."""
@@ -91,10 +93,10 @@ class Running:
                 raise BadAnswerError(f"{self.name}: {name}: {answer.headers[name]} at {path[:200]}")
         return Answer(answer.status, answer.headers.get("ETag"), body, wall)
 
-    def usage(self) -> tuple[float | None, float | None]:
-        """Calls to the index and rows read since the last time."""
-        document = json.loads(self.ask("/_usage").body)
-        return document["calls"], document["rows"]
+    def usage(self) -> Mapping[str, float | None]:
+        """`calls` to the index, `own` of them for the mosaic's row, and `rows`, since last time."""
+        used: dict[str, float | None] = json.loads(self.ask("/_usage").body)
+        return used
 
     def cpu_ms(self) -> float:
         """Of the process and its children, so far."""
@@ -143,14 +145,15 @@ class Asker:
         answer = one.ask(path)
         time.sleep(_SETTLE_S)
         spent, behind_now = one.cpu_ms() - cpu, one.behind_ms()
-        calls, rows = one.usage()
+        used = one.usage()
         return Sample(
             wall_ms=answer.wall_ms,
             cpu_ms=spent,
             behind_ms=None if behind is None or behind_now is None else behind_now - behind,
             traffic=self.store.take(),
-            calls=calls,
-            rows=rows,
+            calls=used["calls"],
+            own_calls=used.get("own") or 0,
+            rows=used["rows"],
             shown=self._shown(stack, tile),
             body=answer.body,
         )

@@ -21,6 +21,7 @@ import morecantile
 from cogeo_mosaic.backends.dynamodb import DynamoDBBackend
 from cogeo_mosaic.mosaic import MosaicJSON
 
+from bench.dynalite import DynaliteError, copied, dynalite
 from bench.environments import PINS, PeerError, interpreter
 from bench.makers import GDAL
 from bench.places import NOBODY, REGION, aws_environment
@@ -28,27 +29,31 @@ from bench.postgres import PostgresError, postgres
 from bench.rasters import Scene
 from bench.report import step
 from bench.servers import ObjectStore, tile_server
-from infra.emulator import emulator, free_port
+from infra.emulator import free_port
 from livemosaic.events import Message
 from livemosaic.model import Mosaic
 from livemosaic.services import running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
-from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+from livemosaic.table.dynamodb import make_client
 from livemosaic.table.sqlite import SqliteTable
 
 SQLITE: Final = "sqlite"
 DYNAMODB: Final = "dynamodb"
+WIDE: Final = "sqlite-gap4mb"
+"""With `LIVEMOSAIC_COALESCE_GAP_BYTES` for a store that is near, as the one here is."""
 MEMORY: Final = "titiler"
 RAW: Final = "titiler-pngraw"
 """The same, asked for TiTiler's `pngraw`: zlevel 1, as livemosaic writes PNG, where `png` has 6."""
 BACKEND: Final = "titiler-dynamodb"
 PGSTAC: Final = "titiler-pgstac"
 FLOOR: Final = "floor"
-OURS: Final = (SQLITE, DYNAMODB)
-NAMES: Final = (SQLITE, DYNAMODB, MEMORY, RAW, BACKEND, PGSTAC, FLOOR)
-PEER_ZOOM: Final = 10
-"""Of the cells of mosaic.json: finer than cogeo-mosaic's default, so that its cells list less."""
+OURS: Final = (SQLITE, DYNAMODB, WIDE)
+NAMES: Final = (SQLITE, DYNAMODB, WIDE, MEMORY, RAW, BACKEND, PGSTAC, FLOOR)
+CELL_ZOOM: Final = 11
+"""`quadkey_zoom` of livemosaic and of mosaic.json alike. It is finer than cogeo-mosaic's default,
+so that its cells list less, and the finest at which each scene has 16 cells of livemosaic at most.
+"""
 _ALIAS: Final = "x"
 
 
@@ -108,8 +113,6 @@ class Contenders:
     """By name, the reason."""
     levels: Sequence[int]
     """Zooms at which livemosaic has cells, of the first stack."""
-    emulator: str | None
-    """URL of the emulated DynamoDB, where there is one."""
 
 
 @contextmanager
@@ -125,10 +128,10 @@ def open_contenders(
             try:
                 with step(f"{name}: fill"):
                     there.append(filling.contender(name))
-            except (PeerError, PostgresError) as reason:
+            except (DynaliteError, PeerError, PostgresError) as reason:
                 left_out[name] = str(reason)
                 print(f"\n{name} is left out: {reason}", file=sys.stderr)
-        yield Contenders(there, left_out, sorted(filling.levels), filling.endpoint)
+        yield Contenders(there, left_out, sorted(filling.levels))
 
 
 @dataclass(slots=True)
@@ -139,13 +142,15 @@ class _Filling:
     store: ObjectStore
     archive: Path
     levels: set[int] = field(default_factory=set)
-    endpoint: str | None = None
+    _filled: Path | None = None
+    _endpoint: str | None = None
     _mosaics: dict[str, MosaicJSON] = field(default_factory=dict)
 
     def contender(self, name: str) -> Contender:
         return {
-            SQLITE: self._sqlite,
+            SQLITE: lambda: self._sqlite(SQLITE),
             DYNAMODB: self._dynamodb,
+            WIDE: lambda: self._sqlite(WIDE, "4194304"),
             MEMORY: lambda: self._memory(MEMORY),
             RAW: lambda: self._memory(RAW),
             BACKEND: self._backend,
@@ -153,24 +158,30 @@ class _Filling:
             FLOOR: self._floor,
         }[name]()
 
-    def _sqlite(self) -> Contender:
-        file = self.folder / "ours.db"
-        self._ingest(SqliteTable(file))
-        return _ours(SQLITE, self.store, f"sqlite:///{file}")
+    def _sqlite(self, name: str, *gap: str) -> Contender:
+        return _ours(name, self.store, f"sqlite:///{self._table()}", *gap)
 
     def _dynamodb(self) -> Contender:
-        name = f"bench-{uuid4()}"
+        name, url = f"bench-{uuid4()}", self._dynalite()
         with aws_environment(NOBODY):
-            client = make_client(REGION, self._endpoint())
-        create_table(client, name)
-        self._ingest(DynamoTable(client, name))
-        return _ours(DYNAMODB, self.store, f"dynamodb://{name}?{self._endpoint()}")
+            client = make_client(REGION, url)
+        source = SqliteTable(self._table())
+        copied(source, client, name)
+        source.close()
+        return _ours(DYNAMODB, self.store, f"dynamodb://{name}?{url}")
+
+    def _table(self) -> Path:
+        """livemosaic's, filled by its own ingestion."""
+        if self._filled is None:
+            self._filled = self.folder / "ours.db"
+            self._ingest(SqliteTable(self._filled))
+        return self._filled
 
     def _ingest(self, table: Table) -> None:
         settings = Settings.model_construct(allowed_prefixes=(self.store.url,))
         with running(settings, table) as services, ThreadPoolExecutor(8) as pool:
             for stack in self.stacks:
-                mosaic = services.mosaics.create(Mosaic(id=stack.name))
+                mosaic = services.mosaics.create(Mosaic(id=stack.name, quadkey_zoom=CELL_ZOOM))
                 now = datetime.now(UTC)
                 items = enumerate(stack.items(self.store))
                 messages = [Message(str(n), json.dumps(item), now, {}) for n, item in items]
@@ -189,7 +200,7 @@ class _Filling:
         table = f"peer-{uuid4()}"
         with aws_environment(NOBODY):
             session = boto3.Session()
-            client = session.resource("dynamodb", region_name=REGION, endpoint_url=self._endpoint())
+            client = session.resource("dynamodb", region_name=REGION, endpoint_url=self._dynalite())
         for stack in self.stacks:
             where = f"dynamodb://{REGION}/{table}:{stack.name}"
             backend: Any = DynamoDBBackend(
@@ -198,7 +209,7 @@ class _Filling:
             with redirect_stdout(StringIO()):  # it draws a progress bar
                 backend.write()
         return self._titiler(
-            BACKEND, lambda stack: f"dynamodb://{REGION}/{table}:{stack.name}", self._endpoint()
+            BACKEND, lambda stack: f"dynamodb://{REGION}/{table}:{stack.name}", self._dynalite()
         )
 
     def _titiler(self, name: str, url: Callable[[Stack], str], *endpoint: str) -> Contender:
@@ -261,10 +272,10 @@ class _Filling:
             sys.executable, "-m", "bench.floor", str(port), str(self.archive), self.store.url
         ], path)  # fmt: skip
 
-    def _endpoint(self) -> str:
-        if self.endpoint is None:
-            self.endpoint = self.stack.enter_context(emulator()).url
-        return self.endpoint
+    def _dynalite(self) -> str:
+        if self._endpoint is None:
+            self._endpoint = self.stack.enter_context(dynalite())
+        return self._endpoint
 
     def _mosaic_json(self, stack: Stack) -> MosaicJSON:
         if stack.name not in self._mosaics:
@@ -279,7 +290,7 @@ class _Filling:
                 {"type": "Feature", "geometry": item["geometry"], "properties": {"path": path}}
             )
         mosaic: MosaicJSON = MosaicJSON.from_features(
-            features, minzoom=8, maxzoom=14, quadkey_zoom=PEER_ZOOM, quiet=True
+            features, minzoom=8, maxzoom=14, quadkey_zoom=CELL_ZOOM, quiet=True
         )
         return mosaic
 
@@ -290,7 +301,7 @@ class _Filling:
         return self.store.href(name, _ALIAS)
 
 
-def _ours(name: str, store: ObjectStore, table: str) -> Contender:
+def _ours(name: str, store: ObjectStore, *arguments: str) -> Contender:
     def path(stack: Stack, tile: morecantile.Tile, _: Sequence[str]) -> str:
         files = stack.scenes[0].kind.assets if stack.in_files else ()
         query = [*stack.query, *(("assets", asset) for asset in files)]
@@ -299,7 +310,7 @@ def _ours(name: str, store: ObjectStore, table: str) -> Contender:
 
     return Contender(
         name,
-        lambda port: [sys.executable, "-m", "bench.ours", str(port), store.url, table],
+        lambda port: [sys.executable, "-m", "bench.ours", str(port), store.url, *arguments],
         path,
     )
 

@@ -8,7 +8,7 @@ sums afterwards.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 
 from livemosaic.errors import ConditionFailedError
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table, item_size
@@ -28,6 +28,8 @@ class Usage:
     bytes_written: float = 0
     rows_read: float = 0
     gets: float = 0
+    batches: float = 0
+    """Of gets."""
     queries: float = 0
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -54,14 +56,14 @@ class Metered:
 
     def get(self, key: Key) -> Item | None:
         item = self.table.get(key)
-        self._calls.append(lambda: _read([_size(key, item)], gets=1))
+        self._calls.append(lambda: replace(_read([_size(key, item)]), gets=1))
         return item
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
         items = self.table.batch_get(keys)
         unique = list(dict.fromkeys(keys))
         self._calls.append(
-            lambda: _read([_size(k, items.get(k)) for k in unique], gets=1, share=0.5)
+            lambda: replace(_read([_size(k, items.get(k)) for k in unique], share=0.5), batches=1)
         )
         return items
 
@@ -116,9 +118,9 @@ class Metered:
         return max(before, after)
 
 
-def _read(sizes: Sequence[int], *, gets: int, share: float = 1) -> Usage:
+def _read(sizes: Sequence[int], share: float = 1) -> Usage:
     units = share * sum(_units(size, _READ_UNIT) for size in sizes)
-    return Usage(read_units=units, rows_read=sum(size > 0 for size in sizes), gets=gets)
+    return Usage(read_units=units, rows_read=sum(size > 0 for size in sizes))
 
 
 def _query(page: Page, share: float) -> Usage:

@@ -1,7 +1,7 @@
-"""livemosaic's API on a table that counts: `python -m bench.ours PORT STORE_URL TABLE`.
+"""livemosaic's API on a table that counts: `python -m bench.ours PORT STORE_URL TABLE [GAP]`.
 
-TABLE is `sqlite:///FILE` or `dynamodb://TABLE?ENDPOINT`. The application is the one that is served
-everywhere, with one route more.
+TABLE is `sqlite:///FILE` or `dynamodb://TABLE?ENDPOINT`, GAP `LIVEMOSAIC_COALESCE_GAP_BYTES`. The
+application is the one that is served everywhere, with one route more.
 """
 
 import sys
@@ -18,6 +18,7 @@ from livemosaic.settings import Settings
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, make_client
 from livemosaic.table.open import open_table
+from livemosaic.warmup import warm_up
 
 
 def _table(where: str) -> Table:
@@ -29,22 +30,27 @@ def _table(where: str) -> Table:
         return DynamoTable(make_client(REGION, endpoint), name)
 
 
-def _app(store_url: str, where: str) -> Any:
+def _app(store_url: str, where: str, *gap: str) -> Any:
     meter = Metered(_table(where))
-    app = create_app(build(Settings.model_construct(allowed_prefixes=(store_url,)), meter))
+    settings = Settings.model_construct(allowed_prefixes=(store_url,))
+    if gap:
+        settings = settings.model_copy(update={"coalesce_gap_bytes": int(gap[0])})
+    app = create_app(build(settings, meter))
 
     @app.get("/_usage")
     async def usage() -> dict[str, float]:
         used = meter.take()
-        return {"calls": used.gets + used.queries, "rows": used.rows_read}
+        # Of what a tile reads, the mosaic's own row alone is got by itself.
+        return {"calls": used.queries + used.batches, "own": used.gets, "rows": used.rows_read}
 
     return app
 
 
 if __name__ == "__main__":
-    _, port, store_url, where = sys.argv
+    _, port, store_url, where, *gap = sys.argv
     allocator.keep_freed()
-    app = _app(store_url, where)
+    warm_up()
+    app = _app(store_url, where, *gap)
     uvicorn.run(
         app, port=int(port), log_level="warning", loop="asyncio", http="h11", timeout_keep_alive=600
     )

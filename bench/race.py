@@ -16,14 +16,13 @@ import numpy as np
 
 from bench.asking import Asker, BadAnswerError, Burst, Running, Sample, rotated, run_all
 from bench.contenders import (
+    CELL_ZOOM,
     NAMES,
     OURS,
-    PEER_ZOOM,
     Contenders,
     Stack,
     open_contenders,
 )
-from bench.emulated import query_ms
 from bench.need import needed, stacked, tiles_over
 from bench.rasters import KINDS, RGB, Scene, make_scenes
 from bench.report import Sheet, show, step
@@ -179,7 +178,6 @@ class _Race:
                 deep_sheet(
                     f"In a stack of scenes of which each would fill the tile (z{_FINEST}, warm)",
                     deep,
-                    self._emulated(),
                 )
             )
         finest = max(self.contenders.levels)
@@ -360,21 +358,12 @@ class _Race:
                     self._turn(rotated(running, turn), stack, tile, by_depth[depth])
         return {depth: _complete(by, len(rest)) for depth, by in by_depth.items()}
 
-    def _emulated(self) -> Sequence[str]:
-        """The emulator's part in the stacks: its queries take longer in larger partitions."""
-        if self.contenders.emulator is None:
-            return ()
-        with step("the emulator by itself"):
-            found = query_ms(self.contenders.emulator, self.options.depths)
-        told = ", ".join(f"{ms:.1f} ms of {size:,}" for size, ms in found.items())
-        return (f"dynamodb: a bare query for 10 rows takes the emulator, by rows there: {told}.",)
-
     def _notes(self) -> Sequence[str]:
         left_out = [f"Left out: {name} ({why})" for name, why in self.contenders.left_out.items()]
         levels = ", ".join(f"z{level}" for level in self.contenders.levels)
         return (
             f"{self.options.scenes} scenes, {self.options.delay_ms:g} ms per request for bytes. "
-            f"livemosaic has cells at {levels}, mosaic.json at z{PEER_ZOOM}.",
+            f"livemosaic has cells at {levels}, mosaic.json at z{CELL_ZOOM}.",
             *_HOW,
             *left_out,
         )

@@ -113,7 +113,7 @@ def view_sheet(title: str, views: Mapping[str, Sequence[Burst]]) -> Sheet:
     )
 
 
-def deep_sheet(title: str, deep: Mapping[int, Results], notes: Sequence[str]) -> Sheet:
+def deep_sheet(title: str, deep: Mapping[int, Results]) -> Sheet:
     rows = []
     for depth, by in deep.items():
         for name, made in by.items():
@@ -128,5 +128,5 @@ def deep_sheet(title: str, deep: Mapping[int, Results], notes: Sequence[str]) ->
         ("scenes", "maker", "median ms", "p90 ms", "CPU ms", "behind ms", "requests", "calls",
          "rows"),
         rows,
-        ("One file is needed. calls and rows: of the index.", *notes),
+        ("One file is needed. calls and rows: of the index.",),
     )  # fmt: skip

@@ -83,8 +83,8 @@ def target_sheet(facts: Facts, names: Sequence[str]) -> Sheet:
         (
             "A scene may need blocks of two rows, which lie apart in its file: compare with what "
             "the floor asks for.",
-            "Index calls: those for the mosaic's own row too, which livemosaic reads again after 2 "
-            "seconds, and cogeo-mosaic after 5 minutes.",
+            "The mosaic's own row livemosaic reads again after 2 seconds, cogeo-mosaic after 5 "
+            "minutes.",
         ),
     )
 
@@ -137,6 +137,7 @@ def _index_targets(facts: Facts) -> list[Target]:
         Target(f"CPU, {depths}", lambda name: _growth(facts, name, _cpu)),
         Target("index calls per tile", lambda name: _calls(facts.warm.get(name)), 1),
         Target("the same of titiler-dynamodb", lambda _: _calls(facts.warm.get(BACKEND))),
+        Target("beside them, for the mosaic's row", lambda name: _own(facts.warm.get(name))),
     ]
 
 
@@ -193,6 +194,10 @@ def _worst(made: Sequence[Sample] | None) -> float | None:
 
 def _calls(made: Sequence[Sample] | None) -> float | None:
     return mean(one.calls or 0 for one in made) if made else None
+
+
+def _own(made: Sequence[Sample] | None) -> float | None:
+    return mean(one.own_calls for one in made) if made else None
 
 
 def _of_tile(facts: Facts, name: str, what: str) -> float | None:
