@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 
 from cogs import write_cog
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
+from livemosaic.gdal import GdalRaster
 from livemosaic.model import Grid, Pixels, Read, Resampling
 
 from .tiles import read, reader
@@ -291,7 +292,12 @@ def test_a_grid_may_have_any_size(tmp_path: Path, size: int) -> None:
         {"compress": "zstd"},
         {"compress": "webp", "webp_lossless": True, "photometric": "rgb"},
         {"compress": "lerc"},
+        {"compress": "lerc_deflate"},
+        {"compress": "lerc_zstd"},
         {"compress": "lzma"},
+        {"compress": "lzw", "interleave": "band"},
+        {"compress": "lzma", "interleave": "band"},
+        {"compress": "packbits"},
         {"compress": "none"},
         {"interleave": "band"},
         {"bigtiff": "yes"},
@@ -304,6 +310,62 @@ def test_a_grid_may_have_any_size(tmp_path: Path, size: int) -> None:
 def test_layouts_make_no_difference(tmp_path: Path, how: dict[str, Any]) -> None:
     data = noise(bands=3)
     np.testing.assert_array_equal(read(cog(tmp_path, data, **how), same_grid()).data, data)
+
+
+@pytest.fixture
+def without_gdals_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(GdalRaster, "_open", refuse)
+
+
+@pytest.mark.usefixtures("without_gdals_reader")
+@pytest.mark.parametrize("compress", ["none", "deflate", "lzw", "lzma", "zstd", "lerc"])
+@pytest.mark.parametrize(
+    ("dtype", "predictor"),
+    [("uint8", 1), ("uint8", 2), ("uint16", 2), ("int32", 2), ("float32", 3), ("float64", 3)],
+)
+@pytest.mark.parametrize("endianness", ["little", "big"])
+def test_lossless_compressions_keep_values(
+    tmp_path: Path, compress: str, dtype: str, predictor: int, endianness: str
+) -> None:
+    data = noise(dtype, 2)
+    how = {} if compress in ("none", "lerc") else {"predictor": predictor}
+    real = np.ones((SIZE, SIZE), np.bool_)
+    real[HOLE] = False
+    path = cog(tmp_path, data, compress=compress, endianness=endianness, mask=real, **how)
+    for grid in (same_grid(), same_grid(40, 10, 20)):
+        pixels = read(path, grid)
+        top, left = (0, 0) if grid.width == SIZE else (20, 10)
+        there = np.s_[top : top + grid.height, left : left + grid.width]
+        np.testing.assert_array_equal(pixels.valid, real[there])
+        np.testing.assert_array_equal(pixels.data, np.where(real, data, 0)[:, *there])
+
+
+@pytest.mark.usefixtures("without_gdals_reader")
+@pytest.mark.parametrize(
+    ("bands", "how"),
+    [
+        (1, {"compress": "jpeg"}),
+        (3, {"compress": "jpeg", "photometric": "ycbcr"}),
+        (3, {"compress": "jpeg", "photometric": "rgb", "jpegtablesmode": 0}),
+        (3, {"compress": "jpeg", "interleave": "band", "jpeg_quality": 1}),
+        (3, {"compress": "webp", "photometric": "rgb"}),
+        (4, {"compress": "webp", "photometric": "rgb", "alpha": True}),
+    ],
+    ids=lambda how: "-".join(map(str, how.values())) if isinstance(how, dict) else f"{how} bands",
+)
+def test_lossy_compressions_are_as_gdal_has_them(
+    tmp_path: Path, bands: int, how: dict[str, Any]
+) -> None:
+    """But for the last digits of an inverse cosine transform, and of colours made finer."""
+    slopes = np.add.outer(np.arange(SIZE) // 5, np.arange(SIZE) // 4).astype("uint8")
+    path = cog(tmp_path, np.stack([slopes + 20 * i for i in range(bands)]), **how)
+    with rasterio.open(path) as dataset:
+        expected = dataset.read()[: min(bands, 3)].astype("int16")
+    pixels = read(path, same_grid())
+    assert np.abs(pixels.data - expected)[:, pixels.valid].max() <= 3
 
 
 def test_a_tie_point_other_than_the_first_pixel_is_heeded(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""What compressed blocks may unpack to, by their own headers: decoders allocate what those say."""
+
+import re
+import struct
+from typing import Final
+
+_ZSTD_FRAME: Final = 0xFD2FB528
+ZSTD_BLOCK: Final = 128 * 1024
+
+_JPEG_FRAME: Final = re.compile(rb"\xff[\xc0-\xcf](?=(.{8}))", re.DOTALL)
+_LERC_BYTES: Final = (1, 1, 2, 2, 4, 4, 4, 8)
+_WEBP_BANDS: Final = 3
+
+
+class BombError(ValueError):
+    """Unpacks to more than it may."""
+
+
+def zstd_bound(body: bytes) -> int:
+    """More bytes than this a Zstandard frame (RFC 8878, 3.1.1) cannot unpack to, by its blocks.
+
+    What comes after the frame, and what is none, counts as too much to know.
+    """
+    if int.from_bytes(body[:4], "little") != _ZSTD_FRAME or len(body) < 6:
+        raise BombError("is no single frame")
+    flags = body[4]
+    single, checksum = flags >> 5 & 1, flags >> 2 & 1
+    at = 5 + (not single) + (0, 1, 2, 4)[flags & 3] + ((1 if single else 0), 2, 4, 8)[flags >> 6]
+    bound, last = 0, 0
+    while not last:
+        header = int.from_bytes(body[at : at + 3], "little")
+        last, kind, size = header & 1, header >> 1 & 3, header >> 3
+        if at + 3 > len(body) or kind == 3:
+            raise BombError("is damaged")
+        at += 3 + (1 if kind == 1 else size)
+        bound += ZSTD_BLOCK if kind == 2 else size
+    if at + 4 * checksum != len(body):
+        raise BombError("is no single frame")
+    return bound
+
+
+def jpeg_bound(body: bytes) -> int:
+    """Bytes of the largest frame (ITU-T T.81, B.2.2) in a JPEG, or in what looks like one there.
+
+    Wherever a decoder may look for its frame, it is among these.
+    """
+    largest = 0
+    for found in _JPEG_FRAME.finditer(body):
+        length, bits, height, width, bands = struct.unpack(">HBHHB", found[1])
+        if length == 8 + 3 * bands:
+            largest = max(largest, height * width * bands * (2 if bits > 8 else 1))
+    return largest
+
+
+def webp_bound(body: bytes) -> int:
+    """Bytes of a WebP's red, green and blue, by its first chunk (RFC 9649, 2.5 to 2.7)."""
+    if body[:4] != b"RIFF" or body[8:12] != b"WEBP":
+        raise BombError("is no WebP")
+    match body[12:16]:
+        case b"VP8 ":
+            width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", body, 26))
+        case b"VP8L":
+            sizes = int.from_bytes(body[21:25], "little")
+            width, height = (sizes & 0x3FFF) + 1, (sizes >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            width, height = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (24, 27))
+        case _:
+            raise BombError("is no WebP")
+    size: int = width * height * _WEBP_BANDS
+    return size
+
+
+def lerc_bound(body: bytes) -> int:
+    """Bytes of a LERC2's bands, which have blobs of one size, by the first (`Lerc2::HeaderInfo`).
+
+    LERC1, and what deflate or Zstandard is around, count as too much to know.
+    """
+    if body[:6] != b"Lerc2 ":
+        raise BombError("is no LERC2")
+    version, depth = int.from_bytes(body[6:10], "little"), 1
+    if version > 3:
+        height, width, depth, kind = struct.unpack_from("<14x3I12xI", body)
+    else:
+        layout = "<14x2I12xI" if version == 3 else "<10x2I12xI"
+        height, width, kind = struct.unpack_from(layout, body)
+    size: int = height * width * depth * _LERC_BYTES[kind]
+    return size * body.count(b"Lerc2 ")
