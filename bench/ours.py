@@ -4,6 +4,7 @@ TABLE is `sqlite:///FILE` or `dynamodb://TABLE?ENDPOINT`, GAP `LIVEMOSAIC_COALES
 application is the one that is served everywhere, with one route more.
 """
 
+import gc
 import sys
 from typing import Any
 
@@ -51,6 +52,7 @@ if __name__ == "__main__":
     allocator.keep_freed()
     warm_up()
     app = _app(store_url, where, *gap)
+    gc.freeze()
     uvicorn.run(
         app, port=int(port), log_level="warning", loop="asyncio", http="h11", timeout_keep_alive=600
     )

@@ -1,5 +1,6 @@
 """The API served from this machine, by uvicorn on a socket of our own."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,4 +33,5 @@ def server(services: Services) -> uvicorn.Server:
     allocator.keep_freed()
     warm_up()
     config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
+    gc.freeze()  # all of it stays, so no collection needs to look at it
     return uvicorn.Server(config)
