@@ -102,7 +102,7 @@ def _add_race(commands: Any) -> None:
         type=_names,
         default=(),
         metavar="NAMES",
-        help="among sqlite, dynamodb, sqlite-gap4mb, titiler, titiler-pngraw, titiler-dynamodb, "
+        help="among sqlite, dynamodb, sqlite-gap8mb, titiler, titiler-pngraw, titiler-dynamodb, "
         "titiler-pgstac, floor; all of them if not given",
     )
     race.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")

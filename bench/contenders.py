@@ -40,7 +40,7 @@ from livemosaic.table.sqlite import SqliteTable
 
 SQLITE: Final = "sqlite"
 DYNAMODB: Final = "dynamodb"
-WIDE: Final = "sqlite-gap4mb"
+WIDE: Final = "sqlite-gap8mb"
 """With `LIVEMOSAIC_COALESCE_GAP_BYTES` for a store that is near, as the one here is."""
 MEMORY: Final = "titiler"
 RAW: Final = "titiler-pngraw"
@@ -150,7 +150,7 @@ class _Filling:
         return {
             SQLITE: lambda: self._sqlite(SQLITE),
             DYNAMODB: self._dynamodb,
-            WIDE: lambda: self._sqlite(WIDE, "4194304"),
+            WIDE: lambda: self._sqlite(WIDE, "8388608"),
             MEMORY: lambda: self._memory(MEMORY),
             RAW: lambda: self._memory(RAW),
             BACKEND: self._backend,
