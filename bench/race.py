@@ -143,10 +143,17 @@ class _Race:
             sheets.append(sheet)
             show(sheet)
 
-        cold = self._cold()
+        cold, cold_views = self._cold()
         tell(
             tile_sheet(
                 f"cold: the first tile of a fresh process (z{_KIND_ZOOM})", {"": cold}, _COLD
+            )
+        )
+        tell(
+            view_sheet(
+                f"A view of {_VIEW[0]} × {_VIEW[1]} tiles, {_CONNECTIONS} at a time "
+                f"(z{_KIND_ZOOM}, asked of a process that made one tile before)",
+                cold_views,
             )
         )
         with run_all(self.contenders.there) as running:
@@ -186,7 +193,7 @@ class _Race:
             name: list(chain.from_iterable(by[name] for by in chosen.values() if name in by))
             for name in self._names
         }
-        facts = Facts(warm, cold, bursts, views, unchanged, deep, list(chosen))
+        facts = Facts(warm, cold, bursts, views, cold_views, unchanged, deep, list(chosen))
         made = target_sheet(facts, self._names)
         tell(replace(made, notes=(*made.notes, *_load(before))))
         return sheets
@@ -198,16 +205,21 @@ class _Race:
     def _tiles(self, zoom: int, count: int, stack: Stack, seed: int = 0) -> list[morecantile.Tile]:
         return tiles_over(stack.scenes, zoom, count, np.random.default_rng([_SEED, zoom, seed]))
 
-    def _cold(self) -> Results:
-        main = self.stacks.main
+    def _cold(self) -> tuple[Results, dict[str, list[Burst]]]:
+        """First tiles of fresh processes, and then a view of the map by each."""
+        main, views = self.stacks.main, self._views()
         samples: dict[str, list[Sample]] = {}
+        viewed: dict[str, list[Burst]] = {name: [] for name in self._names}
         for turn, tile in enumerate(self._tiles(_KIND_ZOOM, self.options.cold, main, 1)):
             with (
                 step(f"cold: fresh processes, {turn + 1} of {self.options.cold}"),
                 run_all(self.contenders.there) as running,
             ):
                 self._turn(rotated(running, turn), main, tile, samples)
-        return _complete(samples, self.options.cold)
+                for one in rotated(running, turn) if views else ():
+                    view = views[turn % len(views)]
+                    viewed[one.name].append(self.asker.together(one, main, view, _CONNECTIONS))
+        return _complete(samples, self.options.cold), viewed
 
     def _warm(self, running: Sequence[Running]) -> dict[str, Results]:
         main = self.stacks.main

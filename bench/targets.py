@@ -29,6 +29,8 @@ class Facts:
     cold: Mapping[str, Sequence[Sample]]
     bursts: Mapping[str, Sequence[Burst]]
     views: Mapping[str, Sequence[Burst]]
+    cold_views: Mapping[str, Sequence[Burst]]
+    """Of processes that have made one tile."""
     unchanged: Mapping[str, Unchanged]
     deep: Mapping[int, Mapping[str, Sequence[Sample]]]
     zooms: Sequence[str]
@@ -81,8 +83,8 @@ def target_sheet(facts: Facts, names: Sequence[str]) -> Sheet:
             for target in _targets(facts)
         ],
         (
-            "A scene may need blocks of two rows, which lie apart in its file: compare with what "
-            "the floor asks for.",
+            "A lone tile may need blocks of two rows of a scene, which lie apart in its file: "
+            "compare with what the floor asks for.",
             "The mosaic's own row livemosaic reads again after 2 seconds, cogeo-mosaic after 5 "
             "minutes.",
         ),
@@ -117,10 +119,11 @@ def _speed_targets(facts: Facts) -> list[Target]:
 def _request_targets(facts: Facts) -> list[Target]:
     warm, cold, views = facts.warm, facts.cold, facts.views
     return [
-        Target("requests per scene that shows, in a view", lambda name: _viewed(views[name]), 1),
-        Target("requests per scene that shows, warm", lambda name: _requests(warm.get(name)), 1),
+        Target("requests per scene, a view, warm", lambda name: _viewed(views[name]), 1),
+        Target("requests per scene, a view, cold", lambda name: _viewed(facts.cold_views[name]), 1),
+        Target("requests per scene, lone tiles, warm", lambda name: _requests(warm.get(name)), 1),
         Target("the same, worst tile", lambda name: _worst(warm.get(name)), 1),
-        Target("requests per scene that shows, cold", lambda name: _requests(cold.get(name)), 1),
+        Target("requests per scene, lone tiles, cold", lambda name: _requests(cold.get(name)), 1),
         Target("the same, worst tile", lambda name: _worst(cold.get(name)), 1),
         Target("requests warm / floor", _ratio(warm, FLOOR, _asked)),
         Target("requests cold / floor: more is for headers", _ratio(cold, FLOOR, _asked), 1),
