@@ -29,6 +29,7 @@ _ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "nobody",
     "AWS_SECRET_ACCESS_KEY": "nobody",
     "AWS_REGION": REGION,
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
     "LIVEMOSAIC_INDEX": f"dynamodb://{REGION}/livemosaic",
     "LIVEMOSAIC_ALLOWED_PREFIXES": "s3://scenes/",
     "PATH": "",

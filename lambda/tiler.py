@@ -14,7 +14,8 @@ from livemosaic.warmup import warm_up  # noqa: E402
 logs.configure()
 allocator.keep_freed()
 snapshot.prepare()
-warm_up()
+if snapshot.is_ahead():  # else the first tile makes what it needs, and no more
+    warm_up()
 handler = gateway.handler(create_app(build(Settings())))
 gc.freeze()  # all of it stays, so no later collection looks at it either
 gc.enable()

@@ -1,8 +1,8 @@
 """What the first tile of a process would wait for, done before somebody does.
 
 Modules that are imported at first use, PROJ's database, decoders and threads: a third of what the
-first tile takes. Lambda gives a start more processor than a request, and a snapshot of it
-(SnapStart) keeps what came of this. Nobody is talked to.
+first tile takes. It takes twice as long as it saves, so it is for a start that nobody waits for: a
+snapshot (SnapStart) keeps what came of it. Nobody is talked to.
 """
 
 import asyncio

@@ -58,7 +58,7 @@ def test_nor_has_it_after_the_first_tile(tmp_path: Path) -> None:
 
 
 def test_nor_does_the_first_tile_load_anything(tmp_path: Path) -> None:
-    """It was made warm at start, where Lambda has more processor, and a snapshot keeps it."""
+    """It was made warm at a start that nobody waited for: a snapshot keeps that."""
     table = SqliteTable(tmp_path / "index.db")
     Mosaics(table).create(Mosaic(id="m"))
     table.close()
@@ -71,6 +71,14 @@ for name in before:
 """
     tile = event("GET", "/mosaics/m/tiles/WebMercatorQuad/12/2133/1462.png")
     assert loaded(script, tile, LIVEMOSAIC_INDEX=f"sqlite:///{tmp_path}/index.db") == set()
+
+
+def test_a_start_that_somebody_waits_for_makes_no_tile(tmp_path: Path) -> None:
+    index = f"sqlite:///{tmp_path}/index.db"
+    given = {"LIVEMOSAIC_INDEX": index, "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
+    first = "anyio._backends._asyncio"  # of what a tile loads
+    assert first in loaded("import tiler", LIVEMOSAIC_INDEX=index)
+    assert first not in loaded("import tiler", **given)
 
 
 def loaded(script: str, given: Any = None, **environment: str) -> set[str]:
