@@ -94,7 +94,7 @@ class Running:
         return Answer(answer.status, answer.headers.get("ETag"), body, wall)
 
     def usage(self) -> Mapping[str, float | None]:
-        """`calls` to the index, `own` of them for the mosaic's row, and `rows`, since last time."""
+        """`calls` to the index, `own` for the mosaic's row beside them, `rows`, since last time."""
         used: dict[str, float | None] = json.loads(self.ask("/_usage").body)
         return used
 

@@ -4,25 +4,21 @@ It knows no transactions, so tables are copied into it. A query takes it as long
 thousand rows as in one of ten, as in DynamoDB; ministack looks through all of them.
 """
 
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.servers import started
 from infra.emulator import free_port
 from livemosaic.table import Put, Table
-from livemosaic.table.dynamodb import DynamoTable
+from livemosaic.table.dynamodb import SCHEMA, DynamoTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _SCRIPT: Final = Path(__file__).parent.parent / "node_modules" / "dynalite" / "cli.js"
-_START_S: Final = 20.0
 _WRITERS: Final = 8
 
 
@@ -36,47 +32,15 @@ def dynalite() -> Iterator[str]:
     if not _SCRIPT.exists():
         raise DynaliteError("dynalite is not installed: run `make setup`")
     port = free_port()
-    options = ("--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0")
-    server = subprocess.Popen(["node", str(_SCRIPT), *options], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
-    try:
-        _await(server, url)
+    options = ("--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0")
+    with started("dynalite", ["node", str(_SCRIPT), *options], url):
         yield url
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _await(server: subprocess.Popen[bytes], url: str) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            raise DynaliteError(f"dynalite ended at once, with status {server.returncode}")
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
-            return  # it answers
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise DynaliteError("dynalite does not answer")
 
 
 def copied(source: Table, client: "DynamoDBClient", name: str) -> None:
     """Make a table with the rows of another one."""
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    client.create_table(TableName=name, **SCHEMA)  # without TTL, which dynalite has none of
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
     table = DynamoTable(client, name)
     with ThreadPoolExecutor(_WRITERS) as pool:

@@ -4,7 +4,6 @@ TABLE is `sqlite:///FILE` or `dynamodb://TABLE?ENDPOINT`, GAP `LIVEMOSAIC_COALES
 application is the one that is served everywhere, with one route more.
 """
 
-import gc
 import sys
 from typing import Any
 
@@ -12,14 +11,12 @@ import uvicorn
 
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
-from livemosaic import allocator
-from livemosaic.api.app import create_app
 from livemosaic.services import build
+from livemosaic.serving import application
 from livemosaic.settings import Settings
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, make_client
 from livemosaic.table.open import open_table
-from livemosaic.warmup import warm_up
 
 
 def _table(where: str) -> Table:
@@ -33,10 +30,9 @@ def _table(where: str) -> Table:
 
 def _app(store_url: str, where: str, *gap: str) -> Any:
     meter = Metered(_table(where))
-    settings = Settings.model_construct(allowed_prefixes=(store_url,))
-    if gap:
-        settings = settings.model_copy(update={"coalesce_gap_bytes": int(gap[0])})
-    app = create_app(build(settings, meter))
+    given: dict[str, Any] = {"coalesce_gap_bytes": int(gap[0])} if gap else {}
+    settings = Settings.model_construct(allowed_prefixes=(store_url,), **given)
+    app = application(build(settings, meter))
 
     @app.get("/_usage")
     async def usage() -> dict[str, float]:
@@ -49,10 +45,7 @@ def _app(store_url: str, where: str, *gap: str) -> Any:
 
 if __name__ == "__main__":
     _, port, store_url, where, *gap = sys.argv
-    allocator.keep_freed()
-    warm_up()
     app = _app(store_url, where, *gap)
-    gc.freeze()
     uvicorn.run(
         app, port=int(port), log_level="warning", loop="asyncio", http="h11", timeout_keep_alive=600
     )

@@ -216,9 +216,9 @@ class _Race:
                 run_all(self.contenders.there) as running,
             ):
                 self._turn(rotated(running, turn), main, tile, samples)
-                for one in rotated(running, turn) if views else ():
-                    view = views[turn % len(views)]
-                    viewed[one.name].append(self.asker.together(one, main, view, _CONNECTIONS))
+                for view in views[turn : turn + 1]:
+                    for one in rotated(running, turn):
+                        viewed[one.name].append(self.asker.together(one, main, view, _CONNECTIONS))
         return _complete(samples, self.options.cold), viewed
 
     def _warm(self, running: Sequence[Running]) -> dict[str, Results]:

@@ -44,13 +44,10 @@ def object_store(root: Path, delay_ms: float) -> Iterator[ObjectStore]:
     """`bench.store` on a free port, in a process of its own so that its CPU is not counted."""
     port = free_port()
     command = [sys.executable, str(Path(__file__).with_name("store.py"))]
-    server = subprocess.Popen([*command, str(root), str(port), str(delay_ms / 1000)])
     url = f"http://localhost:{port}"
-    try:
-        _await(server, f"{url}/_take", "the object store")
+    arguments = (str(root), str(port), str(delay_ms / 1000))
+    with started("the object store", [*command, *arguments], f"{url}/_take"):
         yield ObjectStore(url)
-    finally:
-        _stop(server)
 
 
 @contextmanager
@@ -58,10 +55,19 @@ def tile_server(
     name: str, command: Sequence[str], port: int, environment: Mapping[str, str]
 ) -> Iterator[int]:
     """Any of the servers that answer `/_usage`, once it does; gives its process."""
+    with started(name, command, f"http://127.0.0.1:{port}/_usage", environment) as server:
+        yield server.pid
+
+
+@contextmanager
+def started(
+    name: str, command: Sequence[str], url: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process from when it answers at a URL, ended afterwards."""
     server = subprocess.Popen(command, env=environment)
     try:
-        _await(server, f"http://127.0.0.1:{port}/_usage", name)
-        yield server.pid
+        _await(server, url, name)
+        yield server
     finally:
         _stop(server)
 

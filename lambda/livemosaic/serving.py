@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from livemosaic import allocator
 from livemosaic.api.app import create_app
@@ -28,10 +29,16 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def server(services: Services) -> uvicorn.Server:
-    """A server of the API; give its `run` the socket."""
+def application(services: Services) -> FastAPI:
+    """The API, in a process that is ready for its first tile."""
     allocator.keep_freed()
     warm_up()
-    config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
+    app = create_app(services)
     gc.freeze()  # all of it stays, so no collection needs to look at it
+    return app
+
+
+def server(services: Services) -> uvicorn.Server:
+    """A server of the API; give its `run` the socket."""
+    config = uvicorn.Config(application(services), log_level="warning", lifespan="off")
     return uvicorn.Server(config)

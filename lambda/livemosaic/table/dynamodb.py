@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +40,7 @@ from livemosaic.table import (
     check_key,
     check_transaction,
 )
+from livemosaic.table.attributes import from_item, to_attribute, to_key
 from livemosaic.table.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -48,6 +48,19 @@ if TYPE_CHECKING:
 
 BATCH_KEYS: Final = 100
 """Keys in one BatchGetItem call."""
+
+SCHEMA: Final[dict[str, Any]] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"},
+        {"AttributeName": "sk", "AttributeType": "S"},
+    ],
+}
+"""Of a table, beside its name and TTL."""
 
 _READS: Final = ("GetItem", "BatchGetItem", "Query", "Scan")
 AWS_ERRORS: Final = (ClientError, BotoCoreError)
@@ -99,9 +112,9 @@ class DynamoTable:
         check_key(key)
         answer = self._call(
             self._client.get_item,
-            {"TableName": self._name, "Key": _key(key), "ConsistentRead": True},
+            {"TableName": self._name, "Key": to_key(key), "ConsistentRead": True},
         )
-        return _from_item(answer["Item"])[1] if "Item" in answer else None
+        return from_item(answer["Item"])[1] if "Item" in answer else None
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
         """The rows that exist; each asked for once, a hundred in a call."""
@@ -109,14 +122,14 @@ class DynamoTable:
             check_key(key)
         unique = list(dict.fromkeys(keys))
         chunks = (unique[i : i + BATCH_KEYS] for i in range(0, len(unique), BATCH_KEYS))
-        return dict(row for chunk in chunks for row in self._batch([_key(key) for key in chunk]))
+        return dict(row for chunk in chunks for row in self._batch([to_key(key) for key in chunk]))
 
     def _batch(self, pending: list[dict[str, Any]]) -> Iterable[tuple[Key, Item]]:
         # What does not fit into one answer (16 MB) comes back unprocessed too, not only throttles.
         for _ in self._backoff.attempts():
             request = {"RequestItems": {self._name: {"Keys": pending}}}
             answer = self._call(self._client.batch_get_item, request)
-            yield from map(_from_item, answer["Responses"].get(self._name, ()))
+            yield from map(from_item, answer["Responses"].get(self._name, ()))
             pending = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             if not pending:
                 return
@@ -143,7 +156,7 @@ class DynamoTable:
         if limit is not None:
             request["Limit"] = limit
         answer = self._call(self._client.query, request)
-        rows = [Row(*_from_item(item)) for item in answer["Items"]]
+        rows = [Row(*from_item(item)) for item in answer["Items"]]
         last = answer.get("LastEvaluatedKey")
         return Page(rows, last["sk"]["S"] if last else None)
 
@@ -156,7 +169,7 @@ class DynamoTable:
         }
         while True:
             answer = self._call(self._client.scan, request)
-            yield from (Row(*_from_item(item)) for item in answer["Items"])
+            yield from (Row(*from_item(item)) for item in answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -188,9 +201,9 @@ class DynamoTable:
     def _action(self, action: Put | Delete) -> dict[str, Any]:
         common = {"TableName": self._name} | _condition(action.expect)
         if isinstance(action, Delete):
-            return {"Delete": common | {"Key": _key(action.key)}}
-        item = {name: _to_attribute(value) for name, value in action.item.items()}
-        return {"Put": common | {"Item": _key(action.key) | item}}
+            return {"Delete": common | {"Key": to_key(action.key)}}
+        item = {name: to_attribute(value) for name, value in action.item.items()}
+        return {"Put": common | {"Item": to_key(action.key) | item}}
 
     def _call(
         self, operation: Callable[..., Mapping[str, Any]], request: Mapping[str, Any]
@@ -256,18 +269,7 @@ def create_table(client: DynamoDBClient, name: str) -> None:
 
 def _create(client: DynamoDBClient, name: str) -> None:
     try:
-        client.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        client.create_table(TableName=name, **SCHEMA)
     except ClientError as error:
         if _code(error) != "ResourceInUseException":
             raise
@@ -291,7 +293,7 @@ def _range(name: str, pk: str, prefix: str, after: str | None) -> dict[str, Any]
     if prefix:  # an empty one is refused
         request["KeyConditionExpression"] += " AND begins_with(sk, :prefix)"
         values[":prefix"] = {"S": prefix}
-    start = {"ExclusiveStartKey": _key(Key(pk, after))} if after else {}
+    start = {"ExclusiveStartKey": to_key(Key(pk, after))} if after else {}
     return {**request, **start, "ExpressionAttributeValues": values}
 
 
@@ -302,63 +304,9 @@ def _condition(expect: Expect) -> dict[str, Any]:
         return {
             "ConditionExpression": "#attribute = :value",
             "ExpressionAttributeNames": {"#attribute": expect.attribute},
-            "ExpressionAttributeValues": {":value": _to_attribute(expect.value)},
+            "ExpressionAttributeValues": {":value": to_attribute(expect.value)},
         }
     return {"ConditionExpression": "attribute_not_exists(pk)"}
-
-
-def _key(key: Key) -> dict[str, Any]:
-    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
-
-
-def _from_item(item: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
-    values = {name: _from_attribute(value) for name, value in item.items()}
-    return Key(values.pop("pk"), values.pop("sk")), values
-
-
-def _to_attribute(value: Any) -> dict[str, Any]:
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, bytes):
-        return {"B": value}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int | float):
-        return {"N": _to_number(value)}
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, Mapping):
-        return {"M": {name: _to_attribute(v) for name, v in value.items()}}
-    return {"L": [_to_attribute(v) for v in value]}
-
-
-def _to_number(value: float) -> str:
-    # DynamoDB drops the exponent, so 1.2345678901234567e+18 would come back as an integer that
-    # this float does not equal; its exact digits do. `repr` of a NumPy float says its type.
-    if isinstance(value, int) or (value.is_integer() and abs(value) < 2**63):
-        return str(int(value))
-    return float.__repr__(value)
-
-
-def _from_attribute(attribute: Mapping[str, Any]) -> Any:
-    [(kind, value)] = attribute.items()
-    if kind == "N":
-        return _from_number(value)
-    if kind == "M":
-        return {name: _from_attribute(v) for name, v in value.items()}
-    if kind == "L":
-        return [_from_attribute(v) for v in value]
-    if kind == "B":
-        return base64.b64decode(value)
-    return None if kind == "NULL" else value
-
-
-def _from_number(digits: str) -> int | float:
-    try:
-        number = int(digits)
-    except ValueError:
-        return float(digits)
-    return number if -(2**63) <= number < 2**63 else float(digits)  # it was written as a float
 
 
 def _code(error: Exception | None) -> str:
