@@ -22,6 +22,8 @@ from livemosaic.api import statistics
 from livemosaic.table.sqlite import SqliteTable
 
 LONLAT = CRS.from_epsg(4326)
+ON_EDGES = 2 if np.lib.NumpyVersion(np.__version__) < "2.5.0" else 6
+"""Pixels, of thousands, on the edge of a bin, where our sums and rio-tiler's may round apart."""
 WEST, NORTH, STEP = 7.0, 46.0, 0.001
 """Where rasters in degrees start, and the size of their pixels."""
 WIDTH, HEIGHT = 300, 200
@@ -95,8 +97,7 @@ def assert_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], rel: float =
     for band, expected in theirs.items():
         for name, value in dict(expected).items():
             if name == "histogram":
-                # Of thousands of pixels some lie on an edge, where versions of numpy round apart.
-                assert np.abs(np.subtract(ours[band][name][0], value[0])).sum() <= 6
+                assert np.abs(np.subtract(ours[band][name][0], value[0])).sum() <= ON_EDGES
                 assert ours[band][name][1] == pytest.approx(value[1], rel=rel)
             elif value is None or value != value:
                 assert ours[band][name] is None
