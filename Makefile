@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WEB := lambda/livemosaic/web
+WEB := lambda/livemosaic/api/web
 WORKERS ?= 2
 
 .PHONY: help setup demo test lint format bench aws-local deploy requirements clean
@@ -25,10 +25,11 @@ test: setup ## Run every test: emulated DynamoDB and headless Chromium included.
 	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-lint: setup ## Check style (ruff) and types (mypy, strict).
+lint: setup ## Check style (ruff), types (mypy, strict) and the order of packages (import-linter).
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup ## Bring the code into shape.
 	$(BIN)/ruff check --fix .

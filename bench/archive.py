@@ -11,8 +11,8 @@ from bench.items import EXPECTED, Kind, Shape, event
 from bench.lap import Lap, timed
 from bench.meter import Metered, Usage
 from livemosaic.errors import TableBusyError
-from livemosaic.events import Message
-from livemosaic.ingest import Outcome
+from livemosaic.ingest.batch import Outcome
+from livemosaic.ingest.events.message import Message
 from livemosaic.services import Services, build
 from livemosaic.settings import Settings
 from livemosaic.table import Table

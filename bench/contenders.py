@@ -30,8 +30,8 @@ from bench.rasters import Scene
 from bench.report import step
 from bench.servers import ObjectStore, tile_server
 from infra.emulator import free_port
-from livemosaic.events import Message
-from livemosaic.model import Mosaic
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import running
 from livemosaic.settings import Settings
 from livemosaic.table import Table

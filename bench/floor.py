@@ -27,9 +27,10 @@ from obstore.store import HTTPStore
 from pyproj import Transformer
 from rasterio.crs import CRS
 
-from livemosaic import allocator
-from livemosaic.model import Grid, Pixels, Render
-from livemosaic.render import encode
+from livemosaic import process
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Render
+from livemosaic.render.encode import encode
 
 _SIZE = 256
 _NODES = 17
@@ -233,7 +234,7 @@ async def _answer(send: Any, media_type: bytes, body: bytes) -> None:
 
 if __name__ == "__main__":
     _, port, folder, url = sys.argv
-    allocator.keep_freed()
+    process.keep_freed()
     uvicorn.run(
         _App(Path(folder), url),
         port=int(port),

@@ -12,8 +12,8 @@ import shapely
 from pyproj import Transformer
 from shapely.affinity import rotate, translate
 
-from livemosaic.events import Message
-from livemosaic.model import Mosaic
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
 
 _PUBLISHED = datetime(2025, 6, 1, tzinfo=UTC)
 _SENT = datetime(2025, 7, 1, tzinfo=UTC)

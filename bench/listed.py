@@ -14,9 +14,9 @@ from bench.lap import Lap, timed
 from bench.peer_index import assets_by_cell, feature, mosaic_of, open_peer, update
 from bench.places import Emulator
 from bench.report import step
-from livemosaic.footprint import footprint
-from livemosaic.index import scene_cover
-from livemosaic.rows import partition
+from livemosaic.geo.footprint import footprint
+from livemosaic.index.scenes import scene_cover
+from livemosaic.index.schema import partition
 from livemosaic.table import Table
 
 Listed = Counter[tuple[str, str]]

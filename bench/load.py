@@ -16,8 +16,8 @@ from bench.meter import Usage
 from bench.peer_index import PeerIndex, open_peer
 from bench.places import Place
 from bench.report import step
-from livemosaic.footprint import footprint
-from livemosaic.index import scene_cover
+from livemosaic.geo.footprint import footprint
+from livemosaic.index.scenes import scene_cover
 
 SHAPE: Final = SWATHS
 SLICE: Final = 1000

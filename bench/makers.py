@@ -18,13 +18,14 @@ from bench.lap import Lap, timed
 from bench.meter import Metered, Usage
 from bench.rasters import Scene
 from bench.servers import ObjectStore
-from livemosaic.events import Message
-from livemosaic.model import Mosaic, Read, Render
-from livemosaic.render import encode
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Render
+from livemosaic.render.encode import encode
 from livemosaic.services import Services, build
 from livemosaic.settings import Settings
 from livemosaic.table import Table
-from livemosaic.views import TileAddress
+from livemosaic.tiler.views import TileAddress
 
 SIZE: Final = 256
 _TMS: Final = "WebMercatorQuad"
@@ -71,7 +72,7 @@ class Maker(Protocol):
 
 
 class Livemosaic:
-    """`livemosaic.tiler` and `livemosaic.render`, without HTTP in front."""
+    """`livemosaic.tiler.picture` and `livemosaic.render.encode`, without HTTP in front."""
 
     def __init__(self, table: Table, store: ObjectStore, mosaic: str) -> None:
         self._meter = Metered(table)

@@ -11,8 +11,8 @@ import uvicorn
 
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
+from livemosaic.cli.server import application
 from livemosaic.services import build
-from livemosaic.serving import application
 from livemosaic.settings import Settings
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, make_client

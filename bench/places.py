@@ -12,8 +12,8 @@ from uuid import uuid4
 from bench.processes import cpu_s, family
 from infra.emulator import emulator
 from livemosaic.table import Table
-from livemosaic.table.backoff import Backoff
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+from livemosaic.table.retry import Backoff
 from livemosaic.table.sqlite import SqliteTable
 
 REGION = "eu-central-1"

@@ -104,8 +104,10 @@ def _inputs(root: Path) -> dict[str, bytes]:
     code = root / "lambda"
     package = code / "livemosaic"
     for name in _FROM_NPM:
-        if not any((package / "web" / name).glob("[!.]*")):
-            raise BundleError(f"lambda/livemosaic/web/{name} is empty or missing: run `make setup`")
+        if not any((package / "api" / "web" / name).glob("[!.]*")):
+            raise BundleError(
+                f"lambda/livemosaic/api/web/{name} is empty or missing: run `make setup`"
+            )
     packed = [*code.glob("*.py"), *package.rglob("*"), root / _REQUIREMENTS]
     inputs = {
         path.relative_to(root).as_posix(): path.read_bytes()

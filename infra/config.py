@@ -22,8 +22,8 @@ from infra.bundle import ONLY_EMULATED, PYTHONS, Target
 from infra.sources import BUCKET, Bus, ItemBucket, Topic
 from infra.writers import Jwt
 from livemosaic.errors import InvalidRequestError
-from livemosaic.hrefs import SETTING, AllowList
 from livemosaic.settings import ORIGIN
+from livemosaic.storage.allowlist import SETTING, AllowList
 
 RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),

@@ -18,7 +18,7 @@ from infra.bundle import BundleError
 from infra.cdk import CdkError
 from infra.emulator import EmulatorError
 from infra.local import Account, NotHereError, deployed
-from livemosaic.demo import MOSAIC, NDVI, arrival, items_of
+from livemosaic.cli.demo.run import MOSAIC, NDVI, arrival, items_of
 
 console = Console(stderr=True, soft_wrap=True)
 

@@ -8,8 +8,9 @@ import os  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from functools import cache  # noqa: E402
 
-from livemosaic import logs, sqs  # noqa: E402
-from livemosaic.deadletters import DeadLetters  # noqa: E402
+from livemosaic import logs  # noqa: E402
+from livemosaic.ingest import sqs  # noqa: E402
+from livemosaic.ingest.dead_letters import DeadLetters  # noqa: E402
 from livemosaic.services import build  # noqa: E402
 from livemosaic.settings import Settings  # noqa: E402
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from livemosaic.events import Message
+from livemosaic.ingest.events.message import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

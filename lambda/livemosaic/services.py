@@ -5,22 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from livemosaic import rasters
-from livemosaic.cog import CogReader
-from livemosaic.expression import Bounds
-from livemosaic.fetch import Fetcher
-from livemosaic.headers import HeaderKeeper, Headers
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest
-from livemosaic.keys import KeyRing, open_keys
-from livemosaic.mosaics import MosaicCache, Mosaics
+from livemosaic.auth.keys import KeyRing, open_keys
+from livemosaic.auth.tokens import Tokens
+from livemosaic.cog import raster
+from livemosaic.cog.headers import HeaderKeeper, Headers
+from livemosaic.cog.reader import CogReader
+from livemosaic.index.mosaics import MosaicCache, Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.render.expression import Bounds
 from livemosaic.settings import Settings
-from livemosaic.sharing import Recent
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.cache import Recent
+from livemosaic.storage.fetch import Fetcher
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
-from livemosaic.tiler import Limits, Tiler
-from livemosaic.tokens import Tokens
+from livemosaic.tiler.checks import check_settings
+from livemosaic.tiler.picture import Limits, Tiler
 
 _QUERIES_AT_ONCE = 8
 
@@ -42,7 +43,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
     """Put the parts together on the table that the settings name, or on a given one."""
     table = table or open_table(settings.index)
     allow = AllowList(settings.allowed_prefixes)
-    mosaics = Mosaics(table)
+    mosaics = Mosaics(table, check_settings)
     pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
     index = Index(table, mosaics, pool)
     limits = Limits(
@@ -54,7 +55,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         bands=settings.max_bands,
         expression=Bounds(settings.max_expression_length, settings.max_expression_depth),
     )
-    of_assets = rasters.Limits(gap=settings.coalesce_gap_bytes)
+    of_assets = raster.Limits(gap=settings.coalesce_gap_bytes)
     reader = CogReader(allow, Headers(table), limits=of_assets, recent=Recent())
     return Services(
         settings=settings,

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from api.served import AUTHORIZED, JSON, Server, serving, tile_url
-from livemosaic.index import Index
+from livemosaic.index.scenes import Index
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
 

@@ -13,7 +13,7 @@ from api.served import LEFT, RIGHT, WHOLE, Server, X, Y, Z, scene, serving, tile
 from items import box, item
 from livemosaic.errors import TableBusyError, TableUnavailableError
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiler import Tiler
+from livemosaic.tiler.picture import Tiler
 
 TILEJSON = "/mosaics/m/tiles/WebMercatorQuad/tilejson.json"
 SECRET = "s3cret at /srv/private/table.db"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from livemosaic.api.lean import Lean
+from livemosaic.api.routing import Lean
 
 
 def below(

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.served import AUTHORIZED, JSON, Server, serving
-from livemosaic.api import mosaics
+from livemosaic.api.routes import mosaics
 from livemosaic.table.sqlite import SqliteTable
 
 

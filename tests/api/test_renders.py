@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from api.served import AUTHORIZED, JSON, LEFT, RIGHT, Server, raster, scene
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from api.served import Server, raster, scene, tile_url
-from livemosaic.api.rule import RuleParameters
-from livemosaic.rule import Method, Operation
+from livemosaic.api.params.rule import RuleParameters
+from livemosaic.model.rule import Method, Operation
 
 PAGE = (Path(__file__).parents[2] / "docs/rules.md").read_text()
 EXAMPLES = dict(re.findall(r"^\| `([\w-]+)` \| `([^`]*=[^`]*)` \|", PAGE, re.MULTILINE))

@@ -17,9 +17,9 @@ from rio_tiler.mosaic import mosaic_reader
 from api.served import LEFT, RIGHT, Server, footprint, quiet, scene, serving
 from cogs import write_cog
 from items import box
-from livemosaic import zonal
-from livemosaic.api import statistics
+from livemosaic.api.routes import statistics
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic.tiler import zonal
 
 LONLAT = CRS.from_epsg(4326)
 ON_EDGES = 2 if np.lib.NumpyVersion(np.__version__) < "2.5.0" else 6

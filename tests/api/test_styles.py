@@ -9,7 +9,7 @@ from rio_tiler.colormap import cmap
 
 from api.served import SIZE, STEP, Server, scene, tile_url, transform
 from cogs import write_cog
-from livemosaic.model import Resampling
+from livemosaic.model.render import Resampling
 
 
 def ramp(bands: int = 1, dtype: str = "float32", high: float = 900.0) -> np.ndarray:

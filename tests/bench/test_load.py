@@ -14,7 +14,7 @@ from bench.listed import Listing, send
 from bench.load import SHAPE, grow
 from bench.places import Emulator, Folder
 from livemosaic.errors import TableBusyError
-from livemosaic.stac import StacItem
+from livemosaic.ingest.item import StacItem
 
 SENT = datetime(2026, 3, 1, tzinfo=UTC)
 

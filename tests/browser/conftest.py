@@ -52,12 +52,15 @@ Color = tuple[int, int, int]
 @pytest.fixture(scope="module", autouse=True)
 def parts() -> None:
     """Skip where the browser or MapLibre is missing; in CI that is a failure."""
-    web = Path(livemosaic.__file__).parent / "web"
+    web = Path(livemosaic.__file__).parent / "api/web"
     missing = [
         what
         for what, there in (
             ("chromium is not installed", executable()),
-            ("MapLibre GL is not in livemosaic/web", (web / "maplibre/maplibre-gl.mjs").exists()),
+            (
+                "MapLibre GL is not in livemosaic/api/web",
+                (web / "maplibre/maplibre-gl.mjs").exists(),
+            ),
         )
         if not there
     ]

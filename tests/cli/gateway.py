@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from livemosaic.api.app import create_app
+from livemosaic.cli.server import listening
 from livemosaic.services import Services, running
-from livemosaic.serving import listening
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from items import box, item
 from livemosaic.cli import app
 from livemosaic.errors import TableBusyError
-from livemosaic.index import Index
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Put
 from livemosaic.table.sqlite import SqliteTable
 from sources.catalogue import Catalogue
@@ -224,7 +224,7 @@ class TestResume:
     @pytest.fixture(autouse=True)
     def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every mark is noted."""
-        monkeypatch.setattr("livemosaic.cli.ledger._NOTED_S", -1.0)
+        monkeypatch.setattr("livemosaic.cli.backfill.ledger._NOTED_S", -1.0)
 
     def test_a_run_that_is_done_is_not_done_again(
         self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

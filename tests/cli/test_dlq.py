@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from infra.emulator import REGION, Emulator, emulator
 from items import deletion, item
 from livemosaic.cli import app
-from livemosaic.redrive import DeadLetters, QueueError
+from livemosaic.ingest.redrive import DeadLetters, QueueError
 
 pytestmark = pytest.mark.emulator
 

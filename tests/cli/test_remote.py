@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from cli.gateway import TOKEN, Fault, Gateway, detail, gateway
 from items import box, deletion, item
-from livemosaic import client
-from livemosaic.api import mosaics as api_mosaics
+from livemosaic.api.routes import mosaics as api_mosaics
+from livemosaic.auth.signing import AwsSignature, Bearer
 from livemosaic.cli import app
-from livemosaic.client import ApiClient
+from livemosaic.cli.targets import client
+from livemosaic.cli.targets.client import ApiClient
 from livemosaic.errors import TableBusyError
-from livemosaic.index import Index
-from livemosaic.signing import AwsSignature, Bearer
+from livemosaic.index.scenes import Index
 from objectstore import ObjectStore
 
 Run = Callable[..., Result]
@@ -279,7 +279,7 @@ class TestIngest:
         self, run: Run, server: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What was sent, but for what was on its way, is not sent again."""
-        monkeypatch.setattr("livemosaic.cli.ledger._NOTED_S", -1.0)
+        monkeypatch.setattr("livemosaic.cli.backfill.ledger._NOTED_S", -1.0)
         path = tmp_path / "items.ndjson"
         items = [item(f"s{n}", updated="2026-01-01T00:00:00Z") for n in range(500)]
         path.write_text("{oops\n" + lines(*items))

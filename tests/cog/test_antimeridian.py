@@ -9,7 +9,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from cogs import positions, write_cog
-from livemosaic.model import Grid, Pixels
+from livemosaic.model.raster import Grid, Pixels
 
 from .tiles import read, tile_at, tile_grid
 

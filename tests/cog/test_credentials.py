@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from livemosaic import stores
-from livemosaic.hrefs import AllowList
-from livemosaic.objects import ObjectError
-from livemosaic.stores import Stores
+from livemosaic.storage import stores
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.stores import Stores
 
 BODY = b"0123456789"
 
@@ -156,8 +156,8 @@ def test_keys_of_the_environment_need_no_boto3(bucket: Bucket) -> None:
     bucket.keys = ("AKIDENV",)
     script = (
         "import sys\n"
-        "from livemosaic.stores import Stores\n"
-        "from livemosaic.hrefs import AllowList\n"
+        "from livemosaic.storage.stores import Stores\n"
+        "from livemosaic.storage.allowlist import AllowList\n"
         "print(Stores(AllowList()).open('s3://bucket/a.tif').read_blocking(0, 10))\n"
         "assert 'boto3' not in sys.modules"
     )

@@ -20,7 +20,7 @@ from rasterio.enums import Resampling
 from rio_tiler.io import Reader
 
 from cogs import positions, write_cog
-from livemosaic.model import Grid, Pixels
+from livemosaic.model.raster import Grid, Pixels
 
 from .tiles import read, tile_at, tile_grid
 

@@ -19,16 +19,18 @@ from rasterio.shutil import copy
 from cogs import write_cog
 from infra.emulator import REGION, Emulator, emulator
 from items import item, message
-from livemosaic.cog import CogReader
+from livemosaic.cog.headers import MAX_ROW_BYTES, HeaderKeeper, Headers
+from livemosaic.cog.reader import CogReader
 from livemosaic.errors import TableBusyError, UnreadableAssetError
-from livemosaic.headers import MAX_ROW_BYTES, HeaderKeeper, Headers
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest, Outcome
-from livemosaic.model import Grid, Mosaic, Read
-from livemosaic.mosaics import Mosaics
-from livemosaic.rows import header_key
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest, Outcome
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid
+from livemosaic.model.render import Read
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Item, Key, Page, Put, Table
+from livemosaic.table.keys import header_key
 from livemosaic.table.sqlite import SqliteTable
 from objectstore import ObjectStore
 

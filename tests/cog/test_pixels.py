@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from cogs import write_cog
+from livemosaic.cog.gdal import GdalRaster
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
-from livemosaic.gdal import GdalRaster
-from livemosaic.model import Grid, Pixels, Read, Resampling
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Read, Resampling
 
 from .tiles import read, reader
 

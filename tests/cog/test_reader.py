@@ -12,16 +12,17 @@ from rasterio.crs import CRS
 from rasterio.shutil import copy
 
 from cogs import write_cog
-from livemosaic.cog import CogReader
+from livemosaic.cog.gdal import GdalRaster
+from livemosaic.cog.geotiff import TiffRaster
+from livemosaic.cog.reader import CogReader
 from livemosaic.errors import UnreadableAssetError
-from livemosaic.gdal import GdalRaster
-from livemosaic.hrefs import AllowList
-from livemosaic.model import Grid, Read
+from livemosaic.model.raster import Grid
+from livemosaic.model.render import Read
 from livemosaic.services import running
 from livemosaic.settings import Settings
-from livemosaic.sharing import Recent
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.cache import Recent
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiff import TiffRaster
 from objectstore import ObjectStore
 
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)

@@ -11,7 +11,8 @@ import pytest
 from rio_tiler.io import Reader
 
 from livemosaic.errors import UnreadableAssetError
-from livemosaic.model import Pixels, Read
+from livemosaic.model.raster import Pixels
+from livemosaic.model.render import Read
 
 from .tiles import DATA, TMS, reader, tile_grid
 

@@ -12,13 +12,14 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from cogs import write_cog
-from livemosaic.cog import CogReader
+from livemosaic.cog.gdal import GdalRaster
+from livemosaic.cog.geotiff import TiffRaster
+from livemosaic.cog.raster import Limits
+from livemosaic.cog.reader import CogReader
 from livemosaic.errors import ForbiddenHrefError, UnreadableAssetError
-from livemosaic.gdal import GdalRaster
-from livemosaic.hrefs import AllowList
-from livemosaic.model import Grid, Pixels, Read
-from livemosaic.rasters import Limits
-from livemosaic.tiff import TiffRaster
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Read
+from livemosaic.storage.allowlist import AllowList
 from objectstore import ObjectStore
 
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)

@@ -7,10 +7,11 @@ from typing import Any
 import morecantile
 from rasterio.crs import CRS
 
-from livemosaic.cog import CogReader
-from livemosaic.hrefs import AllowList
-from livemosaic.model import Grid, Pixels, Read
-from livemosaic.rasters import Limits
+from livemosaic.cog.raster import Limits
+from livemosaic.cog.reader import CogReader
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Read
+from livemosaic.storage.allowlist import AllowList
 
 TMS = morecantile.tms.get("WebMercatorQuad")
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

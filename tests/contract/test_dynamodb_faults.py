@@ -25,8 +25,8 @@ from livemosaic.errors import (
     TableUnavailableError,
 )
 from livemosaic.table import ABSENT, Delete, Equals, Key, Page, Put
-from livemosaic.table.backoff import Backoff
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
+from livemosaic.table.retry import Backoff
 
 pytestmark = pytest.mark.emulator
 

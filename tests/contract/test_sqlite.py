@@ -14,7 +14,7 @@ import pytest
 
 from livemosaic.errors import TableBusyError, TableUnavailableError
 from livemosaic.table import Key, Put, sqlite
-from livemosaic.table.backoff import Backoff
+from livemosaic.table.retry import Backoff
 from livemosaic.table.sqlite import PURGED_AT_ONCE, SqliteTable
 from livemosaic.table.turns import Turns
 

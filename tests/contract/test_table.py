@@ -10,17 +10,7 @@ from typing import Any
 import pytest
 
 from livemosaic.errors import ConditionFailedError, TableBusyError, TooLargeError
-from livemosaic.table import (
-    ABSENT,
-    MAX_ITEM_BYTES,
-    Delete,
-    Equals,
-    Key,
-    Put,
-    Row,
-    Table,
-    item_size,
-)
+from livemosaic.table import ABSENT, MAX_ITEM_BYTES, Delete, Equals, Key, Put, Row, Table, item_size
 
 WRITERS = 20
 

@@ -15,16 +15,18 @@ from shapely.geometry import Point
 
 from events.baditems import CASES, Case
 from items import item, sqs_event
-from livemosaic.footprint import MAX_VERTICES
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic, Scene
-from livemosaic.mosaics import Mosaics, parse_filter
-from livemosaic.sqs import handler
+from livemosaic.geo.footprint import MAX_VERTICES
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.sqs import handler
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import Scene
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Table
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.views import area_of
+from livemosaic.tiler.checks import parse_filter
+from livemosaic.tiler.views import area_of
 
 PAGE = Path(__file__).parents[2] / "docs/bad-items.md"
 GOOD = {"s2#good-1", "s2#good-2"}

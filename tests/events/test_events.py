@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from items import NOW, deletion, item, message, sqs_event
-from livemosaic.deliveries import Deletion, Delivery, Reference, Tracked, Truncation, Upsert
 from livemosaic.errors import InvalidItemError
-from livemosaic.events import Message, deliveries, sqs_messages
+from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events.changes import (
+    Deletion,
+    Delivery,
+    Reference,
+    Tracked,
+    Truncation,
+    Upsert,
+)
+from livemosaic.ingest.events.message import Message, sqs_messages
 
 PUBLISHED = "2026-03-01T11:59:00.123Z"
 PAYLOADS = Path(__file__).parent / "payloads"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from livemosaic import https, stores
 from livemosaic.errors import InvalidItemError, SourceUnavailableError
-from livemosaic.fetch import MAX_BYTES, Fetcher, FetchError, MissingError
-from livemosaic.hrefs import AllowList
+from livemosaic.storage import http, stores
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.fetch import MAX_BYTES, Fetcher, FetchError, MissingError
 from objectstore import ObjectStore
 
 ITEM = b'{"type": "Feature"}'
@@ -127,7 +127,7 @@ class TestWhatIsNot:
     def test_a_server_that_is_late_may_be_in_time_later(
         self, store: ObjectStore, href: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(https, "WHOLE_READ_S", 0.1)
+        monkeypatch.setattr(http, "WHOLE_READ_S", 0.1)
         monkeypatch.setattr(stores, "READ_TIMEOUT_S", 0.1)
         store.delay_s = 1
         with pytest.raises(SourceUnavailableError, match="failed or could not be reached"):
@@ -177,7 +177,7 @@ class TestHttp:
             fetch(url)
 
     def test_bytes_may_not_trickle_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(https, "WHOLE_S", 0.2)
+        monkeypatch.setattr(http, "WHOLE_S", 0.2)
 
         def trickling(handler: BaseHTTPRequestHandler) -> None:
             handler.send_response(200)

@@ -13,16 +13,17 @@ import pytest
 from bench.meter import Metered
 from items import NOW, box, deletion, item, message
 from livemosaic.errors import TableBusyError
-from livemosaic.events import Message
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest, Outcome
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics, parse_filter
-from livemosaic.rows import head_key
-from livemosaic.subscribers import Roster
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.index.schema import head_key
+from livemosaic.ingest.batch import Ingest, Outcome
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.subscriptions import Roster
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Put, Table
-from livemosaic.views import area_of
+from livemosaic.tiler.checks import parse_filter
+from livemosaic.tiler.views import area_of
 
 
 def nested(depth: int) -> Any:

@@ -15,13 +15,13 @@ from bench.meter import Metered
 from interruptions import Hook, Hooked
 from items import NOW, box, item, message
 from livemosaic.errors import SourceUnavailableError
-from livemosaic.events import Message
-from livemosaic.fetch import FetchError, MissingError
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest, Outcome
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest, Outcome
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.fetch import FetchError, MissingError
 from livemosaic.table import Table
 
 PLACE = "s3://bucket/items/a.json"

@@ -12,15 +12,15 @@ from bench.meter import Metered
 from interruptions import Hook, Hooked
 from items import NOW, box, item, message
 from livemosaic.errors import InvalidRequestError, NotFoundError
-from livemosaic.events import Message
-from livemosaic.hrefs import AllowList
-from livemosaic.index import TOMBSTONE_S, Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic, Watermark
-from livemosaic.mosaics import MAX_WATERMARKS, Mosaics
-from livemosaic.stac import deletion_version
+from livemosaic.index.mosaics import MAX_WATERMARKS, Mosaics
+from livemosaic.index.scenes import TOMBSTONE_S, Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic, Watermark
+from livemosaic.model.scene import deletion_version
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Table
-from livemosaic.views import area_of
+from livemosaic.tiler.views import area_of
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from items import item, message
-from livemosaic.events import Message
-from livemosaic.fetch import MissingError
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
 
 

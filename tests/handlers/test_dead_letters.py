@@ -16,14 +16,14 @@ from botocore.stub import Stubber
 from conftest import REGION
 from handlers.runtime import Function, function
 from items import NOW, box, item, sqs_event
-from livemosaic import sqs
-from livemosaic.deadletters import MAX_BYTES, DeadLetter, DeadLetters
 from livemosaic.errors import TableBusyError
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest import sqs
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.dead_letters import MAX_BYTES, DeadLetter, DeadLetters
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table.sqlite import SqliteTable
 
 BAD = json.dumps(item("bad", box(0, 88, 1, 91)))

@@ -10,8 +10,8 @@ from handlers.conftest import Deployed
 from handlers.gateway import SIGNED
 from handlers.runtime import FunctionError, function
 from items import box, item, sqs_event
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.sqlite import SqliteTable
 
 BAD = json.dumps(item("bad") | {"geometry": None})

@@ -13,20 +13,20 @@ import pytest
 
 from handlers.gateway import HttpApi, event
 from handlers.runtime import CODE, function
-from livemosaic import snapshot
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic import snapstart
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.sqlite import SqliteTable
 
 NOT_FOR_A_TILE = {
     "cogeo_mosaic": "the format that we are compared with",
     "httpx2": "rio-tiler's reader of STAC, which is not used",
-    "livemosaic.api.statistics": "of areas",
-    "livemosaic.api.wmts": "maps of other clients",
+    "livemosaic.api.routes.statistics": "of areas",
+    "livemosaic.api.routes.ogc.wmts": "maps of other clients",
     "jwt": "access tokens of private mosaics",
     "livemosaic.cli": "the shell",
-    "livemosaic.client": "the shell",
-    "livemosaic.scenery": "the demo",
+    "livemosaic.cli.targets.client": "the shell",
+    "livemosaic.cli.demo.scenery": "the demo",
     "pystac": "rio-tiler's reader of STAC, which is not used",
     "rich": "the shell",
     "rio_tiler": "colormaps and rescaling, for tiles that ask for them",
@@ -140,7 +140,7 @@ def waiting(server: socket.socket) -> int:
 def test_functions_of_one_snapshot_do_not_pause_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = pytest.importorskip("awslambdaric.lambda_runtime_hooks_runner")
     monkeypatch.setenv(*next(iter(SNAP_START.items())))
-    snapshot.prepare()
+    snapstart.prepare()
     random.seed(7)
     frozen = random.getstate()
     hooks.run_after_restore()

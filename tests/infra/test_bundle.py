@@ -23,8 +23,8 @@ from handlers.gateway import event
 from infra.bundle import MB, PYTHONS, ROOT, Architecture, BundleError, Target, build, fingerprint
 from infra.elf import stripped
 from items import item, sqs_event
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.sqlite import SqliteTable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its libraries are Linux's")
@@ -153,7 +153,7 @@ answer = [file for file in files if "site-packages" in file]
         assert run(script, LIVEMOSAIC_INDEX="sqlite:///index.db") == []
 
     def test_the_pages_are_there(self, unpacked: Path) -> None:
-        web = unpacked / "livemosaic" / "web"
+        web = unpacked / "livemosaic" / "api" / "web"
         assert (web / "map.html").is_file()
         assert any((web / "maplibre").glob("*.mjs"))
         assert any((web / "swagger").glob("*.js"))
@@ -237,9 +237,9 @@ def tree(tmp_path: Path) -> Path:
         "lambda/tiler.py": "import livemosaic",
         "lambda/requirements.txt": "boto3==1.43.0\nsix==1.17.0 ; python_version >= '3.11'\n",
         "lambda/livemosaic/__init__.py": "",
-        "lambda/livemosaic/web/map.html": "<html>",
-        "lambda/livemosaic/web/maplibre/maplibre.mjs": "",
-        "lambda/livemosaic/web/swagger/swagger.js": "",
+        "lambda/livemosaic/api/web/map.html": "<html>",
+        "lambda/livemosaic/api/web/maplibre/maplibre.mjs": "",
+        "lambda/livemosaic/api/web/swagger/swagger.js": "",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -256,8 +256,8 @@ class TestFingerprint:
             "new.py",
             "requirements.txt",
             "livemosaic/__init__.py",
-            "livemosaic/web/map.html",
-            "livemosaic/web/maplibre/maplibre.mjs",
+            "livemosaic/api/web/map.html",
+            "livemosaic/api/web/maplibre/maplibre.mjs",
         ],
     )
     def test_another_source_is_another_bundle(self, tree: Path, name: str) -> None:
@@ -331,7 +331,7 @@ class TestBuild:
 class TestErrors:
     @pytest.mark.parametrize("name", ["maplibre", "swagger"])
     def test_missing_npm_files_are_known_at_once(self, tree: Path, name: str) -> None:
-        for path in (tree / "lambda" / "livemosaic" / "web" / name).iterdir():
+        for path in (tree / "lambda" / "livemosaic" / "api" / "web" / name).iterdir():
             path.unlink()
         with pytest.raises(BundleError, match=f"web/{name} is empty or missing: run `make setup`"):
             fingerprint(HERE, tree)

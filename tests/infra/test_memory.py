@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from livemosaic.index import TOMBSTONE_S
+from livemosaic.index.scenes import TOMBSTONE_S
 
 
 def test_a_tombstone_outlives_every_event(everything: Any) -> None:

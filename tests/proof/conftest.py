@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livemosaic.mosaics.random.uniform", lambda *_: 0)
+    monkeypatch.setattr("livemosaic.table.retry.random.uniform", lambda *_: 0)

@@ -7,17 +7,7 @@ from threading import Lock
 import msgpack
 
 from livemosaic.errors import ConditionFailedError
-from livemosaic.table import (
-    Delete,
-    Equals,
-    Item,
-    Key,
-    Page,
-    Put,
-    Row,
-    check_key,
-    check_transaction,
-)
+from livemosaic.table import Delete, Equals, Item, Key, Page, Put, Row, check_key, check_transaction
 
 Rows = Mapping[Key, bytes]
 """Packed items by key: two tables are equal where these are."""

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from items import NOW, box, deletion, item, message
-from livemosaic.cells import cell_grid, tile_matrix_set
-from livemosaic.claims import burn
-from livemosaic.covers import decode
-from livemosaic.events import Message
-from livemosaic.hrefs import AllowList
-from livemosaic.index import Area, Found, Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Grid, Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.covering import decode
+from livemosaic.geo.rasterize import burn
+from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.partitions import Area
+from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid
+from livemosaic.model.scene import Found
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Item, Key, Table
-from livemosaic.views import TileAddress, area_of
+from livemosaic.tiler.views import TileAddress, area_of
 from proof.memory import MemoryTable, Rows, unpacked
 from proof.schedules import InTurn
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from items import box, item
-from livemosaic.events import Message
-from livemosaic.index import Area
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics, parse_filter
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.partitions import Area
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Delete, Put, Table
+from livemosaic.tiler.checks import parse_filter
 from proof.memory import MemoryTable, Rows, unpacked
 from proof.readings import Readings
 from proof.scenes import (

@@ -20,19 +20,19 @@ from botocore.exceptions import ConnectionClosedError
 from conftest import REGION, dummy_credentials
 from contract.test_dynamodb_faults import PASSING_TRANSACTIONS, Fault, Line, answer
 from items import box, deletion, item, sqs_event
-from livemosaic import sqs
-from livemosaic.deadletters import DeadLetter
 from livemosaic.errors import SourceUnavailableError
-from livemosaic.fetch import FetchError, MissingError
-from livemosaic.index import Index
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
-from livemosaic.sqs import Handler
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.ingest import sqs
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.dead_letters import DeadLetter
+from livemosaic.ingest.sqs import Handler
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.fetch import FetchError, MissingError
 from livemosaic.table import Table
-from livemosaic.table.backoff import Backoff
 from livemosaic.table.dynamodb import DynamoTable
-from livemosaic.views import area_of
+from livemosaic.table.retry import Backoff
+from livemosaic.tiler.views import area_of
 from proof.scenes import ALLOW
 
 WORKERS = 20

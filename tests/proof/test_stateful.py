@@ -23,13 +23,15 @@ from hypothesis.stateful import (
 
 from items import NOW, box, deletion, item, message
 from livemosaic.errors import LivemosaicError
-from livemosaic.events import Message
-from livemosaic.fetch import MissingError
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics, parse_filter
-from livemosaic.stac import StacItem, deletion_version
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.item import StacItem
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import deletion_version
+from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
+from livemosaic.tiler.checks import parse_filter
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles
 from proof.schedules import Answers, Done, Program, run
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from items import NOW, box, item, message
-from livemosaic.fetch import MissingError
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.ingest.batch import Ingest
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.fetch import MissingError
 from proof.memory import MemoryTable, Rows
 from proof.scenes import ALLOW, FULL, ghosts, index
 from proof.schedules import Answers, Call, Explored, Program

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from items import message
-from livemosaic.events import Message
-from livemosaic.ingest import Ingest
-from livemosaic.model import Mosaic
-from livemosaic.mosaics import Mosaics
-from livemosaic.subscribers import Roster
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.subscriptions import Roster
+from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
 from proof.scenes import ALLOW, CHANGES, FULL, Setting, ghosts, index, setting
 from proof.schedules import Answers, Explored, Program

@@ -11,9 +11,9 @@ import pytest
 
 from items import NOW, item
 from livemosaic.errors import InvalidRequestError
-from livemosaic.sources.bucket import Prefix
-from livemosaic.sources.geoparquet import Parquet
-from livemosaic.sources.open import of_names
+from livemosaic.ingest.sources.bucket import Prefix
+from livemosaic.ingest.sources.geoparquet import Parquet
+from livemosaic.ingest.sources.open import of_names
 from sources.parquet import write
 
 pytestmark = pytest.mark.emulator
@@ -93,7 +93,7 @@ def test_an_object_that_is_none_any_more_has_the_reason_with_it(
     put(s3, bucket, "a.json", item("a"))
     put(s3, bucket, "b.json", b"")
     entries = Prefix(bucket, "")
-    monkeypatch.setattr("livemosaic.sources.bucket._MAX_BYTES", 10)
+    monkeypatch.setattr("livemosaic.ingest.sources.bucket._MAX_BYTES", 10)
     large, empty = entries.read(NOW, None)
     assert "bytes; at most 10 are read" in large.problem
     assert (empty.message.body, empty.problem) == (b"", "")

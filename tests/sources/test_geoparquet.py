@@ -9,8 +9,8 @@ from pyarrow.parquet import write_table
 
 from items import NOW, item
 from livemosaic.errors import InvalidRequestError
-from livemosaic.sources.geoparquet import Parquet
-from livemosaic.stac import StacItem
+from livemosaic.ingest.item import StacItem
+from livemosaic.ingest.sources.geoparquet import Parquet
 from sources.parquet import write
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from items import NOW, item
 from livemosaic.errors import InvalidRequestError
-from livemosaic.sources import Entry
-from livemosaic.sources.stac_api import Search, Slice, slices
+from livemosaic.ingest.sources import Entry
+from livemosaic.ingest.sources.stac_api import Search, Slice, slices
 from sources.catalogue import CORE, SEARCH, Catalogue
 
 PAGINGS = pytest.mark.parametrize("paging", ["merge", "body", "get"])
@@ -118,7 +118,7 @@ def test_what_does_not_pass_is_told_with_what_the_api_says() -> None:
 
 
 def test_an_api_that_stays_busy_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livemosaic.sources.stac_api._ATTEMPTS", 2)
+    monkeypatch.setattr("livemosaic.ingest.sources.stac_api._ATTEMPTS", 2)
     with Catalogue(many(25)) as api:
         sources, _ = slices(Search(api.url, limit=10))
         api.faults += [503] * 9
@@ -146,7 +146,7 @@ def test_a_page_that_links_to_itself_ends_it() -> None:
 def test_a_search_that_cannot_be_made_names_what_is_wrong(
     search: Search, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livemosaic.sources.stac_api._ATTEMPTS", 1)
+    monkeypatch.setattr("livemosaic.ingest.sources.stac_api._ATTEMPTS", 1)
     with Catalogue([]) as api:
         url = search.url or api.url
         wanted = Search(url, datetime=search.datetime, filter=search.filter)

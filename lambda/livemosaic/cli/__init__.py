@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 
 import livemosaic
+from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.serve import demo, serve
 from livemosaic.cli.session import Session, clear_errors
+from livemosaic.cli.targets.client import checked
 from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
-from livemosaic.client import checked
-from livemosaic.credentials import use_profile
 from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import Settings
 

@@ -16,12 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 from livemosaic.cli.session import clear_errors, console, progress
-from livemosaic.deliveries import Deletion, Delivery, Reference, Tracked, Truncation, Upsert
 from livemosaic.errors import InvalidItemError
-from livemosaic.events import deliveries
+from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events.changes import (
+    Deletion,
+    Delivery,
+    Reference,
+    Tracked,
+    Truncation,
+    Upsert,
+)
 
 if TYPE_CHECKING:
-    from livemosaic.redrive import Letter
+    from livemosaic.ingest.redrive import Letter
 
 _SHOWN = 3
 """Items that are named of one letter."""
@@ -48,7 +55,7 @@ def list_(
 
     Example: `livemosaic --profile prod dlq list --queue https://sqs.REGION.amazonaws.com/…`
     """
-    from livemosaic.redrive import open_queue  # takes half a second, for boto3
+    from livemosaic.ingest.redrive import open_queue
 
     with clear_errors():
         letters = open_queue(queue)
@@ -100,7 +107,7 @@ def redrive(
 
     `livemosaic dlq redrive --id 059f36b4-87a3-44ab-83d2-661975830a7d`
     """
-    from livemosaic.redrive import open_queue
+    from livemosaic.ingest.redrive import open_queue
 
     wanted = _chosen(reason, set(id_ or ()))
     done = 0

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress, TaskID
 
-from livemosaic.cli.ledger import Ledger
+from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
+from livemosaic.cli.targets.target import Told
 from livemosaic.errors import InvalidRequestError
-from livemosaic.sources.ahead import read_ahead
-from livemosaic.sources.open import Reading, of_names, of_search
-from livemosaic.target import Told
+from livemosaic.ingest.sources.open import Reading, of_names, of_search
+from livemosaic.ingest.sources.prefetch import read_ahead
 
 _MAX_REASONS: Final = 20
 _READ_AT_ONCE: Final = 4

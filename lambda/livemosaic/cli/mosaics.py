@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from livemosaic.api.mosaics import MosaicOut, NewMosaic
-from livemosaic.api.rule import RulesSettings
+from livemosaic.api.schemas import MosaicOut, NewMosaic, RulesSettings
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model import Access
-from livemosaic.renders import parse_query
+from livemosaic.model.mosaic import Access
+from livemosaic.render.named_renders import parse_query
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from livemosaic import demo as demonstration
 from livemosaic import logs
+from livemosaic.cli.demo import run as demonstration
+from livemosaic.cli.server import listening, server
 from livemosaic.cli.session import clear_errors, console, progress, without_api
 from livemosaic.services import running
-from livemosaic.serving import listening, server
 
 
 def serve(

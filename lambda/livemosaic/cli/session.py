@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from livemosaic.client import ApiClient
+from livemosaic.auth.signing import AwsSignature, Bearer
+from livemosaic.cli.targets.client import ApiClient
+from livemosaic.cli.targets.remote import Remote
+from livemosaic.cli.targets.target import Local, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
-from livemosaic.remote import Remote
 from livemosaic.services import running
 from livemosaic.settings import Settings
-from livemosaic.signing import AwsSignature, Bearer
 from livemosaic.table.open import open_table
-from livemosaic.target import Local, Target
 
 console = Console(stderr=True, soft_wrap=True)
 

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from livemosaic.catalogue import Comparison
 from livemosaic.cli.session import clear_errors, console, progress, without_api
 from livemosaic.errors import InvalidRequestError
-from livemosaic.events import Message
-from livemosaic.model import ANY_COLLECTION, Mosaic
+from livemosaic.index.verify import Checked, Difference, Rows
+from livemosaic.ingest.catalogue import Comparison
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import ANY_COLLECTION, Mosaic
 from livemosaic.services import Services, running
 from livemosaic.table.open import open_table
-from livemosaic.verify import Checked, Difference, Rows
 
 
 @dataclass
@@ -106,7 +106,7 @@ class _Api:
 
     def items(self) -> Iterator[Message]:
         """See `Catalogue`."""
-        from livemosaic.sources.stac_api import Search, slices  # an optional extra
+        from livemosaic.ingest.sources.stac_api import Search, slices
 
         now = datetime.now(UTC)
         for found in slices(Search(self.url, self.collections))[0]:
@@ -115,7 +115,7 @@ class _Api:
 
     def has(self, collection: str, item_id: str) -> bool:
         """See `Catalogue`."""
-        from livemosaic.sources.stac_api import has  # an optional extra
+        from livemosaic.ingest.sources.stac_api import has
 
         return has(self.url, collection, item_id)
 

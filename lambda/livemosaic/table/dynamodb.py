@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 import livemosaic
-from livemosaic.credentials import advice
+from livemosaic.auth.credentials import advice
 from livemosaic.errors import (
     ConditionFailedError,
     InvalidRequestError,
@@ -41,7 +41,7 @@ from livemosaic.table import (
     check_transaction,
 )
 from livemosaic.table.attributes import from_item, to_attribute, to_key
-from livemosaic.table.backoff import Backoff
+from livemosaic.table.retry import Backoff
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

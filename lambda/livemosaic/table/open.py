@@ -1,13 +1,8 @@
 """From a URL to a table; the adapter that it needs is imported only then."""
 
-import re
-from typing import Final
-
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.index_url import DYNAMODB, SQLITE
 from livemosaic.table import Table
-
-SQLITE: Final = re.compile(r"sqlite:///(?P<path>[^?#]+)")
-DYNAMODB: Final = re.compile(r"dynamodb://(?P<region>[a-z0-9-]+)/(?P<name>[A-Za-z0-9_.-]{3,255})")
 
 
 def open_table(url: str, *, create: bool = False) -> Table:

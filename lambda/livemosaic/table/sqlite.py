@@ -15,18 +15,8 @@ from livemosaic.errors import (
     TableBusyError,
     TableUnavailableError,
 )
-from livemosaic.table import (
-    Delete,
-    Equals,
-    Item,
-    Key,
-    Page,
-    Put,
-    Row,
-    check_key,
-    check_transaction,
-)
-from livemosaic.table.backoff import Backoff
+from livemosaic.table import Delete, Equals, Item, Key, Page, Put, Row, check_key, check_transaction
+from livemosaic.table.retry import Backoff
 from livemosaic.table.turns import Turns
 
 T = TypeVar("T")

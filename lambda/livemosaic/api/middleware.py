@@ -1,0 +1,81 @@
+"""ASGI middleware: limits, HEAD, and answers that no shared cache may keep."""
+
+from fastapi import Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from livemosaic.api.dependencies import _OPENED
+from livemosaic.api.responses.errors import _answer
+from livemosaic.settings import Settings
+
+
+class HeadAsGet:
+    """Answers HEAD on every route as GET, less the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let all else through as it is."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_bodiless(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_bodiless)
+
+
+class KeptByHolder:
+    """Lets no shared cache keep what a credential has opened (RFC 6750, 2.3; RFC 9111, 5.2.2.7)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever route it was that answers."""
+
+        async def send_private(message: Message) -> None:
+            if _OPENED in scope and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                said = headers.get("Cache-Control", "no-cache").split(", ")
+                own = [word for word in said if word not in ("public", "private")]
+                headers["Cache-Control"] = ", ".join(["private", *own])
+            await send(message)
+
+        await self.app(scope, receive, send_private)
+
+
+class _Limits:
+    """Refuses what is too long before anything parses it."""
+
+    # Not by `app.middleware`, which adds a task and two streams to every request.
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self.app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        settings = self.settings
+        query = len(request.scope.get("query_string", b""))
+        if query > settings.max_query_bytes:
+            return _answer(
+                414,
+                f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read",
+            )
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > settings.max_body_bytes:
+            return _answer(
+                413,
+                f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are "
+                "read; send the items in several requests",
+            )
+        if request.method in ("POST", "PUT") and "content-length" not in request.headers:
+            return _answer(411, "a body needs a Content-Length header")
+        return None

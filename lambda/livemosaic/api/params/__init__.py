@@ -1,0 +1,1 @@
+"""Query parameters, and the values that they become."""

@@ -1,0 +1,128 @@
+"""Mosaic rules as query parameters, plain or in ArcGIS's JSON, and as settings of mosaics."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from livemosaic.api.dependencies import OfMosaic
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.rule import Method, Operation, Rule
+from livemosaic.tiler.rules import arcgis
+from livemosaic.tiler.rules.parse import rule_of
+
+_BESIDE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
+"""What ArcGIS's rules do not say, so that it may be said beside one."""
+
+PixelSelection = Literal[
+    "first",
+    "highest",
+    "lowest",
+    "mean",
+    "median",
+    "stdev",
+    "lastbandlow",
+    "lastbandhigh",
+    "count",
+]
+
+
+class RuleParameters(BaseModel):
+    """A rule in plain parameters."""
+
+    model_config = ConfigDict(allow_inf_nan=False, populate_by_name=True)
+
+    method: Literal[Method, "none"] | None = Field(
+        None, description="What orders the scenes; `sortby`, `viewpoint` and `lock` imply theirs"
+    )
+    sortby: str | None = Field(
+        None, max_length=200, description="A kept property; `-property` puts the largest on top"
+    )
+    sort_value: str | float | None = Field(
+        None, description="Puts those on top whose `sortby` is nearest to it: a number or a time"
+    )
+    ascending: bool | None = Field(None, description="False turns the order around")
+    viewpoint: str | None = Field(
+        None, max_length=100, description="`longitude,latitude`: seen from there is on top"
+    )
+    lock: list[str] | None = Field(
+        None, description="Only these scenes, `id` or `collection/id`, top first, at all scales"
+    )
+    datetime: str | None = Field(
+        None, max_length=100, description="A time or an interval: `2026-01-01/..`"
+    )
+    filter: str | None = Field(
+        None, description="CQL2 over kept properties, `id`, `collection` and `datetime`"
+    )
+    filter_lang: Literal["cql2-text", "cql2-json"] | None = Field(None, alias="filter-lang")
+    ids: list[str] | None = Field(None, description="Only these scenes: `id` or `collection/id`")
+    max_scenes: int | None = Field(None, ge=1, description="Scenes that are read, at most")
+    operation: Operation | None = Field(
+        None, description="What a pixel becomes of the scenes that have it"
+    )
+    pixel_selection: PixelSelection | None = Field(
+        None, description="The same by the names of rio-tiler"
+    )
+    clip: bool | None = Field(None, description="Drop pixels outside a scene's footprint")
+    min_pixels: int | None = Field(
+        None, ge=0, le=2**31, description="Leave out scenes that cover fewer pixels of the picture"
+    )
+    nodata_inside: bool | None = Field(
+        None, description="Pixels without data inside a footprint hide what is below"
+    )
+    item_render: str | None = Field(
+        None, max_length=63, description="The render by which each scene is drawn before the mosaic"
+    )
+
+
+class AskedRule(RuleParameters):
+    """The same, or a rule of ArcGIS."""
+
+    mosaic_rule: str | None = Field(
+        None,
+        alias="mosaicRule",
+        max_length=8000,
+        description="ArcGIS's JSON, instead of the parameters that say the same",
+    )
+
+    def parameters(self) -> dict[str, Any]:
+        """As `tiler.rules.parse` takes them."""
+        plain = self.model_dump(exclude_none=True, exclude={"mosaic_rule"})
+        if self.mosaic_rule is None:
+            return plain
+        twice = [name for name in plain if name not in _BESIDE]
+        if twice:
+            raise InvalidRequestError(
+                f"mosaicRule and {twice[0]} are given at once: say all of it in one of the forms"
+            )
+        return plain | arcgis.parameters(self.mosaic_rule)
+
+
+async def rule_params(mosaic: OfMosaic, request: Request) -> Rule:
+    """Which scenes take part, in which order, and what becomes of them."""
+    query = request.query_params
+    # Not by parameters of this function: FastAPI takes 8 µs for each, whether it is given or not.
+    if _NAMES.isdisjoint(query.keys()):
+        return rule_of({}, mosaic)
+    given = {name: query.getlist(name) for name in _NAMES if name in query}
+    try:
+        asked = AskedRule.model_validate(
+            {name: all_ if name in _LISTS else all_[-1] for name, all_ in given.items()}
+        )
+    except ValidationError as error:
+        told = [{**one, "loc": ("query", *one["loc"])} for one in error.errors()]
+        raise RequestValidationError(told) from error
+    return rule_of(asked.parameters(), mosaic)
+
+
+HowRule = Annotated[Rule, Depends(rule_params)]
+
+_PROPERTIES: Final = AskedRule.model_json_schema()["properties"]
+_NAMES: Final = frozenset(_PROPERTIES)
+_LISTS: Final = frozenset({"lock", "ids"})

@@ -1,0 +1,1 @@
+"""Answers: images, documents, explanations and errors."""

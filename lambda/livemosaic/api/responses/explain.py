@@ -1,0 +1,39 @@
+"""What a picture would read, and why, before anything is read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from livemosaic.api.dependencies import Has
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Style
+from livemosaic.model.rule import Rule
+from livemosaic.storage.allowlist import redact
+from livemosaic.tiler.views import View
+
+PLAIN = Style()
+
+
+async def explained(
+    has: Has, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
+) -> dict[str, Any]:
+    """The scenes that it meets, top first, by footprints alone."""
+    return {
+        "scenes": [
+            {
+                "id": scene.id,
+                "collection": scene.collection or None,
+                "datetime": scene.datetime,
+                "version": scene.version,
+                "read": why == "shows",
+                "why": why,
+                "assets": {name: redact(href) for name, href in scene.assets.items()},
+            }
+            for scene, why in await has.tiler.explain(mosaic, view, rule, every=every)
+        ]
+    }
+
+
+def band_names(read: Read, names: Sequence[str], style: Style = PLAIN) -> list[str]:
+    """What an expression or an algorithm makes is numbered; its text, `names`, describes it."""
+    made = read.expression or style.algorithm
+    return [f"b{n}" for n in range(1, len(names) + 1)] if made else list(names)

@@ -1,0 +1,205 @@
+"""Scenes of a mosaic: put in, list, show, take out."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from livemosaic.api.dependencies import Has, OfMosaic, may_write
+from livemosaic.api.params.pixels import encodable
+from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
+from livemosaic.geo.bounds import lonlat_boxes
+from livemosaic.ingest.batch import Outcome
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
+from livemosaic.model.scene import Scene, scene_key
+from livemosaic.services import Services
+from livemosaic.storage.allowlist import redact
+from livemosaic.tiler.views import area_of
+
+router = APIRouter(tags=["items"])
+Writes = Depends(may_write)
+
+
+Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
+
+_OUTCOMES: Final = {
+    "type": "object",
+    "required": ["outcomes"],
+    "properties": {"outcomes": {"type": "array", "items": {"type": "object"}}},
+}
+_SOME: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
+_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": words, "content": {"application/json": {"schema": _SOME}}}
+    for status, words in {
+        207: "Some were taken",
+        400: "None was taken, and none ever can be",
+        503: "The index was too busy for some: send them again",
+    }.items()
+}
+
+
+@router.post("/items", dependencies=[Writes], responses=_TAKEN)
+def deliver_items(document: Document, has: Has, response: Response) -> dict[str, Any]:
+    """Put Items into every mosaic that wants them, as an event would; each succeeds or fails alone.
+
+    200 where all were taken, 207 where some were, 400 where none was and none ever can be, 503
+    where the index was too busy: send them again, nothing is done twice.
+    """
+    return _taken(document, has, response, None)
+
+
+@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_TAKEN)
+def add_items(mosaic: str, document: Document, has: Has, response: Response) -> dict[str, Any]:
+    """Put Items into one mosaic; answers as `POST /items`."""
+    return _taken(document, has, response, has.mosaics.get(mosaic))
+
+
+def _taken(
+    document: dict[str, Any], has: Services, response: Response, only: Mosaic | None
+) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    features = document.get("features") if document.get("type") == "FeatureCollection" else None
+    documents = features if isinstance(features, list) else [document]
+    messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
+    # Writing waits for no other thread, so it may use those that query.
+    outcomes = has.ingest.batch(messages, only=only, pool=has.index.pool)
+    response.status_code = _status(outcomes)
+    return {
+        "outcomes": [_shown(outcome, d) for outcome, d in zip(outcomes, documents, strict=True)]
+    }
+
+
+def _object(document: Any) -> Any:
+    return document if isinstance(document, Mapping) else json.dumps(document)
+
+
+def _status(outcomes: list[Outcome]) -> int:
+    good = sum(outcome.ok for outcome in outcomes)
+    if good == len(outcomes):
+        return 200
+    if any(outcome.status == "failed" for outcome in outcomes):
+        return 503
+    return 207 if good else 400
+
+
+def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
+    given = document.get("id") if isinstance(document, Mapping) else None
+    shown = {
+        "id": encodable(given) if isinstance(given, str) else None,
+        "status": outcome.status,
+        "changes": [change.change for change in outcome.changes],
+    }
+    return shown | ({"detail": encodable(outcome.reason)} if outcome.reason else {})
+
+
+@router.get("/mosaics/{mosaic}/items")
+def list_items(
+    mosaic: OfMosaic,
+    has: Has,
+    request: Request,
+    bbox: Annotated[
+        str | None,
+        Query(
+            description="west,south,east,north in degrees; west > east crosses the antimeridian. "
+            "Scenes come top first; a box without area asks for one point"
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    token: Annotated[str, Query(max_length=600, description="From a `next` link")] = "",
+) -> dict[str, Any]:
+    """Scenes as GeoJSON: those under a box from the top, or all of them page by page."""
+    if bbox is not None:
+        scenes, following = _under(has, mosaic, _bbox(bbox), limit), None
+    else:
+        scenes, following = has.index.list_scenes(mosaic, limit=limit, token=token)
+    links = []
+    if following:
+        url = request.url.include_query_params(limit=limit, token=following)
+        links = [{"rel": "next", "href": str(url), "type": "application/geo+json"}]
+    return {
+        "type": "FeatureCollection",
+        "features": [feature(scene) for scene in scenes],
+        "links": links,
+    }
+
+
+def _bbox(text: str) -> BBox:
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"bbox {text[:80]!r} must be four numbers: west,south,east,north"
+        ) from error
+    if not (abs(west) <= 180 and abs(east) <= 180 and -90 <= south <= north <= 90):
+        raise InvalidRequestError(
+            f"bbox {text[:80]!r} must be within ±180 and ±90 degrees, the south first"
+        )
+    return west, south, east, north
+
+
+def _under(has: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
+    boxes = lonlat_boxes(bbox)
+    found = islice(has.index.find(mosaic, area_of(mosaic, bbox)), has.settings.max_rows)
+    scenes = has.index.scenes(mosaic, (scene.key for scene in found))
+    return list(islice((s for s in scenes if _meets(s.footprint, boxes)), limit))
+
+
+def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:
+    return any(footprint.intersects(part) for part in boxes)
+
+
+@router.get("/mosaics/{mosaic}/items/{item:path}")
+def show_item(
+    mosaic: OfMosaic, item: str, has: Has, collection: str | None = None
+) -> dict[str, Any]:
+    """One scene; `collection` where the mosaic takes Items of more than one."""
+    try:
+        return feature(has.index.scene(mosaic, _key(mosaic, item, collection)))
+    except NotFoundError as error:
+        if collection is not None or "*" not in mosaic.collections:
+            raise
+        raise NotFoundError(f"{error}; if it has a collection, name it: ?collection=…") from error
+
+
+@router.delete("/mosaics/{mosaic}/items/{item:path}", status_code=204, dependencies=[Writes])
+def delete_item(mosaic: str, item: str, has: Has, collection: str | None = None) -> None:
+    """Take a scene out; 404 where it is not in."""
+    target = has.mosaics.get(mosaic)
+    key = _key(target, item, collection)
+    has.index.scene(target, key)
+    body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}
+    outcome = has.ingest.batch([Message("0", body, datetime.now(UTC), {})], only=target)[0]
+    if outcome.status == "failed":
+        raise TableBusyError(outcome.reason)
+    if not outcome.ok:
+        raise InvalidItemError(outcome.reason)
+    if any(change.change == "outdated" for change in outcome.changes):
+        raise NotFoundError(
+            f"item {item[:200]!r} has a version of the future, which a deletion now does not touch"
+        )
+
+
+def _key(mosaic: Mosaic, item: str, collection: str | None) -> str:
+    return scene_key(mosaic.only_collection if collection is None else collection, item)
+
+
+def feature(scene: Scene) -> dict[str, Any]:
+    """A scene as a GeoJSON Feature, in the shape of a STAC Item."""
+    return {
+        "type": "Feature",
+        "id": scene.id,
+        "collection": scene.collection or None,
+        "geometry": mapping(scene.footprint),
+        "bbox": scene.footprint.bounds,
+        "properties": {"datetime": scene.datetime, **scene.properties},
+        # The query of a signed URL is a credential.
+        "assets": {name: {"href": redact(href)} for name, href in scene.assets.items()},
+        "version": scene.version,
+    }

@@ -1,0 +1,1 @@
+"""Routes of OGC standards: Maps, Tiles, WMTS, and what they are found by."""

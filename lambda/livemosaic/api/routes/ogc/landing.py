@@ -1,0 +1,139 @@
+"""The way in: what is here, for people and for programs (OGC API - Common, 19-072)."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from livemosaic.api.dependencies import PARAMETER, OfMosaics
+from livemosaic.api.responses.negotiation import BOTH, For
+from livemosaic.api.routes.ogc import maps
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.tiler.tilesets import WORLD
+
+router = APIRouter(tags=["describe"])
+
+_OGC: Final = "http://www.opengis.net/"
+_CONFORMS_TO: Final = [
+    *(f"{_OGC}spec/ogcapi-common-1/1.0/conf/{name}" for name in ("core", "html", "json")),
+    f"{_OGC}spec/ogcapi-common-1/1.0/conf/landing-page",
+    *(f"{_OGC}spec/ogcapi-tiles-1/1.0/conf/{name}" for name in ("core", "jpeg", "png", "tiff")),
+    *(f"{_OGC}spec/ogcapi-tiles-1/1.0/conf/{name}" for name in ("tileset", "tilesets-list")),
+    *maps.CONFORMS_TO,
+]
+_WHAT: Final = "Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out."
+_LINKS: Final = (
+    ("", "self", "application/json", "This page"),
+    (
+        "openapi.json",
+        "service-desc",
+        "application/vnd.oai.openapi+json;version=3.1",
+        "OpenAPI",
+    ),
+    ("docs", "service-doc", "text/html", "API documentation"),
+    ("conformance", f"{_OGC}def/rel/ogc/1.0/conformance", "application/json", "Conformance"),
+    ("mosaics", "data", "application/json", "Mosaics"),
+    (
+        "tileMatrixSets",
+        f"{_OGC}def/rel/ogc/1.0/tiling-schemes",
+        "application/json",
+        "TileMatrixSets",
+    ),
+    ("algorithms", "data", "application/json", "Algorithms"),
+    ("colorMaps", "data", "application/json", "Colormaps"),
+    ("health", "status", "application/json", "Health"),
+)
+_OF_A_MOSAIC: Final = {
+    "Map": "map.html",
+    "TileJSON": "tiles/WebMercatorQuad/tilejson.json",
+    "WMTS": "WMTSCapabilities.xml",
+    "Tilesets": "tiles",
+    "Info": "info",
+}
+_NONE: Final = (
+    "There is no mosaic here yet, or none for all to see. "
+    "<code>livemosaic mosaics create NAME</code> makes one."
+)
+_SHOWN: Final = 500
+"""Mosaics on the page."""
+_SMALLEST: Final = 10.0
+"""Degrees that a mosaic takes at least where it is located."""
+_GRATICULE: Final = "".join(
+    [f"M{lon},-90V90" for lon in range(-150, 180, 30)]
+    + [f"M-180,{lat}H180" for lat in range(-60, 90, 30)]
+)
+
+
+@router.get("/", response_class=Response, responses=BOTH)
+def landing(request: Request, mosaics: OfMosaics, reader: For) -> Response:
+    """What is here: links to all else, and on the page the mosaics that the reader may see."""
+    if reader.form == "html":
+        token = request.query_params.get(PARAMETER)
+        query = f"?{urlencode({PARAMETER: token})}" if token else ""
+        return reader.page("livemosaic", _body(mosaics, query))
+    links = [
+        {"href": f"{request.base_url}{path}", "rel": rel, "type": kind, "title": title}
+        for path, rel, kind, title in _LINKS
+    ]
+    return reader.answer("", {"title": "livemosaic", "description": _WHAT, "links": links})
+
+
+@router.get("/conformance", response_class=Response, responses=BOTH)
+def conformance(reader: For) -> Response:
+    """The conformance classes of OGC API standards that are kept."""
+    return reader.answer("Conformance", {"conformsTo": _CONFORMS_TO})
+
+
+def _body(mosaics: list[Mosaic], query: str) -> str:
+    cards = "".join(_card(mosaic, query) for mosaic in mosaics[:_SHOWN])
+    more = len(mosaics) - _SHOWN
+    listed = f'<ul class="mosaics">{cards}</ul>' if cards else f'<p class="none">{_NONE}</p>'
+    rest = f'<p><a href="mosaics{escape(query)}">{more:,} more mosaics</a></p>' if more > 0 else ""
+    links = _anchors({title: path for path, _, _, title in _LINKS[1:]}, "", "")
+    return f'<p class="lead">{_WHAT}</p>{listed}{rest}<nav class="links">{links}</nav>'
+
+
+def _card(mosaic: Mosaic, query: str) -> str:
+    base = f"mosaics/{mosaic.id}/"
+    private = ' <span class="private">private</span>' if mosaic.access == "private" else ""
+    return (
+        f'<li><a class="card" href="{base}map.html{escape(query)}">{_locator(mosaic)}'
+        f"<h2>{escape(mosaic.title or mosaic.id)}</h2>"
+        f"<p><code>{mosaic.id}</code>{private}</p><p>{_place(mosaic)}</p></a>"
+        f'<nav class="links">{_anchors(_OF_A_MOSAIC, base, query)}</nav></li>'
+    )
+
+
+def _anchors(paths: Mapping[str, str], base: str, query: str) -> str:
+    return " ".join(
+        f'<a href="{base}{path}{escape(query)}">{name}</a>' for name, path in paths.items()
+    )
+
+
+def _place(mosaic: Mosaic) -> str:
+    if mosaic.bounds is None:
+        return "no scenes yet"
+    west, south, east, north = mosaic.bounds
+    latitudes, longitudes = _degrees(south, north, "NS"), _degrees(west, east, "EW")
+    return f"{latitudes}, {longitudes}, zoom {mosaic.minzoom}–{mosaic.maxzoom}"
+
+
+def _degrees(low: float, high: float, signs: str) -> str:
+    one, other = (f"{abs(d):.1f}° {signs[d < 0]}" for d in (low, high))
+    return one if one == other else f"{one} – {other}"
+
+
+def _locator(mosaic: Mosaic) -> str:
+    """Where it lies in the world; what is small there is drawn larger than it is."""
+    west, south, east, north = mosaic.bounds or WORLD
+    width, height = max(_SMALLEST, east - west), max(_SMALLEST, north - south)
+    x, y = (west + east - width) / 2, -(south + north + height) / 2
+    kind = "extent" if mosaic.bounds else "empty"
+    return (
+        '<svg viewBox="-180 -90 360 180" aria-hidden="true">'
+        f'<path class="graticule" d="{_GRATICULE}"/><path class="axes" d="M0,-90V90M-180,0H180"/>'
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+        "</svg>"
+    )

@@ -1,0 +1,92 @@
+"""OGC API - Maps (20-058): a mosaic as a map."""
+
+from dataclasses import replace
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Response
+
+from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.params.crs import crs_of
+from livemosaic.api.params.pixels import HowRead, HowRender, format_of
+from livemosaic.api.params.rule import HowRule
+from livemosaic.api.responses.negotiation import accepted
+from livemosaic.api.responses.picture import RESPONSES, Held, image
+from livemosaic.api.routes.bbox import MAX_SIDE, framed
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.box import Box, Size
+from livemosaic.geo.crs import LONLAT
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Format
+from livemosaic.render.encode import MEDIA_TYPES
+from livemosaic.tiler.tilesets import WORLD
+
+router = APIRouter(tags=["boxes and features"])
+
+_CONF: Final = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
+CONFORMS_TO: Final = [
+    *(f"{_CONF}/{name}" for name in ("core", "crs", "scaling", "spatial-subsetting")),
+    *(f"{_CONF}/scaling/{side}-definition" for side in ("width", "height")),
+    *(f"{_CONF}/spatial-subsetting/{name}" for name in ("bbox-definition", "bbox-crs")),
+    f"{_CONF}/spatial-subsetting/crs-curie",
+    *(f"{_CONF}/{name}" for name in ("png", "jpeg", "tiff")),
+]
+_DEFAULT_SIZE: Final = 1024
+
+
+@router.get("/mosaics/{mosaic}/map", response_class=Response, responses=RESPONSES)
+async def get_map(
+    mosaic: OfMosaic,
+    has: Has,
+    read: HowRead,
+    render: HowRender,
+    rule: HowRule,
+    bbox: Annotated[
+        str | None, Query(description="Box, four numbers or six; the whole mosaic if not given")
+    ] = None,
+    bbox_crs: Annotated[
+        str | None, Query(alias="bbox-crs", description="Of the box; EPSG:4326 if not given")
+    ] = None,
+    crs: Annotated[str | None, Query(description="Of the map; EPSG:4326 if not given")] = None,
+    width: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Of the map, pixels")] = None,
+    height: Annotated[
+        int | None, Query(ge=1, le=MAX_SIDE, description="Of the map, pixels")
+    ] = None,
+    f: Annotated[str | None, Query(description="Format, rather than by `Accept`: png")] = None,
+    accept: Annotated[str, Header()] = "",
+    if_none_match: Held = None,
+) -> Response:
+    """A map of a box, or of all there is: PNG of at most 1024 pixels if nothing else is asked for.
+
+    Coordinates are x before y in every CRS, so longitude before latitude, as in TiTiler.
+    """
+    render = replace(render, format=format_of(f) if f else _liked(accept))
+    box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else LONLAT)
+    size = Size(width, height, None if width or height else _DEFAULT_SIZE)
+    view = await framed(has, mosaic, box, size, read, rule)
+    answer = await image(has, mosaic, view, read, render, rule, held=if_none_match)
+    answer.headers.add_vary_header("Accept")
+    return answer
+
+
+def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
+    if bbox is None:
+        return Box.of(LONLAT, mosaic.bounds or WORLD)
+    try:
+        numbers = [float(number) for number in bbox.split(",")]
+        left, bottom, *_ = numbers
+        right, top = numbers[len(numbers) // 2 :][:2]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (4, 6):
+        raise InvalidRequestError(
+            f"bbox {bbox[:80]!r} must be four numbers, minx,miny,maxx,maxy, or six with heights"
+        )
+    return Box.of(crs_of(bbox_crs) if bbox_crs else LONLAT, (left, bottom, right, top))
+
+
+def _liked(accept: str) -> Format:
+    """The format that a client likes best, of equals the first of ours; PNG if it likes none."""
+    wanted = accepted(accept)
+    liked = {name: wanted.get(kind.partition(";")[0], 0.0) for name, kind in MEDIA_TYPES.items()}
+    best = max(liked, key=lambda name: liked[name])
+    return best if liked[best] > 0 else "png"

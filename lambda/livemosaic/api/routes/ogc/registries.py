@@ -1,0 +1,168 @@
+"""What requests may name: TileMatrixSets, algorithms, colormaps."""
+
+from html import escape
+from typing import Annotated, Any, Final, Literal
+
+import morecantile
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+
+from livemosaic.api.params.pixels import format_of
+from livemosaic.api.responses.negotiation import BOTH, For, Reader, preferred
+from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
+from livemosaic.errors import NotFoundError
+from livemosaic.geo.crs import LONLAT
+from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Format, Render
+from livemosaic.render.algorithms import SAID, is_parameter
+from livemosaic.render.encode import MEDIA_TYPES, encode
+
+router = APIRouter(tags=["catalogues"])
+
+_LONG: Final = 256
+"""Pixels of a legend along its colors: one for each."""
+_SHORT: Final = 20
+_MAX_LEGEND: Final = 2048
+
+_LEGENDS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {name: {} for name in ("application/json", "text/html", *MEDIA_TYPES.values())}
+    }
+}
+
+_Side = Annotated[int | None, Query(ge=1, le=_MAX_LEGEND, description="Pixels of the legend")]
+
+
+@router.get("/tileMatrixSets", response_class=Response, responses=BOTH)
+def tile_matrix_sets(request: Request, reader: For) -> Response:
+    """The TileMatrixSets in which there are tiles (OGC 17-083r4)."""
+    listed = [
+        {
+            "id": name,
+            "title": tile_matrix_set(name).title or name,
+            **_linked(request, f"tileMatrixSets/{name}", TILING_SCHEME, f"Definition of {name}"),
+        }
+        for name in morecantile.tms.list()
+    ]
+    return reader.answer("TileMatrixSets", {"tileMatrixSets": listed})
+
+
+@router.get("/tileMatrixSets/{tms}", response_class=Response, responses=BOTH)
+def show_tile_matrix_set(tms: str, reader: For) -> Response:
+    """A TileMatrixSet in JSON of its standard."""
+    if tms not in morecantile.tms.list():
+        raise NotFoundError(f"there is no TileMatrixSet {tms[:80]!r}; /tileMatrixSets lists them")
+    return reader.answer(tms, tile_matrix_set(tms).model_dump(mode="json", exclude_none=True))
+
+
+def _linked(request: Request, path: str, rel: str, title: str) -> dict[str, Any]:
+    href = f"{request.base_url}{path}"
+    return {"links": [{"href": href, "rel": rel, "type": "application/json", "title": title}]}
+
+
+@router.get("/algorithms", response_class=Response, responses=BOTH)
+def list_algorithms(request: Request, reader: For) -> Response:
+    """What `algorithm` may name: TiTiler's."""
+    # Imported late: TiTiler brings its routers with it, a quarter of a cold start.
+    from titiler.core.algorithm import algorithms
+
+    listed = [
+        {
+            "id": name,
+            "title": _titled(algorithms.get(name).model_json_schema()["properties"], name),
+            **_linked(request, f"algorithms/{name}", "item", f"Definition of {name}"),
+        }
+        for name in algorithms.list()
+    ]
+    return reader.answer("Algorithms", {"algorithms": listed})
+
+
+@router.get("/algorithms/{algorithm}", response_class=Response, responses=BOTH)
+def show_algorithm(algorithm: str, reader: For) -> Response:
+    """What an algorithm takes and makes, and the JSON Schema of its `algorithm_params`."""
+    from titiler.core.algorithm import algorithms
+
+    if algorithm not in algorithms.list():
+        raise NotFoundError(f"there is no algorithm {algorithm[:80]!r}; /algorithms lists them")
+    fields = algorithms.get(algorithm).model_json_schema()["properties"]
+    return reader.answer(algorithm, _algorithm(fields))
+
+
+def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
+    """As TiTiler has it: what describes the algorithm are defaults of its fields."""
+    said = {name: field.get("default") for name, field in fields.items()}
+
+    def about(kind: str) -> dict[str, Any]:
+        return {name.removeprefix(kind): said[name] for name in said if name.startswith(kind)}
+
+    return {
+        **{name: said.get(name) for name in SAID},
+        "inputs": about("input_"),
+        "outputs": about("output_"),
+        "parameters": {name: fields[name] for name in filter(is_parameter, fields)},
+    }
+
+
+def _titled(fields: dict[str, Any], name: str) -> str:
+    return str(fields.get("title", {}).get("default", name))
+
+
+@router.get("/colorMaps", response_class=Response, responses=BOTH)
+def list_colormaps(request: Request, reader: For) -> Response:
+    """What `colormap_name` may name: rio-tiler's."""
+    from rio_tiler.colormap import cmap
+
+    names = sorted(cmap.list())
+    if reader.form == "html":
+        return reader.page("Colormaps", f'<ul class="swatches">{"".join(map(_swatch, names))}</ul>')
+    listed = [
+        {"id": name, **_linked(request, f"colorMaps/{name}", "item", f"Definition of {name}")}
+        for name in names
+    ]
+    return reader.answer("Colormaps", {"colormaps": listed})
+
+
+def _swatch(name: str) -> str:
+    place = f"colorMaps/{escape(name)}"
+    image = f'<img src="{place}?f=png&amp;height=1" alt="" loading="lazy" width="256" height="20">'
+    return f'<li><a href="{place}?f=html">{image}{escape(name)}</a></li>'
+
+
+@router.get("/colorMaps/{colormap}", response_class=Response, responses=_LEGENDS)
+def show_colormap(
+    colormap: str,
+    request: Request,
+    f: Annotated[
+        Literal["json", "html", "png", "jpeg", "jpg", "webp", "jp2", "tif", "tiff", "npy"] | None,
+        Query(description="An image is a legend; else as the Accept header says"),
+    ] = None,
+    orientation: Literal["horizontal", "vertical"] = "horizontal",
+    width: _Side = None,
+    height: _Side = None,
+) -> Response:
+    """The colors of a colormap by value, or a legend of them."""
+    from rio_tiler.colormap import cmap
+
+    if colormap not in cmap.list():
+        raise NotFoundError(f"there is no colormap {colormap[:80]!r}; /colorMaps lists them")
+    if f in ("json", "html", None):
+        colors = {
+            str(value): [int(part) for part in color]
+            for value, color in dict(cmap.get(colormap)).items()
+        }
+        legend = f'<img class="legend" src="{escape(colormap)}?f=png" alt="Legend">'
+        return Reader(request, f or preferred(request)).answer(colormap, colors, legend)
+    lying = orientation == "horizontal"
+    wide, high = (_LONG, _SHORT) if lying else (_SHORT, _LONG)
+    return _legend(colormap, format_of(f), width or wide, height or high, lying=lying)
+
+
+def _legend(colormap: str, format_: Format, width: int, height: int, *, lying: bool) -> Response:
+    """All values of a byte, from left to right or from top to bottom."""
+    ramp = np.linspace(0, 255, width if lying else height).round().astype(np.uint8)
+    data = np.broadcast_to(ramp if lying else ramp[:, None], (1, height, width))
+    pixels = Pixels(data, np.ones((height, width), bool), ("b1",))
+    render = Render(format=format_, colormap=colormap)
+    legend = encode(pixels, render, Grid(LONLAT, (0, 0, width, height), width, height))
+    return Response(legend.body, media_type=legend.media_type)

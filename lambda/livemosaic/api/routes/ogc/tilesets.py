@@ -1,0 +1,106 @@
+"""Tilesets of a mosaic, one for each TileMatrixSet (OGC API - Tiles, 20-057)."""
+
+from typing import Annotated, Any, Final
+
+import morecantile
+from fastapi import APIRouter, Query, Request, Response
+from rasterio.crs import CRS
+
+from livemosaic.api.dependencies import OfMosaic
+from livemosaic.api.params.crs import InCrs, uri_of
+from livemosaic.api.responses.negotiation import BOTH, For
+from livemosaic.api.routes.tilejson import bounds_in
+from livemosaic.api.urls import OfTiles, TileAddresses
+from livemosaic.geo.crs import LONLAT
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.tiler.tilesets import MatrixLimits, Reach, reach, reached
+
+router = APIRouter(tags=["describe"])
+
+TILING_SCHEME: Final = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
+Link = dict[str, Any]
+
+
+@router.get("/mosaics/{mosaic}/tiles", response_class=Response, responses=BOTH)
+def tilesets(
+    mosaic: OfMosaic, tiles: OfTiles, crs: InCrs, request: Request, reader: For
+) -> Response:
+    """One tileset for each TileMatrixSet that it reaches. Parameters of tiles go into links."""
+    every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
+    listed = [_told(mosaic, one, tiles, request, crs) for one in every]
+    return reader.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
+
+
+@router.get("/mosaics/{mosaic}/tiles/{tms}", response_class=Response, responses=BOTH)
+def tileset(
+    mosaic: OfMosaic,
+    tms: str,
+    tiles: OfTiles,
+    request: Request,
+    reader: For,
+    minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
+    maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
+) -> Response:
+    """One tileset, with the tiles of each zoom that may show something. Parameters of tiles go into
+    links."""
+    found = reached(mosaic, tms)
+    limits = found.between(minzoom, maxzoom).limits()
+    told = _told(mosaic, found, tiles, request, LONLAT)
+    told["links"] += _more_links(tms, tiles)
+    told["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
+    return reader.answer(told["title"], told)
+
+
+def _told(
+    mosaic: Mosaic, reached: Reach, tiles: TileAddresses, request: Request, crs: CRS
+) -> dict[str, Any]:
+    tms, tms_id = reached.tms, str(reached.tms.id)
+    left, bottom, right, top = bounds_in(mosaic, crs)
+    return {
+        "title": f"{mosaic.title or mosaic.id}, tiled as {tms_id}",
+        "dataType": "map",
+        "crs": tms.model_dump(mode="json", include={"crs"})["crs"],
+        **({"tileMatrixSetURI": str(tms.uri)} if tms.uri else {}),
+        "links": [
+            _link(tiles.at(tms_id), "self", f"Tileset of {tms_id}"),
+            _tiles(tiles, tms_id, "tile"),
+            _link(_definition(request, tms_id), TILING_SCHEME, f"Definition of {tms_id}"),
+        ],
+        "boundingBox": {
+            "lowerLeft": [left, bottom],
+            "upperRight": [right, top],
+            "crs": uri_of(crs),
+        },
+    }
+
+
+def _more_links(tms: str, tiles: TileAddresses) -> list[Link]:
+    links = [
+        _tiles(tiles, tms, "item"),  # as OGC calls it; TiTiler calls it tile
+        _link(tiles.at(f"{tms}/tilejson.json"), "alternate", "TileJSON"),
+    ]
+    if tms == "WebMercatorQuad":
+        links.append(_link(tiles.at(f"{tms}/map.html"), "data", "Map", "text/html"))
+    return links
+
+
+def _tiles(tiles: TileAddresses, tms: str, rel: str) -> Link:
+    return {"href": tiles.template(tms), "rel": rel, "title": "Tiles", "templated": True}
+
+
+def _definition(request: Request, tms: str) -> str:
+    return f"{request.base_url}tileMatrixSets/{tms}"
+
+
+def _link(href: str, rel: str, title: str, media_type: str = "application/json") -> Link:
+    return {"href": href, "rel": rel, "type": media_type, "title": title}
+
+
+def _limits(reached: Reach, at: MatrixLimits) -> dict[str, Any]:
+    return {
+        "tileMatrix": reached.tms.matrix(at.zoom).id,
+        "minTileRow": at.rows[0],
+        "maxTileRow": at.rows[1],
+        "minTileCol": at.columns[0],
+        "maxTileCol": at.columns[1],
+    }

@@ -1,0 +1,102 @@
+"""The pages and the files they are made of, all served from here."""
+
+from html import escape
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from livemosaic.api.dependencies import Has, mosaic_of
+from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB
+from livemosaic.errors import NotFoundError, UnauthorizedError
+
+router = APIRouter(tags=["pages"])
+
+_TMS: Final = "WebMercatorQuad"
+"""What MapLibre draws."""
+_PAGE: Final[dict[str, Any]] = {"description": "A page that says so", "content": {"text/html": {}}}
+
+_MISSING: Final = """<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>No such mosaic · livemosaic</title>
+    <link rel="icon" href="data:,">
+    <link rel="stylesheet" href="../../static/base.css">
+    <link rel="stylesheet" href="../../static/map.css">
+  </head>
+  <body>
+    <main class="message">
+      <h2>This mosaic does not exist, or not for everybody</h2>
+      <p>{detail}</p>
+    </main>
+  </body>
+</html>
+"""
+
+
+class _Files(StaticFiles):
+    """Files that a browser asks for again: an old script must not meet a new page."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def static_files() -> StaticFiles:
+    """The page's script and style, and what `make` copies from npm packages."""
+    return _Files(directory=WEB)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs() -> HTMLResponse:
+    """The OpenAPI document as a page, by Swagger UI from its npm package."""
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="livemosaic",
+        swagger_js_url="static/swagger/swagger-ui-bundle.js",
+        swagger_css_url="static/swagger/swagger-ui.css",
+        swagger_favicon_url="data:,",
+    )
+
+
+@router.get(
+    "/mosaics/{mosaic}/map.html", response_class=HTMLResponse, responses={401: _PAGE, 404: _PAGE}
+)
+def map_page(mosaic: str, has: Has, request: Request) -> HTMLResponse:
+    """A map of the mosaic that follows it: parameters of tiles may be added to its address."""
+    try:
+        mosaic_of(mosaic, has, request)
+    except (NotFoundError, UnauthorizedError) as error:
+        status = 404 if isinstance(error, NotFoundError) else 401
+        return HTMLResponse(
+            _MISSING.format(detail=escape(str(error))), status, headers=PAGE_HEADERS
+        )
+    return HTMLResponse((WEB / "map.html").read_text("utf-8"), headers=PAGE_HEADERS)
+
+
+@router.get(
+    "/mosaics/{mosaic}/tiles/{tms}/map.html", status_code=307, response_class=RedirectResponse
+)
+def map_page_of_tiles(mosaic: str, tms: str, request: Request) -> RedirectResponse:
+    """The same map at its one address; there is none of other TileMatrixSets."""
+    return _to_map("../../map.html", mosaic, tms, request)
+
+
+@router.get("/mosaics/{mosaic}/{tms}/map.html", status_code=307, response_class=RedirectResponse)
+def map_page_of_tms(mosaic: str, tms: str, request: Request) -> RedirectResponse:
+    """The same, where TiTiler has it."""
+    return _to_map("../map.html", mosaic, tms, request)
+
+
+def _to_map(path: str, mosaic: str, tms: str, request: Request) -> RedirectResponse:
+    if tms != _TMS:
+        raise NotFoundError(f"the map page of mosaic {mosaic[:80]!r} draws {_TMS} only")
+    # Relative: nobody here knows what the server is called outside.
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{path}{query}", 307)

@@ -1,0 +1,118 @@
+"""The values of a place: of each scene, and of what the rule makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.params.crs import CoordCrs
+from livemosaic.api.params.pixels import HowRead
+from livemosaic.api.params.rule import HowRule
+from livemosaic.api.responses.explain import band_names, explained
+from livemosaic.model.raster import Pixels
+from livemosaic.model.scene import Found
+from livemosaic.tiler.picture import Draft, Picture, Reads
+from livemosaic.tiler.views import Point
+
+router = APIRouter(tags=["numbers"])
+
+
+class Values(BaseModel):
+    """Of each band, null where it has none."""
+
+    values: list[float | None]
+    band_names: list[str]
+    band_descriptions: list[str]
+
+
+class ScenePoint(Values):
+    """Values of one scene."""
+
+    name: str
+    collection: str | None
+    datetime: str | None
+
+
+class Skipped(BaseModel):
+    """A scene that could not be read."""
+
+    name: str
+    why: str
+
+
+class PointOut(Values):
+    """Values of a place: all in all by the rule, and of each scene."""
+
+    coordinates: tuple[float, float]
+    assets: list[ScenePoint]
+    skipped: list[Skipped]
+    truncated: str | None
+    """The limit that left scenes out."""
+
+
+@router.get(
+    "/mosaics/{mosaic}/point/{lon},{lat}",
+    response_model=PointOut,
+    responses={204: {"description": "No scene is there"}},
+)
+async def point(
+    mosaic: OfMosaic,
+    lon: float,
+    lat: float,
+    crs: CoordCrs,
+    has: Has,
+    read: HowRead,
+    rule: HowRule,
+) -> Any:
+    """The pixel of each scene that holds a place, top first, at full resolution."""
+    view = Point(crs, lon, lat).view(mosaic)
+    # Nothing lies between the pixels that could be mixed, nor is one of them a sliver.
+    read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
+    draft = has.tiler.draft(mosaic, view, read, rule, every=True)
+    done = await has.tiler.read(draft)
+    if not (done.layers or done.errors):
+        return Response(status_code=204)
+    return _shown((lon, lat), draft, done, await has.tiler.compose(draft, done))
+
+
+def _shown(coordinates: tuple[float, float], draft: Draft, done: Reads, made: Picture) -> PointOut:
+    places = sorted(done.layers)
+    return PointOut(
+        coordinates=coordinates,
+        assets=[_scene(draft, draft.plan.scene(at), done.layers[at]) for at in places],
+        skipped=[Skipped(name=name, why=why) for name, why in made.skipped],
+        truncated=made.truncated or None,
+        **(_values(draft, made.pixels) if places else dict.fromkeys(Values.model_fields, ())),
+    )
+
+
+def _scene(draft: Draft, scene: Found, pixels: Pixels) -> ScenePoint:
+    return ScenePoint(
+        name=scene.id,
+        collection=scene.collection or None,
+        datetime=scene.datetime,
+        **_values(draft, pixels),
+    )
+
+
+def _values(draft: Draft, pixels: Pixels) -> dict[str, Sequence[Any]]:
+    found = pixels.data[:, 0, 0]
+    real = pixels.valid[0, 0] & np.isfinite(found)
+    return {
+        "values": [v if ok else None for v, ok in zip(found.tolist(), real, strict=True)],
+        "band_names": band_names(draft.read, pixels.names),
+        "band_descriptions": pixels.names,
+    }
+
+
+@router.get("/mosaics/{mosaic}/point/{lon},{lat}/assets")
+async def point_assets(
+    mosaic: OfMosaic, lon: float, lat: float, crs: CoordCrs, has: Has, rule: HowRule
+) -> dict[str, Any]:
+    """The scenes whose values a place has, top first, by footprints alone."""
+    view = Point(crs, lon, lat).view(mosaic)
+    return await explained(has, mosaic, view, replace(rule, min_pixels=0), every=True)

@@ -1,0 +1,75 @@
+"""Named renders of a mosaic: `render=NAME` stands for what they say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from livemosaic.api.dependencies import OfMosaicNow, carrying
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.render.named_renders import render_of
+
+router = APIRouter(tags=["renders"])
+
+
+class Link(BaseModel):
+    """A link (RFC 8288)."""
+
+    rel: str
+    href: str
+    type: str
+    title: str
+    templated: bool = False
+
+
+class RenderOut(BaseModel):
+    """A render, and where it is to be had."""
+
+    params: dict[str, Any] = Field(description="Of the STAC render extension 2.0, and what else")
+    links: list[Link]
+
+
+class RenderList(BaseModel):
+    """All renders of a mosaic."""
+
+    renders: dict[str, RenderOut]
+    links: list[Link]
+
+
+@router.get("/mosaics/{mosaic}/renders")
+def list_renders(mosaic: OfMosaicNow, request: Request) -> RenderList:
+    """Its renders, by name."""
+    title = f"Renders of {mosaic.title or mosaic.id}"
+    here = Link(rel="self", href=_url(request, mosaic), type="application/json", title=title)
+    renders = {name: _shown(request, mosaic, name, mosaic.renders[name]) for name in mosaic.renders}
+    return RenderList(renders=renders, links=[here])
+
+
+@router.get("/mosaics/{mosaic}/renders/{render}")
+def show_render(mosaic: OfMosaicNow, render: str, request: Request) -> RenderOut:
+    """One render, with links to its tiles."""
+    return _shown(request, mosaic, render, render_of(mosaic, render))
+
+
+def _shown(request: Request, mosaic: Mosaic, name: str, params: Mapping[str, Any]) -> RenderOut:
+    title = params.get("title") or name
+    tiles = f"{request.base_url}mosaics/{mosaic.id}/tiles/{{tileMatrixSetId}}"
+    own = Link(
+        rel="self",
+        href=_url(request, mosaic, f"/{name}"),
+        type="application/json",
+        title=f"Render {title}",
+    )
+    tilejson = Link(
+        rel="tilesets-map",
+        href=carrying(request, f"{tiles}/tilejson.json?render={name}"),
+        type="application/json",
+        title=f"TileJSON of {title}",
+        templated=True,
+    )
+    return RenderOut(params=dict(params), links=[own, tilejson])
+
+
+def _url(request: Request, mosaic: Mosaic, path: str = "") -> str:
+    return carrying(request, f"{request.base_url}mosaics/{mosaic.id}/renders{path}")

@@ -1,0 +1,229 @@
+"""Statistics of the areas of GeoJSON features."""
+
+import asyncio
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Depends, Query, Response
+from fastapi.concurrency import run_in_threadpool
+
+from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.params.crs import CoordCrs, DstCrs
+from livemosaic.api.params.pixels import HowRead, HowRender
+from livemosaic.api.params.rule import HowRule
+from livemosaic.api.responses.explain import band_names
+from livemosaic.api.routes.bbox import HowLarge
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.feature import Shape
+from livemosaic.model.render import Read, Style
+from livemosaic.tiler.statistics import Wanted
+from livemosaic.tiler.zonal import Counted, Counting, count
+
+router = APIRouter(tags=["numbers"])
+
+_MAX_BINS: Final = 1000
+_MAX_CATEGORIES: Final = 1000
+_MAX_PERCENTILES: Final = 100
+_MAX_COUNTS: Final = 500_000
+"""In all histograms of an answer."""
+
+
+async def wanted_params(
+    categorical: Annotated[
+        bool | None, Query(description="Count the pixels of each value instead of a histogram")
+    ] = None,
+    c: Annotated[list[float] | None, Query(description="Values to count; none is all")] = None,
+    p: Annotated[list[int] | None, Query(description="Percentiles; 2 and 98 without")] = None,
+    histogram_bins: Annotated[
+        str | None, Query(description="How many bins, or their edges separated by commas")
+    ] = None,
+    histogram_range: Annotated[
+        str | None, Query(description="`min,max` of the histogram; that of the values without")
+    ] = None,
+) -> Wanted:
+    """What is asked of the values."""
+    categories, percentiles = tuple(c or ()), tuple(p or ()) or (2, 98)
+    if len(categories) > _MAX_CATEGORIES:
+        raise InvalidRequestError(f"{len(categories)} values c, at most {_MAX_CATEGORIES} are read")
+    if not all(map(math.isfinite, categories)):
+        raise InvalidRequestError("values c must be finite numbers")
+    if len(percentiles) > _MAX_PERCENTILES or not all(0 <= q <= 100 for q in percentiles):
+        raise InvalidRequestError(
+            f"percentiles p {str(percentiles)[:80]} must be 0 to 100, at most {_MAX_PERCENTILES}"
+        )
+    return Wanted(
+        categorical=bool(categorical),
+        categories=categories,
+        percentiles=percentiles,
+        bins=_bins(histogram_bins) if histogram_bins else 10,
+        range=_range(histogram_range) if histogram_range else None,
+    )
+
+
+def _bins(text: str) -> int | tuple[float, ...]:
+    edges = _numbers("histogram_bins", text)
+    if len(edges) > _MAX_BINS + 1 or (len(edges) == 1 and edges[0] not in range(1, _MAX_BINS + 1)):
+        raise InvalidRequestError(f"histogram_bins {text[:80]!r} must be 1 to {_MAX_BINS} bins")
+    if any(left >= right for left, right in pairwise(edges)):
+        raise InvalidRequestError(f"histogram_bins {text[:80]!r} must be edges that ascend")
+    return int(edges[0]) if len(edges) == 1 else edges
+
+
+def _range(text: str) -> tuple[float, float]:
+    ends = _numbers("histogram_range", text)
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise InvalidRequestError(f"histogram_range {text[:80]!r} must be min,max")
+    return ends[0], ends[1]
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidRequestError(f"{name} {text[:80]!r} must be numbers and commas") from error
+    if not math.isfinite(sum(map(abs, numbers))):
+        raise InvalidRequestError(f"{name} {text[:80]!r} must be finite numbers")
+    return numbers
+
+
+async def counting_params(
+    has: Has,
+    size: HowLarge,
+    render: HowRender,
+    cover_scale: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=1000,
+            description="Parts, in each direction, into which pixels are divided to see how much "
+            "of them is in the area: 10 without",
+        ),
+    ] = None,
+) -> Counting:
+    """How areas are looked at; of the render only the algorithm counts."""
+    return Counting(
+        size=size,
+        cover_scale=cover_scale or 10,
+        style=render,
+        max_pixels=has.settings.max_statistics_pixels,
+    )
+
+
+@router.post(
+    "/mosaics/{mosaic}/statistics",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/geo+json": {}},
+            "description": "The same, with `statistics` and `used_assets` in its properties",
+        },
+        204: {"description": "No scene is there"},
+    },
+)
+async def statistics(
+    mosaic: OfMosaic,
+    geojson: Annotated[
+        dict[str, Any], Body(description="GeoJSON Feature or FeatureCollection of polygons")
+    ],
+    coord_crs: CoordCrs,
+    dst_crs: DstCrs,
+    has: Has,
+    read: HowRead,
+    rule: HowRule,
+    how: Annotated[Counting, Depends(counting_params)],
+    wanted: Annotated[Wanted, Depends(wanted_params)],
+) -> Response:
+    """Statistics of each band in each area, of all of its pixels at the resolution of its topmost
+    scene, unless a size is given. Pixels count by how much of them is in the area.
+
+    Large areas are read in blocks of 1024 × 1024 pixels, each a picture of its own to the rule.
+    `used_assets` are the scenes that show; `skipped_assets` those that could not be read and why,
+    `truncated` the limit that left scenes out, and of a band `approximate` the relative error of
+    its percentiles, where there are any.
+    """
+    features = _features(geojson, has.settings.max_features)
+    if any(not isinstance(feature.get("properties") or {}, dict) for feature in features):
+        raise InvalidRequestError("properties of a Feature must be an object or null")
+    shapes = [
+        await run_in_threadpool(Shape.of, feature, coord_crs, has.settings.max_vertices)
+        for feature in features
+    ]
+    read = replace(read, palette=False)
+    told: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(has.settings.max_statistics_s):
+            for shape in shapes:
+                counted = await count(
+                    has.tiler, mosaic, shape, dst_crs or coord_crs, read, rule, how
+                )
+                told.append(await run_in_threadpool(_told, counted, wanted, read, how.style))
+                _refuse_too_many(told)
+    except TimeoutError as error:
+        raise InvalidRequestError(
+            f"this took longer than {has.settings.max_statistics_s:g} s; ask for fewer areas, or "
+            "for fewer pixels with max_size"
+        ) from error
+    if told and not any(each["statistics"] or "skipped_assets" in each for each in told):
+        return Response(status_code=204)
+    body = await run_in_threadpool(_body, geojson, features, told)
+    return Response(body, media_type="application/geo+json")
+
+
+def _features(geojson: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    if geojson.get("type") != "FeatureCollection":
+        return [geojson]
+    features = geojson.get("features")
+    if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
+        raise InvalidRequestError("features of a FeatureCollection must be a list of Features")
+    if len(features) > most:
+        raise InvalidRequestError(
+            f"the FeatureCollection has {len(features):,} features, at most {most:,} are read; "
+            "send them in several requests"
+        )
+    return features
+
+
+def _told(counted: Counted, wanted: Wanted, read: Read, style: Style) -> dict[str, Any]:
+    names = band_names(read, counted.tally.names, style)
+    bands = counted.tally.statistics(wanted)
+    told: dict[str, Any] = {
+        "statistics": {
+            name: statistics | {"description": description}
+            for name, (description, statistics) in zip(names, bands, strict=True)
+        },
+        "used_assets": list(counted.scenes),
+    }
+    if counted.skipped:
+        told["skipped_assets"] = [{"name": n, "why": why} for n, why in counted.skipped.items()]
+    if counted.truncated:
+        told["truncated"] = counted.truncated
+    return told
+
+
+def _refuse_too_many(told: Sequence[dict[str, Any]]) -> None:
+    bands = [band for each in told for band in each["statistics"].values()]
+    numbers = sum(len(band["histogram"][0]) for band in bands)
+    if numbers > _MAX_COUNTS:
+        raise InvalidRequestError(
+            f"the histograms of {len(told)} features have {numbers:,} counts, at most "
+            f"{_MAX_COUNTS:,} are told at once; ask for fewer areas, bins or categories"
+        )
+
+
+def _body(
+    geojson: dict[str, Any], features: Sequence[dict[str, Any]], told: Sequence[dict[str, Any]]
+) -> bytes:
+    answers = [
+        feature | {"properties": (feature.get("properties") or {}) | properties}
+        for feature, properties in zip(features, told, strict=True)
+    ]
+    collection = geojson.get("type") == "FeatureCollection"
+    answer = geojson | {"features": answers} if collection else answers[0]
+    try:
+        return json.dumps(answer, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise InvalidRequestError("NaN and Infinity in the GeoJSON are no JSON") from error

@@ -1,0 +1,151 @@
+"""Bodies of requests and answers, as pydantic models."""
+
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from livemosaic.api.params.rule import RuleParameters
+from livemosaic.auth.tokens import Granted
+from livemosaic.model.mosaic import MAX_AGE_S, Access, Mosaic
+from livemosaic.model.rule import Method, Operation, Rules
+from livemosaic.render.named_renders import MAX_RENDERS
+from livemosaic.tiler.checks import parse_filter
+
+_HIDDEN = {"generation", "watermarks", "deleting"}
+
+
+class DefaultRule(RuleParameters):
+    """Parameters of a request that does not name them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_serializer(mode="wrap")
+    def _named(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+
+class RulesSettings(BaseModel):
+    """What requests may ask for instead of the stored order, and what holds where they do not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default: DefaultRule = DefaultRule()
+    methods: list[Method] = Field([], max_length=20, description="Allowed methods; none is all")
+    operations: list[Operation] = Field(
+        [], max_length=20, description="Allowed operations; none is all"
+    )
+    fields: list[str] = Field(
+        [], max_length=64, description="Properties to sort and filter by; none is all that are kept"
+    )
+    max_scenes: int | None = Field(None, ge=1, description="Scenes of a picture, at most")
+    nadir: str = Field("", max_length=200, description="Property: where the sensor was")
+    seamline: str = Field("", max_length=200, description="Property: a GeoJSON polygon to clip to")
+
+
+class Settings(BaseModel):
+    """Settings of a mosaic."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field("", max_length=500)
+    access: Access = Field(
+        "public", description="`private`: only who holds an access token may see it"
+    )
+    collections: list[str] = Field(
+        ["*"], max_length=100, description="STAC collections it subscribes to; `*` is any"
+    )
+    filter: str | dict[str, Any] | None = Field(
+        None, description="CQL2, text or JSON, that an Item must pass"
+    )
+    assets: list[str] = Field(
+        [], max_length=64, description="Assets it keeps; none keeps every GeoTIFF"
+    )
+    default_assets: list[str] = Field(
+        [], max_length=16, description="Assets of a tile that names none"
+    )
+    properties: list[str] = Field(
+        [], max_length=64, description="Item properties it keeps beside datetime"
+    )
+    sortby: str = Field(
+        "-datetime", max_length=200, description="`-property` puts the largest on top"
+    )
+    tms: str = Field("WebMercatorQuad", description="TileMatrixSet of its index; a quadtree")
+    minzoom: int = Field(0, ge=0, le=24)
+    maxzoom: int = Field(22, ge=0, le=30)
+    quadkey_zoom: int = Field(
+        14,
+        ge=0,
+        le=24,
+        description="Deepest zoom of an index cell; at one where each scene has at most "
+        "`max_cells`, a tile takes one query",
+    )
+    max_cells: int = Field(16, ge=1, le=48, description="Index cells of one scene, at most")
+    max_age_s: int = Field(
+        0, ge=0, le=MAX_AGE_S, description="How long caches keep a tile; 0 makes them ask each time"
+    )
+    stale_while_revalidate_s: int = Field(
+        0, ge=0, le=MAX_AGE_S, description="How much longer they may show it while they ask"
+    )
+    renders: dict[str, dict[str, Any]] = Field(
+        {},
+        max_length=MAX_RENDERS,
+        description="Named renders (STAC render extension 2.0), for `render=NAME`",
+    )
+    rules: RulesSettings = RulesSettings()
+
+
+class NewMosaic(Settings):
+    """A mosaic to create."""
+
+    id: str = Field(max_length=63, description="Letters, digits, `_`, `.`, `-`")
+
+
+class MosaicOut(NewMosaic):
+    """A mosaic."""
+
+    revision: int
+    bounds: tuple[float, float, float, float] | None = Field(
+        description="West, south, east, north of all that was ever added"
+    )
+    levels: list[int] = Field(description="Zooms at which scenes are indexed")
+    known_assets: list[str] = Field(description="Assets that its scenes ever had")
+
+
+def shown(mosaic: Mosaic) -> MosaicOut:
+    """A mosaic as the API shows it."""
+    return MosaicOut(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
+
+
+def values(settings: Settings) -> dict[str, Any]:
+    """Settings as `Mosaic` takes them, less the id; the filter as CQL2-JSON."""
+    known = {field.name for field in fields(Mosaic)} - {"id"}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.model_dump(include=known).items()
+    }
+    cql2 = values["filter"]
+    parsed = None if cql2 is None else parse_filter(cql2).to_json()
+    return values | {"filter": parsed, "rules": Rules.of(values["rules"])}
+
+
+class TokenOut(BaseModel):
+    """A token, in the words of OAuth 2.0 (RFC 6749, 5.1)."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 (what it is)
+    expires_in: int
+    expires: datetime
+
+
+def told(granted: Granted) -> TokenOut:
+    """A new token as the API tells it, this once."""
+    left = round((granted.expires - datetime.now(UTC)).total_seconds())
+    return TokenOut(access_token=granted.token, expires_in=left, expires=granted.expires)

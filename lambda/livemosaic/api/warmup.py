@@ -1,0 +1,74 @@
+"""What the first tile of a process would wait for, done before somebody does.
+
+Modules that are imported at first use, PROJ's database, decoders and threads: a third of what the
+first tile takes. It takes twice as long as it saves, so it is for a start that nobody waits for: a
+snapshot (SnapStart) keeps what came of it. Nobody is talked to.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+from fastapi.concurrency import run_in_threadpool
+from rasterio.io import MemoryFile
+from rasterio.session import DummySession
+from rasterio.transform import from_origin
+
+from livemosaic.cog.geotiff import TiffRaster
+from livemosaic.cog.pixels import lay, plan_read, stack
+from livemosaic.cog.raster import Limits
+from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.covering import WHOLE, decode
+from livemosaic.geo.rasterize import burn, meets
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Render
+from livemosaic.render.compose import compose
+from livemosaic.render.encode import encode
+from livemosaic.storage.adapters import Held
+from livemosaic.tiler.views import TileAddress
+
+_SIZE: Final = 256
+_TILE: Final = TileAddress("WebMercatorQuad", 14, 8529, 5975)
+_PLACE: Final[dict[str, Any]] = {
+    "crs": "EPSG:32632",
+    "transform": from_origin(372_000, 4_842_000, 10, 10),
+}
+"""Of a raster that fills a part of the tile."""
+
+
+def warm_up() -> None:
+    """Make one tile of a raster in memory."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_tile())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _tile() -> None:
+    "localhost".encode("idna")  # as each first connection to a host does; its tables are slow
+    mosaic, read = Mosaic(id="warm-up"), Read()
+    grid, cells = _TILE.view(mosaic, _SIZE).grid, cell_grid(mosaic.tms)
+    rings = decode(cells, "", WHOLE)
+    if meets(rings, cells.crs, grid):
+        burn(rings, cells.crs, grid)
+    body = _raster()
+    raster = await TiffRaster.open(Held(body), Limits(), body)
+    plan = plan_read(raster.profile, grid, read)
+    raw = [await raster.read(plan.level, window) for window in plan.windows]
+    layer = lay(plan, raw, raster.profile, tuple(range(raster.profile.count)), grid, read)
+    pixels = compose([stack(("visual",), [layer])])
+    await run_in_threadpool(encode, pixels, Render(), grid)
+
+
+def _raster() -> bytes:
+    """A GeoTIFF of one block."""
+    bands = np.ones((3, _SIZE, _SIZE), np.uint8)
+    kind = {"driver": "GTiff", "tiled": True, "compress": "deflate", "dtype": "uint8", "count": 3}
+    with rasterio.Env(DummySession()), MemoryFile() as file:
+        with file.open(width=_SIZE, height=_SIZE, **kind, **_PLACE) as written:
+            written.write(bands)
+        body: bytes = file.read()
+    return body

@@ -1,0 +1,1 @@
+"""Credentials, signing keys and access tokens."""

@@ -1,0 +1,1 @@
+"""What a long ingestion has done, so that it can be resumed."""

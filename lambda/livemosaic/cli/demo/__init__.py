@@ -1,0 +1,1 @@
+"""The demo: made-up scenes that arrive one by one."""

@@ -1,0 +1,129 @@
+"""The demo: made-up scenes arrive one by one in a mosaic that is served meanwhile."""
+
+import json
+import shutil
+import threading
+import time
+import webbrowser
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import Progress
+
+from livemosaic.cli.demo.scenery.scenes import make_scenes
+from livemosaic.cli.server import listening, server
+from livemosaic.errors import InvalidRequestError
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.services import Services, running
+from livemosaic.settings import Settings
+
+MOSAIC: Final = Mosaic(
+    id="demo",
+    title="A made-up island, live",
+    collections=("demo",),
+    properties=("eo:cloud_cover", "platform"),
+    minzoom=4,
+    maxzoom=14,
+    quadkey_zoom=12,
+)
+NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
+"""A way to look at its scenes."""
+
+_SIZE: Final = 1024
+"""Pixels of a scene's edge: a good look, and made in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """How the demo runs."""
+
+    folder: Path
+    count: int
+    every: float
+    """Seconds between two arrivals."""
+    port: int
+    """0 takes a free one."""
+    browser: bool
+    stay: bool
+    """Whether to go on serving when all have arrived."""
+
+
+def run(demo: Demo, progress: Progress, console: Console) -> None:
+    """Run it until interrupted, or until all have arrived if it is not to stay."""
+    scenes = demo.folder / "scenes"
+    index = demo.folder / "index.db"
+    scenes.mkdir(parents=True, exist_ok=True)
+    for old in demo.folder.glob("index.db*"):
+        old.unlink()
+    settings = Settings(
+        index=f"sqlite:///{index}",
+        allowed_prefixes=(f"{scenes.resolve()}/",),
+    )
+    with running(settings) as services, _served(services, demo.port) as url:
+        services.mosaics.create(MOSAIC)
+        page = f"{url}/mosaics/demo/map.html"
+        console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
+        if demo.browser:
+            webbrowser.open(page)
+        _arrive(demo, services, scenes, progress, console)
+        console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{NDVI}")
+        while demo.stay:
+            time.sleep(1)
+
+
+def _arrive(
+    demo: Demo, services: Services, scenes: Path, progress: Progress, console: Console
+) -> None:
+    task = progress.add_task("scenes arriving", total=demo.count)
+    with closing(items_of(scenes, demo.count)) as items:
+        for item in items:
+            message = Message(item["id"], item, datetime.now(UTC), {})
+            (outcome,) = services.ingest.batch([message])
+            if not outcome.ok:
+                raise InvalidRequestError(f"{outcome.message_id}: {outcome.reason}")
+            console.print(arrival(item))
+            progress.advance(task)
+            time.sleep(demo.every)
+
+
+def arrival(item: Mapping[str, Any]) -> str:
+    """A line that says what came."""
+    date = item["properties"]["datetime"][:10]
+    cloud = item["properties"].get("eo:cloud_cover", 0)
+    return f"  + {item['id']}  {date}  {cloud:.0f} % cloud"
+
+
+def items_of(scenes: Path, count: int) -> Generator[dict[str, Any]]:
+    """The Items of a run before, if it had as many; else new ones, as they are made."""
+    kept = scenes / f"items-{count}.ndjson"
+    if kept.exists():
+        yield from map(json.loads, kept.read_text().splitlines())
+        return
+    shutil.rmtree(scenes)
+    scenes.mkdir()
+    made = []
+    for item in make_scenes(scenes, count=count, size=_SIZE):
+        made.append(json.dumps(item))
+        yield item
+    kept.write_text("\n".join(made))
+
+
+@contextmanager
+def _served(services: Services, port: int) -> Iterator[str]:
+    with listening("127.0.0.1", port) as listener:
+        serving = server(services)
+        thread = threading.Thread(target=serving.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            while not serving.started and thread.is_alive():
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            serving.should_exit = True
+            thread.join(10)

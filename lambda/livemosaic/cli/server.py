@@ -1,0 +1,44 @@
+"""The API served from this machine, by uvicorn on a socket of our own."""
+
+import gc
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from livemosaic import process
+from livemosaic.api.app import create_app
+from livemosaic.api.warmup import warm_up
+from livemosaic.errors import InvalidRequestError
+from livemosaic.services import Services
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens; port 0 takes a free one. `InvalidRequestError` where it is taken."""
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise InvalidRequestError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port, or 0 "
+            "for a free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def application(services: Services) -> FastAPI:
+    """The API, in a process that is ready for its first tile."""
+    process.keep_freed()
+    warm_up()
+    app = create_app(services)
+    gc.freeze()  # all of it stays, so no collection needs to look at it
+    return app
+
+
+def server(services: Services) -> uvicorn.Server:
+    """A server of the API; give its `run` the socket."""
+    config = uvicorn.Config(application(services), log_level="warning", lifespan="off")
+    return uvicorn.Server(config)

@@ -1,0 +1,282 @@
+"""The client of an API of ours, wherever it runs: one request at a time, tried again if it may."""
+
+import ipaddress
+import json
+import random
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
+
+from livemosaic.auth.signing import Authorize, AwsSignature
+from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.storage.http import trust
+
+ATTEMPTS: Final = 5
+_FIRST_PAUSE_S: Final = 1.0
+_CONNECT_S: Final = 10.0
+_READ_S: Final = 40.0
+"""API Gateway gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
+CONNECTIONS: Final = 8
+_BUSY: Final = frozenset({429, 502, 503, 504})
+_UNREACHABLE: Final = (ConnectTimeoutError, ProxyError, SSLError)
+"""Errors before the request was sent."""
+
+
+class ApiError(LivemosaicError):
+    """The API did not do what it was asked; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an API answered."""
+
+    status: int
+    document: Mapping[str, Any] | None
+    """None where it is no JSON object."""
+    start: str
+    """How the body begins."""
+    repeated: bool
+    """Whether an earlier attempt may have done what was asked, and only its answer was lost."""
+
+    def said(self, name: str) -> str | None:
+        """`detail` is said by our application, `message` by API Gateway in front of it."""
+        value = (self.document or {}).get(name)
+        return None if value is None else str(value)[:1000]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may succeed in a moment."""
+        if self.document is not None and "outcomes" in self.document:
+            return False  # they say for which Items
+        # API Gateway says 500 for a Lambda that ran out of time, our application for a bug.
+        return self.status in _BUSY or (self.status == 500 and self.said("message") is not None)
+
+
+class ApiClient:
+    """Asks one API. Everything that it is asked may be done twice. Safe to share by threads."""
+
+    def __init__(
+        self, url: str, authorize: Authorize, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.url = checked(url)
+        self._authorize = authorize
+        self._sleep = sleep
+        self._pool = _pool(self.url)
+        self._base, self._host = _dialled(self.url)
+        self._reached = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def attempts(self) -> Iterator[None]:
+        """Yield for every attempt, after a pause for all but the first."""
+        for n in range(ATTEMPTS):
+            if n:
+                self._sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2 ** (n - 1))  # noqa: S311
+            yield
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", *, reader: Authorize | None = None
+    ) -> Answer:
+        """The answer, be it a refusal; `ApiError` where there is none or the API stays busy.
+
+        What reads is not signed, as API Gateway asks nobody there; a `reader` shows a token.
+        """
+        authorize = reader if method == "GET" else self._authorize
+        repeated = False
+        failure: str = ""
+        for _ in self.attempts():
+            try:
+                answer = self._once(method, path, body, repeated, authorize)
+            except HTTPError as error:
+                failure = self._unanswered(error)
+                if not self._may_pass(error):
+                    raise ApiError(failure) from error
+                repeated = repeated or not isinstance(error, _UNREACHABLE)
+                continue
+            self._reached = True
+            if not answer.passes:
+                return answer
+            failure = str(self.refusal(answer))
+            repeated = repeated or answer.status != 429
+        raise ApiError(f"{failure} (asked {ATTEMPTS} times)")
+
+    def _once(
+        self, method: str, path: str, body: bytes, repeated: bool, authorize: Authorize | None
+    ) -> Answer:
+        url = self.url + path
+        headers: Mapping[str, str] = {"Accept": "application/json"}
+        if body:
+            headers = {**headers, "Content-Type": "application/json"}
+        if authorize:
+            headers = authorize(method, url, headers, body)
+        answer = self._pool.request(
+            method,
+            self._base + path,
+            body=body or None,
+            headers={**headers, "Host": self._host},
+            redirect=False,
+            retries=False,
+        )
+        text = answer.data.decode(errors="replace")
+        return Answer(answer.status, _object(text), text[:100], repeated)
+
+    def _may_pass(self, error: HTTPError) -> bool:
+        """Whether to try again; an address at which nothing ever answered is probably wrong."""
+        if isinstance(error, SSLError | LocationParseError):
+            return False
+        return self._reached or not isinstance(error, _UNREACHABLE)
+
+    def _unanswered(self, error: HTTPError) -> str:
+        host = urlsplit(self.url).netloc
+        if isinstance(error, NameResolutionError):
+            return f"there is no host {host!r}: is {self.url} the right URL?"
+        if isinstance(error, SSLError):
+            return f"no safe connection to {host!r}: {_ssl_reason(error)}"
+        if isinstance(error, ProxyError):
+            return f"the proxy of HTTPS_PROXY does not lead to {host!r}: {_cause(error)}"
+        if isinstance(error, NewConnectionError):  # a ConnectTimeoutError to urllib3
+            return f"nothing listens at {self.url} ({_cause(error)})"
+        if isinstance(error, ConnectTimeoutError):
+            return f"{host!r} does not answer within {_CONNECT_S:g} s: is {self.url} the right URL?"
+        return f"{self.url} did not answer ({type(error).__name__})"
+
+    def refusal(self, answer: Answer) -> ApiError:
+        """What an answer means that is not the one hoped for."""
+        detail, message = answer.said("detail"), answer.said("message")
+        if 300 <= answer.status < 400:
+            return ApiError(f"{self.url} leads elsewhere (HTTP {answer.status}): use that URL")
+        if answer.status == 404 and detail in (None, "Not Found"):
+            return ApiError(self._no_such_route())
+        if answer.status == 401 and detail is not None and "bearer" in detail.lower():
+            return ApiError(f"{detail}; --token or LIVEMOSAIC_TOKEN gives it")
+        if detail is not None:
+            return ApiError(detail)
+        if answer.status == 403 and message == "Forbidden":
+            return ApiError(self._forbidden())
+        if message is not None:
+            return ApiError(f"the API at {self.url} answers HTTP {answer.status}: {message}")
+        return self.stranger(answer)
+
+    def stranger(self, answer: Answer) -> ApiError:
+        """What to say of an answer that is not one of this API."""
+        return ApiError(
+            f"there is no livemosaic API at {self.url}: it answers HTTP {answer.status} and "
+            f"{answer.start!r}"
+        )
+
+    def _no_such_route(self) -> str:
+        health = self.ask("GET", "/health")
+        if health.said("status") or health.said("detail") not in (None, "Not Found"):
+            return f"the livemosaic API at {self.url} does not know this request: is it older?"
+        return f"there is no livemosaic API at {self.url}"
+
+    def _forbidden(self) -> str:
+        if isinstance(self._authorize, AwsSignature):
+            return (
+                f"AWS forbids this identity to write to {self.url}: it needs execute-api:Invoke on "
+                "that API; `aws sts get-caller-identity` says who it is"
+            )
+        return (
+            f"{self.url} does not take a bearer token: leave out --token and LIVEMOSAIC_TOKEN, and "
+            "it is signed with AWS credentials"
+        )
+
+
+def checked(url: str) -> str:
+    """The URL of an API without a slash at its end; `InvalidRequestError` says what is wrong.
+
+    Tokens and signed requests go over TLS, or stay on this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        parts.port  # noqa: B018 (raises where it is none)
+    except ValueError as error:
+        raise InvalidRequestError(f"{url[:200]!r} is no URL: {error}") from error
+    if parts.scheme not in ("https", "http") or not host or not url.isascii() or " " in url:
+        raise InvalidRequestError(f"{url[:200]!r} is no URL of an API: use https://HOST")
+    if "@" in parts.netloc:
+        raise InvalidRequestError("the URL of an API holds no user or password: use --token")
+    if parts.query or parts.fragment:
+        raise InvalidRequestError(f"{url[:200]!r} is no URL of an API: it has a query or fragment")
+    if parts.scheme == "http" and not _is_here(host):
+        raise InvalidRequestError(
+            f"{url[:200]!r} would send credentials in the clear: use https://, http:// is for "
+            "localhost only"
+        )
+    return url.rstrip("/")
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _dialled(url: str) -> tuple[str, str]:
+    """Where to connect, and the Host header to send there.
+
+    Names below localhost are this machine (RFC 6761, 6.3), which not every resolver knows. An
+    emulated API Gateway tells its APIs apart by them.
+    """
+    parts = urlsplit(url)
+    if not (parts.hostname or "").endswith(".localhost"):
+        return url, parts.netloc
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"127.0.0.1{port}").geturl(), parts.netloc
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    parts = urlsplit(url)
+    options: dict[str, Any] = {
+        "maxsize": CONNECTIONS,
+        "timeout": urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
+        "ssl_context": trust(),
+    }
+    if (parts.hostname or "").endswith(".localhost"):  # not what is dialled
+        options |= {"server_hostname": parts.hostname, "assert_hostname": parts.hostname}
+    proxy = urllib.request.getproxies().get("https")
+    if proxy and parts.scheme == "https" and not urllib.request.proxy_bypass(parts.hostname or ""):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _ssl_reason(error: SSLError) -> str:
+    cause = error.args[0] if error.args else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message})"
+    return f"it does not speak TLS ({getattr(cause, 'reason', None) or type(cause).__name__})"
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,183 @@
+"""Mosaics behind an API, as the CLI works on them."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from livemosaic.api.schemas import MosaicOut, NewMosaic, Settings, TokenOut, shown, values
+from livemosaic.auth.credentials import CredentialsError
+from livemosaic.auth.signing import Bearer
+from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
+from livemosaic.cli.targets.target import Told, grouped, in_order
+from livemosaic.errors import InvalidItemError, NotFoundError
+from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.sources import Entry
+from livemosaic.model.mosaic import MOSAIC_ID, Access, Mosaic
+
+_REQUEST_BYTES: Final = 4_000_000
+"""Lambda takes 6 MB, in which API Gateway has to escape every quote of the body once more."""
+_REQUEST_ITEMS: Final = 50
+"""Few enough for the 30 s that API Gateway waits."""
+_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A message as it is sent."""
+
+    entry: Entry
+    body: bytes
+    """JSON."""
+    reason: str = ""
+    """Why it is not sent at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Mosaics behind an API."""
+
+    client: ApiClient
+
+    def create(self, new: NewMosaic) -> MosaicOut:
+        """See `Target`."""
+        wanted = shown(Mosaic(id=new.id, **values(new)))
+        answer = self.client.ask("POST", "/mosaics", new.model_dump_json().encode())
+        if answer.status == 201:
+            return self._mosaic(answer, answer.document)
+        if answer.status == 409 and answer.repeated:
+            found = self.get(new.id)
+            if found.model_copy(update={"revision": wanted.revision}) == wanted:
+                return found  # it was made, and the answer that said so was lost
+        raise self.client.refusal(answer)
+
+    def all(self, *, private: bool = False) -> list[MosaicOut]:
+        """See `Target`."""
+        reader = self._reader() if private else None
+        answer = self.client.ask("GET", "/mosaics", reader=reader)
+        listed = (answer.document or {}).get("mosaics")
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        if not isinstance(listed, list):
+            raise self.client.stranger(answer)
+        return [self._mosaic(answer, document) for document in listed]
+
+    def get(self, mosaic: str) -> MosaicOut:
+        """See `Target`. A private one is shown to who may write."""
+        path = _path(mosaic)
+        answer = self.client.ask("GET", path)
+        if answer.status == 404 and answer.said("detail") not in (None, "Not Found"):
+            try:
+                answer = self.client.ask("GET", path, reader=self._reader())
+            except (ApiError, CredentialsError) as error:
+                raise self.client.refusal(answer) from error
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        return self._mosaic(answer, answer.document)
+
+    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
+        """See `Target`. What is left out of a change would be reset, so all settings are sent."""
+        settings = self.get(mosaic).model_dump(include={*Settings.model_fields})
+        body = json.dumps(settings | {"access": access}).encode()
+        answer = self.client.ask("PUT", _path(mosaic), body)
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        return self._mosaic(answer, answer.document)
+
+    def token(self, mosaic: str, seconds: int) -> TokenOut:
+        """See `Target`."""
+        return self._minted(f"{_path(mosaic)}/tokens", {"expires_in": seconds})
+
+    def _reader(self) -> Bearer:
+        """Lets read everything."""
+        return Bearer(self._minted("/tokens", {}).access_token)
+
+    def _minted(self, path: str, wanted: Mapping[str, int]) -> TokenOut:
+        answer = self.client.ask("POST", path, json.dumps(wanted).encode())
+        if answer.status != 201:
+            raise self.client.refusal(answer)
+        try:
+            return TokenOut.model_validate(answer.document)
+        except ValidationError as error:
+            raise self.client.stranger(answer) from error
+
+    def drop(self, mosaic: str) -> Iterator[int]:
+        """See `Target`. The API works for some seconds a time, until it says that it is done."""
+        begun = False
+        while (answer := self.client.ask("DELETE", _path(mosaic))).status == 202:
+            begun = True
+            yield int((answer.document or {}).get("deleted", 0))
+        gone = answer.status == 404 and answer.said("detail") is not None
+        if answer.status != 204 and not (gone and (begun or answer.repeated)):
+            raise self.client.refusal(answer)
+
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
+        """See `Target`. Several requests at a time; what the index was too busy for again."""
+        path = "/items"
+        if mosaic:
+            self.get(mosaic)
+            path = f"{_path(mosaic)}/items"
+        groups = grouped(map(_letter, entries), _fits)
+        for told in in_order(groups, lambda group: self._send(path, group), _AT_ONCE):
+            yield from told
+
+    def _send(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
+        told = {n: Told(x.entry, "rejected", (), x.reason) for n, x in enumerate(letters)}
+        pending = [n for n, letter in enumerate(letters) if not letter.reason]
+        for _ in self.client.attempts():
+            if not pending:
+                break
+            told |= dict(zip(pending, self._post(path, [letters[n] for n in pending]), strict=True))
+            pending = [n for n in pending if told[n].status == "failed"]
+        return [told[n] for n in range(len(letters))]
+
+    def _post(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
+        features = b",".join(letter.body for letter in letters)
+        body = b'{"type":"FeatureCollection","features":[' + features + b"]}"
+        answer = self.client.ask("POST", path, body)
+        outcomes = (answer.document or {}).get("outcomes")
+        if not isinstance(outcomes, list) or len(outcomes) != len(letters):
+            known = answer.status >= 400
+            raise self.client.refusal(answer) if known else self.client.stranger(answer)
+        return [
+            Told(letter.entry, str(o.get("status")), o.get("changes", ()), str(o.get("detail", "")))
+            for letter, o in zip(letters, outcomes, strict=True)
+        ]
+
+    def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
+        known = document if isinstance(document, Mapping) else {}
+        try:  # what a later version of the API adds is left out
+            return MosaicOut(**{k: v for k, v in known.items() if k in MosaicOut.model_fields})
+        except ValidationError as error:
+            raise self.client.stranger(answer) from error
+
+
+def _path(mosaic: str) -> str:
+    if not MOSAIC_ID.fullmatch(mosaic):
+        raise NotFoundError(f"there is no mosaic {mosaic[:80]!r}")
+    return f"/mosaics/{mosaic}"
+
+
+def _letter(entry: Entry) -> _Letter:
+    if entry.problem:
+        return _Letter(entry, b"", entry.problem)
+    message = entry.message
+    try:
+        list(deliveries(message))  # what no index would take is not worth a request
+        document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
+        body = json.dumps(document, separators=(",", ":")).encode()
+    except InvalidItemError as error:
+        return _Letter(entry, b"", str(error))
+    except RecursionError:
+        return _Letter(entry, b"", "is nested too deeply to be sent")
+    if len(body) > _REQUEST_BYTES:
+        reason = f"has {len(body):,} bytes; at most {_REQUEST_BYTES:,} can be sent to an API"
+        return _Letter(entry, b"", reason)
+    return _Letter(entry, body)
+
+
+def _fits(group: list[_Letter], letter: _Letter) -> bool:
+    size = sum(len(other.body) for other in group) + len(letter.body)
+    return len(group) < _REQUEST_ITEMS and size <= _REQUEST_BYTES

@@ -1,0 +1,1 @@
+"""COGs: from an asset to pixels on a grid."""

@@ -1,0 +1,118 @@
+"""Blocks of a TIFF: fetched, and unpacked to no more than each may hold."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from async_tiff import DecoderRegistry, ImageFileDirectory, Tile
+from async_tiff.enums import Compression, PlanarConfiguration
+from numpy.typing import NDArray
+
+from livemosaic.cog.codecs.bounds import (
+    ZSTD_BLOCK,
+    BombError,
+    jpeg_bound,
+    lerc_bound,
+    webp_bound,
+    zstd_bound,
+)
+from livemosaic.cog.codecs.deflate import inflating
+from livemosaic.cog.codecs.lzw import unpacked
+from livemosaic.storage.objects import Buffer
+
+_DEFLATE: Final = (Compression.Deflate, Compression.OldDeflate)
+_BY_LIBTIFF: Final = (Compression.LZW, Compression.LZMA)
+_LERC: Final = 34887
+_BOUNDS: Final[dict[int, Callable[[bytes], int]]] = {
+    Compression.ZSTD: zstd_bound,
+    Compression.ModernJPEG: jpeg_bound,
+    Compression.WebP: webp_bound,
+    _LERC: lerc_bound,
+}
+_BOUNDED: Final = {Compression.Uncompressed, *_DEFLATE, *_BY_LIBTIFF, *_BOUNDS}
+_ZSTD_SLACK: Final = 8
+"""At its higher levels zstd splits what would fit into one of its blocks into several."""
+
+
+def is_bounded(ifd: ImageFileDirectory) -> bool:
+    """Whether `fetch` can hold to it: not JPEG 2000, nor LERC that is compressed once more."""
+    return ifd.compression in _BOUNDED and not any((ifd.lerc_parameters or [])[1:])
+
+
+async def fetch(
+    ifd: ImageFileDirectory, wanted: list[tuple[int, int]], lines: list[int], most: int
+) -> list[NDArray[Any]]:
+    """Decoded blocks in TIFF's own order of axes, each of at most so many bytes.
+
+    `lines` says how many of each are needed, from its first; the others may be anything. Not
+    `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
+    """
+    blocks = await ifd.fetch_tiles(wanted)
+    line = _line_bytes(ifd)
+    full = min(line * (ifd.tile_height or 0), most)
+    if ifd.compression in _BOUNDS:
+        _refuse_bombs(ifd, blocks, full)
+    if ifd.compression not in (*_DEFLATE, *_BY_LIBTIFF):
+        return [np.asarray(a) for a in await asyncio.gather(*(b.decode() for b in blocks))]
+    work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
+    half = -(-len(work) // 2)
+    parts = [part for part in (work[:half], work[half:]) if part]
+    unpack = _by_libtiff if ifd.compression in _BY_LIBTIFF else _inflated
+    done = await asyncio.gather(*(asyncio.to_thread(unpack, part, full) for part in parts))
+    return [array for part in done for array in part]
+
+
+def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
+    """In a thread of Python, by our own inflate: async-tiff's has no end.
+
+    Not in async-tiff's threads, which may abort an exiting process when they call Python.
+    """
+    arrays = []
+    for block, needed in work:
+        registry = DecoderRegistry(dict.fromkeys(_DEFLATE, inflating(needed, full)))
+        arrays.append(np.asarray(block.decode_sync(decoder_registry=registry)))
+    return arrays
+
+
+def _by_libtiff(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
+    """As `_inflated`, and as many lines of each block as one of them needs; zeros follow."""
+    bodies = [body for block, _ in work for body in _bodies(block)]
+    rows = iter(unpacked(bodies, work[0][0].compression_method, max(n for _, n in work)))
+
+    def next_row(buffer: Buffer) -> bytes:
+        del buffer
+        row: bytes = next(rows).tobytes()
+        return row.ljust(full, b"\0")
+
+    registry = DecoderRegistry(dict.fromkeys(_BY_LIBTIFF, next_row))
+    return [np.asarray(block.decode_sync(decoder_registry=registry)) for block, _ in work]
+
+
+def _line_bytes(ifd: ImageFileDirectory) -> int:
+    """Bytes of one line of a block, decoded; of one band where each has blocks of its own."""
+    planar = ifd.planar_configuration == PlanarConfiguration.Planar
+    samples = 1 if planar else ifd.samples_per_pixel
+    return -(-(ifd.tile_width or 0) * samples * ifd.bits_per_sample[0] // 8)
+
+
+def _refuse_bombs(ifd: ImageFileDirectory, blocks: Sequence[Tile], full: int) -> None:
+    """What async-tiff decodes without a bound, but says how large it is."""
+    zstd = ifd.compression == Compression.ZSTD
+    allowed = _ZSTD_SLACK * full + ZSTD_BLOCK if zstd else full
+    for body in (body for block in blocks for body in _bodies(block)):
+        if _BOUNDS[ifd.compression](_stream(ifd, bytes(body))) > allowed:
+            raise BombError(f"more than {full:,} bytes")
+
+
+def _bodies(block: Tile) -> list[Buffer]:
+    """One, or one for each band."""
+    body = block.compressed_bytes
+    return body if isinstance(body, list) else [body]
+
+
+def _stream(ifd: ImageFileDirectory, body: bytes) -> bytes:
+    """What async-tiff's decoder is given: a JPEG has its tables before it."""
+    if ifd.jpeg_tables is None or ifd.compression != Compression.ModernJPEG:
+        return body
+    return bytes(ifd.jpeg_tables[:-2]) + body[2:]

@@ -1,0 +1,79 @@
+"""What reads share: memory, for which they wait, and what one picture may take in all."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from livemosaic.storage.objects import ObjectError
+
+
+class Budget:
+    """So many bytes at once, first come, first served; one for each event loop, as for readers."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def take(self, amount: int) -> AsyncIterator[None]:
+        """Have some of it for a while; ObjectError for more than there is in all."""
+        if amount > self._size:
+            raise ObjectError(
+                f"needs {amount:,} bytes of memory for this picture, and at most {self._size:,} "
+                "are given: it lacks overviews, or its blocks are too large"
+            )
+        queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue(self._size))
+        await queue.take(amount)
+        try:
+            yield
+        finally:
+            queue.give_back(amount)
+
+
+class Allowance:
+    """Bytes that may be decoded for one picture, in all. Not for several threads at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+
+    def spend(self, amount: int) -> None:
+        """ObjectError for more than is left."""
+        if amount > self._left:
+            raise ObjectError(
+                f"needs {amount:,} bytes decoded, and {self._left:,} are left of the "
+                f"{self._size:,} that a picture may have: ask for a smaller one, or fewer bands"
+            )
+        self._left -= amount
+
+
+class _Queue:
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            # Cancelled in the moment in which its turn came: nobody else would give it back.
+            self.give_back(0 if turn.cancelled() else amount)
+            raise
+
+    def give_back(self, amount: int) -> None:
+        self._left += amount
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            amount, turn = self._waiting[0]
+            if not turn.done():
+                if amount > self._left:
+                    return
+                self._left -= amount
+                turn.set_result(None)
+            self._waiting.popleft()

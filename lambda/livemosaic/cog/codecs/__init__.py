@@ -1,0 +1,1 @@
+"""Decoders, bounded by what the file's header says."""

@@ -1,0 +1,287 @@
+"""GeoTIFFs read by async-geotiff, and by async-tiff where it does too much or too little."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from affine import Affine
+from async_geotiff import GeoTIFF, Overview
+from async_tiff import TIFF, GeoKeyDirectory, ImageFileDirectory
+from async_tiff.enums import ExtraSamples, PlanarConfiguration
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+
+from livemosaic.cog.blocks import fetch, is_bounded
+from livemosaic.cog.gdal import GdalRaster
+from livemosaic.cog.raster import (
+    NO_PLACE,
+    NOT_A_COG,
+    DecodeError,
+    Level,
+    Limits,
+    Profile,
+    WindowTuple,
+    decoding,
+)
+from livemosaic.geo.frame import Frame, level_frame
+from livemosaic.storage.adapters import Held, RangeSource
+from livemosaic.storage.cache import Recent, SharedObject, Span
+from livemosaic.storage.objects import Object, ObjectError
+
+PREFETCH: Final = 32 * 1024
+"""Bytes of the first request for a header, which few need more than."""
+
+_ALPHAS: Final = (ExtraSamples.AssociatedAlpha, ExtraSamples.UnassociatedAlpha)
+_POINT: Final = 2
+_USER_DEFINED: Final = 32767
+_REDUCED: Final = 1
+
+
+class UnsupportedError(Exception):
+    """Something that async-geotiff cannot do, or does wrong; GDAL may."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TiffRaster:
+    """A GeoTIFF read by async-geotiff. Knows no event loop."""
+
+    profile: Profile
+    _levels: tuple[GeoTIFF | Overview, ...]
+    _source: SharedObject
+
+    @classmethod
+    async def open(
+        cls,
+        source: Object,
+        limits: Limits,
+        header: bytes | None = None,
+        recent: Recent | None = None,
+    ) -> "TiffRaster":
+        """Read a header in as few requests as it takes: none, with its `leading_bytes` at hand.
+
+        Blocks that are read are kept in `recent` for a while.
+        """
+        start = source if header is None else Held(header)
+        ranges = RangeSource(start, header_bytes=limits.header_bytes)
+        tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
+        shared = SharedObject(source, recent or Recent(0), limits.gap)
+        ranges.header_done(shared)
+        _refuse_untiled(tiff.ifds[0])
+        # async-geotiff would warn, and fail an assertion when the overview is read.
+        if any(ifd.tile_width is None for ifd in tiff.ifds):
+            raise UnsupportedError("an overview or mask without tiles")
+        geotiff = GeoTIFF(tiff)
+        levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
+        frame = Frame(await _crs(geotiff, start, limits), _transform(geotiff.ifd), *_size(geotiff))
+        return cls(_tiff_profile(geotiff, frame, levels), levels, shared)
+
+    async def read(
+        self, level: int, window: WindowTuple
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """See `Raster`."""
+        image = self._levels[level]
+        ifds = _ifds(image)
+        wanted = _blocks(window, (image.tile_width, image.tile_height))
+        lines = _lines(window, image.tile_height, wanted)
+        most = _plain(image, self.profile)
+        spans = [span for ifd in ifds for block in wanted for span in _spans(ifd, block, most)]
+        async with self._source.holding(spans):
+            data, *mask = await asyncio.gather(*(fetch(ifd, wanted, lines, most) for ifd in ifds))
+        return await asyncio.to_thread(self._assemble, image, wanted, window, data, *mask)
+
+    def _assemble(
+        self,
+        image: GeoTIFF | Overview,
+        wanted: list[tuple[int, int]],
+        window: WindowTuple,
+        data: list[NDArray[Any]],
+        mask: list[NDArray[Any]] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        planar = image.ifd.planar_configuration == PlanarConfiguration.Planar
+        bands = [block if planar else np.moveaxis(block, -1, 0) for block in data]
+        out = np.empty((self.profile.count, window[3], window[2]), self.profile.dtype)
+        _paste(bands, wanted, window, out)
+        if mask is None:
+            return out, None
+        real = np.empty((1, window[3], window[2]), np.bool_)
+        _paste([block[None, :, :, 0] != 0 for block in mask], wanted, window, real)
+        return out, real[0]
+
+
+async def leading_bytes(source: Object, limits: Limits) -> bytes | None:
+    """All that opening a COG takes; None where its header is not one piece at the start."""
+    ranges = RangeSource(source, header_bytes=limits.header_bytes)
+    tiff = await TIFF.open("", store=ranges, prefetch=PREFETCH)
+    leading = bytes(ranges.head[: tiff.header_byte_size])
+    try:
+        with decoding():
+            await TiffRaster.open(Held(leading), limits, leading)
+    except DecodeError:
+        return None
+    return leading
+
+
+def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]]:
+    """Column and row of each block that a window touches."""
+    (left, top, width, height), (w, h) = window, block
+    across = range(left // w, (left + width - 1) // w + 1)
+    down = range(top // h, (top + height - 1) // h + 1)
+    return [(x, y) for y in down for x in across]
+
+
+def _lines(window: WindowTuple, height: int, wanted: list[tuple[int, int]]) -> list[int]:
+    """How many lines of each block, from its first to the last that a window touches."""
+    below = window[1] + window[3]
+    return [min(height, below - y * height) for _, y in wanted]
+
+
+def _spans(ifd: ImageFileDirectory, block: tuple[int, int], plain: int) -> list[Span]:
+    """Where a block is in the file: one range, or one for each band; sparse ones are GDAL's.
+
+    ObjectError, before it is fetched, for one that has more bytes compressed than not.
+    """
+    found = ifd.tile_byte_range(*block)
+    spans = found if isinstance(found, list) else [found]
+    if any(stop <= start for start, stop in spans):
+        raise UnsupportedError("sparse blocks")
+    size = sum(stop - start for start, stop in spans)
+    if size > 2 * plain + 65536:
+        raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
+    return spans
+
+
+def _paste(
+    blocks: list[NDArray[Any]],
+    wanted: list[tuple[int, int]],
+    window: WindowTuple,
+    out: NDArray[Any],
+) -> None:
+    """Copy the parts of blocks (bands, h, w) that lie in a window to it."""
+    left, top, width, height = window
+    for (x, y), block in zip(wanted, blocks, strict=True):
+        count, h, w = block.shape
+        if count != len(out) or (block.dtype != out.dtype and out.dtype != np.bool_):
+            raise UnsupportedError("blocks that are not as the header says")
+        x0, y0 = x * w - left, y * h - top
+        out[:, max(y0, 0) : min(y0 + h, height), max(x0, 0) : min(x0 + w, width)] = block[
+            :, max(-y0, 0) : height - y0, max(-x0, 0) : width - x0
+        ]
+
+
+def _size(image: GeoTIFF | Overview) -> tuple[int, int]:
+    return image.width, image.height
+
+
+def _refuse_untiled(ifd: ImageFileDirectory) -> None:
+    if ifd.tile_width is None or ifd.tile_height is None:
+        raise ObjectError(NOT_A_COG)
+    if ifd.geo_key_directory is None or (
+        ifd.model_transformation is None and ifd.model_pixel_scale is None
+    ):
+        raise ObjectError(NO_PLACE)
+
+
+def _overviews(geotiff: GeoTIFF) -> list[Overview]:
+    """Reduced images only, not other pages; and masked ones only, where the full image is."""
+    return [
+        overview
+        for overview in geotiff.overviews
+        if (overview.ifd.new_subfile_type or 0) & _REDUCED
+        and overview.ifd.samples_per_pixel == geotiff.count
+        and (geotiff.mask_ifd is None or overview.mask_ifd is not None)
+    ]
+
+
+def _tiff_profile(
+    geotiff: GeoTIFF, frame: Frame, levels: tuple[GeoTIFF | Overview, ...]
+) -> Profile:
+    """ValueError and the like where the header is beyond async-geotiff."""
+    if geotiff.dtype is None:
+        raise UnsupportedError("bits per sample that numpy has no type for")
+    if not all(is_bounded(ifd) for level in levels for ifd in _ifds(level)):
+        raise UnsupportedError("a compression that nothing here bounds")
+    if any(_mask_is_cut_otherwise(level) for level in levels):
+        raise UnsupportedError("a mask whose tiles are not those of the image")
+    _ = geotiff.colorinterp  # raises for the photometric interpretations it cannot read
+    return Profile(
+        frame=frame,
+        levels=tuple(
+            Level(level_frame(frame, *_size(level)), (level.tile_width, level.tile_height))
+            for level in levels
+        ),
+        dtype=np.dtype(geotiff.dtype),
+        count=geotiff.count,
+        nodata=geotiff.nodata,
+        alpha=_alpha(geotiff),
+        masked=geotiff.mask_ifd is not None,
+        scales=geotiff.scales,
+        offsets=geotiff.offsets,
+        palette=geotiff.colormap.as_array() if geotiff.colormap else None,
+    )
+
+
+def _ifds(image: GeoTIFF | Overview) -> list[ImageFileDirectory]:
+    """The image's, and the mask's."""
+    return [ifd for ifd in (image.ifd, image.mask_ifd) if ifd is not None]
+
+
+def _mask_is_cut_otherwise(level: GeoTIFF | Overview) -> bool:
+    mask = level.mask_ifd
+    return mask is not None and (
+        (mask.tile_width, mask.tile_height) != (level.tile_width, level.tile_height)
+    )
+
+
+def _alpha(geotiff: GeoTIFF) -> int | None:
+    """async-geotiff sees alpha beside red, green, blue only; GDAL and the tag say more."""
+    named = [i for i, c in enumerate(geotiff.colorinterp) if c.name == "ALPHA"]
+    extra = geotiff.ifd.extra_samples or []
+    first = geotiff.count - len(extra)
+    tagged = [first + i for i, sample in enumerate(extra) if sample in _ALPHAS]
+    return next(iter(named + tagged), None)
+
+
+def _transform(ifd: ImageFileDirectory) -> Affine:
+    """GeoTIFF 1.1, 7.3. async-geotiff takes every tie point for one of pixel (0, 0)."""
+    if ifd.model_transformation is not None:
+        m = ifd.model_transformation
+        corner = Affine(m[0], m[1], m[3], m[4], m[5], m[7])
+    elif ifd.model_pixel_scale is not None and ifd.model_tiepoint is not None:
+        (dx, dy, *_), (col, row, _, x, y, *_) = ifd.model_pixel_scale, ifd.model_tiepoint
+        corner = Affine(dx, 0, x, 0, -dy, y) @ Affine.translation(-col, -row)
+    else:
+        raise ObjectError(NO_PLACE)
+    if not corner.determinant or not np.isfinite(tuple(corner)).all():
+        raise ObjectError(NO_PLACE)
+    keys = ifd.geo_key_directory
+    is_point = keys is not None and keys.raster_type == _POINT
+    return corner @ Affine.translation(-0.5, -0.5) if is_point else corner
+
+
+async def _crs(geotiff: GeoTIFF, source: Object, limits: Limits) -> CRS:
+    """By EPSG code; a CRS spelled out in keys is left to GDAL.
+
+    async-geotiff spells out some of them wrongly and says nothing: a false easting in feet puts the
+    raster thousands of kilometres away.
+    """
+    code = _epsg(geotiff.ifd.geo_key_directory)
+    try:
+        if code is not None:
+            return CRS.from_epsg(code)
+    except (RasterioError, CRSError):
+        pass  # not a code of EPSG's: some software writes ESRI's there, which GDAL knows
+    return (await GdalRaster.open(source, limits)).profile.frame.crs
+
+
+def _epsg(keys: GeoKeyDirectory | None) -> int | None:
+    if keys is None:
+        return None
+    code = {1: keys.projected_type, 2: keys.geographic_type}.get(keys.model_type or 0)
+    return code if code not in (None, 0, _USER_DEFINED) else None
+
+
+def _plain(image: GeoTIFF | Overview, profile: Profile) -> int:
+    """Bytes of a block, decoded."""
+    return image.tile_width * image.tile_height * profile.count * profile.dtype.itemsize

@@ -1,0 +1,211 @@
+"""Headers of COGs in the table: opening one costs no request to where it is.
+
+Ingestion keeps the leading bytes of each COG that it hears of, and the edition that they are of.
+They only save work. A header that is missing costs a plain open; one of an object that has since
+been overwritten is noticed with the first pixels read by it (`stores.Pin`), and a request is lost.
+
+Nothing deletes them, as scenes share hrefs: they expire a year after the last event about them.
+"""
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from cachetools import TTLCache
+
+from livemosaic.cog.geotiff import leading_bytes
+from livemosaic.cog.raster import Limits, decoding
+from livemosaic.errors import LivemosaicError
+from livemosaic.storage.allowlist import AllowList, parse, redact
+from livemosaic.storage.http import CONCURRENT_REQUESTS
+from livemosaic.storage.objects import Edition, ObjectError, Pin, UnreachableError
+from livemosaic.storage.stores import Stores
+from livemosaic.table import Item, Put, Table
+from livemosaic.table.keys import header_key
+
+log = logging.getLogger(__name__)
+
+MAX_ROW_BYTES: Final = 64 * 1024
+"""Compressed. A write unit each 1,024, every time; a plain open is cheaper from somewhere on."""
+MAX_BYTES: Final = 1024 * 1024
+"""Read at ingestion, and uncompressed from a row."""
+KEPT_S: Final = 365 * 86400
+LOOK_UP_S: Final = 2.0
+"""What a tile waits for headers at most."""
+ABSENT_S: Final = 300.0
+"""How long an href that has none is not looked up again."""
+OBJECT_S: Final = 3.0
+BATCH_S: Final = 10.0
+"""What ingestion waits for one COG, and for those of a batch, at most."""
+REST_S: Final = 60.0
+"""How long a host that did not answer is left alone by ingestion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The leading bytes of a COG, all its directories among them."""
+
+    body: bytes
+    edition: Edition
+
+
+class Headers:
+    """Finds headers in the table. For one thread, and any event loops, one after the other."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._absent: TTLCache[str, None] = TTLCache(4096, ABSENT_S)
+        self._next: WeakKeyDictionary[asyncio.AbstractEventLoop, _LookUp] = WeakKeyDictionary()
+
+    async def get(self, href: str) -> Header | None:
+        """The header of an href, if it is there; those asked for at once are looked up at once."""
+        if href in self._absent:
+            return None
+        loop = asyncio.get_running_loop()
+        if loop not in self._next:
+            hrefs: set[str] = set()
+            self._next[loop] = _LookUp(hrefs, loop.create_task(self._look_up(loop, hrefs)))
+        look_up = self._next[loop]
+        look_up.hrefs.add(href)
+        return (await asyncio.shield(look_up.task)).get(href)
+
+    def forget(self, href: str) -> None:
+        """Do as if it had none for a while: what is there is out of date."""
+        self._absent[href] = None
+
+    async def _look_up(self, loop: asyncio.AbstractEventLoop, hrefs: set[str]) -> dict[str, Header]:
+        await asyncio.sleep(0)  # all who are to run in this turn of the loop have asked
+        del self._next[loop]
+        found: dict[str, Header] = {}
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                found = await asyncio.to_thread(self._fetch, sorted(hrefs))
+        except (LivemosaicError, TimeoutError) as error:
+            log.warning("headers not looked up", extra={"reason": str(error) or "took too long"})
+        self._absent.update(dict.fromkeys(hrefs - found.keys()))
+        return found
+
+    def _fetch(self, hrefs: Collection[str]) -> dict[str, Header]:
+        rows = self._table.batch_get([header_key(href) for href in hrefs])
+        return {
+            href: header_of(rows[header_key(href)]) for href in hrefs if header_key(href) in rows
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _LookUp:
+    hrefs: set[str]
+    task: "asyncio.Task[dict[str, Header]]"
+
+
+class HeaderKeeper:
+    """Reads the headers of COGs and writes them to the table. For several threads at once."""
+
+    def __init__(
+        self,
+        table: Table,
+        allow: AllowList,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._table = table
+        self._allow = allow
+        self._clock = clock
+        self._limits = Limits(header_bytes=MAX_BYTES)
+        self._lock = Lock()
+        self._stores: Stores | None = None
+        self._resting: dict[str, float] = {}
+
+    def keep(self, hrefs: Collection[str], pool: Executor | None = None) -> None:
+        """Keep the headers of the COGs at some hrefs; of what fails there is a line in the log."""
+        if not hrefs:
+            return
+        try:
+            headers = asyncio.run(self._read_all(hrefs))
+            run = pool.map if pool else map
+            list(run(self._table.transact, [[put] for put in self._changed(headers)]))
+        except LivemosaicError as error:
+            log.warning("headers not kept", extra={"reason": str(error)})
+        except Exception:
+            log.exception("headers not kept")
+
+    def _changed(self, headers: dict[str, Header]) -> Iterable[Put]:
+        """Rows to write, by one request each: a transaction would cost twice as much."""
+        now = int(self._clock())
+        stored = self._table.batch_get([header_key(href) for href in headers])
+        for href, header in headers.items():
+            key = header_key(href)
+            row, old = row_of(header, now + KEPT_S), stored.get(key, {})
+            if len(row["bytes"]) <= MAX_ROW_BYTES and not _still_good(old, row, now):
+                yield Put(key, row)
+
+    async def _read_all(self, hrefs: Collection[str]) -> dict[str, Header]:
+        turns = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        tasks = {href: asyncio.create_task(self._read(href, turns)) for href in hrefs}
+        _, late = await asyncio.wait(tasks.values(), timeout=BATCH_S)
+        for task in late:
+            task.cancel()
+        results = {href: task.result() for href, task in tasks.items() if task not in late}
+        failed = {redact(href): r for href, r in results.items() if isinstance(r, str)}
+        failed |= {redact(href): "took too long" for href, task in tasks.items() if task in late}
+        if failed:
+            some = dict(list(failed.items())[:5])
+            log.info("headers not kept", extra={"count": len(failed), "reasons": some})
+        return {href: r for href, r in results.items() if isinstance(r, Header)}
+
+    async def _read(self, href: str, turns: asyncio.Semaphore) -> Header | str:
+        """A header, or why there is none."""
+        location = parse(href)
+        origin = f"{location.scheme}://{location.host}"
+        async with turns:
+            if self._resting.get(origin, 0) > time.monotonic():
+                return "its host did not answer a moment ago"
+            pin = Pin()
+            try:
+                async with asyncio.timeout(OBJECT_S):
+                    body = await self._leading_bytes(href, pin)
+            except (UnreachableError, TimeoutError) as error:
+                self._resting[origin] = time.monotonic() + REST_S
+                return str(error) or "took too long"
+            except (ObjectError, LivemosaicError) as error:
+                return str(error)
+        if body is None or pin.edition is None:
+            return "its header is not one piece at its start"
+        return Header(body, pin.edition)
+
+    async def _leading_bytes(self, href: str, pin: Pin) -> bytes | None:
+        with self._lock:
+            self._stores = self._stores or Stores(self._allow)
+            source = self._stores.open(href, pin)
+        with decoding():
+            return await leading_bytes(source, self._limits)
+
+
+def row_of(header: Header, expires: int) -> dict[str, Any]:
+    """A header as the table has it (see `index.schema`)."""
+    edition = header.edition
+    return {
+        "bytes": zlib.compress(header.body, 9),
+        "length": edition.length,
+        "etag": edition.etag,
+        "modified": edition.modified,
+        "expires": expires,
+    }
+
+
+def header_of(row: Item) -> Header:
+    """The header of a row."""
+    body = zlib.decompressobj().decompress(row["bytes"], MAX_BYTES)
+    return Header(body, Edition(int(row["length"]), row["etag"], row["modified"]))
+
+
+def _still_good(old: Item, new: Item, now: int) -> bool:
+    same = all(old.get(name) == new[name] for name in ("length", "etag", "modified"))
+    return same and old["expires"] - now > KEPT_S / 2

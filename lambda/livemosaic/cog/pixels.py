@@ -1,0 +1,226 @@
+"""Raw blocks of one asset → its pixels on the grid; and several of those, stacked. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemosaic.cog.raster import Limits, Profile, WindowTuple
+from livemosaic.cog.warp import Piece, locate, pieces, take, take_smooth
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.crs import NoTransformError
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Read
+from livemosaic.storage.objects import ObjectError
+
+_KERNEL: Final = 3
+"""Half the width of the widest kernel, Lanczos, in source or output pixels, the larger."""
+
+
+Raw = tuple[NDArray[Any], NDArray[np.bool_] | None]
+"""A block as stored (all bands, h, w), and the file's own mask (h, w), True where valid."""
+
+
+Values = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Bands (bands, h, w), zero where invalid, and validity (h, w)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What must be read of an asset for a grid."""
+
+    level: int
+    pieces: tuple[Piece, ...]
+    windows: tuple[WindowTuple, ...]
+    """One per piece, in pixels of the level."""
+    samples: int
+    """How many are decoded for it."""
+    bytes: int
+    """What they take: whole blocks, and what is cut from them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """Pixels of one asset on the grid."""
+
+    data: NDArray[Any]
+    """Shape (bands, height, width); zero where `valid` is False."""
+    valid: NDArray[np.bool_]
+    numbers: tuple[int, ...]
+    """Of each band, from 1: where it is in the file, or 1 to 3 for a palette's colours."""
+
+
+def choose_bands(profile: Profile, read: Read, asset: str, limits: Limits) -> tuple[int, ...]:
+    """Indices, from 0, of the bands that a read takes."""
+    for number in read.bidx:
+        if not 1 <= number <= profile.count:
+            raise InvalidRequestError(
+                f"band {number} does not exist: {asset} has {profile.count}, numbered from 1"
+            )
+    bands = tuple(n - 1 for n in read.bidx) or tuple(
+        i for i in range(profile.count) if i != profile.alpha
+    )
+    if not 1 <= len(bands) <= limits.bands:
+        raise ObjectError(
+            f"would give {len(bands)} bands, and at most {limits.bands} are read: choose with bidx"
+        )
+    return bands
+
+
+def plan_read(profile: Profile, grid: Grid, read: Read) -> Plan:
+    """Find the level and the windows; ObjectError if PROJ knows no way to the grid's CRS."""
+    try:
+        positions = locate(grid, profile.frame)
+    except NoTransformError as e:
+        raise ObjectError("is in a CRS that has no way to the map's") from e
+    number = profile.level_for(positions.step)
+    level = profile.levels[number]
+    parts = tuple(pieces(positions, profile.frame, level.frame))
+    step = positions.step * level.frame.width / profile.frame.width
+    pad = _KERNEL * (1 + int(step)) + 1 if _is_smooth(profile, read) else 0
+    windows = tuple(part.window(level.frame, pad) for part in parts)
+    samples = sum(level.samples(window, profile.count) for window in windows)
+    return Plan(number, parts, windows, samples, 2 * samples * profile.dtype.itemsize)
+
+
+def _is_smooth(profile: Profile, read: Read) -> bool:
+    """A palette's values are names; between two names there is none."""
+    return read.resampling != "nearest" and profile.palette is None
+
+
+def lay(
+    plan: Plan,
+    raw: Sequence[Raw],
+    profile: Profile,
+    bands: tuple[int, ...],
+    grid: Grid,
+    read: Read,
+) -> Layer:
+    """Put blocks, one per piece, onto the grid; what none of them covers is invalid."""
+    parts = []
+    for piece, window, (block, mask) in zip(plan.pieces, plan.windows, raw, strict=True):
+        if _is_smooth(profile, read):
+            level = profile.levels[plan.level].frame
+            whole = _values(block, mask, profile, bands, read)
+            part = take_smooth(*whole, window, level, piece, grid, read.resampling)
+        else:
+            under = piece.under(window)
+            taken, kept = take(block, under), None if mask is None else take(mask[None], under)[0]
+            part = _values(taken, kept, profile, bands, read, piece.inside)
+        parts.append(part)
+    if len(parts) != 1:
+        shape = (len(bands), grid.height, grid.width)
+        parts = [_joined(parts, np.zeros(shape, _dtype(profile.dtype, read)))]
+    layer = Layer(*parts[0], tuple(i + 1 for i in bands))
+    show_colors = profile.palette is not None and read.palette and not read.bidx
+    return _colored(layer, profile.palette) if show_colors else layer
+
+
+def _joined(parts: Sequence[Values], data: NDArray[Any]) -> Values:
+    """Pieces of one grid, of which no two have the same pixel."""
+    valid = np.zeros(data.shape[1:], np.bool_)
+    for values, real in parts:
+        np.copyto(data, values, where=real)
+        valid |= real
+    return data, valid
+
+
+def _dtype(stored: np.dtype[Any], read: Read) -> np.dtype[Any]:
+    if read.unscale:
+        return np.dtype(np.float32)
+    return _drawable(stored)
+
+
+def _drawable(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """64-bit integers become float64: GDAL's warper and most formats stop at 32 bits."""
+    return np.dtype(np.float64) if dtype.kind in "iu" and dtype.itemsize == 8 else dtype
+
+
+def _values(
+    raw: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    profile: Profile,
+    bands: tuple[int, ...],
+    read: Read,
+    inside: NDArray[np.bool_] | None = None,
+) -> Values:
+    """Chosen bands, converted and zero where invalid, and validity; `raw` is (all bands, …)."""
+    chosen = raw if bands == tuple(range(len(raw))) else raw[list(bands)]
+    valid = _validity(chosen, raw, mask, profile, read)
+    if inside is not None:
+        valid &= inside
+    if read.unscale:
+        values = _unscaled(chosen, profile, bands)
+    else:
+        values = chosen.astype(_drawable(chosen.dtype), copy=False)
+    return (values if valid.all() else np.where(valid, values, values.dtype.type(0))), valid
+
+
+def _validity(
+    chosen: NDArray[Any],
+    raw: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    profile: Profile,
+    read: Read,
+) -> NDArray[np.bool_]:
+    """True where real. As in GDAL the file's own mask outranks its nodata value.
+
+    A pixel is nodata where all its bands are, as a blue of (0, 0, 255) is real beside black; it is
+    invalid where any is NaN, which nothing downstream can draw.
+    """
+    valid = np.ones(raw.shape[1:], np.bool_) if mask is None else mask.copy()
+    if profile.alpha is not None:
+        valid &= raw[profile.alpha] != 0
+    nodata = profile.nodata if read.nodata is None and mask is None else read.nodata
+    same = None if nodata is None else _in_dtype(nodata, raw.dtype)
+    if same is not None:
+        valid &= (chosen != same).any(axis=0)
+    if chosen.dtype.kind == "f":
+        valid &= ~np.isnan(chosen).any(axis=0)
+    return valid
+
+
+def _in_dtype(nodata: float, dtype: np.dtype[Any]) -> Any:
+    """The value as pixels hold it; None where they cannot. NaN equals nothing."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(nodata)
+    info = np.iinfo(dtype)
+    fits = np.isfinite(nodata) and nodata == int(nodata) and info.min <= nodata <= info.max
+    return dtype.type(int(nodata)) if fits else None
+
+
+def _unscaled(
+    values: NDArray[Any], profile: Profile, bands: tuple[int, ...]
+) -> NDArray[np.floating[Any]]:
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    scale = np.array([profile.scales[i] for i in bands]).reshape(shape)
+    offset = np.array([profile.offsets[i] for i in bands]).reshape(shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # nodata may be huge, and is dropped
+        unscaled: NDArray[np.floating[Any]] = (values * scale + offset).astype(np.float32)
+    return unscaled
+
+
+def _colored(layer: Layer, palette: NDArray[np.uint8] | None) -> Layer:
+    """Red, green, blue for the values of a palette image; values without a colour are invalid."""
+    assert palette is not None  # noqa: S101
+    index = layer.data[0].astype(np.intp)
+    valid = layer.valid & (index < len(palette))
+    colors = np.moveaxis(palette[np.where(valid, index, 0)], -1, 0)
+    return Layer(np.where(valid, colors, np.uint8(0)), valid, (1, 2, 3))
+
+
+def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
+    """One under another in their order; valid where all are, of a type that holds all."""
+    if len(layers) == 1:
+        (layer,) = layers
+        return Pixels(layer.data, layer.valid, tuple(f"b{n}" for n in layer.numbers))
+    dtype = _drawable(np.result_type(*(layer.data.dtype for layer in layers)))
+    valid = np.logical_and.reduce([layer.valid for layer in layers])
+    data = np.concatenate([layer.data for layer in layers], dtype=dtype)
+    names = tuple(
+        f"{asset}_b{n}" for asset, layer in zip(assets, layers, strict=True) for n in layer.numbers
+    )
+    return Pixels(np.where(valid, data, dtype.type(0)), valid, names)

@@ -1,0 +1,286 @@
+"""Asset → pixels: the flow of one read, and the memory of opened files."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from cachetools import LRUCache
+
+from livemosaic.cog.budget import Allowance, Budget
+from livemosaic.cog.gdal import GdalRaster
+from livemosaic.cog.geotiff import TiffRaster
+from livemosaic.cog.headers import Headers
+from livemosaic.cog.pixels import Layer, Plan, choose_bands, lay, plan_read, stack
+from livemosaic.cog.raster import DecodeError, Limits, Profile, Raster, decoding
+from livemosaic.errors import InvalidRequestError, UnreadableAssetError
+from livemosaic.geo.frame import Frame
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Read
+from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.cache import Recent
+from livemosaic.storage.objects import ChangedError, Object, ObjectError, Pin
+from livemosaic.storage.stores import Stores
+
+T = TypeVar("T")
+
+_TRIES: Final = 3
+"""Reads of a file that is being overwritten: from the header at hand, from the right one, again."""
+
+Key = tuple[str, str]
+"""Href and version of the scene: a file that is published anew is opened anew."""
+
+_MOST: Final = 1024 * 1024
+"""Pixels of a strip."""
+
+
+class CogReader:
+    """Reads GeoTIFFs that the allow-list has onto grids.
+
+    Opened files (headers, not pixels) are kept, at most `max_open`, the least used dropped first.
+    Each is held to the edition that it was opened in: one that was overwritten is opened anew.
+    Compressed blocks are kept as long as `recent` keeps them; by default no longer than they are
+    read, so that reads at the same time share them.
+    They and the connections know no event loop, so one reader serves several loops, one after the
+    other; it is not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        allow: AllowList,
+        headers: Headers | None = None,
+        *,
+        limits: Limits | None = None,
+        max_open: int = 512,
+        recent: Recent | None = None,
+    ) -> None:
+        self._headers = headers
+        self._limits = limits or Limits()
+        self._budget = Budget(self._limits.bytes_at_once)
+        self._stores = Stores(allow)
+        self._recent = recent or Recent(0)
+        self._opened: LRUCache[Key, Raster] = LRUCache(max_open)
+        # A task belongs to its loop: what a stopped loop was opening is forgotten with it.
+        self._opening: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[Key, asyncio.Task[Raster]]
+        ] = WeakKeyDictionary()
+
+    async def read(
+        self,
+        assets: Mapping[str, str],
+        grid: Grid,
+        read: Read,
+        *,
+        version: str,
+        allowance: Allowance | None = None,
+    ) -> Pixels:
+        """Pixels of a scene's assets (href by key), stacked in their order.
+
+        Bands are named by their number in the file: `b1`, or `red_b1` where there are several
+        assets; the data type is the one that holds all. A pixel is valid where all assets are.
+        Bands are those that `read` names, else all but alpha. The expression is not applied. What
+        is decoded is spent of the allowance, where there is one.
+
+        UnreadableAssetError names the asset that cannot be read and why; InvalidRequestError a band
+        that it does not have; ForbiddenHrefError an href outside the allow-list.
+        """
+        if not assets:
+            raise InvalidRequestError("no asset to read")
+        strips = [
+            await self._strip(assets, version, _Plans(strip, read, allowance))
+            for strip in strips_of(grid)
+        ]
+        return strips[0] if len(strips) == 1 else joined(strips)
+
+    async def frame(self, href: str, *, version: str) -> Frame:
+        """Where a file's pixels lie; raises as `read`."""
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return (await self._raster((href, version))).profile.frame
+        except (ObjectError, TimeoutError) as e:
+            raise UnreadableAssetError(f"asset ({redact(href)}) {e or 'took too long'}") from e
+
+    async def _strip(self, assets: Mapping[str, str], version: str, plans: "_Plans") -> Pixels:
+        layers = await _all(
+            [self._layer(key, href, plans.of_asset(key), version) for key, href in assets.items()]
+        )
+        return stack(tuple(assets), layers)
+
+    async def _layer(self, key: str, href: str, plans: "_Plans", version: str) -> Layer:
+        asset = f"asset {key!r} ({redact(href)})"
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await self._read((href, version), asset, plans)
+        except ObjectError as e:
+            raise UnreadableAssetError(f"{asset} {e}") from e
+        except TimeoutError as e:
+            raise UnreadableAssetError(
+                f"{asset} took longer than {self._limits.seconds:g} seconds"
+            ) from e
+
+    async def _read(self, key: Key, asset: str, plans: "_Plans") -> Layer:
+        """The pixels of one edition of the file, with the header of the same."""
+        for _ in range(_TRIES):
+            raster = None
+            try:
+                raster = await self._raster(key)
+                return await self._take_or_let_gdal(key, raster, asset, plans)
+            except ChangedError:
+                self._forget(key, raster)
+        raise ObjectError("is overwritten faster than it can be read")
+
+    def _forget(self, key: Key, raster: Raster | None) -> None:
+        """Open a file that was overwritten anew, and from where it is: its header is out of date.
+
+        What somebody else has opened anew meanwhile stays.
+        """
+        if self._opened.get(key) is raster:
+            self._opened.pop(key, None)
+        if self._headers:
+            self._headers.forget(key[0])
+
+    async def _take_or_let_gdal(
+        self, key: Key, raster: Raster, asset: str, plans: "_Plans"
+    ) -> Layer:
+        try:
+            with decoding():
+                return await self._take(raster, asset, plans)
+        except DecodeError:
+            if isinstance(raster, GdalRaster):
+                raise
+        with decoding():
+            raster = await GdalRaster.open(self._stores.open(key[0]), self._limits)
+            layer = await self._take(raster, asset, plans)
+        self._opened[key] = raster  # from now on GDAL at once
+        return layer
+
+    async def _raster(self, key: Key) -> Raster:
+        """The file, opened once however many ask at once, and by none of them alone.
+
+        One that stops waiting (a viewer gone) must not take the file from the others.
+        """
+        if key in self._opened:
+            return self._opened[key]
+        opening = self._opening.setdefault(asyncio.get_running_loop(), {})
+        if key not in opening:
+            opening[key] = asyncio.create_task(self._open(key))
+            opening[key].add_done_callback(lambda done: _forget(opening, key, done))
+        return await asyncio.shield(opening[key])
+
+    async def _open(self, key: Key) -> Raster:
+        pin = Pin()
+        source = self._stores.open(key[0], pin)
+        header = await self._headers.get(key[0]) if self._headers else None
+        if header:
+            pin.edition = header.edition
+        body = header.body if header else None
+        raster = await open_raster(source, self._limits, self._recent, body)
+        width, height = raster.profile.levels[0].block
+        if max(width, height) > self._limits.block_edge:
+            raise ObjectError(
+                f"has blocks of {width} × {height} pixels; at most {self._limits.block_edge} a side"
+            )
+        if raster.profile.dtype.kind == "c":
+            raise ObjectError("holds complex numbers, which no map shows")
+        self._opened[key] = raster
+        return raster
+
+    async def _take(self, raster: Raster, asset: str, plans: "_Plans") -> Layer:
+        profile, read = raster.profile, plans.read
+        bands = choose_bands(profile, read, asset, self._limits)
+        plan = await plans.of(profile)
+        self._refuse_too_much(plan.samples)
+        if plans.allowance is not None:
+            plans.allowance.spend(plan.samples * profile.dtype.itemsize)
+        async with self._budget.take(plan.bytes):
+            raw = await _all([raster.read(plan.level, window) for window in plan.windows])
+            return await asyncio.to_thread(lay, plan, raw, profile, bands, plans.grid, read)
+
+    def _refuse_too_much(self, samples: int) -> None:
+        if samples > self._limits.samples:
+            raise ObjectError(
+                f"needs {samples:,} samples decoded for this picture, and at most "
+                f"{self._limits.samples:,} are: it lacks overviews"
+            )
+
+
+class _Plans:
+    """Plans of one scene's assets: files of one shape and place, as its bands are, share one."""
+
+    def __init__(self, grid: Grid, read: Read, allowance: Allowance | None) -> None:
+        self.grid = grid
+        self.read = read
+        self.allowance = allowance
+        self._made: dict[tuple[object, ...], asyncio.Task[Plan]] = {}
+
+    def of_asset(self, key: str) -> "_Plans":
+        """The same, for the bands of one of them."""
+        read = self.read.of(key)
+        if read is self.read:
+            return self
+        own = copy(self)  # with the same plans, which are alike for all bands
+        own.read = read
+        return own
+
+    async def of(self, profile: Profile) -> Plan:
+        """See `plan_read`."""
+        key = profile.levels, profile.count, profile.dtype, profile.palette is None
+        if key not in self._made:
+            making = asyncio.to_thread(plan_read, profile, self.grid, self.read)
+            self._made[key] = asyncio.create_task(making)
+        return await asyncio.shield(self._made[key])
+
+
+async def open_raster(
+    source: Object, limits: Limits, recent: Recent, header: bytes | None = None
+) -> Raster:
+    """Read a header, unless it is at hand; ObjectError says why it cannot be had."""
+    try:
+        with decoding():
+            return await TiffRaster.open(source, limits, header, recent)
+    except DecodeError:
+        with decoding():
+            return await GdalRaster.open(source, limits)
+
+
+def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Task[Raster]) -> None:
+    opening.pop(key, None)
+    if not done.cancelled():
+        done.exception()  # seen: perhaps nobody is waiting any more
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order. The first failure cancels the rest and is raised as it is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def strips_of(grid: Grid) -> list[Grid]:
+    """A grid as one below the other, from its top; most are but one."""
+    if grid.width * grid.height <= _MOST:
+        return [grid]
+    rows = max(1, _MOST // grid.width)
+    left, bottom, right, top = grid.bounds
+    step = (top - bottom) / grid.height
+    strips = []
+    for first in range(0, grid.height, rows):
+        last = min(first + rows, grid.height)
+        edges = (left, top - last * step, right, top - first * step)
+        strips.append(replace(grid, bounds=edges, height=last - first))
+    return strips
+
+
+def joined(strips: Sequence[Pixels]) -> Pixels:
+    """Pixels of strips as those of the grid."""
+    return Pixels(
+        np.concatenate([strip.data for strip in strips], axis=1),
+        np.concatenate([strip.valid for strip in strips]),
+        strips[0].names,
+    )

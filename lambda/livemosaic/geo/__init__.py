@@ -1,0 +1,1 @@
+"""Geometry on the globe and on grids. Pure."""

@@ -1,0 +1,190 @@
+"""Boxes in any CRS, and how many pixels a picture of one has: as many as with rio-tiler."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import rasterio
+from affine import Affine
+from pyproj.exceptions import ProjError
+from rasterio._err import CPLE_BaseError  # what GDAL raises; it has no public name
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.session import DummySession
+from rasterio.transform import array_bounds
+from rasterio.warp import calculate_default_transform
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.frame import WEB_MERCATOR, WEB_MERCATOR_WORLD, Frame, around
+from livemosaic.model.raster import BBox
+
+FARTHEST: Final = 1e9
+"""No place on Earth has larger coordinates, in any CRS."""
+_THINNEST: Final = 1e-10
+"""Of its coordinates, and of a unit: a side below it has no room for pixels."""
+_EDGE_POINTS: Final = 21
+"""Points along each side of a box that is transformed."""
+_MERCATOR_LATITUDE: Final = 85.06
+"""Where rasters end whose resolution on Web Mercator is asked for."""
+_LONGER_SIDE: Final = 256
+"""Pixels of a box's longer side where nothing tells how many."""
+
+Step = tuple[float, float]
+"""Width and height of a pixel, in units of a CRS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of a CRS. Where x repeats it may go on beyond the edge: from 170 to 190 degrees.
+
+    `InvalidRequestError` for one without area, beyond a pole or wider than the world.
+    """
+
+    crs: CRS
+    bounds: BBox
+    """Left, bottom, right, top; x before y."""
+
+    def __post_init__(self) -> None:
+        left, bottom, right, top = self.bounds
+        farthest = max(map(abs, self.bounds))
+        if not farthest < FARTHEST:
+            raise InvalidRequestError(f"{self} must be finite numbers, of places on Earth")
+        if not min(right - left, top - bottom) > _THINNEST * max(1.0, farthest):
+            raise InvalidRequestError(f"{self} is empty or inverted; give minx,miny,maxx,maxy")
+        world = around(self.crs)
+        if world is None:
+            return
+        if max(-left, right) > 1.5 * world or right - left > world * (1 + 1e-9):
+            raise InvalidRequestError(f"{self} reaches more than once around the world")
+        if self.crs.is_geographic and max(-bottom, top) > world / 4:
+            raise InvalidRequestError(f"{self} reaches beyond a pole; x is longitude, y latitude")
+
+    def __str__(self) -> str:
+        return f"box {','.join(f'{edge:.12g}' for edge in self.bounds)}"
+
+    @classmethod
+    def of(cls, crs: CRS, bounds: BBox) -> "Box":
+        """In longitude and latitude, west > east crosses the antimeridian (RFC 7946, 5.2)."""
+        left, bottom, right, top = bounds
+        world = around(crs) if crs.is_geographic and left > right else None
+        return cls(crs, (left, bottom, right + world if world else right, top))
+
+    def to(self, crs: CRS) -> "Box":
+        """The box of another CRS that holds this one, whose sides are bent there."""
+        if crs == self.crs:
+            return self
+        if crs == WEB_MERCATOR and around(self.crs) is None:
+            lonlat = self.to(LONLAT)
+            if lonlat.bounds[2] > 180:  # PROJ would say: all around the world
+                return lonlat.to(crs)
+        parts = [self._moved(part, crs, turns) for part, turns in self._in_world()]
+        left, bottom, right, top = zip(*parts, strict=True)
+        whole = min(left), min(bottom), max(right), max(top)
+        if whole[2] - whole[0] > 2 * sum(part[2] - part[0] for part in parts):
+            raise InvalidRequestError(
+                f"{self} crosses the antimeridian, where {crs.to_string()[:40]} is cut; ask for "
+                "its two sides, or in another CRS"
+            )
+        return Box(crs, whole)
+
+    def _in_world(self) -> Iterator[tuple[BBox, int]]:
+        """The box cut at the edges of the world, and how often each part has passed one."""
+        left, bottom, right, top = self.bounds
+        world = around(self.crs)
+        if world is None:
+            yield self.bounds, 0
+            return
+        first, last = math.floor(left / world + 0.5), math.ceil(right / world - 0.5)
+        for turns in range(first, last + 1):
+            west, east = (turns - 0.5) * world, (turns + 0.5) * world
+            shift = turns * world
+            yield (max(left, west) - shift, bottom, min(right, east) - shift, top), turns
+
+    def _moved(self, part: BBox, crs: CRS, turns: int) -> BBox:
+        try:
+            moved = transformer(self.crs, crs).transform_bounds(*part, densify_pts=_EDGE_POINTS)
+        except (NoTransformError, ProjError):
+            moved = (math.nan,) * 4
+        left, bottom, right, top = moved
+        world = around(crs)
+        if crs == WEB_MERCATOR:  # at the poles it is endless
+            edge = WEB_MERCATOR_WORLD / 2
+            bottom, top = max(bottom, -edge), min(top, edge)
+        elif world and left > right:
+            right += world
+        if not (all(map(math.isfinite, (left, bottom, right, top))) and bottom < top):
+            raise InvalidRequestError(f"{self} has no place in {crs.to_string()[:40]}")
+        shift = turns * world if world else 0.0
+        return left + shift, bottom, right + shift, top
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many pixels are asked for; none at all for as many as the scenes have."""
+
+    width: int | None = None
+    height: int | None = None
+    max_size: int | None = None
+    """Of the longer side; nothing where a side is given."""
+
+    @property
+    def given(self) -> bool:
+        """Whether it follows from nothing else."""
+        return bool(self.width and self.height)
+
+    def of(self, box: Box, step: Step | None) -> tuple[int, int]:
+        """Width and height of a picture of scenes whose pixels have that size; None: of none."""
+        if self.width and self.height:
+            return self.width, self.height
+        across, down = _native(box, step)
+        if self.width:
+            return self.width, _side(self.width * down / across)
+        if self.height:
+            return _side(self.height * across / down), self.height
+        if step and max(across, down) <= (self.max_size or math.inf):
+            return round(across), round(down)
+        most = self.max_size or _LONGER_SIDE
+        if across < down:
+            return _side(most * across / down), most
+        return most, _side(most * down / across)
+
+
+def _native(box: Box, step: Step | None) -> tuple[float, float]:
+    left, bottom, right, top = box.bounds
+    if step is None:
+        return right - left, top - bottom
+    return max(1, round((right - left) / step[0])), max(1, round((top - bottom) / step[1]))
+
+
+def _side(pixels: float) -> int:
+    return max(1, math.ceil(pixels))
+
+
+def step_of(frame: Frame, crs: CRS) -> Step | None:
+    """The size of a raster's pixels in another CRS, as GDAL would warp it; None if it cannot."""
+    to_map = warped(frame, crs)
+    return (abs(to_map.a), abs(to_map.e)) if to_map else None
+
+
+def warped(frame: Frame, crs: CRS) -> Affine | None:
+    """The upright pixels of a raster as GDAL would warp it: corner (column, row) → CRS (x, y)."""
+    to_map = frame.transform
+    if frame.crs == crs and not (to_map.b or to_map.d):
+        return to_map
+    left, bottom, right, top = array_bounds(frame.height, frame.width, to_map)
+    height = frame.height
+    if crs == WEB_MERCATOR and frame.crs.is_geographic:
+        whole = top - bottom
+        bottom, top = max(bottom, -_MERCATOR_LATITUDE), min(top, _MERCATOR_LATITUDE)
+        height = round(height * (top - bottom) / whole)
+    to_crs: Affine
+    try:
+        with rasterio.Env(DummySession()):
+            to_crs, _, _ = calculate_default_transform(
+                frame.crs, crs, frame.width, height, left, bottom, right, top
+            )
+    except (RasterioError, CPLE_BaseError, ValueError):
+        return None
+    return to_crs

@@ -1,0 +1,207 @@
+"""Which pixels of a tile a stored footprint claims, and whether it claims any."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+from rasterio.session import DummySession
+from shapely.geometry.base import BaseGeometry
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.cells import SEGMENTS, Ring
+from livemosaic.geo.crs import transformer
+from livemosaic.model.raster import Grid
+
+Line = NDArray[np.float64]
+
+_PIECE: Final = 2048
+"""Parts of pixels that are looked at together, along an edge."""
+_MAX_PARTS: Final = 1_000_000_000
+"""Of one grid. It takes a second or two."""
+Windows = NDArray[np.int64]
+"""Shape (n, 4), or (4,) of one: first column, first row, one past the last column, and last row."""
+
+
+def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
+    """Which pixel centres of a grid lie inside the rings, by the even-odd rule.
+
+    Rings are in `crs`; where the grid's CRS is another, their edges are cut before they are
+    projected. Returns shape (height, width).
+    """
+    lines = _in_pixels(rings, crs, grid)
+    if any(_may_cut(grid, x, y) for x, y in lines):
+        return _burnt((grid.height, grid.width), lines)
+    # Most footprints: all of the tile lies on the same side, so one pixel tells.
+    return np.full((grid.height, grid.width), _burnt((1, 1), lines)[0, 0])
+
+
+def meets(rings: Sequence[Ring], crs: CRS, grid: Grid) -> bool:
+    """Whether `burn` of the same gives any pixel, without a mask.
+
+    By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs left
+    of the same centre, or right of the last.
+    """
+    lines = _in_pixels(rings, crs, grid)
+    if not any(_may_cut(grid, x, y) for x, y in lines):
+        return bool(_burnt((1, 1), lines)[0, 0])
+    padded = grid.height, grid.width + 1
+    places, counts = np.unique(
+        np.concatenate([_crossings(padded, x, y) for x, y in lines]), return_counts=True
+    )
+    return bool((counts[places % padded[1] < grid.width] & 1).any())
+
+
+def _in_pixels(rings: Sequence[Ring], crs: CRS, grid: Grid) -> list[tuple[Line, Line]]:
+    to_pixel = ~grid.transform
+    same = crs == grid.crs
+    lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
+    return lines + [(x + world, y) for world in worlds(grid) for x, y in lines]
+
+
+def worlds(grid: Grid) -> list[float]:
+    """Pixels to the worlds beyond that of ±180° which a grid goes on to."""
+    if grid.world is None:
+        return []
+    left, _, right, _ = grid.bounds
+    pixels = grid.world / grid.transform.a
+    return [-pixels] * (left < -grid.world / 2) + [pixels] * (right > grid.world / 2)
+
+
+def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
+    """False if no edge of a ring passes through a grid; True if one does or comes close to it."""
+    x2, y2 = _ends(x), _ends(y)
+    apart = (np.maximum(x, x2) < 0) | (np.minimum(x, x2) > grid.width)
+    apart |= (np.maximum(y, y2) < 0) | (np.minimum(y, y2) > grid.height)
+    if apart.all():
+        return False
+    # Which side of each edge's line the corners are on.
+    across, down = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])[:, :, None]
+    side = (x2 - x) * (down * grid.height - y) - (y2 - y) * (across * grid.width - x)
+    apart |= (side > 0).all(axis=0) | (side < 0).all(axis=0)
+    return not apart.all()
+
+
+def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> NDArray[np.bool_]:
+    """Which of the first pixel centres (rows, columns) lie inside rings in pixels."""
+    padded = shape[0], shape[1] + 1
+    crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]
+    toggles = np.bincount(np.concatenate(crossings), minlength=padded[0] * padded[1])
+    odd = (toggles.reshape(padded) & 1).astype(np.uint8)
+    return np.bitwise_xor.accumulate(odd, axis=1)[:, :-1].view(np.bool_)
+
+
+def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:
+    """Flat index of the first pixel centre right of each edge, on each row that it crosses."""
+    height, width = shape[0], shape[1] - 1
+    x2, y2 = _ends(x), _ends(y)
+    low, high = np.minimum(y, y2), np.maximum(y, y2)
+    first = np.clip(np.ceil(low - 0.5), 0, height).astype(int)
+    stop = np.clip(np.ceil(high - 0.5), 0, height).astype(int)
+    counts = stop - first
+    edge = np.repeat(np.arange(len(x)), counts)
+    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    at = (row + 0.5 - y[edge]) / (y2 - y)[edge]
+    crossing = x[edge] + at * (x2 - x)[edge]
+    column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.intp)
+    flat: NDArray[np.intp] = row * shape[1] + column
+    return flat
+
+
+def _ends(starts: Line) -> Line:
+    """Of the edges of a ring. `np.roll` takes ten times as long."""
+    return np.concatenate((starts[1:], starts[:1]))
+
+
+def _reproject(ring: Ring, source: CRS, target: CRS) -> Ring:
+    closed = shapely.linearrings(ring)
+    west, south, east, north = closed.bounds
+    fine = shapely.segmentize(closed, max(east - west, north - south) / SEGMENTS)
+    x, y = transformer(source, target).transform(*shapely.get_coordinates(fine)[:-1].T)
+    finite = np.isfinite(x) & np.isfinite(y)
+    return np.column_stack([x[finite], y[finite]])
+
+
+def coverage(shape: BaseGeometry, grid: Grid, scale: int) -> NDArray[np.float32]:
+    """Shape (height, width), 0 to 1, of valid polygons or lines in the CRS of the grid.
+
+    As `rio_tiler.models.ImageData.get_coverage_array`: pixels are divided into `scale` × `scale`
+    parts, and those count that the shape touches. Only where its edge is, pixels are divided.
+    """
+    covered = np.zeros((grid.height, grid.width), np.float32)
+    shapely.prepare(shape)
+    inside, edges = _sorted(shape, grid, max(1, _PIECE // scale))
+    _refuse_too_many(edges, scale)
+    for left, top, right, bottom in inside.tolist():
+        covered[top:bottom, left:right] = 1
+    with rasterio.Env(DummySession()):
+        for window in edges.tolist():
+            left, top, right, bottom = window
+            covered[top:bottom, left:right] = _divided(shape, grid, window, scale)
+    return covered
+
+
+def _sorted(shape: BaseGeometry, grid: Grid, most: int) -> tuple[Windows, Windows]:
+    """Windows inside the shape, and those that its edge crosses, at most so many pixels a side."""
+    inside, edges = [], []
+    windows: Windows = np.array([[0, 0, grid.width, grid.height]])
+    while len(windows):
+        boxes = shapely.box(*_bounds(grid, windows))
+        whole = shapely.contains_properly(shape, boxes)
+        crossed = windows[shapely.intersects(shape, boxes) & ~whole]
+        small = (crossed[:, 2:] - crossed[:, :2]).max(axis=1, initial=0) <= most
+        inside.append(windows[whole])
+        edges.append(crossed[small])
+        windows = _quartered(crossed[~small])
+    return np.concatenate(inside), np.concatenate(edges)
+
+
+def _quartered(windows: Windows) -> Windows:
+    left, top, right, bottom = windows.T
+    x, y = (left + right) // 2, (top + bottom) // 2
+    quarters = [(left, top, x, y), (x, top, right, y), (left, y, x, bottom), (x, y, right, bottom)]
+    parts = np.concatenate([np.stack(quarter, axis=1) for quarter in quarters])
+    return parts[(parts[:, 0] < parts[:, 2]) & (parts[:, 1] < parts[:, 3])]
+
+
+def _bounds(grid: Grid, windows: Windows) -> tuple[Any, Any, Any, Any]:
+    left, top, right, bottom = windows.T
+    west, north = grid.transform @ (left, top)
+    east, south = grid.transform @ (right, bottom)
+    return west, south, east, north
+
+
+def _refuse_too_many(windows: Windows, scale: int) -> None:
+    parts = int((windows[:, 2:] - windows[:, :2]).prod(axis=1).sum()) * scale**2
+    if parts > _MAX_PARTS:
+        raise InvalidRequestError(
+            f"cover_scale {scale} divides the pixels along the edge of the area into {parts:,} "
+            f"parts, at most {_MAX_PARTS:,} are looked at; lower it, or ask for fewer pixels"
+        )
+
+
+def _divided(
+    shape: BaseGeometry, grid: Grid, window: tuple[int, int, int, int], scale: int
+) -> NDArray[np.float32]:
+    left, top, right, bottom = window
+    part = Affine.scale(1 / scale)
+    parts = rasterize(
+        [(_clipped(shape, grid, window), 1)],
+        out_shape=((bottom - top) * scale, (right - left) * scale),
+        transform=grid.transform @ Affine.translation(left, top) @ part,
+        all_touched=True,
+        dtype="uint8",
+    ).reshape(bottom - top, scale, right - left, scale)
+    touched: NDArray[np.float32] = parts.sum(axis=(1, 3), dtype=np.float32) / scale**2
+    return touched
+
+
+def _clipped(shape: BaseGeometry, grid: Grid, window: tuple[int, int, int, int]) -> BaseGeometry:
+    """What a window and a pixel around it see of the shape: a coast has very many vertices."""
+    west, south, east, north = map(float, _bounds(grid, np.add(window, (-1, -1, 1, 1))))
+    return shapely.clip_by_rect(shape, west, south, east, north)

@@ -1,0 +1,1 @@
+"""Mosaics and scenes, as rows of the table."""

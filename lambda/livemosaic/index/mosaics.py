@@ -1,0 +1,217 @@
+"""The registry of mosaics: one row each, written when its settings or its extent change."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from threading import Lock
+from typing import Any, Final
+
+from cachetools import TTLCache
+
+from livemosaic.errors import (
+    AlreadyExistsError,
+    ConditionFailedError,
+    InvalidRequestError,
+    NotFoundError,
+)
+from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, MOSAIC_ID, Mosaic, Watermark
+from livemosaic.model.raster import BBox
+from livemosaic.model.rule import Rules
+from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
+from livemosaic.table.retry import contended
+
+_PARTITION: Final = "mosaics"
+FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
+"""Settings that are written into every row of a scene."""
+MAX_WATERMARKS: Final = 100
+"""Truncated collections that a mosaic remembers at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaics:
+    """Mosaics by id, in a `Table`.
+
+    Row attributes: those of `Mosaic` by name, `filter`, `renders` and `rules` as JSON text,
+    `bounds` as four numbers, `watermarks` as maps.
+    """
+
+    table: Table
+    check: Callable[[Mosaic], None] = lambda _: None
+    """Raises `InvalidRequestError` for settings that only other packages can judge."""
+
+    def all(self) -> list[Mosaic]:
+        """Every mosaic, by id; those being deleted left out."""
+        return [mosaic for mosaic in self._read_all() if not mosaic.deleting]
+
+    def get(self, mosaic_id: str) -> Mosaic:
+        """One mosaic as of now; `NotFoundError` where there is none."""
+        mosaic = self._find(mosaic_id)
+        if mosaic is None or mosaic.deleting:
+            raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+        return mosaic
+
+    def create(self, mosaic: Mosaic) -> Mosaic:
+        """Add a mosaic; `AlreadyExistsError` if its id is taken."""
+        self.check(mosaic)
+        created = replace(mosaic, generation=secrets.token_hex(4), revision=1)
+        try:
+            self.table.transact([Put(_key(mosaic.id), _to_item(created), ABSENT)])
+        except ConditionFailedError as error:
+            raise AlreadyExistsError(
+                f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
+            ) from error
+        return created
+
+    def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
+        """Change settings that scenes already indexed do not depend on.
+
+        Scenes keep what was kept of them; a changed filter or asset list meets later events.
+        """
+
+        def change(mosaic: Mosaic) -> Mosaic:
+            changed = replace(mosaic, **settings)
+            for name in FIXED:
+                if getattr(changed, name) != getattr(mosaic, name):
+                    raise InvalidRequestError(
+                        f"{name} is part of every indexed row and cannot change from "
+                        f"{getattr(mosaic, name)!r} to {getattr(changed, name)!r}; create another "
+                        "mosaic"
+                    )
+            self.check(changed)
+            return changed
+
+        return self._write(mosaic_id, change)
+
+    def grow(self, mosaic: Mosaic, bounds: BBox, level: int, assets: Iterable[str]) -> None:
+        """Make sure that the mosaic's bounds, levels and known assets hold a scene to be indexed.
+
+        Written only when they grow, so it is no hot row; `mosaic` may be seconds old.
+        """
+        keys = tuple(assets)
+        if _grown(mosaic, bounds, level, keys) != mosaic:
+            self._write(mosaic.id, lambda current: _grown(current, bounds, level, keys))
+
+    def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
+        """Make everything of a collection up to a version gone at once, for readers and writers.
+
+        A watermark only rises. `InvalidRequestError` where a mosaic has as many as it may, and
+        none has expired.
+        """
+
+        def raised(mosaic: Mosaic) -> Mosaic:
+            if mosaic.watermark(mark.collection) >= mark.version:
+                return mosaic
+            others = [w for w in mosaic.watermarks if w.collection != mark.collection]
+            if len(others) >= MAX_WATERMARKS:
+                others = [w for w in others if w.expires > now]
+            if len(others) >= MAX_WATERMARKS:
+                raise InvalidRequestError(
+                    f"mosaic {mosaic.id!r} remembers truncations of {MAX_WATERMARKS} collections "
+                    f"already; delete the scenes of {mark.collection[:80]!r} one by one, or wait "
+                    "until one of those has expired"
+                )
+            return replace(mosaic, watermarks=(*others, mark))
+
+        return self._write(mosaic_id, raised)
+
+    def mark_deleting(self, mosaic_id: str) -> Mosaic:
+        """Hide a mosaic from everyone, so that its rows can go; again is the same."""
+        if self._find(mosaic_id) is None:
+            raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+        return self._write(mosaic_id, lambda mosaic: replace(mosaic, deleting=True))
+
+    def forget(self, mosaic_id: str) -> None:
+        """Remove the row of a mosaic whose scenes are gone."""
+        self.table.transact([Delete(_key(mosaic_id))])
+
+    def _write(self, mosaic_id: str, change: Callable[[Mosaic], Mosaic]) -> Mosaic:
+        def attempt() -> Mosaic:
+            current = self._find(mosaic_id)
+            if current is None:
+                raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+            changed = change(current)
+            if changed == current:
+                return current
+            changed = replace(changed, revision=current.revision + 1)
+            expect = Equals("revision", current.revision)
+            self.table.transact([Put(_key(mosaic_id), _to_item(changed), expect)])
+            return changed
+
+        return contended(attempt)
+
+    def _find(self, mosaic_id: str) -> Mosaic | None:
+        item = self.table.get(_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
+        return None if item is None else _from_item(item)
+
+    def _read_all(self) -> list[Mosaic]:
+        mosaics: list[Mosaic] = []
+        after: str | None = None
+        while True:
+            page = self.table.query(_PARTITION, after=after, consistent=True)
+            mosaics += [_from_item(row.item) for row in page.rows]
+            if page.next is None:
+                return mosaics
+            after = page.next
+
+
+def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> Mosaic:
+    old = mosaic.bounds or bounds
+    west, south = min(old[0], bounds[0]), min(old[1], bounds[1])
+    east, north = max(old[2], bounds[2]), max(old[3], bounds[3])
+    levels = tuple(sorted({*mosaic.levels, level}))
+    known = tuple(dict.fromkeys((*mosaic.known_assets, *assets)))[:MAX_KNOWN_ASSETS]
+    return replace(mosaic, bounds=(west, south, east, north), levels=levels, known_assets=known)
+
+
+def _key(mosaic_id: str) -> Key:
+    return Key(_PARTITION, mosaic_id)
+
+
+def _to_item(mosaic: Mosaic) -> dict[str, Any]:
+    item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
+    cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
+    rules = json.dumps(item["rules"])
+    return item | {"filter": cql2, "renders": json.dumps(mosaic.renders), "rules": rules}
+
+
+def _from_item(item: Mapping[str, Any]) -> Mosaic:
+    known = {field.name for field in fields(Mosaic)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in item.items()
+        if name in known
+    }
+    cql2 = values.get("filter")
+    marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
+    parsed = {
+        "filter": None if cql2 is None else json.loads(cql2),
+        "renders": json.loads(values.get("renders", "{}")),
+        "rules": Rules.of(json.loads(values.get("rules", "{}"))),
+        "watermarks": marks,
+    }
+    return Mosaic(**values | parsed)
+
+
+class MosaicCache:
+    """Mosaics as they were at most `max_age_s` ago, for tiles; writes never use it.
+
+    Stale means: a scene at a level that the mosaic did not have shows that much later, and so do
+    changed settings; scenes of a truncated collection are there that much longer, or some of them.
+    A mosaic that does not exist is not remembered.
+    """
+
+    def __init__(self, mosaics: Mosaics, max_age_s: float, max_mosaics: int = 1000) -> None:
+        self._mosaics = mosaics
+        self._kept: TTLCache[str, Mosaic] = TTLCache(max_mosaics, max_age_s)
+        self._lock = Lock()
+
+    def get(self, mosaic_id: str) -> Mosaic:
+        """One mosaic; `NotFoundError` where there is none."""
+        with self._lock:
+            kept = self._kept.get(mosaic_id)
+        if kept is None:
+            kept = self._mosaics.get(mosaic_id)
+            with self._lock:
+                self._kept[mosaic_id] = kept
+        return kept

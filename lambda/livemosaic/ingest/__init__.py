@@ -1,0 +1,1 @@
+"""Use case: STAC Items arrive, and mosaics follow."""

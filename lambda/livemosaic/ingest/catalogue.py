@@ -1,0 +1,117 @@
+"""Whether a mosaic holds what a catalogue does; and mending, by the way that events take."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Final, Protocol
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.index.scenes import same_content
+from livemosaic.index.schema import head_key
+from livemosaic.index.verify import Checked, Difference, Kind
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.item import StacItem
+from livemosaic.ingest.subscriptions import passes
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import Scene, deletion_version, scene_key
+from livemosaic.model.time import utc_text
+from livemosaic.table import Item
+
+_CHUNK: Final = 100
+
+
+class Catalogue(Protocol):
+    """Where the Items of a mosaic come from."""
+
+    def items(self) -> Iterator[Message]:
+        """All Items of its collections; what changes meanwhile may be among them or not."""
+        ...
+
+    def has(self, collection: str, item_id: str) -> bool:
+        """Whether one is there now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One mosaic, and some collections of a catalogue that it should hold."""
+
+    ingest: Ingest
+    mosaic: Mosaic
+    catalogue: Catalogue
+    collections: Collection[str]
+    started: datetime
+    """What changed since is left alone: events or the catalogue may not tell of it yet."""
+    repair: bool = False
+
+    def check(self) -> Iterator[Checked]:
+        """Items as they come, then the scenes that none of them was of."""
+        there: set[str] = set()
+        messages = self.catalogue.items()
+        while chunk := list(islice(messages, _CHUNK)):
+            yield Checked(len(chunk), list(self._of_items(chunk, there)))
+        token: str | None = ""
+        while token is not None:
+            scenes, token = self.ingest.index.list_scenes(self.mosaic, limit=_CHUNK, token=token)
+            unseen = [scene for scene in scenes if scene.key not in there]
+            yield Checked(0, [gone for scene in unseen if (gone := self._gone(scene))])
+
+    def _of_items(self, chunk: Sequence[Message], there: set[str]) -> Iterator[Difference]:
+        for message in chunk:
+            if not isinstance(message.body, Mapping):
+                yield Difference("unreadable", message.id, "it is not a STAC Item")
+                continue
+            name = str(message.body.get("id"))
+            key = scene_key(str(message.body.get("collection") or ""), name)
+            there.add(key)
+            try:
+                item = StacItem.parse(message.body, event_time=message.time, base=message.base)
+                shown = passes(item, self.mosaic)
+                scene = item.scene(self.mosaic, self.ingest.allow) if shown else None
+            except InvalidItemError as error:
+                yield Difference("unreadable", key, str(error))
+                continue
+            kind = self._kind(key, item, scene)
+            changed = item.properties.get("updated") and item.order > utc_text(self.started)
+            if kind is not None and not changed:
+                yield self._mended(kind, key, item, scene, message)
+
+    def _kind(self, key: str, item: StacItem, scene: Scene | None) -> Kind | None:
+        head = self.ingest.index.table.get(head_key(self.mosaic, key))
+        if head is not None and head["version"] > utc_text(self.started):
+            return None
+        live = head is not None and not head.get("deleted")
+        if scene is None:  # it does not pass the filter
+            return "gone" if head and live and head["version"] < item.left else None
+        if head is None or not live:
+            return "absent"
+        return "older" if _is_older(head, scene) else None
+
+    def _mended(
+        self, kind: Kind, key: str, item: StacItem, scene: Scene | None, message: Message
+    ) -> Difference:
+        if not self.repair:
+            return Difference(kind, key)
+        outcome = self.ingest.batch([message], only=self.mosaic)[0]
+        left = self._kind(key, item, scene)
+        why = outcome.reason or "a later event says that it is gone, or was truncated"
+        return Difference(kind, key, why if left else "", mended=left is None)
+
+    def _gone(self, scene: Scene) -> Difference | None:
+        """A scene that the catalogue has no more; it is asked again, as pages may lose one."""
+        if scene.collection not in self.collections or scene.version > utc_text(self.started):
+            return None
+        if self.catalogue.has(scene.collection, scene.id):
+            return None
+        if not self.repair:
+            return Difference("gone", scene.key)
+        version = deletion_version(self.started)
+        change = self.ingest.index.delete(self.mosaic, scene.key, version)
+        return None if change == "outdated" else Difference("gone", scene.key, "", mended=True)
+
+
+def _is_older(head: Item, scene: Scene) -> bool:
+    newer = bool(head["version"] < scene.version)
+    return newer and not same_content(head["version"], scene.version)

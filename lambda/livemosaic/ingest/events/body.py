@@ -1,0 +1,95 @@
+"""Bodies of messages: JSON objects, read strictly, and their members."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.model.scene import is_utf8
+from livemosaic.model.time import parse_time
+
+Body: TypeAlias = Mapping[str, Any]
+
+MAX_DEPTH: Final = 100
+"""Levels of arrays and objects; an Item has about ten. Python's own limit changes with its version,
+and what it can read at that limit it may be unable to write again."""
+_TOO_DEEP: Final = f"JSON nested more than {MAX_DEPTH} levels deep"
+
+
+def parse(text: str | bytes) -> Body:
+    """The JSON object of a text.
+
+    `InvalidItemError` where it is none, names a member twice, is nested deeper than `MAX_DEPTH`, or
+    holds `NaN` or `Infinity`: one reader takes the first of two members and another the last, so
+    what they mean is anyone's guess.
+    """
+    try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        body = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+    except ValueError as error:
+        raise InvalidItemError(f"not JSON: {str(error)[:200]}") from error
+    except RecursionError as error:
+        raise InvalidItemError(_TOO_DEEP) from error
+    if not isinstance(body, Mapping):
+        raise InvalidItemError(f"a JSON {type(body).__name__}, not an object")
+    if _is_deep(body):
+        raise InvalidItemError(_TOO_DEEP)
+    return body
+
+
+def text(body: Body, name: str) -> str:
+    """A member that must be text, not empty, and encodable."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value or not is_utf8(value):
+        raise InvalidItemError(f"{name} {str(value)[:80]!r} is not a text")
+    return value
+
+
+def moment(body: Body, name: str, default: datetime) -> datetime:
+    """A member that is an RFC 3339 time, aware; the default where there is none."""
+    value = body.get(name)
+    if value is None:
+        return default
+    try:
+        return parse_time(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidItemError(f"{name} {str(value)[:80]!r} is not an RFC 3339 time") from error
+
+
+def is_text(body: Body, *names: str) -> bool:
+    """Whether all these members are texts."""
+    return all(isinstance(body.get(name), str) for name in names)
+
+
+def is_object(body: Body, *names: str) -> bool:
+    """Whether all these members are objects."""
+    return all(isinstance(body.get(name), Mapping) for name in names)
+
+
+def _is_deep(body: Body) -> bool:
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        if not inner:
+            return False
+        level = inner
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"an object has the member {twice[:80]!r} twice")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

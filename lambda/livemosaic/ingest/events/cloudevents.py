@@ -1,0 +1,148 @@
+"""Notices of OGC API - Publish-Subscribe (draft): CloudEvents in JSON, and GeoJSON messages.
+
+Sources: opengeospatial/pubsub, clauses 8 and 9; what eoapi-notifier, pygeoapi and pycsw send; WMO
+WIS2 notification messages. No two say in the same place which Item they mean, and some give all
+events of an Item one `id`: it tells nothing apart.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.ingest.events.body import Body, is_text, moment, text
+from livemosaic.ingest.events.changes import Deletion, Delivery, Reference
+from livemosaic.ingest.events.items import DELETED, is_notice, upsert
+from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.scene import check_collection, check_id
+
+_OGC: Final = "org.ogc.api."
+_ITEM: Final = f"{_OGC}collection.item"
+_WRITTEN: Final = frozenset({"create", "insert", "replace", "update"})
+_PATH: Final = re.compile(r"(?:^|/)collections/([^/]+)(?:/items/([^/]+))?/?$")
+_ITEM_LINKS: Final = ("item", "self", "canonical", "deletion")
+_GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
+
+
+def _cloudevent(event: Body, message: Message) -> Iterator[Delivery]:
+    kind, _, operation = event["type"].rpartition(".")
+    message = replace(message, time=moment(event, "time", message.time))
+    if kind == _ITEM and operation in DELETED:
+        yield _deletion(*_named(event), message.time)
+    elif kind == _ITEM and operation in _WRITTEN:
+        yield _written(event, message)
+    elif not event["type"].startswith(_OGC) or event["type"].startswith(_ITEM):
+        operations = ", ".join(sorted(_WRITTEN | {"delete"}))
+        raise InvalidItemError(
+            f"type {event['type'][:80]!r} is not {_ITEM}. and one of {operations}"
+        )
+    # Else it is of a collection, a job, a map.
+
+
+def _deletion(collection: str, item_id: Any, time: datetime) -> Deletion:
+    """One that names both: Items of no collection come from no API."""
+    if not collection:
+        raise InvalidItemError(f"nothing names the collection of id {str(item_id)[:80]!r}")
+    return Deletion(collection, check_id(item_id), time)
+
+
+def _written(event: Body, message: Message) -> Delivery:
+    """The Item where the event has it whole; else where it is."""
+    data = _data(event)
+    if isinstance(data.get("assets"), Mapping):
+        collection, _ = _named(event)
+        return upsert({**data, "collection": collection} if collection else data, message)
+    return Reference(_href(event, data), message.time)
+
+
+def _href(event: Body, data: Body) -> str:
+    if data.get("type") != "Feature" and is_text(data, "href"):
+        return text(data, "href")
+    source, subject = text(event, "source"), event.get("subject")
+    if isinstance(subject, str) and _is_url(subject) and _path_names(subject)[1]:
+        return text(event, "subject")
+    collection, item_id = _named(event)
+    if not _is_url(source) or not collection or not item_id:
+        raise InvalidItemError(
+            "the data is no whole Item (it has no assets), and nothing says where that is: the "
+            f"source, here {source[:80]!r}, must be the URL of an API, and the event must name "
+            f"collection and id, here {collection[:80]!r} and {str(item_id)[:80]!r}"
+        )
+    api = source.partition("/collections/")[0].rstrip("/")
+    return f"{api}/collections/{quote(collection, safe='')}/items/{quote(check_id(item_id), '')}"
+
+
+def _named(event: Body) -> tuple[str, Any]:
+    """Collection and id, from wherever this producer has them; empty and None where nowhere."""
+    data, subject = _data(event), event.get("subject")
+    of_subject, of_source = _path_names(subject), _path_names(event["source"])
+    collection = data.get("collection") or event.get("collection") or of_subject[0] or of_source[0]
+    alone = subject if isinstance(subject, str) and "/" not in subject else None
+    return check_collection(collection), data.get("id") or _plain(event) or of_subject[1] or alone
+
+
+def _data(event: Body) -> Body:
+    data = event.get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def _plain(event: Body) -> str | None:
+    """Data that is an id and nothing else; pygeoapi and pycsw make numbers of ids of digits."""
+    data = event.get("data")
+    is_id = isinstance(data, str | int) and not isinstance(data, bool)
+    return str(data) if is_id else None
+
+
+def _path_names(path: object) -> tuple[str, str]:
+    """Collection and id in `…/collections/{collection}[/items/{id}]`; empty where not there."""
+    plain = path.partition("?")[0] if isinstance(path, str) else ""
+    found = _PATH.search(plain)
+    return (unquote(found[1]), unquote(found[2] or "")) if found else ("", "")
+
+
+def _is_url(value: str) -> bool:
+    return value.startswith(("https://", "http://"))
+
+
+def _geojson(notice: Body, message: Message) -> Iterator[Delivery]:
+    """A message about a resource, which a link leads to; its own `id` is the message's."""
+    properties = notice["properties"]
+    time = moment(properties, "pubtime", message.time)
+    operation = str(properties.get("operation", "create"))
+    href = _link(notice)
+    if operation in DELETED:
+        collection, item_id = _path_names(href)
+        yield _deletion(check_collection(collection), item_id, time)
+    elif operation in _WRITTEN:
+        yield Reference(href, time)
+    else:
+        raise InvalidItemError(f"properties.operation {operation[:80]!r} is not known")
+
+
+def _link(notice: Body) -> str:
+    links = notice.get("links")
+    usable = [
+        link
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, Mapping)
+        and link.get("rel") in _ITEM_LINKS
+        and link.get("type", _GEOJSON_TYPES[0]) in _GEOJSON_TYPES
+    ]
+    if not usable:
+        raise InvalidItemError(f"no link of type {_GEOJSON_TYPES[0]} leads to the Item it tells of")
+    return text(min(usable, key=lambda link: _ITEM_LINKS.index(link["rel"])), "href")
+
+
+KINDS: Final = (
+    Kind("a CloudEvent", lambda body: is_text(body, "specversion", "type", "source"), _cloudevent),
+    Kind(
+        "a message of OGC API - Pub/Sub",
+        lambda body: body.get("type") == "Feature" and is_notice(body),
+        _geojson,
+        geojson=True,
+    ),
+)

@@ -1,0 +1,69 @@
+"""Envelopes: SNS notifications and EventBridge events, which may hold any other message.
+
+Sources: SNS Developer Guide, "HTTP/HTTPS notification JSON format"; EventBridge User Guide, "Event
+structure reference".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.ingest.events.body import Body, is_object, is_text, moment
+from livemosaic.ingest.events.items import DELETED
+from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.message import Message
+
+
+def is_eventbridge(body: Body) -> bool:
+    """Whether it is an event from an EventBridge bus."""
+    return is_text(body, "detail-type", "source") and is_object(body, "detail")
+
+
+def _notification(body: Body, message: Message) -> Iterator[Message]:
+    """The message inside, with its own attributes and the time it was published."""
+    given = body.get("MessageAttributes") or {}
+    if not isinstance(given, Mapping):
+        raise InvalidItemError(f"MessageAttributes is {type(given).__name__}, not an object")
+    attributes = {
+        name: str(attribute.get("Value", ""))
+        for name, attribute in given.items()
+        if isinstance(attribute, Mapping)
+    }
+    time = moment(body, "Timestamp", message.time)
+    yield replace(message, body=body["Message"], time=time, attributes=attributes)
+
+
+def _confirmation(body: Body, _: Message) -> Iterator[Message]:
+    raise InvalidItemError(
+        f"topic {str(body.get('TopicArn'))[:200]!r} does not send yet: confirm the subscription "
+        "with the token in this message"
+    )
+
+
+def _event(body: Body, message: Message) -> Iterator[Message]:
+    """The detail, of which the last word of the type may say that it is gone."""
+    last = re.split(r"[^a-z]+", body["detail-type"].lower())[-1]
+    attributes = {"operation": last} if last in DELETED else {}
+    time = moment(body, "time", message.time)
+    yield replace(message, body=body["detail"], time=time, attributes=attributes)
+
+
+KINDS: Final = (
+    Kind(
+        "an SNS notification",
+        lambda body: body.get("Type") == "Notification" and is_text(body, "Message"),
+        _notification,
+    ),
+    Kind(
+        "an SNS confirmation",
+        lambda body: body.get("Type") == "SubscriptionConfirmation" and is_text(body, "Token"),
+        _confirmation,
+    ),
+    Kind(
+        "an EventBridge event",
+        lambda body: is_eventbridge(body) and body["source"] != "aws.s3",
+        _event,
+    ),
+)

@@ -1,0 +1,80 @@
+"""Items themselves: bare, in a collection, as stac-server publishes them, or at an href.
+
+Sources: STAC item-spec 1.1; cirrus-geo `build_item_sns_attributes`, which Earth Search runs;
+stac-server `src/lib/sns.ts` and `src/lambdas/ingest`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.ingest.events.body import Body, is_object, is_text, moment, text
+from livemosaic.ingest.events.changes import Deletion, Delivery, Reference, Upsert
+from livemosaic.ingest.events.kinds import Kind, Said, each
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.scene import check_collection, check_id
+
+DELETED: Final = frozenset({"delete", "deleted", "remove", "removed"})
+"""Words for it: in `op`, in the attributes `operation` and `status`, as the last of a type."""
+
+
+def is_notice(feature: Body) -> bool:
+    """Whether a GeoJSON Feature tells of a resource instead of being one (OGC API - Pub/Sub)."""
+    properties = feature.get("properties")
+    told = isinstance(properties, Mapping) and is_text(properties, "pubtime")
+    return told and not feature.keys() & {"stac_version", "assets"}
+
+
+def upsert(item: Body, message: Message) -> Upsert:
+    """An Item that is there; its content is checked by who applies it."""
+    collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
+    return Upsert(collection, item_id, message.time, item, message.base)
+
+
+def _item(item: Body, message: Message) -> Iterator[Delivery]:
+    status = message.attributes.get("operation") or message.attributes.get("status") or ""
+    if status.lower() not in DELETED:
+        yield upsert(item, message)
+        return
+    collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
+    yield Deletion(collection, item_id, message.time)
+
+
+def _collection(body: Body, message: Message) -> Iterator[Said]:
+    def read(feature: Any) -> Iterator[Delivery]:
+        if not isinstance(feature, Mapping):
+            raise InvalidItemError(f"a feature is {type(feature).__name__}, not an object")
+        return _item(feature, message)
+
+    return each(body["features"], read)
+
+
+def _record(body: Body, message: Message) -> Iterator[Delivery]:
+    """What stac-server ingested, or could not: its `error` is absent where it did."""
+    record = body["record"]
+    failed = body.get("error") is not None
+    status = message.attributes.get("ingestStatus", "successful")
+    if record.get("type") == "Feature" and not failed and status == "successful":
+        yield upsert(record, message)
+
+
+def _reference(body: Body, message: Message) -> Iterator[Delivery]:
+    yield Reference(text(body, "href"), moment(body, "time", message.time))
+
+
+KINDS: Final = (
+    Kind(
+        "a STAC Item",
+        lambda body: body.get("type") == "Feature" and not is_notice(body),
+        _item,
+        geojson=True,
+    ),
+    Kind(
+        "an ItemCollection",
+        lambda body: isinstance(body.get("features"), list),
+        _collection,
+        geojson=True,
+    ),
+    Kind("what stac-server ingested", lambda body: is_object(body, "record"), _record),
+    Kind("a reference to an Item", lambda body: is_text(body, "href"), _reference),
+)

@@ -1,0 +1,221 @@
+"""STAC Items become scenes (STAC 1.0 and 1.1, item-spec; GeoJSON, RFC 7946)."""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from shapely.geometry import MultiPolygon
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.geo.footprint import check_axes, footprint
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import (
+    DELETION,
+    Scene,
+    check_collection,
+    check_id,
+    is_utf8,
+    rank,
+    time_of,
+)
+from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
+from livemosaic.storage.allowlist import AllowList
+
+_MAX_ASSETS: Final = 500
+"""Their hrefs are in every row of a scene."""
+_MAX_DEPTH: Final = 16
+_MAX_NUMBER: Final = 2**63
+_MIN_NUMBER: Final = 1e-130
+"""The smallest that DynamoDB holds, but for 0."""
+_TIFF_TYPES: Final = ("image/tiff", "image/vnd.stac.geotiff", "image/geotiff")
+_NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class StacItem:
+    """A STAC Item that has been checked as far as no mosaic is needed to judge it."""
+
+    collection: str
+    """Empty where the Item names none."""
+    id: str
+    order: str
+    """Order key of its version: `properties.updated`, else the time of its event, in UTC."""
+    footprint: MultiPolygon
+    """Longitude and latitude, valid, split at the antimeridian, counter-clockwise."""
+    properties: Mapping[str, Any]
+    assets: Mapping[str, Mapping[str, Any]]
+    document: Mapping[str, Any]
+    base: str | None
+    """Where the Item was found; relative hrefs are resolved against it."""
+
+    @classmethod
+    def parse(
+        cls, document: Mapping[str, Any], *, event_time: datetime, base: str | None = None
+    ) -> "StacItem":
+        """Check an Item; `InvalidItemError` names what is wrong and the value."""
+        if document.get("type") != "Feature":
+            kind = str(document.get("type"))[:80]
+            raise InvalidItemError(f"type is {kind!r}, a STAC Item's is 'Feature'")
+        version = str(document.get("stac_version"))[:80]
+        if not version.startswith("1."):
+            raise InvalidItemError(f"stac_version is {version!r}; 1.0 and 1.1 are read")
+        properties = _mapping(document, "properties")
+        bbox = document.get("bbox")
+        found = footprint(document.get("geometry"), bbox)
+        check_axes(found, {"bbox": bbox, "proj:centroid": _centroid(properties)})
+        return cls(
+            collection=check_collection(document.get("collection")),
+            id=check_id(document.get("id")),
+            order=_order(properties.get("updated"), event_time),
+            footprint=found,
+            properties=properties,
+            assets=_mapping(document, "assets"),
+            document=document,
+            base=base or _self_link(document),
+        )
+
+    def scene(self, mosaic: Mosaic, allow: AllowList) -> Scene:
+        """What a mosaic keeps of it; `InvalidItemError` where that is nothing, or forbidden."""
+        assets = self._kept(mosaic)
+        for href in assets.values():
+            allow.check(href)
+        wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}
+        for name, value in {**wanted, "assets": list(assets)}.items():
+            _check_storable(name, value)
+        return Scene(
+            collection=self.collection,
+            id=self.id,
+            version=f"{self.order}#{self._digest(mosaic)}",
+            footprint=self.footprint,
+            rank=rank(mosaic.sortby, self.properties),
+            datetime=time_of(self.properties),
+            assets=assets,
+            properties=wanted,
+        )
+
+    @property
+    def left(self) -> str:
+        """The version at which it leaves a mosaic whose filter it does not pass."""
+        return f"{self.order}#{DELETION}"
+
+    def _kept(self, mosaic: Mosaic) -> dict[str, str]:
+        wanted = mosaic.assets or tuple(k for k, a in self.assets.items() if _is_raster(a))
+        found = [k for k in wanted if k in self.assets]
+        if len(found) > _MAX_ASSETS:
+            raise InvalidItemError(
+                f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; say which of "
+                f"them mosaic {mosaic.id!r} keeps, in its `assets`"
+            )
+        kept = {k: self._href(k) for k in found}
+        if not kept:
+            keeps = ", ".join(mosaic.assets) or "GeoTIFF assets"
+            has = ", ".join(self.assets) or "none"
+            raise InvalidItemError(
+                f"has no asset that mosaic {mosaic.id!r} keeps ({keeps}); its assets: {has[:300]}"
+            )
+        return kept
+
+    def _href(self, key: str) -> str:
+        asset = self.assets[key]
+        href = asset.get("href") if isinstance(asset, Mapping) else None
+        if not isinstance(href, str) or not href:
+            raise InvalidItemError(f"asset {key[:80]!r} has no href")
+        return resolve(href, self.base)
+
+    def _digest(self, mosaic: Mosaic) -> str:
+        """Content hash: the Item less its links, and what the mosaic would keep of any Item."""
+        content = {k: v for k, v in self.document.items() if k != "links"}
+        keeps = [mosaic.assets, mosaic.properties]
+        try:
+            text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
+        except RecursionError as error:
+            raise InvalidItemError("is nested too deeply to be read") from error
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_storable(name: str, value: object, depth: int = 0) -> None:
+    """Refuse what JSON can say and no table can hold."""
+    if isinstance(value, Mapping | list | tuple) and depth < _MAX_DEPTH:
+        inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+        for one in inner:
+            _check_storable(name, one, depth + 1)
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, Mapping | list | tuple):
+        problem = f"is nested more than {_MAX_DEPTH} levels deep"
+    elif number and value and not _MIN_NUMBER <= abs(value) < _MAX_NUMBER:  # type: ignore[arg-type]
+        problem = f"holds the number {str(value)[:40]}, which is not finite, too large or too small"
+    elif isinstance(value, str) and not is_utf8(value):
+        problem = "holds half of a surrogate pair, which is not text"
+    else:
+        return
+    raise InvalidItemError(f"{name[:80]!r} {problem}")
+
+
+def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, Mapping):
+        raise InvalidItemError(f"{name} is {type(value).__name__}, not an object")
+    return value
+
+
+def _centroid(properties: Mapping[str, Any]) -> Sequence[object]:
+    """`proj:centroid` (projection extension 2), which names its axes, as a box."""
+    centroid = properties.get("proj:centroid")
+    place = [centroid.get("lon"), centroid.get("lat")] if isinstance(centroid, Mapping) else []
+    return [*place, *place]
+
+
+def _self_link(document: Mapping[str, Any]) -> str | None:
+    links = document.get("links")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, Mapping) and link.get("rel") == "self":
+            href = link.get("href")
+            return href if isinstance(href, str) and "://" in href else None
+    return None
+
+
+def _is_raster(asset: object) -> bool:
+    if not isinstance(asset, Mapping):
+        return False
+    roles = asset.get("roles")
+    if isinstance(roles, list) and _NOT_DATA.intersection(r for r in roles if isinstance(r, str)):
+        return False
+    media = str(asset.get("type", "")).lower()
+    path = urlsplit(str(asset.get("href", ""))).path.lower()
+    return media.startswith(_TIFF_TYPES) or (not media and path.endswith((".tif", ".tiff")))
+
+
+def resolve(href: str, base: str | None) -> str:
+    """An href as an absolute one; a relative one starts from the folder of `base`."""
+    if "://" in href or href.startswith("/"):
+        return href
+    if base is None:
+        raise InvalidItemError(
+            f"href {href[:200]!r} is relative, and the Item says nowhere where it is: add a link "
+            "with rel 'self', or make the href absolute"
+        )
+    scheme, found, rest = base.rpartition("://")
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(rest), href))
+    return f"{scheme}{found}{joined}"
+
+
+def _order(updated: object, event_time: datetime) -> str:
+    if updated is None:
+        return utc_text(event_time)
+    try:
+        time = parse_time(updated)  # type: ignore[arg-type]
+        text = utc_text(time)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidItemError(f"updated {str(updated)[:80]!r} is not an RFC 3339 time") from error
+    if time > event_time + MAX_SKEW:
+        raise InvalidItemError(
+            f"updated {updated!r} is more than a day after its event ({utc_text(event_time)}): it "
+            "would keep every later version out"
+        )
+    return text

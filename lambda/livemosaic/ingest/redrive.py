@@ -1,0 +1,222 @@
+"""Dead letters, for who looks after them: shown, and sent back to be tried again.
+
+Nothing is lost on the way: a letter is deleted after it was sent, and one that is sent twice is one
+Item that is ingested twice, which changes nothing.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from livemosaic.auth.credentials import CredentialsError, advice
+from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.ingest.dead_letters import REASON, fits
+from livemosaic.ingest.events.message import SENT, Message, sqs_messages
+
+_EVENTBRIDGE: Final = ("ERROR_CODE", "ERROR_MESSAGE")
+"""Attributes of what EventBridge could not deliver (EventBridge User Guide, "Using dead-letter
+queues to process undelivered events")."""
+_HIDDEN_S: Final = 120
+"""How long a letter that is looked at stays hidden from others, should we end without a word."""
+_BATCH: Final = 10
+"""As many as SQS takes and gives at once."""
+_URL: Final = re.compile(r"https?://(?:sqs\.)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.)?[^/]+/.+")
+
+
+class QueueError(LivemosaicError):
+    """A queue that cannot be used; the message says which, and what SQS said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that could not be ingested."""
+
+    message: Message
+    """As ingestion reads it; its time is that at which it was sent first."""
+    body: str
+    attributes: Mapping[str, Any]
+    """Message attributes, as SQS gives and takes them."""
+    received: int
+    """By anybody, this time included."""
+
+    @property
+    def id(self) -> str:
+        """That of the message in the dead-letter queue."""
+        return self.message.id
+
+    @property
+    def reason(self) -> str:
+        """Why it is here; empty if all that is known is that it kept failing."""
+        texts = self.message.attributes
+        told = (texts.get(name) for name in _EVENTBRIDGE)
+        return texts.get(REASON) or ": ".join(filter(None, told))
+
+    @property
+    def again(self) -> Mapping[str, Any]:
+        """What to send (SQS API Reference, SendMessage): the message as it first came, and when.
+
+        Without that it would be the newest of its Item.
+        """
+        added = (REASON, *_EVENTBRIDGE)
+        theirs = {name: value for name, value in self.attributes.items() if name not in added}
+        ms = str(round(self.message.time.timestamp() * 1000))
+        attributes = theirs | {SENT: {"DataType": "Number", "StringValue": ms}}
+        more = {"MessageBody": self.body, "MessageAttributes": attributes}
+        return more if fits(more) else more | {"MessageAttributes": theirs}
+
+    @property
+    def content(self) -> int:
+        """The same for letters that are the same to who takes them."""
+        again = self.again
+        return hash((again["MessageBody"], repr(sorted(again["MessageAttributes"].items()))))
+
+
+Letters: TypeAlias = Generator[Letter, None, None]
+"""To be closed by who does not go through all of them."""
+
+
+class DeadLetters:
+    """The dead-letter queue of a deployment."""
+
+    def __init__(self, client: Any, queue: str) -> None:
+        """With an SQS client of boto3, and the queue's URL."""
+        self._client = client
+        self._queue = queue
+        self._receipts: dict[str, str] = {}
+        """Of letters that are hidden by us, by id."""
+
+    def count(self) -> int:
+        """How many there are, roughly, those included that are hidden."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        with self._clear_errors():
+            answer = self._client.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    def source(self) -> str:
+        """The URL of the one queue whose dead letters these are."""
+        with self._clear_errors():
+            pages = self._client.get_paginator("list_dead_letter_source_queues")
+            listed = [page["queueUrls"] for page in pages.paginate(QueueUrl=self._queue)]
+        found: list[str] = [url for urls in listed for url in urls]
+        if len(found) != 1:
+            raise QueueError(
+                f"{self._queue} is the dead-letter queue of {', '.join(found) or 'no queue'}: say "
+                "with --to where to send its letters"
+            )
+        return found[0]
+
+    def letters(self) -> Letters:
+        """Those that are there, each once; hidden from others only while this is iterated."""
+        for batch in self._batches():
+            yield from batch
+
+    def redrive(self, to: str, wanted: Callable[[Letter], bool]) -> Letters:
+        """Send those that are wanted to a queue; each one, when that is done.
+
+        What fails again comes back while this runs, as another message of the same content. So of
+        letters of the same content one is sent, and the others stay.
+        """
+        sent: set[int] = set()
+        with closing(self._batches()) as batches, ThreadPoolExecutor(_BATCH) as pool:
+            for batch in batches:
+                chosen = {letter.content: letter for letter in batch if wanted(letter)}
+                new = [letter for content, letter in chosen.items() if content not in sent]
+                sent.update(chosen)
+                for future in [pool.submit(self._send, to, letter) for letter in new]:
+                    yield future.result()
+
+    def _send(self, to: str, letter: Letter) -> Letter:
+        with self._clear_errors(to):
+            self._client.send_message(QueueUrl=to, **letter.again)
+        with self._clear_errors():
+            receipt = self._receipts.pop(letter.id)
+            self._client.delete_message(QueueUrl=self._queue, ReceiptHandle=receipt)
+        return letter
+
+    def _batches(self) -> Generator[list[Letter], None, None]:
+        try:
+            while batch := self._receive():
+                yield batch
+        finally:
+            self._show()
+
+    def _receive(self) -> list[Letter]:
+        """A few that were not received before; none where only such are left."""
+        with self._clear_errors():
+            found = self._client.receive_message(
+                QueueUrl=self._queue,
+                MaxNumberOfMessages=_BATCH,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                VisibilityTimeout=_HIDDEN_S,
+                WaitTimeSeconds=1,  # without, SQS asks only some of its servers
+            ).get("Messages", [])
+        new = [message for message in found if message["MessageId"] not in self._receipts]
+        self._receipts |= {message["MessageId"]: message["ReceiptHandle"] for message in found}
+        return [_letter(message) for message in new]
+
+    def _show(self) -> None:
+        """Let others see those that are still there; some may be seen again already."""
+        receipts = iter(self._receipts.values())
+        while batch := list(islice(receipts, _BATCH)):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for n, receipt in enumerate(batch)
+            ]
+            with self._clear_errors():
+                self._client.change_message_visibility_batch(QueueUrl=self._queue, Entries=entries)
+        self._receipts.clear()
+
+    @contextmanager
+    def _clear_errors(self, queue: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            code = type(error).__name__
+            if isinstance(error, ClientError):
+                code = error.response["Error"]["Code"]
+            if told := advice(code):
+                raise CredentialsError(told) from error
+            raise QueueError(f"SQS queue {queue or self._queue}: {error}") from error
+
+
+def _letter(received: Mapping[str, Any]) -> Letter:
+    """Of a message as ReceiveMessage gives it, which Lambda hands over in words of its own."""
+    attributes = received.get("MessageAttributes", {})
+    record = {
+        "messageId": received["MessageId"],
+        "body": received["Body"],
+        "attributes": received["Attributes"],
+        "messageAttributes": {
+            name: {"stringValue": attribute.get("StringValue", "")}
+            for name, attribute in attributes.items()
+        },
+    }
+    [message] = sqs_messages({"Records": [record]})
+    times = int(received["Attributes"]["ApproximateReceiveCount"])
+    return Letter(message, received["Body"], attributes, times)
+
+
+def open_queue(url: str) -> DeadLetters:
+    """A dead-letter queue by its URL, with AWS credentials from where the AWS CLI has them."""
+    found = _URL.fullmatch(url)
+    if not found:
+        raise InvalidRequestError(
+            f"{url!r} is no URL of an SQS queue, like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"
+        )
+    retries: Any = {"mode": "standard", "total_max_attempts": 4}
+    try:
+        session: Any = boto3.Session(region_name=found["region"])
+        config = Config(retries=retries, max_pool_connections=_BATCH)
+        return DeadLetters(session.client("sqs", config=config), url)
+    except BotoCoreError as error:
+        told = advice(type(error).__name__)
+        raise QueueError(f"no client for the queue {url}: {told or error}") from error

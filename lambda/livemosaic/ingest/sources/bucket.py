@@ -1,0 +1,82 @@
+"""Objects below a prefix of S3 that hold STAC Items become messages."""
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.events.s3 import ITEM_SUFFIXES, NOT_ITEMS
+from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.ingest.sources.files import bodies
+from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.stores import Bucket, Listed
+
+_AT_ONCE: Final = 32
+"""Requests; a first byte of S3 takes some 30 ms."""
+_MAX_BYTES: Final = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """All `*.json` and `*.geojson` below `s3://{bucket}/{prefix}`, by the order of their keys."""
+
+    bucket: str
+    prefix: str
+    """Empty, or with a slash at its end."""
+
+    @property
+    def name(self) -> str:
+        """See `Source`."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def identity(self) -> Any:
+        """The name alone: objects may come and go."""
+        return self.name
+
+    def read(self, began: datetime, place: Any) -> Iterator[Entry]:  # noqa: ARG002
+        """See `Source`. The time of what has none is when its object was written."""
+        bucket = Bucket(self.bucket)
+        running: deque[tuple[Listed, Future[bytes]]] = deque()
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects")
+        try:
+            for found in self._items(bucket, place):
+                running.append((found, pool.submit(_body, bucket, found)))
+                if len(running) > 2 * _AT_ONCE:
+                    yield from self._entries(*running.popleft())
+            while running:
+                yield from self._entries(*running.popleft())
+        except ObjectError as error:
+            raise InvalidRequestError(f"{self.name} {error}") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _items(self, bucket: Bucket, after: str | None) -> Iterator[Listed]:
+        for found in bucket.listed(self.prefix, after):
+            name = found.key.rpartition("/")[2]
+            if name.endswith(ITEM_SUFFIXES) and name not in NOT_ITEMS:
+                yield found
+
+    def _entries(self, found: Listed, body: "Future[bytes]") -> Iterator[Entry]:
+        href = f"s3://{self.bucket}/{found.key}"
+        mark = Mark(self.name, found.key)
+        try:
+            items = [item for item, _ in bodies(io.BytesIO(body.result()))]
+        except ObjectError as error:
+            empty = Message(href, b"", found.modified, {}, href)
+            yield Entry(empty, href, 1, problem=f"{href} {error}", mark=mark)
+            return
+        for line, item in enumerate(items, 1):
+            message = Message(f"{href}:{line}", item, found.modified, {}, href)
+            yield Entry(message, href, line, mark=mark if line == len(items) else None)
+
+
+def _body(bucket: Bucket, found: Listed) -> bytes:
+    if found.size > _MAX_BYTES:
+        raise ObjectError(f"has {found.size:,} bytes; at most {_MAX_BYTES:,} are read")
+    return bucket.read(found.key)

@@ -1,0 +1,157 @@
+"""Rows of stac-geoparquet become messages, a batch of them in memory at a time.
+
+pyarrow reads them and no more is needed: stac-geoparquet would want pandas and geopandas beside it,
+and rustac reads files whole, and where a datetime is missing puts the present.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import shapely
+from shapely.errors import GEOSException
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.stores import Bucket
+
+try:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+except ImportError as error:
+    raise InvalidRequestError(
+        f"{error.name} is not installed, which reads *.parquet: "
+        "pip install 'livemosaic[geoparquet]'"
+    ) from error
+
+_ROWS: Final = 256
+"""Made to Items at a time."""
+_OF_ITEM: Final = frozenset(
+    ("type", "stac_version", "stac_extensions", "id", "bbox", "links", "assets", "collection")
+)
+"""Columns that are not properties (stac-geoparquet 1.0), but for the geometry."""
+_BBOX: Final = ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
+
+
+@dataclass(frozen=True, slots=True)
+class Parquet:
+    """A file, by its path or as `s3://{bucket}/{key}`."""
+
+    name: str
+
+    def rows(self) -> int:
+        """How many there are."""
+        with self._readable(), self._open(datetime.now(UTC)) as (file, _):
+            rows: int = ParquetFile(file).metadata.num_rows
+            return rows
+
+    @property
+    def identity(self) -> Any:
+        """Name, size, and ETag or time of change."""
+        with self._readable():
+            if at := _in_s3(self.name):
+                found = at[0].head(at[1])
+                return [self.name, found.size, found.etag]
+            stat = Path(self.name).stat()
+            return [self.name, stat.st_size, stat.st_mtime_ns]
+
+    def read(self, began: datetime, place: Any) -> Iterator[Entry]:
+        """See `Source`. The time of what has none is when its object was written, if in S3."""
+        row, done = 0, place or 0
+        with self._readable(), self._open(began) as (file, time):
+            for batch in ParquetFile(file).iter_batches(_ROWS):
+                if row + batch.num_rows > done:
+                    skipped = max(done - row, 0)
+                    yield from self._entries(batch.slice(skipped), row + skipped, time)
+                row += batch.num_rows
+
+    def _entries(self, batch: pyarrow.RecordBatch, before: int, time: datetime) -> Iterator[Entry]:
+        for row, columns in enumerate(_rows(batch), before + 1):
+            document, problem = _item(columns)
+            message = Message(f"{self.name}:{row}", document, time, {})
+            mark = Mark(self.name, row)
+            yield Entry(message, self.name, row, problem=problem, mark=mark)
+
+    @contextmanager
+    def _open(self, began: datetime) -> Iterator[tuple[Any, datetime]]:
+        if at := _in_s3(self.name):
+            bucket, key = at
+            yield bucket.file(key), bucket.head(key).modified
+            return
+        with Path(self.name).open("rb") as file:
+            yield file, began
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except ObjectError as error:
+            raise InvalidRequestError(f"{self.name} {error}") from error
+        except (OSError, pyarrow.ArrowException) as error:  # pyarrow raises both
+            reason = getattr(error, "strerror", None) or _first_line(error)
+            raise InvalidRequestError(f"cannot read {self.name!r}: {reason}") from error
+
+
+def _in_s3(name: str) -> tuple[Bucket, str] | None:
+    if not name.startswith("s3://"):
+        return None
+    bucket, _, key = name.removeprefix("s3://").partition("/")
+    return Bucket(bucket), key
+
+
+def _rows(batch: pyarrow.RecordBatch) -> list[dict[str, Any]]:
+    """By the names of columns. Python knows no nanoseconds, with which some write times."""
+    fields = [_in_microseconds(field) for field in batch.schema]
+    rows: list[dict[str, Any]] = batch.cast(pyarrow.schema(fields), safe=False).to_pylist()
+    return rows
+
+
+def _in_microseconds(field: pyarrow.Field) -> pyarrow.Field:
+    if pyarrow.types.is_timestamp(field.type):
+        return field.with_type(pyarrow.timestamp("us", field.type.tz))
+    return field
+
+
+def _item(row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The STAC Item of a row; and if its geometry is none, why. What is null is not there."""
+    item = {"type": "Feature", **_plain({k: row[k] for k in _OF_ITEM if k in row})}
+    properties = {k: v for k, v in row.items() if k not in _OF_ITEM and k != "geometry"}
+    item["properties"] = {"datetime": None, **_plain(properties)}
+    if isinstance(item.get("bbox"), dict):
+        item["bbox"] = [item["bbox"][edge] for edge in _BBOX if edge in item["bbox"]]
+    try:
+        item["geometry"] = _geojson(row["geometry"]) if row.get("geometry") else None
+    except (GEOSException, TypeError) as error:
+        return item, f"geometry is not WKB: {_first_line(error)}"
+    return item, ""
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, without what is null: a column is there for all rows if it is for one."""
+    match value:
+        case dict():
+            return {k: _plain(v) for k, v in value.items() if v is not None}
+        case list():
+            return [_plain(element) for element in value]
+        case datetime():
+            return value.isoformat() if value.tzinfo else value.isoformat() + "Z"
+        case date() | Decimal():
+            return str(value)
+        case bytes():  # such as `proj:geometry`, of no use here
+            return None
+    return value
+
+
+def _geojson(wkb: bytes) -> Any:
+    return json.loads(shapely.to_geojson(shapely.from_wkb(wkb)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,85 @@
+"""Sources by the names that people type; what reads them is loaded when it is needed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.ingest.sources import Source
+from livemosaic.ingest.sources.files import Files
+
+_IN_S3 = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All sources of a run."""
+
+    sources: Sequence[Source]
+    total: int | None
+    """What the weights of all entries come to; None where nobody knows."""
+    in_bytes: bool
+    """Whether those are bytes, or Items."""
+
+
+def of_names(names: Sequence[str]) -> Reading:
+    """Files, one after the other, and beside them what is in S3 or stac-geoparquet."""
+    names = list(dict.fromkeys(names))
+    tables = [name for name in names if name.endswith(".parquet")]
+    prefixes = [name for name in names if name.startswith("s3://") and name not in tables]
+    files = Files([name for name in names if name not in tables and name not in prefixes])
+    if len(files.names) == len(names):
+        return Reading([files], files.total, in_bytes=True)
+    parquet, rows = _parquet(tables)
+    total = rows if len(tables) == len(names) else None
+    own = [files] if files.names else []
+    return Reading([*own, *parquet, *map(_prefix, prefixes)], total, in_bytes=False)
+
+
+def _parquet(names: Sequence[str]) -> tuple[Sequence[Source], int]:
+    if not names:
+        return [], 0
+    from livemosaic.ingest.sources.geoparquet import Parquet
+
+    tables = [Parquet(name) for name in names]
+    return tables, sum(table.rows() for table in tables)
+
+
+def _prefix(name: str) -> Source:
+    found = _IN_S3.fullmatch(name)
+    if not found or (found[2] and not found[2].endswith("/")):
+        raise InvalidRequestError(
+            f"{name!r} is neither a prefix nor stac-geoparquet: write s3://BUCKET/PREFIX/, with a "
+            "slash at its end, or s3://BUCKET/KEY.parquet"
+        )
+    from livemosaic.ingest.sources.bucket import Prefix
+
+    return Prefix(found[1], found[2])
+
+
+def of_search(
+    url: str,
+    *,
+    collections: str | None,
+    bbox: str | None,
+    datetime: str | None,
+    filter: str | None,  # noqa: A002
+    limit: int,
+) -> Reading:
+    """What a STAC API finds."""
+    from livemosaic.ingest.sources.stac_api import Search, slices
+
+    named = [name.strip() for name in (collections or "").split(",") if name.strip()]
+    box = _numbers(bbox) if bbox else None
+    sources, total = slices(Search(url, named, box, datetime, filter, limit))
+    return Reading(sources, total, in_bytes=False)
+
+
+def _numbers(bbox: str) -> list[float]:
+    try:
+        numbers = [float(number) for number in bbox.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise InvalidRequestError(f"--bbox {bbox!r} is not west,south,east,north in degrees")
+    return numbers

@@ -1,0 +1,1 @@
+"""Values that every other package works with. No I/O, no clock, no environment."""

@@ -1,0 +1,129 @@
+"""Mosaics: named, ordered, live sets of scenes, and their settings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.raster import BBox
+from livemosaic.model.rule import Rules
+
+ANY_COLLECTION: Final = "*"
+MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+MAX_KNOWN_ASSETS: Final = 200
+MAX_ROWS_PER_SCENE: Final = 48
+"""Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
+
+MAX_AGE_S: Final = 365 * 24 * 3600
+
+
+Access = Literal["public", "private"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """What a truncated collection has at or below a version is gone, whatever rows are left."""
+
+    collection: str
+    version: str
+    expires: int
+    """Epoch seconds; from then on no event can come that it would have to keep out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mosaic:
+    """A named, ordered, live set of scenes."""
+
+    id: str
+    title: str = ""
+    access: Access = "public"
+    """Who may see it: everybody, or who holds an access token."""
+    collections: tuple[str, ...] = (ANY_COLLECTION,)
+    """STAC collections it subscribes to; `*` is every collection, and items without one."""
+    filter: Mapping[str, Any] | None = None
+    """CQL2-JSON that an Item must pass."""
+    assets: tuple[str, ...] = ()
+    """Asset keys it keeps; empty keeps every GeoTIFF asset that is not a thumbnail."""
+    default_assets: tuple[str, ...] = ()
+    """Assets of a tile that names none; empty chooses `visual`, else red, green, blue, else one."""
+    properties: tuple[str, ...] = ()
+    """Item properties it keeps beside `datetime`."""
+    sortby: str = "-datetime"
+    """A property that is a number or an RFC 3339 time; `-` puts the largest on top."""
+    tms: str = "WebMercatorQuad"
+    """TileMatrixSet (OGC 17-083r4) whose tiles are the index cells; must be a quadtree."""
+    minzoom: int = 0
+    maxzoom: int = 22
+    quadkey_zoom: int = 14
+    """The deepest zoom of a cell. A tile takes a query for each level that scenes have: one, where
+    this is a zoom at which each of them covers at most `max_cells`."""
+    max_cells: int = 16
+    """A scene is indexed at the deepest level at which it covers at most this many cells."""
+    max_age_s: int = 0
+    """How long caches may show a tile without asking again. 0: they ask each time, and are told
+    cheaply that it is the same; more delays the newest scenes by as much."""
+    stale_while_revalidate_s: int = 0
+    """How much longer they may show it while they ask (RFC 5861)."""
+    rules: Rules = field(default_factory=Rules)
+    """What requests may ask for instead of the stored order, and what holds where they do not."""
+    renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""
+
+    generation: str = ""
+    """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
+    revision: int = 0
+    """Grows by one with each write of the mosaic's own row; not with each scene."""
+    bounds: BBox | None = None
+    """Longitude and latitude of all that was ever added, west, south, east, north."""
+    levels: tuple[int, ...] = ()
+    """Zooms at which scenes have been indexed."""
+    known_assets: tuple[str, ...] = ()
+    """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
+    watermarks: tuple[Watermark, ...] = ()
+    """Of collections that were truncated, one each."""
+    deleting: bool = False
+
+    def __post_init__(self) -> None:
+        if not MOSAIC_ID.fullmatch(self.id):
+            raise InvalidRequestError(
+                f"mosaic id {self.id[:80]!r} must be 1 to 63 of A–Z a–z 0–9 _ . - and start with "
+                "a letter or digit"
+            )
+        if not self.collections:
+            raise InvalidRequestError("collections is empty; use ['*'] to accept every collection")
+        if not 0 <= self.minzoom <= self.maxzoom <= 30:
+            raise InvalidRequestError(
+                f"minzoom {self.minzoom} and maxzoom {self.maxzoom} must be 0 <= minzoom <= "
+                "maxzoom <= 30"
+            )
+        if not self.minzoom <= self.quadkey_zoom <= 24:
+            raise InvalidRequestError(
+                f"quadkey_zoom {self.quadkey_zoom} must be between minzoom {self.minzoom} and 24"
+            )
+        if not 1 <= self.max_cells <= MAX_ROWS_PER_SCENE:
+            raise InvalidRequestError(
+                f"max_cells {self.max_cells} must be 1 to {MAX_ROWS_PER_SCENE}: all rows of a "
+                "scene are written in one transaction"
+            )
+        for name in ("max_age_s", "stale_while_revalidate_s"):
+            if not 0 <= getattr(self, name) <= MAX_AGE_S:
+                raise InvalidRequestError(
+                    f"{name} {getattr(self, name)} must be 0 to {MAX_AGE_S} seconds, a year"
+                )
+        if not self.sortby.lstrip("+-"):
+            raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
+
+    @property
+    def only_collection(self) -> str:
+        """The collection of all its scenes; empty where there may be several, or none."""
+        alone = len(self.collections) == 1 and self.collections[0] != ANY_COLLECTION
+        return self.collections[0] if alone else ""
+
+    def accepts_collection(self, collection: str) -> bool:
+        """Whether the mosaic subscribes to that STAC collection."""
+        return ANY_COLLECTION in self.collections or collection in self.collections
+
+    def watermark(self, collection: str) -> str:
+        """The version up to which the scenes of a collection are gone; empty where none are."""
+        return next((w.version for w in self.watermarks if w.collection == collection), "")

@@ -1,0 +1,78 @@
+"""How pixels of scenes are read, and how they become an image."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Resampling = Literal[
+    "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min",
+    "med", "q1", "q3", "sum", "rms",
+]  # fmt: skip
+"""GDAL's warp kernels, by their names in rio-tiler (`WarpResampling`)."""
+
+Rgba = tuple[int, int, int, int]
+"""Red, green, blue, alpha; 0–255."""
+Colors = tuple[tuple[int | tuple[float, float], Rgba], ...]
+"""The color of each value, or of each interval [low, high)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One of TiTiler's algorithms."""
+
+    name: str
+    params: tuple[tuple[str, float | None], ...]
+    """All of its parameters, by name, in order of their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What becomes of values until they are colors, in the order of the fields."""
+
+    algorithm: Algorithm | None = None
+    rescale: tuple[tuple[float, float], ...] = ()
+    """Value ranges mapped to 0–255: one for all bands or one per band."""
+    color_formula: str | None = None
+    """Operations of color-operations: `gamma rgb 1.8, saturation 1.1`."""
+    colormap: str | Colors | None = None
+    """A name of rio-tiler's colormaps, or one of its own, for single-band data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """How the pixels of one scene are taken; the same for all scenes of a request."""
+
+    assets: tuple[str, ...] = ()
+    """Assets to stack, in this order; empty is the mosaic's default."""
+    bidx: tuple[int, ...] = ()
+    """1-based bands of each asset; empty is all but alpha."""
+    bidx_of: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Of some assets, by key, instead of `bidx`."""
+    expression: str | None = None
+    """Band math over `b1`…, `{asset}` and `{asset}_b1`…; blocks are separated by `;`."""
+    nodata: float | None = None
+    """Overrides the file's own nodata value."""
+    unscale: bool = False
+    """Apply the file's scale and offset; the result is float32."""
+    resampling: Resampling = "nearest"
+    palette: bool = True
+    """Turn a palette image into red, green, blue with its transparent entries invalid."""
+    style: Style | None = None
+    """Of each scene, before they become one picture (ArcGIS: itemRenderingRule)."""
+
+    def of(self, asset: str) -> "Read":
+        """How the pixels of one asset are taken."""
+        own = dict(self.bidx_of).get(asset) if self.bidx_of else None
+        return self if own is None else replace(self, bidx=own)
+
+
+Format = Literal["auto", "png", "jpeg", "webp", "jp2", "tif", "npy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Render(Style):
+    """How composed pixels become bytes."""
+
+    format: Format = "auto"
+    """`auto` is JPEG where every pixel is valid and PNG elsewhere."""
+    return_mask: bool = True
+    """Add validity as alpha (png, webp, jp2, tif) or as a last band (npy)."""

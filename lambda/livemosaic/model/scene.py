@@ -1,0 +1,164 @@
+"""Scenes: what a mosaic keeps of a STAC Item, and how a scene is identified and ranked."""
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from shapely.geometry import MultiPolygon
+
+from livemosaic.errors import InvalidItemError
+from livemosaic.model.raster import LonLat
+from livemosaic.model.time import parse_time, utc_text
+
+_MAX_ID_BYTES: Final = 512
+UNRANKED: Final = "~"
+"""Rank of a scene without the property to sort by: after every hexadecimal digit."""
+DELETION: Final = "~deleted"
+"""Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
+Part = tuple[str, bytes]
+"""Quadkey of a cell, and what is stored of a footprint there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What one mosaic keeps of one STAC Item."""
+
+    collection: str
+    id: str
+    version: str
+    """`{order key}#{content hash}`: the larger string is the newer version."""
+    footprint: MultiPolygon
+    """Longitude and latitude (OGC:CRS84), valid, split at the antimeridian."""
+    rank: str
+    """Sorts the scenes of a mosaic by their UTF-8 bytes; the smallest is on top."""
+    datetime: str | None = None
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Href by asset key."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Identity within a mosaic: STAC ids are unique only within their collection."""
+        return scene_key(self.collection, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A scene as a reader meets it: all that planning and reading a tile needs."""
+
+    key: str
+    rank: str
+    version: str
+    datetime: str | None
+    assets: Mapping[str, str]
+    properties: Mapping[str, Any]
+    parts: tuple[Part, ...]
+    """Of each cell in which it was met."""
+    centre: LonLat | None = None
+    """Of its footprint; None in rows of before it was kept."""
+
+    @property
+    def collection(self) -> str:
+        """The STAC collection; empty where the Item had none."""
+        return self.key.partition("#")[0]
+
+    @property
+    def id(self) -> str:
+        """The id of the STAC Item."""
+        return self.key.partition("#")[2]
+
+
+def scene_key(collection: str, scene_id: str) -> str:
+    """`{collection}#{id}`; a collection id never holds `#`, an item id may."""
+    return f"{collection}#{scene_id}"
+
+
+def deletion_version(time: datetime) -> str:
+    """The version of a deletion at that time."""
+    return f"{utc_text(time)}#{DELETION}"
+
+
+def check_collection(value: object) -> str:
+    """A collection id; empty for none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "#" in value or _bad_text(value):
+        raise InvalidItemError(
+            f"collection {str(value)[:80]!r} must be text of at most {_MAX_ID_BYTES} bytes "
+            "without '#' or control characters"
+        )
+    return value
+
+
+def check_id(value: object) -> str:
+    """An Item's id."""
+    if not isinstance(value, str) or not value or _bad_text(value):
+        raise InvalidItemError(
+            f"id {str(value)[:80]!r} must be text of 1 to {_MAX_ID_BYTES} bytes without control "
+            "characters"
+        )
+    return value
+
+
+def _bad_text(value: str) -> bool:
+    if not is_utf8(value) or len(value.encode()) > _MAX_ID_BYTES:
+        return True
+    return any(ord(c) < 32 or ord(c) == 127 for c in value)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether text can be written as UTF-8: False for half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, from "\ud800" in JSON
+        return False
+    return True
+
+
+def rank(sortby: str, properties: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that sort as the property does; `~` where it is missing.
+
+    The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
+    of a negative one.
+    """
+    name = sortby.lstrip("+-")
+    value = properties.get(name)
+    number = _time_number(properties) if name == "datetime" else _number(value)
+    if number is None:
+        return UNRANKED
+    (bits,) = struct.unpack(
+        ">Q", struct.pack(">d", (-number if sortby[0] == "-" else number) + 0.0)
+    )
+    return f"{bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63):016x}"
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = parse_time(value).timestamp() if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):  # no time; an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _time_number(properties: Mapping[str, Any]) -> float | None:
+    text = time_of(properties)
+    return None if text is None else _number(text)
+
+
+def time_of(properties: Mapping[str, Any]) -> str | None:
+    """`datetime`, or the start of the Item's time range where it is null (STAC common metadata)."""
+    for name in ("datetime", "start_datetime"):
+        value = properties.get(name)
+        if value is None:
+            continue
+        try:
+            parse_time(value)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InvalidItemError(f"{name} {str(value)[:80]!r} is not an RFC 3339 time") from error
+        return str(value)
+    return None

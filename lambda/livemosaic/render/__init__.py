@@ -1,0 +1,1 @@
+"""From pixels to pixels to bytes: expressions, composition, style, encoding. Pure."""

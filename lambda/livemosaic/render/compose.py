@@ -1,0 +1,151 @@
+"""Layers of pixels → one. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.rule import Operation
+from livemosaic.render.operations import OPERATIONS, Stack
+
+Weigh = Callable[[slice], NDArray[np.float32]]
+"""Gives the weights of a layer in some rows, shape (rows, width); above zero."""
+
+_STRIP: Final = 1 << 20
+"""Samples of all layers that an operation works on at a time: its arrays stay this small, however
+large the picture is."""
+_OTHER_OF_ONE: Final = ("stdev", "count", "lastbandlow", "lastbandhigh")
+"""Operations that make something else of a layer that is alone."""
+
+_Like = tuple[tuple[str, ...], np.dtype[Any]]
+"""Band names, so also their number, and dtype."""
+Mask = NDArray[np.bool_]
+
+
+def compose(
+    layers: Sequence[Pixels],
+    operation: Operation = "first",
+    weights: Sequence[Weigh] = (),
+) -> Pixels:
+    """Layers on the same grid, top first → one, valid at each pixel where any layer is.
+
+    `first` takes the first layer that is valid there, and so does `last`, whose layers come in
+    reverse order; the others are those of `operations`, and look at valid pixels only. `blend`
+    needs the weights of each layer, and asks for them a strip at a time.
+
+    Scenes of one mosaic may differ in kind, so band counts and dtypes never clash: a single-band
+    layer is grey and stands for every band; of the others the first n bands are taken, n being the
+    fewest that any of them has. The dtype is `np.result_type` of all layers; `count` gives uint8
+    and `stdev` float64.
+
+    A layer that already is the answer comes back as it is, not as a copy.
+    """
+    if len({layer.valid.shape for layer in layers}) != 1:
+        raise ValueError(f"layers of shapes {[layer.valid.shape for layer in layers]}")
+    like = _common(layers)
+    if operation not in ("first", "last"):
+        return _resolved(layers, operation, weights, like)
+    top = layers[0]
+    if _already(top, like) and (len(layers) == 1 or top.valid.all()):
+        return top
+    return _stack(layers, like)
+
+
+def empty(grid: Grid) -> Pixels:
+    """One uint8 band, no pixel of it valid."""
+    shape = (grid.height, grid.width)
+    return Pixels(np.zeros((1, *shape), np.uint8), np.zeros(shape, np.bool_), ("b1",))
+
+
+def _common(layers: Sequence[Pixels]) -> _Like:
+    coloured = [layer.names for layer in layers if len(layer.names) > 1]
+    # min() keeps the first of equals: the names come from the topmost layer of that count.
+    names = min(coloured, key=len) if coloured else layers[0].names
+    return names, np.result_type(*(layer.data.dtype for layer in layers))
+
+
+def _already(layer: Pixels, like: _Like) -> bool:
+    names, dtype = like
+    return len(layer.names) == len(names) and layer.data.dtype == dtype
+
+
+def _stack(layers: Sequence[Pixels], like: _Like) -> Pixels:
+    names, dtype = like
+    filled = np.zeros_like(layers[0].valid)
+    data = np.zeros((len(names), *filled.shape), dtype)
+    for layer in layers:
+        np.copyto(data, _bands(layer, len(names)), where=layer.valid & ~filled)
+        filled |= layer.valid
+        if filled.all():
+            break
+    return Pixels(data, filled, names)
+
+
+def _bands(layer: Pixels, count: int) -> NDArray[Any]:
+    """Shape (count or 1, height, width): numpy broadcasts the one band of a grey layer."""
+    return layer.data[:count]
+
+
+def _resolved(
+    layers: Sequence[Pixels], operation: Operation, weights: Sequence[Weigh], like: _Like
+) -> Pixels:
+    if len(layers) == 1 and operation not in _OTHER_OF_ONE:
+        return layers[0]
+    names = _named(like[0], operation)
+    operate = OPERATIONS[operation]
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities among the values
+        data = np.concatenate([operate(strip) for strip in _strips(layers, weights, like)], axis=1)
+    valid = np.logical_or.reduce([layer.valid for layer in layers])
+    unknown = np.isnan(data).any(axis=0) if data.dtype.kind == "f" else False
+    if np.any(unknown):  # of infinities, and no more to be drawn than a NaN that was read
+        valid &= ~unknown
+        data = np.where(valid, data, data.dtype.type(0))
+    return Pixels(data, valid, names)
+
+
+def _named(names: tuple[str, ...], operation: Operation) -> tuple[str, ...]:
+    if operation == "count":
+        return ("count",)
+    if operation not in ("lastbandlow", "lastbandhigh"):
+        return names
+    if len(names) == 1:
+        raise InvalidRequestError(
+            f"operation {operation!r} decides by the last band and shows the others, and there is "
+            f"only {names[0]!r}: ask for more with assets, bidx or expression"
+        )
+    return names[:-1]
+
+
+def _strips(layers: Sequence[Pixels], weights: Sequence[Weigh], like: _Like) -> Iterator[Stack]:
+    names, dtype = like
+    height, width = layers[0].valid.shape
+    rows = max(1, _STRIP // (len(layers) * len(names) * width))
+    for first in range(0, height, rows):
+        strip = slice(first, min(first + rows, height))
+        yield Stack(
+            bands=[_bands(layer, len(names))[:, strip] for layer in layers],
+            valid=[layer.valid[strip] for layer in layers],
+            weights=[weigh(strip) for weigh in weights],
+            shape=(len(names), strip.stop - first, width),
+            dtype=dtype,
+        )
+
+
+def clipped(pixels: Pixels, keep: Mask) -> Pixels:
+    """Less the pixels outside of a mask (height, width); as it is where there are none."""
+    valid = pixels.valid & keep
+    if (valid == pixels.valid).all():
+        return pixels
+    return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
+
+
+def below_holes(layers: Iterable[Pixels], footprints: Iterable[Mask]) -> Iterator[Pixels]:
+    """Layers, top first, less what lies below a hole: a pixel inside a footprint without data."""
+    hidden: Mask | None = None
+    for layer, footprint in zip(layers, footprints, strict=True):
+        yield layer if hidden is None else clipped(layer, ~hidden)
+        holes = footprint & ~layer.valid
+        hidden = holes if hidden is None else hidden | holes

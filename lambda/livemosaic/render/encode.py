@@ -1,0 +1,223 @@
+"""Pixels → bytes. Pure: every encoder writes to memory."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any, Final, Literal
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what encoders raise; it has no public name
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.session import DummySession
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Format, Render
+from livemosaic.render.png import encode_png
+from livemosaic.render.style import Image, blank, colored, run
+
+EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
+
+MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "jp2": "image/jp2",
+    "tif": "image/tiff; application=geotiff",
+    "npy": "application/x-binary",
+}
+
+# Lossless formats are written fast rather than small. Predictors of TIFF gain 25 % on 8 bits and
+# lose twice that on band ratios.
+_DRIVERS: Final[dict[EncodedFormat, str]] = {
+    "jpeg": "JPEG",
+    "webp": "WEBP",
+    "jp2": "JP2OpenJPEG",
+    "tif": "GTiff",
+}
+_ENV: Final = {
+    # In one file: what GDAL would write beside it is lost.
+    "GDAL_TIFF_INTERNAL_MASK": True,
+    "GDAL_PAM_ENABLED": False,
+}
+_OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
+    "jpeg": {"quality": 85},
+    "webp": {"quality": 85},
+    "jp2": {"codec": "JP2"},  # GDAL goes by the extension, and a file in memory has none
+    "tif": {"compress": "deflate", "zlevel": 1},
+}
+_NOT_GEOTIFF: Final = ("bool", "float16")
+_RAW: Final = ("tif", "npy")
+_DEEPER: Final[dict[Format, tuple[str, ...]]] = {
+    "auto": ("uint16",),
+    "png": ("uint16",),
+    "jp2": ("uint16", "int16"),
+}
+"""Dtypes beside uint8 that can be shown."""
+_OPAQUE: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An image, ready to be sent."""
+
+    body: bytes
+    media_type: str
+    format: EncodedFormat
+    """What was chosen for `auto`, else what was asked for."""
+    grid: Grid
+    """Where it lies: a part of what was encoded, where an algorithm dropped a buffer."""
+
+
+def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
+    """Rescale, colour and encode; InvalidRequestError where the pixels do not fit the render.
+
+    png, jpeg, webp and jp2 show the first three bands, or the first one of fewer than three. tif
+    and npy carry every band, in the dtype they have. `auto` is JPEG where every pixel is opaque and
+    8 bits deep, PNG elsewhere; `return_mask` does not change that. JPEG has no alpha: what is not
+    valid is black, as in TiTiler. Pixels of which none is valid never raise: they make a
+    transparent image. An algorithm that drops its `buffer` of pixels makes the image smaller.
+    """
+    make = _styled if pixels.valid.any() else _blank
+    image, grid = make(pixels, grid, render)
+    chosen = _format(image, render.format)
+    mask = image.alpha if render.return_mask else None
+    if chosen == "png":
+        body = _png(image, mask)
+    else:
+        body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
+    return Encoded(body, MEDIA_TYPES[chosen], chosen, grid)
+
+
+def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
+    pixels, grid = run(pixels, grid, render)
+    image = colored(pixels, render, _shown(pixels, render.format))
+    if render.colormap is None:
+        _check_dtype(image.data.dtype, render.format)
+    return image, grid
+
+
+def _blank(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
+    """Bands, dtype and size as far as they are known; nothing in the request is checked."""
+    with suppress(InvalidRequestError):
+        pixels, grid = run(pixels, grid, render)
+    image = blank(pixels, render, _shown(pixels, render.format))
+    kept = render.format in _RAW and image.data.dtype.name not in _NOT_GEOTIFF
+    data = image.data if kept else np.zeros_like(image.data, np.uint8)
+    return replace(image, data=data), grid
+
+
+def _shown(pixels: Pixels, requested: Format) -> int:
+    bands = len(pixels.data)
+    return bands if requested in _RAW else 3 if bands >= 3 else 1
+
+
+def _check_dtype(dtype: np.dtype[Any], requested: Format) -> None:
+    if requested in _RAW or dtype == np.uint8:
+        return
+    if dtype.name in _DEEPER.get(requested, ()):
+        return
+    raise InvalidRequestError(
+        f"{dtype} pixels need rescale=min,max for {requested}; tif and npy carry them as they are"
+    )
+
+
+def _format(image: Image, requested: Format) -> EncodedFormat:
+    if requested != "auto":
+        return requested
+    eight_bits = image.data.dtype == np.uint8
+    return "jpeg" if eight_bits and (image.alpha == _OPAQUE).all() else "png"
+
+
+def _numpy(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
+    data = image.data if mask is None else np.concatenate((image.data, mask[np.newaxis]))
+    with BytesIO() as file:
+        np.save(file, data)
+        return file.getvalue()
+
+
+def _png(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
+    if mask is None:
+        return encode_png(image.data)
+    return encode_png(np.concatenate((image.data, _scaled_alpha(mask, image.data.dtype)[None])))
+
+
+def _raster(
+    image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+) -> bytes:
+    """By GDAL in memory. `rio_tiler.utils.render` swaps the process's warning filters meanwhile, so
+    that of two threads one may fail where warnings are errors; nor has it band descriptions.
+    """
+    if chosen == "webp" and len(image.data) == 1:
+        image = replace(image, data=image.data.repeat(3, axis=0))
+    if chosen == "tif" and image.data.dtype.name in _NOT_GEOTIFF:
+        raise _unfit(image.data, chosen)
+    mask = None if chosen == "jpeg" else mask
+    try:
+        # No AWS session: in a Lambda, rasterio would look for credentials at each tile.
+        with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
+            with file.open(**_profile(image, mask, chosen, grid)) as target:
+                _write(target, image, mask)
+            body: bytes = file.read()
+    except (RasterioError, CPLE_BaseError) as error:
+        raise _unfit(image.data, chosen) from error
+    return body
+
+
+def _unfit(data: NDArray[Any], chosen: EncodedFormat) -> InvalidRequestError:
+    bands, height, width = data.shape
+    return InvalidRequestError(
+        f"{chosen} cannot hold {bands} bands of {data.dtype}, {width} × {height} pixels"
+    )
+
+
+def _profile(
+    image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+) -> dict[str, Any]:
+    bands, height, width = image.data.shape
+    return {
+        "driver": _DRIVERS[chosen],
+        "count": bands + (mask is not None),
+        "dtype": image.data.dtype,
+        "height": height,
+        "width": width,
+        "crs": grid.crs,
+        # Images do not carry it, but without it rasterio warns.
+        "transform": grid.transform,
+        **_OPTIONS[chosen],
+    }
+
+
+def _write(target: DatasetWriter, image: Image, mask: NDArray[np.uint8] | None) -> None:
+    bands = len(image.data)
+    target.colorinterp = _interpretation(image.data, mask)
+    target.write(image.data, list(range(1, bands + 1)))
+    if target.driver == "GTiff":
+        target.descriptions = image.names + (() if mask is None else ("alpha",))
+    if mask is not None:
+        target.write(_scaled_alpha(mask, image.data.dtype), bands + 1)
+        if target.driver == "GTiff":
+            # GDAL takes alpha for validity only in 8 or 16 bits next to one or three bands; of
+            # others `rasterio.open(…).read(masked=True)` would find every pixel valid.
+            target.write_mask(mask > 0)
+
+
+def _interpretation(data: NDArray[Any], mask: NDArray[np.uint8] | None) -> list[ColorInterp]:
+    """Said for every band: GDAL would call the fourth of four uint8 bands alpha."""
+    rgb = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+    grey = [ColorInterp.gray]
+    known = rgb if len(data) >= 3 and data.dtype == np.uint8 else grey
+    rest = [ColorInterp.undefined] * (len(data) - len(known))
+    return known + rest + ([] if mask is None else [ColorInterp.alpha])
+
+
+def _scaled_alpha(mask: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What GDAL takes for opaque in that dtype (its SRC_ALPHA_MAX), 255 where it has no rule."""
+    opaque = {"uint16": 65535, "int16": 32767, "int8": 127}.get(dtype.name, _OPAQUE)
+    if opaque == _OPAQUE:
+        return mask.astype(dtype, copy=False)
+    return (mask.astype(np.float64) * opaque / _OPAQUE).astype(dtype)

@@ -1,0 +1,171 @@
+"""Named renders of a mosaic, in JSON of the STAC render extension 2.0.
+
+What they say means what it means in a query, and goes through the same parsers.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
+
+from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Resampling
+from livemosaic.render.expression import Expression
+from livemosaic.render.parameters import Parameters
+
+MAX_RENDERS: Final = 32
+_MAX_JSON: Final = 64_000
+"""Characters of all renders of a mosaic: its row may take 400 KB (DynamoDB)."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_JSON: Final = ("colormap", "algorithm_params")
+_LISTS: Final = ("assets", "bidx", "minmax_zoom")
+_NAMES: Final = tuple(field.name for field in fields(Parameters))
+
+Finite = Annotated[float, AllowInfNan(False)]
+
+
+class NamedRender(BaseModel):
+    """A render object; what it has beside these is kept and not looked at."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: str | None = Field(None, max_length=500)
+    minmax_zoom: tuple[int, int] | None = None
+    """For people; it limits nothing."""
+    assets: list[str] | None = None
+    bidx: list[int] | None = None
+    expression: str | None = None
+    nodata: Finite | Literal["nan"] | None = None
+    unscale: bool | None = None
+    resampling: Resampling | None = None
+    reproject: Resampling | None = None
+    algorithm: str | None = None
+    algorithm_params: dict[str, Any] | None = None
+    rescale: list[tuple[Finite, Finite]] | None = None
+    color_formula: str | None = None
+    colormap_name: str | None = None
+    colormap: dict[str, Any] | list[Any] | None = None
+    return_mask: bool | None = None
+
+    def parameters(self) -> Parameters:
+        """As a query would say it."""
+        said: dict[str, Any] = {
+            name: json.dumps(value) if name in _JSON else value
+            for name in _NAMES
+            if (value := getattr(self, name)) is not None
+        }
+        if self.nodata is not None:
+            said["nodata"] = float(self.nodata)
+        if self.rescale:
+            said["rescale"] = [f"{low!r},{high!r}" for low, high in self.rescale]
+        return Parameters(**said)
+
+
+def parameters_of(mosaic: Mosaic, name: str) -> Parameters:
+    """What a render of a mosaic says; `InvalidRequestError` names those there are."""
+    found = mosaic.renders.get(name)
+    if found is None:
+        raise InvalidRequestError(_unknown(mosaic, name))
+    return NamedRender.model_validate(found).parameters()
+
+
+def render_of(mosaic: Mosaic, name: str) -> Mapping[str, Any]:
+    """A render as it is stored; `NotFoundError` names those there are."""
+    found = mosaic.renders.get(name)
+    if found is None:
+        raise NotFoundError(_unknown(mosaic, name))
+    return found
+
+
+def _unknown(mosaic: Mosaic, name: str) -> str:
+    there = ", ".join(sorted(mosaic.renders)) or "none"
+    return f"there is no render {name[:80]!r} in mosaic {mosaic.id!r}; there are: {there}"
+
+
+def read_of_scenes(mosaic: Mosaic, name: str, read: Read) -> Read:
+    """How scenes are read that are drawn by a render before they become one picture.
+
+    What the render says of reading goes before `read`: its colors are of those values.
+    """
+    said = parameters_of(mosaic, name)
+    own, nothing = said.read(), Read()
+    changed = {
+        field.name: value
+        for field in fields(Read)
+        if (value := getattr(own, field.name)) != getattr(nothing, field.name)
+    }
+    return replace(read, **changed, style=said.render())
+
+
+def check_renders(renders: Mapping[str, Mapping[str, Any]]) -> None:
+    """`InvalidRequestError` names the render and the value that requests could not use."""
+    if len(renders) > MAX_RENDERS:
+        raise InvalidRequestError(
+            f"{len(renders):,} renders, at most {MAX_RENDERS} can be stored on a mosaic"
+        )
+    for name, render in renders.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidRequestError(
+                f"render {name[:80]!r} must be named with 1 to 63 of A–Z a–z 0–9 _ . - and start "
+                "with a letter or digit"
+            )
+        try:
+            _check(render)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"render {name!r}: {error}") from error
+    _check_size(renders)
+
+
+def _check(render: Mapping[str, Any]) -> None:
+    said = _parsed(render).parameters()
+    read = said.read()
+    if read.expression:
+        Expression.parse(read.expression)
+    said.render()
+
+
+def _parsed(render: Mapping[str, Any]) -> NamedRender:
+    try:
+        return NamedRender.model_validate(dict(render))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise InvalidRequestError(
+            f"{place}: {problem['msg']} (it is {str(problem['input'])[:80]!r})"
+        ) from error
+
+
+def _check_size(renders: Mapping[str, Any]) -> None:
+    try:
+        size = len(json.dumps(renders, allow_nan=False, ensure_ascii=False).encode())
+    except (ValueError, RecursionError) as error:  # UnicodeEncodeError: half a surrogate pair
+        raise InvalidRequestError(f"renders are not JSON: {str(error)[:200]}") from error
+    if size > _MAX_JSON:
+        raise InvalidRequestError(
+            f"renders take {size:,} bytes of JSON, at most {_MAX_JSON:,} can be stored"
+        )
+
+
+def parse_query(text: str) -> dict[str, Any]:
+    """A render from a query, `assets=red&rescale=0,100`, in JSON of the extension."""
+    render: dict[str, Any] = {}
+    try:
+        for name, value in parse_qsl(text, strict_parsing=True):
+            if name in _LISTS:
+                render.setdefault(name, []).extend(value.split(","))
+            elif name == "rescale":
+                render.setdefault(name, []).append(value.split(","))
+            else:
+                render[name] = json.loads(value) if name in _JSON else value
+    except ValueError as error:
+        raise InvalidRequestError(f"{text[:200]!r} is no query: {error}") from error
+    for strange in render.keys() - NamedRender.model_fields.keys():
+        raise InvalidRequestError(
+            f"there is no parameter {strange!r}; there are {', '.join(NamedRender.model_fields)}"
+        )
+    return _parsed(render).model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,153 @@
+"""What requests and named renders say of pixels and colors, by TiTiler's names, and its meaning."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.render import Algorithm, Colors, Read, Render, Resampling
+
+_MOST: Final = 64
+"""Assets, bands or ranges that anybody may name; servers allow less (`picture.Limits`)."""
+_REPLACES: Final = {
+    "resampling": "reproject",
+    "reproject": "resampling",
+    "algorithm": "algorithm_params",
+    "colormap": "colormap_name",
+    "colormap_name": "colormap",
+}
+"""What one of two alternatives, or a part's whole, takes out of what it is put over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """As they are written; None where nothing is said."""
+
+    assets: Sequence[str] | None = None
+    bidx: Sequence[int] | None = None
+    expression: str | None = None
+    nodata: float | None = None
+    unscale: bool | None = None
+    resampling: Resampling | None = None
+    reproject: Resampling | None = None
+    algorithm: str | None = None
+    algorithm_params: str | None = None
+    """A JSON object."""
+    rescale: Sequence[str] | None = None
+    """`min,max`: one, or one per band."""
+    color_formula: str | None = None
+    colormap_name: str | None = None
+    colormap: str | None = None
+    """JSON; see `colors.parse_colormap`."""
+    return_mask: bool | None = None
+
+    def over(self, others: "Parameters") -> "Parameters":
+        """These, and what others say where these say nothing."""
+        said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        out = {_REPLACES[name]: None for name in said if name in _REPLACES}
+        return replace(others, **{**out, **said})
+
+    def read(self) -> Read:
+        """How pixels are taken; `InvalidRequestError` names the value that is wrong."""
+        assets = [asset for given in self.assets or () for asset in _assets(given)]
+        names = tuple(name for name, _ in assets)
+        bidx_of = {name: bands for name, bands in assets if bands}
+        if bidx_of and any(bidx_of.get(name, ()) != bands for name, bands in assets):
+            raise InvalidRequestError("assets name one asset twice, and different bands of it")
+        if len(names) > _MOST:
+            raise InvalidRequestError(f"{len(names)} assets were asked for, at most {_MOST} can be")
+        if self.nodata is not None and math.isinf(self.nodata):
+            raise InvalidRequestError("nodata must be a finite number or nan")
+        return Read(
+            assets=names,
+            bidx=_bands(self.bidx or ()),
+            bidx_of=tuple(bidx_of.items()),
+            expression=self.expression or None,
+            nodata=self.nodata,
+            unscale=bool(self.unscale),
+            resampling=self.resampling or self.reproject or "nearest",
+            palette=not self.expression,
+        )
+
+    def render(self) -> Render:
+        """How pixels become an image; `InvalidRequestError` names the value that is wrong."""
+        ranges = self.rescale or ()
+        if len(ranges) > _MOST:
+            raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MOST} are read")
+        return Render(
+            algorithm=self._algorithm(),
+            rescale=tuple(_range(text) for text in ranges),
+            color_formula=self._formula(),
+            colormap=self._colormap(),
+            return_mask=self.return_mask is not False,
+        )
+
+    # What only some requests need is imported by those.
+
+    def _algorithm(self) -> Algorithm | None:
+        if self.algorithm:
+            from livemosaic.render.algorithms import parse_algorithm
+
+            return parse_algorithm(self.algorithm, self.algorithm_params)
+        if self.algorithm_params:
+            raise InvalidRequestError("algorithm_params need an algorithm")
+        return None
+
+    def _formula(self) -> str | None:
+        if not self.color_formula:
+            return None
+        from livemosaic.render.colormaps import check_formula
+
+        return check_formula(self.color_formula)
+
+    def _colormap(self) -> str | Colors | None:
+        """The name goes before the JSON, as in TiTiler."""
+        if not (self.colormap_name or self.colormap):
+            return None
+        from livemosaic.render.colormaps import check_colormap_name, parse_colormap
+
+        if self.colormap_name:
+            return check_colormap_name(self.colormap_name)
+        return parse_colormap(self.colormap or "")
+
+
+def _assets(given: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Keys between commas, or one key and its bands, as TiTiler has it: `red|bidx=1,2`."""
+    name, options, text = given.partition("|")
+    if not options:
+        return [(name, ()) for name in given.split(",") if name]
+    option, _, numbers = text.partition("=")
+    try:
+        bands = tuple(map(int, numbers.split(",")))
+    except ValueError:
+        bands = ()
+    if option != "bidx" or not bands or not name:
+        raise InvalidRequestError(
+            f"assets {given[:80]!r} must be keys, or one key and its bands: assets=KEY|bidx=1,2; "
+            "band math over assets is one expression=…"
+        )
+    return [(name, _bands(bands))]
+
+
+def _bands(bidx: Sequence[int]) -> tuple[int, ...]:
+    if len(bidx) > _MOST:
+        raise InvalidRequestError(f"bidx names {len(bidx)} bands, at most {_MOST} can be")
+    if any(not 1 <= band <= 65_535 for band in bidx):
+        raise InvalidRequestError(f"bidx {list(bidx)} must be bands counted from 1")
+    return tuple(bidx)
+
+
+def _range(text: str) -> tuple[float, float]:
+    """`min,max`; TiTiler takes brackets around it too."""
+    try:
+        low, high = (float(part) for part in text.strip("[]").split(","))
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"rescale {text[:80]!r} must be two numbers: rescale=min,max"
+        ) from error
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidRequestError(
+            f"rescale {text[:80]!r} must be two finite numbers, the smaller first"
+        )
+    return low, high

@@ -1,0 +1,130 @@
+"""Values → colors, in TiTiler's order: algorithm, rescale, color formula, colormap. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Colors, Style
+
+_RGB: Final = ("red", "green", "blue")
+_OPAQUE: Final = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """Pixels as they will be written."""
+
+    data: NDArray[Any]
+    """Shape (bands, height, width); zero where `alpha` is."""
+    alpha: NDArray[np.uint8]
+    """Shape (height, width), 255 is opaque; between only where a colormap is translucent."""
+    names: tuple[str, ...]
+
+
+def drawn(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
+    """A scene in its colors, on the same grid, for what is composed of several.
+
+    Translucent pixels are valid. `InvalidRequestError` where the pixels do not fit the style.
+    """
+    pixels = run_in_place(pixels, grid, style, "of scenes that are drawn one by one,")
+    image = colored(pixels, style, len(pixels.data))
+    return Pixels(image.data, image.alpha > 0, image.names)
+
+
+def run(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
+    """What the algorithm makes of pixels, and their grid, which it may make smaller."""
+    if style.algorithm is None:
+        return pixels, grid
+    from livemosaic.render.algorithms import processed
+
+    return processed(pixels, grid, style.algorithm)
+
+
+def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:
+    """The same on the same grid; `InvalidRequestError` tells `where` that has to be."""
+    made, on = run(pixels, grid, style)
+    if on is not grid:
+        raise InvalidRequestError(
+            f'{where} an algorithm must keep every pixel: set algorithm_params={{"buffer": 0}}'
+        )
+    return made
+
+
+def colored(pixels: Pixels, style: Style, shown: int) -> Image:
+    """All but the algorithm, of the first bands, as many as are shown.
+
+    `InvalidRequestError` where the pixels do not fit the style.
+    """
+    data = pixels.data[:shown]
+    if style.rescale:
+        data = _rescaled(data, pixels, style.rescale)
+    if style.color_formula:
+        from livemosaic.render.colormaps import formula
+
+        data = formula(data, style.color_formula) * pixels.valid
+    if style.colormap is not None:
+        return _mapped(data, pixels, style.colormap)
+    return Image(data, opaque(pixels.valid), pixels.names[: len(data)])
+
+
+def blank(pixels: Pixels, style: Style, shown: int) -> Image:
+    """The same where no pixel is valid: nothing is checked, and zero is all there is."""
+    alpha, names = opaque(pixels.valid), pixels.names[:shown]
+    if style.colormap is not None:
+        return Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
+    dtype = np.uint8 if style.rescale or style.color_formula else pixels.data.dtype
+    return Image(np.zeros((len(names), *alpha.shape), dtype), alpha, names)
+
+
+def opaque(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Validity as alpha."""
+    return np.where(valid, np.uint8(_OPAQUE), np.uint8(0))
+
+
+def _rescaled(
+    data: NDArray[Any], pixels: Pixels, ranges: Sequence[tuple[float, float]]
+) -> NDArray[np.uint8]:
+    """Like TiTiler: linear, clipped, truncated to uint8, zero where not valid."""
+    # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
+    from rio_tiler.utils import linear_rescale
+
+    if len(ranges) == 1:
+        ranges = list(ranges) * len(data)
+    elif len(ranges) not in (len(data), len(pixels.data)):
+        raise InvalidRequestError(
+            f"rescale has {len(ranges)} ranges for {len(pixels.data)} bands; give 1 or one per band"
+        )
+    if np.iscomplexobj(data):
+        raise InvalidRequestError(f"{data.dtype} pixels cannot be rescaled; tif and npy carry them")
+    out = np.zeros(data.shape, np.uint8)
+    for band, source, (low, high) in zip(out, data, ranges, strict=False):
+        if not 0 < high - low < np.inf:
+            raise InvalidRequestError(
+                f"rescale={low:g},{high:g}: the first must be below the other"
+            )
+        with np.errstate(invalid="ignore"):  # NaN that a file does not declare as its nodata
+            scaled = linear_rescale(source, (low, high))
+            np.copyto(band, scaled, where=pixels.valid, casting="unsafe")
+    return out
+
+
+def _mapped(data: NDArray[Any], pixels: Pixels, colors: str | Colors) -> Image:
+    """Red, green, blue; black where not valid. The colormap's alpha counts where valid."""
+    from livemosaic.render.colormaps import mapped
+
+    name = colors if isinstance(colors, str) else "of the request"
+    if len(pixels.data) != 1:
+        raise InvalidRequestError(
+            f"colormap {name} needs pixels of one band, these have {len(pixels.data)}"
+        )
+    if isinstance(colors, str) and data.dtype != np.uint8:
+        # rio-tiler would take the value modulo 256.
+        raise InvalidRequestError(f"{data.dtype} pixels need rescale=min,max for colormap {name}")
+    rgb, opacity = mapped(data, colors)
+    alpha = np.where(pixels.valid, opacity, np.uint8(0))
+    return Image(rgb * (alpha > 0), alpha, _RGB)

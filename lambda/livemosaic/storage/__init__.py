@@ -1,0 +1,1 @@
+"""Bytes of objects: S3, HTTP, local files."""

@@ -1,0 +1,203 @@
+"""One object as two libraries want it: async-tiff as an obspec store, GDAL as a file."""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+from livemosaic.storage.objects import Buffer, ObjectError, too_short
+
+_HEAD: Final = 4096
+"""Bytes at the start in which the first directory is looked for."""
+
+
+class LongHeaderError(Exception):
+    """The header goes on for too long, or is spread over the file; GDAL may find its way."""
+
+
+class Readable(Protocol):
+    """The part of an `Object` that is for an event loop."""
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        ...
+
+
+class RangeSource:
+    """An object as async-tiff reads it (obspec GetRangeAsync, GetRangesAsync).
+
+    While the header is read, each request counts against `header_bytes`. Afterwards a range must be
+    had in full: a tile that is cut short is said to be so, not decoded.
+    """
+
+    def __init__(self, source: Readable, *, header_bytes: int) -> None:
+        self._source = source
+        self._header_bytes = header_bytes
+        self._header_left: int | None = header_bytes
+        self.head = bytearray()
+        """The object from its start on, as far as it was read for its header."""
+
+    def header_done(self, source: Readable) -> None:
+        """Stop counting: what follows are tiles of `source`, whose sizes the caller has checked."""
+        self._source = source
+        self._header_left = None
+        self.head = bytearray()
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> Buffer:
+        """Bytes of one range; `path` is ignored, there is one object."""
+        del path
+        stop = start + (length or 0) if end is None else end
+        self._count(stop - start)
+        got = await self._source.read(start, stop)
+        if start == 0:
+            head = bytes(memoryview(got)[:_HEAD])
+            _refuse_what_is_no_tiff(head)
+            if second_directory(head) > self._header_bytes:
+                raise LongHeaderError
+        if start == len(self.head) and self._header_left is not None:
+            self.head += memoryview(got)
+        return got
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> Sequence[Buffer]:
+        """Bytes of several ranges, each in full."""
+        del path
+        stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
+        self._count(sum(stops) - sum(starts))
+        got = await asyncio.gather(*map(self._source.read, starts, stops))
+        for start, stop, body in zip(starts, stops, got, strict=True):
+            if memoryview(body).nbytes != stop - start:
+                raise ObjectError(too_short(stop))
+        return got
+
+    def _count(self, size: int) -> None:
+        if self._header_left is None:
+            return
+        self._header_left -= size
+        if self._header_left < 0:
+            raise LongHeaderError
+
+
+class Held:
+    """Bytes in memory as an `Object`, which ends where they do."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        return self._body[start:stop]
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        return self._body[start:stop]
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        return len(self._body)
+
+
+def _refuse_what_is_no_tiff(head: bytes) -> None:
+    if not head:
+        raise ObjectError("is empty")
+    if not head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        raise ObjectError(f"is not a TIFF: it starts with {head[:16]!r}")
+
+
+def second_directory(head: bytes) -> int:
+    """Where a TIFF's second directory (overview or mask) is; 0 if there is none, or none in sight.
+
+    async-tiff reads a header from the first byte to the last, whatever lies between. A GeoTIFF that
+    had its overviews added afterwards has them at its end: it would be fetched whole.
+    """
+    order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(head[at : at + size], order)
+
+    big = number(2, 2) == 43
+    first, count_size, entry, pointer = (
+        (number(8, 8), 8, 20, 8) if big else (number(4, 4), 2, 12, 4)
+    )
+    if first > len(head):
+        return first
+    return number(first + count_size + number(first, count_size) * entry, pointer)
+
+
+class RangeFile:
+    """An object as a read-only Python file, for GDAL; keeps the last blocks that it fetched."""
+
+    _BLOCK: Final = 128 * 1024
+    _KEPT: Final = 64
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, budget: int) -> None:
+        self._fetch = fetch
+        self._size = size
+        self._limit = self._budget = budget
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self.failure: ObjectError | None = None
+        """What GDAL was told is a failed read, without the reason."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as `io.IOBase.seek`."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes from the position on; fewer at the end."""
+        start = self._position
+        stop = self._size if size < 0 else min(start + size, self._size)
+        if stop <= start:
+            return b""
+        blocks = range(start // self._BLOCK, (stop - 1) // self._BLOCK + 1)
+        try:
+            self._fetch_missing(blocks)
+        except ObjectError as e:
+            # rasterio's opener must not see an exception: it would surface anywhere. No bytes is an
+            # error to GDAL too.
+            self.failure = e
+            return b""
+        joined = b"".join(self._blocks[i] for i in blocks)
+        self._position = stop
+        while len(self._blocks) > self._KEPT:
+            self._blocks.popitem(last=False)
+        first = blocks[0] * self._BLOCK
+        return joined[start - first : stop - first]
+
+    def _fetch_missing(self, blocks: range) -> None:
+        missing = [i for i in blocks if i not in self._blocks]
+        if not missing:
+            return
+        first, last = missing[0] * self._BLOCK, min((missing[-1] + 1) * self._BLOCK, self._size)
+        self._budget -= last - first
+        if self._budget < 0:
+            raise ObjectError(
+                f"needs more than {self._limit:,} bytes at once, the most that is read"
+            )
+        got = self._fetch(first, last)
+        for i in range(missing[0], missing[-1] + 1):
+            self._blocks[i] = got[i * self._BLOCK - first : (i + 1) * self._BLOCK - first]
+
+    def close(self) -> None:
+        """Nothing to close: the connection belongs to the store."""
+
+    def __enter__(self) -> "RangeFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

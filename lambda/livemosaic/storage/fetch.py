@@ -1,0 +1,58 @@
+"""Items that events only refer to are fetched: from S3, or over HTTPS."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Final, TypeAlias
+
+from livemosaic.errors import ForbiddenHrefError, InvalidItemError, SourceUnavailableError
+from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.objects import AbsentError, ObjectError, UnavailableError
+from livemosaic.storage.stores import Stores
+
+Fetch: TypeAlias = Callable[[str], bytes]
+"""From an href to the body there; raises as `Fetcher` does."""
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of an Item: four times what SQS takes as a message."""
+
+
+class FetchError(InvalidItemError):
+    """An Item cannot be had from its href, and cannot by trying again."""
+
+
+class MissingError(FetchError):
+    """There is nothing at the href."""
+
+
+class Fetcher:
+    """Fetches what hrefs lead to, for any number of threads at once.
+
+    As with assets: the allow-list decides, redirects are not followed, S3 is read with the
+    credentials that are found. The parts are made with the first fetch.
+    """
+
+    def __init__(self, allow: AllowList) -> None:
+        self._allow = allow
+        self._stores: Stores | None = None
+        self._lock = Lock()
+
+    def __call__(self, href: str) -> bytes:
+        """The body at an href, of at most `MAX_BYTES`.
+
+        `MissingError`, another `FetchError`, or `SourceUnavailableError` where it may be had later.
+        """
+        try:
+            if self._allow.locate(href).scheme == "file":
+                raise FetchError(f"{redact(href)!r} is a local file, which no event may refer to")
+            with self._lock:
+                self._stores = self._stores or Stores(self._allow)
+                source = self._stores.open(href)
+            return source.whole_blocking(MAX_BYTES)
+        except ForbiddenHrefError as error:
+            raise FetchError(str(error).removeprefix("asset ")) from error
+        except AbsentError as error:
+            raise MissingError(f"{redact(href)!r} {error}") from error
+        except UnavailableError as error:
+            raise SourceUnavailableError(f"{redact(href)!r} {error}") from error
+        except ObjectError as error:
+            raise FetchError(f"{redact(href)!r} {error}") from error

@@ -1,0 +1,173 @@
+"""Objects over HTTP, read with urllib3.
+
+Why not with obstore: its HTTPStore follows redirects, which would carry a read past the allow-list,
+and it cannot keep the query string of a signed URL next to a path.
+"""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final
+
+import certifi
+import urllib3
+
+from livemosaic.storage.allowlist import Location
+from livemosaic.storage.objects import (
+    Buffer,
+    Edition,
+    ObjectError,
+    Pin,
+    UnavailableError,
+    UnreachableError,
+    opaque,
+    refused,
+    too_large,
+    too_short,
+)
+
+CONNECT_TIMEOUT_S: Final = 3.0
+READ_TIMEOUT_S: Final = 15.0
+WHOLE_READ_S: Final = 5.0
+WHOLE_S: Final = 10.0
+"""For all of a small object, however slowly its bytes come in."""
+RETRIES: Final = 2
+CONCURRENT_REQUESTS: Final = 32
+"""Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
+
+
+class HttpPool:
+    """Kept-alive connections to HTTP servers, and the threads that wait for them.
+
+    urllib3 is thread-safe and knows no event loop. Proxy variables of the environment are ignored.
+    """
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="http")
+        self._pool = urllib3.PoolManager(
+            num_pools=64,
+            maxsize=CONCURRENT_REQUESTS,
+            ssl_context=trust(),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+            retries=urllib3.Retry(
+                total=RETRIES,
+                redirect=0,
+                status_forcelist=(429, 500, 502, 503, 504),
+                backoff_factor=0.1,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+            ),
+        )
+
+    def get(self, url: str, start: int, stop: int, pin: Pin) -> bytes:
+        """Bytes of a half-open range, shorter at the end of the object."""
+        with self._asked(url, headers={"Range": f"bytes={start}-{stop - 1}"}) as answer:
+            if answer.status == 416:
+                pin.check_end(start)
+            size = _size_of_object(answer, start, stop)
+            told = answer.headers
+            pin.check(Edition(size, opaque(told.get("ETag")), told.get("Last-Modified")))
+            body = answer.read(min(stop, size) - start)
+            # Drained connections go back to the pool; one that still has bytes is closed.
+            answer.read(1)
+        return body
+
+    def get_whole(self, url: str, at_most: int) -> bytes:
+        """All of a small object, from servers too that know no ranges or not its length."""
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S)
+        # Not decoded: a small body could become a large one.
+        with self._asked(url, decode_content=False, timeout=timeout) as answer:
+            if answer.status != 200:
+                raise refused(answer.status)
+            if encoding := answer.headers.get("Content-Encoding"):
+                raise ObjectError(f"is encoded as {encoding[:40]}, though asked for as it is")
+            return _limited(answer, at_most)
+
+    @contextmanager
+    def _asked(
+        self, url: str, *, headers: Mapping[str, str] | None = None, **how: Any
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer, its body unread; UnreachableError where it breaks off while it is used."""
+        try:
+            with self._pool.request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity", **(headers or {})},
+                redirect=False,
+                preload_content=False,
+                **how,
+            ) as answer:
+                yield answer
+        except urllib3.exceptions.HTTPError as e:
+            raise UnreachableError(
+                f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
+            ) from e
+
+
+def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
+    until = time.monotonic() + WHOLE_S
+    body = bytearray()
+    while part := answer.read1(at_most + 1 - len(body)):
+        body += part
+        if len(body) > at_most:
+            raise too_large(len(body), at_most)
+        if time.monotonic() > until:
+            raise UnavailableError(f"cannot be read: it takes its server over {WHOLE_S:.0f} s")
+    return bytes(body)
+
+
+def trust() -> ssl.SSLContext:
+    """The system's authorities and certifi's, as not every container has the former."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> int:
+    """Check an answer to a range request before its body is read; ObjectError if it is none."""
+    status = answer.status
+    if status not in (200, 206, 416):
+        raise refused(status)
+    if status == 416:
+        raise ObjectError(too_short(start))
+    length = answer.headers.get("Content-Length", "")
+    if status == 200 and start == 0 and length.isdigit() and int(length) <= stop:
+        return int(length)
+    if status == 200:
+        raise ObjectError("cannot be read in parts: its server ignores the Range header")
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+    if not found or int(found[1]) != start:
+        raise ObjectError("cannot be read: its server gives another range than was asked for")
+    return int(found[2])
+
+
+class HttpObject:
+    """An object at a URL, asked for exactly as the href has it, query included."""
+
+    def __init__(self, pool: HttpPool, location: Location, pin: Pin) -> None:
+        self._pool = pool
+        self._pin = pin
+        query = f"?{location.query}" if location.query else ""
+        self._url = f"{location.scheme}://{location.host}{location.path}{query}"
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool.threads, self.read_blocking, start, stop)
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        return self._pool.get(self._url, start, stop, self._pin)
+
+    def whole_blocking(self, at_most: int) -> bytes:
+        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        return self._pool.get_whole(self._url, at_most)
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        self._pool.get(self._url, 0, 1, self._pin)
+        return self._pin.edition.length if self._pin.edition else 0

@@ -1,0 +1,306 @@
+"""Where objects are: S3 and the disk by obstore, and HTTP.
+
+S3 answers come from AWS or from the endpoint that the operator set, so a redirect there, which
+obstore follows, is not a stranger's to make.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import LocalStore, S3Store
+
+from livemosaic.auth.credentials import CredentialsError, Identity
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, HttpObject, HttpPool
+from livemosaic.storage.objects import (
+    AbsentError,
+    Buffer,
+    Edition,
+    ObjectError,
+    Pin,
+    UnreachableError,
+    opaque,
+    refused,
+    too_large,
+    too_short,
+)
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config, S3Credential
+
+KEYS_LAST: Final = timedelta(minutes=10)
+"""How long keys are good at least: see `Identity.keys`."""
+LOST_S: Final = 30.0
+"""How long it is remembered that there are no credentials, as finding that out takes seconds."""
+
+_OBSTORE_ERRORS: Final = (BaseError, OSError, ValueError)
+
+
+class Stores:
+    """The connections of a process, at most `limit` S3 buckets, the least used dropped first.
+
+    Knows no event loop, so it can be shared by many, one after the other.
+    """
+
+    def __init__(self, allow: AllowList, *, limit: int = 64) -> None:
+        self._allow = allow
+        self._limit = limit
+        self._buckets: OrderedDict[str, Any] = OrderedDict()
+        self._http = HttpPool()
+        self._identity = _SharedIdentity()
+
+    def open(self, href: str, pin: Pin | None = None) -> StoredObject | HttpObject:
+        """The object of an href, one edition of it; another is a ChangedError.
+
+        ForbiddenHrefError if the allow-list does not have it.
+        """
+        location = self._allow.locate(href)
+        pin = pin or Pin()
+        match location.scheme:
+            case "s3":
+                return StoredObject(self._bucket(location.host), location.path, pin)
+            case "file":
+                path = self._allow.file(location)
+                return StoredObject(LocalStore("/"), path.as_posix().lstrip("/"), pin)
+            case "https" | "http":
+                return HttpObject(self._http, location, pin)
+
+    def _bucket(self, name: str) -> Any:
+        if name not in self._buckets:
+            self._buckets[name] = _s3_store(name, self._identity)
+            while len(self._buckets) > self._limit:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(name)
+        return self._buckets[name]
+
+
+class _SharedIdentity:
+    """What obstore asks for credentials: one boto3 session for all buckets, made when needed.
+
+    Only where the environment has no keys: obstore alone knows neither profiles nor SSO.
+    """
+
+    def __init__(self) -> None:
+        self._found: Identity | None = None
+        self._lost: tuple[float, CredentialsError] | None = None
+
+    @property
+    def config(self) -> S3Config:
+        """The profile's region, which obstore takes where the environment names none."""
+        region = self._find().region
+        return {"region": region} if region else {}
+
+    def __call__(self) -> S3Credential:
+        """Credentials as obstore takes them. It asks again five minutes before they expire."""
+        try:
+            keys = self._find().keys()
+        except CredentialsError as error:
+            raise _denied(error) from error
+        return {
+            "access_key_id": keys.access_key or "",
+            "secret_access_key": keys.secret_key or "",
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + KEYS_LAST,
+        }
+
+    def _find(self) -> Identity:
+        if self._found is None:
+            if self._lost and time.monotonic() < self._lost[0]:
+                raise _denied(self._lost[1])
+            try:
+                self._found = Identity.find()
+            except CredentialsError as error:
+                self._lost = time.monotonic() + LOST_S, error
+                raise _denied(error) from error
+        return self._found
+
+
+def _denied(error: CredentialsError) -> ObjectError:
+    return ObjectError(f"may not be read: {error}; AWS_NO_SIGN_REQUEST=YES reads public buckets")
+
+
+def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
+    """A bucket with what obstore itself takes from the environment.
+
+    Those are keys, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added here:
+    plain HTTP when the endpoint says so (an emulator), the AWS CLI's name for no signing, and,
+    where the environment has no keys, credentials from wherever else the AWS CLI finds them.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
+    return S3Store(
+        bucket,
+        config={"skip_signature": True} if unsigned else None,
+        credential_provider=(None if unsigned or os.environ.get("AWS_ACCESS_KEY_ID") else identity),
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+            "timeout": timedelta(seconds=READ_TIMEOUT_S),
+        },
+        retry_config={
+            "max_retries": RETRIES,
+            "retry_timeout": timedelta(seconds=READ_TIMEOUT_S),
+        },
+    )
+
+
+class StoredObject:
+    """An object of an obstore store.
+
+    Not `obstore.get_ranges`: its answers do not say of which edition they are.
+    """
+
+    def __init__(self, store: Any, path: str, pin: Pin) -> None:
+        self._store = store
+        self._path = path
+        self._pin = pin
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        """See `Object`."""
+        try:
+            got = await obstore.get_async(self._store, self._path, options={"range": (start, stop)})
+            self._pin.check(_edition(got.meta))
+            body: Buffer = await got.bytes_async()
+        except _OBSTORE_ERRORS as e:
+            raise _explained(e, start, self._pin) from e
+        return body
+
+    def read_blocking(self, start: int, stop: int) -> bytes:
+        """See `Object`."""
+        try:
+            got = obstore.get(self._store, self._path, options={"range": (start, stop)})
+            self._pin.check(_edition(got.meta))
+            return bytes(got.bytes())
+        except _OBSTORE_ERRORS as e:
+            raise _explained(e, start, self._pin) from e
+
+    def whole_blocking(self, at_most: int) -> bytes:
+        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        try:
+            got = obstore.get(self._store, self._path)
+            if got.meta["size"] > at_most:
+                raise too_large(got.meta["size"], at_most)
+            return bytes(got.bytes())
+        except (*_OBSTORE_ERRORS, ObjectError) as e:
+            raise _explained(e, 0, self._pin) from e
+
+    def size_blocking(self) -> int:
+        """See `Object`."""
+        try:
+            found = _edition(obstore.head(self._store, self._path))
+        except _OBSTORE_ERRORS as e:
+            raise _explained(e, 0, self._pin) from e
+        self._pin.check(found)
+        return found.length
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object, as its bucket lists it."""
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime
+
+
+class Bucket:
+    """One bucket of S3, for who reads whole objects of it. ObjectError where it cannot be read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._store = _s3_store(name, _SharedIdentity())
+
+    def listed(self, prefix: str, after: str | None = None) -> Iterator[Listed]:
+        """The objects below a prefix, in the order of their keys, behind one of them."""
+        with _explaining():
+            for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
+                yield from map(_listed, chunk)
+
+    def head(self, key: str) -> Listed:
+        """One object, as it would be listed."""
+        with _explaining():
+            return _listed(obstore.head(self._store, key))
+
+    def read(self, key: str) -> bytes:
+        """All of an object."""
+        with _explaining():
+            return bytes(obstore.get(self._store, key).bytes())
+
+    def file(self, key: str) -> io.RawIOBase:
+        """An object as a file to read."""
+        with _explaining():
+            return _File(obstore.open_reader(self._store, key))
+
+
+class _File(io.RawIOBase):
+    """What obstore opens, as Python and pyarrow know files."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        found: int = self._opened.seek(offset, whence)
+        return found
+
+    def readinto(self, buffer: Any) -> int:
+        with _explaining():
+            got = self._opened.read(len(buffer))
+        buffer[: len(got)] = bytes(got)
+        return len(got)
+
+
+def _listed(meta: Any) -> Listed:
+    return Listed(meta["path"], meta["size"], opaque(meta["e_tag"]), meta["last_modified"])
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    try:
+        yield
+    except _OBSTORE_ERRORS as error:
+        raise _explained(error, 0, Pin()) from error
+
+
+def _edition(meta: Any) -> Edition:
+    """Of obstore's ObjectMeta."""
+    return Edition(meta["size"], opaque(meta["e_tag"]), meta["last_modified"].isoformat())
+
+
+def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
+    """Say what went wrong; obstore's own text shows local paths and internals."""
+    if (lost := ObjectError.lost_in(error)) is not None:
+        return lost
+    # Without what has a slash: words in keys say nothing.
+    text = re.sub(r"\S*/\S*", "", str(error).partition("\n\nDebug source")[0])
+    status = re.search(r"status code: (\d{3})", text)
+    if isinstance(error, FileNotFoundError):
+        return AbsentError("is missing")
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
+        return ObjectError("may not be read: its store denies access")
+    if "range" in text.lower() or (status and status[1] == "416"):
+        pin.check_end(start)
+        return ObjectError(too_short(start))
+    if "region" in text.lower():
+        return ObjectError("is in a bucket of another region: set AWS_REGION")
+    if status:
+        return refused(int(status[1]))
+    return UnreachableError("cannot be read: its store failed or could not be reached")

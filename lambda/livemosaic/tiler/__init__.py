@@ -1,0 +1,1 @@
+"""Use case: images, points and statistics of mosaics."""

@@ -1,0 +1,339 @@
+"""Use case: a picture of a mosaic. Find, plan, read, compose."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Protocol
+
+from livemosaic.cog.budget import Allowance
+from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
+from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.frame import Frame
+from livemosaic.index.scenes import Index
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid, Mask, Pixels
+from livemosaic.model.render import Read
+from livemosaic.model.rule import DEFAULT, Rule
+from livemosaic.model.scene import Found
+from livemosaic.render.compose import Weigh, below_holes, clipped, compose, empty
+from livemosaic.render.expression import Bounds, Expression
+from livemosaic.render.feather import Feather
+from livemosaic.render.named_renders import read_of_scenes
+from livemosaic.render.style import drawn
+from livemosaic.tiler.assets import asked_for, chosen_assets
+from livemosaic.tiler.candidates import arrangement_of, claims_of, scenes_of, seamline
+from livemosaic.tiler.plan import Plan, Seen
+from livemosaic.tiler.views import View
+
+log = logging.getLogger(__name__)
+
+
+class Timings:
+    """Seconds by step, from when this was made on; a step may come several times."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._since = perf_counter()
+
+    def end(self, step: str) -> None:
+        """All time since the end of the last step was for this one."""
+        now = perf_counter()
+        self._seconds[step] = self._seconds.get(step, 0.0) + now - self._since
+        self._since = now
+
+    def seconds(self) -> Mapping[str, float]:
+        """By step, in the order of their first ends."""
+        return self._seconds
+
+
+class AssetReader(Protocol):
+    """Turns assets into pixels; see `cog.reader.CogReader`."""
+
+    async def read(
+        self,
+        assets: Mapping[str, str],
+        grid: Grid,
+        read: Read,
+        *,
+        version: str,
+        allowance: Allowance | None,
+    ) -> Pixels:
+        """The bands of all assets (href by key, in order) on a grid."""
+        ...
+
+    async def frame(self, href: str, *, version: str) -> Frame:
+        """Where the pixels of one asset lie."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost."""
+
+    max_scenes: int = 20
+    """Scenes read, as in ArcGIS Image Server (maxMosaicImageCount)."""
+    max_rows: int = 2000
+    """Index rows looked at."""
+    pixels_at_once: int = 8 * 1024 * 1024
+    """Of all scenes that are being read; of a large picture, that may be one."""
+    scene_timeout_s: float = 15.0
+    """For all reads of one scene; then it is skipped."""
+    seconds: float = 20.0
+    """For all reads; scenes that are not read by then are skipped."""
+    bytes: int = 1024 * 1024 * 1024
+    """Decoded, of all reads; scenes that need more than is left are skipped."""
+    assets: int = 16
+    """Of each scene."""
+    bands: int = 16
+    """Of each asset, by number."""
+    expression: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Composed pixels, and what they are made of."""
+
+    pixels: Pixels
+    grid: Grid
+    scenes: Sequence[str]
+    """Ids of the scenes that show, top first."""
+    skipped: Sequence[tuple[str, str]]
+    """Ids of the scenes that should show and could not be read, and why."""
+    truncated: str
+    """Which limit left scenes out; empty if none did."""
+    seen: Seen
+    """What it follows from, unless scenes were skipped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A picture that was asked for, before anything is read for it."""
+
+    mosaic: Mosaic
+    grid: Grid
+    read: Read
+    """With the assets that its expression names."""
+    expression: Expression | None
+    rule: Rule
+    plan: Plan
+    mask: Mask | None = None
+    """The pixels that are wanted; None: all are."""
+    timings: Timings = field(default_factory=Timings)
+    """Of what is then done for it: `index`, `read`, `compose`."""
+
+
+@dataclass(slots=True)
+class Reads:
+    """What was read for one picture, by place in its plan: the smaller, the higher up."""
+
+    layers: dict[int, Pixels] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Means:
+    """What is left for one picture."""
+
+    turns: asyncio.Semaphore
+    allowance: Allowance
+    end: float
+    """By the event loop's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiler:
+    """Makes pictures of mosaics: tiles, and whatever else has a grid."""
+
+    index: Index
+    reader: AssetReader
+    limits: Limits = field(default_factory=Limits)
+
+    def draft(
+        self,
+        mosaic: Mosaic,
+        view: View,
+        read: Read,
+        rule: Rule = DEFAULT,
+        *,
+        every: bool = False,
+    ) -> Draft:
+        """What is asked for; nothing is read for it yet. `every` reads hidden scenes too.
+
+        Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
+        that no scene of the mosaic ever had.
+        """
+        if rule.item_render:
+            read = read_of_scenes(mosaic, rule.item_render, read)
+        read, expression = self.understood(mosaic, read)
+        plan = self._plan(mosaic, view, rule, read.assets)
+        plan.needs_all |= every
+        return Draft(mosaic, view.grid, read, expression, rule, plan, view.mask)
+
+    def understood(self, mosaic: Mosaic, read: Read) -> tuple[Read, Expression | None]:
+        """A read with the assets that its expression names, and that expression.
+
+        Raises `InvalidRequestError` for an asset that no scene of the mosaic ever had, and for more
+        than the limits allow.
+        """
+        limits, expression = self.limits, None
+        if read.expression:
+            expression = Expression.parse(read.expression, limits.expression)
+        read = replace(read, assets=asked_for(mosaic, read, expression))
+        for what, given, most in (
+            ("assets", read.assets, limits.assets),
+            ("bands", read.bidx, limits.bands),
+            *(("bands", bands, limits.bands) for _, bands in read.bidx_of),
+        ):
+            if len(given) > most:
+                raise InvalidRequestError(
+                    f"{len(given)} {what} were asked for, at most {most} can be on this server"
+                )
+        return read, expression
+
+    async def make(self, draft: Draft) -> Picture:
+        """The pixels that the rule wants; scenes that cannot be read are skipped.
+
+        Scenes without an asset that is asked for take no part. Raises `InvalidRequestError` where
+        what is asked for fits none of the scenes.
+        """
+        return await self.compose(draft, await self.read(draft))
+
+    async def compose(self, draft: Draft, done: Reads) -> Picture:
+        """What was read for a picture, as one."""
+        return await asyncio.to_thread(self._finished, draft, done)
+
+    async def read(self, draft: Draft) -> Reads:
+        """The scenes that a picture needs, before they are one; raises as `make`."""
+        done, means = Reads(), self._means(draft.grid)
+        while places := await asyncio.to_thread(draft.plan.next_round):
+            draft.timings.end("index")
+            await self._read_round(draft, places, means, done)
+            draft.timings.end("read")
+        draft.timings.end("index")
+        invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
+        if invalid and not done.layers:
+            raise invalid[0]
+        return done
+
+    async def native(self, draft: Draft) -> Frame | None:
+        """Where the pixels of its topmost readable scene lie; None where there is none."""
+        while places := await asyncio.to_thread(draft.plan.next_round):
+            for place in places:
+                scene = draft.plan.scene(place)
+                try:
+                    first, *_ = chosen_assets(draft.mosaic, scene.assets, draft.read).values()
+                    return await self.reader.frame(first, version=scene.version)
+                except (UnreadableAssetError, ForbiddenHrefError):
+                    draft.plan.record(place, None)
+        return None
+
+    async def explain(
+        self, mosaic: Mosaic, view: View, rule: Rule = DEFAULT, *, every: bool = False
+    ) -> list[tuple[Found, str]]:
+        """By footprints alone, top first: the scenes that a picture meets, and what becomes of
+        each. See `Plan.explained`, and `draft` for `every`.
+        """
+        plan = self._plan(mosaic, view, rule, ())
+        plan.needs_all |= every
+        return await asyncio.to_thread(plan.explained)
+
+    def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
+        limits = self.limits
+        return Plan(
+            scenes_of(self.index, mosaic, view, rule),
+            claims_of(mosaic, view.grid, rule, assets),
+            view.grid.height,
+            view.grid.width,
+            min(limits.max_scenes, rule.max_scenes or limits.max_scenes),
+            limits.max_rows,
+            arrangement_of(mosaic, view.grid, rule),
+            rule.needs_all,
+            view.mask,
+        )
+
+    def _means(self, grid: Grid) -> "_Means":
+        limits = self.limits
+        return _Means(
+            asyncio.Semaphore(max(1, limits.pixels_at_once // (grid.width * grid.height))),
+            Allowance(limits.bytes),
+            asyncio.get_running_loop().time() + limits.seconds,
+        )
+
+    async def _read_round(
+        self, draft: Draft, places: Sequence[int], means: "_Means", done: Reads
+    ) -> None:
+        plan = draft.plan
+        reads = [self._scene(draft, place, means) for place in places]
+        for place, result in zip(places, await asyncio.gather(*reads), strict=True):
+            if isinstance(result, Pixels):
+                done.layers[place] = result
+                holes_hide = draft.rule.nodata_inside
+                plan.record(place, result.valid | plan.claim(place) if holes_hide else result.valid)
+            else:
+                done.errors[place] = result
+                plan.record(place, None)
+
+    async def _scene(self, draft: Draft, place: int, means: "_Means") -> Pixels | Exception:
+        """One scene's pixels, or why there are none."""
+        try:
+            async with means.turns:
+                return await self._pixels(draft, place, means)
+        except TimeoutError:
+            limits, late = self.limits, asyncio.get_running_loop().time() >= means.end
+            return UnreadableAssetError(
+                f"was not read within the {limits.seconds:g} s that a picture may take"
+                if late
+                else f"took longer than {limits.scene_timeout_s:g} s"
+            )
+        except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
+            return error
+        except Exception:
+            key = draft.plan.scene(place).key
+            log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": key})
+            return UnreadableAssetError("an unexpected error; it was logged")
+
+    async def _pixels(self, draft: Draft, place: int, means: "_Means") -> Pixels:
+        grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
+        assets = chosen_assets(draft.mosaic, scene.assets, read)
+        own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
+        async with asyncio.timeout_at(min(own_end, means.end)):
+            pixels = await self.reader.read(
+                assets, grid, read, version=scene.version, allowance=means.allowance
+            )
+        if draft.expression is not None:
+            alone = next(iter(assets)) if len(assets) == 1 else None
+            pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
+        if read.style is not None:
+            pixels = await asyncio.to_thread(drawn, pixels, grid, read.style)
+        for keep in (draft.mask, draft.plan.claim(place) if draft.rule.clip else None):
+            if keep is not None:
+                pixels = await asyncio.to_thread(clipped, pixels, keep)
+        return pixels
+
+    def _finished(self, draft: Draft, done: Reads) -> Picture:
+        plan, rule = draft.plan, draft.rule
+        places = sorted(done.layers)
+        layers = [done.layers[place] for place in places]
+        if rule.nodata_inside:
+            layers = list(below_holes(layers, map(plan.claim, places)))
+        scenes = [plan.scene(place) for place in places]
+        blends = rule.operation == "blend" and len(layers) > 1
+        weights = self._weights(draft, scenes) if blends else ()
+        pixels = compose(layers, rule.operation, weights) if layers else empty(draft.grid)
+        draft.timings.end("compose")
+        return Picture(
+            pixels=pixels,
+            grid=draft.grid,
+            scenes=[s.id for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()],
+            skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
+            truncated=plan.truncated,
+            seen=plan.seen,
+        )
+
+    def _weights(self, draft: Draft, scenes: Sequence[Found]) -> list[Weigh]:
+        footprints = self.index.footprints(draft.mosaic, scenes)
+        shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
+        cells = cell_grid(draft.mosaic.tms)
+        return [Feather.of(shape, cells, draft.grid).depth for shape in shapes]

@@ -1,0 +1,196 @@
+"""Which scenes a tile must read. Pure: footprints in, candidates out, a round at a time.
+
+Footprints only save work, pixels decide. A round assumes that every unread scene fills all that its
+footprint claims, and asks for those that would still show something. When their pixels are known,
+the next round asks again from the top with what is truly there: where a footprint promised too much
+the scenes below it are wanted after all, in order, and nothing is read twice.
+
+Scenes come in stored order, and are taken only as far as needed. Where a rule wants another order,
+all of them are taken first, up to `max_rows`, and arranged.
+
+So a tile follows from the scenes that were looked at in all rounds (`Plan.seen`), and whoever meets
+the same scenes again (`Plan.foreseen`) knows that it would come out the same.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemosaic.model.raster import Mask
+from livemosaic.model.scene import Found
+
+End = Literal["full", "exhausted", "limited"]
+"""What ended the looking: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
+
+
+Claim = Callable[[], Mask]
+"""Gives the pixels of the tile that a footprint claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a tile follows from: the scenes that were looked at, and none but those."""
+
+    scenes: tuple[Found, ...]
+    """The first of those that claim a pixel, top first."""
+    end: End
+
+
+@dataclass(slots=True, eq=False)
+class _Met:
+    """A scene that claims a pixel."""
+
+    scene: Found
+    _claim: Claim
+    _packed: NDArray[np.uint8] | None = None
+    """Its claim, a bit a pixel: there may be thousands."""
+
+    def claim(self, height: int, width: int) -> Mask:
+        if self._packed is None:
+            mask = self._claim()
+            self._packed = np.packbits(mask)
+            return mask
+        bits = np.unpackbits(self._packed, count=height * width)
+        return bits.view(np.bool_).reshape(height, width)
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """The rounds of one tile. Not for use by several threads at once."""
+
+    scenes: Iterator[Found]
+    """Those that share an index cell with the tile, in stored order, taken only as needed."""
+    claim_of: Callable[[Found], Claim | None]
+    """None for a scene that claims no pixel, or that the rule leaves out."""
+    height: int
+    width: int
+    max_scenes: int
+    """Scenes that may be read."""
+    max_rows: int
+    """Scenes that may be looked at."""
+    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    """Puts all scenes in another order, top first."""
+    needs_all: bool = False
+    """Whether a pixel depends on every scene that has it, not on the topmost alone."""
+    mask: Mask | None = None
+    """The pixels that are wanted; None: all are."""
+    truncated: str = ""
+    """Why scenes that might have shown were left out; empty if none were."""
+    _looked: int = 0
+    """Scenes taken so far."""
+    _cut: bool = False
+    """Whether there were more scenes than could be arranged."""
+    _end: End = "full"
+    """Why no more of them can be taken; `full` where they can."""
+    _met: dict[int, _Met] = field(default_factory=dict)
+    """Those that claim a pixel, by their place in the order."""
+    _used: int = 0
+    """How many of them rounds have looked at."""
+    _used_up: bool = False
+    """Whether a round came to the end of them."""
+    _shown: dict[int, Mask] = field(default_factory=dict)
+    """Pixels that a read scene has, by its place."""
+
+    def next_round(self) -> list[int]:
+        """Places of the scenes to read now; none when the tile is done."""
+        self.truncated = ""
+        every = np.ones((self.height, self.width), np.bool_)
+        holes = every if self.mask is None else self.mask.copy()
+        wanted: list[int] = []
+        for nth, (place, _) in enumerate(self._all_met(), 1):
+            self._used = max(self._used, nth)
+            if place in self._shown:
+                hidden = self._shown[place]
+            elif ((hidden := self.claim(place)) & holes).any():
+                if len(self._shown) + len(wanted) == self.max_scenes:
+                    self.truncated = f"max_scenes={self.max_scenes}"
+                    break
+                wanted.append(place)
+            if not self.needs_all:
+                holes &= ~hidden
+            if not holes.any():
+                break
+        else:
+            self._used_up = True
+            self.truncated = f"max_rows={self.max_rows}" if self._end == "limited" else ""
+        if self._cut and not self.truncated:
+            self.truncated = f"max_rows={self.max_rows}"
+        return wanted
+
+    @property
+    def seen(self) -> Seen:
+        """What the rounds so far have looked at."""
+        scenes = [met.scene for met in self._met.values()]
+        return Seen(tuple(scenes[: self._used]), self._end if self._used_up else "full")
+
+    def foreseen(self, count: int, end: End) -> Seen | None:
+        """What a tile saw that ended like this after `count` scenes, as it would see it now.
+
+        None where it would not end so. Takes no more scenes than such a tile did, burns no
+        claim, and what is taken is there for the rounds.
+        """
+        met: list[Found] = []
+        for _, each in self._all_met():
+            met.append(each.scene)
+            if len(met) == count and end == "full":
+                return Seen(tuple(met), end)
+            if len(met) > count:
+                return None
+        return Seen(tuple(met), end) if (len(met), self._end) == (count, end) else None
+
+    def scene(self, place: int) -> Found:
+        """The scene at a place that `next_round` gave."""
+        return self._met[place].scene
+
+    def claim(self, place: int) -> Mask:
+        """The pixels of the tile that the scene at a place claims."""
+        return self._met[place].claim(self.height, self.width)
+
+    def record(self, place: int, shown: Mask | None) -> None:
+        """Say which pixels a scene turned out to have; None if it could not be read."""
+        none = np.zeros((self.height, self.width), np.bool_)
+        self._shown[place] = none if shown is None else shown
+
+    def explained(self) -> list[tuple[Found, str]]:
+        """The scenes met before any is read, top first, and what becomes of each, in words."""
+        words = dict.fromkeys(self.next_round(), "shows")
+        if self.truncated.startswith("max_scenes"):
+            words[max(self._met)] = f"left out by {self.truncated}"
+        return [
+            (met.scene, words.get(place, "hidden by scenes above it"))
+            for place, met in self._met.items()
+        ]
+
+    def _all_met(self) -> Iterator[tuple[int, _Met]]:
+        """Places and scenes, those met before first."""
+        self._arranged()
+        yield from list(self._met.items())
+        while self._looked < self.max_rows:
+            scene = next(self.scenes, None)
+            if scene is None:
+                self._end = "limited" if self._cut else "exhausted"
+                return
+            place, self._looked = self._looked, self._looked + 1
+            claim = None if self._is_read(scene) else self.claim_of(scene)
+            if claim is not None:
+                self._met[place] = _Met(scene, claim)
+                yield place, self._met[place]
+        if self._end == "full":
+            more = self._cut or next(self.scenes, None) is not None
+            self._end = "limited" if more else "exhausted"
+
+    def _is_read(self, scene: Found) -> bool:
+        """Whether all of a scene is to be read already, of which the index gives one more part."""
+        return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
+
+    def _arranged(self) -> None:
+        """Take all scenes, once, if that is what their order needs."""
+        if self.arrange is None:
+            return
+        taken = list(islice(self.scenes, self.max_rows))
+        self._cut = next(self.scenes, None) is not None
+        self.scenes, self.arrange = iter(self.arrange(taken)), None

@@ -1,0 +1,187 @@
+"""Scenes in the order that a rule asks for, top first. Pure.
+
+Each method gives a scene a value; the smallest is on top, or the largest where the rule is not
+ascending. Equal values keep the stored order (rank, then key), and scenes without a value come last
+either way. So every order is total, and the same for whoever asks.
+
+Distances are along the globe, so neither the antimeridian nor a pole is in their way. `nadir` and
+`viewpoint` go by where the sensor was straight above, which is, of these, the first that a scene
+keeps: the property that the mosaic names; what follows from the view extension of STAC; the centre
+of the footprint.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from rasterio.crs import CRS
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.covering import decode
+from livemosaic.geo.crs import LONLAT, transformer
+from livemosaic.model.raster import Grid, LonLat
+from livemosaic.model.rule import Rule
+from livemosaic.model.scene import UNRANKED, Found
+from livemosaic.model.time import parse_time
+
+Value = tuple[int, float | str]
+"""Kind and value: numbers before times before text, each among their own."""
+
+
+def ordered(scenes: Sequence[Found], rule: Rule, tms: str, view: Grid) -> list[Found]:
+    """Scenes met in stored order, each once, in a rule's order; `tms` is that of their cells."""
+    whole = _whole(scenes)
+    if rule.method == "lock":
+        found = whole if rule.ascending else whole[::-1]
+    else:
+        found = _sorted(whole, _value_of(rule, tms, view), ascending=rule.ascending)
+    return found[::-1] if rule.operation == "last" else found
+
+
+def _whole(scenes: Sequence[Found]) -> list[Found]:
+    """Each scene once, with all of its parts."""
+    met: dict[str, Found] = {}
+    for scene in scenes:
+        before = met.get(scene.key)
+        met[scene.key] = replace(before, parts=before.parts + scene.parts) if before else scene
+    return list(met.values())
+
+
+def _sorted(
+    scenes: Sequence[Found], value_of: Callable[[Found], Value | None], *, ascending: bool
+) -> list[Found]:
+    valued = [(value_of(scene), scene) for scene in scenes]
+    with_value = [(value, scene) for value, scene in valued if value is not None]
+    with_value.sort(key=lambda pair: pair[0], reverse=not ascending)
+    return [scene for _, scene in with_value] + [s for value, s in valued if value is None]
+
+
+def _value_of(rule: Rule, tms: str, view: Grid) -> Callable[[Found], Value | None]:
+    match rule.method:
+        case "attribute":
+            return lambda scene: _attribute(scene, rule)
+        case "northwest":
+            return lambda scene: _northwest(centre(scene, tms))
+        case "center":
+            middle = _middle(view)
+            return lambda scene: (0, _distance(centre(scene, tms), middle))
+        case "nadir" | "viewpoint":
+            goal = rule.viewpoint or _middle(view)
+            return lambda scene: (0, _distance(_nadir(scene, rule.kept_in, tms), goal))
+        case _:
+            return lambda scene: None if scene.rank == UNRANKED else (2, scene.rank)
+
+
+def _attribute(scene: Found, rule: Rule) -> Value | None:
+    name = rule.sort_field
+    found = scene.datetime if name == "datetime" else scene.properties.get(name)
+    value = _comparable(found)
+    if value is None or rule.sort_value is None:
+        return value
+    return _closeness(value, rule.sort_value)
+
+
+def _comparable(found: object) -> Value | None:
+    if isinstance(found, int | float):
+        return 0, float(found)
+    if not isinstance(found, str):
+        return None
+    try:
+        return 1, parse_time(found).timestamp()
+    except ValueError:
+        return 2, found
+
+
+def _closeness(value: Value, base: float | str) -> Value | None:
+    """How far a value is from a base of its kind; text is the same or, in its own order, not."""
+    kind, found = value
+    if kind == 2:
+        return (0, 0.0) if found == str(base) else (2, found)
+    try:
+        goal = float(base) if kind == 0 else parse_time(str(base)).timestamp()
+    except ValueError:
+        return None
+    return 0, abs(float(found) - goal)
+
+
+def _northwest(place: LonLat) -> Value:
+    """The same for every view: how far a scene lies from a point far in the northwest."""
+    lon, lat = place
+    return 0, lon - lat
+
+
+def centre(scene: Found, tms: str) -> LonLat:
+    """The centre of its footprint; of what the cells know of it where rows keep none yet."""
+    if scene.centre is not None:
+        return scene.centre
+    grid = cell_grid(tms)
+    rings = [ring for cell, stored in scene.parts for ring in decode(grid, cell, stored)]
+    corners = np.concatenate(rings)
+    x, y = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    return _lonlat(grid.crs, x, y)
+
+
+def _nadir(scene: Found, kept_in: str, tms: str) -> LonLat:
+    kept = _place(scene.properties.get(kept_in)) if kept_in else None
+    return kept or _below_sensor(scene, centre(scene, tms))
+
+
+def _place(kept: object) -> LonLat | None:
+    """Longitude and latitude, of a GeoJSON Point, a pair, or as `proj:centroid` names them."""
+    if isinstance(kept, Mapping):
+        kept = kept.get("coordinates") or [kept.get("lon"), kept.get("lat")]
+    if not isinstance(kept, Sequence) or isinstance(kept, str) or len(kept) < 2:
+        return None
+    lon, lat = kept[:2]
+    numbers = isinstance(lon, int | float) and isinstance(lat, int | float)
+    return (float(lon), float(lat)) if numbers and abs(lat) <= 90 and abs(lon) <= 360 else None
+
+
+def _below_sensor(scene: Found, middle: LonLat) -> LonLat:
+    """The sub-satellite point, by the view extension (github.com/stac-extensions/view).
+
+    On a sphere the incidence angle at the scene's centre is the off-nadir angle at the sensor plus
+    the angle at the centre of the globe between that centre and the point below the sensor, from
+    which it lies in the direction of the azimuth. Without all three angles: the centre itself.
+    """
+    names = ("view:incidence_angle", "view:off_nadir", "view:azimuth")
+    incidence, off_nadir, azimuth = (scene.properties.get(name) for name in names)
+    if not all(isinstance(angle, int | float) for angle in (incidence, off_nadir, azimuth)):
+        return middle
+    return _moved(middle, float(azimuth) + 180, max(0.0, float(incidence) - float(off_nadir)))  # type: ignore[arg-type]
+
+
+def _moved(place: LonLat, bearing: float, angle: float) -> LonLat:
+    """Where one comes to on a great circle; all in degrees."""
+    lon, lat, turn, far = map(math.radians, (*place, bearing, angle))
+    new_lat = math.asin(
+        math.sin(lat) * math.cos(far) + math.cos(lat) * math.sin(far) * math.cos(turn)
+    )
+    east = math.sin(turn) * math.sin(far) * math.cos(lat)
+    north = math.cos(far) - math.sin(lat) * math.sin(new_lat)
+    return math.degrees(lon + math.atan2(east, north)), math.degrees(new_lat)
+
+
+def _distance(a: LonLat, b: LonLat) -> float:
+    """Grows with the distance along the globe: the haversine of the angle between two places."""
+    lon_a, lat_a, lon_b, lat_b = map(math.radians, (*a, *b))
+    across = math.sin((lon_b - lon_a) / 2) ** 2 * math.cos(lat_a) * math.cos(lat_b)
+    return math.sin((lat_b - lat_a) / 2) ** 2 + across
+
+
+def _middle(view: Grid) -> LonLat:
+    left, bottom, right, top = view.bounds
+    middle = _lonlat(view.crs, (left + right) / 2, (bottom + top) / 2)
+    if not all(map(math.isfinite, middle)):
+        raise InvalidRequestError(
+            "the middle of the view is not on the globe: order by another method, or from a "
+            "viewpoint"
+        )
+    return middle
+
+
+def _lonlat(crs: CRS, x: float, y: float) -> LonLat:
+    lon, lat = transformer(crs, LONLAT).transform(x, y)
+    return float(lon), float(lat)

@@ -1,0 +1,246 @@
+"""The rule of a request: what it asks for, what else its mosaic has, and what that allows."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import LonLat
+from livemosaic.model.rule import DEFAULT, Method, Operation, Rule
+from livemosaic.model.time import parse_time, utc_text
+from livemosaic.tiler.rules.filter import check_filter, parse_json, parse_text
+
+PIXEL_SELECTIONS: Final[dict[str, Operation]] = {
+    "first": "first",
+    "highest": "max",
+    "lowest": "min",
+    "mean": "mean",
+    "median": "median",
+    "stdev": "stdev",
+    "lastbandlow": "lastbandlow",
+    "lastbandhigh": "lastbandhigh",
+    "count": "count",
+}
+"""Operations by the names of rio-tiler's mosaic methods."""
+
+_ORDER: Final = frozenset({"method", "sortby", "sort_value", "ascending", "viewpoint", "lock"})
+"""Parameters of one decision: who names one of them takes none of the others from a default."""
+_OPERATION: Final = frozenset({"operation", "pixel_selection"})
+_FILTER: Final = frozenset({"filter", "filter_lang"})
+_MAX_NAMES: Final = 100
+_MAX_NAME: Final = 1000
+"""Bytes of a collection and an id: a table's key takes 1,024."""
+_END_OF_DAY: Final = "T23:59:59.999999Z"
+
+
+def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
+    """The rule of a request, by its parameters as `api.rule.RuleParameters` types them.
+
+    What it does not name is as the mosaic's `rules` have it. `InvalidRequestError` for what cannot
+    be, and for what the mosaic does not allow.
+    """
+    rules = mosaic.rules
+    if not asked and not rules.default and rules.max_scenes is None:
+        return DEFAULT
+    usual = _parsed(rules.default, mosaic)
+    rule = _parsed(_with_default(asked, rules.default), mosaic) if asked else usual
+    _check_allowed("method", rule.method, rules.methods, usual.method, mosaic)
+    _check_allowed("operation", rule.operation, rules.operations, usual.operation, mosaic)
+    return rule
+
+
+def check_rules(mosaic: Mosaic) -> None:
+    """Refuse `rules` that name what the mosaic does not keep, and a default that cannot be."""
+    rules = mosaic.rules
+    for name in filter(None, (*rules.fields, rules.nadir, rules.seamline)):
+        if name not in (*mosaic.properties, "datetime"):
+            raise InvalidRequestError(
+                f"rules name the property {name[:80]!r}, which the mosaic does not keep; it keeps: "
+                f"{', '.join(('datetime', *mosaic.properties))}"
+            )
+    _parsed(rules.default, mosaic)
+
+
+def _with_default(asked: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    decided = [group for group in (_ORDER, _OPERATION, _FILTER) if not group.isdisjoint(asked)]
+    kept = {k: v for k, v in default.items() if not any(k in group for group in decided)}
+    return kept | dict(asked)
+
+
+def _parsed(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
+    method = _method(asked)
+    field, up = _sort(asked, method, mosaic)
+    base = _base(asked["sort_value"]) if "sort_value" in asked else None
+    stored = mosaic.sortby.removeprefix("+")
+    if method == "attribute" and base is None and (field if up else f"-{field}") == stored:
+        method, field, up = "default", "", True
+    rules, limits = mosaic.rules, (asked.get("max_scenes"), mosaic.rules.max_scenes)
+    kept_in = {"nadir": rules.nadir, "viewpoint": rules.nadir, "seamline": rules.seamline}
+    return Rule(
+        method=method,
+        ascending=up,
+        sort_field=field,
+        sort_value=base,
+        viewpoint=_viewpoint(asked, method),
+        kept_in=kept_in.get(method, ""),
+        lock=_lock(asked, method),
+        datetime=_interval(asked["datetime"]) if "datetime" in asked else None,
+        where=_where(asked, mosaic),
+        ids=_names("ids", asked.get("ids", ())),
+        max_scenes=min((n for n in limits if n is not None), default=None),
+        operation=_operation(asked),
+        clip=asked.get("clip", False) or method == "seamline",
+        min_pixels=asked.get("min_pixels", 0),
+        nodata_inside=asked.get("nodata_inside", False),
+        item_render=asked.get("item_render", ""),
+    )
+
+
+def _check_allowed(
+    what: str, name: str, allowed: Iterable[str], usual: str, mosaic: Mosaic
+) -> None:
+    if allowed and name not in (usual, *allowed):
+        raise InvalidRequestError(
+            f"{what} {name!r} is not allowed in mosaic {mosaic.id!r}; allowed are "
+            f"{', '.join(dict.fromkeys((usual, *allowed)))}"
+        )
+
+
+def _method(asked: Mapping[str, Any]) -> Method:
+    """As named, or as the one parameter says that only one method has."""
+    implied = [m for name, m in _IMPLIED.items() if name in asked]
+    named: Method | None = asked.get("method")
+    named = "default" if asked.get("method") == "none" else named
+    for method in implied:
+        if method != (named or implied[0]):
+            raise InvalidRequestError(
+                f"parameters of the methods {method!r} and {named or implied[0]!r} are given at "
+                "once; a rule has one method"
+            )
+    return named or (implied[0] if implied else "default")
+
+
+_IMPLIED: Final[dict[str, Method]] = {
+    "sortby": "attribute",
+    "viewpoint": "viewpoint",
+    "lock": "lock",
+}
+
+
+def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str, bool]:
+    """The property to sort by, and whether upwards."""
+    ascending = asked.get("ascending", True)
+    if method != "attribute":
+        if "sort_value" in asked:
+            raise InvalidRequestError("sort_value needs sortby: what of a scene is near it")
+        return "", ascending
+    text = asked.get("sortby", "")
+    field = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
+    if not field:
+        raise InvalidRequestError("method 'attribute' needs sortby=PROPERTY, or sortby=-PROPERTY")
+    if field != mosaic.sortby.lstrip("+-") or mosaic.rules.fields:
+        _check_field(field, mosaic)
+    return field, ascending != text.startswith("-")
+
+
+def _base(value: str | float) -> str | float:
+    try:
+        finite = math.isfinite(float(value))
+    except ValueError:  # a time, or other text
+        return value
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise InvalidRequestError(f"sort_value {str(value)[:80]!r} must be finite")
+    return value
+
+
+def _check_field(field: str, mosaic: Mosaic) -> None:
+    if field not in _fields(mosaic):
+        raise InvalidRequestError(
+            f"sortby {field[:80]!r} is not a property that can be sorted by; in mosaic "
+            f"{mosaic.id!r} there are: {', '.join(_fields(mosaic))}"
+        )
+
+
+def _fields(mosaic: Mosaic) -> tuple[str, ...]:
+    return mosaic.rules.fields or ("datetime", *mosaic.properties)
+
+
+def _viewpoint(asked: Mapping[str, Any], method: Method) -> LonLat | None:
+    text = asked.get("viewpoint")
+    if method != "viewpoint":
+        return None
+    try:
+        lon, lat = (float(part) for part in (text or "").split(","))
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"viewpoint {(text or '')[:80]!r} must be two numbers: viewpoint=longitude,latitude"
+        ) from error
+    if not (math.isfinite(lon) and abs(lon) <= 360 and -90 <= lat <= 90):
+        raise InvalidRequestError(f"viewpoint {lon:g},{lat:g} must be within ±360 and ±90 degrees")
+    return lon, lat
+
+
+def _lock(asked: Mapping[str, Any], method: Method) -> tuple[str, ...]:
+    names = _names("lock", asked.get("lock", ()))
+    if method == "lock" and not names:
+        raise InvalidRequestError("method 'lock' needs lock=ID,ID: the scenes to show, top first")
+    return names
+
+
+def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
+    names = dict.fromkeys(name for text in given for name in text.split(",") if name)
+    if len(names) > _MAX_NAMES:
+        raise InvalidRequestError(f"{what} names {len(names)} scenes, at most {_MAX_NAMES} can be")
+    for name in names:
+        if len(name.encode(errors="replace")) > _MAX_NAME or not name.isprintable():
+            raise InvalidRequestError(
+                f"{what} {name[:80]!r} is no Item id, which has at most {_MAX_NAME} bytes"
+            )
+    return tuple(names)
+
+
+def _interval(text: str) -> tuple[str | None, str | None]:
+    """An instant or interval as STAC API has it; a date alone is the whole of that day."""
+    start, slash, end = text.partition("/")
+    since, until = _end(text, start, ""), _end(text, end if slash else start, _END_OF_DAY)
+    if (since is None and until is None) or (since and until and since > until):
+        raise _bad_interval(text)
+    return since, until
+
+
+def _end(text: str, end: str, of_day: str) -> str | None:
+    if end in ("", ".."):
+        return None
+    try:
+        return utc_text(parse_time(end + of_day if len(end) == len("2026-01-31") else end))
+    except ValueError as error:
+        raise _bad_interval(text) from error
+
+
+def _bad_interval(text: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"datetime {text[:80]!r} must be an RFC 3339 time, or two around a slash, the earlier "
+        "first, of which one may be `..`"
+    )
+
+
+def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None:
+    text = asked.get("filter")
+    if text is None:
+        return None
+    where = parse_json(text) if asked.get("filter_lang") == "cql2-json" else parse_text(text)
+    fields = _fields(mosaic)
+    check_filter(where, fields, f"mosaic {mosaic.id!r} can be filtered by")
+    return where
+
+
+def _operation(asked: Mapping[str, Any]) -> Operation:
+    if "pixel_selection" not in asked:
+        found: Operation = asked.get("operation", "first")
+        return found
+    if "operation" in asked:
+        raise InvalidRequestError("operation and pixel_selection say the same: give one of them")
+    return PIXEL_SELECTIONS[asked["pixel_selection"]]

@@ -1,0 +1,148 @@
+"""What a mosaic reaches of a TileMatrixSet: between which zooms, and which of its tiles."""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from morecantile import Tile, TileMatrixSet
+from numpy.typing import NDArray
+
+from livemosaic.errors import NotFoundError
+from livemosaic.geo.crs import LONLAT, transformer
+from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
+from livemosaic.tiler.views import TileAddress
+
+WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
+"""The bounds of a mosaic that has none yet: there is no knowing where its scenes will be."""
+
+_ALONG: Final = 1024
+"""Points along an edge. A full circle of so many is inside the true one by 5 millionths of its
+radius."""
+_WITHIN: Final = 33
+_TOUCH: Final = 1e-9
+"""Of a tile: what reaches into the next one by less than that only touches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixLimits:
+    """Tiles of one tile matrix, first and last included (OGC 17-083r4, 6.4)."""
+
+    zoom: int
+    columns: tuple[int, int]
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a mosaic reaches of one TileMatrixSet."""
+
+    tms: TileMatrixSet
+    minzoom: int
+    maxzoom: int
+    extent: BBox
+    """In the CRS of the TileMatrixSet, x before y."""
+
+    def limits(self) -> list[MatrixLimits]:
+        """The tiles of each zoom that may show something."""
+        return [self._at(zoom) for zoom in range(self.minzoom, self.maxzoom + 1)]
+
+    def between(self, minzoom: int | None, maxzoom: int | None) -> "Reach":
+        """The same between other zooms, as far as the TileMatrixSet has them."""
+        least, most = self.tms.minzoom, self.tms.maxzoom
+        low = self.minzoom if minzoom is None else min(most, max(least, minzoom))
+        high = self.maxzoom if maxzoom is None else min(most, max(least, maxzoom))
+        return Reach(self.tms, low, max(low, high), self.extent)
+
+    def _at(self, zoom: int) -> MatrixLimits:
+        matrix = self.tms.matrix(zoom)
+        origin = self.tms.xy_bounds(Tile(0, 0, zoom))
+        left, bottom, right, top = self.extent
+        width, height = matrix.cellSize * matrix.tileWidth, matrix.cellSize * matrix.tileHeight
+        columns = (left - origin.left) / width, (right - origin.left) / width
+        rows = (origin.top - top) / height, (origin.top - bottom) / height
+        first, last = _tiles(*columns, matrix.matrixWidth)
+        across = _tiles(*rows, matrix.matrixHeight)
+        if matrix.variableMatrixWidths:
+            # Towards the poles several columns are one tile, named by the first of them.
+            first -= first % max(map(matrix.get_coalesce_factor, across))
+        return MatrixLimits(zoom, (first, last), across)
+
+
+def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
+    """What a mosaic reaches of a TileMatrixSet; None where it lies outside.
+
+    `InvalidRequestError` for an unknown one.
+    """
+    tms = tile_matrix_set(tms_id)
+    bounds = mosaic.bounds or WORLD
+    x, y = transformer(LONLAT, tms.rasterio_crs).transform(*_samples(bounds))
+    left, bottom, right, top = tms.xy_bbox
+    inside = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
+    if not inside.any():
+        return None
+    seen = np.isfinite(x) & np.isfinite(y)
+    extent = (
+        max(left, float(x[seen].min())),
+        max(bottom, float(y[seen].min())),
+        min(right, float(x[seen].max())),
+        min(top, float(y[seen].max())),
+    )
+    first = int(inside.argmax())
+    amid = float(x[first]), float(y[first])
+    alike = _itself if tms_id == mosaic.tms else partial(_like, mosaic, tms, amid * 2)
+    return Reach(tms, *_zooms(mosaic, tms, alike), extent)
+
+
+def reached(mosaic: Mosaic, tms_id: str) -> Reach:
+    """The same; `NotFoundError` where the mosaic lies outside."""
+    found = reach(mosaic, tms_id)
+    if found is None:
+        raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms_id}")
+    return found
+
+
+def _samples(bounds_lonlat: BBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of a box, the middle first.
+
+    Many of its edges, which bend in the projection, and some within: the edges of the world are not
+    those of its picture.
+    """
+    west, south, east, north = bounds_lonlat
+    along, across = np.linspace(west, east, _ALONG), np.linspace(south, north, _ALONG)
+    inner = np.meshgrid(np.linspace(west, east, _WITHIN), np.linspace(south, north, _WITHIN))
+    lon = [along, along, np.full(_ALONG, west), np.full(_ALONG, east), inner[0].ravel()]
+    lat = [np.full(_ALONG, south), np.full(_ALONG, north), across, across, inner[1].ravel()]
+    points = np.concatenate(lon), np.concatenate(lat)
+    far = np.hypot(points[0] - (west + east) / 2, points[1] - (south + north) / 2)
+    order = far.argsort()
+    return points[0][order], points[1][order]
+
+
+def _zooms(mosaic: Mosaic, tms: TileMatrixSet, alike: Callable[[int], int]) -> tuple[int, int]:
+    every = range(tms.minzoom, tms.maxzoom + 1)
+    first = min(bisect_left(every, mosaic.minzoom, key=alike), len(every) - 1)
+    last = bisect_right(every, mosaic.maxzoom, key=alike) - 1
+    return every[first], every[max(first, last)]
+
+
+def _itself(zoom: int) -> int:
+    return zoom
+
+
+def _like(mosaic: Mosaic, tms: TileMatrixSet, amid: BBox, zoom: int) -> int:
+    """The zoom of the mosaic's own TileMatrixSet that a tile amid the mosaic is taken for."""
+    (at,) = Reach(tms, zoom, zoom, amid).limits()
+    return TileAddress(str(tms.id), zoom, at.columns[0], at.rows[0]).view(mosaic, 1).area.zoom
+
+
+def _tiles(first: float, end: float, count: int) -> tuple[int, int]:
+    nudge = _TOUCH if end > first else 0.0
+    ends = math.floor(first + nudge), math.floor(end - nudge)
+    low, high = (min(count - 1, max(0, at)) for at in ends)
+    return low, high

@@ -1,0 +1,160 @@
+"""What a picture shows: pixels in some CRS, and where they lie in a mosaic's own grid."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import morecantile
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.geo.bounds import lonlat_bounds
+from livemosaic.geo.box import Box
+from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.frame import around
+from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.index.partitions import Area
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox, Grid
+
+_TILE: Final = 256
+"""Pixels of a tile's edge, by which zooms are told."""
+_ROUNDED: Final = 0.2
+"""By so much of a zoom may a picture be coarser than a tile of the minzoom."""
+_DEGREES: Final = 1e-9
+_METRES: Final = 1e-4
+"""Sides of a pixel around a place: far smaller than any scene's, so that the scene is read at its
+full resolution, and far larger than the last digits of coordinates."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The pixels of a picture of a mosaic."""
+
+    grid: Grid
+    area: Area
+    what: str
+    """How messages call its scale: `zoom 3`."""
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False)
+    """Shape of the grid; True where pixels are wanted. None: all are."""
+
+    def check_scale(self, mosaic: Mosaic) -> None:
+        """`NotFoundError` below the mosaic's minzoom."""
+        if self.area.zoom < mosaic.minzoom:
+            raise NotFoundError(
+                f"{self.what} is below the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TileAddress:
+    """A tile of a TileMatrixSet (OGC 17-083r4): z is the tile matrix, x the column, y the row."""
+
+    tms: str
+    z: int
+    x: int
+    y: int
+
+    def grid(self, size: int, buffer: float = 0.0) -> Grid:
+        """Its pixels, and those of a buffer around them; `NotFoundError` outside the TileMatrixSet.
+
+        The buffer is in pixels, a multiple of a half: in all it adds twice as many.
+        """
+        tms = tile_matrix_set(self.tms)
+        if not tms.minzoom <= self.z <= tms.maxzoom:
+            raise NotFoundError(
+                f"zoom {self.z} is outside {self.tms}, which has {tms.minzoom} to {tms.maxzoom}"
+            )
+        matrix = tms.matrix(self.z)
+        if not (0 <= self.x < matrix.matrixWidth and 0 <= self.y < matrix.matrixHeight):
+            raise NotFoundError(
+                f"tile {self.z}/{self.x}/{self.y} is outside {self.tms}, which has "
+                f"{matrix.matrixWidth} × {matrix.matrixHeight} tiles at zoom {self.z}"
+            )
+        left, bottom, right, top = tms.xy_bounds(morecantile.Tile(self.x, self.y, self.z))
+        if buffer:
+            x, y = buffer * (right - left) / size, buffer * (top - bottom) / size
+            left, bottom, right, top = left - x, bottom - y, right + x, top + y
+            size += int(2 * buffer)
+        return Grid(tms.rasterio_crs, (left, bottom, right, top), size, size)
+
+    def view(self, mosaic: Mosaic, size: int, buffer: float = 0.0) -> View:
+        """It as a picture of `size` × `size` pixels, and those of a buffer around them.
+
+        `NotFoundError` outside the TileMatrixSet.
+        """
+        grid = self.grid(size, buffer)
+        if self.tms == mosaic.tms:
+            return View(grid, Area((grid.bounds,), self.z), f"zoom {self.z}")
+        area = area_of(mosaic, lonlat_bounds(grid))
+        return View(grid, area, f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},")
+
+
+def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
+    """A box in longitude and latitude (west > east crosses the antimeridian) in a mosaic's grid."""
+    grid = cell_grid(mosaic.tms)
+    boxes = tuple(grid.from_lonlat(bbox_lonlat))
+    zooms = [grid.zoom_of(bounds) for bounds in boxes]
+    return Area(boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
+
+
+def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
+    """A box as a picture of so many pixels, however coarse; see `check_zoom`."""
+    left, _, right, _ = box.bounds
+    world = around(box.crs)
+    beyond = world is not None and max(-left, right) > world / 2
+    grid = Grid(box.crs, box.bounds, width, height, world if beyond else None)
+    try:
+        area = area_of(mosaic, lonlat_bounds(grid))
+    except NoTransformError as error:
+        raise InvalidRequestError(f"{box} is not on Earth") from error
+    # The zoom is that of a tile as large as the box, and what a box may take of the index has a
+    # limit of its own.
+    return View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), str(box))
+
+
+def check_zoom(mosaic: Mosaic, view: View) -> None:
+    """`InvalidRequestError` for a picture that is coarser than tiles of the mosaic's minzoom."""
+    cells, grid = cell_grid(mosaic.tms), view.grid
+    pixels = math.log2(max(grid.width, grid.height) / _TILE)
+    zoom = min((cells.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
+    if zoom < mosaic.minzoom - _ROUNDED:
+        raise InvalidRequestError(
+            f"{view.what} with {grid.width} × {grid.height} pixels is like zoom {zoom:.1f}, below "
+            f"the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}; ask for a smaller box or for "
+            "more pixels"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in some CRS, x before y."""
+
+    crs: CRS
+    x: float
+    y: float
+
+    @property
+    def lonlat(self) -> tuple[float, float]:
+        """In degrees; `InvalidRequestError` where it is not on the globe."""
+        try:
+            lon, lat = transformer(self.crs, LONLAT).transform(self.x, self.y)
+        except NoTransformError as error:
+            raise InvalidRequestError(f"{self.crs.to_string()[:40]} has no degrees") from error
+        if not (abs(lon) <= 180 and abs(lat) <= 90):
+            raise InvalidRequestError(
+                f"point {self.x:.12g},{self.y:.12g} must be a place on the globe: longitude within "
+                "±180 and latitude within ±90 degrees, or coordinates of coord_crs"
+            )
+        return lon, lat
+
+    def view(self, mosaic: Mosaic) -> View:
+        """A picture of one pixel, with the place in its centre."""
+        lon, lat = self.lonlat
+        half = (_DEGREES if self.crs.is_geographic else _METRES) / 2
+        bounds = self.x - half, self.y - half, self.x + half, self.y + half
+        area = area_of(mosaic, (lon, lat, lon, lat))
+        return View(Grid(self.crs, bounds, 1, 1), area, f"point {self.x:.12g},{self.y:.12g}")

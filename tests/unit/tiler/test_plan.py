@@ -1,0 +1,383 @@
+"""The plan against brute force: what is read, in what order, and what the picture then shows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from livemosaic.model.raster import Mask
+from livemosaic.model.scene import Found
+from livemosaic.tiler.plan import Claim, End, Plan
+
+SHAPE = (3, 4)
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a footprint says, and what is true; by place in rank order."""
+
+    claim: Mask
+    truth: Mask | None
+    """None if it cannot be read."""
+
+
+def found(name: str) -> Found:
+    return Found(f"c#{name}", name, "1", None, {}, {}, ())
+
+
+def claims(scenes: Sequence[Scene]) -> Callable[[Found], Claim | None]:
+    def claim_of(scene: Found) -> Claim | None:
+        claim = scenes[int(scene.id)].claim
+        return (lambda: claim) if claim.any() else None
+
+    return claim_of
+
+
+@dataclass
+class Run:
+    """A tile made with a plan."""
+
+    scenes: Sequence[Scene]
+    max_scenes: int = 1000
+    max_rows: int = 1000
+    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    needs_all: bool = False
+    rounds: list[list[int]] = field(default_factory=list)
+    looked_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.plan = self._plan()
+        self.finish()
+
+    def _plan(self) -> Plan:
+        limits = self.max_scenes, self.max_rows
+        return Plan(
+            self._found(), claims(self.scenes), *SHAPE, *limits, self.arrange, self.needs_all
+        )
+
+    def finish(self) -> None:
+        while places := self.plan.next_round():
+            self.rounds.append(places)
+            for place in reversed(places):  # the order of answers must not matter
+                scene = self.scenes[int(self.plan.scene(place).id)]
+                self.plan.record(place, scene.truth)
+
+    def _found(self) -> Iterator[Found]:
+        for n in range(len(self.scenes)):
+            self.looked_at += 1
+            yield found(str(n))
+
+    @property
+    def read(self) -> list[int]:
+        """Places of all scenes that were read, top first."""
+        return sorted(place for places in self.rounds for place in places)
+
+    def picture(self) -> np.ndarray:
+        """Which scene shows at each pixel."""
+        return painted(self.scenes, self.read)
+
+
+class Later(Run):
+    """A tile asked for, with its plan and nothing read yet."""
+
+    def __post_init__(self) -> None:
+        self.plan = self._plan()
+
+
+def painted(scenes: Sequence[Scene], places: Sequence[int]) -> np.ndarray:
+    """Scenes painted from the bottom to the top; `NOBODY` where none is."""
+    picture = np.full(SHAPE, NOBODY)
+    for place in sorted(places, reverse=True):
+        truth = scenes[place].truth
+        if truth is not None:
+            picture[truth] = place
+    return picture
+
+
+masks = arrays(np.bool_, SHAPE)
+
+
+@st.composite
+def liars(draw: st.DrawFn) -> Scene:
+    """A footprint that promises too much, as most do."""
+    claim = draw(masks)
+    return Scene(claim, draw(st.none() | st.builds(np.logical_and, masks, st.just(claim))))
+
+
+truthful: st.SearchStrategy[Scene] = st.builds(lambda claim: Scene(claim, claim), masks)
+anything: st.SearchStrategy[Scene] = st.builds(Scene, masks, st.none() | masks)
+
+
+def stacks(scenes: st.SearchStrategy[Scene]) -> st.SearchStrategy[list[Scene]]:
+    return st.lists(scenes, max_size=8)
+
+
+class TestPicture:
+    @given(stacks(liars()))
+    def test_it_is_that_of_painting_every_scene(self, scenes: list[Scene]) -> None:
+        """No matter what footprints promise too much, and what cannot be read."""
+        everyone = painted(scenes, range(len(scenes)))
+        assert (Run(scenes).picture() == everyone).all()
+
+    @given(stacks(anything))
+    def test_no_scene_is_left_out_where_it_claims_a_pixel_that_nothing_above_it_has(
+        self, scenes: list[Scene]
+    ) -> None:
+        """Also where pixels lie beyond their footprint."""
+        run = Run(scenes)
+        picture = run.picture()
+        for place in set(range(len(scenes))) - set(run.read):
+            above = (picture != NOBODY) & (picture < place)
+            assert above[scenes[place].claim].all()
+
+    @given(stacks(anything))
+    def test_nothing_was_cut_off_without_limits(self, scenes: list[Scene]) -> None:
+        assert Run(scenes).plan.truncated == ""
+
+
+class TestReads:
+    @given(stacks(anything))
+    def test_each_scene_is_read_at_most_once(self, scenes: list[Scene]) -> None:
+        read = Run(scenes).read
+        assert len(read) == len(set(read))
+
+    @given(stacks(truthful))
+    def test_with_true_footprints_only_what_shows_is_read_and_in_one_round(
+        self, scenes: list[Scene]
+    ) -> None:
+        run = Run(scenes)
+        visible = set(np.unique(painted(scenes, range(len(scenes))))) - {NOBODY}
+        assert set(run.read) == visible
+        assert len(run.rounds) == (1 if visible else 0)
+
+    @given(stacks(anything))
+    def test_a_round_asks_in_rank_order_and_only_for_what_may_show(
+        self, scenes: list[Scene]
+    ) -> None:
+        known: list[int] = []
+        for places in Run(scenes).rounds:
+            assert places == sorted(places)
+            for place in places:
+                above = [n for n in known if n < place]
+                filled = painted(scenes, above) != NOBODY
+                assert (scenes[place].claim & ~filled).any()
+            known += places
+
+    @given(stacks(truthful))
+    def test_no_row_is_looked_at_below_the_one_that_completes_the_tile(
+        self, scenes: list[Scene]
+    ) -> None:
+        claimed = np.cumsum([scene.claim for scene in scenes], axis=0)
+        full = [n for n, sums in enumerate(claimed) if sums.all()]
+        run = Run(scenes)
+        assert run.looked_at == (full[0] + 1 if full else len(scenes))
+
+
+class TestLimits:
+    @given(stacks(anything), st.integers(1, 5))
+    def test_no_more_scenes_are_read_than_allowed(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        assert len(Run(scenes, max_scenes=max_scenes).read) <= max_scenes
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_no_more_rows_are_kept_than_allowed(self, scenes: list[Scene], max_rows: int) -> None:
+        run = Run(scenes, max_rows=max_rows)
+        assert all(place < max_rows for place in run.read)
+        assert run.looked_at <= max_rows + 1
+
+    @pytest.mark.parametrize("limit", ["max_scenes", "max_rows"])
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_what_was_cut_is_said_and_what_was_not_is_not(
+        self, limit: str, scenes: list[Scene], at_most: int
+    ) -> None:
+        """A cut that changes the picture is never silent; where all was read none is claimed."""
+        run = Run(scenes, **{limit: at_most})
+        whole = Run(scenes)
+        if (run.picture() != whole.picture()).any():
+            assert run.plan.truncated == f"{limit}={at_most}"
+        if run.read == whole.read and limit == "max_scenes":
+            assert run.plan.truncated == ""
+
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_a_limit_of_rows_is_said_where_holes_and_rows_are_left(
+        self, scenes: list[Scene], max_rows: int
+    ) -> None:
+        run = Run(scenes, max_rows=max_rows)
+        cut = (run.picture() == NOBODY).any() and len(scenes) > max_rows
+        assert (run.plan.truncated != "") == cut
+
+    def test_holes_that_a_later_round_fills_were_not_cut_off(self) -> None:
+        """By pixels beyond the footprint."""
+        everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
+        half[0] = True
+        run = Run([Scene(half, everywhere), Scene(half, half)], max_rows=1)
+        assert run.plan.truncated == ""
+
+    @given(stacks(liars()), st.integers(1, 5))
+    def test_the_scenes_that_are_read_are_the_topmost_that_matter(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        """A limit takes from the bottom: above the last one read nothing is missing."""
+        run = Run(scenes, max_scenes=max_scenes)
+        first_round = Run(scenes).rounds[:1]
+        assert run.rounds[:1] == [places[:max_scenes] for places in first_round]
+
+
+def backwards(scenes: Sequence[Found]) -> Sequence[Found]:
+    return scenes[::-1]
+
+
+class TestArranged:
+    """Scenes in another order than they are met in."""
+
+    @given(stacks(liars()))
+    def test_the_picture_is_that_of_painting_every_scene_in_that_order(
+        self, scenes: list[Scene]
+    ) -> None:
+        run = Run(scenes, arrange=backwards)
+        last = len(scenes) - 1
+        upside_down = painted(scenes[::-1], range(len(scenes)))
+        top = [int(run.plan.scene(place).id) for place in run.read]
+        assert (painted(scenes[::-1], [last - n for n in top]) == upside_down).all()
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_more_scenes_than_can_be_arranged_are_said_to_be_left_out(
+        self, scenes: list[Scene], max_rows: int
+    ) -> None:
+        """Even of a picture without holes: any of them might have come on top."""
+        run = Run(scenes, max_rows=max_rows, arrange=backwards)
+        assert run.looked_at <= max_rows + 1
+        said = f"max_rows={max_rows}" if len(scenes) > max_rows else ""
+        assert run.plan.truncated == said
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_where_the_same_is_foreseen_the_picture_is_the_same(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        run = Run(scenes, max_scenes, max_rows, backwards)
+        seen = run.plan.seen
+        every = [*scenes, *rest]
+        later = Later(every, max_scenes, max_rows, backwards)
+        if later.plan.foreseen(len(seen.scenes), seen.end) == seen:
+            later.finish()
+            assert [later.plan.scene(p).id for p in later.read] == [
+                run.plan.scene(p).id for p in run.read
+            ]
+
+
+class TestNeedsAll:
+    """Pixels that depend on every scene that has them."""
+
+    @given(stacks(anything))
+    def test_every_scene_that_claims_a_pixel_is_read_in_one_round(
+        self, scenes: list[Scene]
+    ) -> None:
+        claiming = [n for n, scene in enumerate(scenes) if scene.claim.any()]
+        run = Run(scenes, needs_all=True)
+        assert run.rounds == ([claiming] if claiming else [])
+
+    def test_a_scene_met_in_two_parts_is_read_once(self) -> None:
+        """It would count twice."""
+        everywhere = np.ones(SHAPE, np.bool_)
+        scenes = [Scene(everywhere, everywhere)]
+        twice = iter([found("0"), found("0")])
+        plan = Plan(twice, claims(scenes), *SHAPE, 10, 10, needs_all=True)
+        assert plan.next_round() == [0]
+
+    @given(stacks(anything), st.integers(1, 5))
+    def test_those_beyond_the_limit_are_said_to_be_left_out(
+        self, scenes: list[Scene], max_scenes: int
+    ) -> None:
+        claiming = [n for n, scene in enumerate(scenes) if scene.claim.any()]
+        run = Run(scenes, max_scenes, needs_all=True)
+        assert run.read == claiming[:max_scenes]
+        cut = len(claiming) > max_scenes
+        assert run.plan.truncated == (f"max_scenes={max_scenes}" if cut else "")
+
+
+class TestForeseen:
+    """What a tile followed from tells whether it would come out the same, without its pixels."""
+
+    @given(stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_the_same_scenes_are_foreseen_with_no_more_candidates_than_it_took(
+        self, scenes: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        run = Run(scenes, max_scenes, max_rows)
+        seen = run.plan.seen
+        met = [n for n, scene in enumerate(scenes[:max_rows]) if scene.claim.any()]
+        assert [int(s.id) for s in seen.scenes] == met[: len(seen.scenes)]
+        later = Later(scenes, max_scenes, max_rows)
+        assert later.plan.foreseen(len(seen.scenes), seen.end) == seen
+        assert later.looked_at <= run.looked_at
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 8))
+    def test_where_the_same_is_foreseen_the_picture_is_the_same_and_only_there(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, max_rows: int
+    ) -> None:
+        """Scenes may have come below them."""
+        run = Run(scenes, max_scenes, max_rows)
+        seen = run.plan.seen
+        more = Run([*scenes, *rest], max_scenes, max_rows)
+        later = Later([*scenes, *rest], max_scenes, max_rows)
+        same = later.plan.foreseen(len(seen.scenes), seen.end) == seen
+        assert same == (more.plan.seen == seen)
+        if same:
+            assert (more.picture() == run.picture()).all()
+            assert more.plan.truncated == run.plan.truncated
+
+    @given(stacks(anything), st.integers(0, 9), st.sampled_from(get_args(End)))
+    def test_having_foreseen_changes_neither_the_tile_nor_what_it_follows_from(
+        self, scenes: list[Scene], count: int, end: End
+    ) -> None:
+        run = Run(scenes, max_rows=6)
+        later = Later(scenes, max_rows=6)
+        later.plan.foreseen(count, end)
+        later.finish()
+        assert later.rounds == run.rounds
+        assert (later.plan.seen, later.plan.truncated) == (run.plan.seen, run.plan.truncated)
+
+
+class TestExplained:
+    @given(stacks(truthful))
+    def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
+        explained = Later(scenes).plan.explained()
+        assert [int(scene.id) for scene, why in explained if why == "shows"] == Run(scenes).read
+        places = [int(scene.id) for scene, _ in explained]
+        assert places == sorted(places)
+        assert all(scenes[place].claim.any() for place in places)
+
+    def test_a_hidden_scene_is_named_as_hidden(self) -> None:
+        everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
+        half[0] = True
+        scenes = [Scene(half, half), Scene(half, half), Scene(everywhere, everywhere)]
+        assert [why for _, why in Later(scenes).plan.explained()] == [
+            "shows",
+            "hidden by scenes above it",
+            "shows",
+        ]
+
+    def test_a_scene_beyond_the_limit_is_named_with_the_limit(self) -> None:
+        top, bottom = np.zeros(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)
+        top[0] = True
+        scenes = [Scene(top, top), Scene(bottom, bottom)]
+        plan = Later(scenes, max_scenes=1).plan
+        assert [why for _, why in plan.explained()] == ["shows", "left out by max_scenes=1"]
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        pytest.param(list, id="no scenes"),
+        pytest.param(lambda: [Scene(np.zeros(SHAPE, np.bool_), None)], id="none that claims"),
+    ],
+)
+def test_where_nothing_is_claimed_nothing_is_read(shapes: Callable[[], list[Scene]]) -> None:
+    run = Run(shapes())
+    assert (run.rounds, run.plan.truncated) == ([], "")
