@@ -10,7 +10,7 @@ from functools import cache  # noqa: E402
 
 from livemosaic import logs  # noqa: E402
 from livemosaic.ingest import sqs  # noqa: E402
-from livemosaic.ingest.dead_letters import DeadLetters  # noqa: E402
+from livemosaic.ingest.dead_letters import DeadLetterQueue  # noqa: E402
 from livemosaic.services import build  # noqa: E402
 from livemosaic.settings import Settings  # noqa: E402
 
@@ -20,15 +20,15 @@ url = services.settings.dead_letters
 
 
 @cache
-def dead_letters() -> DeadLetters:
+def dead_letters() -> DeadLetterQueue:
     """Made for the first of them: a client of SQS takes a tenth of a second, and most runs none."""
-    return DeadLetters.open(url, os.environ["AWS_REGION"])
+    return DeadLetterQueue.open(url, os.environ["AWS_REGION"])
 
 
 handler = sqs.handler(
     services.ingest,
     ThreadPoolExecutor(8, thread_name_prefix="ingest"),
-    (lambda letters: dead_letters().bury(letters)) if url else None,
+    (lambda letters: dead_letters().send(letters)) if url else None,
 )
 gc.freeze()  # all of it stays, so no later collection looks at it either
 gc.enable()

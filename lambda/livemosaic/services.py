@@ -21,7 +21,7 @@ from livemosaic.storage.fetch import Fetcher
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
-from livemosaic.tiler.picture import Limits, Tiler
+from livemosaic.tiler.picture import PictureLimits, Tiler
 
 _QUERIES_AT_ONCE = 8
 
@@ -46,7 +46,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
     mosaics = Mosaics(table, check_settings)
     pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
     index = Index(table, mosaics, pool)
-    limits = Limits(
+    limits = PictureLimits(
         max_scenes=settings.max_scenes,
         max_rows=settings.max_rows,
         seconds=settings.max_picture_s,
@@ -55,7 +55,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         bands=settings.max_bands,
         expression=Bounds(settings.max_expression_length, settings.max_expression_depth),
     )
-    of_assets = raster.Limits(gap=settings.coalesce_gap_bytes)
+    of_assets = raster.AssetLimits(gap=settings.coalesce_gap_bytes)
     reader = CogReader(allow, Headers(table), limits=of_assets, recent=Recent())
     return Services(
         settings=settings,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from api.served import Server, raster, scene, tile_url
-from livemosaic.api.params.rule import RuleParameters
+from livemosaic.api.params.rule import RuleQuery
 from livemosaic.model.rule import Method, Operation
 
 PAGE = (Path(__file__).parents[2] / "docs/rules.md").read_text()
@@ -35,7 +35,7 @@ def documented(server: Server) -> Server:
 def test_the_parameters_of_the_page_are_those_of_a_tile(documented: Server) -> None:
     api = documented.client.get("/openapi.json").json()
     tile = api["paths"]["/mosaics/{mosaic}/tiles/{tms}/{z}/{x}/{y}"]["get"]["parameters"]
-    of_rules = set(RuleParameters.model_json_schema()["properties"])
+    of_rules = set(RuleQuery.model_json_schema()["properties"])
     assert set(EXAMPLES) == of_rules | {"mosaicRule"}
     assert set(EXAMPLES) <= {each["name"] for each in tile}
 

@@ -332,9 +332,9 @@ class TestResume:
 KILLED = """
 import itertools, os, sys
 from livemosaic import cli
-from livemosaic.cli import ledger
-from livemosaic.cli.journal import Journal
-from livemosaic.index import Index
+from livemosaic.cli.backfill import ledger
+from livemosaic.cli.backfill.journal import Journal
+from livemosaic.index.scenes import Index
 
 where, count, *words = sys.argv[1:]
 holder = {"Index.apply": Index, "Journal.add": Journal}.get(where, ledger)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from infra.emulator import REGION, Emulator, emulator
 from items import deletion, item
 from livemosaic.cli import app
-from livemosaic.ingest.redrive import DeadLetters, QueueError
+from livemosaic.ingest.redrive import DeadLetterReader, QueueError
 
 pytestmark = pytest.mark.emulator
 
@@ -265,30 +265,30 @@ class TestFaults:
         queues.bury("y")
         queues.failing("SendMessage")
         with pytest.raises(QueueError, match=f"{queues.main}.*not today"):
-            list(DeadLetters(queues.client, queues.dead).redrive(queues.main, lambda _: True))
+            list(DeadLetterReader(queues.client, queues.dead).redrive(queues.main, lambda _: True))
         assert queues.bodies(queues.main) == []
-        assert DeadLetters(queues.client, queues.dead).count() == 2
+        assert DeadLetterReader(queues.client, queues.dead).count() == 2
 
     def test_a_letter_that_cannot_be_deleted_was_sent_and_stays(self, queues: Queues) -> None:
         """Twice is once to ingestion; never is never."""
         queues.bury("x")
         queues.failing("DeleteMessage")
         with pytest.raises(QueueError, match="not today"):
-            list(DeadLetters(queues.client, queues.dead).redrive(queues.main, lambda _: True))
+            list(DeadLetterReader(queues.client, queues.dead).redrive(queues.main, lambda _: True))
         assert queues.bodies(queues.main) == ["x"]
-        assert DeadLetters(queues.client, queues.dead).count() == 1
+        assert DeadLetterReader(queues.client, queues.dead).count() == 1
 
     def test_who_stops_looking_leaves_every_letter_to_be_seen(self, queues: Queues) -> None:
         for body in "xyz":
             queues.bury(body)
-        with closing(DeadLetters(queues.client, queues.dead).letters()) as letters:
+        with closing(DeadLetterReader(queues.client, queues.dead).letters()) as letters:
             next(letters)
             assert queues.bodies(queues.dead) == []
         assert queues.bodies(queues.dead) == ["x", "y", "z"]
 
     def test_letters_go_by_default_to_the_queue_that_they_came_from(self, queues: Queues) -> None:
         queues.fed_by(queues.main)
-        assert DeadLetters(queues.client, queues.dead).source() == queues.main
+        assert DeadLetterReader(queues.client, queues.dead).source() == queues.main
 
     @pytest.mark.parametrize("sources", [[], ["https://a/1", "https://a/2"]], ids=["none", "two"])
     def test_where_that_is_not_one_queue_it_must_be_said(
@@ -296,7 +296,7 @@ class TestFaults:
     ) -> None:
         queues.fed_by(*sources)
         with pytest.raises(QueueError, match=f"{', '.join(sources) or 'no queue'}: say with --to"):
-            DeadLetters(queues.client, queues.dead).source()
+            DeadLetterReader(queues.client, queues.dead).source()
 
     def test_a_queue_that_is_not_there_is_named(self, run: Run) -> None:
         gone = "https://sqs.eu-central-1.amazonaws.com/000000000000/gone"

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 GIVEN: Final = 32 * 1024 * 1024
-"""`Limits.bytes_at_once` of the reads here."""
+"""`AssetLimits.bytes_at_once` of the reads here."""
 ALLOWED: Final = 4
 """Multiples of that: besides decoded pixels there are a header, compressed blocks and GDAL."""
 BLOCK: Final = 512
@@ -27,11 +27,12 @@ READ: Final = """
 import asyncio, json, os, sys
 from pathlib import Path
 from rasterio.crs import CRS
-from livemosaic.cog import CogReader
+from livemosaic.cog.reader import CogReader
 from livemosaic.errors import LivemosaicError
-from livemosaic.hrefs import AllowList
-from livemosaic.model import Grid, Read
-from livemosaic.rasters import Limits
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.model.raster import Grid
+from livemosaic.model.render import Read
+from livemosaic.cog.raster import AssetLimits as Limits
 
 _, path, given, bidx = sys.argv
 grid = Grid(CRS.from_epsg(3857), (1_000_000, 5_997_440, 1_002_560, 6_000_000), 256, 256)

@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from cogs import write_cog
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
-from livemosaic.cog.raster import Limits
+from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import ForbiddenHrefError, UnreadableAssetError
 from livemosaic.model.raster import Grid, Pixels
@@ -31,7 +31,7 @@ def cog(path: Path, count: int = 1, size: int = 600, **how: Any) -> Path:
     return write_cog(path, data, **({"crs": "EPSG:3857", "transform": ORIGIN} | how))
 
 
-def read_href(href: str, prefix: str, limits: Limits | None = None, **how: Any) -> Pixels:
+def read_href(href: str, prefix: str, limits: AssetLimits | None = None, **how: Any) -> Pixels:
     opened = CogReader(AllowList([prefix]), limits=limits)
     return asyncio.run(opened.read({"visual": href}, GRID, Read(**how), version="1"))
 
@@ -176,22 +176,22 @@ def test_a_slow_server_costs_no_more_than_the_limit(tmp_path: Path) -> None:
         ObjectStore(tmp_path, delay_s=1) as store,
         pytest.raises(UnreadableAssetError, match=r"longer than 0\.2 seconds"),
     ):
-        read_href(f"{store.url}/a.tif", store.url, Limits(seconds=0.2))
+        read_href(f"{store.url}/a.tif", store.url, AssetLimits(seconds=0.2))
 
 
 @pytest.mark.parametrize(
     ("limits", "how", "message"),
     [
-        (Limits(block_edge=128), {}, "blocks of 256 × 256 .*128"),
-        (Limits(bands=2), {"count": 3}, "3 bands.*at most 2.*bidx"),
-        (Limits(header_bytes=100), {}, "more than 100 bytes"),
-        (Limits(samples=1000), {}, "samples.*1,000.*overviews"),
+        (AssetLimits(block_edge=128), {}, "blocks of 256 × 256 .*128"),
+        (AssetLimits(bands=2), {"count": 3}, "3 bands.*at most 2.*bidx"),
+        (AssetLimits(header_bytes=100), {}, "more than 100 bytes"),
+        (AssetLimits(samples=1000), {}, "samples.*1,000.*overviews"),
     ],
     ids=["block", "bands", "header", "samples"],
 )
 @pytest.mark.parametrize("compress", ["deflate", "packbits"], ids=["async", "gdal"])
 def test_a_limit_is_named_with_the_number(
-    tmp_path: Path, limits: Limits, how: dict[str, Any], message: str, compress: str
+    tmp_path: Path, limits: AssetLimits, how: dict[str, Any], message: str, compress: str
 ) -> None:
     path = cog(tmp_path / "a.tif", compress=compress, **how)
     with pytest.raises(UnreadableAssetError, match=message):
@@ -202,7 +202,7 @@ def test_overviews_at_the_end_of_a_large_file_do_not_fetch_all_before_them(tmp_p
     """async-tiff reads a header without gaps; GDAL, which seeks, is asked instead."""
     path = cog(tmp_path / "a.tif", size=1500, compress="none", overviews=[2, 4])
     with ObjectStore(tmp_path) as store:
-        limits = Limits(header_bytes=1_000_000)
+        limits = AssetLimits(header_bytes=1_000_000)
         assert read_href(f"{store.url}/a.tif", store.url, limits).valid.all()
         assert store.bytes_sent < path.stat().st_size / 2
 

@@ -7,7 +7,7 @@ from typing import Any
 import morecantile
 from rasterio.crs import CRS
 
-from livemosaic.cog.raster import Limits
+from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read
@@ -28,7 +28,7 @@ def tile_at(lon: float, lat: float, z: int) -> tuple[int, int, int]:
 
 
 def reader(root: Path, **limits: Any) -> CogReader:
-    return CogReader(AllowList([str(root)]), limits=Limits(**limits))
+    return CogReader(AllowList([str(root)]), limits=AssetLimits(**limits))
 
 
 def read(path: Path, grid: Grid, **how: Any) -> Pixels:

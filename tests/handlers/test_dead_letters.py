@@ -21,7 +21,7 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest import sqs
 from livemosaic.ingest.batch import Ingest
-from livemosaic.ingest.dead_letters import MAX_BYTES, DeadLetter, DeadLetters
+from livemosaic.ingest.dead_letters import MAX_BYTES, DeadLetter, DeadLetterQueue
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table.sqlite import SqliteTable
@@ -135,7 +135,7 @@ class TestLetters:
         blob = {"binaryValue": base64.b64encode(b"\x00\xff").decode(), "dataType": "Binary"}
         given = {"status": text("created"), "blob": blob, "n": text("1") | {"dataType": "Number"}}
         one = letter("Ünïcode {}", f"lone \ud800, \0 and {'long' * 1000}", given)
-        assert DeadLetters(client, queue).bury([one]) == {one.id}
+        assert DeadLetterQueue(client, queue).send([one]) == {one.id}
         (found,) = received(client, queue)
         attributes = found["attributes"]
         assert found["body"] == "Ünïcode {}"
@@ -151,7 +151,7 @@ class TestLetters:
         self, client: Any, queue: str
     ) -> None:
         given = {"livemosaic.sent": text("1234567"), "livemosaic.reason": text("that time")}
-        DeadLetters(client, queue).bury([letter(reason="this time", attributes=given)])
+        DeadLetterQueue(client, queue).send([letter(reason="this time", attributes=given)])
         (found,) = received(client, queue)
         assert found["attributes"] == {
             "livemosaic.reason": "this time",
@@ -166,7 +166,7 @@ class TestLetters:
         given = {f"name{n}": text("v") for n in range(count)}
         taken = sum(len(name) + len("String") + 1 for name in given)
         one = letter("x" * max(2, size - taken), "y" * 900, given)
-        assert DeadLetters(client, queue).bury([one]) == {one.id}
+        assert DeadLetterQueue(client, queue).send([one]) == {one.id}
         (found,) = received(client, queue)
         assert found["body"] == one.record["body"]
         assert given.keys() <= found["attributes"].keys()
@@ -179,7 +179,7 @@ class TestLetters:
             for n, size in enumerate(sizes)
             for record in sqs_event("x" * size)["Records"]
         ]
-        assert DeadLetters(client, queue).bury(letters) == {f"id-{n}" for n in range(28)}
+        assert DeadLetterQueue(client, queue).send(letters) == {f"id-{n}" for n in range(28)}
         assert sorted(len(one["body"]) for one in received(client, queue)) == sizes
 
     def test_only_those_that_are_in_the_queue_are_buried(self) -> None:
@@ -201,7 +201,7 @@ class TestLetters:
         }
         with Stubber(client) as stub:
             stub.add_response("send_message_batch", answer)
-            buried = DeadLetters(client, "https://sqs.invalid/1/q").bury(letters)
+            buried = DeadLetterQueue(client, "https://sqs.invalid/1/q").send(letters)
         client.close()
         assert buried == {letters[0].id, letters[2].id}
 
@@ -230,13 +230,13 @@ class TestWhich:
     def test_what_may_succeed_later_comes_again(self, ingest: Ingest) -> None:
         buried: list[DeadLetter] = []
 
-        def bury(letters: Sequence[DeadLetter]) -> list[str]:
+        def send_to_dead_letters(letters: Sequence[DeadLetter]) -> list[str]:
             buried.extend(letters)
             return [one.id for one in letters]
 
         event = sqs_event(json.dumps(item("busy")), BAD, json.dumps(item("a")))
         with ThreadPoolExecutor(2) as pool:
-            answer = sqs.handler(ingest, pool, bury)(event, None)
+            answer = sqs.handler(ingest, pool, send_to_dead_letters)(event, None)
         names = [record["messageId"] for record in event["Records"]]
         assert answer == {"batchItemFailures": [{"itemIdentifier": names[0]}]}
         assert [one.id for one in buried] == [names[1]]

@@ -17,7 +17,7 @@ from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Item, Key, Table
 from livemosaic.tiler.views import TileAddress, area_of
@@ -95,7 +95,7 @@ def several_cells(mosaic: Mosaic) -> dict[str, Area]:
     return {"tile at zoom 2": tile(mosaic, 2), "box": area_of(mosaic, box_lonlat)}
 
 
-def claimed(found: Found, mosaic: Mosaic, area: Area) -> int:
+def claimed(found: IndexedScene, mosaic: Mosaic, area: Area) -> int:
     """Which of eight places from west to east of an area its footprint claims, as bits."""
     cells = cell_grid(mosaic.tms)
     grid = Grid(cells.crs, area.boxes[0], 8, 1)

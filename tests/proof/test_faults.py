@@ -177,11 +177,11 @@ class TestFetchFaults:
     ) -> None:
         letters: list[DeadLetter] = []
 
-        def bury(given: Sequence[DeadLetter]) -> list[str]:
+        def send_to_dead_letters(given: Sequence[DeadLetter]) -> list[str]:
             letters.extend(given)
             return [letter.record["messageId"] for letter in given]
 
-        assert self.send(sqlite_table, [fails], bury) == 0
+        assert self.send(sqlite_table, [fails], send_to_dead_letters) == 0
         assert says in letters[0].reason
         assert scenes(sqlite_table) == []
 
@@ -214,7 +214,7 @@ class TestFetchFaults:
         self,
         table: Table,
         answers: Sequence[Exception | bytes],
-        bury: Callable[..., Any] | None = None,
+        send_to_dead_letters: Callable[..., Any] | None = None,
         body: str = REFERENCE,
     ) -> int:
         """Deliver until it succeeds, with one answer to each fetch; how often it failed."""
@@ -229,7 +229,7 @@ class TestFetchFaults:
             return said
 
         with ThreadPoolExecutor(2) as pool:
-            handle = working(table, pool, fetch=fetch, bury=bury)
+            handle = working(table, pool, fetch=fetch, send_to_dead_letters=send_to_dead_letters)
             return sum(1 for _ in iter(lambda: _invoke(handle, [0], {0: body}), []))
 
 

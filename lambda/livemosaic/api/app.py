@@ -14,13 +14,13 @@ from livemosaic.api.openapi import say_how, say_refusals, say_rules
 from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import _invalid_request, _known_error, _unknown_error
 from livemosaic.api.routes import health, tiles
-from livemosaic.api.routing import Later
+from livemosaic.api.routing import LazyRoutes
 from livemosaic.services import Services
 
 
 def create_app(services: Services) -> FastAPI:
     """The API over the given services."""
-    app = _Api(
+    app = _Application(
         title="livemosaic",
         version=livemosaic.__version__,
         description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
@@ -50,10 +50,10 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-class _Api(FastAPI):
+class _Application(FastAPI):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.later = Later(self.router.routes, _others)
+        self.later = LazyRoutes(self.router.routes, _others)
 
     @property
     def routes(self) -> list[BaseRoute]:

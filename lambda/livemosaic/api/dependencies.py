@@ -19,43 +19,45 @@ _OPENED: Final = "livemosaic.opened"
 """In the scope of a request whose answer is for who holds a credential."""
 
 
-async def services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """The services of the application that is asked."""
     found: Services = request.app.state.services
     return found
 
 
-Has = Annotated[Services, Depends(services)]
+ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def mosaic_of(mosaic: str, has: Has, request: Request) -> Mosaic:
+def mosaic_of(mosaic: str, services: ServicesDep, request: Request) -> Mosaic:
     """The mosaic named in the path, at most seconds old, if the caller may see it."""
-    return _seen(mosaic, has.cache.get, has, request)
+    return _seen(mosaic, services.cache.get, services, request)
 
 
-def mosaic_now(mosaic: str, has: Has, request: Request) -> Mosaic:
+def mosaic_now(mosaic: str, services: ServicesDep, request: Request) -> Mosaic:
     """The same, as of now."""
-    return _seen(mosaic, has.mosaics.get, has, request)
+    return _seen(mosaic, services.mosaics.get, services, request)
 
 
-def mosaics_of(has: Has, request: Request) -> list[Mosaic]:
+def mosaics_of(services: ServicesDep, request: Request) -> list[Mosaic]:
     """The mosaics that the caller may see, by id."""
-    scope = _scope_held(has, request)
+    scope = _scope_held(services, request)
     if scope is not None:
         request.scope[_OPENED] = True
     return [
         mosaic
-        for mosaic in has.mosaics.all()
+        for mosaic in services.mosaics.all()
         if mosaic.access == "public" or scope in (EVERYTHING, scope_of(mosaic))
     ]
 
 
-OfMosaic = Annotated[Mosaic, Depends(mosaic_of)]
-OfMosaicNow = Annotated[Mosaic, Depends(mosaic_now)]
-OfMosaics = Annotated[list[Mosaic], Depends(mosaics_of)]
+CachedMosaic = Annotated[Mosaic, Depends(mosaic_of)]
+CurrentMosaic = Annotated[Mosaic, Depends(mosaic_now)]
+VisibleMosaics = Annotated[list[Mosaic], Depends(mosaics_of)]
 
 
-def _seen(mosaic_id: str, find: Callable[[str], Mosaic], has: Services, request: Request) -> Mosaic:
+def _seen(
+    mosaic_id: str, find: Callable[[str], Mosaic], services: Services, request: Request
+) -> Mosaic:
     """Answers alike for a private mosaic and for none, so that nobody learns which there are."""
     try:
         found: Mosaic | None = find(mosaic_id)
@@ -63,7 +65,7 @@ def _seen(mosaic_id: str, find: Callable[[str], Mosaic], has: Services, request:
         found = None
     if found is not None and found.access == "public":
         return found
-    scope = _scope_held(has, request)
+    scope = _scope_held(services, request)
     if scope is None:
         raise NotFoundError(
             f"there is no mosaic {mosaic_id[:80]!r} that everybody may see; if it is private, add "
@@ -80,15 +82,15 @@ def _seen(mosaic_id: str, find: Callable[[str], Mosaic], has: Services, request:
     return found
 
 
-def _scope_held(has: Services, request: Request) -> str | None:
+def _scope_held(services: Services, request: Request) -> str | None:
     """What the caller's credential opens; None without one. Who may write may see everything."""
-    if is_authorized(request.scope, has.settings.authorizer):
+    if is_authorized(request.scope, services.settings.authorizer):
         return EVERYTHING
     bearer = _bearer(request)
-    if bearer and _is_writer(has, bearer):
+    if bearer and _is_writer(services, bearer):
         return EVERYTHING
     token = bearer or request.query_params.get(PARAMETER)
-    return has.tokens.scope(token) if token else None
+    return services.tokens.scope(token) if token else None
 
 
 def carrying(request: Request, url: str) -> str:
@@ -97,11 +99,11 @@ def carrying(request: Request, url: str) -> str:
     return str(URL(url).include_query_params(**{PARAMETER: token})) if token else url
 
 
-def may_write(request: Request, has: Has) -> None:
+def may_write(request: Request, services: ServicesDep) -> None:
     """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
-    if is_authorized(request.scope, has.settings.authorizer):
+    if is_authorized(request.scope, services.settings.authorizer):
         return
-    if has.settings.token is None:
+    if services.settings.token is None:
         raise UnauthorizedError(
             "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
             "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
@@ -109,7 +111,7 @@ def may_write(request: Request, has: Has) -> None:
     bearer = _bearer(request)
     if not bearer:
         raise UnauthorizedError("writing needs a header 'Authorization: Bearer TOKEN'")
-    if not _is_writer(has, bearer):
+    if not _is_writer(services, bearer):
         raise UnauthorizedError("that bearer token is not this server's")
 
 
@@ -118,8 +120,8 @@ def _bearer(request: Request) -> str:
     return given.strip() if scheme.lower() == "bearer" else ""
 
 
-def _is_writer(has: Services, bearer: str) -> bool:
-    token = has.settings.token
+def _is_writer(services: Services, bearer: str) -> bool:
+    token = services.settings.token
     return token is not None and secrets.compare_digest(
         bearer.encode(), token.get_secret_value().encode()
     )

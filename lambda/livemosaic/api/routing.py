@@ -21,7 +21,7 @@ _MAX_HANDLERS: Final = 64
 """Of one route: requests name some parameters together, and most of them never."""
 
 
-class Lean(APIRoute):
+class SparseParamsRoute(APIRoute):
     """For routes with many parameters, of which a request names few.
 
     FastAPI looks each of them up and validates its default, which for all of a tile's takes longer
@@ -63,7 +63,7 @@ def _less(dependant: Dependant, names: frozenset[str]) -> Dependant:
     )
 
 
-class Later(BaseRoute):
+class LazyRoutes(BaseRoute):
     """Stands for routes that come after it in a list, once they are wanted.
 
     A tile needs few routes, and FastAPI takes milliseconds to make each: a sixth of a cold start.

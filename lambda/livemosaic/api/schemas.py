@@ -12,17 +12,17 @@ from pydantic import (
     model_serializer,
 )
 
-from livemosaic.api.params.rule import RuleParameters
+from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
 from livemosaic.model.mosaic import MAX_AGE_S, Access, Mosaic
-from livemosaic.model.rule import Method, Operation, Rules
+from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.checks import parse_filter
 
 _HIDDEN = {"generation", "watermarks", "deleting"}
 
 
-class DefaultRule(RuleParameters):
+class DefaultRule(RuleQuery):
     """Parameters of a request that does not name them."""
 
     model_config = ConfigDict(extra="forbid")
@@ -32,7 +32,7 @@ class DefaultRule(RuleParameters):
         return {name: value for name, value in dump(self).items() if value is not None}
 
 
-class RulesSettings(BaseModel):
+class RulePolicyBody(BaseModel):
     """What requests may ask for instead of the stored order, and what holds where they do not."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +50,7 @@ class RulesSettings(BaseModel):
     seamline: str = Field("", max_length=200, description="Property: a GeoJSON polygon to clip to")
 
 
-class Settings(BaseModel):
+class MosaicSettings(BaseModel):
     """Settings of a mosaic."""
 
     model_config = ConfigDict(extra="forbid")
@@ -99,10 +99,10 @@ class Settings(BaseModel):
         max_length=MAX_RENDERS,
         description="Named renders (STAC render extension 2.0), for `render=NAME`",
     )
-    rules: RulesSettings = RulesSettings()
+    rules: RulePolicyBody = RulePolicyBody()
 
 
-class NewMosaic(Settings):
+class NewMosaic(MosaicSettings):
     """A mosaic to create."""
 
     id: str = Field(max_length=63, description="Letters, digits, `_`, `.`, `-`")
@@ -124,7 +124,7 @@ def shown(mosaic: Mosaic) -> MosaicOut:
     return MosaicOut(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
 
 
-def values(settings: Settings) -> dict[str, Any]:
+def values(settings: MosaicSettings) -> dict[str, Any]:
     """Settings as `Mosaic` takes them, less the id; the filter as CQL2-JSON."""
     known = {field.name for field in fields(Mosaic)} - {"id"}
     values: dict[str, Any] = {
@@ -133,7 +133,7 @@ def values(settings: Settings) -> dict[str, Any]:
     }
     cql2 = values["filter"]
     parsed = None if cql2 is None else parse_filter(cql2).to_json()
-    return values | {"filter": parsed, "rules": Rules.of(values["rules"])}
+    return values | {"filter": parsed, "rules": RulePolicy.of(values["rules"])}
 
 
 class TokenOut(BaseModel):

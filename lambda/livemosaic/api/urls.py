@@ -6,17 +6,17 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
-from livemosaic.api.dependencies import PARAMETER, Has, OfMosaic
+from livemosaic.api.dependencies import PARAMETER, CachedMosaic, ServicesDep
 from livemosaic.api.params.pixels import (
     Buffer,
-    HowRead,
-    HowRender,
     Padding,
+    ReadParams,
+    RenderParams,
     TileSize,
     edge_of,
     format_of,
 )
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.rule import RuleParams
 
 _OF_DESCRIPTIONS: Final = (
     *("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms"),
@@ -56,34 +56,34 @@ class TileAddresses:
         return TileAddresses(self.base, (("render", render), *token))
 
 
-async def addresses(request: Request, mosaic: OfMosaic) -> TileAddresses:
+async def addresses(request: Request, mosaic: CachedMosaic) -> TileAddresses:
     """With the parameters of this request, whatever they are."""
     given = request.query_params.multi_items()
     query = tuple((name, value) for name, value in given if name.lower() not in _OF_DESCRIPTIONS)
     return TileAddresses(f"{request.base_url}mosaics/{mosaic.id}/tiles", query)
 
 
-OfTiles = Annotated[TileAddresses, Depends(addresses)]
+TileURLsDep = Annotated[TileAddresses, Depends(addresses)]
 
 
 async def checked(
-    tiles: OfTiles,
-    mosaic: OfMosaic,
-    has: Has,
-    read: HowRead,
-    _render: HowRender,
-    _rule: HowRule,
+    tiles: TileURLsDep,
+    mosaic: CachedMosaic,
+    services: ServicesDep,
+    read: ReadParams,
+    _render: RenderParams,
+    _rule: RuleParams,
     tilesize: TileSize = 256,
     buffer: Buffer = 0.0,
     padding: Padding = 0,  # noqa: ARG001 (see there)
 ) -> TileAddresses:
     """The same, where tiles would refuse none of the parameters."""
-    edge_of(tilesize, 1, buffer, has.settings)
-    has.tiler.understood(mosaic, read)
+    edge_of(tilesize, 1, buffer, services.settings)
+    services.tiler.understood(mosaic, read)
     return tiles
 
 
-OfCheckedTiles = Annotated[TileAddresses, Depends(checked)]
+CheckedTileURLsDep = Annotated[TileAddresses, Depends(checked)]
 
 
 async def tile_suffix(

@@ -17,7 +17,7 @@ from rasterio.transform import from_origin
 
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.pixels import lay, plan_read, stack
-from livemosaic.cog.raster import Limits
+from livemosaic.cog.raster import AssetLimits
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import WHOLE, decode
 from livemosaic.geo.rasterize import burn, meets
@@ -25,7 +25,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.render.compose import compose
 from livemosaic.render.encode import encode
-from livemosaic.storage.adapters import Held
+from livemosaic.storage.adapters import HeldBytes
 from livemosaic.tiler.views import TileAddress
 
 _SIZE: Final = 256
@@ -55,7 +55,7 @@ async def _tile() -> None:
     if meets(rings, cells.crs, grid):
         burn(rings, cells.crs, grid)
     body = _raster()
-    raster = await TiffRaster.open(Held(body), Limits(), body)
+    raster = await TiffRaster.open(HeldBytes(body), AssetLimits(), body)
     plan = plan_read(raster.profile, grid, read)
     raw = [await raster.read(plan.level, window) for window in plan.windows]
     layer = lay(plan, raw, raster.profile, tuple(range(raster.profile.count)), grid, read)

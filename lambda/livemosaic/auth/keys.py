@@ -35,7 +35,7 @@ _STAGES: Final = ("AWSCURRENT", "AWSPREVIOUS")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SigningKey:
     """A secret that signs; `InvalidRequestError` where it is too short to be one."""
 
     secret: bytes = field(repr=False)
@@ -53,10 +53,10 @@ class Key:
         return hashlib.sha256(self.secret).hexdigest()[:8]
 
 
-class Source(Protocol):
+class KeySource(Protocol):
     """Where keys are."""
 
-    def load(self) -> tuple[Key, ...]:
+    def load(self) -> tuple[SigningKey, ...]:
         """All of them, the newest first; `KeysUnavailableError` where nobody can say."""
         ...
 
@@ -65,7 +65,7 @@ class Source(Protocol):
         ...
 
 
-def open_keys(place: str, index: str) -> Source:
+def open_keys(place: str, index: str) -> KeySource:
     """The keys of a file or a secret; without a place, those in a file beside an SQLite index."""
     if match := _SECRET.fullmatch(place):
         return Secret(place, match["region"])
@@ -86,8 +86,8 @@ class KeyFile:
 
     path: Path
 
-    def load(self) -> tuple[Key, ...]:
-        """See `Source`."""
+    def load(self) -> tuple[SigningKey, ...]:
+        """See `KeySource`."""
         try:
             lines = self.path.read_bytes().split()
         except FileNotFoundError:
@@ -96,10 +96,10 @@ class KeyFile:
             raise KeysUnavailableError(
                 f"the file of LIVEMOSAIC_SIGNING_KEYS cannot be read: {error.strerror}"
             ) from error
-        return tuple(map(Key, lines))
+        return tuple(map(SigningKey, lines))
 
     def make(self) -> None:
-        """See `Source`. Of several that make it at once, one does."""
+        """See `KeySource`. Of several that make it at once, one does."""
         try:
             with NamedTemporaryFile("w", dir=self.path.parent, prefix=".keys-") as made:  # 0600
                 made.write(f"{secrets.token_hex(_MIN_BYTES)}\n")
@@ -120,8 +120,8 @@ class Secret:
     arn: str
     region: str
 
-    def load(self) -> tuple[Key, ...]:
-        """See `Source`."""
+    def load(self) -> tuple[SigningKey, ...]:
+        """See `KeySource`."""
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
@@ -136,7 +136,7 @@ class Secret:
             raise KeysUnavailableError(
                 f"the signing key cannot be had from Secrets Manager ({_name(error)})"
             ) from error
-        return tuple(Key(value.strip().encode()) for value in values if value)
+        return tuple(SigningKey(value.strip().encode()) for value in values if value)
 
     def _value(self, client: Any, stage: str) -> str:
         try:
@@ -148,19 +148,19 @@ class Secret:
         return str(answer["SecretString"])
 
     def make(self) -> None:
-        """See `Source`."""
+        """See `KeySource`."""
         raise InvalidRequestError("the secret of LIVEMOSAIC_SIGNING_KEYS has no value: put one in")
 
 
 class NoKeys:
     """A server that was told of none."""
 
-    def load(self) -> tuple[Key, ...]:
-        """See `Source`."""
+    def load(self) -> tuple[SigningKey, ...]:
+        """See `KeySource`."""
         return ()
 
     def make(self) -> None:
-        """See `Source`."""
+        """See `KeySource`."""
         raise InvalidRequestError(
             "there is no key to sign tokens with: set LIVEMOSAIC_SIGNING_KEYS to a file or to the "
             "ARN of a secret; on AWS, deploy with -c private_mosaics=true"
@@ -173,21 +173,21 @@ class KeyRing:
     Where they cannot be had again, those that were there go on.
     """
 
-    def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: KeySource, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._clock = clock
         self._lock = Lock()
-        self._kept: tuple[Key, ...] = ()
+        self._kept: tuple[SigningKey, ...] = ()
         self._since = -float("inf")
 
-    def newest(self) -> Key:
+    def newest(self) -> SigningKey:
         """The one to sign with; made if there is none yet."""
         if not (keys := self._younger(AGAIN_S)):
             self._source.make()
             keys = self._younger(0)
         return keys[0]
 
-    def named(self, key_id: str) -> Key | None:
+    def named(self, key_id: str) -> SigningKey | None:
         """The one that tokens call so."""
         for age_s in (MAX_AGE_S, AGAIN_S):  # a new one may have come since
             for key in self._younger(age_s):
@@ -195,14 +195,14 @@ class KeyRing:
                     return key
         return None
 
-    def _younger(self, age_s: float) -> tuple[Key, ...]:
+    def _younger(self, age_s: float) -> tuple[SigningKey, ...]:
         with self._lock:
             if self._clock() - self._since >= age_s:
                 self._kept = self._loaded()
                 self._since = self._clock()
             return self._kept
 
-    def _loaded(self) -> tuple[Key, ...]:
+    def _loaded(self) -> tuple[SigningKey, ...]:
         try:
             return self._source.load()
         except KeysUnavailableError as error:

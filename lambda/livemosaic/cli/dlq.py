@@ -28,7 +28,7 @@ from livemosaic.ingest.events.changes import (
 )
 
 if TYPE_CHECKING:
-    from livemosaic.ingest.redrive import Letter
+    from livemosaic.ingest.redrive import ReceivedDeadLetter
 
 _SHOWN = 3
 """Items that are named of one letter."""
@@ -123,14 +123,14 @@ def redrive(
     console.print(f"{_number(done)} {'would be ' if dry_run else ''}sent back")
 
 
-def _chosen(reason: str | None, ids: set[str]) -> Callable[[Letter], bool]:
-    def wanted(letter: Letter) -> bool:
+def _chosen(reason: str | None, ids: set[str]) -> Callable[[ReceivedDeadLetter], bool]:
+    def wanted(letter: ReceivedDeadLetter) -> bool:
         return (reason is None or reason in _reason(letter)) and (not ids or letter.id in ids)
 
     return wanted
 
 
-def about(letter: Letter) -> str:
+def about(letter: ReceivedDeadLetter) -> str:
     """Which Items it is about, for people."""
     told = []
     try:
@@ -156,11 +156,11 @@ def _told(delivery: Delivery) -> str:
             return thing if href else f"removal of {thing}"
 
 
-def _reason(letter: Letter) -> str:
+def _reason(letter: ReceivedDeadLetter) -> str:
     return letter.reason or "kept failing: the log of ingestion says why"
 
 
-def _age(letter: Letter) -> str:
+def _age(letter: ReceivedDeadLetter) -> str:
     minutes = int((datetime.now(UTC) - letter.message.time).total_seconds() / 60)
     days, hours = minutes // 1440, minutes // 60
     return f"{days} d" if days else f"{hours} h" if hours else f"{max(minutes, 0)} min"
@@ -170,7 +170,7 @@ def _number(letters: int) -> str:
     return f"{letters} dead letter{'' if letters == 1 else 's'}"
 
 
-def _as_json(letter: Letter) -> dict[str, Any]:
+def _as_json(letter: ReceivedDeadLetter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "sent": letter.message.time.isoformat(),

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, RulesSettings
+from livemosaic.api.schemas import MosaicOut, NewMosaic, RulePolicyBody
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Access
@@ -220,12 +220,12 @@ def _read(file: Path) -> dict[str, Any]:
         raise InvalidRequestError(f"{file} is no JSON object of renders: {error}") from error
 
 
-def _rules(file: Path | None, query: str) -> RulesSettings:
+def _rules(file: Path | None, query: str) -> RulePolicyBody:
     try:
         found = json.loads(file.read_text()) if file else {}
         default = parse_qs(query, strict_parsing=True) if query else {}
         given = {name: v if name in ("ids", "lock") else v[-1] for name, v in default.items()}
-        return RulesSettings.model_validate(found | ({"default": given} if query else {}))
+        return RulePolicyBody.model_validate(found | ({"default": given} if query else {}))
     except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"--rule and --rules are no rules: {error}") from error
 

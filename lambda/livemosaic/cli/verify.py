@@ -92,13 +92,13 @@ def _against(
         raise InvalidRequestError(
             f"mosaic {mosaic.id!r} takes any collection: name those of {url} with --collection"
         )
-    catalogue = _Api(url, collections)
+    catalogue = _RemoteIndex(url, collections)
     started = datetime.now(UTC)
     return Comparison(services.ingest, mosaic, catalogue, collections, started, repair).check()
 
 
 @dataclass(frozen=True)
-class _Api:
+class _RemoteIndex:
     """`Catalogue`."""
 
     url: str

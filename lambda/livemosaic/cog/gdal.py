@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.session import DummySession
 from rasterio.windows import Window
 
-from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, Level, Limits, Profile, WindowTuple
+from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, Level, Profile, WindowTuple
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.objects import Object, ObjectError
@@ -34,12 +34,12 @@ class GdalRaster:
     _budget: int
 
     @classmethod
-    async def open(cls, source: Object, limits: Limits) -> "GdalRaster":
+    async def open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
         """Read a header; ObjectError says why it cannot be had."""
         return await asyncio.to_thread(cls._open, source, limits)
 
     @classmethod
-    def _open(cls, source: Object, limits: Limits) -> "GdalRaster":
+    def _open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
         size = source.size_blocking()
         with _gdal(source, size, limits.header_bytes) as dataset:
             profile = _gdal_profile(dataset)

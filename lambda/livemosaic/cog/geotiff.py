@@ -18,15 +18,15 @@ from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.raster import (
     NO_PLACE,
     NOT_A_COG,
+    AssetLimits,
     DecodeError,
     Level,
-    Limits,
     Profile,
     WindowTuple,
     decoding,
 )
 from livemosaic.geo.frame import Frame, level_frame
-from livemosaic.storage.adapters import Held, RangeSource
+from livemosaic.storage.adapters import HeldBytes, RangeSource
 from livemosaic.storage.cache import Recent, SharedObject, Span
 from livemosaic.storage.objects import Object, ObjectError
 
@@ -55,7 +55,7 @@ class TiffRaster:
     async def open(
         cls,
         source: Object,
-        limits: Limits,
+        limits: AssetLimits,
         header: bytes | None = None,
         recent: Recent | None = None,
     ) -> "TiffRaster":
@@ -63,7 +63,7 @@ class TiffRaster:
 
         Blocks that are read are kept in `recent` for a while.
         """
-        start = source if header is None else Held(header)
+        start = source if header is None else HeldBytes(header)
         ranges = RangeSource(start, header_bytes=limits.header_bytes)
         tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
         shared = SharedObject(source, recent or Recent(0), limits.gap)
@@ -110,14 +110,14 @@ class TiffRaster:
         return out, real[0]
 
 
-async def leading_bytes(source: Object, limits: Limits) -> bytes | None:
+async def leading_bytes(source: Object, limits: AssetLimits) -> bytes | None:
     """All that opening a COG takes; None where its header is not one piece at the start."""
     ranges = RangeSource(source, header_bytes=limits.header_bytes)
     tiff = await TIFF.open("", store=ranges, prefetch=PREFETCH)
     leading = bytes(ranges.head[: tiff.header_byte_size])
     try:
         with decoding():
-            await TiffRaster.open(Held(leading), limits, leading)
+            await TiffRaster.open(HeldBytes(leading), limits, leading)
     except DecodeError:
         return None
     return leading
@@ -260,7 +260,7 @@ def _transform(ifd: ImageFileDirectory) -> Affine:
     return corner @ Affine.translation(-0.5, -0.5) if is_point else corner
 
 
-async def _crs(geotiff: GeoTIFF, source: Object, limits: Limits) -> CRS:
+async def _crs(geotiff: GeoTIFF, source: Object, limits: AssetLimits) -> CRS:
     """By EPSG code; a CRS spelled out in keys is left to GDAL.
 
     async-geotiff spells out some of them wrongly and says nothing: a false easting in feet puts the

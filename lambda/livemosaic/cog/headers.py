@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from cachetools import TTLCache
 
 from livemosaic.cog.geotiff import leading_bytes
-from livemosaic.cog.raster import Limits, decoding
+from livemosaic.cog.raster import AssetLimits, decoding
 from livemosaic.errors import LivemosaicError
 from livemosaic.storage.allowlist import AllowList, parse, redact
 from livemosaic.storage.http import CONCURRENT_REQUESTS
@@ -118,7 +118,7 @@ class HeaderKeeper:
         self._table = table
         self._allow = allow
         self._clock = clock
-        self._limits = Limits(header_bytes=MAX_BYTES)
+        self._limits = AssetLimits(header_bytes=MAX_BYTES)
         self._lock = Lock()
         self._stores: Stores | None = None
         self._resting: dict[str, float] = {}

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from livemosaic.cog.raster import Limits, Profile, WindowTuple
+from livemosaic.cog.raster import AssetLimits, Profile, WindowTuple
 from livemosaic.cog.warp import Piece, locate, pieces, take, take_smooth
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
@@ -28,7 +28,7 @@ Values = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class ReadPlan:
     """What must be read of an asset for a grid."""
 
     level: int
@@ -52,7 +52,7 @@ class Layer:
     """Of each band, from 1: where it is in the file, or 1 to 3 for a palette's colours."""
 
 
-def choose_bands(profile: Profile, read: Read, asset: str, limits: Limits) -> tuple[int, ...]:
+def choose_bands(profile: Profile, read: Read, asset: str, limits: AssetLimits) -> tuple[int, ...]:
     """Indices, from 0, of the bands that a read takes."""
     for number in read.bidx:
         if not 1 <= number <= profile.count:
@@ -69,7 +69,7 @@ def choose_bands(profile: Profile, read: Read, asset: str, limits: Limits) -> tu
     return bands
 
 
-def plan_read(profile: Profile, grid: Grid, read: Read) -> Plan:
+def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
     """Find the level and the windows; ObjectError if PROJ knows no way to the grid's CRS."""
     try:
         positions = locate(grid, profile.frame)
@@ -82,7 +82,7 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> Plan:
     pad = _KERNEL * (1 + int(step)) + 1 if _is_smooth(profile, read) else 0
     windows = tuple(part.window(level.frame, pad) for part in parts)
     samples = sum(level.samples(window, profile.count) for window in windows)
-    return Plan(number, parts, windows, samples, 2 * samples * profile.dtype.itemsize)
+    return ReadPlan(number, parts, windows, samples, 2 * samples * profile.dtype.itemsize)
 
 
 def _is_smooth(profile: Profile, read: Read) -> bool:
@@ -91,7 +91,7 @@ def _is_smooth(profile: Profile, read: Read) -> bool:
 
 
 def lay(
-    plan: Plan,
+    plan: ReadPlan,
     raw: Sequence[Raw],
     profile: Profile,
     bands: tuple[int, ...],

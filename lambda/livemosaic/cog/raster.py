@@ -28,7 +28,7 @@ WindowTuple = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class AssetLimits:
     """What one asset may cost. Beyond it is unreadable, with the number in the message."""
 
     block_edge: int = 8192

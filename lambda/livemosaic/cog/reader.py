@@ -14,8 +14,8 @@ from livemosaic.cog.budget import Allowance, Budget
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
-from livemosaic.cog.pixels import Layer, Plan, choose_bands, lay, plan_read, stack
-from livemosaic.cog.raster import DecodeError, Limits, Profile, Raster, decoding
+from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, lay, plan_read, stack
+from livemosaic.cog.raster import AssetLimits, DecodeError, Profile, Raster, decoding
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.model.raster import Grid, Pixels
@@ -53,12 +53,12 @@ class CogReader:
         allow: AllowList,
         headers: Headers | None = None,
         *,
-        limits: Limits | None = None,
+        limits: AssetLimits | None = None,
         max_open: int = 512,
         recent: Recent | None = None,
     ) -> None:
         self._headers = headers
-        self._limits = limits or Limits()
+        self._limits = limits or AssetLimits()
         self._budget = Budget(self._limits.bytes_at_once)
         self._stores = Stores(allow)
         self._recent = recent or Recent(0)
@@ -214,7 +214,7 @@ class _Plans:
         self.grid = grid
         self.read = read
         self.allowance = allowance
-        self._made: dict[tuple[object, ...], asyncio.Task[Plan]] = {}
+        self._made: dict[tuple[object, ...], asyncio.Task[ReadPlan]] = {}
 
     def of_asset(self, key: str) -> "_Plans":
         """The same, for the bands of one of them."""
@@ -225,7 +225,7 @@ class _Plans:
         own.read = read
         return own
 
-    async def of(self, profile: Profile) -> Plan:
+    async def of(self, profile: Profile) -> ReadPlan:
         """See `plan_read`."""
         key = profile.levels, profile.count, profile.dtype, profile.palette is None
         if key not in self._made:
@@ -235,7 +235,7 @@ class _Plans:
 
 
 async def open_raster(
-    source: Object, limits: Limits, recent: Recent, header: bytes | None = None
+    source: Object, limits: AssetLimits, recent: Recent, header: bytes | None = None
 ) -> Raster:
     """Read a header, unless it is at hand; ObjectError says why it cannot be had."""
     try:

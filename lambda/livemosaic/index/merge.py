@@ -10,12 +10,12 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from livemosaic.model.scene import Found, Part
+from livemosaic.model.scene import IndexedScene, Part
 from livemosaic.table import Row
 
 
 @dataclass(order=True, slots=True)
-class _Met:
+class _MergedRow:
     """A row on its way out of the merge; sorts by rank, then scene, then newest version."""
 
     rank: str
@@ -27,16 +27,16 @@ class _Met:
 
 def merged(
     streams: Iterable[Iterator[Row]], now: float, gone: Mapping[str, str]
-) -> Iterator[Found]:
+) -> Iterator[IndexedScene]:
     """The scenes of some partitions in rank order, each once or in parts; `now` in epoch seconds.
 
     `gone` is the version of each truncated collection up to which rows are not there any more.
     """
-    heap: list[_Met] = []
+    heap: list[_MergedRow] = []
     rows = [_still_there(stream, gone) if gone else stream for stream in streams]
     for stream in rows:
         _advance(heap, stream, now)
-    given: dict[str, Found] = {}
+    given: dict[str, IndexedScene] = {}
     while heap:
         group = [_pop(heap, now)]
         while heap and (heap[0].rank, heap[0].key) == (group[0].rank, group[0].key):
@@ -67,25 +67,25 @@ def _still_there(rows: Iterator[Row], gone: Mapping[str, str]) -> Iterator[Row]:
             yield row
 
 
-def _pop(heap: list[_Met], now: float) -> _Met:
+def _pop(heap: list[_MergedRow], now: float) -> _MergedRow:
     met = heapq.heappop(heap)
     if met.stream is not None:
         _advance(heap, met.stream, now)
     return met
 
 
-def _advance(heap: list[_Met], stream: Iterator[Row], now: float) -> None:
+def _advance(heap: list[_MergedRow], stream: Iterator[Row], now: float) -> None:
     """Put a stream's next row on the heap, and before it any moved rows, at their rank of now."""
     for row in stream:
         rank, _, key = row.key.sk.partition("#")
         if "moved" not in row.item:
-            heapq.heappush(heap, _Met(rank, key, row, moved=False, stream=stream))
+            heapq.heappush(heap, _MergedRow(rank, key, row, moved=False, stream=stream))
             return
         if row.item["expires"] > now:
-            heapq.heappush(heap, _Met(row.item["moved"], key, row, moved=True, stream=None))
+            heapq.heappush(heap, _MergedRow(row.item["moved"], key, row, moved=True, stream=None))
 
 
-def _found(group: Sequence[_Met]) -> Found:
+def _found(group: Sequence[_MergedRow]) -> IndexedScene:
     """One scene from all its rows, the newest version of it."""
     version = max(met.row.item["version"] for met in group)
     newest = [met for met in group if met.row.item["version"] == version]
@@ -94,7 +94,7 @@ def _found(group: Sequence[_Met]) -> Found:
     item = settled[0].row.item
     parts = _parts(newest)
     centre = item.get("centre")
-    return Found(
+    return IndexedScene(
         group[0].key,
         group[0].rank,
         version,
@@ -106,6 +106,6 @@ def _found(group: Sequence[_Met]) -> Found:
     )
 
 
-def _parts(rows: Iterable[_Met]) -> tuple[Part, ...]:
+def _parts(rows: Iterable[_MergedRow]) -> tuple[Part, ...]:
     parts = [(met.row.key.pk.rpartition("#")[2], met.row.item["footprint"]) for met in rows]
     return tuple(dict.fromkeys(parts))

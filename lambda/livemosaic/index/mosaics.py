@@ -17,7 +17,7 @@ from livemosaic.errors import (
 )
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, MOSAIC_ID, Mosaic, Watermark
 from livemosaic.model.raster import BBox
-from livemosaic.model.rule import Rules
+from livemosaic.model.rule import RulePolicy
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 from livemosaic.table.retry import contended
 
@@ -187,7 +187,7 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
     parsed = {
         "filter": None if cql2 is None else json.loads(cql2),
         "renders": json.loads(values.get("renders", "{}")),
-        "rules": Rules.of(json.loads(values.get("rules", "{}"))),
+        "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),
         "watermarks": marks,
     }
     return Mosaic(**values | parsed)

@@ -45,7 +45,7 @@ from livemosaic.index.schema import (
     scene_of,
 )
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.scene import DELETION, Found, Scene
+from livemosaic.model.scene import DELETION, IndexedScene, Scene
 from livemosaic.table import ABSENT, MAX_ACTIONS, Delete, Equals, Item, Key, Page, Put, Row, Table
 from livemosaic.table.retry import contended
 
@@ -282,7 +282,7 @@ class Index:
                 if key in heads and _is_shown(mosaic, key.sk, heads[key]):
                     yield scene_of(key.sk, heads[key])
 
-    def footprints(self, mosaic: Mosaic, scenes: Sequence[Found]) -> dict[str, MultiPolygon]:
+    def footprints(self, mosaic: Mosaic, scenes: Sequence[IndexedScene]) -> dict[str, MultiPolygon]:
         """The whole footprints of scenes just met, by key; empty of those gone since."""
         heads = {scene.key: scene for scene in self.scenes(mosaic, [met.key for met in scenes])}
         for met in scenes:
@@ -316,7 +316,7 @@ class Index:
             after = ""
         return scenes, None
 
-    def find(self, mosaic: Mosaic, area: Area) -> Iterator[Found]:
+    def find(self, mosaic: Mosaic, area: Area) -> Iterator[IndexedScene]:
         """The scenes that share a cell with an area, in rank order, read a page at a time.
 
         Stop iterating and nothing more is read. A scene met twice is given once, in its newest

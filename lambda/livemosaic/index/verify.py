@@ -28,7 +28,7 @@ _TTL_LATE_S: Final = 7 * 24 * 3600
 _SAME: Final = ("datetime", "assets", "properties")
 """What a scene's rows repeat of its head."""
 
-Kind = Literal[
+DifferenceKind = Literal[
     "incomplete", "stray", "truncated", "expired", "absent", "older", "gone", "unreadable"
 ]
 """Of a scene whose rows are missing or not its own, a row of no scene, a scene that a truncation
@@ -40,7 +40,7 @@ is not here, is here in an older version, is not there, and an Item that cannot 
 class Difference:
     """One, as of the moment in which it was looked at."""
 
-    kind: Kind
+    kind: DifferenceKind
     scene: str
     detail: str = ""
     mended: bool = False
@@ -148,7 +148,7 @@ class Rows:
             self.index.table.transact([same, Delete(key, Equals("version", row["version"]))])
         return Difference(kind, scene, f"row in {key.pk}", self.repair)
 
-    def _row_kind(self, key: Key, row: Item, head: Item | None) -> Kind | None:
+    def _row_kind(self, key: Key, row: Item, head: Item | None) -> DifferenceKind | None:
         if "moved" in row:
             return "expired" if self._is_over(row) else None
         stands = head is not None and not head.get("deleted")

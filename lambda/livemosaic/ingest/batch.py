@@ -29,7 +29,7 @@ from livemosaic.ingest.events.changes import (
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import Applied, Roster, Subscribers
-from livemosaic.ingest.tracked_objects import ItemName, Thing, Things
+from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import DELETION, deletion_version
 from livemosaic.model.time import MAX_SKEW, utc_text
@@ -191,8 +191,8 @@ class Ingest:
         return left + (to.put(replace(item, order=thing.order)) if item else [])
 
     @property
-    def _things(self) -> Things:
-        return Things(self.index.table, self.index.clock)
+    def _things(self) -> TrackedObjects:
+        return TrackedObjects(self.index.table, self.index.clock)
 
     def _item_of(self, event: Tracked) -> StacItem | None:
         """What a thing holds now; None where that is nothing."""
@@ -238,7 +238,7 @@ def _changes(outcomes: Sequence[Outcome]) -> list[Applied]:
     return [change for outcome in outcomes for change in outcome.changes]
 
 
-def _leave(thing: Thing, to: Subscribers) -> list[Applied]:
+def _leave(thing: TrackedObject, to: Subscribers) -> list[Applied]:
     return to.remove(thing.left, f"{thing.order}#{DELETION}")
 
 

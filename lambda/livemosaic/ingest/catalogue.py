@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from livemosaic.errors import InvalidItemError
 from livemosaic.index.scenes import same_content
 from livemosaic.index.schema import head_key
-from livemosaic.index.verify import Checked, Difference, Kind
+from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
@@ -78,7 +78,7 @@ class Comparison:
             if kind is not None and not changed:
                 yield self._mended(kind, key, item, scene, message)
 
-    def _kind(self, key: str, item: StacItem, scene: Scene | None) -> Kind | None:
+    def _kind(self, key: str, item: StacItem, scene: Scene | None) -> DifferenceKind | None:
         head = self.ingest.index.table.get(head_key(self.mosaic, key))
         if head is not None and head["version"] > utc_text(self.started):
             return None
@@ -90,7 +90,7 @@ class Comparison:
         return "older" if _is_older(head, scene) else None
 
     def _mended(
-        self, kind: Kind, key: str, item: StacItem, scene: Scene | None, message: Message
+        self, kind: DifferenceKind, key: str, item: StacItem, scene: Scene | None, message: Message
     ) -> Difference:
         if not self.repair:
             return Difference(kind, key)

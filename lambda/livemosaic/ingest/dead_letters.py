@@ -66,7 +66,7 @@ class DeadLetter:
         }
 
 
-class DeadLetters:
+class DeadLetterQueue:
     """A queue of SQS for them."""
 
     def __init__(self, client: Any, url: str) -> None:
@@ -84,7 +84,7 @@ class DeadLetters:
         )
         return cls(boto3.Session(region_name=region).client("sqs", config=config), url)
 
-    def bury(self, letters: Iterable[DeadLetter]) -> set[str]:
+    def send(self, letters: Iterable[DeadLetter]) -> set[str]:
         """Send them; the ids of those that are in the queue now, and can be forgotten."""
         named = {str(n): letter for n, letter in enumerate(letters)}
         entries = [letter.entry(entry_id) for entry_id, letter in named.items()]

@@ -36,7 +36,7 @@ class QueueError(LivemosaicError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class ReceivedDeadLetter:
     """A message that could not be ingested."""
 
     message: Message
@@ -79,11 +79,11 @@ class Letter:
         return hash((again["MessageBody"], repr(sorted(again["MessageAttributes"].items()))))
 
 
-Letters: TypeAlias = Generator[Letter, None, None]
+ReceivedDeadLetters: TypeAlias = Generator[ReceivedDeadLetter, None, None]
 """To be closed by who does not go through all of them."""
 
 
-class DeadLetters:
+class DeadLetterReader:
     """The dead-letter queue of a deployment."""
 
     def __init__(self, client: Any, queue: str) -> None:
@@ -113,12 +113,12 @@ class DeadLetters:
             )
         return found[0]
 
-    def letters(self) -> Letters:
+    def letters(self) -> ReceivedDeadLetters:
         """Those that are there, each once; hidden from others only while this is iterated."""
         for batch in self._batches():
             yield from batch
 
-    def redrive(self, to: str, wanted: Callable[[Letter], bool]) -> Letters:
+    def redrive(self, to: str, wanted: Callable[[ReceivedDeadLetter], bool]) -> ReceivedDeadLetters:
         """Send those that are wanted to a queue; each one, when that is done.
 
         What fails again comes back while this runs, as another message of the same content. So of
@@ -133,7 +133,7 @@ class DeadLetters:
                 for future in [pool.submit(self._send, to, letter) for letter in new]:
                     yield future.result()
 
-    def _send(self, to: str, letter: Letter) -> Letter:
+    def _send(self, to: str, letter: ReceivedDeadLetter) -> ReceivedDeadLetter:
         with self._clear_errors(to):
             self._client.send_message(QueueUrl=to, **letter.again)
         with self._clear_errors():
@@ -141,14 +141,14 @@ class DeadLetters:
             self._client.delete_message(QueueUrl=self._queue, ReceiptHandle=receipt)
         return letter
 
-    def _batches(self) -> Generator[list[Letter], None, None]:
+    def _batches(self) -> Generator[list[ReceivedDeadLetter], None, None]:
         try:
             while batch := self._receive():
                 yield batch
         finally:
             self._show()
 
-    def _receive(self) -> list[Letter]:
+    def _receive(self) -> list[ReceivedDeadLetter]:
         """A few that were not received before; none where only such are left."""
         with self._clear_errors():
             found = self._client.receive_message(
@@ -188,7 +188,7 @@ class DeadLetters:
             raise QueueError(f"SQS queue {queue or self._queue}: {error}") from error
 
 
-def _letter(received: Mapping[str, Any]) -> Letter:
+def _letter(received: Mapping[str, Any]) -> ReceivedDeadLetter:
     """Of a message as ReceiveMessage gives it, which Lambda hands over in words of its own."""
     attributes = received.get("MessageAttributes", {})
     record = {
@@ -202,10 +202,10 @@ def _letter(received: Mapping[str, Any]) -> Letter:
     }
     [message] = sqs_messages({"Records": [record]})
     times = int(received["Attributes"]["ApproximateReceiveCount"])
-    return Letter(message, received["Body"], attributes, times)
+    return ReceivedDeadLetter(message, received["Body"], attributes, times)
 
 
-def open_queue(url: str) -> DeadLetters:
+def open_queue(url: str) -> DeadLetterReader:
     """A dead-letter queue by its URL, with AWS credentials from where the AWS CLI has them."""
     found = _URL.fullmatch(url)
     if not found:
@@ -216,7 +216,7 @@ def open_queue(url: str) -> DeadLetters:
     try:
         session: Any = boto3.Session(region_name=found["region"])
         config = Config(retries=retries, max_pool_connections=_BATCH)
-        return DeadLetters(session.client("sqs", config=config), url)
+        return DeadLetterReader(session.client("sqs", config=config), url)
     except BotoCoreError as error:
         told = advice(type(error).__name__)
         raise QueueError(f"no client for the queue {url}: {told or error}") from error

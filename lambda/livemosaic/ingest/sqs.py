@@ -22,11 +22,13 @@ _FOR_THE_REST: Final = 0.2
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
-Bury = Callable[[Sequence[DeadLetter]], Collection[str]]
+SendToDeadLetters = Callable[[Sequence[DeadLetter]], Collection[str]]
 """Puts dead letters where they are kept; the ids of those that are."""
 
 
-def handler(ingest: Ingest, pool: Executor, bury: Bury | None = None) -> Handler:
+def handler(
+    ingest: Ingest, pool: Executor, send_to_dead_letters: SendToDeadLetters | None = None
+) -> Handler:
     """The function that Lambda calls with batches; `InvalidRequestError` to what is none.
 
     A message that can never succeed is buried at once, where that can be done; else it has failed,
@@ -41,7 +43,7 @@ def handler(ingest: Ingest, pool: Executor, bury: Bury | None = None) -> Handler
             for name, outcome in undone.items()
             if outcome.status == "rejected" and records[name].get("body")
         ]
-        buried = bury(letters) if bury and letters else ()
+        buried = send_to_dead_letters(letters) if send_to_dead_letters and letters else ()
         failed = [name for name in undone if name not in buried]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
 

@@ -1,4 +1,4 @@
-"""Things that hold one Item each, as objects of S3 do: which one, and after which event.
+"""TrackedObjects that hold one Item each, as objects of S3 do: which one, and after which event.
 
 The events of a thing are ordered by its sequence alone, and what they say of Items by an order key
 that rises with it. An event therefore *claims* its thing, by a conditional put of its row, before
@@ -16,7 +16,7 @@ from livemosaic.index.scenes import TOMBSTONE_S
 from livemosaic.ingest.events.changes import Tracked
 from livemosaic.model.time import utc_text
 from livemosaic.table import ABSENT, Equals, Expect, Item, Put, Table
-from livemosaic.table.keys import thing_key
+from livemosaic.table.keys import tracked_object_key
 from livemosaic.table.retry import contended
 
 _BEFORE_ALL: Final = ""
@@ -31,7 +31,7 @@ class ItemName(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class TrackedObject:
     """One, as of the largest sequence that was met."""
 
     name: str
@@ -46,10 +46,10 @@ class Thing:
     """Grows by one with each write; 0 before the first."""
 
 
-def claimed(before: Thing | None, event: Tracked, held: ItemName | None) -> Thing:
+def claimed(before: TrackedObject | None, event: Tracked, held: ItemName | None) -> TrackedObject:
     """What an event that is not outdated makes of a thing that holds that Item now."""
     if before is None:
-        return Thing(event.thing, event.sequence, _order(event), held)
+        return TrackedObject(event.thing, event.sequence, _order(event), held)
     left = tuple(before.left) if before.sequence == event.sequence else ()
     if before.held is not None:
         left = (*left, before.held)
@@ -62,33 +62,33 @@ def claimed(before: Thing | None, event: Tracked, held: ItemName | None) -> Thin
     )
 
 
-def _order(event: Tracked, before: Thing | None = None) -> str:
+def _order(event: Tracked, before: TrackedObject | None = None) -> str:
     """Its time, but none before that of an earlier sequence, and then its sequence."""
     times = [utc_text(event.time)] + ([before.order.partition("~")[0]] if before else [])
     return f"{max(times)}~{event.sequence}"
 
 
 @dataclass(frozen=True, slots=True)
-class Things:
+class TrackedObjects:
     """The rows of things, in a `Table`."""
 
     table: Table
     clock: Callable[[], float]
 
-    def get(self, name: str) -> Thing | None:
+    def get(self, name: str) -> TrackedObject | None:
         """One as of now; None where no event of it was met, or it has been gone for long."""
-        row = self.table.get(thing_key(name))
+        row = self.table.get(tracked_object_key(name))
         return None if row is None else _from_row(row)
 
     def claim(
-        self, event: Tracked, held: ItemName | None, finish: Callable[[Thing], object]
-    ) -> Thing | None:
+        self, event: Tracked, held: ItemName | None, finish: Callable[[TrackedObject], object]
+    ) -> TrackedObject | None:
         """The thing as an event makes it that says what it holds; None where that is outdated.
 
         `finish` carries out what the event before may have left undone, before its traces are lost.
         """
 
-        def attempt() -> Thing | None:
+        def attempt() -> TrackedObject | None:
             before = self.get(event.thing)
             if before is not None and before.sequence > event.sequence:
                 return None
@@ -106,14 +106,14 @@ class Things:
         seen = Tracked(name, _BEFORE_ALL, time, name)
         self.claim(seen, held, lambda _: None)
 
-    def _put(self, thing: Thing) -> None:
+    def _put(self, thing: TrackedObject) -> None:
         row = _to_row(replace(thing, revision=thing.revision + 1))
         gone = {} if thing.held else {"expires": int(self.clock()) + TOMBSTONE_S}
         expect: Expect = Equals("revision", thing.revision) if thing.revision else ABSENT
-        self.table.transact([Put(thing_key(thing.name), row | gone, expect)])
+        self.table.transact([Put(tracked_object_key(thing.name), row | gone, expect)])
 
 
-def _to_row(thing: Thing) -> dict[str, Any]:
+def _to_row(thing: TrackedObject) -> dict[str, Any]:
     return {
         "name": thing.name,
         "sequence": thing.sequence,
@@ -124,8 +124,8 @@ def _to_row(thing: Thing) -> dict[str, Any]:
     }
 
 
-def _from_row(row: Item) -> Thing:
-    return Thing(
+def _from_row(row: Item) -> TrackedObject:
+    return TrackedObject(
         name=row["name"],
         sequence=row["sequence"],
         order=row["order"],

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import BBox
-from livemosaic.model.rule import Rules
+from livemosaic.model.rule import RulePolicy
 
 ANY_COLLECTION: Final = "*"
 MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -65,7 +65,7 @@ class Mosaic:
     cheaply that it is the same; more delays the newest scenes by as much."""
     stale_while_revalidate_s: int = 0
     """How much longer they may show it while they ask (RFC 5861)."""
-    rules: Rules = field(default_factory=Rules)
+    rules: RulePolicy = field(default_factory=RulePolicy)
     """What requests may ask for instead of the stored order, and what holds where they do not."""
     renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""

@@ -80,7 +80,7 @@ DEFAULT: Final = Rule()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class RulePolicy:
     """What a mosaic says of rules: which of them requests may ask for."""
 
     default: Mapping[str, Any] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Rules:
     """The kept property that holds the GeoJSON polygon to which `seamline` clips a scene."""
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Rules":
+    def of(cls, values: Mapping[str, Any]) -> "RulePolicy":
         """From JSON, which has lists for tuples."""
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value

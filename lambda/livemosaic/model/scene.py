@@ -46,7 +46,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IndexedScene:
     """A scene as a reader meets it: all that planning and reading a tile needs."""
 
     key: str

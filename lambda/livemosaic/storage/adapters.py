@@ -87,7 +87,7 @@ class RangeSource:
             raise LongHeaderError
 
 
-class Held:
+class HeldBytes:
     """Bytes in memory as an `Object`, which ends where they do."""
 
     def __init__(self, body: bytes) -> None:

@@ -10,7 +10,7 @@ def header_key(href: str) -> Key:
     return Key(f"header#{_hash(href)}", "header")
 
 
-def thing_key(name: str) -> Key:
+def tracked_object_key(name: str) -> Key:
     """Where the row of a tracked thing is, by its name."""
     return Key(f"thing#{_hash(name)}", "thing")
 

@@ -16,14 +16,14 @@ from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Mask
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import Found, Scene, scene_key
+from livemosaic.model.scene import IndexedScene, Scene, scene_key
 from livemosaic.tiler.plan import Claim
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import ordered
 from livemosaic.tiler.views import View
 
 
-def scenes_of(index: Index, mosaic: Mosaic, view: View, rule: Rule) -> Iterator[Found]:
+def scenes_of(index: Index, mosaic: Mosaic, view: View, rule: Rule) -> Iterator[IndexedScene]:
     """Those that may show; nothing is read before the first is taken.
 
     `NotFoundError` below the mosaic's minzoom, but for locked scenes.
@@ -36,7 +36,7 @@ def scenes_of(index: Index, mosaic: Mosaic, view: View, rule: Rule) -> Iterator[
 
 def arrangement_of(
     mosaic: Mosaic, grid: Grid, rule: Rule
-) -> Callable[[Sequence[Found]], list[Found]] | None:
+) -> Callable[[Sequence[IndexedScene]], list[IndexedScene]] | None:
     """Puts scenes in the order of a rule; None where that is the stored one."""
     if rule.in_stored_order:
         return None
@@ -45,7 +45,7 @@ def arrangement_of(
 
 def claims_of(
     mosaic: Mosaic, grid: Grid, rule: Rule, assets: Sequence[str]
-) -> Callable[[Found], Claim | None]:
+) -> Callable[[IndexedScene], Claim | None]:
     """What gives the claim of each scene; None for one that takes no part.
 
     Those are scenes without one of the assets, and those that the rule leaves out.
@@ -53,7 +53,7 @@ def claims_of(
     cells = cell_grid(mosaic.tms)
     selection = Selection.of(rule)
 
-    def claim_of(scene: Found) -> Claim | None:
+    def claim_of(scene: IndexedScene) -> Claim | None:
         if not all(name in scene.assets for name in assets):
             return None
         if selection is not None and not selection.takes(scene):
@@ -78,7 +78,7 @@ def _claim(parts: Sequence[Sequence[Ring]], crs: CRS, grid: Grid) -> Mask:
     return claims[0] if len(claims) == 1 else np.logical_or.reduce(claims)
 
 
-def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[Found]:
+def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[IndexedScene]:
     """The scenes of some names, in their order, read by their heads; those gone are left out.
 
     `InvalidRequestError` for an id alone where that does not tell which scene is meant.
@@ -103,12 +103,12 @@ def _keys(mosaic: Mosaic, name: str) -> list[str]:
     return [alone, scene_key(collection, scene_id)] if slash else [alone]
 
 
-def _met(mosaic: Mosaic, scene: Scene) -> Found | None:
+def _met(mosaic: Mosaic, scene: Scene) -> IndexedScene | None:
     """A scene as who reads cells would meet it; None where the grid shows nothing of it."""
     part = uncut(cell_grid(mosaic.tms), scene.footprint)
     if part is None:
         return None
-    return Found(
+    return IndexedScene(
         key=scene.key,
         rank=scene.rank,
         version=scene.version,
@@ -120,7 +120,7 @@ def _met(mosaic: Mosaic, scene: Scene) -> Found | None:
     )
 
 
-def seamline(scene: Found, rule: Rule) -> MultiPolygon | None:
+def seamline(scene: IndexedScene, rule: Rule) -> MultiPolygon | None:
     """In longitude and latitude; None where its footprint stands for it.
 
     That is so for other methods than `seamline`, and for scenes that keep none that can be used.

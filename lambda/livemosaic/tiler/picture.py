@@ -16,7 +16,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Mask, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.render.compose import Weigh, below_holes, clipped, compose, empty
 from livemosaic.render.expression import Bounds, Expression
 from livemosaic.render.feather import Feather
@@ -69,7 +69,7 @@ class AssetReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PictureLimits:
     """What one picture may cost."""
 
     max_scenes: int = 20
@@ -148,7 +148,7 @@ class Tiler:
 
     index: Index
     reader: AssetReader
-    limits: Limits = field(default_factory=Limits)
+    limits: PictureLimits = field(default_factory=PictureLimits)
 
     def draft(
         self,
@@ -231,7 +231,7 @@ class Tiler:
 
     async def explain(
         self, mosaic: Mosaic, view: View, rule: Rule = DEFAULT, *, every: bool = False
-    ) -> list[tuple[Found, str]]:
+    ) -> list[tuple[IndexedScene, str]]:
         """By footprints alone, top first: the scenes that a picture meets, and what becomes of
         each. See `Plan.explained`, and `draft` for `every`.
         """
@@ -332,7 +332,7 @@ class Tiler:
             seen=plan.seen,
         )
 
-    def _weights(self, draft: Draft, scenes: Sequence[Found]) -> list[Weigh]:
+    def _weights(self, draft: Draft, scenes: Sequence[IndexedScene]) -> list[Weigh]:
         footprints = self.index.footprints(draft.mosaic, scenes)
         shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
         cells = cell_grid(draft.mosaic.tms)

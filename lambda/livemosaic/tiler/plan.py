@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.model.raster import Mask
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 
 End = Literal["full", "exhausted", "limited"]
 """What ended the looking: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
@@ -35,16 +35,16 @@ Claim = Callable[[], Mask]
 class Seen:
     """What a tile follows from: the scenes that were looked at, and none but those."""
 
-    scenes: tuple[Found, ...]
+    scenes: tuple[IndexedScene, ...]
     """The first of those that claim a pixel, top first."""
     end: End
 
 
 @dataclass(slots=True, eq=False)
-class _Met:
+class _PlannedScene:
     """A scene that claims a pixel."""
 
-    scene: Found
+    scene: IndexedScene
     _claim: Claim
     _packed: NDArray[np.uint8] | None = None
     """Its claim, a bit a pixel: there may be thousands."""
@@ -62,9 +62,9 @@ class _Met:
 class Plan:
     """The rounds of one tile. Not for use by several threads at once."""
 
-    scenes: Iterator[Found]
+    scenes: Iterator[IndexedScene]
     """Those that share an index cell with the tile, in stored order, taken only as needed."""
-    claim_of: Callable[[Found], Claim | None]
+    claim_of: Callable[[IndexedScene], Claim | None]
     """None for a scene that claims no pixel, or that the rule leaves out."""
     height: int
     width: int
@@ -72,7 +72,7 @@ class Plan:
     """Scenes that may be read."""
     max_rows: int
     """Scenes that may be looked at."""
-    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
     """Puts all scenes in another order, top first."""
     needs_all: bool = False
     """Whether a pixel depends on every scene that has it, not on the topmost alone."""
@@ -86,7 +86,7 @@ class Plan:
     """Whether there were more scenes than could be arranged."""
     _end: End = "full"
     """Why no more of them can be taken; `full` where they can."""
-    _met: dict[int, _Met] = field(default_factory=dict)
+    _met: dict[int, _PlannedScene] = field(default_factory=dict)
     """Those that claim a pixel, by their place in the order."""
     _used: int = 0
     """How many of them rounds have looked at."""
@@ -133,7 +133,7 @@ class Plan:
         None where it would not end so. Takes no more scenes than such a tile did, burns no
         claim, and what is taken is there for the rounds.
         """
-        met: list[Found] = []
+        met: list[IndexedScene] = []
         for _, each in self._all_met():
             met.append(each.scene)
             if len(met) == count and end == "full":
@@ -142,7 +142,7 @@ class Plan:
                 return None
         return Seen(tuple(met), end) if (len(met), self._end) == (count, end) else None
 
-    def scene(self, place: int) -> Found:
+    def scene(self, place: int) -> IndexedScene:
         """The scene at a place that `next_round` gave."""
         return self._met[place].scene
 
@@ -155,7 +155,7 @@ class Plan:
         none = np.zeros((self.height, self.width), np.bool_)
         self._shown[place] = none if shown is None else shown
 
-    def explained(self) -> list[tuple[Found, str]]:
+    def explained(self) -> list[tuple[IndexedScene, str]]:
         """The scenes met before any is read, top first, and what becomes of each, in words."""
         words = dict.fromkeys(self.next_round(), "shows")
         if self.truncated.startswith("max_scenes"):
@@ -165,7 +165,7 @@ class Plan:
             for place, met in self._met.items()
         ]
 
-    def _all_met(self) -> Iterator[tuple[int, _Met]]:
+    def _all_met(self) -> Iterator[tuple[int, _PlannedScene]]:
         """Places and scenes, those met before first."""
         self._arranged()
         yield from list(self._met.items())
@@ -177,13 +177,13 @@ class Plan:
             place, self._looked = self._looked, self._looked + 1
             claim = None if self._is_read(scene) else self.claim_of(scene)
             if claim is not None:
-                self._met[place] = _Met(scene, claim)
+                self._met[place] = _PlannedScene(scene, claim)
                 yield place, self._met[place]
         if self._end == "full":
             more = self._cut or next(self.scenes, None) is not None
             self._end = "limited" if more else "exhausted"
 
-    def _is_read(self, scene: Found) -> bool:
+    def _is_read(self, scene: IndexedScene) -> bool:
         """Whether all of a scene is to be read already, of which the index gives one more part."""
         return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
 

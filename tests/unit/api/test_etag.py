@@ -1,18 +1,18 @@
 """What tells two tiles' ETags apart, where no server can be made to meet it on demand."""
 
 from livemosaic.api.responses.etag import Basis
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.plan import Seen
 
 BASIS = Basis(("m", 256))
 PARTS = (("1202", b"a"), ("1203", b"b"))
 
 
-def scene(version: str = "1#x", parts: tuple[tuple[str, bytes], ...] = PARTS) -> Found:
-    return Found("c#a", "0", version, None, {"visual": "a.tif"}, {}, parts)
+def scene(version: str = "1#x", parts: tuple[tuple[str, bytes], ...] = PARTS) -> IndexedScene:
+    return IndexedScene("c#a", "0", version, None, {"visual": "a.tif"}, {}, parts)
 
 
-def etag(*scenes: Found) -> str:
+def etag(*scenes: IndexedScene) -> str:
     return BASIS.etag(Seen(scenes, "full"))
 
 

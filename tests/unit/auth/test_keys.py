@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from livemosaic.auth.keys import AGAIN_S, MAX_AGE_S, Key, KeyFile, KeyRing, Secret, open_keys
+from livemosaic.auth.keys import AGAIN_S, MAX_AGE_S, KeyFile, KeyRing, Secret, SigningKey, open_keys
 from livemosaic.errors import InvalidRequestError, KeysUnavailableError
 
-OLD, NEW = Key(b"o" * 32), Key(b"n" * 32)
+OLD, NEW = SigningKey(b"o" * 32), SigningKey(b"n" * 32)
 
 
 class Clock:
@@ -27,11 +27,11 @@ class Clock:
 class Kept:
     """A source whose keys a test says; an error is raised."""
 
-    def __init__(self, *keys: Key) -> None:
-        self.keys: tuple[Key, ...] | Exception = keys
+    def __init__(self, *keys: SigningKey) -> None:
+        self.keys: tuple[SigningKey, ...] | Exception = keys
         self.loads = 0
 
-    def load(self) -> tuple[Key, ...]:
+    def load(self) -> tuple[SigningKey, ...]:
         self.loads += 1
         if isinstance(self.keys, Exception):
             raise self.keys
@@ -44,7 +44,7 @@ class Kept:
 class TestKey:
     def test_one_that_could_be_guessed_is_refused(self) -> None:
         with pytest.raises(InvalidRequestError, match="has 31 bytes and needs 32: make one with"):
-            Key(b"x" * 31)
+            SigningKey(b"x" * 31)
 
     def test_it_is_not_in_its_repr(self) -> None:
         assert "nnn" not in repr(NEW)

@@ -9,12 +9,12 @@ from typing import Any
 import jwt
 import pytest
 
-from livemosaic.auth.keys import Key, KeyRing
+from livemosaic.auth.keys import KeyRing, SigningKey
 from livemosaic.auth.tokens import EVERYTHING, Tokens, scope_of
 from livemosaic.errors import InvalidRequestError, UnauthorizedError
 from livemosaic.model.mosaic import Mosaic
 
-KEY, OTHER = Key(b"k" * 32), Key(b"x" * 32)
+KEY, OTHER = SigningKey(b"k" * 32), SigningKey(b"x" * 32)
 ALPS = Mosaic(id="alps", generation="1a2b3c4d")
 DAY_S = 24 * 3600
 
@@ -22,21 +22,21 @@ DAY_S = 24 * 3600
 class Held:
     """Keys that are there."""
 
-    def __init__(self, *keys: Key) -> None:
+    def __init__(self, *keys: SigningKey) -> None:
         self.keys = keys
 
-    def load(self) -> tuple[Key, ...]:
+    def load(self) -> tuple[SigningKey, ...]:
         return self.keys
 
     def make(self) -> None:
         raise AssertionError
 
 
-def tokens(*keys: Key) -> Tokens:
+def tokens(*keys: SigningKey) -> Tokens:
     return Tokens(KeyRing(Held(*keys or (KEY,))), max_age_s=7 * DAY_S)
 
 
-def signed(claims: dict[str, Any], key: Key = KEY, **header: Any) -> str:
+def signed(claims: dict[str, Any], key: SigningKey = KEY, **header: Any) -> str:
     """A token as somebody else might make it who has the key."""
     now = int(time.time())
     usual = {"aud": "alps/1a2b3c4d", "iat": now, "exp": now + 60}

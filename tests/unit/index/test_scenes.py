@@ -23,7 +23,7 @@ from livemosaic.geo.cells import CellGrid
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import Found, Scene, rank
+from livemosaic.model.scene import IndexedScene, Scene, rank
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
 from livemosaic.tiler.checks import check_settings
 from livemosaic.tiler.views import TileAddress, area_of
@@ -69,7 +69,7 @@ def scene(
     )
 
 
-def at(index: Index, mosaic_id: str, lon: float, lat: float, zoom: int = 12) -> list[Found]:
+def at(index: Index, mosaic_id: str, lon: float, lat: float, zoom: int = 12) -> list[IndexedScene]:
     """The scenes of the tile at a place, as a reader finds them who just asked."""
     mosaic = index.mosaics.get(mosaic_id)
     tile = TMS.tile(lon, lat, zoom)
@@ -85,7 +85,7 @@ def shard(one: Scene) -> int:
     return int.from_bytes(hashlib.blake2b(one.key.encode(), digest_size=2).digest()) % 16
 
 
-def ids(found: Sequence[Found]) -> list[str]:
+def ids(found: Sequence[IndexedScene]) -> list[str]:
     return [one.id for one in found]
 
 

@@ -15,7 +15,7 @@ from livemosaic.geo.covering import cover
 from livemosaic.geo.footprint import centre
 from livemosaic.model.raster import Grid
 from livemosaic.model.rule import Method, Rule
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.rules.order import ordered
 
 TMS = "WebMercatorQuad"
@@ -23,13 +23,13 @@ LONLAT = CRS.from_epsg(4326)
 VIEW = Grid(LONLAT, (7, 45, 9, 47), 256, 256)
 
 
-def found(name: str, rank: str = "0", **told: Any) -> Found:
+def found(name: str, rank: str = "0", **told: Any) -> IndexedScene:
     place = told.pop("centre", (8.0, 46.0))
     time = told.pop("datetime", None)
-    return Found(f"c#{name}", rank, "1", time, {}, told, (("0", b""),), place)
+    return IndexedScene(f"c#{name}", rank, "1", time, {}, told, (("0", b""),), place)
 
 
-def names(scenes: list[Found], rule: Rule, view: Grid = VIEW) -> list[str]:
+def names(scenes: list[IndexedScene], rule: Rule, view: Grid = VIEW) -> list[str]:
     return [scene.id for scene in ordered(scenes, rule, TMS, view)]
 
 
@@ -67,12 +67,12 @@ rules = st.builds(
 
 class TestEveryOrder:
     @given(scenes_met, rules)
-    def test_has_each_scene_once(self, scenes: list[Found], rule: Rule) -> None:
+    def test_has_each_scene_once(self, scenes: list[IndexedScene], rule: Rule) -> None:
         assert sorted(names(scenes, rule)) == sorted(scene.id for scene in scenes)
 
     @given(scenes_met, rules, st.data())
     def test_of_two_scenes_is_the_same_whatever_others_there_are(
-        self, scenes: list[Found], rule: Rule, data: st.DataObject
+        self, scenes: list[IndexedScene], rule: Rule, data: st.DataObject
     ) -> None:
         """So a scene that comes or goes moves no other: an order is total."""
         some = [scene for scene in scenes if data.draw(st.booleans())]
@@ -80,13 +80,15 @@ class TestEveryOrder:
         assert names(some, rule) == [name for name in names(scenes, rule) if name in left]
 
     @given(scenes_met, rules)
-    def test_of_last_is_that_of_first_upside_down(self, scenes: list[Found], rule: Rule) -> None:
+    def test_of_last_is_that_of_first_upside_down(
+        self, scenes: list[IndexedScene], rule: Rule
+    ) -> None:
         last = Rule(method=rule.method, sort_field="x", operation="last", kept_in=rule.kept_in)
         first = Rule(method=rule.method, sort_field="x", kept_in=rule.kept_in)
         assert names(scenes, last) == names(scenes, first)[::-1]
 
     @given(scenes_met)
-    def test_has_scenes_without_the_value_last_either_way(self, scenes: list[Found]) -> None:
+    def test_has_scenes_without_the_value_last_either_way(self, scenes: list[IndexedScene]) -> None:
         for ascending in (True, False):
             rule = Rule(method="attribute", sort_field="x", ascending=ascending)
             there = [
@@ -97,7 +99,7 @@ class TestEveryOrder:
 
     def test_gives_a_scene_met_twice_once_with_all_of_its_parts(self) -> None:
         parts = [(("00", b""),), (("01", b""),)]
-        twice = [Found("c#a", "0", "1", None, {}, {}, part, (8, 46)) for part in parts]
+        twice = [IndexedScene("c#a", "0", "1", None, {}, {}, part, (8, 46)) for part in parts]
         (whole,) = ordered(twice, Rule(operation="mean"), TMS, VIEW)
         assert whole.parts == parts[0] + parts[1]
 
@@ -148,7 +150,7 @@ class TestPlaces:
         parts = tuple(
             (cell, part) for cell in cells.cells if (part := cells.part(cell)) is not None
         )
-        old = Found("c#old", "9", "1", None, {}, {}, parts, None)
+        old = IndexedScene("c#old", "9", "1", None, {}, {}, parts, None)
         near, far = found("near", centre=(7.21, 45.2)), found("far", centre=(7.3, 45.2))
         rule = Rule(method="viewpoint", viewpoint=(7.2, 45.2))
         assert names([far, near, old], rule) == ["old", "near", "far"]

@@ -18,7 +18,7 @@ from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.scene import Scene, rank
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiler.picture import Limits, Picture, Tiler
+from livemosaic.tiler.picture import Picture, PictureLimits, Tiler
 from livemosaic.tiler.views import TileAddress
 
 MINZOOM_6 = Mosaic(id="m", minzoom=6)
@@ -81,7 +81,7 @@ def make(index: Index, *hrefs: str, **limits: float) -> tuple[FakeReader, Pictur
         )
         index.apply(mosaic, scene)
     reader = FakeReader()
-    tiler = Tiler(index, reader, Limits(**limits))  # type: ignore[arg-type]
+    tiler = Tiler(index, reader, PictureLimits(**limits))  # type: ignore[arg-type]
     mosaic = index.mosaics.get("m")
     return reader, asyncio.run(picture(tiler, mosaic))
 

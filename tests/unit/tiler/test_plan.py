@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from livemosaic.model.raster import Mask
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.plan import Claim, End, Plan
 
 SHAPE = (3, 4)
@@ -27,12 +27,12 @@ class Scene:
     """None if it cannot be read."""
 
 
-def found(name: str) -> Found:
-    return Found(f"c#{name}", name, "1", None, {}, {}, ())
+def found(name: str) -> IndexedScene:
+    return IndexedScene(f"c#{name}", name, "1", None, {}, {}, ())
 
 
-def claims(scenes: Sequence[Scene]) -> Callable[[Found], Claim | None]:
-    def claim_of(scene: Found) -> Claim | None:
+def claims(scenes: Sequence[Scene]) -> Callable[[IndexedScene], Claim | None]:
+    def claim_of(scene: IndexedScene) -> Claim | None:
         claim = scenes[int(scene.id)].claim
         return (lambda: claim) if claim.any() else None
 
@@ -46,7 +46,7 @@ class Run:
     scenes: Sequence[Scene]
     max_scenes: int = 1000
     max_rows: int = 1000
-    arrange: Callable[[Sequence[Found]], Sequence[Found]] | None = None
+    arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
     needs_all: bool = False
     rounds: list[list[int]] = field(default_factory=list)
     looked_at: int = 0
@@ -68,7 +68,7 @@ class Run:
                 scene = self.scenes[int(self.plan.scene(place).id)]
                 self.plan.record(place, scene.truth)
 
-    def _found(self) -> Iterator[Found]:
+    def _found(self) -> Iterator[IndexedScene]:
         for n in range(len(self.scenes)):
             self.looked_at += 1
             yield found(str(n))
@@ -83,7 +83,7 @@ class Run:
         return painted(self.scenes, self.read)
 
 
-class Later(Run):
+class LazyRoutes(Run):
     """A tile asked for, with its plan and nothing read yet."""
 
     def __post_init__(self) -> None:
@@ -230,7 +230,7 @@ class TestLimits:
         assert run.rounds[:1] == [places[:max_scenes] for places in first_round]
 
 
-def backwards(scenes: Sequence[Found]) -> Sequence[Found]:
+def backwards(scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
     return scenes[::-1]
 
 
@@ -264,7 +264,7 @@ class TestArranged:
         run = Run(scenes, max_scenes, max_rows, backwards)
         seen = run.plan.seen
         every = [*scenes, *rest]
-        later = Later(every, max_scenes, max_rows, backwards)
+        later = LazyRoutes(every, max_scenes, max_rows, backwards)
         if later.plan.foreseen(len(seen.scenes), seen.end) == seen:
             later.finish()
             assert [later.plan.scene(p).id for p in later.read] == [
@@ -313,7 +313,7 @@ class TestForeseen:
         seen = run.plan.seen
         met = [n for n, scene in enumerate(scenes[:max_rows]) if scene.claim.any()]
         assert [int(s.id) for s in seen.scenes] == met[: len(seen.scenes)]
-        later = Later(scenes, max_scenes, max_rows)
+        later = LazyRoutes(scenes, max_scenes, max_rows)
         assert later.plan.foreseen(len(seen.scenes), seen.end) == seen
         assert later.looked_at <= run.looked_at
 
@@ -325,7 +325,7 @@ class TestForeseen:
         run = Run(scenes, max_scenes, max_rows)
         seen = run.plan.seen
         more = Run([*scenes, *rest], max_scenes, max_rows)
-        later = Later([*scenes, *rest], max_scenes, max_rows)
+        later = LazyRoutes([*scenes, *rest], max_scenes, max_rows)
         same = later.plan.foreseen(len(seen.scenes), seen.end) == seen
         assert same == (more.plan.seen == seen)
         if same:
@@ -337,7 +337,7 @@ class TestForeseen:
         self, scenes: list[Scene], count: int, end: End
     ) -> None:
         run = Run(scenes, max_rows=6)
-        later = Later(scenes, max_rows=6)
+        later = LazyRoutes(scenes, max_rows=6)
         later.plan.foreseen(count, end)
         later.finish()
         assert later.rounds == run.rounds
@@ -347,7 +347,7 @@ class TestForeseen:
 class TestExplained:
     @given(stacks(truthful))
     def test_what_it_says_to_read_is_what_is_read(self, scenes: list[Scene]) -> None:
-        explained = Later(scenes).plan.explained()
+        explained = LazyRoutes(scenes).plan.explained()
         assert [int(scene.id) for scene, why in explained if why == "shows"] == Run(scenes).read
         places = [int(scene.id) for scene, _ in explained]
         assert places == sorted(places)
@@ -357,7 +357,7 @@ class TestExplained:
         everywhere, half = np.ones(SHAPE, np.bool_), np.zeros(SHAPE, np.bool_)
         half[0] = True
         scenes = [Scene(half, half), Scene(half, half), Scene(everywhere, everywhere)]
-        assert [why for _, why in Later(scenes).plan.explained()] == [
+        assert [why for _, why in LazyRoutes(scenes).plan.explained()] == [
             "shows",
             "hidden by scenes above it",
             "shows",
@@ -367,7 +367,7 @@ class TestExplained:
         top, bottom = np.zeros(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)
         top[0] = True
         scenes = [Scene(top, top), Scene(bottom, bottom)]
-        plan = Later(scenes, max_scenes=1).plan
+        plan = LazyRoutes(scenes, max_scenes=1).plan
         assert [why for _, why in plan.explained()] == ["shows", "left out by max_scenes=1"]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final, get_args
 
 from fastapi import Depends, Query
 
-from livemosaic.api.dependencies import OfMosaic
+from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.render import Format, Read, Render, Resampling
 from livemosaic.render.named_renders import parameters_of
@@ -52,7 +52,7 @@ def encodable(text: str) -> str:
 
 
 async def read_params(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     named: Named = None,
     assets: Annotated[
         list[str] | None,
@@ -95,7 +95,7 @@ async def read_params(
 
 
 async def render_params(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     named: Named = None,
     algorithm: Annotated[
         str | None, Query(description="One of TiTiler's algorithms: `hillshade`, `contours`, …")
@@ -147,8 +147,8 @@ def format_of(name: str) -> Format:
     return known
 
 
-HowRead = Annotated[Read, Depends(read_params)]
-HowRender = Annotated[Render, Depends(render_params)]
+ReadParams = Annotated[Read, Depends(read_params)]
+RenderParams = Annotated[Render, Depends(render_params)]
 
 
 def edge_of(tilesize: int, scale: int, buffer: float, settings: Settings) -> int:

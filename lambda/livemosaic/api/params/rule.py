@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
-from livemosaic.api.dependencies import OfMosaic
+from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.rule import Method, Operation, Rule
 from livemosaic.tiler.rules import arcgis
@@ -33,7 +33,7 @@ PixelSelection = Literal[
 ]
 
 
-class RuleParameters(BaseModel):
+class RuleQuery(BaseModel):
     """A rule in plain parameters."""
 
     model_config = ConfigDict(allow_inf_nan=False, populate_by_name=True)
@@ -81,7 +81,7 @@ class RuleParameters(BaseModel):
     )
 
 
-class AskedRule(RuleParameters):
+class AskedRule(RuleQuery):
     """The same, or a rule of ArcGIS."""
 
     mosaic_rule: str | None = Field(
@@ -104,7 +104,7 @@ class AskedRule(RuleParameters):
         return plain | arcgis.parameters(self.mosaic_rule)
 
 
-async def rule_params(mosaic: OfMosaic, request: Request) -> Rule:
+async def rule_params(mosaic: CachedMosaic, request: Request) -> Rule:
     """Which scenes take part, in which order, and what becomes of them."""
     query = request.query_params
     # Not by parameters of this function: FastAPI takes 8 µs for each, whether it is given or not.
@@ -121,7 +121,7 @@ async def rule_params(mosaic: OfMosaic, request: Request) -> Rule:
     return rule_of(asked.parameters(), mosaic)
 
 
-HowRule = Annotated[Rule, Depends(rule_params)]
+RuleParams = Annotated[Rule, Depends(rule_params)]
 
 _PROPERTIES: Final = AskedRule.model_json_schema()["properties"]
 _NAMES: Final = frozenset(_PROPERTIES)

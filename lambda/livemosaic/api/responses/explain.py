@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from livemosaic.api.dependencies import Has
+from livemosaic.api.dependencies import ServicesDep
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Style
 from livemosaic.model.rule import Rule
@@ -14,7 +14,7 @@ PLAIN = Style()
 
 
 async def explained(
-    has: Has, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
+    services: ServicesDep, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
 ) -> dict[str, Any]:
     """The scenes that it meets, top first, by footprints alone."""
     return {
@@ -28,7 +28,7 @@ async def explained(
                 "why": why,
                 "assets": {name: redact(href) for name, href in scene.assets.items()},
             }
-            for scene, why in await has.tiler.explain(mosaic, view, rule, every=every)
+            for scene, why in await services.tiler.explain(mosaic, view, rule, every=every)
         ]
     }
 

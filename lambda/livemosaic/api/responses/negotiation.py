@@ -124,4 +124,4 @@ def _quality(parameter: str) -> float:
         return 0.0
 
 
-For = Annotated[Reader, Depends(reader)]
+Negotiated = Annotated[Reader, Depends(reader)]

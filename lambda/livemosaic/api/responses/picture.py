@@ -46,13 +46,13 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 """Of routes that answer with `image`."""
 
-Held = Annotated[
+IfNoneMatchHeader = Annotated[
     list[str] | None, Header(alias="If-None-Match", description="ETags of what is there")
 ]
 
 
 async def image(
-    has: Services,
+    services: Services,
     mosaic: Mosaic,
     view: View,
     read: Read,
@@ -71,12 +71,12 @@ async def image(
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
-    draft = has.tiler.draft(mosaic, view, read, rule)
-    basis = _basis(draft, render, has)
+    draft = services.tiler.draft(mosaic, view, read, rule)
+    basis = _basis(draft, render, services)
     known = IfNoneMatch.of(",".join(held or ()))
     if known.tags and (same := await run_in_threadpool(known.foreseen, basis, draft.plan)):
         return _not_modified(basis.etag(same), _life(mosaic, brief=not same.scenes))
-    made = await has.tiler.make(draft)
+    made = await services.tiler.make(draft)
     etag = None if made.skipped or view.mask is not None else basis.etag(made.seen)
     life = _life(mosaic, brief=not (etag and made.seen.scenes))
     encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
@@ -87,15 +87,15 @@ async def image(
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
 
 
-def _basis(draft: Draft, render: Render, has: Services) -> Basis:
-    mosaic, grid, limits = draft.mosaic, draft.grid, has.tiler.limits
+def _basis(draft: Draft, render: Render, services: Services) -> Basis:
+    mosaic, grid, limits = draft.mosaic, draft.grid, services.tiler.limits
     return Basis(
         (
-            has.settings.build,
+            services.settings.build,
             (mosaic.id, mosaic.generation, mosaic.default_assets),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             (draft.read, draft.rule, render),
-            (limits.max_scenes, limits.max_rows, has.settings.allowed_prefixes),
+            (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
         )
     )
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.crs import CoordCrs, DstCrs
-from livemosaic.api.params.pixels import HowRead, HowRender, format_of
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.pixels import ReadParams, RenderParams, format_of
+from livemosaic.api.params.rule import RuleParams
 from livemosaic.api.responses.explain import explained
-from livemosaic.api.responses.picture import RESPONSES, Held, image
+from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size, step_of
 from livemosaic.geo.feature import Shape
@@ -66,11 +66,11 @@ async def size_params(
 
 
 GivenBox = Annotated[Box, Depends(box_params)]
-HowLarge = Annotated[Size, Depends(size_params)]
+SizeParams = Annotated[Size, Depends(size_params)]
 
 
 async def framed(
-    has: Services, mosaic: Mosaic, box: Box, size: Size, read: Read, rule: Rule
+    services: Services, mosaic: Mosaic, box: Box, size: Size, read: Read, rule: Rule
 ) -> View:
     """A box as a picture of the size that is asked for; `InvalidRequestError` if it is too large,
     or coarser than the mosaic's minzoom.
@@ -78,10 +78,10 @@ async def framed(
     step = None
     if not size.given:
         rough = box_view(box, mosaic, _ROUGH, _ROUGH)
-        frame = await has.tiler.native(has.tiler.draft(mosaic, rough, read, rule))
+        frame = await services.tiler.native(services.tiler.draft(mosaic, rough, read, rule))
         step = step_of(frame, box.crs) if frame else None
     width, height = size.of(box, step)
-    most = has.settings.max_image_pixels
+    most = services.settings.max_image_pixels
     if width * height > most:
         raise InvalidRequestError(
             f"{box} makes {width:,} × {height:,} pixels, this server allows {most:,} in all; give "
@@ -94,16 +94,16 @@ async def framed(
 
 
 async def bbox_image(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     box: GivenBox,
-    size: HowLarge,
+    size: SizeParams,
     dst_crs: DstCrs,
-    has: Has,
-    read: HowRead,
-    render: HowRender,
-    rule: HowRule,
+    services: ServicesDep,
+    read: ReadParams,
+    render: RenderParams,
+    rule: RuleParams,
     format: str,  # noqa: A002 (the name that the path gives it)
-    if_none_match: Held = None,
+    if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
     """A picture of a box, as a tile is one: the same parameters, headers and ETags.
 
@@ -111,8 +111,8 @@ async def bbox_image(
     topmost scene unless a size is given.
     """
     render = replace(render, format=format_of(format))
-    view = await framed(has, mosaic, box.to(dst_crs or box.crs), size, read, rule)
-    return await image(has, mosaic, view, read, render, rule, held=if_none_match)
+    view = await framed(services, mosaic, box.to(dst_crs or box.crs), size, read, rule)
+    return await image(services, mosaic, view, read, render, rule, held=if_none_match)
 
 
 for _suffix in ("/{width}x{height}.{format}", ".{format}"):
@@ -120,35 +120,37 @@ for _suffix in ("/{width}x{height}.{format}", ".{format}"):
 
 
 @router.get(_PATH + "/assets")
-async def bbox_assets(mosaic: OfMosaic, box: GivenBox, has: Has, rule: HowRule) -> dict[str, Any]:
+async def bbox_assets(
+    mosaic: CachedMosaic, box: GivenBox, services: ServicesDep, rule: RuleParams
+) -> dict[str, Any]:
     """What a picture of the box would read, top first, and which scenes those hide."""
-    return await explained(has, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), rule)
+    return await explained(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), rule)
 
 
 async def feature_image(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     feature: Annotated[
         dict[str, Any],
         Body(description="GeoJSON Feature of polygons or lines; a ring may cross itself"),
     ],
     coord_crs: CoordCrs,
     dst_crs: DstCrs,
-    size: HowLarge,
-    has: Has,
-    read: HowRead,
-    render: HowRender,
-    rule: HowRule,
+    size: SizeParams,
+    services: ServicesDep,
+    read: ReadParams,
+    render: RenderParams,
+    rule: RuleParams,
     format: str = "auto",  # noqa: A002 (the name that the path gives it)
 ) -> Response:
     """A picture of a feature's box, of which only the pixels are valid that the feature touches.
 
     Parameters and headers are those of a picture of a box; there is no ETag.
     """
-    shape = await run_in_threadpool(Shape.of, feature, coord_crs, has.settings.max_vertices)
+    shape = await run_in_threadpool(Shape.of, feature, coord_crs, services.settings.max_vertices)
     render = replace(render, format=format_of(format))
-    view = await framed(has, mosaic, shape.box.to(dst_crs or coord_crs), size, read, rule)
+    view = await framed(services, mosaic, shape.box.to(dst_crs or coord_crs), size, read, rule)
     view = replace(view, mask=await run_in_threadpool(shape.mask, view.grid))
-    return await image(has, mosaic, view, read, render, rule)
+    return await image(services, mosaic, view, read, render, rule)
 
 
 for _suffix in ("/{width}x{height}.{format}", ".{format}", ""):

@@ -3,14 +3,14 @@
 from fastapi import APIRouter
 
 import livemosaic
-from livemosaic.api.dependencies import Has
+from livemosaic.api.dependencies import ServicesDep
 from livemosaic.table import Key
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/health")
-def health(has: Has) -> dict[str, str]:
+def health(services: ServicesDep) -> dict[str, str]:
     """`ok` where the index answers; 503 where it does not."""
-    has.mosaics.table.get(Key("mosaics", "health"))
+    services.mosaics.table.get(Key("mosaics", "health"))
     return {"status": "ok", "version": livemosaic.__version__}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.dependencies import Has, OfMosaic, may_write
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep, may_write
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
 from livemosaic.geo.bounds import lonlat_boxes
@@ -46,30 +46,32 @@ _TAKEN: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.post("/items", dependencies=[Writes], responses=_TAKEN)
-def deliver_items(document: Document, has: Has, response: Response) -> dict[str, Any]:
+def deliver_items(document: Document, services: ServicesDep, response: Response) -> dict[str, Any]:
     """Put Items into every mosaic that wants them, as an event would; each succeeds or fails alone.
 
     200 where all were taken, 207 where some were, 400 where none was and none ever can be, 503
     where the index was too busy: send them again, nothing is done twice.
     """
-    return _taken(document, has, response, None)
+    return _taken(document, services, response, None)
 
 
 @router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_TAKEN)
-def add_items(mosaic: str, document: Document, has: Has, response: Response) -> dict[str, Any]:
+def add_items(
+    mosaic: str, document: Document, services: ServicesDep, response: Response
+) -> dict[str, Any]:
     """Put Items into one mosaic; answers as `POST /items`."""
-    return _taken(document, has, response, has.mosaics.get(mosaic))
+    return _taken(document, services, response, services.mosaics.get(mosaic))
 
 
 def _taken(
-    document: dict[str, Any], has: Services, response: Response, only: Mosaic | None
+    document: dict[str, Any], services: Services, response: Response, only: Mosaic | None
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
     features = document.get("features") if document.get("type") == "FeatureCollection" else None
     documents = features if isinstance(features, list) else [document]
     messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
     # Writing waits for no other thread, so it may use those that query.
-    outcomes = has.ingest.batch(messages, only=only, pool=has.index.pool)
+    outcomes = services.ingest.batch(messages, only=only, pool=services.index.pool)
     response.status_code = _status(outcomes)
     return {
         "outcomes": [_shown(outcome, d) for outcome, d in zip(outcomes, documents, strict=True)]
@@ -101,8 +103,8 @@ def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
 
 @router.get("/mosaics/{mosaic}/items")
 def list_items(
-    mosaic: OfMosaic,
-    has: Has,
+    mosaic: CachedMosaic,
+    services: ServicesDep,
     request: Request,
     bbox: Annotated[
         str | None,
@@ -116,9 +118,9 @@ def list_items(
 ) -> dict[str, Any]:
     """Scenes as GeoJSON: those under a box from the top, or all of them page by page."""
     if bbox is not None:
-        scenes, following = _under(has, mosaic, _bbox(bbox), limit), None
+        scenes, following = _under(services, mosaic, _bbox(bbox), limit), None
     else:
-        scenes, following = has.index.list_scenes(mosaic, limit=limit, token=token)
+        scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
     links = []
     if following:
         url = request.url.include_query_params(limit=limit, token=following)
@@ -144,10 +146,10 @@ def _bbox(text: str) -> BBox:
     return west, south, east, north
 
 
-def _under(has: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
+def _under(services: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
     boxes = lonlat_boxes(bbox)
-    found = islice(has.index.find(mosaic, area_of(mosaic, bbox)), has.settings.max_rows)
-    scenes = has.index.scenes(mosaic, (scene.key for scene in found))
+    found = islice(services.index.find(mosaic, area_of(mosaic, bbox)), services.settings.max_rows)
+    scenes = services.index.scenes(mosaic, (scene.key for scene in found))
     return list(islice((s for s in scenes if _meets(s.footprint, boxes)), limit))
 
 
@@ -157,11 +159,11 @@ def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:
 
 @router.get("/mosaics/{mosaic}/items/{item:path}")
 def show_item(
-    mosaic: OfMosaic, item: str, has: Has, collection: str | None = None
+    mosaic: CachedMosaic, item: str, services: ServicesDep, collection: str | None = None
 ) -> dict[str, Any]:
     """One scene; `collection` where the mosaic takes Items of more than one."""
     try:
-        return feature(has.index.scene(mosaic, _key(mosaic, item, collection)))
+        return feature(services.index.scene(mosaic, _key(mosaic, item, collection)))
     except NotFoundError as error:
         if collection is not None or "*" not in mosaic.collections:
             raise
@@ -169,13 +171,15 @@ def show_item(
 
 
 @router.delete("/mosaics/{mosaic}/items/{item:path}", status_code=204, dependencies=[Writes])
-def delete_item(mosaic: str, item: str, has: Has, collection: str | None = None) -> None:
+def delete_item(
+    mosaic: str, item: str, services: ServicesDep, collection: str | None = None
+) -> None:
     """Take a scene out; 404 where it is not in."""
-    target = has.mosaics.get(mosaic)
+    target = services.mosaics.get(mosaic)
     key = _key(target, item, collection)
-    has.index.scene(target, key)
+    services.index.scene(target, key)
     body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}
-    outcome = has.ingest.batch([Message("0", body, datetime.now(UTC), {})], only=target)[0]
+    outcome = services.ingest.batch([Message("0", body, datetime.now(UTC), {})], only=target)[0]
     if outcome.status == "failed":
         raise TableBusyError(outcome.reason)
     if not outcome.ok:

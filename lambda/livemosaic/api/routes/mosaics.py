@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from livemosaic.api.dependencies import Has, OfMosaicNow, OfMosaics, may_write
-from livemosaic.api.schemas import MosaicOut, NewMosaic, Settings, shown, values
+from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics, may_write
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, shown, values
 from livemosaic.index.mosaics import FIXED
 from livemosaic.model.mosaic import Mosaic
 
@@ -27,25 +27,25 @@ class MosaicList(BaseModel):
 
 
 @router.get("/mosaics")
-def list_mosaics(mosaics: OfMosaics) -> MosaicList:
+def list_mosaics(mosaics: VisibleMosaics) -> MosaicList:
     """Every public mosaic, and every private one that the credential opens."""
     return MosaicList(mosaics=[shown(mosaic) for mosaic in mosaics])
 
 
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
-def create_mosaic(new: NewMosaic, has: Has) -> MosaicOut:
+def create_mosaic(new: NewMosaic, services: ServicesDep) -> MosaicOut:
     """Create a mosaic; 409 where its id is taken."""
-    return shown(has.mosaics.create(Mosaic(id=new.id, **values(new))))
+    return shown(services.mosaics.create(Mosaic(id=new.id, **values(new))))
 
 
 @router.get("/mosaics/{mosaic}")
-def show_mosaic(mosaic: OfMosaicNow) -> MosaicOut:
+def show_mosaic(mosaic: CurrentMosaic) -> MosaicOut:
     """One mosaic."""
     return shown(mosaic)
 
 
 @router.put("/mosaics/{mosaic}", dependencies=[Writes])
-def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
+def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) -> MosaicOut:
     """Change its settings; those that indexed rows depend on may be left out, not changed.
 
     `access` stays as it is where it is left out: nothing private becomes public by an oversight.
@@ -53,7 +53,7 @@ def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
     given = settings.model_fields_set
     stays = {*FIXED, "access"} - given
     kept = {k: v for k, v in values(settings).items() if k not in stays}
-    return shown(has.mosaics.update(mosaic, kept))
+    return shown(services.mosaics.update(mosaic, kept))
 
 
 @router.delete(
@@ -63,13 +63,13 @@ def change_mosaic(mosaic: str, settings: Settings, has: Has) -> MosaicOut:
     responses={202: {"description": "Not all scenes are deleted yet: ask again"}},
     dependencies=[Writes],
 )
-def delete_mosaic(mosaic: str, has: Has) -> Response:
+def delete_mosaic(mosaic: str, services: ServicesDep) -> Response:
     """Delete a mosaic and all its scenes; 202 where there is more to do: ask again until 204.
 
     It is gone for readers from the first request on. Its id can be taken again after the last.
     """
     end = time.monotonic() + DELETE_S
-    for deleted, _ in enumerate(has.index.drop(mosaic), 1):
+    for deleted, _ in enumerate(services.index.drop(mosaic), 1):
         if time.monotonic() > end:
             detail = f"{deleted:,} scenes are deleted; ask again until 204"
             return JSONResponse(

@@ -8,13 +8,13 @@ import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.crs import CoordCrs
-from livemosaic.api.params.pixels import HowRead
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.pixels import ReadParams
+from livemosaic.api.params.rule import RuleParams
 from livemosaic.api.responses.explain import band_names, explained
 from livemosaic.model.raster import Pixels
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.picture import Draft, Picture, Reads
 from livemosaic.tiler.views import Point
 
@@ -60,23 +60,23 @@ class PointOut(Values):
     responses={204: {"description": "No scene is there"}},
 )
 async def point(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     lon: float,
     lat: float,
     crs: CoordCrs,
-    has: Has,
-    read: HowRead,
-    rule: HowRule,
+    services: ServicesDep,
+    read: ReadParams,
+    rule: RuleParams,
 ) -> Any:
     """The pixel of each scene that holds a place, top first, at full resolution."""
     view = Point(crs, lon, lat).view(mosaic)
     # Nothing lies between the pixels that could be mixed, nor is one of them a sliver.
     read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
-    draft = has.tiler.draft(mosaic, view, read, rule, every=True)
-    done = await has.tiler.read(draft)
+    draft = services.tiler.draft(mosaic, view, read, rule, every=True)
+    done = await services.tiler.read(draft)
     if not (done.layers or done.errors):
         return Response(status_code=204)
-    return _shown((lon, lat), draft, done, await has.tiler.compose(draft, done))
+    return _shown((lon, lat), draft, done, await services.tiler.compose(draft, done))
 
 
 def _shown(coordinates: tuple[float, float], draft: Draft, done: Reads, made: Picture) -> PointOut:
@@ -90,7 +90,7 @@ def _shown(coordinates: tuple[float, float], draft: Draft, done: Reads, made: Pi
     )
 
 
-def _scene(draft: Draft, scene: Found, pixels: Pixels) -> ScenePoint:
+def _scene(draft: Draft, scene: IndexedScene, pixels: Pixels) -> ScenePoint:
     return ScenePoint(
         name=scene.id,
         collection=scene.collection or None,
@@ -111,8 +111,13 @@ def _values(draft: Draft, pixels: Pixels) -> dict[str, Sequence[Any]]:
 
 @router.get("/mosaics/{mosaic}/point/{lon},{lat}/assets")
 async def point_assets(
-    mosaic: OfMosaic, lon: float, lat: float, crs: CoordCrs, has: Has, rule: HowRule
+    mosaic: CachedMosaic,
+    lon: float,
+    lat: float,
+    crs: CoordCrs,
+    services: ServicesDep,
+    rule: RuleParams,
 ) -> dict[str, Any]:
     """The scenes whose values a place has, top first, by footprints alone."""
     view = Point(crs, lon, lat).view(mosaic)
-    return await explained(has, mosaic, view, replace(rule, min_pixels=0), every=True)
+    return await explained(services, mosaic, view, replace(rule, min_pixels=0), every=True)

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from livemosaic.api.dependencies import OfMosaicNow, carrying
+from livemosaic.api.dependencies import CurrentMosaic, carrying
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import render_of
 
@@ -38,7 +38,7 @@ class RenderList(BaseModel):
 
 
 @router.get("/mosaics/{mosaic}/renders")
-def list_renders(mosaic: OfMosaicNow, request: Request) -> RenderList:
+def list_renders(mosaic: CurrentMosaic, request: Request) -> RenderList:
     """Its renders, by name."""
     title = f"Renders of {mosaic.title or mosaic.id}"
     here = Link(rel="self", href=_url(request, mosaic), type="application/json", title=title)
@@ -47,7 +47,7 @@ def list_renders(mosaic: OfMosaicNow, request: Request) -> RenderList:
 
 
 @router.get("/mosaics/{mosaic}/renders/{render}")
-def show_render(mosaic: OfMosaicNow, render: str, request: Request) -> RenderOut:
+def show_render(mosaic: CurrentMosaic, render: str, request: Request) -> RenderOut:
     """One render, with links to its tiles."""
     return _shown(request, mosaic, render, render_of(mosaic, render))
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.crs import CoordCrs, DstCrs
-from livemosaic.api.params.pixels import HowRead, HowRender
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.pixels import ReadParams, RenderParams
+from livemosaic.api.params.rule import RuleParams
 from livemosaic.api.responses.explain import band_names
-from livemosaic.api.routes.bbox import HowLarge
+from livemosaic.api.routes.bbox import SizeParams
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.feature import Shape
 from livemosaic.model.render import Read, Style
@@ -91,9 +91,9 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
 
 
 async def counting_params(
-    has: Has,
-    size: HowLarge,
-    render: HowRender,
+    services: ServicesDep,
+    size: SizeParams,
+    render: RenderParams,
     cover_scale: Annotated[
         int | None,
         Query(
@@ -109,7 +109,7 @@ async def counting_params(
         size=size,
         cover_scale=cover_scale or 10,
         style=render,
-        max_pixels=has.settings.max_statistics_pixels,
+        max_pixels=services.settings.max_statistics_pixels,
     )
 
 
@@ -125,15 +125,15 @@ async def counting_params(
     },
 )
 async def statistics(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     geojson: Annotated[
         dict[str, Any], Body(description="GeoJSON Feature or FeatureCollection of polygons")
     ],
     coord_crs: CoordCrs,
     dst_crs: DstCrs,
-    has: Has,
-    read: HowRead,
-    rule: HowRule,
+    services: ServicesDep,
+    read: ReadParams,
+    rule: RuleParams,
     how: Annotated[Counting, Depends(counting_params)],
     wanted: Annotated[Wanted, Depends(wanted_params)],
 ) -> Response:
@@ -145,27 +145,27 @@ async def statistics(
     `truncated` the limit that left scenes out, and of a band `approximate` the relative error of
     its percentiles, where there are any.
     """
-    features = _features(geojson, has.settings.max_features)
+    features = _features(geojson, services.settings.max_features)
     if any(not isinstance(feature.get("properties") or {}, dict) for feature in features):
         raise InvalidRequestError("properties of a Feature must be an object or null")
     shapes = [
-        await run_in_threadpool(Shape.of, feature, coord_crs, has.settings.max_vertices)
+        await run_in_threadpool(Shape.of, feature, coord_crs, services.settings.max_vertices)
         for feature in features
     ]
     read = replace(read, palette=False)
     told: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(has.settings.max_statistics_s):
+        async with asyncio.timeout(services.settings.max_statistics_s):
             for shape in shapes:
                 counted = await count(
-                    has.tiler, mosaic, shape, dst_crs or coord_crs, read, rule, how
+                    services.tiler, mosaic, shape, dst_crs or coord_crs, read, rule, how
                 )
                 told.append(await run_in_threadpool(_told, counted, wanted, read, how.style))
                 _refuse_too_many(told)
     except TimeoutError as error:
         raise InvalidRequestError(
-            f"this took longer than {has.settings.max_statistics_s:g} s; ask for fewer areas, or "
-            "for fewer pixels with max_size"
+            f"this took longer than {services.settings.max_statistics_s:g} s; ask for fewer areas, "
+            "or for fewer pixels with max_size"
         ) from error
     if told and not any(each["statistics"] or "skipped_assets" in each for each in told):
         return Response(status_code=204)

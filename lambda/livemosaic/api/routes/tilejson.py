@@ -11,10 +11,10 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from shapely.geometry import box, mapping
 
-from livemosaic.api.dependencies import OfMosaic, OfMosaicNow
+from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic
 from livemosaic.api.params.crs import InCrs, uri_of
 from livemosaic.api.schemas import MosaicOut, shown
-from livemosaic.api.urls import OfCheckedTiles, Suffix
+from livemosaic.api.urls import CheckedTileURLsDep, Suffix
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
 from livemosaic.model.mosaic import Mosaic
@@ -25,7 +25,7 @@ router = APIRouter(tags=["describe"])
 
 
 @router.get("/mosaics/{mosaic}/info")
-def info(mosaic: OfMosaicNow) -> MosaicOut:
+def info(mosaic: CurrentMosaic) -> MosaicOut:
     """The mosaic as it is now: settings, bounds, levels."""
     return shown(mosaic)
 
@@ -35,7 +35,7 @@ class _GeoJson(JSONResponse):
 
 
 @router.get("/mosaics/{mosaic}/info.geojson", response_class=_GeoJson)
-def info_geojson(mosaic: OfMosaicNow, crs: InCrs) -> dict[str, Any]:
+def info_geojson(mosaic: CurrentMosaic, crs: InCrs) -> dict[str, Any]:
     """The same as a GeoJSON feature, its bounds as geometry; of an empty mosaic there is none."""
     known = bounds_in(mosaic, crs) if mosaic.bounds else None
     return {
@@ -47,7 +47,7 @@ def info_geojson(mosaic: OfMosaicNow, crs: InCrs) -> dict[str, Any]:
 
 
 @router.get("/mosaics/{mosaic}/bounds")
-def bounds(mosaic: OfMosaic, crs: InCrs) -> dict[str, Any]:
+def bounds(mosaic: CachedMosaic, crs: InCrs) -> dict[str, Any]:
     """Left, bottom, right, top, x before y; of an empty mosaic the world's."""
     return {"bounds": bounds_in(mosaic, crs), "crs": uri_of(crs)}
 
@@ -66,9 +66,9 @@ def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
 
 @router.get("/mosaics/{mosaic}/tiles/{tms}/tilejson.json")
 def tilejson(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     tms: str,
-    tiles: OfCheckedTiles,
+    tiles: CheckedTileURLsDep,
     suffix: Suffix,
     minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
     maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,

@@ -5,51 +5,51 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
-from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.pixels import (
     Buffer,
-    HowRead,
-    HowRender,
     Padding,
+    ReadParams,
+    RenderParams,
     TileSize,
     edge_of,
     format_of,
 )
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.rule import RuleParams
 from livemosaic.api.responses.explain import explained
-from livemosaic.api.responses.picture import RESPONSES, Held, image
-from livemosaic.api.routing import Lean
+from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
+from livemosaic.api.routing import SparseParamsRoute
 from livemosaic.tiler.views import TileAddress
 
-router = APIRouter(tags=["tiles"], route_class=Lean)
+router = APIRouter(tags=["tiles"], route_class=SparseParamsRoute)
 
 _PATH: Final = "/mosaics/{mosaic}/tiles/{tms}/{z}/{x}/{y}"
 
 
 @router.get(_PATH + "/assets")
 async def tile_assets(
-    mosaic: OfMosaic, tms: str, z: int, x: int, y: int, has: Has, rule: HowRule
+    mosaic: CachedMosaic, tms: str, z: int, x: int, y: int, services: ServicesDep, rule: RuleParams
 ) -> dict[str, Any]:
     """What the tile would read, top first, and which scenes those hide, by footprints alone."""
-    return await explained(has, mosaic, TileAddress(tms, z, x, y).view(mosaic, 256), rule)
+    return await explained(services, mosaic, TileAddress(tms, z, x, y).view(mosaic, 256), rule)
 
 
 async def tile(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     tms: str,
     z: int,
     x: int,
     y: int,
-    has: Has,
-    read: HowRead,
-    render: HowRender,
-    rule: HowRule,
+    services: ServicesDep,
+    read: ReadParams,
+    render: RenderParams,
+    rule: RuleParams,
     scale: int = 1,
     format: str = "auto",  # noqa: A002 (the name that the path gives it)
     tilesize: TileSize = 256,
     buffer: Buffer = 0.0,
     padding: Padding = 0,  # noqa: ARG001 (see there)
-    if_none_match: Held = None,
+    if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
     """A map tile: the newest pixels on top.
 
@@ -57,10 +57,10 @@ async def tile(
     alone. `X-Scenes` names the scenes that show, `X-Skipped-Scenes` those that could not be read
     and why, `X-Truncated` the limit that left scenes out.
     """
-    size = edge_of(tilesize, scale, buffer, has.settings)
+    size = edge_of(tilesize, scale, buffer, services.settings)
     render = replace(render, format=format_of(format))
     view = TileAddress(tms, z, x, y).view(mosaic, size, buffer)
-    return await image(has, mosaic, view, read, render, rule, held=if_none_match)
+    return await image(services, mosaic, view, read, render, rule, held=if_none_match)
 
 
 for _suffix in ("@{scale}x.{format}", "@{scale}x", ".{format}", ""):

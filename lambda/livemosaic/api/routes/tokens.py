@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from livemosaic.api.dependencies import Has, may_write
+from livemosaic.api.dependencies import ServicesDep, may_write
 from livemosaic.api.schemas import TokenOut, told
 from livemosaic.auth.tokens import EVERYTHING, scope_of
 
@@ -26,15 +26,17 @@ class NewToken(BaseModel):
 
 
 @router.post("/mosaics/{mosaic}/tokens", status_code=201, dependencies=[Writes])
-def mint_token(mosaic: str, has: Has, response: Response, new: NewToken | None = None) -> TokenOut:
+def mint_token(
+    mosaic: str, services: ServicesDep, response: Response, new: NewToken | None = None
+) -> TokenOut:
     """Make a token that shows one mosaic to who holds it, until it expires."""
-    scope = scope_of(has.mosaics.get(mosaic))
+    scope = scope_of(services.mosaics.get(mosaic))
     response.headers["Cache-Control"] = "no-store"
-    return told(has.tokens.mint(scope, (new or NewToken()).expires_in))
+    return told(services.tokens.mint(scope, (new or NewToken()).expires_in))
 
 
 @router.post("/tokens", status_code=201, dependencies=[Writes])
-def mint_token_of_everything(has: Has, response: Response) -> TokenOut:
+def mint_token_of_everything(services: ServicesDep, response: Response) -> TokenOut:
     """Make a token that lists and shows all mosaics, for five minutes."""
     response.headers["Cache-Control"] = "no-store"
-    return told(has.tokens.mint(EVERYTHING, min(_SHORT_S, has.tokens.max_age_s)))
+    return told(services.tokens.mint(EVERYTHING, min(_SHORT_S, services.tokens.max_age_s)))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, Settings, TokenOut, shown, values
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut, shown, values
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
 from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
@@ -79,7 +79,7 @@ class Remote:
 
     def open_to(self, access: Access, mosaic: str) -> MosaicOut:
         """See `Target`. What is left out of a change would be reset, so all settings are sent."""
-        settings = self.get(mosaic).model_dump(include={*Settings.model_fields})
+        settings = self.get(mosaic).model_dump(include={*MosaicSettings.model_fields})
         body = json.dumps(settings | {"access": access}).encode()
         answer = self.client.ask("PUT", _path(mosaic), body)
         if answer.status != 200:

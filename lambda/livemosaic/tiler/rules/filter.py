@@ -16,7 +16,7 @@ from cql2 import Expr
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import Found
+from livemosaic.model.scene import IndexedScene
 from livemosaic.model.time import parse_time, utc_text
 
 ALWAYS: Final = ("datetime", "id", "collection")
@@ -62,7 +62,7 @@ class Selection:
         names = tuple(names_of(rule.where)) if rule.where else ()
         return cls(frozenset(rule.ids), since or "", until or "", where, names)
 
-    def takes(self, scene: Found) -> bool:
+    def takes(self, scene: IndexedScene) -> bool:
         """Whether a scene takes part."""
         if self.ids and self.ids.isdisjoint((scene.id, f"{scene.collection}/{scene.id}")):
             return False
@@ -76,7 +76,7 @@ class Selection:
         time = utc_text(parse_time(text))
         return self.since <= time and (not self.until or time <= self.until)
 
-    def _passes(self, where: Expr, scene: Found) -> bool:
+    def _passes(self, where: Expr, scene: IndexedScene) -> bool:
         kept = {name: scene.properties[name] for name in self.names if name in scene.properties}
         if scene.datetime is not None:
             kept["datetime"] = scene.datetime

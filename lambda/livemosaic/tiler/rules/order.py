@@ -23,14 +23,14 @@ from livemosaic.geo.covering import decode
 from livemosaic.geo.crs import LONLAT, transformer
 from livemosaic.model.raster import Grid, LonLat
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import UNRANKED, Found
+from livemosaic.model.scene import UNRANKED, IndexedScene
 from livemosaic.model.time import parse_time
 
 Value = tuple[int, float | str]
 """Kind and value: numbers before times before text, each among their own."""
 
 
-def ordered(scenes: Sequence[Found], rule: Rule, tms: str, view: Grid) -> list[Found]:
+def ordered(scenes: Sequence[IndexedScene], rule: Rule, tms: str, view: Grid) -> list[IndexedScene]:
     """Scenes met in stored order, each once, in a rule's order; `tms` is that of their cells."""
     whole = _whole(scenes)
     if rule.method == "lock":
@@ -40,9 +40,9 @@ def ordered(scenes: Sequence[Found], rule: Rule, tms: str, view: Grid) -> list[F
     return found[::-1] if rule.operation == "last" else found
 
 
-def _whole(scenes: Sequence[Found]) -> list[Found]:
+def _whole(scenes: Sequence[IndexedScene]) -> list[IndexedScene]:
     """Each scene once, with all of its parts."""
-    met: dict[str, Found] = {}
+    met: dict[str, IndexedScene] = {}
     for scene in scenes:
         before = met.get(scene.key)
         met[scene.key] = replace(before, parts=before.parts + scene.parts) if before else scene
@@ -50,15 +50,18 @@ def _whole(scenes: Sequence[Found]) -> list[Found]:
 
 
 def _sorted(
-    scenes: Sequence[Found], value_of: Callable[[Found], Value | None], *, ascending: bool
-) -> list[Found]:
+    scenes: Sequence[IndexedScene],
+    value_of: Callable[[IndexedScene], Value | None],
+    *,
+    ascending: bool,
+) -> list[IndexedScene]:
     valued = [(value_of(scene), scene) for scene in scenes]
     with_value = [(value, scene) for value, scene in valued if value is not None]
     with_value.sort(key=lambda pair: pair[0], reverse=not ascending)
     return [scene for _, scene in with_value] + [s for value, s in valued if value is None]
 
 
-def _value_of(rule: Rule, tms: str, view: Grid) -> Callable[[Found], Value | None]:
+def _value_of(rule: Rule, tms: str, view: Grid) -> Callable[[IndexedScene], Value | None]:
     match rule.method:
         case "attribute":
             return lambda scene: _attribute(scene, rule)
@@ -74,7 +77,7 @@ def _value_of(rule: Rule, tms: str, view: Grid) -> Callable[[Found], Value | Non
             return lambda scene: None if scene.rank == UNRANKED else (2, scene.rank)
 
 
-def _attribute(scene: Found, rule: Rule) -> Value | None:
+def _attribute(scene: IndexedScene, rule: Rule) -> Value | None:
     name = rule.sort_field
     found = scene.datetime if name == "datetime" else scene.properties.get(name)
     value = _comparable(found)
@@ -112,7 +115,7 @@ def _northwest(place: LonLat) -> Value:
     return 0, lon - lat
 
 
-def centre(scene: Found, tms: str) -> LonLat:
+def centre(scene: IndexedScene, tms: str) -> LonLat:
     """The centre of its footprint; of what the cells know of it where rows keep none yet."""
     if scene.centre is not None:
         return scene.centre
@@ -123,7 +126,7 @@ def centre(scene: Found, tms: str) -> LonLat:
     return _lonlat(grid.crs, x, y)
 
 
-def _nadir(scene: Found, kept_in: str, tms: str) -> LonLat:
+def _nadir(scene: IndexedScene, kept_in: str, tms: str) -> LonLat:
     kept = _place(scene.properties.get(kept_in)) if kept_in else None
     return kept or _below_sensor(scene, centre(scene, tms))
 
@@ -139,7 +142,7 @@ def _place(kept: object) -> LonLat | None:
     return (float(lon), float(lat)) if numbers and abs(lat) <= 90 and abs(lon) <= 360 else None
 
 
-def _below_sensor(scene: Found, middle: LonLat) -> LonLat:
+def _below_sensor(scene: IndexedScene, middle: LonLat) -> LonLat:
     """The sub-satellite point, by the view extension (github.com/stac-extensions/view).
 
     On a sphere the incidence angle at the scene's centre is the off-nadir angle at the sensor plus

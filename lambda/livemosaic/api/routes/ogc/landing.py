@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from livemosaic.api.dependencies import PARAMETER, OfMosaics
-from livemosaic.api.responses.negotiation import BOTH, For
+from livemosaic.api.dependencies import PARAMETER, VisibleMosaics
+from livemosaic.api.responses.negotiation import BOTH, Negotiated
 from livemosaic.api.routes.ogc import maps
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.tiler.tilesets import WORLD
@@ -67,7 +67,7 @@ _GRATICULE: Final = "".join(
 
 
 @router.get("/", response_class=Response, responses=BOTH)
-def landing(request: Request, mosaics: OfMosaics, reader: For) -> Response:
+def landing(request: Request, mosaics: VisibleMosaics, reader: Negotiated) -> Response:
     """What is here: links to all else, and on the page the mosaics that the reader may see."""
     if reader.form == "html":
         token = request.query_params.get(PARAMETER)
@@ -81,7 +81,7 @@ def landing(request: Request, mosaics: OfMosaics, reader: For) -> Response:
 
 
 @router.get("/conformance", response_class=Response, responses=BOTH)
-def conformance(reader: For) -> Response:
+def conformance(reader: Negotiated) -> Response:
     """The conformance classes of OGC API standards that are kept."""
     return reader.answer("Conformance", {"conformsTo": _CONFORMS_TO})
 

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
 
-from livemosaic.api.dependencies import Has, OfMosaic
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.crs import crs_of
-from livemosaic.api.params.pixels import HowRead, HowRender, format_of
-from livemosaic.api.params.rule import HowRule
+from livemosaic.api.params.pixels import ReadParams, RenderParams, format_of
+from livemosaic.api.params.rule import RuleParams
 from livemosaic.api.responses.negotiation import accepted
-from livemosaic.api.responses.picture import RESPONSES, Held, image
+from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
 from livemosaic.api.routes.bbox import MAX_SIDE, framed
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size
@@ -35,11 +35,11 @@ _DEFAULT_SIZE: Final = 1024
 
 @router.get("/mosaics/{mosaic}/map", response_class=Response, responses=RESPONSES)
 async def get_map(
-    mosaic: OfMosaic,
-    has: Has,
-    read: HowRead,
-    render: HowRender,
-    rule: HowRule,
+    mosaic: CachedMosaic,
+    services: ServicesDep,
+    read: ReadParams,
+    render: RenderParams,
+    rule: RuleParams,
     bbox: Annotated[
         str | None, Query(description="Box, four numbers or six; the whole mosaic if not given")
     ] = None,
@@ -53,7 +53,7 @@ async def get_map(
     ] = None,
     f: Annotated[str | None, Query(description="Format, rather than by `Accept`: png")] = None,
     accept: Annotated[str, Header()] = "",
-    if_none_match: Held = None,
+    if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
     """A map of a box, or of all there is: PNG of at most 1024 pixels if nothing else is asked for.
 
@@ -62,8 +62,8 @@ async def get_map(
     render = replace(render, format=format_of(f) if f else _liked(accept))
     box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else LONLAT)
     size = Size(width, height, None if width or height else _DEFAULT_SIZE)
-    view = await framed(has, mosaic, box, size, read, rule)
-    answer = await image(has, mosaic, view, read, render, rule, held=if_none_match)
+    view = await framed(services, mosaic, box, size, read, rule)
+    answer = await image(services, mosaic, view, read, render, rule, held=if_none_match)
     answer.headers.add_vary_header("Accept")
     return answer
 

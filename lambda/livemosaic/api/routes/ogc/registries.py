@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.responses.negotiation import BOTH, For, Reader, preferred
+from livemosaic.api.responses.negotiation import BOTH, Negotiated, Reader, preferred
 from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.crs import LONLAT
@@ -35,7 +35,7 @@ _Side = Annotated[int | None, Query(ge=1, le=_MAX_LEGEND, description="Pixels of
 
 
 @router.get("/tileMatrixSets", response_class=Response, responses=BOTH)
-def tile_matrix_sets(request: Request, reader: For) -> Response:
+def tile_matrix_sets(request: Request, reader: Negotiated) -> Response:
     """The TileMatrixSets in which there are tiles (OGC 17-083r4)."""
     listed = [
         {
@@ -49,7 +49,7 @@ def tile_matrix_sets(request: Request, reader: For) -> Response:
 
 
 @router.get("/tileMatrixSets/{tms}", response_class=Response, responses=BOTH)
-def show_tile_matrix_set(tms: str, reader: For) -> Response:
+def show_tile_matrix_set(tms: str, reader: Negotiated) -> Response:
     """A TileMatrixSet in JSON of its standard."""
     if tms not in morecantile.tms.list():
         raise NotFoundError(f"there is no TileMatrixSet {tms[:80]!r}; /tileMatrixSets lists them")
@@ -62,7 +62,7 @@ def _linked(request: Request, path: str, rel: str, title: str) -> dict[str, Any]
 
 
 @router.get("/algorithms", response_class=Response, responses=BOTH)
-def list_algorithms(request: Request, reader: For) -> Response:
+def list_algorithms(request: Request, reader: Negotiated) -> Response:
     """What `algorithm` may name: TiTiler's."""
     # Imported late: TiTiler brings its routers with it, a quarter of a cold start.
     from titiler.core.algorithm import algorithms
@@ -79,7 +79,7 @@ def list_algorithms(request: Request, reader: For) -> Response:
 
 
 @router.get("/algorithms/{algorithm}", response_class=Response, responses=BOTH)
-def show_algorithm(algorithm: str, reader: For) -> Response:
+def show_algorithm(algorithm: str, reader: Negotiated) -> Response:
     """What an algorithm takes and makes, and the JSON Schema of its `algorithm_params`."""
     from titiler.core.algorithm import algorithms
 
@@ -109,7 +109,7 @@ def _titled(fields: dict[str, Any], name: str) -> str:
 
 
 @router.get("/colorMaps", response_class=Response, responses=BOTH)
-def list_colormaps(request: Request, reader: For) -> Response:
+def list_colormaps(request: Request, reader: Negotiated) -> Response:
     """What `colormap_name` may name: rio-tiler's."""
     from rio_tiler.colormap import cmap
 

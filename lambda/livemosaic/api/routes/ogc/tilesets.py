@@ -6,11 +6,11 @@ import morecantile
 from fastapi import APIRouter, Query, Request, Response
 from rasterio.crs import CRS
 
-from livemosaic.api.dependencies import OfMosaic
+from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.api.params.crs import InCrs, uri_of
-from livemosaic.api.responses.negotiation import BOTH, For
+from livemosaic.api.responses.negotiation import BOTH, Negotiated
 from livemosaic.api.routes.tilejson import bounds_in
-from livemosaic.api.urls import OfTiles, TileAddresses
+from livemosaic.api.urls import TileAddresses, TileURLsDep
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.tiler.tilesets import MatrixLimits, Reach, reach, reached
@@ -23,7 +23,7 @@ Link = dict[str, Any]
 
 @router.get("/mosaics/{mosaic}/tiles", response_class=Response, responses=BOTH)
 def tilesets(
-    mosaic: OfMosaic, tiles: OfTiles, crs: InCrs, request: Request, reader: For
+    mosaic: CachedMosaic, tiles: TileURLsDep, crs: InCrs, request: Request, reader: Negotiated
 ) -> Response:
     """One tileset for each TileMatrixSet that it reaches. Parameters of tiles go into links."""
     every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
@@ -33,11 +33,11 @@ def tilesets(
 
 @router.get("/mosaics/{mosaic}/tiles/{tms}", response_class=Response, responses=BOTH)
 def tileset(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     tms: str,
-    tiles: OfTiles,
+    tiles: TileURLsDep,
     request: Request,
-    reader: For,
+    reader: Negotiated,
     minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
     maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
 ) -> Response:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from morecantile import TileMatrixSet
 from morecantile.models import TileMatrix
 
-from livemosaic.api.dependencies import OfMosaic
+from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.urls import OfCheckedTiles, TileAddresses
+from livemosaic.api.urls import CheckedTileURLsDep, TileAddresses
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
@@ -101,9 +101,9 @@ class _Xml(Response):
 
 @router.get("/mosaics/{mosaic}/WMTSCapabilities.xml", response_class=_Xml)
 def capabilities(
-    mosaic: OfMosaic,
+    mosaic: CachedMosaic,
     request: Request,
-    tiles: OfCheckedTiles,
+    tiles: CheckedTileURLsDep,
     tms: Annotated[
         str | None, Query(max_length=100, description="The only TileMatrixSet; else all are there")
     ] = None,

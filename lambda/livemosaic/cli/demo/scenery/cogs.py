@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
-from livemosaic.cli.demo.scenery.noise import Array, Mask, View
+from livemosaic.cli.demo.scenery.noise import Array, GroundView, Mask
 from livemosaic.cli.demo.scenery.shots import CRS, ORIGIN
 
 SCALE, OFFSET = 0.0001, -0.1
@@ -18,13 +18,13 @@ SCALE, OFFSET = 0.0001, -0.1
 _BLOCKS: Final = {"blocksize": 512, "overview_resampling": "AVERAGE"}
 
 
-def transform(view: View) -> Affine:
+def transform(view: GroundView) -> Affine:
     """Pixels to metres in `CRS`."""
     left, top = view.x[0] - view.gsd / 2 + ORIGIN[0], view.y[0] + view.gsd / 2 + ORIGIN[1]
     return Affine(view.gsd, 0, left, 0, -view.gsd, top)
 
 
-def write_visual(path: Path, view: View, image: Array, valid: Mask) -> Path:
+def write_visual(path: Path, view: GroundView, image: Array, valid: Mask) -> Path:
     """JPEG with an internal mask, as imagery vendors publish it; `image` is reflectance."""
     colors = _toned(image)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
@@ -35,7 +35,7 @@ def write_visual(path: Path, view: View, image: Array, valid: Mask) -> Path:
     return path
 
 
-def write_band(path: Path, view: View, band: Array, valid: Mask) -> Path:
+def write_band(path: Path, view: GroundView, band: Array, valid: Mask) -> Path:
     """Reflectance as uint16 with scale, offset and nodata 0, as Sentinel-2 has it."""
     digital = ((band - OFFSET) / SCALE).round().clip(1, 65535).astype(np.uint16) * valid
     with MemoryFile() as memory:
@@ -46,7 +46,7 @@ def write_band(path: Path, view: View, band: Array, valid: Mask) -> Path:
     return path
 
 
-def _profile(view: View, bands: NDArray[Any]) -> dict[str, Any]:
+def _profile(view: GroundView, bands: NDArray[Any]) -> dict[str, Any]:
     return {
         "driver": "GTiff",
         "count": len(bands),

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from livemosaic.cli.demo.scenery.noise import Array, View, ramp, white
+from livemosaic.cli.demo.scenery.noise import Array, GroundView, ramp, white
 from livemosaic.cli.demo.scenery.passes import Pass
 from livemosaic.cli.demo.scenery.world import World
 
@@ -15,7 +15,7 @@ RELIEF: Final = 1.25
 """Exaggerates slopes for light only."""
 
 
-def ground(world: World, view: View, over: Pass) -> Array:
+def ground(world: World, view: GroundView, over: Pass) -> Array:
     """Reflectance without air and clouds; neighbours in the view make the slopes."""
     z, rough = world.at(world.z, view), world.at(world.rough, view).clip(0)
     ridges = 0.45 - np.abs(view.fbm(world.seed, "ridge", 520, 5, 0.55))
@@ -34,7 +34,7 @@ def paint(image: Array, color: tuple[float, float, float, float] | Array, weight
         band += (value - band) * weight
 
 
-def _sea(world: World, view: View, depth: Array, over: Pass) -> Array:
+def _sea(world: World, view: GroundView, depth: Array, over: Pass) -> Array:
     """Water over sand: each wavelength sees as deep as it is absorbed."""
     deep, bottom = (0.042, 0.024, 0.008, 0.004), (0.20, 0.235, 0.205, 0.15)
     absorb = (0.075, 0.07, 0.36, 1.6)
@@ -51,7 +51,7 @@ def _sea(world: World, view: View, depth: Array, over: Pass) -> Array:
     return sea
 
 
-def _lit_land(world: World, view: View, z: Array, over: Pass) -> Array:
+def _lit_land(world: World, view: GroundView, z: Array, over: Pass) -> Array:
     """Reflectance of ground and lakes in sun and skylight; shadows are blue."""
     north, east = np.gradient(z, -view.gsd, view.gsd)
     slope, sun = np.hypot(north, east), over.sun
@@ -68,7 +68,7 @@ def _lit_land(world: World, view: View, z: Array, over: Pass) -> Array:
     return land
 
 
-def _cover(world: World, view: View, z: Array, slope: Array, over: Pass) -> Array:
+def _cover(world: World, view: GroundView, z: Array, slope: Array, over: Pass) -> Array:
     """Dry ground from peak to valley: meadows, fields, woods, alpine grass, rock, beaches."""
     seed, green = world.seed, over.green
     big, small = view.fbm(seed, "cover", 5_000, 4), view.fbm(seed, "patch", 420, 4, 0.6)
@@ -92,7 +92,7 @@ def _cover(world: World, view: View, z: Array, slope: Array, over: Pass) -> Arra
     return land
 
 
-def _fields(world: World, view: View, over: Pass) -> Array:
+def _fields(world: World, view: GroundView, over: Pass) -> Array:
     """Bricks whose grid turns from district to district."""
     seed, green = world.seed, over.green
     district = np.floor(3.1 * view.fbm(seed, "district", 7_000, 2)).astype(np.int32)
@@ -119,7 +119,7 @@ def _fields(world: World, view: View, over: Pass) -> Array:
     return fields
 
 
-def _settle(world: World, view: View, land: Array, slope: Array) -> None:
+def _settle(world: World, view: GroundView, land: Array, slope: Array) -> None:
     """Towns, river beds and rivers, in place."""
     seed = world.seed
     fine = view.fbm(seed, "houses", 130, 3, 0.8)
@@ -133,7 +133,9 @@ def _settle(world: World, view: View, land: Array, slope: Array) -> None:
     paint(land, (0.068, 0.075, 0.042, 0.02), ramp(river, 0.54, 0.68))
 
 
-def _snow(world: World, view: View, z: Array, slope: Array, facing: Array, over: Pass) -> Array:
+def _snow(
+    world: World, view: GroundView, z: Array, slope: Array, facing: Array, over: Pass
+) -> Array:
     """Share of ground under snow: high, not too steep, longest where the sun is low."""
     line = 950 + 900 * over.thaw
     uneven = 190 * view.fbm(world.seed, "drift", 1_300, 5, 0.6) - 420 * (facing - over.sun[2])

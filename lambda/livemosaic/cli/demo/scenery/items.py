@@ -7,7 +7,7 @@ from typing import Any, Final
 from rasterio.warp import transform_bounds
 
 from livemosaic.cli.demo.scenery.cogs import OFFSET, SCALE, transform
-from livemosaic.cli.demo.scenery.noise import View
+from livemosaic.cli.demo.scenery.noise import GroundView
 from livemosaic.cli.demo.scenery.shots import CRS, FIRST_PASS, ORIGIN, Shot
 from livemosaic.cli.demo.scenery.world import EXTENT_M
 
@@ -37,7 +37,7 @@ def collection() -> dict[str, Any]:
 
 
 def item(
-    folder: Path, shot: Shot, view: View, written: dict[str, Path], cloud_cover: float
+    folder: Path, shot: Shot, view: GroundView, written: dict[str, Path], cloud_cover: float
 ) -> dict[str, Any]:
     """The Item of a shot: `written` has its files by asset name, `cloud_cover` is in percent."""
     footprint = shot.footprint(view.gsd)

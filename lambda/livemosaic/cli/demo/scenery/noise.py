@@ -60,16 +60,16 @@ def _taps(u: NDArray[Any]) -> tuple[Ints, Array]:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class GroundView:
     """Pixel centres of an upright raster: metres east (ascending) and north (descending)."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     gsd: float
 
-    def moved(self, east: float, north: float) -> "View":
+    def moved(self, east: float, north: float) -> "GroundView":
         """The same raster elsewhere."""
-        return View(self.x + east, self.y + north, self.gsd)
+        return GroundView(self.x + east, self.y + north, self.gsd)
 
     def noise(self, seed: int, name: str, wavelength: float) -> Array:
         """Smooth noise in about [-1, 1]; zero where the pixels are too coarse to show it."""

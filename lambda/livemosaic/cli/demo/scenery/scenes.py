@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from livemosaic.cli.demo.scenery.cogs import write_band, write_visual
 from livemosaic.cli.demo.scenery.items import BANDS, COLLECTION_FILE, collection, item
-from livemosaic.cli.demo.scenery.noise import Array, Mask, View
+from livemosaic.cli.demo.scenery.noise import Array, GroundView, Mask
 from livemosaic.cli.demo.scenery.passes import Pass
 from livemosaic.cli.demo.scenery.shots import Shot, nth_shot
 from livemosaic.cli.demo.scenery.sky import seen
@@ -66,7 +66,7 @@ def _make(folder: Path, world: World, shot: Shot, size: int) -> dict[str, Any]:
     return item(folder, shot, view, written, cover)
 
 
-def developed(world: World, view: View, valid: Mask, over: Pass) -> tuple[Array, Array]:
+def developed(world: World, view: GroundView, valid: Mask, over: Pass) -> tuple[Array, Array]:
     """Reflectance (4, rows, columns) and cloud opacity; zero or rough outside the swath."""
     image, cloud = np.zeros((4, *valid.shape), np.float32), np.zeros(valid.shape, np.float32)
     for top in range(0, valid.shape[0], STRIP):
@@ -76,7 +76,7 @@ def developed(world: World, view: View, valid: Mask, over: Pass) -> tuple[Array,
         left, right = max(columns[0] - MARGIN, 0), columns[-1] + 1 + MARGIN
         part = np.s_[top : top + STRIP, left:right]
         x, y = _grown(view.x[part[1]], view.gsd), _grown(view.y[part[0]], -view.gsd)
-        ground, above = seen(world, View(x, y, view.gsd), over)
+        ground, above = seen(world, GroundView(x, y, view.gsd), over)
         image[:, *part], cloud[part] = ground[:, 1:-1, 1:-1], above[1:-1, 1:-1]
     return image, cloud
 

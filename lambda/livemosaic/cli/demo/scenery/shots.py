@@ -10,7 +10,7 @@ from rasterio.warp import transform_geom
 from shapely.geometry import Polygon, mapping, shape
 from shapely.geometry.polygon import orient
 
-from livemosaic.cli.demo.scenery.noise import Mask, View
+from livemosaic.cli.demo.scenery.noise import GroundView, Mask
 from livemosaic.cli.demo.scenery.passes import Pass
 
 CRS: Final = "EPSG:32757"
@@ -52,15 +52,15 @@ class Shot:
         east, north = self.path - (PATHS - 1) / 2, (ROWS - 1) / 2 - self.row
         return east * PATH_STEP_M - north * ROW_STEP_M * math.tan(TILT), north * ROW_STEP_M
 
-    def view(self, size: int) -> View:
+    def view(self, size: int) -> GroundView:
         """Pixel centres, on one pixel grid for all scenes."""
         gsd = BOX_M / size
         x, y = self.center
         left, top = round((x - BOX_M / 2) / gsd) * gsd, round((y + BOX_M / 2) / gsd) * gsd
         steps = (np.arange(size, dtype=np.float64) + 0.5) * gsd
-        return View(left + steps, top - steps, gsd)
+        return GroundView(left + steps, top - steps, gsd)
 
-    def inside(self, view: View) -> Mask:
+    def inside(self, view: GroundView) -> Mask:
         """Pixels whose centre is on the swath."""
         x, y = view.x - self.center[0], view.y[:, None] - self.center[1]
         c, s = math.cos(TILT), math.sin(TILT)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from livemosaic.cli.demo.scenery.ground import ground, paint
-from livemosaic.cli.demo.scenery.noise import Array, View, ramp
+from livemosaic.cli.demo.scenery.noise import Array, GroundView, ramp
 from livemosaic.cli.demo.scenery.passes import Pass
 from livemosaic.cli.demo.scenery.world import World
 
 
-def seen(world: World, view: View, over: Pass) -> tuple[Array, Array]:
+def seen(world: World, view: GroundView, over: Pass) -> tuple[Array, Array]:
     """Reflectance at the top of the air, and cloud opacity from 0 to 1.
 
     Shapes (4, height, width) and (height, width). Slopes at the edge of the view are rough.
@@ -30,7 +30,7 @@ def seen(world: World, view: View, over: Pass) -> tuple[Array, Array]:
     return image, cloud
 
 
-def _clouds(view: View, over: Pass, octaves: int = 7) -> Array:
+def _clouds(view: GroundView, over: Pass, octaves: int = 7) -> Array:
     """Opacity of the clouds above each pixel, 0 to 1."""
     seed = over.seed + 7919 * over.number
     bank = view.fbm(seed, "bank", 15_000, 3)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from livemosaic.cli.demo.scenery.erosion import Drainage, creep, eroded, filled
-from livemosaic.cli.demo.scenery.noise import Array, Mask, View, ramp, spline
+from livemosaic.cli.demo.scenery.noise import Array, GroundView, Mask, ramp, spline
 
 EXTENT_M: Final = (106_000, 80_000)
 """East to west and north to south, around the origin: all scenes lie within."""
@@ -21,7 +21,7 @@ class World:
     """What is known before any pixel: the island on a coarse grid."""
 
     seed: int
-    view: View
+    view: GroundView
     z: Array
     """Height in metres, lakes filled; below zero is the sea's depth."""
     rough: Array
@@ -32,7 +32,7 @@ class World:
     town: Array
     """Density of houses, 0 to 1."""
 
-    def at(self, grid: Array, view: View) -> Array:
+    def at(self, grid: Array, view: GroundView) -> Array:
         """One of the grids above on the pixels of a view."""
         cell = self.view.gsd
         return spline(grid, (view.x - self.view.x[0]) / cell, (self.view.y[0] - view.y) / cell)
@@ -58,14 +58,14 @@ def make_world(seed: int) -> World:
     return World(seed, view, *(a.astype(np.float32) for a in (z, rough, river, lake, town)))
 
 
-def _over(cell: float) -> View:
+def _over(cell: float) -> GroundView:
     east, north = EXTENT_M[0] / 2, EXTENT_M[1] / 2
-    return View(
+    return GroundView(
         np.arange(-east, east, cell) + cell / 2, np.arange(north, -north, -cell) - cell / 2, cell
     )
 
 
-def _carved(view: View, shore: Array, seed: int) -> tuple[Array, Drainage]:
+def _carved(view: GroundView, shore: Array, seed: int) -> tuple[Array, Drainage]:
     """Heights and drainage: valleys are found on a coarse grid, sooner, and refined on `view`."""
     coarse = _over(2 * view.gsd)
     land = _shore(coarse, seed)
@@ -76,7 +76,7 @@ def _carved(view: View, shore: Array, seed: int) -> tuple[Array, Drainage]:
     return eroded(z, UPLIFT_M * _uplift(view, seed), 4)
 
 
-def _shore(view: View, seed: int) -> Array:
+def _shore(view: GroundView, seed: int) -> Array:
     """Positive on land, falling offshore; about one at the heart of the island."""
     bent = view.fbm(seed, "bend", 30_000, 3) * 5_000
     x, y = view.x[None, :] + bent, view.y[:, None] - bent * np.float32(0.7)
@@ -86,7 +86,7 @@ def _shore(view: View, seed: int) -> Array:
     return out
 
 
-def _uplift(view: View, seed: int) -> Array:
+def _uplift(view: GroundView, seed: int) -> Array:
     """Rate of rise, 0 to 1: an alpine divide with foothills on one side, plains on the other."""
     bent = view.fbm(seed, "divide", 34_000, 3) * 7_000
     across = (view.y[:, None] - 5_500 - 0.22 * view.x[None, :] + bent) / 1_000
@@ -117,7 +117,7 @@ def _blurred(stream: Array) -> Array:
 
 
 def _towns(
-    view: View, z: Array, steep: Array, river: Array, lake: Mask, rng: np.random.Generator
+    view: GroundView, z: Array, steep: Array, river: Array, lake: Mask, rng: np.random.Generator
 ) -> Array:
     """Houses gather on flat, low ground; most by a river or the sea."""
     fits = np.flatnonzero((steep < 0.06) & (z > 2) & (z < 260) & ~lake & (river < 0.4))
