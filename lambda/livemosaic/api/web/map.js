@@ -3,12 +3,12 @@
  * changed or went, asks again for the tiles they touch. Here what happens meets what is done.
  */
 
-import { drawGraticule, map, paint } from "./canvas.js";
-import { look, lookIn, looks } from "./live.js";
-import { info, noteFailure, recheck, sayZoom, stay } from "./mosaic.js";
-import { $, status } from "./page.js";
-import { click, pinAt, pointAt, unpin } from "./panel.js";
-import { forgetBad } from "./tiles.js";
+import { drawGraticule, map, paint } from "./map/canvas.js";
+import { look, lookIn, looks } from "./map/live.js";
+import { info, noteFailure, recheck, sayZoom, stay } from "./map/mosaic.js";
+import { $, status } from "./map/page.js";
+import { click, pinAt, pointAt, unpin } from "./map/panel.js";
+import { forgetBad } from "./map/tiles.js";
 
 const AFTER_MOVE_MS = 200;
 const RECHECK_MS = 300_000;

@@ -4,7 +4,7 @@ import { graticule } from "./geometry.js";
 import { motion, narrow, say, status } from "./page.js";
 import { loadTile, throughHere } from "./tiles.js";
 
-const maplibre = await import("./maplibre/maplibre-gl.mjs").catch((error) => {
+const maplibre = await import("../maplibre/maplibre-gl.mjs").catch((error) => {
   status("gone", "not available");
   say("page", "The map cannot be drawn", "MapLibre GL is missing on this server: it was not built in.");
   throw error;
