@@ -114,6 +114,26 @@ class TestGrammar:
             ("b1 ** 2 ** 2", "exponent"),
             ("1e39", "too large"),
             ("1e999", "too large"),
+            ("b1 ** (2)", "exponent"),
+            ("**", "'**' where a band"),
+            ("1_000", "'_000' where an operator"),
+            ("0x10", "'x10' where an operator"),
+            ("1j", "'j' where an operator"),
+            ("not b1", "'b1' where an operator"),
+            ("b1 > 0 and b2 > 0", "'and' where an operator"),
+            ("b1 := 2", "':' is not allowed"),
+            ("b1 # 2", "'#' is not allowed"),
+            ("b1 \\\n", "'\\\\' is not allowed"),
+            ("b1\0", "'\\x00' is not allowed"),
+            ("()", "')' where a band"),
+            ("(b1, b2)", "',' where ) is needed"),
+            ("(b1; b2)", "';' where ) is needed at character 4"),
+            ("- 1 (b1)", "'(' where an operator"),
+            ("abs(b1,)", "')' where a band"),
+            ("abs(*b1)", "'*' where a band"),
+            ("abs(b1)(b2)", "'(' where an operator"),
+            ("abs(b1 > 0 > b2)", "chained comparison"),
+            ("b1 & b2 > 0", "a comparison such as b1 > 0 is needed at character 1"),
             (";".join(["b1"] * 9), "more than 8 blocks at character 25"),
             ("+".join(f"b{n}" for n in range(1, 33)), "more than 31 different"),
         ],
@@ -186,6 +206,14 @@ class TestNames:
     def test_names_are_the_bands_used(self):
         parsed = Expression.parse("where(b1 > 0, nir, 2) / red_b2; nir")
         assert parsed.names == {"b1", "nir", "red_b2"}
+
+    @pytest.mark.parametrize(
+        "name",
+        ["lambda", "in", "None", "if", "and", "__debug__", "x", "v0", "日本", "\ufb01", "\u00b5"],
+    )
+    def test_keywords_and_all_letters_name_bands_as_they_are_written(self, name):
+        parsed = Expression.parse(f"where({name} > 0 & {name}_b2 > 0, {name}, -{name}**2)")
+        assert list(parsed.names) == [name, f"{name}_b2"]
 
     @pytest.mark.parametrize(
         ("text", "known", "expected"),
@@ -370,7 +398,7 @@ def test_any_text_is_parsed_or_refused(text):
         parsed = Expression.parse(text)
     except InvalidRequestError:
         return
-    assert 1 <= len(parsed.blocks) <= 8
+    assert 1 <= len(parsed.bands) <= 8
 
 
 def test_strangers_are_names_of_no_band_and_no_asset() -> None:
