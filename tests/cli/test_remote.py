@@ -418,7 +418,7 @@ class TestRefusals:
     ["http://localhost", "http://127.0.0.1:1", "http://[::1]:8000/", "http://a.localhost:80"],
 )
 def test_this_machine_needs_no_tls(url: str) -> None:
-    assert client.checked(url) == url.rstrip("/")
+    assert client.check_url(url) == url.rstrip("/")
 
 
 class TestOptions:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from items import NOW, deletion, item, message, sqs_event
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import (
     Deletion,
-    Delivery,
+    ItemChange,
     Reference,
-    Tracked,
+    TrackedChange,
     Truncation,
     Upsert,
 )
@@ -69,18 +69,18 @@ def cloud_event(operation: str = "create", **rest: Any) -> dict[str, Any]:
     return {"specversion": "1.0", "id": "1", "source": "/api", "type": kind, **rest}
 
 
-def told(body: Any, **attributes: str) -> list[Delivery]:
+def told(body: Any, **attributes: str) -> list[ItemChange]:
     """What a message says that was sent at noon."""
-    return list(deliveries(message(body, **attributes)))
+    return list(read_changes(message(body, **attributes)))
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def tracked(thing: str, sequence: str, time: str, *, gone: bool = False) -> Tracked:
+def tracked(thing: str, sequence: str, time: str, *, gone: bool = False) -> TrackedChange:
     """What an event of an object says."""
-    return Tracked(thing, sequence, at(time), None if gone else thing)
+    return TrackedChange(thing, sequence, at(time), None if gone else thing)
 
 
 class TestBare:
@@ -89,7 +89,7 @@ class TestBare:
 
     def test_an_item_knows_where_it_was_found(self) -> None:
         found = Message("m", item("a"), NOW, {}, "https://example.com/a.json")
-        (delivery,) = deliveries(found)
+        (delivery,) = read_changes(found)
         assert isinstance(delivery, Upsert)
         assert delivery.base == "https://example.com/a.json"
 
@@ -102,7 +102,7 @@ class TestBare:
 
     def test_bad_parts_of_a_message_do_not_hide_the_good(self) -> None:
         features = [item(""), item("a"), 5, item("b")]
-        found = deliveries(message({"type": "FeatureCollection", "features": features}))
+        found = read_changes(message({"type": "FeatureCollection", "features": features}))
         assert next(found) == Upsert("s2", "a", NOW, item("a"))
         assert next(found) == Upsert("s2", "b", NOW, item("b"))
         with pytest.raises(InvalidItemError, match=r"id '' must .*; a feature is int"):
@@ -218,7 +218,7 @@ class TestSqs:
         (found,) = sqs_messages(sqs_event(json.dumps(item("a"))))
         assert found.id == "059f36b4-87a3-44ab-83d2-661970000000"
         assert found.time == NOW
-        assert list(deliveries(found)) == [Upsert("s2", "a", NOW, item("a"))]
+        assert list(read_changes(found)) == [Upsert("s2", "a", NOW, item("a"))]
 
     def test_a_notification_has_the_time_it_was_published(self) -> None:
         assert told(json.dumps(notification(item("a")))) == [
@@ -233,7 +233,7 @@ class TestSqs:
         by_sns = sqs_event(json.dumps(notification(item("a"), **{name: value})))
         by_sqs = sqs_event(json.dumps(item("a")), attributes=[{name: value}])
         for event in (by_sns, by_sqs):
-            assert [type(d) for m in sqs_messages(event) for d in deliveries(m)] == [kind]
+            assert [type(d) for m in sqs_messages(event) for d in read_changes(m)] == [kind]
 
     def test_words_in_an_item_do_not_make_it_a_notification_or_a_deletion(self) -> None:
         document = item("a", properties={"op": "delete", "Type": "Notification", "Message": "{}"})
@@ -298,7 +298,7 @@ class TestS3:
 
         def sequence(sequencer: str) -> str:
             (found,) = told(object_event("ObjectCreated:Put", "a.json", sequencer=sequencer))
-            assert isinstance(found, Tracked)
+            assert isinstance(found, TrackedChange)
             return found.sequence
 
         for one in sequencers:
@@ -316,7 +316,7 @@ class TestS3:
             event = object_event("ObjectCreated:Put", "a.json")
             event["Records"][0]["eventTime"] = time
             (found,) = told(event)
-            assert isinstance(found, Tracked)
+            assert isinstance(found, TrackedChange)
             sequences.append(found.sequence)
         assert sequences == sorted(sequences)
         assert len(set(sequences[1:])) == len(times) - 1
@@ -326,7 +326,7 @@ class TestS3:
         old = "005FC14C98DC7CA9E7"
         event = object_event("ObjectRemoved:Delete", "a.json", sequencer=old, versionId="v")
         (found,) = told(event)
-        assert isinstance(found, Tracked)
+        assert isinstance(found, TrackedChange)
         assert found.href == "s3://b/a.json"
         seconds = int(at(PUBLISHED).timestamp())
         assert f"00{seconds:08X}" < found.sequence < f"00{seconds + 1:08X}"
@@ -343,7 +343,7 @@ class TestS3:
             object_event("ObjectCreated:Put", "a.json", sequencer="no"),
             object_event("ObjectCreated:Put", "b.json", sequencer="01"),
         ]
-        found = deliveries(message({"Records": [e["Records"][0] for e in events]}))
+        found = read_changes(message({"Records": [e["Records"][0] for e in events]}))
         assert next(found) == tracked("s3://b/b.json", "01", PUBLISHED)
         with pytest.raises(InvalidItemError, match="sequencer 'NO'"):
             next(found)
@@ -407,7 +407,7 @@ def upserted(collection: str, item_id: str, time: str | None = None) -> Upsert:
     return Upsert(collection, item_id, at(time) if time else NOW, {})
 
 
-EXPECTED: dict[str, Sequence[Delivery]] = {
+EXPECTED: dict[str, Sequence[ItemChange]] = {
     "earth-search-created": [
         upserted("sentinel-s2-l2a", "S2B_17HQD_20201103_0_L2A", PUBLISHED_BY_CIRRUS)
     ],
@@ -551,9 +551,9 @@ EXPECTED: dict[str, Sequence[Delivery]] = {
             at(PUBLISHED_BY_CIRRUS),
         )
     ],
-    "cmr-new": [Tracked("G1200484365-PROV", "0000000001", TOLD_BY_CMR, CMR)],
-    "cmr-update": [Tracked("G1200484365-PROV", "0000000039", TOLD_BY_CMR, CMR)],
-    "cmr-delete": [Tracked("G1200484365-PROV", "0000000040", TOLD_BY_CMR, None)],
+    "cmr-new": [TrackedChange("G1200484365-PROV", "0000000001", TOLD_BY_CMR, CMR)],
+    "cmr-update": [TrackedChange("G1200484365-PROV", "0000000039", TOLD_BY_CMR, CMR)],
+    "cmr-delete": [TrackedChange("G1200484365-PROV", "0000000040", TOLD_BY_CMR, None)],
 }
 
 
@@ -568,7 +568,7 @@ class TestRecorded:
         payload = json.loads((PAYLOADS / f"{name}.json").read_text())
         event = sqs_event(json.dumps(payload["body"]), attributes=[payload.get("attributes", {})])
         (found,) = sqs_messages(event)
-        said = list(deliveries(found))
+        said = list(read_changes(found))
         for delivery in said:
             if isinstance(delivery, Upsert):
                 assert delivery.document["id"] == delivery.id
@@ -576,7 +576,7 @@ class TestRecorded:
         assert [_without_document(delivery) for delivery in said] == list(EXPECTED[name])
 
 
-def _without_document(delivery: Delivery) -> Delivery:
+def _without_document(delivery: ItemChange) -> ItemChange:
     if isinstance(delivery, Upsert):
         return Upsert(delivery.collection, delivery.id, delivery.time, {})
     return delivery

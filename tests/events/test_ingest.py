@@ -18,7 +18,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.index.schema import head_key
 from livemosaic.ingest.batch import Ingest, Outcome
 from livemosaic.ingest.events.message import Message
-from livemosaic.ingest.subscriptions import Roster
+from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Put, Table
@@ -158,11 +158,11 @@ class TestMosaicsThatChangeBetweenBatches:
         now = 0.0
         with ThreadPoolExecutor(1) as pool:
             index = Index(table, Mosaics(table), pool)
-            roster = Roster([], max_age_s=5, clock=lambda: now)
+            recent = RecentMosaics([], max_age_s=5, clock=lambda: now)
             index.mosaics.create(Mosaic(id="m"))
-            assert roster.recent(index.mosaics) == []
+            assert recent.recent(index.mosaics) == []
             now = 5.1
-            assert [mosaic.id for mosaic in roster.recent(index.mosaics)] == ["m"]
+            assert [mosaic.id for mosaic in recent.recent(index.mosaics)] == ["m"]
 
 
 class TestChanges:

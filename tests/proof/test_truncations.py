@@ -9,7 +9,7 @@ from items import message
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
-from livemosaic.ingest.subscriptions import Roster
+from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
 from proof.scenes import ALLOW, CHANGES, FULL, Setting, ghosts, index, setting
@@ -36,7 +36,7 @@ def delivered(sent: Message, known: Sequence[Mosaic] | None = None) -> Program:
     """`known` are the mosaics as they were before all of it, which a worker may still believe."""
 
     def work(answers: Answers) -> bool:
-        (outcome,) = Ingest(index(answers), ALLOW, roster=Roster(known)).batch([sent])
+        (outcome,) = Ingest(index(answers), ALLOW, recent=RecentMosaics(known)).batch([sent])
         assert outcome.status in ("done", "failed"), outcome
         return outcome.ok
 

@@ -13,7 +13,7 @@ from items import NOW, item
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources.bucket import Prefix
 from livemosaic.ingest.sources.geoparquet import Parquet
-from livemosaic.ingest.sources.open import of_names
+from livemosaic.ingest.sources.open import open_names
 from sources.parquet import write
 
 pytestmark = pytest.mark.emulator
@@ -49,7 +49,7 @@ def test_all_json_below_a_prefix_is_read_and_no_other(s3: Any, bucket: str) -> N
         put(s3, bucket, key, item(key))
     for key in ("b/4.json", "ab/5.json", "a/6.tif", "a/catalog.json", "a/b/collection.json"):
         put(s3, bucket, key, {"type": "Catalog"})
-    (source,) = of_names([f"s3://{bucket}/a/"]).sources
+    (source,) = open_names([f"s3://{bucket}/a/"]).sources
     entries = list(source.read(NOW, None))
     found = {entry.source: json.loads(entry.message.body)["id"] for entry in entries}
     assert found == {

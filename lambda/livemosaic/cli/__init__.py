@@ -13,7 +13,7 @@ from livemosaic.cli.ingest import ingest
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.serve import demo, serve
 from livemosaic.cli.session import Session, clear_errors
-from livemosaic.cli.targets.client import checked
+from livemosaic.cli.targets.client import check_url
 from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
 from livemosaic.errors import InvalidRequestError
@@ -117,7 +117,7 @@ def _api(context: typer.Context, api: str | None, index: str | None) -> str | No
             names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
             raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
         api = api if typed == ["api"] else None
-    return checked(api) if api else None
+    return check_url(api) if api else None
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:

@@ -17,12 +17,12 @@ from rich.text import Text
 
 from livemosaic.cli.session import clear_errors, console, progress
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import (
     Deletion,
-    Delivery,
+    ItemChange,
     Reference,
-    Tracked,
+    TrackedChange,
     Truncation,
     Upsert,
 )
@@ -134,16 +134,16 @@ def about(letter: ReceivedDeadLetter) -> str:
     """Which Items it is about, for people."""
     told = []
     try:
-        for delivery in deliveries(letter.message):
-            told.append(_told(delivery))  # noqa: PERF401 (those before an error count)
+        for change in read_changes(letter.message):
+            told.append(_told(change))  # noqa: PERF401 (those before an error count)
     except InvalidItemError:
         told.append("what cannot be read")
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return (", ".join(told[:_SHOWN]) or "nothing") + more
 
 
-def _told(delivery: Delivery) -> str:
-    match delivery:
+def _told(change: ItemChange) -> str:
+    match change:
         case Upsert(collection=collection, id=name):
             return f"{collection}/{name}"
         case Deletion(collection=collection, id=name):
@@ -152,7 +152,7 @@ def _told(delivery: Delivery) -> str:
             return f"truncation of {collection}"
         case Reference(href=href):
             return href
-        case Tracked(thing=thing, href=href):
+        case TrackedChange(thing=thing, href=href):
             return thing if href else f"removal of {thing}"
 
 

@@ -11,9 +11,9 @@ from rich.progress import Progress, TaskID
 
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
-from livemosaic.cli.targets.target import Told
+from livemosaic.cli.targets.target import EntryOutcome
 from livemosaic.errors import InvalidRequestError
-from livemosaic.ingest.sources.open import Reading, of_names, of_search
+from livemosaic.ingest.sources.open import Reading, open_names, open_search
 from livemosaic.ingest.sources.prefetch import read_ahead
 
 _MAX_REASONS: Final = 20
@@ -121,10 +121,10 @@ def _reading(
             raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
         if not names:
             raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
-        return of_names(names)
+        return open_names(names)
     if names:
         raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
-    return of_search(stac, limit=limit, **search)
+    return open_search(stac, limit=limit, **search)
 
 
 def _run(
@@ -153,7 +153,7 @@ class _Shown:
         if ledger.resumed:
             console.print(f"going on after {ledger.resumed:,} Items")
 
-    def add(self, told: Told) -> None:
+    def add(self, told: EntryOutcome) -> None:
         """Show one more."""
         count, total = self._ledger.done.items, self._reading.total
         of = f" of {total:,}" if total and not self._reading.in_bytes else ""

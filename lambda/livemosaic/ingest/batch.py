@@ -16,19 +16,19 @@ from livemosaic.errors import (
     TableUnavailableError,
 )
 from livemosaic.index.scenes import Index
-from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.body import parse
 from livemosaic.ingest.events.changes import (
     Deletion,
-    Delivery,
+    ItemChange,
     Reference,
-    Tracked,
+    TrackedChange,
     Truncation,
     Upsert,
 )
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
-from livemosaic.ingest.subscriptions import Applied, Roster, Subscribers
+from livemosaic.ingest.subscriptions import Applied, RecentMosaics, Subscribers
 from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import DELETION, deletion_version
@@ -81,7 +81,7 @@ class Ingest:
     keep_headers: KeepHeaders | None = None
     fetch: Fetch | None = None
     """Without it, events that only refer to an Item are refused."""
-    roster: Roster = field(default_factory=Roster)
+    recent: RecentMosaics = field(default_factory=RecentMosaics)
 
     def batch(
         self,
@@ -98,14 +98,14 @@ class Ingest:
         """
         late = deadline or (lambda: False)
         mosaics = self.index.mosaics
-        to = Subscribers(self.index, self.allow, [only] if only else self.roster.recent(mosaics))
+        to = Subscribers(self.index, self.allow, [only] if only else self.recent.recent(mosaics))
         outcomes = self._all(messages, to, pool, late)
-        now = self.roster.now(mosaics)
+        now = self.recent.now(mosaics)
         if only is None and to.missed(now):
             to.settle(_changes(outcomes), now)
             to = replace(to, mosaics=now)
             outcomes = self._all(messages, to, pool, late)  # what was done is not done twice
-            now = self.roster.now(mosaics)
+            now = self.recent.now(mosaics)
         changes = _changes(outcomes)
         to.settle(changes, now)
         if self.keep_headers and not late():  # once the scenes are there to be seen
@@ -122,7 +122,7 @@ class Ingest:
         changes: list[Applied] = []
         rejected: list[str] = []
         try:
-            for delivery in deliveries(message):
+            for delivery in read_changes(message):
                 if late():
                     return _not_done(message.id, "failed", changes, _NO_TIME)
                 try:
@@ -143,7 +143,7 @@ class Ingest:
             return _not_done(message.id, "rejected", changes, "; ".join(rejected))
         return Outcome(message.id, "done" if changes else "ignored", changes)
 
-    def _deliver(self, delivery: Delivery, message: Message, to: Subscribers) -> list[Applied]:
+    def _deliver(self, delivery: ItemChange, message: Message, to: Subscribers) -> list[Applied]:
         _check_time(delivery.time, message.time)
         match delivery:
             case Upsert():
@@ -155,7 +155,7 @@ class Ingest:
                 return to.truncate(delivery.collection, deletion_version(delivery.time))
             case Reference():
                 return self._refer(delivery, to)
-            case Tracked():
+            case TrackedChange():
                 return self._track(delivery, to)
 
     def _upsert(self, upsert: Upsert, to: Subscribers) -> list[Applied]:
@@ -177,7 +177,7 @@ class Ingest:
             self._things.remember(found_at, time, ItemName(item.collection, item.id))
         return to.put(item)
 
-    def _track(self, event: Tracked, to: Subscribers) -> list[Applied]:
+    def _track(self, event: TrackedChange, to: Subscribers) -> list[Applied]:
         """Nothing that an event refers to is older than it, so its Item may be fetched first."""
         known = self._things.get(event.thing)
         if known is not None and known.sequence > event.sequence:
@@ -194,7 +194,7 @@ class Ingest:
     def _things(self) -> TrackedObjects:
         return TrackedObjects(self.index.table, self.index.clock)
 
-    def _item_of(self, event: Tracked) -> StacItem | None:
+    def _item_of(self, event: TrackedChange) -> StacItem | None:
         """What a thing holds now; None where that is nothing."""
         if event.href is None:
             return None
@@ -250,7 +250,7 @@ def _check_time(time: datetime, sent: datetime) -> None:
         )
 
 
-def _subject(delivery: Delivery) -> str:
+def _subject(delivery: ItemChange) -> str:
     """What a delivery is about, as messages say it."""
     match delivery:
         case Upsert() | Deletion():
@@ -259,7 +259,7 @@ def _subject(delivery: Delivery) -> str:
             return f"collection {delivery.collection!r}"
         case Reference():
             return redact(delivery.href)
-        case Tracked():
+        case TrackedChange():
             return redact(delivery.thing)
 
 

@@ -19,7 +19,7 @@ from livemosaic.storage.allowlist import AllowList
 _MAX_AGE_S: Final = 5.0
 
 
-class Roster:
+class RecentMosaics:
     """All mosaics, as a batch begins with them: what the one before it ended with, if that was a
     moment ago. So a batch reads them once, at its end, where it has to look for what came
     meanwhile anyway. Safe to share between threads.

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from livemosaic.index.scenes import TOMBSTONE_S
-from livemosaic.ingest.events.changes import Tracked
+from livemosaic.ingest.events.changes import TrackedChange
 from livemosaic.model.time import utc_text
 from livemosaic.table import ABSENT, Equals, Expect, Item, Put, Table
 from livemosaic.table.keys import tracked_object_key
@@ -46,7 +46,9 @@ class TrackedObject:
     """Grows by one with each write; 0 before the first."""
 
 
-def claimed(before: TrackedObject | None, event: Tracked, held: ItemName | None) -> TrackedObject:
+def claimed(
+    before: TrackedObject | None, event: TrackedChange, held: ItemName | None
+) -> TrackedObject:
     """What an event that is not outdated makes of a thing that holds that Item now."""
     if before is None:
         return TrackedObject(event.thing, event.sequence, _order(event), held)
@@ -62,7 +64,7 @@ def claimed(before: TrackedObject | None, event: Tracked, held: ItemName | None)
     )
 
 
-def _order(event: Tracked, before: TrackedObject | None = None) -> str:
+def _order(event: TrackedChange, before: TrackedObject | None = None) -> str:
     """Its time, but none before that of an earlier sequence, and then its sequence."""
     times = [utc_text(event.time)] + ([before.order.partition("~")[0]] if before else [])
     return f"{max(times)}~{event.sequence}"
@@ -81,7 +83,7 @@ class TrackedObjects:
         return None if row is None else _from_row(row)
 
     def claim(
-        self, event: Tracked, held: ItemName | None, finish: Callable[[TrackedObject], object]
+        self, event: TrackedChange, held: ItemName | None, finish: Callable[[TrackedObject], object]
     ) -> TrackedObject | None:
         """The thing as an event makes it that says what it holds; None where that is outdated.
 
@@ -103,7 +105,7 @@ class TrackedObjects:
 
     def remember(self, name: str, time: datetime, held: ItemName) -> None:
         """Note what a thing holds that no event told of: a later one may tell that it is gone."""
-        seen = Tracked(name, _BEFORE_ALL, time, name)
+        seen = TrackedChange(name, _BEFORE_ALL, time, name)
         self.claim(seen, held, lambda _: None)
 
     def _put(self, thing: TrackedObject) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from livemosaic.cli.backfill.journal import Done, Journal, done_before, sync
-from livemosaic.cli.targets.target import Told
+from livemosaic.cli.targets.target import EntryOutcome
 from livemosaic.errors import InvalidRequestError, TableBusyError
 
 _NOTED_S: Final = 1.0
@@ -48,7 +48,7 @@ class Ledger:
             if file:
                 file.close()
 
-    def add(self, told: Told) -> None:
+    def add(self, told: EntryOutcome) -> None:
         """Take note of what became of an entry; `TableBusyError` where no more come through."""
         self.done.items += 1
         self.done.counts.update(told.words)
@@ -98,7 +98,7 @@ def _opened(path: Path, size: int | None) -> IO[bytes]:
     return file
 
 
-def _line(told: Told) -> bytes:
+def _line(told: EntryOutcome) -> bytes:
     entry, body = told.entry, told.entry.message.body
     item = _document(body)
     line = {

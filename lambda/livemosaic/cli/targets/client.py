@@ -73,7 +73,7 @@ class ApiClient:
     def __init__(
         self, url: str, authorize: Authorize, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self.url = checked(url)
+        self.url = check_url(url)
         self._authorize = authorize
         self._sleep = sleep
         self._pool = _pool(self.url)
@@ -172,9 +172,9 @@ class ApiClient:
             return ApiError(self._forbidden())
         if message is not None:
             return ApiError(f"the API at {self.url} answers HTTP {answer.status}: {message}")
-        return self.stranger(answer)
+        return self.unknown_api(answer)
 
-    def stranger(self, answer: Answer) -> ApiError:
+    def unknown_api(self, answer: Answer) -> ApiError:
         """What to say of an answer that is not one of this API."""
         return ApiError(
             f"there is no livemosaic API at {self.url}: it answers HTTP {answer.status} and "
@@ -199,7 +199,7 @@ class ApiClient:
         )
 
 
-def checked(url: str) -> str:
+def check_url(url: str) -> str:
     """The URL of an API without a slash at its end; `InvalidRequestError` says what is wrong.
 
     Tokens and signed requests go over TLS, or stay on this machine.

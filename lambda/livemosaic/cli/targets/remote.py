@@ -11,9 +11,9 @@ from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOu
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
 from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
-from livemosaic.cli.targets.target import Told, grouped, in_order
+from livemosaic.cli.targets.target import EntryOutcome, group_adjacent, map_in_order
 from livemosaic.errors import InvalidItemError, NotFoundError
-from livemosaic.ingest.events import deliveries
+from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import MOSAIC_ID, Access, Mosaic
 
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _Request:
     """A message as it is sent."""
 
     entry: Entry
@@ -61,7 +61,7 @@ class Remote:
         if answer.status != 200:
             raise self.client.refusal(answer)
         if not isinstance(listed, list):
-            raise self.client.stranger(answer)
+            raise self.client.unknown_api(answer)
         return [self._mosaic(answer, document) for document in listed]
 
     def get(self, mosaic: str) -> MosaicOut:
@@ -101,7 +101,7 @@ class Remote:
         try:
             return TokenOut.model_validate(answer.document)
         except ValidationError as error:
-            raise self.client.stranger(answer) from error
+            raise self.client.unknown_api(answer) from error
 
     def drop(self, mosaic: str) -> Iterator[int]:
         """See `Target`. The API works for some seconds a time, until it says that it is done."""
@@ -113,37 +113,41 @@ class Remote:
         if answer.status != 204 and not (gone and (begun or answer.repeated)):
             raise self.client.refusal(answer)
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
         """See `Target`. Several requests at a time; what the index was too busy for again."""
         path = "/items"
         if mosaic:
             self.get(mosaic)
             path = f"{_path(mosaic)}/items"
-        groups = grouped(map(_letter, entries), _fits)
-        for told in in_order(groups, lambda group: self._send(path, group), _AT_ONCE):
+        groups = group_adjacent(map(_request_of, entries), _fits)
+        for told in map_in_order(groups, lambda group: self._send(path, group), _AT_ONCE):
             yield from told
 
-    def _send(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
-        told = {n: Told(x.entry, "rejected", (), x.reason) for n, x in enumerate(letters)}
-        pending = [n for n, letter in enumerate(letters) if not letter.reason]
+    def _send(self, path: str, requests: Sequence[_Request]) -> list[EntryOutcome]:
+        told = {n: EntryOutcome(x.entry, "rejected", (), x.reason) for n, x in enumerate(requests)}
+        pending = [n for n, request in enumerate(requests) if not request.reason]
         for _ in self.client.attempts():
             if not pending:
                 break
-            told |= dict(zip(pending, self._post(path, [letters[n] for n in pending]), strict=True))
+            told |= dict(
+                zip(pending, self._post(path, [requests[n] for n in pending]), strict=True)
+            )
             pending = [n for n in pending if told[n].status == "failed"]
-        return [told[n] for n in range(len(letters))]
+        return [told[n] for n in range(len(requests))]
 
-    def _post(self, path: str, letters: Sequence[_Letter]) -> list[Told]:
-        features = b",".join(letter.body for letter in letters)
+    def _post(self, path: str, requests: Sequence[_Request]) -> list[EntryOutcome]:
+        features = b",".join(request.body for request in requests)
         body = b'{"type":"FeatureCollection","features":[' + features + b"]}"
         answer = self.client.ask("POST", path, body)
         outcomes = (answer.document or {}).get("outcomes")
-        if not isinstance(outcomes, list) or len(outcomes) != len(letters):
+        if not isinstance(outcomes, list) or len(outcomes) != len(requests):
             known = answer.status >= 400
-            raise self.client.refusal(answer) if known else self.client.stranger(answer)
+            raise self.client.refusal(answer) if known else self.client.unknown_api(answer)
         return [
-            Told(letter.entry, str(o.get("status")), o.get("changes", ()), str(o.get("detail", "")))
-            for letter, o in zip(letters, outcomes, strict=True)
+            EntryOutcome(
+                request.entry, str(o.get("status")), o.get("changes", ()), str(o.get("detail", ""))
+            )
+            for request, o in zip(requests, outcomes, strict=True)
         ]
 
     def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
@@ -151,7 +155,7 @@ class Remote:
         try:  # what a later version of the API adds is left out
             return MosaicOut(**{k: v for k, v in known.items() if k in MosaicOut.model_fields})
         except ValidationError as error:
-            raise self.client.stranger(answer) from error
+            raise self.client.unknown_api(answer) from error
 
 
 def _path(mosaic: str) -> str:
@@ -160,24 +164,24 @@ def _path(mosaic: str) -> str:
     return f"/mosaics/{mosaic}"
 
 
-def _letter(entry: Entry) -> _Letter:
+def _request_of(entry: Entry) -> _Request:
     if entry.problem:
-        return _Letter(entry, b"", entry.problem)
+        return _Request(entry, b"", entry.problem)
     message = entry.message
     try:
-        list(deliveries(message))  # what no index would take is not worth a request
+        list(read_changes(message))  # what no index would take is not worth a request
         document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
         body = json.dumps(document, separators=(",", ":")).encode()
     except InvalidItemError as error:
-        return _Letter(entry, b"", str(error))
+        return _Request(entry, b"", str(error))
     except RecursionError:
-        return _Letter(entry, b"", "is nested too deeply to be sent")
+        return _Request(entry, b"", "is nested too deeply to be sent")
     if len(body) > _REQUEST_BYTES:
         reason = f"has {len(body):,} bytes; at most {_REQUEST_BYTES:,} can be sent to an API"
-        return _Letter(entry, b"", reason)
-    return _Letter(entry, body)
+        return _Request(entry, b"", reason)
+    return _Request(entry, body)
 
 
-def _fits(group: list[_Letter], letter: _Letter) -> bool:
-    size = sum(len(other.body) for other in group) + len(letter.body)
+def _fits(group: list[_Request], request: _Request) -> bool:
+    size = sum(len(other.body) for other in group) + len(request.body)
     return len(group) < _REQUEST_ITEMS and size <= _REQUEST_BYTES

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EntryOutcome:
     """What became of one message."""
 
     entry: Entry
@@ -75,7 +75,7 @@ class Target(Protocol):
         """Delete a mosaic; yields how many more scenes are gone."""
         ...
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
         """Put entries into a mosaic, or into all that want them; told of in their order.
 
         What the index is too busy for is tried again some times. More are read before all is told.
@@ -115,16 +115,24 @@ class Local:
         """See `Target`."""
         return (1 for _ in self.services.index.drop(mosaic, scan=True))
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[Told]:
+    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
         """See `Target`."""
         only = self.services.mosaics.get(mosaic) if mosaic else None
         with ThreadPoolExecutor(_WORKERS) as pool:
-            groups = grouped(entries, lambda group, _: len(group) < _CHUNK)
-            for told in in_order(groups, lambda g: self._patiently(g, only, pool), _CHUNKS_AT_ONCE):
+            groups = group_adjacent(entries, lambda group, _: len(group) < _CHUNK)
+            for told in map_in_order(
+                groups, lambda g: self._patiently(g, only, pool), _CHUNKS_AT_ONCE
+            ):
                 yield from told
 
-    def _patiently(self, entries: list[Entry], only: Mosaic | None, pool: Executor) -> list[Told]:
-        told = {n: Told(x, "rejected", (), x.problem) for n, x in enumerate(entries) if x.problem}
+    def _patiently(
+        self, entries: list[Entry], only: Mosaic | None, pool: Executor
+    ) -> list[EntryOutcome]:
+        told = {
+            n: EntryOutcome(x, "rejected", (), x.problem)
+            for n, x in enumerate(entries)
+            if x.problem
+        }
         pending = [n for n in range(len(entries)) if n not in told]
         for attempt in range(_ATTEMPTS):
             messages = [entries[n].message for n in pending]
@@ -138,12 +146,12 @@ class Local:
         return [told[n] for n in range(len(entries))]
 
 
-def _told(entry: Entry, outcome: Outcome) -> Told:
+def _told(entry: Entry, outcome: Outcome) -> EntryOutcome:
     changes = [applied.change for applied in outcome.changes]
-    return Told(entry, outcome.status, changes, outcome.reason)
+    return EntryOutcome(entry, outcome.status, changes, outcome.reason)
 
 
-def in_order(things: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
+def map_in_order(things: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
     """What comes of each thing, in their order, worked on side by side.
 
     Where `things` ends with an error of ours, what came before is worked on and told first.
@@ -174,7 +182,7 @@ def _until_error(things: Iterable[T]) -> Iterator[T | LivemosaicError]:
         yield error
 
 
-def grouped(things: Iterable[T], fits: Callable[[list[T], T], bool]) -> Iterator[list[T]]:
+def group_adjacent(things: Iterable[T], fits: Callable[[list[T], T], bool]) -> Iterator[list[T]]:
     """Neighbours in groups, closed where the next one does not fit.
 
     Where `things` ends with an error of ours, what was read before comes all the same.

@@ -9,8 +9,8 @@ from typing import Final
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events import cloudevents, cmr, commands, envelopes, items, landsat, s3
 from livemosaic.ingest.events.body import Body, parse
-from livemosaic.ingest.events.changes import Delivery
-from livemosaic.ingest.events.kinds import Kind, Said
+from livemosaic.ingest.events.changes import ItemChange
+from livemosaic.ingest.events.kinds import MessageKind, MessagePart
 from livemosaic.ingest.events.message import Message, sqs_messages
 
 __all__ = ["Message", "deliveries", "parse", "sqs_messages"]
@@ -29,7 +29,7 @@ _KINDS: Final = (
 )
 
 
-def deliveries(message: Message) -> Iterator[Delivery]:
+def read_changes(message: Message) -> Iterator[ItemChange]:
     """What a message says; nothing where it asks for nothing.
 
     `InvalidItemError` where it is none of the known kinds, or is spoilt. Of one with several parts
@@ -45,7 +45,7 @@ def deliveries(message: Message) -> Iterator[Delivery]:
         raise InvalidItemError("; ".join(map(str, errors))) from errors[0]
 
 
-def _read(message: Message, envelopes: int) -> Iterator[Said]:
+def _read(message: Message, envelopes: int) -> Iterator[MessagePart]:
     body = message.body if isinstance(message.body, Mapping) else parse(message.body)
     if envelopes and body.get("type") in ("Collection", "Catalog") and "stac_version" in body:
         return  # topics for Items have them too; given by hand, it is a mistake to be told
@@ -58,7 +58,7 @@ def _read(message: Message, envelopes: int) -> Iterator[Said]:
             yield from _read(said, envelopes + 1)
 
 
-def _kind(body: Body) -> Kind:
+def _kind(body: Body) -> MessageKind:
     geojson = body.get("type") in _GEOJSON
     fitting = [kind for kind in _KINDS if kind.geojson == geojson and kind.fits(body)]
     if len(fitting) == 1:

@@ -47,7 +47,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
+class TrackedChange:
     """A thing that holds one Item changed or is gone: an object of S3, a concept of CMR.
 
     The Item must be fetched, and of one that is gone nothing is left to fetch: so the table keeps
@@ -64,4 +64,4 @@ class Tracked:
     """Where the Item is now; None where the thing is gone."""
 
 
-Delivery: TypeAlias = Upsert | Deletion | Truncation | Reference | Tracked
+ItemChange: TypeAlias = Upsert | Deletion | Truncation | Reference | TrackedChange

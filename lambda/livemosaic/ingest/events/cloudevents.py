@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, moment, text
-from livemosaic.ingest.events.changes import Deletion, Delivery, Reference
+from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference
 from livemosaic.ingest.events.items import DELETED, is_notice, upsert
-from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.kinds import MessageKind
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
@@ -28,7 +28,7 @@ _ITEM_LINKS: Final = ("item", "self", "canonical", "deletion")
 _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
 
 
-def _cloudevent(event: Body, message: Message) -> Iterator[Delivery]:
+def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
     kind, _, operation = event["type"].rpartition(".")
     message = replace(message, time=moment(event, "time", message.time))
     if kind == _ITEM and operation in DELETED:
@@ -50,7 +50,7 @@ def _deletion(collection: str, item_id: Any, time: datetime) -> Deletion:
     return Deletion(collection, check_id(item_id), time)
 
 
-def _written(event: Body, message: Message) -> Delivery:
+def _written(event: Body, message: Message) -> ItemChange:
     """The Item where the event has it whole; else where it is."""
     data = _data(event)
     if isinstance(data.get("assets"), Mapping):
@@ -108,7 +108,7 @@ def _is_url(value: str) -> bool:
     return value.startswith(("https://", "http://"))
 
 
-def _geojson(notice: Body, message: Message) -> Iterator[Delivery]:
+def _geojson(notice: Body, message: Message) -> Iterator[ItemChange]:
     """A message about a resource, which a link leads to; its own `id` is the message's."""
     properties = notice["properties"]
     time = moment(properties, "pubtime", message.time)
@@ -138,8 +138,10 @@ def _link(notice: Body) -> str:
 
 
 KINDS: Final = (
-    Kind("a CloudEvent", lambda body: is_text(body, "specversion", "type", "source"), _cloudevent),
-    Kind(
+    MessageKind(
+        "a CloudEvent", lambda body: is_text(body, "specversion", "type", "source"), _cloudevent
+    ),
+    MessageKind(
         "a message of OGC API - Pub/Sub",
         lambda body: body.get("type") == "Feature" and is_notice(body),
         _geojson,

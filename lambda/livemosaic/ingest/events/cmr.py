@@ -10,15 +10,15 @@ from typing import Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, text
-from livemosaic.ingest.events.changes import Delivery, Tracked
+from livemosaic.ingest.events.changes import ItemChange, TrackedChange
 from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.kinds import MessageKind
 from livemosaic.ingest.events.message import Message
 
 _LOCATION: Final = re.compile(r"(https?://.+/concepts/)(G\d+-\w+)/(\d{1,10})")
 
 
-def _granule(body: Body, message: Message) -> Iterator[Delivery]:
+def _granule(body: Body, message: Message) -> Iterator[ItemChange]:
     concept, location = text(body, "concept-id"), text(body, "location")
     found = _LOCATION.fullmatch(location)
     if not found or found[2] != concept:
@@ -27,9 +27,11 @@ def _granule(body: Body, message: Message) -> Iterator[Delivery]:
         )
     gone = message.attributes.get("mode", "").lower() in DELETED
     href = None if gone else f"{found[1]}{concept}.stac"
-    yield Tracked(concept, f"{int(found[3]):010}", message.time, href)
+    yield TrackedChange(concept, f"{int(found[3]):010}", message.time, href)
 
 
 KINDS: Final = (
-    Kind("a notification of CMR", lambda body: is_text(body, "concept-id", "location"), _granule),
+    MessageKind(
+        "a notification of CMR", lambda body: is_text(body, "concept-id", "location"), _granule
+    ),
 )

@@ -9,16 +9,16 @@ from typing import Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, moment
-from livemosaic.ingest.events.changes import Deletion, Delivery, Truncation
+from livemosaic.ingest.events.changes import Deletion, ItemChange, Truncation
 from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.kinds import MessageKind
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
 _TRUNCATE: Final = "truncate"
 
 
-def _ours(body: Body, message: Message) -> Iterator[Delivery]:
+def _ours(body: Body, message: Message) -> Iterator[ItemChange]:
     time = moment(body, "time", message.time)
     if body["op"] == _TRUNCATE:
         yield Truncation(_all_of(body), time)
@@ -29,7 +29,7 @@ def _ours(body: Body, message: Message) -> Iterator[Delivery]:
         raise InvalidItemError(f"op {body['op'][:80]!r} is neither 'delete' nor {_TRUNCATE!r}")
 
 
-def _action(body: Body, message: Message) -> Iterator[Delivery]:
+def _action(body: Body, message: Message) -> Iterator[ItemChange]:
     if body["command"] != _TRUNCATE:
         raise InvalidItemError(f"command {body['command'][:80]!r} is not {_TRUNCATE!r}")
     yield Truncation(_all_of(body), message.time)
@@ -44,8 +44,8 @@ def _all_of(body: Body) -> str:
 
 
 KINDS: Final = (
-    Kind("a command", lambda body: is_text(body, "op"), _ours),
-    Kind(
+    MessageKind("a command", lambda body: is_text(body, "op"), _ours),
+    MessageKind(
         "an action of stac-server",
         lambda body: body.get("type") == "action" and is_text(body, "command"),
         _action,

@@ -12,7 +12,7 @@ from typing import Final
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_object, is_text, moment
 from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.kinds import MessageKind
 from livemosaic.ingest.events.message import Message
 
 
@@ -51,17 +51,17 @@ def _event(body: Body, message: Message) -> Iterator[Message]:
 
 
 KINDS: Final = (
-    Kind(
+    MessageKind(
         "an SNS notification",
         lambda body: body.get("Type") == "Notification" and is_text(body, "Message"),
         _notification,
     ),
-    Kind(
+    MessageKind(
         "an SNS confirmation",
         lambda body: body.get("Type") == "SubscriptionConfirmation" and is_text(body, "Token"),
         _confirmation,
     ),
-    Kind(
+    MessageKind(
         "an EventBridge event",
         lambda body: is_eventbridge(body) and body["source"] != "aws.s3",
         _event,

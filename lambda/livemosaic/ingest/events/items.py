@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_object, is_text, moment, text
-from livemosaic.ingest.events.changes import Deletion, Delivery, Reference, Upsert
-from livemosaic.ingest.events.kinds import Kind, Said, each
+from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference, Upsert
+from livemosaic.ingest.events.kinds import MessageKind, MessagePart, read_each
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
@@ -31,7 +31,7 @@ def upsert(item: Body, message: Message) -> Upsert:
     return Upsert(collection, item_id, message.time, item, message.base)
 
 
-def _item(item: Body, message: Message) -> Iterator[Delivery]:
+def _item(item: Body, message: Message) -> Iterator[ItemChange]:
     status = message.attributes.get("operation") or message.attributes.get("status") or ""
     if status.lower() not in DELETED:
         yield upsert(item, message)
@@ -40,16 +40,16 @@ def _item(item: Body, message: Message) -> Iterator[Delivery]:
     yield Deletion(collection, item_id, message.time)
 
 
-def _collection(body: Body, message: Message) -> Iterator[Said]:
-    def read(feature: Any) -> Iterator[Delivery]:
+def _collection(body: Body, message: Message) -> Iterator[MessagePart]:
+    def read(feature: Any) -> Iterator[ItemChange]:
         if not isinstance(feature, Mapping):
             raise InvalidItemError(f"a feature is {type(feature).__name__}, not an object")
         return _item(feature, message)
 
-    return each(body["features"], read)
+    return read_each(body["features"], read)
 
 
-def _record(body: Body, message: Message) -> Iterator[Delivery]:
+def _record(body: Body, message: Message) -> Iterator[ItemChange]:
     """What stac-server ingested, or could not: its `error` is absent where it did."""
     record = body["record"]
     failed = body.get("error") is not None
@@ -58,23 +58,23 @@ def _record(body: Body, message: Message) -> Iterator[Delivery]:
         yield upsert(record, message)
 
 
-def _reference(body: Body, message: Message) -> Iterator[Delivery]:
+def _reference(body: Body, message: Message) -> Iterator[ItemChange]:
     yield Reference(text(body, "href"), moment(body, "time", message.time))
 
 
 KINDS: Final = (
-    Kind(
+    MessageKind(
         "a STAC Item",
         lambda body: body.get("type") == "Feature" and not is_notice(body),
         _item,
         geojson=True,
     ),
-    Kind(
+    MessageKind(
         "an ItemCollection",
         lambda body: isinstance(body.get("features"), list),
         _collection,
         geojson=True,
     ),
-    Kind("what stac-server ingested", lambda body: is_object(body, "record"), _record),
-    Kind("a reference to an Item", lambda body: is_text(body, "href"), _reference),
+    MessageKind("what stac-server ingested", lambda body: is_object(body, "record"), _record),
+    MessageKind("a reference to an Item", lambda body: is_text(body, "href"), _reference),
 )

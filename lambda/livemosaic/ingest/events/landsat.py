@@ -10,8 +10,8 @@ from typing import Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, text
-from livemosaic.ingest.events.changes import Delivery, Reference
-from livemosaic.ingest.events.kinds import Kind
+from livemosaic.ingest.events.changes import ItemChange, Reference
+from livemosaic.ingest.events.kinds import MessageKind
 from livemosaic.ingest.events.message import Message
 
 _PRODUCT: Final = re.compile(r"L[A-Z]\d\d_(L[12][A-Z]{2})_[0-9A-Z_]+")
@@ -25,7 +25,7 @@ _ITEMS: Final = {
 """By level: surface reflectance and surface temperature are two Items in two collections."""
 
 
-def _scene(body: Body, message: Message) -> Iterator[Delivery]:
+def _scene(body: Body, message: Message) -> Iterator[ItemChange]:
     product, folder = text(body, "landsat_product_id"), text(body, "s3_location")
     level = _PRODUCT.fullmatch(product)
     if not level or level[1] not in _ITEMS:
@@ -38,7 +38,7 @@ def _scene(body: Body, message: Message) -> Iterator[Delivery]:
 
 
 KINDS: Final = (
-    Kind(
+    MessageKind(
         "a new scene of Landsat",
         lambda body: is_text(body, "landsat_product_id", "s3_location"),
         _scene,

@@ -12,9 +12,9 @@ from urllib.parse import unquote_plus
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_object, moment, text
-from livemosaic.ingest.events.changes import Delivery, Tracked
+from livemosaic.ingest.events.changes import ItemChange, TrackedChange
 from livemosaic.ingest.events.envelopes import is_eventbridge
-from livemosaic.ingest.events.kinds import Kind, Said, each
+from livemosaic.ingest.events.kinds import MessageKind, MessagePart, read_each
 from livemosaic.ingest.events.message import Message
 
 ITEM_SUFFIXES: Final = (".json", ".geojson")
@@ -25,11 +25,11 @@ _REMOVED: Final = frozenset({"ObjectRemoved", "LifecycleExpiration", "Object Del
 _MARKED: Final = frozenset({"DeleteMarkerCreated", "Delete Marker Created"})
 
 
-def _records(body: Body, message: Message) -> Iterator[Said]:
-    return each(body["Records"], lambda record: _record(record, message))
+def _records(body: Body, message: Message) -> Iterator[MessagePart]:
+    return read_each(body["Records"], lambda record: _record(record, message))
 
 
-def _record(record: Body, message: Message) -> Iterator[Delivery]:
+def _record(record: Body, message: Message) -> Iterator[ItemChange]:
     group, _, what = text(record, "eventName").removeprefix("s3:").partition(":")
     if group not in _CREATED | _REMOVED:
         return
@@ -39,7 +39,7 @@ def _record(record: Body, message: Message) -> Iterator[Delivery]:
     yield from _delivery(group, what, bucket, {**thing, "key": key}, thing.get("versionId"), time)
 
 
-def _event(body: Body, message: Message) -> Iterator[Delivery]:
+def _event(body: Body, message: Message) -> Iterator[ItemChange]:
     group, detail = body["detail-type"], body["detail"]
     if group not in _CREATED | _REMOVED:
         return
@@ -51,7 +51,7 @@ def _event(body: Body, message: Message) -> Iterator[Delivery]:
 
 def _delivery(
     group: str, what: str, bucket: str, thing: Body, version: Any, time: datetime
-) -> Iterator[Delivery]:
+) -> Iterator[ItemChange]:
     """What the event of one object asks for; nothing where that is no Item."""
     key = text(thing, "key")
     if not _may_be_item(key):
@@ -59,14 +59,14 @@ def _delivery(
     href = f"s3://{bucket}/{key}"
     sequence = _sequence(thing, time)
     if group in _CREATED:
-        yield Tracked(href, sequence, time, href)
+        yield TrackedChange(href, sequence, time, href)
     elif what in _MARKED or not version:
-        yield Tracked(href, sequence, time, None)
+        yield TrackedChange(href, sequence, time, None)
     else:
         # One of several versions was deleted for good, or a marker, and what shows now is an older
         # version, or the same as before, or nothing. The event has the sequencer of what it
         # deleted; looking at what is there now is later than that.
-        yield Tracked(href, max(sequence, _clocked(time)), time, href)
+        yield TrackedChange(href, max(sequence, _clocked(time)), time, href)
 
 
 def _may_be_item(key: str) -> bool:
@@ -106,13 +106,13 @@ def _are_records(records: object) -> bool:
 
 
 KINDS: Final = (
-    Kind("a notification of S3", lambda body: _are_records(body.get("Records")), _records),
-    Kind(
+    MessageKind("a notification of S3", lambda body: _are_records(body.get("Records")), _records),
+    MessageKind(
         "an event of S3",
         lambda body: is_eventbridge(body) and body["source"] == "aws.s3",
         _event,
     ),
-    Kind(
+    MessageKind(
         "a test event of S3",
         lambda body: body.get("Event") == "s3:TestEvent",
         lambda _, __: (),

@@ -22,7 +22,7 @@ class Reading:
     """Whether those are bytes, or Items."""
 
 
-def of_names(names: Sequence[str]) -> Reading:
+def open_names(names: Sequence[str]) -> Reading:
     """Files, one after the other, and beside them what is in S3 or stac-geoparquet."""
     names = list(dict.fromkeys(names))
     tables = [name for name in names if name.endswith(".parquet")]
@@ -57,7 +57,7 @@ def _prefix(name: str) -> Source:
     return Prefix(found[1], found[2])
 
 
-def of_search(
+def open_search(
     url: str,
     *,
     collections: str | None,
