@@ -1,4 +1,4 @@
-"""The CDK app: what `npx cdk deploy` makes of the context that it is given."""
+"""The CDK app: synthesizes the stacks that the context of `npx cdk deploy` describes."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""The AWS stack, and the Lambda bundle that it deploys."""
+"""The AWS stacks and the Lambda bundle that they deploy."""

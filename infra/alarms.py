@@ -1,4 +1,4 @@
-"""What somebody should hear of; an alarm without data is quiet, as is a mosaic without visitors."""
+"""CloudWatch alarms. Missing data does not raise an alarm: a mosaic without visitors has none."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ _PERIOD = cdk.Duration.minutes(5)
 
 
 class Alarms(Construct):
-    """Alarms on a deployment, and whom they are mailed to."""
+    """Alarms on the queues, functions and API of a deployment, mailed to `email` if it is given."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Alarms(Construct):
             api.metric_server_error(period=_PERIOD, statistic="Sum"),
             threshold=10,
             lasting=2,
-            description="The API answers with 5xx: look at its access log and the functions' logs.",
+            description="The API returns 5xx: see its access log and the logs of the functions.",
         )
 
     def _watch_inbox(self, inbox: Inbox) -> None:
@@ -51,8 +51,8 @@ class Alarms(Construct):
             ),
             threshold=1,
             lasting=1,
-            description="Events failed for good: `livemosaic dlq list` says why; mend it, and "
-            "`livemosaic dlq redrive`.",
+            description="Events failed permanently: `livemosaic dlq list` shows the reasons. Fix "
+            "the cause, then run `livemosaic dlq redrive`.",
         )
         self._alarm(
             "OldestDeadLetter",
@@ -61,7 +61,7 @@ class Alarms(Construct):
             ),
             threshold=cdk.Duration.days(inbox.safe_days // 2).to_seconds(),
             lasting=1,
-            description="Dead letters will be lost soon: nobody did anything about them.",
+            description="Dead letters that nobody has handled will soon expire.",
         )
         self._alarm(
             "OldestMessage",
@@ -70,7 +70,7 @@ class Alarms(Construct):
             ),
             threshold=2 * inbox.worst_age_s,
             lasting=1,
-            description="Events wait: ingestion is too slow or does not run at all.",
+            description="Events are waiting: ingestion is too slow or not running at all.",
         )
 
     def _watch_function(self, title: str, function: lambda_.Function) -> None:
@@ -79,14 +79,14 @@ class Alarms(Construct):
             function.metric_errors(period=_PERIOD, statistic="Sum"),
             threshold=1,
             lasting=2,
-            description=f"{title} keeps crashing or running out of time or memory.",
+            description=f"{title} keeps crashing, timing out or running out of memory.",
         )
         self._alarm(
             f"{title}Throttles",
             function.metric_throttles(period=_PERIOD, statistic="Sum"),
             threshold=1,
             lasting=2,
-            description=f"{title} wants more concurrency than the account has.",
+            description=f"{title} needs more concurrency than the account has.",
         )
         timeout = function.timeout
         assert timeout is not None  # noqa: S101 (for the type)
@@ -95,7 +95,7 @@ class Alarms(Construct):
             function.metric_duration(period=_PERIOD, statistic="p99"),
             threshold=0.8 * timeout.to_milliseconds(),
             lasting=3,
-            description=f"One call of {title} in a hundred nearly runs out of time.",
+            description=f"One in a hundred invocations of {title} comes close to its timeout.",
         )
 
     def _alarm(
@@ -107,7 +107,10 @@ class Alarms(Construct):
         lasting: int,
         description: str,
     ) -> None:
-        """`lasting` periods of the last three must reach the threshold (one: the last one)."""
+        """Goes off when `lasting` of the last three periods reach the threshold.
+
+        With `lasting` 1 only the last period counts.
+        """
         alarm = metric.create_alarm(
             self,
             name,
@@ -125,7 +128,7 @@ class Alarms(Construct):
     def _mail(self, email: str) -> sns.Topic:
         topic = sns.Topic(self, "Topic", display_name="livemosaic alarms", enforce_ssl=True)
         topic.add_subscription(subscriptions.EmailSubscription(email))
-        # The policy that refuses plain HTTP replaces the one that lets CloudWatch in.
+        # The policy that denies plain HTTP replaces the default one, which allows CloudWatch.
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],

@@ -1,4 +1,4 @@
-"""The HTTP API: reads for everybody, writes for whom IAM lets, or an OpenID Connect provider."""
+"""The HTTP API: reads are public, writes need IAM or a JWT of an OpenID Connect provider."""
 
 import json
 from typing import Final
@@ -17,10 +17,10 @@ _METHOD = apigatewayv2.HttpMethod
 _POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
 WRITES: Final = (_POST, _METHOD.PUT, _METHOD.DELETE)
-ASKED_BY_POST: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}")
-"""What reads, but takes a body: statistics of features, pictures of them."""
-WRITTEN_BY_POST: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
-"""What writes although it looks like those: of two routes, that with more words answers."""
+POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}")
+"""Routes that only read but take a body: statistics and images of features."""
+POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
+"""Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
 _ACCESS: Final = {
     "time": "$context.requestTimeEpoch",
     "request": "$context.requestId",
@@ -39,7 +39,7 @@ _ACCESS: Final = {
 
 
 class Api(Construct):
-    """Two functions behind one URL. CORS is answered by the application."""
+    """Two functions behind one URL. The application itself answers CORS requests."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Api(Construct):
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
-        return self.api.api_endpoint  # that of the stage $default
+        """URL of the API, without a trailing slash."""
+        return self.api.api_endpoint  # equals the URL of the stage $default
 
     def _add_stage(self, config: Config) -> None:
         # Groups under this prefix need no entry in the account's resource policy, whose length is
@@ -91,14 +91,16 @@ class Api(Construct):
 
     def _add_reads(self, tiler: lambda_.IFunction) -> None:
         integration = HttpLambdaIntegration("Tiler", tiler, scope_permission_to_route=False)
-        methods = dict.fromkeys(("/", "/{proxy+}"), READS) | dict.fromkeys(ASKED_BY_POST, (_POST,))
-        for path, by in methods.items():
-            for route in self.api.add_routes(path=path, methods=[*by], integration=integration):
+        methods = dict.fromkeys(("/", "/{proxy+}"), READS) | dict.fromkeys(POST_READS, (_POST,))
+        for path, allowed in methods.items():
+            for route in self.api.add_routes(
+                path=path, methods=[*allowed], integration=integration
+            ):
                 cdk.Validations.of(route).acknowledge(
                     cdk.Acknowledgment(
                         id="AwsSolutions-APIG4",
-                        reason="Map tiles are for everybody who has the URL, or for who shows a "
-                        "token that the function checks. Its role can write nothing.",
+                        reason="Map tiles are public, or need a token that the function checks. "
+                        "The role of the function cannot write anything.",
                     )
                 )
 
@@ -106,11 +108,11 @@ class Api(Construct):
         integration = HttpLambdaIntegration("Manager", manager, scope_permission_to_route=False)
         guard = authorizer(jwt)
         scopes = list(jwt.scopes) or None if jwt else None
-        methods = {"/{proxy+}": WRITES} | dict.fromkeys(WRITTEN_BY_POST, (_POST,))
-        for path, by in methods.items():
+        methods = {"/{proxy+}": WRITES} | dict.fromkeys(POST_WRITES, (_POST,))
+        for path, allowed in methods.items():
             self.api.add_routes(
                 path=path,
-                methods=[*by],
+                methods=[*allowed],
                 integration=integration,
                 authorizer=guard,
                 authorization_scopes=scopes,

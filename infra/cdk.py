@@ -1,4 +1,4 @@
-"""The CDK command of this checkout, run for somebody."""
+"""Runs the CDK CLI of this checkout."""
 
 import json
 import subprocess
@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final, Self
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_TOLD: Final = 4000
+_MAX_SHOWN: Final = 4000
 
 
 class CdkError(Exception):
-    """A CDK command failed; the message is the end of what it said."""
+    """A CDK command failed; the message ends with the last part of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a deployment tells, as the service stack names it."""
+    """Outputs of a deployment, named as in the service stack."""
 
     ApiUrl: str
     TileUrlTemplate: str
@@ -30,25 +30,25 @@ class Outputs:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """From the file that `cdk deploy --outputs-file` wrote: names and values by stack."""
+        """Reads the file that `cdk deploy --outputs-file` writes: names and values by stack."""
         found = {k: v for stack in json.loads(file.read_text()).values() for k, v in stack.items()}
         return cls(**{field.name: found[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
 class Cdk:
-    """The command with all that every call of it needs."""
+    """The CDK CLI with the environment and context of every call."""
 
     environment: Mapping[str, str]
     context: Mapping[str, str]
     log: IO[str] | None = None
-    """Where its output goes; this process's own if None."""
+    """Receives the output of the command; None for the output of this process."""
 
     def run(self, *arguments: str) -> None:
-        """Run it from the top of the checkout; CdkError if it fails."""
+        """Runs the command in the root of the checkout; raises `CdkError` if it fails."""
         given = [part for key, value in self.context.items() for part in ("-c", f"{key}={value}")]
         start = Path(self.log.name).stat().st_size if self.log else 0
-        with TemporaryDirectory() as folder:  # two at once must not share their cdk.out
+        with TemporaryDirectory() as folder:  # concurrent runs must not share a cdk.out
             command = [
                 *(str(ROOT / "node_modules/.bin/cdk"), *arguments, *given),
                 *("--app", f"{sys.executable} app.py", "--output", folder, "--ci"),
@@ -57,10 +57,10 @@ class Cdk:
                 command, cwd=ROOT, env=dict(self.environment), stdout=self.log, stderr=self.log
             )
         if done.returncode:
-            raise CdkError(f"cdk {arguments[0]} failed{self._said_since(start)}")
+            raise CdkError(f"cdk {arguments[0]} failed{self._output_since(start)}")
 
     def deploy(self, *arguments: str) -> Outputs:
-        """Deploy all stacks without asking."""
+        """Deploys all stacks without confirmation and returns their outputs."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / "outputs.json"
             self.run(
@@ -69,8 +69,8 @@ class Cdk:
             )
             return Outputs.read(file)
 
-    def _said_since(self, start: int) -> str:
+    def _output_since(self, start: int) -> str:
         if self.log is None:
             return ""
-        said = Path(self.log.name).read_bytes()[start:].decode(errors="replace")
-        return f":\n{said[-_TOLD:]}"
+        output = Path(self.log.name).read_bytes()[start:].decode(errors="replace")
+        return f":\n{output[-_MAX_SHOWN:]}"

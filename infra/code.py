@@ -1,4 +1,4 @@
-"""The bundle as an asset: built when the CDK CLI publishes it, never at synth."""
+"""The bundle as a CDK asset: built when the CDK CLI publishes it, never during synthesis."""
 
 import sys
 
@@ -10,12 +10,13 @@ from infra.bundle import Target, fingerprint
 
 
 def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
-    """Where the bundle is once it is published, which is before the stack is deployed.
+    """Adds the bundle to the assets of a stack and returns its future location in S3.
 
-    The CLI runs the command in the folder of cdk.json and reads the path of a zip from its output.
+    The CDK CLI publishes assets before it deploys the stack. It runs the command in the folder of
+    cdk.json and reads the path of the zip from its output.
     """
     return stack.synthesizer.add_file_asset(
-        source_hash=f"{fingerprint(target)}.zip",  # becomes the object's key
+        source_hash=f"{fingerprint(target)}.zip",  # becomes the key of the object
         executable=[
             *(sys.executable, "-m", "infra.bundle"),
             *("--architecture", target.architecture, "--python", target.python),
@@ -25,13 +26,13 @@ def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
 
 
 def code(stack: cdk.Stack, target: Target) -> lambda_.Code:
-    """The bundle as the code of functions."""
+    """Returns the published bundle as code for Lambda functions."""
     place = publish(stack, target)
     bucket = s3.Bucket.from_bucket_name(stack, "Assets", place.bucket_name)
     cdk.Validations.of(bucket).acknowledge(
         cdk.Acknowledgment(
             id="Annotation::@aws-cdk/aws-lambda:codeFromBucketObjectVersionNotSpecified",
-            reason="The key is a hash of what the object is made of: new code has a new key.",
+            reason="The key is a hash of the contents of the object: new code has a new key.",
         )
     )
     return lambda_.Code.from_bucket(bucket, place.object_key)

@@ -1,6 +1,6 @@
-"""What a deployment is told: one validated value, read from CDK context.
+"""Configuration of a deployment: one validated value, read from CDK context.
 
-Context comes from `-c KEY=VALUE`, always as text, and from cdk.json, as JSON; both are taken.
+Context comes from `-c KEY=VALUE`, always as text, or from cdk.json, as JSON; both are accepted.
 """
 
 import json
@@ -29,23 +29,23 @@ RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-"""What CloudWatch Logs takes (PutRetentionPolicy, `retentionInDays`)."""
+"""Retention periods of CloudWatch Logs (PutRetentionPolicy, `retentionInDays`)."""
 
 _CLI_KEYS: Final = ("acknowledged-issue-numbers", "cli-telemetry")
-"""What the CDK CLI keeps in context without a `:`, `@` or `/` in its name."""
+"""Keys of the CDK CLI in context that have no `:`, `@` or `/`."""
 _ENVIRONMENT: Final = {"account": "CDK_DEFAULT_ACCOUNT", "region": "CDK_DEFAULT_REGION"}
 _WITHOUT_SNAPSHOTS: Final = ("3.11",)
-"""Of those that are bundled. Lambda's SnapStart begins with 3.12, on either architecture (Lambda
+"""Bundled Pythons without SnapStart, which needs 3.12 or newer on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
-_SHOWN: Final = 200
+_MAX_SHOWN: Final = 200
 
 
 class ConfigError(Exception):
-    """The context asks for what cannot be deployed; the text names every key, value and remedy."""
+    """The context cannot be deployed; the message names every bad key and value, and the remedy."""
 
 
 def _as_list(value: Any) -> Any:
-    """A list as JSON, or as words between commas."""
+    """Parses a list from JSON or from comma-separated words."""
     if not isinstance(value, str):
         return value
     if not value.lstrip().startswith(("[", "{")):
@@ -57,7 +57,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """An object, be it as text."""
+    """Parses JSON from text; other values pass unchanged."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -68,77 +68,79 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class Config(BaseModel):
-    """One deployment. Fields are in the order in which they are checked."""
+    """Configuration of one deployment. Fields are validated in the order of their declaration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field("livemosaic", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
     """Prefix of the stacks, `{name}-data` and `{name}-service`: letters, digits and hyphens."""
     account: str | None = Field(None, pattern=r"^\d{12}$")
-    """Account to deploy to; that of the credentials by default."""
+    """Account to deploy to; by default the account of the credentials."""
     region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    """Region to deploy to; that of the AWS profile by default. Best where the assets are."""
+    """Region to deploy to, ideally that of the assets; by default the region of the AWS profile."""
     architecture: Literal["arm64", "x86_64"] = "arm64"
-    """Processor of the functions."""
+    """Processor architecture of the functions."""
     python: str = "3.13"
-    """Python of the functions, as text in cdk.json; 3.11 is for emulators only."""
+    """Python version of the functions, as text in cdk.json; 3.11 is for emulators only."""
     tiler_memory: int = Field(1769, ge=256, le=10240)
-    """MB of the function that answers GET. 1769 MB is one whole processor."""
+    """Memory in MB of the function that answers reads. 1769 MB give one whole vCPU."""
     ingest_memory: int = Field(512, ge=256, le=10240)
-    """MB of the two functions that write: events, and writes over HTTP."""
+    """Memory in MB of the two functions that write: ingestion, and writes over HTTP."""
     snap_start: bool = False
-    """Whether the tiler starts from a snapshot of its memory (SnapStart) instead of importing all.
-    Off, as for Python it costs while idle: some 1.5e-6 USD per GB and second that the snapshot is
-    kept, which is 7 USD a month at 1769 MB, and 1.4e-4 USD per GB at each start from it."""
+    """Whether the tiler starts from a snapshot of its memory (SnapStart) instead of importing its
+    modules. Off by default because it costs money while idle for Python: about 1.5e-6 USD per GB
+    and second that the snapshot is kept, which is 7 USD a month at 1769 MB, and 1.4e-4 USD per GB
+    at each start from it."""
     buckets: Words = ()
-    """Buckets that the tiler may read, by `NAME` or `NAME/PREFIX`, without `s3://`."""
+    """Buckets that the functions may read, as `NAME` or `NAME/PREFIX`, without `s3://`."""
     item_buckets: Annotated[tuple[ItemBucket, ...], BeforeValidator(_as_list)] = ()
-    """Buckets whose objects are STAC Items, which come and go with them: `NAME` or `NAME/PREFIX`
-    between commas, or JSON `[{"name": …, "prefix": …, "suffix": ".json", "account": …}]`. Their
-    assets may be there too: what is said of `buckets` holds for them."""
+    """Buckets whose objects are STAC Items; creating or deleting an object adds or removes its
+    scene. Comma-separated `NAME` or `NAME/PREFIX`, or JSON `[{"name": …, "prefix": …, "suffix":
+    ".json", "account": …}]`. Assets may be there too: the functions may read them as with
+    `buckets`."""
     allowed_prefixes: Words = Field((), validate_default=True)
-    """Where assets may be, like `s3://BUCKET/,https://HOST/PATH/`; what `buckets` and
-    `item_buckets` grant is added. A bucket that is public needs no grant: name it by its https
-    URL, or grant it."""
+    """Prefixes of allowed asset URLs, like `s3://BUCKET/,https://HOST/PATH/`; `buckets` and
+    `item_buckets` are added. A public bucket needs no grant if its prefix is an https URL."""
     requester_pays: bool = False
     """Whether to pay for reads of requester-pays buckets."""
     topics: Annotated[tuple[Topic, ...], BeforeValidator(_as_list)] = ()
-    """SNS topics to subscribe to: ARNs between commas, or JSON `[{"arn": …, "filter_policy": …,
+    """SNS topics to subscribe to: comma-separated ARNs, or JSON `[{"arn": …, "filter_policy": …,
     "filter_policy_scope": "MessageAttributes" or "MessageBody"}]`."""
     buses: Annotated[tuple[Bus, ...], BeforeValidator(_as_list)] = ()
-    """EventBridge buses of the account whose events are about Items, as JSON `[{"name": "default",
-    "sources": […], "detail_types": […]}]`."""
+    """EventBridge buses of the account that carry events about Items, as JSON `[{"name":
+    "default", "sources": […], "detail_types": […]}]`."""
     private_mosaics: bool = False
-    """Whether mosaics may be private, seen by access tokens: their signing key is a secret of
-    Secrets Manager, for 0.40 USD a month."""
+    """Whether mosaics may be private, readable with access tokens. The signing key is a secret in
+    Secrets Manager, which costs 0.40 USD a month."""
     jwt: Annotated[Jwt | None, BeforeValidator(_as_json)] = None
-    """Who may write, instead of IAM identities: JSON `{"issuer": "https://…", "audience": […],
-    "scopes": […]}` of an OpenID Connect provider whose JWTs are let in."""
+    """OpenID Connect provider whose JWTs allow writes, instead of IAM: JSON `{"issuer":
+    "https://…", "audience": […], "scopes": […]}`."""
     cors_origins: Words = ("*",)
-    """Origins whose pages may read tiles, like `https://maps.example.com`; `*` is any."""
+    """Origins whose pages may read tiles (CORS), like `https://maps.example.com`; `*` is any."""
     throttle_rate: int = Field(200, ge=1, le=10_000)
-    """Requests a second that the API lets through for long."""
+    """Sustained requests per second that the API accepts."""
     throttle_burst: int = Field(400, ge=1, le=5_000)
-    """Requests that it lets through at once."""
+    """Requests that the API accepts in a burst."""
     log_retention_days: int = 30
-    """Days for which logs are kept."""
+    """Days that logs are kept."""
     alarm_email: str | None = Field(None, pattern=r"^[^@\s,]+@[^@\s,]+\.[^@\s,]+$")
-    """Who gets mail when an alarm goes off, after confirming by mail; nobody by default."""
+    """Address that gets mail when an alarm goes off, once confirmed by mail; none by default."""
     tracing: bool = False
-    """Whether the functions are traced by X-Ray."""
+    """Whether X-Ray traces the functions."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
-    """Batches of events that are worked on at once, at most (SQS allows 2 to 1000)."""
+    """Maximum number of batches of events processed at once (SQS allows 2 to 1000)."""
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
-    """Name of a table to adopt, as one that a removed deployment left; none is made then."""
+    """Name of an existing table to adopt, such as one retained from a removed deployment; no new
+    table is created then."""
 
     @property
     def target(self) -> Target:
-        """What the bundle is built for."""
+        """Architecture and Python version that the bundle is built for."""
         return Target(architecture=self.architecture, python=self.python)
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """Buckets and folders in them whose objects all functions may read."""
+        """Buckets, or `NAME/PREFIX` folders in them, whose objects all functions may read."""
         return _readable(dict(self))
 
     @field_validator("python")
@@ -153,7 +155,7 @@ class Config(BaseModel):
     @field_validator("snap_start")
     @classmethod
     def _can_be_restored(cls, snap_start: bool, info: ValidationInfo) -> bool:
-        python = info.data.get("python")  # missing if it has an error of its own
+        python = info.data.get("python")  # missing if it is invalid itself
         if snap_start and python in _WITHOUT_SNAPSHOTS:
             raise ValueError(f"Lambda takes snapshots of Python 3.12 and newer, not of {python}")
         return snap_start
@@ -171,19 +173,19 @@ class Config(BaseModel):
     def _are_different(cls, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         for source in sources:
             if sources.count(source) > 1:
-                raise ValueError(f"{source.name!r} is named twice with the same settings")
+                raise ValueError(f"{source.name!r} is listed twice with the same settings")
         return sources
 
     @field_validator("allowed_prefixes")
     @classmethod
     def _allows_something(cls, prefixes: Sequence[str], info: ValidationInfo) -> tuple[str, ...]:
-        if not info.data.keys() >= {"buckets", "item_buckets"}:  # one has an error of its own
+        if not info.data.keys() >= {"buckets", "item_buckets"}:  # one of them is invalid itself
             return tuple(prefixes)
         granted = (f"s3://{bucket}/" for bucket in _readable(info.data))
         wanted = tuple(dict.fromkeys((*prefixes, *granted)))
         if not wanted:
             raise ValueError(
-                "nothing could be read: say where assets are, as in "
+                "nothing could be read: set the location of assets, for example "
                 "-c allowed_prefixes=s3://BUCKET/,https://HOST/ or -c buckets=BUCKET"
             )
         for prefix in wanted:
@@ -193,16 +195,16 @@ class Config(BaseModel):
     @field_validator("topics")
     @classmethod
     def _are_here(cls, topics: tuple[Topic, ...], info: ValidationInfo) -> tuple[Topic, ...]:
-        if "region" not in info.data:  # which has an error of its own
+        if "region" not in info.data:  # invalid itself
             return topics
         here = info.data["region"]
         for topic in topics:
             if sum(other.arn == topic.arn for other in topics) > 1:
-                raise ValueError(f"{topic.arn} is named twice: one subscription has one filter")
+                raise ValueError(f"{topic.arn} is listed twice: a subscription has one filter")
             if here != topic.region:
                 raise ValueError(
                     f"{topic.arn} is in {topic.region} but the deployment is in "
-                    f"{here or 'no region yet'}: deploy where the topic is, with "
+                    f"{here or 'no region yet'}: deploy to the region of the topic with "
                     f"-c region={topic.region}"
                 )
         return topics
@@ -229,11 +231,15 @@ def _readable(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_prefix(prefix: str) -> None:
-    """Refuse what the functions would refuse, or could not be told."""
+    """Refuses prefixes that the functions refuse or that their environment cannot hold."""
     if prefix.startswith("/") or prefix.lower().startswith("file:"):
-        raise ValueError(f"{prefix!r} is a local folder, and a function has none: use s3 or https")
+        raise ValueError(
+            f"{prefix!r} is a local folder, which a Lambda function cannot have: use s3 or https"
+        )
     if "," in prefix:
-        raise ValueError(f"{prefix!r} holds a comma, which parts prefixes: percent-encode it")
+        raise ValueError(
+            f"{prefix!r} contains a comma, which separates prefixes: percent-encode it"
+        )
     try:
         AllowList((prefix,))
     except InvalidRequestError as error:
@@ -241,42 +247,44 @@ def _check_prefix(prefix: str) -> None:
 
 
 def read(context: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
-    """The configuration of a context, or a ConfigError that says all that is wrong with it.
+    """Reads the configuration from CDK context; raises `ConfigError` listing every problem.
 
-    What the CDK CLI knows of profile and credentials comes by the environment.
+    The CDK CLI passes account and region of the profile in the environment.
     """
     defaults = {key: environ[name] for key, name in _ENVIRONMENT.items() if environ.get(name)}
-    given = {key: value for key, value in context.items() if not _is_of_cdk(key)}
+    given = {key: value for key, value in context.items() if not _belongs_to_cdk(key)}
     emulated = "AWS_ENDPOINT_URL" in environ
     try:
         return Config.model_validate(defaults | given, context={"emulated": emulated})
     except ValidationError as error:
-        raise ConfigError(_explained(error)) from None
+        raise ConfigError(_message(error)) from None
 
 
-def _explained(error: ValidationError) -> str:
-    problems = (f"  {_told(problem)}" for problem in error.errors())
+def _message(error: ValidationError) -> str:
+    problems = (f"  {_problem_text(problem)}" for problem in error.errors())
     return "\n".join(
         [
             "This context cannot be deployed:",
             *problems,
-            "Values are given by -c KEY=VALUE or in the context of cdk.json.",
+            "Set values with -c KEY=VALUE or in the context of cdk.json.",
         ]
     )
 
 
-def _is_of_cdk(key: str) -> bool:
+def _belongs_to_cdk(key: str) -> bool:
     return key in _CLI_KEYS or any(sign in key for sign in ":@/")
 
 
-def _told(problem: Any) -> str:
+def _problem_text(problem: Any) -> str:
     key, *inner = problem["loc"]
     place = str(key) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
-    value = f"{place}={str(problem['input'])[:_SHOWN]!r}"
+    value = f"{place}={str(problem['input'])[:_MAX_SHOWN]!r}"
     if problem["type"] == "extra_forbidden" and not inner:
         near = get_close_matches(str(key), Config.model_fields, n=1, cutoff=0.5)
         known = ", ".join(Config.model_fields)
-        return f"{value}: no such key; " + (f"is it {near[0]}?" if near else f"there are {known}")
+        return f"{value}: no such key; " + (
+            f"did you mean {near[0]}?" if near else f"known keys are {known}"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{value}: {message}"

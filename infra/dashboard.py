@@ -1,4 +1,4 @@
-"""One page to look at when an alarm went off."""
+"""The CloudWatch dashboard: one page to look at after an alarm."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -23,7 +23,10 @@ def dashboard(
     api: apigatewayv2.HttpApi,
     table: dynamodb.ITable,
 ) -> cloudwatch.Dashboard:
-    """Requests, events, functions, table; under fifty metrics, which three pages get for free."""
+    """Creates graphs of requests, events, functions and table.
+
+    The dashboard stays below 50 metrics: CloudWatch's free tier has three dashboards of that size.
+    """
 
     def each(measure: Callable[[lambda_.Function], cloudwatch.Metric]) -> list[cloudwatch.Metric]:
         return [measure(made).with_(label=title) for title, made in functions.items()]

@@ -1,4 +1,4 @@
-"""The stack that holds state: one table, which outlives it."""
+"""The stateful stack: one table, which is retained when the stack is deleted."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from infra.code import publish
 
 
 class Data(cdk.Stack):
-    """The table, shaped as `livemosaic.table.dynamodb.create_table` makes it.
+    """The table, with the schema of `livemosaic.table.dynamodb.create_table`.
 
-    It stays when the stack is removed, and is protected from deletion even then. The stack itself
+    The table is retained when the stack is deleted, and stays protected from deletion. The stack
     has no termination protection, so that `cdk destroy` works.
     """
 
     def __init__(self, scope: Construct, name: str, *, target: Target, **stack: Any) -> None:
         super().__init__(scope, name, **stack)
-        # Deployed first, this stack publishes the code that only the other one uses: a bundle that
-        # cannot be built ends the deployment before anything is made.
+        # This stack is deployed first and publishes the code, although only the service stack uses
+        # it: a bundle that cannot be built stops the deployment before any resource is created.
         publish(self, target)
         self.table = dynamodb.Table(
             self,

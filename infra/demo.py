@@ -1,4 +1,4 @@
-"""`make aws-local`: the demo's scenes arrive by SNS on a deployment in an emulated AWS."""
+"""`make aws-local`: publishes the demo's scenes through SNS to a deployment in an emulated AWS."""
 
 import signal
 import subprocess
@@ -25,15 +25,17 @@ console = Console(stderr=True, soft_wrap=True)
 
 def main(
     folder: Annotated[
-        Path, typer.Option(help="Where the scenes are made; used again next time.")
+        Path, typer.Option(help="Folder for the generated scenes; reused by later runs.")
     ] = Path("demo"),
-    count: Annotated[int, typer.Option(min=1, max=96, help="How many scenes.")] = 24,
+    count: Annotated[int, typer.Option(min=1, max=96, help="Number of scenes.")] = 24,
     every: Annotated[float, typer.Option(min=0, help="Seconds between arrivals.")] = 2.0,
-    stay: Annotated[bool, typer.Option(help="Go on when all have arrived, until Ctrl-C.")] = True,
+    stay: Annotated[
+        bool, typer.Option(help="Keep running after the last scene, until Ctrl-C.")
+    ] = True,
 ) -> None:
-    """Deploy to an emulated AWS on this machine and watch the demo's scenes arrive through it.
+    """Deploy to an emulated AWS on this machine and watch the demo's scenes arrive.
 
-    The emulator (ministack), the deployment and all that is in it are gone afterwards.
+    The emulator (ministack) and the deployment with all its data are removed at the end.
 
     Example: `make aws-local ARGS="--count 12 --every 1"`
     """
@@ -48,7 +50,7 @@ def main(
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print("\nended and cleaned up")
+        console.print("\nstopped and cleaned up")
         raise typer.Exit(130) from None
 
 
@@ -58,14 +60,14 @@ def _run(account: Account, folder: Path, count: int, every: float) -> None:
         console.print(f"  {name:20} {value}", highlight=False)
     _create_mosaic(account)
     page = f"{outputs.ApiUrl}/mosaics/{MOSAIC.id}/map.html"
-    console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
+    console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C to stop)")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(items_of(folder, count)) as items:
         for item in items:
             account.publish(_uploaded(account, item))
             console.print(arrival(item))
             time.sleep(every)
-    console.print(f"All {count} scenes were published. NDVI of some: {page}?{NDVI}")
+    console.print(f"All {count} scenes were published. To see some as NDVI: {page}?{NDVI}")
 
 
 def _create_mosaic(account: Account) -> None:
@@ -85,7 +87,7 @@ def _create_mosaic(account: Account) -> None:
 
 
 def _uploaded(account: Account, item: dict[str, Any]) -> dict[str, Any]:
-    """The Item with its files in the bucket."""
+    """Uploads the files of an Item's assets and returns the Item with their new hrefs."""
     assets = {
         name: asset | {"href": account.put(Path(asset["href"]))}
         for name, asset in item["assets"].items()

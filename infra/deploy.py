@@ -1,4 +1,4 @@
-"""`make deploy`: says what a deployment makes and costs, asks, and makes it."""
+"""`make deploy`: lists what a deployment creates and costs, asks for confirmation, deploys."""
 
 import json
 import os
@@ -17,24 +17,24 @@ from infra.config import Config, ConfigError, read
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 _BOOTSTRAPPED: Final = "/cdk-bootstrap/hnb659fds/version"
-"""The parameter that `cdk bootstrap` leaves in a region."""
+"""SSM parameter that `cdk bootstrap` creates in a region."""
 
 _PLAN: Final = """\
 [bold]livemosaic[/] as [bold]{name}[/] in account [bold]{account}[/], region [bold]{region}[/]
 
-It makes
+Creates
   {name}-data     {data}
   {name}-service  an SNS topic and two SQS queues for events, three Lambda functions
                   ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs{first}
 
-It costs, roughly, at list prices of us-east-1
-  idle            $1.30 a month for 13 alarms and $3 for a dashboard, where the account has used up
+Costs, roughly, at list prices of us-east-1
+  idle            $1.30 a month for 13 alarms and $3 for a dashboard, if the account has used up
                   its free ones (10 and 3); $0.45 per GB of table and its backup; $0.26 for Lambda
-                  asking the queue, where its million free requests are used up. Nothing else
+                  polling the queue, if its million free requests are used up. Nothing else
                   runs.{key}
   1 million tiles $1 HTTP API, $4 Lambda (0.15 s of {memory} MB each), $0.50 DynamoDB, $0.65 logs:
-                  about $6; traffic out beyond 100 GB a month is $0.09 per GB, and reading scenes
-                  from your own buckets $0.40 per million requests, some two or three a tile
+                  about $6; outgoing traffic beyond 100 GB a month is $0.09 per GB, and reads of
+                  scenes from your own buckets $0.40 per million requests, two or three a tile
   1 million items $13 DynamoDB (20 write units each), $1 SNS, SQS and Lambda
 """
 _KEY: Final = " $0.40 for the key of private mosaics."
@@ -43,13 +43,15 @@ _KEY: Final = " $0.40 for the key of private mosaics."
 def main(
     context: Annotated[
         list[str] | None,
-        typer.Option("-c", "--context", metavar="KEY=VALUE", help="As of cdk; may be repeated."),
+        typer.Option(
+            "-c", "--context", metavar="KEY=VALUE", help="CDK context, as for `cdk -c`; repeatable."
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Deploy without confirmation.")] = False,
 ) -> None:
-    """Deploy livemosaic to your AWS account, after saying what that makes and costs.
+    """Deploy livemosaic to your AWS account, after listing what it creates and costs.
 
-    Credentials are found as all AWS tools find them: AWS_PROFILE, SSO, the environment.
+    Credentials come from the usual places of AWS tools: AWS_PROFILE, SSO, the environment.
 
     Example: `make deploy ARGS="-c region=us-west-2 -c buckets=my-scenes"`
     """
@@ -61,13 +63,13 @@ def main(
 
 
 class NoAccountError(Exception):
-    """AWS does not say who asks; the message says what to do."""
+    """Account or region is unknown; the message names the remedy."""
 
 
 def _pairs(context: list[str]) -> dict[str, str]:
     for pair in context:
         if "=" not in pair:
-            raise ConfigError(f"-c {pair}: give it as KEY=VALUE")
+            raise ConfigError(f"-c {pair}: must be KEY=VALUE")
     return dict(pair.split("=", 1) for pair in context)
 
 
@@ -76,8 +78,8 @@ def _deploy(given: Mapping[str, str], yes: bool) -> None:
     usual: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
     config = read(usual | dict(given), {"CDK_DEFAULT_REGION": session.region_name or ""})
     if config.region is None:
-        raise NoAccountError("there is no region: give -c region=…, or set AWS_REGION")
-    account, first = _look(boto3.Session(region_name=config.region))
+        raise NoAccountError("no region is set: use -c region=…, or set AWS_REGION")
+    account, first = _account(boto3.Session(region_name=config.region))
     console.print(_plan(config, account, first))
     if not yes:
         typer.confirm("Deploy?", abort=True, err=True)
@@ -85,29 +87,29 @@ def _deploy(given: Mapping[str, str], yes: bool) -> None:
     cdk = Cdk(os.environ | {"AWS_REGION": config.region}, given)
     if first:
         cdk.run("bootstrap", f"aws://{account}/{config.region}")
-    _tell(cdk.deploy())
+    _print_outputs(cdk.deploy())
 
 
-def _look(session: Any) -> tuple[str, bool]:
-    """The account, and whether nobody ever used CDK in it and its region."""
+def _account(session: Any) -> tuple[str, bool]:
+    """Returns the account id, and True if its region has not been bootstrapped for CDK."""
     try:
         account: str = session.client("sts").get_caller_identity()["Account"]
         ssm = session.client("ssm")
         return account, not ssm.get_parameters(Names=[_BOOTSTRAPPED])["Parameters"]
     except (BotoCoreError, ClientError) as error:
         raise NoAccountError(
-            f"AWS does not let us in ({error}): log in with `aws sso login`, name a profile with "
+            f"access to AWS failed ({error}): log in with `aws sso login`, choose a profile with "
             "AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
 
 
 def _plan(config: Config, account: str, first: bool) -> str:
     table = (
-        f"nothing: the table {config.table} is there"
+        f"nothing new: the existing table {config.table} is used"
         if config.table
-        else ("a DynamoDB table, on demand, which stays when all else is removed")
+        else ("a DynamoDB table, on demand, which is retained when all else is removed")
     )
-    bootstrap = "\n  CDKToolkit       what CDK itself needs, once per account and region"
+    bootstrap = "\n  CDKToolkit       resources that CDK itself needs, once per account and region"
     return _PLAN.format(
         name=config.name,
         account=account,
@@ -121,9 +123,9 @@ def _plan(config: Config, account: str, first: bool) -> str:
     )
 
 
-def _tell(outputs: Outputs) -> None:
+def _print_outputs(outputs: Outputs) -> None:
     console.print(f"""
-Deployed. Make a mosaic, and publish STAC Items for it:
+Deployed. Create a mosaic and publish STAC Items for it:
   livemosaic --api {outputs.ApiUrl} mosaics create NAME --collection COLLECTION
   aws sns publish --topic-arn {outputs.TopicArn} --message file://item.json
 Its map: {outputs.ApiUrl}/mosaics/NAME/map.html""")

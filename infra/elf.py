@@ -1,4 +1,4 @@
-"""Shared libraries without what no loader reads: what `strip` does, for any architecture."""
+"""Strips ELF shared libraries as `strip` does, for any architecture."""
 
 import itertools
 import struct
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _MAGIC: Final = b"\x7fELF\x02\x01"
-"""64 bits, little-endian: both of Lambda's architectures."""
+"""ELF, 64 bits, little-endian: both architectures of Lambda."""
 _PT_LOAD: Final = 1
 
 
@@ -28,7 +28,7 @@ _HEADER: Final = struct.Struct("<IIQQQQQQ")
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Where the bytes of one loaded segment were and are."""
+    """Old and new file offset of the bytes of one loaded segment."""
 
     old: int
     size: int
@@ -40,11 +40,12 @@ class _Move:
 
 
 def stripped(image: bytes) -> bytes:
-    """The segments of a shared library, closed up, without section headers, symbols and debug info.
+    """Returns a shared library without section headers, symbols and debug info.
 
-    A loader reads program headers only; they point to the same bytes as before, and addresses stay
-    as they were. `strip` of another architecture would be needed otherwise, and breaks libraries
-    that patchelf (auditwheel) has touched. What isn't laid out as expected is returned unchanged.
+    The loaded segments move together. A loader reads program headers only; these point to the same
+    bytes as before, at unchanged addresses. `strip` itself would have to be built for the other
+    architecture, and breaks libraries that patchelf (auditwheel) has changed. Bytes that are not
+    ELF, or have an unexpected layout, are returned unchanged.
     """
     if not image.startswith(_MAGIC):
         return image
@@ -77,7 +78,7 @@ def _overlap(loaded: list[_Segment]) -> bool:
 def _closed_up(image: bytes, loaded: list[_Segment]) -> tuple[bytearray, list[_Move]]:
     out, moves = bytearray(), []
     for segment in loaded:
-        # An offset must stay congruent to the address, modulo the alignment: pages are mapped.
+        # The loader maps pages: offset and address must stay congruent modulo the alignment.
         out += bytes((segment.offset - len(out)) % max(segment.align, 1))
         moves.append(_Move(segment.offset, segment.filesz, len(out)))
         out += image[segment.offset : segment.offset + segment.filesz]

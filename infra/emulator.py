@@ -1,4 +1,4 @@
-"""An emulated AWS on this machine: ministack, started and ended by who needs it."""
+"""An emulated AWS on this machine: starts and stops ministack."""
 
 import os
 import signal
@@ -19,27 +19,27 @@ import boto3
 
 REGION: Final = "eu-central-1"
 _ACCESS_KEY: Final = "test"
-"""Key and secret of the emulator's root user."""
+"""Access key id and secret of the emulator's root user."""
 _START_S: Final = 30.0
 _OUTPUT: Final = "output.txt"
 
 
 class EmulatorError(Exception):
-    """The emulator did not start; the message ends with what it said."""
+    """The emulator did not start; the message ends with its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """One that runs."""
+    """A running emulator."""
 
     url: str
-    """Where all its services answer."""
+    """Endpoint of all services."""
     certificate: Path | None = None
-    """What its HTTPS is to be trusted by, where it has any."""
+    """Certificate that clients must trust; None for plain HTTP."""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """This process's environment, in which AWS tools find the emulator and nothing else."""
+        """Environment of this process in which AWS tools find the emulator and nothing else."""
         own = {
             name: value
             for name, value in os.environ.items()
@@ -56,7 +56,7 @@ class Emulator:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client with all rights."""
+        """Returns a boto3 client with the root user's permissions."""
         return boto3.Session().client(  # type: ignore[call-overload]
             service,
             region_name=REGION,
@@ -69,10 +69,10 @@ class Emulator:
 
 @contextmanager
 def emulator(*, authorize: bool = False) -> Iterator[Emulator]:
-    """Run one on a free port; all that it keeps is gone with it.
+    """Runs an emulator on a free port; its data is deleted at the end.
 
-    With `authorize` it is as strict as AWS: signatures are verified, IAM policies enforced, and all
-    is HTTPS, which policies of CDK and ours insist on. Its certificate is its own.
+    With `authorize` it is as strict as AWS: it verifies signatures, enforces IAM policies, and uses
+    HTTPS only, which CDK's policies and ours require, with a self-signed certificate.
     """
     with TemporaryDirectory(prefix="livemosaic-aws-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
@@ -88,7 +88,7 @@ def emulator(*, authorize: bool = False) -> Iterator[Emulator]:
 
 
 def _make_certificate(folder: Path) -> Path:
-    """A certificate in `server.crt` and its key in `server.key`, good for names of APIs too."""
+    """Creates `server.crt` and `server.key`; the certificate also covers host names of APIs."""
     certificate, key = folder / "server.crt", folder / "server.key"
     names = "DNS:localhost,DNS:*.execute-api.localhost,IP:127.0.0.1"
     command = [
@@ -99,18 +99,20 @@ def _make_certificate(folder: Path) -> Path:
     try:
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        raise EmulatorError(f"no certificate can be made, is openssl there? ({error})") from error
+        raise EmulatorError(
+            f"no certificate can be created, is openssl installed? ({error})"
+        ) from error
     return certificate
 
 
 def _trusting(certificate: Path) -> dict[str, str]:
-    """Node, boto3, and the TLS of Python and of obstore trust it, and nobody else."""
+    """Makes Node, boto3, and the TLS of Python and obstore trust this certificate only."""
     names = ("NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
     return dict.fromkeys(names, str(certificate))
 
 
 def free_port() -> int:
-    """A port of this machine that nothing listens on."""
+    """Returns a TCP port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port
@@ -121,7 +123,7 @@ def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Pope
         "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
         "BIND_HOST": "127.0.0.1",
-        # Docker out of reach: the emulator would look there for containers to clean up.
+        # Hide Docker: the emulator would look there for containers to clean up.
         "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
@@ -136,7 +138,7 @@ def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Pope
             "MINISTACK_SSL_KEY": str(certificate.with_suffix(".key")),
         }
     with (folder / _OUTPUT).open("wb") as output:
-        # In a session of its own: Ctrl-C is for who started it, who then ends it in order.
+        # In its own session: Ctrl-C reaches only our process, which then stops it in order.
         return subprocess.Popen(
             [sys.executable, "-m", "ministack"],
             env=env,
@@ -152,7 +154,7 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], running: Emulator, outp
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise EmulatorError(f"ministack ended at once:\n{output.read_text()}")
+            raise EmulatorError(f"ministack exited at once:\n{output.read_text()}")
         try:
             with urllib.request.urlopen(  # noqa: S310
                 f"{running.url}/_ministack/health", timeout=1, context=trust
@@ -164,10 +166,10 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], running: Emulator, outp
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End it with the Lambda functions that it runs."""
+    """Stops the emulator and the Lambda functions that it runs."""
     server.terminate()
     try:
         server.wait(5)
-    except subprocess.TimeoutExpired:  # it waits for connections that were left open
+    except subprocess.TimeoutExpired:  # it waits for open connections
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

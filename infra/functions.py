@@ -1,4 +1,4 @@
-"""Lambda functions: each with a role and a log group of its own."""
+"""Lambda functions, each with its own role and log group."""
 
 from collections.abc import Mapping
 
@@ -25,13 +25,13 @@ def function(
     environment: Mapping[str, str],
     snap_start: bool = False,
 ) -> lambda_.Function:
-    """A function that may write its log, be traced if so configured, and nothing else yet."""
+    """Creates a function that may only write its log, and send traces if `tracing` is on."""
     home = Construct(scope, name)
     group = log_group(home, "Logs", days=config.log_retention_days)
     role = iam.Role(
         home,
         "Role",
-        description=f"Of the function: {description}",
+        description=f"Role of the function: {description}",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
     )
     group.grant_write(role)
@@ -50,10 +50,10 @@ def function(
         environment=dict(environment),
         role=role,
         log_group=group,
-        logging_format=lambda_.LoggingFormat.JSON,  # the package writes JSON, too
+        logging_format=lambda_.LoggingFormat.JSON,  # the package logs JSON too
         tracing=lambda_.Tracing.ACTIVE if config.tracing else lambda_.Tracing.DISABLED,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
-        # Each version that stays is a snapshot that is paid for.
+        # Every retained version would cost money for its snapshot.
         current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.DESTROY),
     )
     _acknowledge(made, role, config)
@@ -61,17 +61,18 @@ def function(
 
 
 def live(function: lambda_.Function) -> lambda_.Alias:
-    """What to call where snapshots are used: only published versions have them.
+    """Returns an alias of the current version, to invoke instead of the function with SnapStart.
 
-    Whatever changes in the function, its code too, makes `current_version` another one, which
-    CloudFormation publishes and points the alias at before it deletes the last.
+    Only published versions have snapshots. Any change of the function or its code makes a new
+    `current_version`; CloudFormation publishes it and updates the alias before it deletes the old
+    version.
     """
     return lambda_.Alias(
         function,
         "Live",
         alias_name="live",
         version=function.current_version,
-        description="The version that answers",
+        description="The version that serves requests",
     )
 
 
@@ -90,7 +91,7 @@ def _acknowledge(made: lambda_.Function, role: iam.Role, config: Config) -> None
         cdk.Validations.of(role).acknowledge(
             cdk.Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="X-Ray's PutTraceSegments and PutTelemetryRecords name no resource (Service "
-                "Authorization Reference, AWS X-Ray). Only these two have it.",
+                reason="X-Ray's PutTraceSegments and PutTelemetryRecords have no resource types "
+                "(Service Authorization Reference, AWS X-Ray). Only these two use the wildcard.",
             )
         )

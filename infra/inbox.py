@@ -1,4 +1,4 @@
-"""Where events arrive: topics and rules, a queue, and a queue for what never succeeds."""
+"""Entry point of events: topics, EventBridge rules, a queue and its dead-letter queue."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -12,26 +12,26 @@ from constructs import Construct
 from infra.sources import Bus, ItemBucket, Topic
 
 ATTEMPTS = 5
-"""Deliveries of one message before it is a dead letter."""
+"""Deliveries of one message before SQS moves it to the dead-letter queue."""
 EVENT_DAYS = 4
-"""How long events wait, if nothing takes them."""
+"""Retention of events in the queue."""
 DEAD_LETTER_DAYS = 14
-"""As long as SQS keeps any message."""
+"""Retention of dead letters: the maximum of SQS."""
 
 
 class Inbox(Construct):
-    """SNS, S3 and EventBridge → SQS.
+    """Queues that receive events from SNS, S3 and EventBridge.
 
-    Raw delivery of SNS stays off: SQS drops a raw message of more than ten attributes.
+    Raw delivery of SNS stays off: SQS drops raw messages with more than ten attributes.
     """
 
     def __init__(self, scope: Construct, name: str, *, visibility_s: int) -> None:
         super().__init__(scope, name)
         self.worst_age_s = ATTEMPTS * visibility_s
-        """How old a message grows that always fails, before it is a dead letter."""
+        """Age of a message that always fails when it becomes a dead letter."""
         self.safe_days = DEAD_LETTER_DAYS - EVENT_DAYS
-        """How long every dead letter is there at least: one that SQS moved keeps its age, but the
-        age that CloudWatch tells begins anew (SQS Developer Guide, "Setting-up dead-letter queue
+        """Minimum days that a dead letter is kept. A message that SQS moves keeps its age, but the
+        age in CloudWatch starts again at zero (SQS Developer Guide, "Setting-up dead-letter queue
         retention")."""
         self.dead_letters = sqs.Queue(
             self,
@@ -55,7 +55,7 @@ class Inbox(Construct):
         self.topic.add_subscription(subscriptions.SqsSubscription(self.queue))
 
     def subscribe(self, topic: Topic) -> None:
-        """Hear a topic of somebody else, who must let this account subscribe to it."""
+        """Subscribes the queue to an existing topic, whose policy must allow this account."""
         allowed = self.queue.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("sns.amazonaws.com")],
@@ -64,7 +64,7 @@ class Inbox(Construct):
                 conditions={"ArnEquals": {"aws:SourceArn": topic.arn}},
             )
         )
-        # Not by SqsSubscription, which takes a filter policy in words of its own.
+        # Not SqsSubscription, which has its own classes for filter policies.
         subscription = sns.CfnSubscription(
             self,
             f"From {topic.arn}",
@@ -74,13 +74,14 @@ class Inbox(Construct):
             filter_policy=topic.filter_policy,
             filter_policy_scope=topic.filter_policy_scope if topic.filter_policy else None,
         )
-        if allowed.policy_dependable:  # else the first messages would be refused
+        if allowed.policy_dependable:  # otherwise the first messages would be refused
             subscription.node.add_dependency(allowed.policy_dependable)
 
-    def hear_bucket(self, bucket: ItemBucket) -> None:
-        """Hear of the objects of a bucket, whichever way its owner chooses to send it.
+    def subscribe_bucket(self, bucket: ItemBucket) -> None:
+        """Receives events about the objects of a bucket, by EventBridge or S3 notifications.
 
-        Either way must be turned on in the bucket: EventBridge, or notifications to our queue.
+        The owner must turn on one of them in the bucket: EventBridge, or notifications to the
+        queue.
         """
         stack = cdk.Stack.of(self)
         self.queue.add_to_resource_policy(
@@ -106,8 +107,8 @@ class Inbox(Construct):
             ),
         )
 
-    def hear_bus(self, bus: Bus) -> None:
-        """Hear those events of a bus that are about Items."""
+    def subscribe_bus(self, bus: Bus) -> None:
+        """Receives the events of a bus that match its `sources` and `detail_types`."""
         name = f"Events of {bus.name} {bus.sources} {bus.detail_types}"
         self._rule(
             name,
@@ -120,6 +121,9 @@ class Inbox(Construct):
     def _rule(
         self, name: str, pattern: events.EventPattern, bus: events.IEventBus | None = None
     ) -> None:
-        """EventBridge tries for a day to put an event into the queue, then it is a dead letter."""
+        """Sends matching events to the queue.
+
+        EventBridge retries for a day; after that, the event becomes a dead letter.
+        """
         target = targets.SqsQueue(self.queue, dead_letter_queue=self.dead_letters)
         events.Rule(self, name, event_pattern=pattern, event_bus=bus, targets=[target])

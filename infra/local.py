@@ -1,4 +1,4 @@
-"""The whole deployment on an emulated AWS on this machine: what `make aws-local` and tests use."""
+"""A complete deployment to an emulated AWS on this machine, for `make aws-local` and tests."""
 
 import json
 import platform
@@ -15,31 +15,31 @@ from infra.cdk import Cdk, Outputs
 from infra.emulator import REGION, Emulator, emulator
 
 BUCKET: Final = "scenes"
-"""Where COGs are put, and the tiler may read."""
+"""Bucket of the COGs, which the tiler may read."""
 
 Step = Callable[[str], AbstractContextManager[object]]
-"""Says what is being done while it is entered."""
+"""Shows the name of a step while its context is open."""
 
 
 class NotHereError(Exception):
-    """This machine cannot run what Lambda runs."""
+    """This machine cannot run Lambda's code."""
 
 
 @dataclass
 class Account:
-    """An emulated account with a deployment in it and a bucket of COGs."""
+    """An emulated account with a deployment and a bucket of COGs."""
 
     aws: Emulator
     cdk: Cdk
     outputs: Outputs
 
     def put(self, path: Path) -> str:
-        """Upload a COG; its href."""
+        """Uploads a COG and returns its href."""
         self.aws.client("s3").upload_file(str(path), BUCKET, path.name)
         return f"s3://{BUCKET}/{path.name}"
 
     def publish(self, message: Any, **attributes: str) -> None:
-        """Publish to the deployed topic: an Item, or text as it is."""
+        """Publishes an Item as JSON, or text unchanged, to the deployed topic."""
         self.aws.client("sns").publish(
             TopicArn=self.outputs.TopicArn,
             Message=message if isinstance(message, str) else json.dumps(message),
@@ -50,7 +50,7 @@ class Account:
         )
 
     def changed(self, **context: str) -> Cdk:
-        """The CDK command with other settings."""
+        """Returns the CDK command with these settings changed."""
         return replace(self.cdk, context=dict(self.cdk.context) | context)
 
 
@@ -62,9 +62,10 @@ def deployed(
     authorize: bool = False,
     context: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Account]:
-    """From nothing to a deployment with these settings; all of it is gone afterwards.
+    """Deploys livemosaic to a new emulated account with this context; removes both at the end.
 
-    `log` gets what CDK says. BundleError, EmulatorError, CdkError and NotHereError say why not.
+    `log` receives the output of CDK. Raises `BundleError`, `EmulatorError`, `CdkError`, or
+    `NotHereError` on systems other than Linux.
     """
     target = _this_machine()
     with step("Lambda bundle"):
@@ -86,7 +87,7 @@ def _deploy(aws: Emulator, cdk: Cdk, step: Step) -> Account:
 
 
 def _this_machine() -> Target:
-    """What the emulator's functions run on: this interpreter."""
+    """Returns the target of the emulator's functions, which run in this interpreter."""
     if sys.platform != "linux":
         raise NotHereError(
             f"Lambda's code is for Linux and this is {sys.platform}: use a virtual machine, or WSL"

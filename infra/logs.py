@@ -1,4 +1,4 @@
-"""Log groups: kept for as long as was asked, gone with the stack."""
+"""Log groups with a retention in days, deleted with the stack."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
@@ -6,7 +6,7 @@ from constructs import Construct
 
 
 def log_group(scope: Construct, name: str, *, days: int, group: str | None = None) -> logs.LogGroup:
-    """A log group with a name that CloudFormation makes up, unless `group` is one."""
+    """Creates a log group named `group`, or by CloudFormation if that is None."""
     made = logs.LogGroup(
         scope, name, log_group_name=group, removal_policy=cdk.RemovalPolicy.DESTROY
     )

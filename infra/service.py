@@ -55,7 +55,7 @@ class Service(cdk.Stack):
         self._build = fingerprint(config.target)
         self._code = code(self, config.target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
-        self._hear(config)
+        self._subscribe(config)
         tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
         if config.jwt:
             manager.add_environment("LIVEMOSAIC_AUTHORIZER", "jwt")
@@ -67,13 +67,13 @@ class Service(cdk.Stack):
         self._watch(functions, api.api)
         self._tell(api.url)
 
-    def _hear(self, config: Config) -> None:
+    def _subscribe(self, config: Config) -> None:
         for topic in config.topics:
             self._inbox.subscribe(topic)
         for bucket in config.item_buckets:
-            self._inbox.hear_bucket(bucket)
+            self._inbox.subscribe_bucket(bucket)
         for bus in config.buses:
-            self._inbox.hear_bus(bus)
+            self._inbox.subscribe_bus(bus)
 
     def _make_tiler(self) -> lambda_.Function:
         made = self._function(
@@ -125,7 +125,7 @@ class Service(cdk.Stack):
     def _keep_private(self, *answering: lambda_.Function) -> None:
         key = SigningKey(self, "SigningKey")
         for each in answering:
-            key.lend(each)
+            key.grant_read(each)
         cdk.CfnOutput(
             self, "SigningKeyArn", value=key.arn, description="The secret that signs access tokens"
         )

@@ -1,4 +1,4 @@
-"""Where events come from that a deployment is told of in its context: each one a checked value."""
+"""Event sources in the context of a deployment, as validated values."""
 
 import re
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ _BUS: Final = re.compile(r"[A-Za-z0-9._/-]{1,256}")
 _BUCKET: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _FOLDER: Final = r"[^,*?$\s]+"
 BUCKET: Final = re.compile(f"{_BUCKET}(/{_FOLDER})?")
-"""A bucket, or a folder in one."""
+"""`NAME` of a bucket, or `NAME/PREFIX` of a folder in it."""
 
 
 class Topic(BaseModel):
-    """An SNS topic of somebody else, to which our queue subscribes."""
+    """An existing SNS topic to which the queue subscribes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arn: str
     filter_policy: dict[str, Any] | None = None
-    """As SNS documents it ("Amazon SNS subscription filter policies")."""
+    """SNS filter policy ("Amazon SNS subscription filter policies")."""
     filter_policy_scope: Literal["MessageAttributes", "MessageBody"] = "MessageAttributes"
 
     @model_validator(mode="before")
@@ -36,11 +36,13 @@ class Topic(BaseModel):
     def _is_topic(cls, arn: str) -> str:
         if arn.endswith(".fifo"):
             raise ValueError(
-                "is a FIFO topic, which delivers to FIFO queues only; ours is a standard queue, "
-                "as the index puts events into order itself: name a standard topic"
+                "is a FIFO topic, which delivers to FIFO queues only; the queue is a standard one, "
+                "because the index orders events itself: use a standard topic"
             )
         if not _TOPIC_ARN.fullmatch(arn):
-            raise ValueError("is no SNS topic: it must look like arn:aws:sns:REGION:ACCOUNT:NAME")
+            raise ValueError(
+                "is not an SNS topic: it must look like arn:aws:sns:REGION:ACCOUNT:NAME"
+            )
         return arn
 
     @field_validator("filter_policy")
@@ -52,7 +54,7 @@ class Topic(BaseModel):
 
     @property
     def region(self) -> str:
-        """Where the topic is."""
+        """AWS region of the topic."""
         return self.arn.split(":")[3]
 
 
@@ -61,23 +63,23 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
         if isinstance(wanted, Mapping):
             _check_policy(wanted)
         elif not isinstance(wanted, list):
-            raise ValueError(f"{name!r} must be a list of what matches, not {wanted!r}")  # noqa: TRY004
+            raise ValueError(f"{name!r} must be a list of values to match, not {wanted!r}")  # noqa: TRY004
     if not policy:
-        raise ValueError("is empty: leave it away to get every message")
+        raise ValueError("is empty: omit it to receive every message")
 
 
 class ItemBucket(BaseModel):
-    """A bucket of STAC Items, each an object of its own, which come and go as the objects do."""
+    """A bucket with one STAC Item per object; scenes are added and removed with the objects."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=f"^{_BUCKET}$")
     prefix: str = Field("", pattern=f"^({_FOLDER})?$")
-    """A folder: whole segments of keys, without a slash at either end."""
+    """Folder in the bucket: whole segments of keys, without leading or trailing slash."""
     suffix: str = Field(".json", pattern=r"^[A-Za-z0-9._-]*\.(geo)?json$")
-    """How keys of Items end; nothing else is taken for one."""
+    """Suffix of the keys of Items; other objects are ignored."""
     account: str | None = Field(None, pattern=r"^\d{12}$")
-    """Whose bucket it is; that of the deployment by default."""
+    """Account that owns the bucket; None for the account of the deployment."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,33 +96,33 @@ class ItemBucket(BaseModel):
 
     @property
     def path(self) -> str:
-        """`NAME` or `NAME/PREFIX`."""
+        """Bucket and folder as `NAME` or `NAME/PREFIX`."""
         return f"{self.name}/{self.prefix}".rstrip("/")
 
     @property
     def keys(self) -> str:
-        """What keys of Items match, with `*` for any text."""
+        """Pattern of the keys of Items, where `*` matches any text."""
         return f"{self.prefix}/*{self.suffix}".lstrip("/")
 
 
 class Bus(BaseModel):
-    """An EventBridge bus of the account, and which of its events are about Items."""
+    """An EventBridge bus of the account, and a filter for its events about Items."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
     sources: tuple[str, ...] = ()
-    """Values of `source`; any if empty."""
+    """Accepted values of `source`; empty for any."""
     detail_types: tuple[str, ...] = ()
-    """Values of `detail-type`; any if empty."""
+    """Accepted values of `detail-type`; empty for any."""
 
     @field_validator("name")
     @classmethod
     def _is_bus(cls, name: str) -> str:
         if not _BUS.fullmatch(name):
             raise ValueError(
-                "is no name of an event bus: give what follows `event-bus/` in its ARN. Events of "
-                "another account must be forwarded to a bus of this one"
+                "is not the name of an event bus: use what follows `event-bus/` in its ARN. Events "
+                "of another account must be forwarded to a bus of this one"
             )
         return name
 
@@ -128,6 +130,6 @@ class Bus(BaseModel):
     def _chooses(self) -> Self:
         if not (self.sources or self.detail_types):
             raise ValueError(
-                f"would take every event of the bus {self.name!r}: name sources or detail_types"
+                f"would match every event of the bus {self.name!r}: set sources or detail_types"
             )
         return self

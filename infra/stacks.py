@@ -1,4 +1,4 @@
-"""What one deployment is made of."""
+"""The stacks of one deployment."""
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
@@ -9,7 +9,10 @@ from infra.service import Service
 
 
 def build(app: cdk.App, config: Config) -> Service:
-    """Both stacks, or only the service where it adopts a table; checked by cdk-nag at synth."""
+    """Creates both stacks, or only the service stack if it adopts a table.
+
+    cdk-nag checks them during synthesis.
+    """
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     cdk.Tags.of(app).add("livemosaic", config.name)
     place = cdk.Environment(account=config.account, region=config.region)
@@ -28,6 +31,6 @@ def _data(app: cdk.App, config: Config, place: cdk.Environment) -> Data:
         app,
         f"{config.name}-data",
         target=config.target,
-        description="livemosaic: the table, which stays when this stack is removed",
+        description="livemosaic: the table, which is retained when this stack is deleted",
         env=place,
     )

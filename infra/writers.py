@@ -1,4 +1,4 @@
-"""Who may write over HTTP: IAM identities, or who holds a JWT of an OpenID Connect provider."""
+"""Authorization of writes over HTTP: IAM, or JWTs of an OpenID Connect provider."""
 
 from typing import Final, Self
 
@@ -6,22 +6,22 @@ from aws_cdk.aws_apigatewayv2 import IHttpRouteAuthorizer
 from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer, HttpJwtAuthorizer
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_MOST: Final = 50
-"""Audiences of an authorizer (HTTP API quotas); scopes of a route have no other limit."""
+_MAX_VALUES: Final = 50
+"""Maximum of audiences per authorizer (HTTP API quotas); also used for scopes, which have none."""
 
 
 class Jwt(BaseModel):
-    """JWTs that API Gateway checks (Developer Guide, "Control access with JWT authorizers")."""
+    """Settings of API Gateway's JWT authorizer ("Control access with JWT authorizers")."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issuer: str = Field(pattern=r"^https://[^/\s]+(/\S*)?$")
-    """What `iss` has to be, and where `/.well-known/openid-configuration` is."""
-    audience: tuple[str, ...] = Field(min_length=1, max_length=_MOST)
-    """What `aud` or `client_id` may be."""
-    scopes: tuple[str, ...] = Field((), max_length=_MOST)
-    """`scope` or `scp` has to name one of them; without any, every client of the audience writes.
-    """
+    """Required value of `iss`, and base URL of `/.well-known/openid-configuration`."""
+    audience: tuple[str, ...] = Field(min_length=1, max_length=_MAX_VALUES)
+    """Accepted values of `aud` or `client_id`."""
+    scopes: tuple[str, ...] = Field((), max_length=_MAX_VALUES)
+    """Scopes of which `scope` or `scp` must contain one; if empty, every client of the audience may
+    write."""
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
@@ -31,7 +31,7 @@ class Jwt(BaseModel):
 
 
 def authorizer(jwt: Jwt | None) -> IHttpRouteAuthorizer:
-    """What guards the routes that write."""
+    """Returns the authorizer of the routes that write: JWT if configured, otherwise IAM."""
     if jwt is None:
         return HttpIamAuthorizer()
     return HttpJwtAuthorizer("Jwt", jwt.issuer, jwt_audience=list(jwt.audience))

@@ -208,7 +208,9 @@ class TestDeployed:
 
     def test_a_wrong_setting_changes_nothing(self, cloud: Cloud) -> None:
         before = cloud.stacks()
-        with pytest.raises(CdkError, match="tiler_memroy='512': no such key; is it tiler_memory"):
+        with pytest.raises(
+            CdkError, match="tiler_memroy='512': no such key; did you mean tiler_memory"
+        ):
             cloud.account.changed(tiler_memroy="512").deploy()
         assert cloud.stacks() == before
 

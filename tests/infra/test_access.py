@@ -42,22 +42,22 @@ class TestPrivateMosaics:
         assert of_secrets == {json.dumps(arn(secret)): READS_SECRET}
 
     @pytest.mark.parametrize("name", ["Tiler", "Manager"])
-    def test_it_is_told_where_the_secret_is_and_not_what(self, guarded, name):
+    def test_its_environment_has_the_arn_of_the_secret_and_not_the_value(self, guarded, name):
         secret, _ = only(guarded.of_type("AWS::SecretsManager::Secret"))
-        told = guarded.function(name)["Environment"]["Variables"]
-        assert told["LIVEMOSAIC_SIGNING_KEYS"] == arn(secret)
+        variables = guarded.function(name)["Environment"]["Variables"]
+        assert variables["LIVEMOSAIC_SIGNING_KEYS"] == arn(secret)
         assert guarded.outputs["SigningKeyArn"]["Value"] == arn(secret)
 
     def test_ingestion_knows_nothing_of_it(self, guarded):
         assert "secretsmanager" not in json.dumps(list(map(sorted, guarded.grants("Ingest"))))
-        told = guarded.function("Ingest")["Environment"]["Variables"]
-        assert "LIVEMOSAIC_SIGNING_KEYS" not in told
+        variables = guarded.function("Ingest")["Environment"]["Variables"]
+        assert "LIVEMOSAIC_SIGNING_KEYS" not in variables
 
     def test_no_secret_is_paid_for_unless_it_is_asked_for(self, default):
         assert not default.of_type("AWS::SecretsManager::Secret")
         for name in ("Tiler", "Manager"):
-            told = default.function(name)["Environment"]["Variables"]
-            assert "LIVEMOSAIC_SIGNING_KEYS" not in told
+            variables = default.function(name)["Environment"]["Variables"]
+            assert "LIVEMOSAIC_SIGNING_KEYS" not in variables
 
 
 class TestWriters:
@@ -80,11 +80,11 @@ class TestWriters:
             assert route["AuthorizerId"] == {"Ref": name}
 
     def test_only_what_is_behind_them_believes_it(self, guarded, default):
-        told = {
+        authorizers = {
             name: guarded.function(name)["Environment"]["Variables"].get("LIVEMOSAIC_AUTHORIZER")
             for name in ("Tiler", "Manager", "Ingest")
         }
-        assert told == {"Tiler": None, "Manager": "jwt", "Ingest": None}
+        assert authorizers == {"Tiler": None, "Manager": "jwt", "Ingest": None}
         by_iam = default.function("Manager")["Environment"]["Variables"]
         assert "LIVEMOSAIC_AUTHORIZER" not in by_iam
 

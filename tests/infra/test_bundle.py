@@ -295,15 +295,15 @@ class TestBuild:
         path.unlink()
         assert build(HERE, tree).read_bytes() == first
 
-    def test_steps_and_sizes_are_told_on_stderr(
+    def test_steps_and_sizes_are_printed_on_stderr(
         self, tree: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         build(HERE, tree)
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert re.search(r"wheels: \d+\.\d s", said.err)
-        assert re.search(r"^\d smaller ones +0\.\d\d +0\.\d\d$", said.err, re.MULTILINE)
-        assert re.search(r"^total +0\.\d\d +0\.\d\d$", said.err, re.MULTILINE)
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert re.search(r"wheels: \d+\.\d s", output.err)
+        assert re.search(r"^\d smaller ones +0\.\d\d +0\.\d\d$", output.err, re.MULTILINE)
+        assert re.search(r"^total +0\.\d\d +0\.\d\d$", output.err, re.MULTILINE)
 
     def test_two_builds_at_once_agree(self, tree: Path) -> None:
         script = f"from infra.bundle import *; print(build({HERE!r}, Path({str(tree)!r})))"

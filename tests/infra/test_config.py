@@ -67,9 +67,9 @@ def test_the_oldest_python_is_for_emulators_only():
 
 def test_a_python_without_snapshots_is_refused_with_those_that_have_them():
     given = SOME | {"python": "3.11", "snap_start": "true"}
-    told = refusal(given, HERE | {"AWS_ENDPOINT_URL": "http://localhost"})
-    assert "snap_start='true'" in told
-    assert "Python 3.12 and newer, not of 3.11" in told
+    message = refusal(given, HERE | {"AWS_ENDPOINT_URL": "http://localhost"})
+    assert "snap_start='true'" in message
+    assert "Python 3.12 and newer, not of 3.11" in message
 
 
 def test_granted_buckets_are_allowed_by_themselves():
@@ -139,9 +139,9 @@ def test_every_key_says_what_it_means():
 
 
 @pytest.mark.parametrize(
-    ("context", "told"),
+    ("context", "parts"),
     [
-        ({"tiler_memry": "1024"}, ["tiler_memry='1024'", "is it tiler_memory?"]),
+        ({"tiler_memry": "1024"}, ["tiler_memry='1024'", "did you mean tiler_memory?"]),
         ({"zzz": "1"}, ["zzz='1'", "tiler_memory", "allowed_prefixes"]),
         ({"allowed_prefixes": ""}, ["allowed_prefixes", "-c allowed_prefixes=", "-c buckets="]),
         ({"allowed_prefixes": []}, ["allowed_prefixes", "nothing could be read"]),
@@ -159,11 +159,11 @@ def test_every_key_says_what_it_means():
         ({"item_buckets": [{"name": "stac/b"}]}, ["item_buckets[0].name='stac/b'"]),
         ({"item_buckets": [{"name": "stac", "suffix": "*"}]}, ["item_buckets[0].suffix='*'"]),
         ({"item_buckets": [{"name": "stac", "account": "me"}]}, ["item_buckets[0].account='me'"]),
-        ({"item_buckets": "stac,stac/"}, ["'stac' is named twice"]),
+        ({"item_buckets": "stac,stac/"}, ["'stac' is listed twice"]),
         ({"buses": "default"}, ["buses[0]='default'", "JSON"]),
         ({"buses": [{"name": "default"}]}, ["buses[0]", "every event", "detail_types"]),
         ({"buses": [{"sources": ["a"], "detail-type": ["b"]}]}, ["buses[0].detail-type"]),
-        ({"buses": [{"sources": ["a"]}, {"sources": ["a"]}]}, ["'default' is named twice"]),
+        ({"buses": [{"sources": ["a"]}, {"sources": ["a"]}]}, ["'default' is listed twice"]),
         (
             {"buses": [{"name": "arn:aws:events:us-west-2:1:event-bus/b", "sources": ["a"]}]},
             ["buses[0].name=", "what follows `event-bus/`"],
@@ -191,7 +191,7 @@ def test_every_key_says_what_it_means():
         ({"table": "a b"}, ["table='a b'", "table to adopt"]),
         ({"topics": "scenes"}, ["topics[0].arn='scenes'", "arn:aws:sns:REGION:ACCOUNT:NAME"]),
         ({"topics": f"{TOPIC}.fifo"}, [f"{TOPIC}.fifo", "standard topic"]),
-        ({"topics": f"{TOPIC},{TOPIC}"}, [TOPIC, "named twice"]),
+        ({"topics": f"{TOPIC},{TOPIC}"}, [TOPIC, "listed twice"]),
         ({"topics": [{"filter_policy": {"id": ["a"]}}]}, ["topics[0].arn", "required"]),
         ({"topics": [{"arn": TOPIC, "filter_policy": {}}]}, ["topics[0].filter_policy", "empty"]),
         ({"topics": [{"arn": TOPIC, "filter": {}}]}, ["topics[0].filter"]),
@@ -206,9 +206,9 @@ def test_every_key_says_what_it_means():
     ],
     ids=str,
 )
-def test_a_wrong_value_is_refused_by_name(context, told):
+def test_a_wrong_value_is_refused_by_name(context, parts):
     message = refusal(SOME | context)
-    for part in told:
+    for part in parts:
         assert part in message
     assert len(message.splitlines()) == 3, "one problem, between what and how"
 
@@ -225,7 +225,7 @@ def test_a_topic_needs_a_region_to_deploy_to():
         assert part in message
 
 
-def test_everything_that_is_wrong_is_told_at_once():
+def test_every_problem_is_reported_at_once():
     message = refusal(
         {"regoin": "x", "tiler_memory": "x", "topics": TOPIC, "region": "eu-central-1"}
     )

@@ -201,7 +201,7 @@ def test_delivery_is_never_raw(everything):
     ],
     ids=["without a filter", "by attributes", "by body"],
 )
-def test_a_foreign_topic_is_heard_through_its_filter(everything, topic, policy, scope):
+def test_a_foreign_topic_is_subscribed_to_with_its_filter(everything, topic, policy, scope):
     arn = f"arn:aws:sns:eu-central-1:210987654321:{topic}"
     subscriptions = everything.of_type("AWS::SNS::Subscription").values()
     [subscription] = (s for s in subscriptions if s["TopicArn"] == arn)
@@ -230,7 +230,7 @@ def test_objects_of_a_bucket_are_heard_through_eventbridge_if_their_keys_are_tho
         "detail-type": ["Object Created", "Object Deleted"],
         "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"wildcard": keys}]}},
     }
-    assert "EventBusName" not in rule, "S3 tells the default bus"
+    assert "EventBusName" not in rule, "S3 sends to the default bus"
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,8 @@ def test_no_source_is_heard_that_was_not_asked_for(default):
 
 
 def test_ingestion_knows_where_dead_letters_go(default):
-    told = default.function("Ingest")["Environment"]["Variables"]["LIVEMOSAIC_DEAD_LETTERS"]
-    assert told == default.outputs["DeadLetterQueueUrl"]["Value"]
+    url = default.function("Ingest")["Environment"]["Variables"]["LIVEMOSAIC_DEAD_LETTERS"]
+    assert url == default.outputs["DeadLetterQueueUrl"]["Value"]
 
 
 # The API
@@ -418,13 +418,13 @@ def test_functions_are_as_configured(deployment, name, architecture, runtime, ti
     assert made.function("Ingest")["MemorySize"] == ingest_mb
 
 
-def test_functions_are_told_table_prefixes_origins_payer_and_the_code_that_they_are(everything):
+def test_functions_get_table_prefixes_origins_payer_and_the_fingerprint_of_their_code(everything):
     for function in map(everything.function, FUNCTIONS):
-        told = function["Environment"]["Variables"]
-        assert "dynamodb://eu-central-1/" in json.dumps(told.pop("LIVEMOSAIC_INDEX"))
-        assert told.pop("LIVEMOSAIC_BUILD") in json.dumps(function["Code"])
-        told.pop("LIVEMOSAIC_DEAD_LETTERS", None)
-        assert told == {
+        variables = function["Environment"]["Variables"]
+        assert "dynamodb://eu-central-1/" in json.dumps(variables.pop("LIVEMOSAIC_INDEX"))
+        assert variables.pop("LIVEMOSAIC_BUILD") in json.dumps(function["Code"])
+        variables.pop("LIVEMOSAIC_DEAD_LETTERS", None)
+        assert variables == {
             "LIVEMOSAIC_ALLOWED_PREFIXES": "https://tiles.example.com/cogs/,"
             "s3://imagery/,s3://shared/sentinel-2/,s3://stac/landsat/",
             "LIVEMOSAIC_CORS_ORIGINS": "https://maps.example.com,https://example.org",
@@ -506,7 +506,7 @@ def test_a_message_that_is_being_retried_is_not_yet_late(default):
     assert alarm["Threshold"] > tries * queue["VisibilityTimeout"]
 
 
-def test_dead_letters_that_nobody_looks_at_are_told_of_again_days_before_they_are_lost(default):
+def test_dead_letters_that_nobody_looks_at_raise_an_alarm_again_days_before_they_are_lost(default):
     """One that waited in the queue before is lost earlier; CloudWatch does not count that wait."""
     queues = default.of_type("AWS::SQS::Queue").values()
     waited, kept = sorted(queue["MessageRetentionPeriod"] for queue in queues)
