@@ -14,7 +14,7 @@ from pydantic import (
 
 from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
-from livemosaic.model.mosaic import MAX_AGE_S, Access, Mosaic
+from livemosaic.model.mosaic import MAX_AGE_S, MAX_ROWS_PER_SCENE, Access, Mosaic
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.checks import parse_filter
@@ -51,22 +51,22 @@ class RulePolicyBody(BaseModel):
 
 
 class MosaicSettings(BaseModel):
-    """Settings of a mosaic."""
+    """Settings of a mosaic: `mosaics create` has an option for each, with these descriptions."""
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=500)
+    title: str = Field("", max_length=500, description="Title for people")
     access: Access = Field(
-        "public", description="`private`: only who holds an access token may see it"
+        "public", description="`private`: only holders of an access token may see it"
     )
     collections: list[str] = Field(
         ["*"], max_length=100, description="STAC collections it subscribes to; `*` is any"
     )
     filter: str | dict[str, Any] | None = Field(
-        None, description="CQL2, text or JSON, that an Item must pass"
+        None, description="CQL2, text or JSON, that an Item must pass: `eo:cloud_cover < 10`"
     )
     assets: list[str] = Field(
-        [], max_length=64, description="Assets it keeps; none keeps every GeoTIFF"
+        [], max_length=64, description="Assets it keeps; every GeoTIFF by default"
     )
     default_assets: list[str] = Field(
         [], max_length=16, description="Assets of a tile that names none"
@@ -75,11 +75,14 @@ class MosaicSettings(BaseModel):
         [], max_length=64, description="Item properties it keeps beside datetime"
     )
     sortby: str = Field(
-        "-datetime", max_length=200, description="`-property` puts the largest on top"
+        "-datetime",
+        max_length=200,
+        description="Order of its scenes: `-datetime` puts the newest on top, `eo:cloud_cover` the "
+        "clearest",
     )
     tms: str = Field("WebMercatorQuad", description="TileMatrixSet of its index; a quadtree")
-    minzoom: int = Field(0, ge=0, le=24)
-    maxzoom: int = Field(22, ge=0, le=30)
+    minzoom: int = Field(0, ge=0, le=24, description="Smallest zoom of its tiles")
+    maxzoom: int = Field(22, ge=0, le=30, description="Largest zoom that its TileJSON names")
     quadkey_zoom: int = Field(
         14,
         ge=0,
@@ -87,7 +90,9 @@ class MosaicSettings(BaseModel):
         description="Deepest zoom of an index cell; at one where each scene has at most "
         "`max_cells`, a tile takes one query",
     )
-    max_cells: int = Field(16, ge=1, le=48, description="Index cells of one scene, at most")
+    max_cells: int = Field(
+        16, ge=1, le=MAX_ROWS_PER_SCENE, description="Index cells of one scene, at most"
+    )
     max_age_s: int = Field(
         0, ge=0, le=MAX_AGE_S, description="How long caches keep a tile; 0 makes them ask each time"
     )

@@ -1,16 +1,19 @@
 """`livemosaic mosaics`: create, list, show and delete them."""
 
+import inspect
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import typer
+from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, RulePolicyBody
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, RulePolicyBody
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Access
@@ -19,52 +22,64 @@ from livemosaic.render.named_renders import parse_query
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 
 
+_SPECIAL = {"access", "renders", "rules"}
+"""Settings whose options are more than the value."""
+_SECONDS = "_s"
+
+
+def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each field of `MosaicSettings`, in place of `**settings`."""
+    signature = inspect.signature(command)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    fields = MosaicSettings.model_fields.items()
+    options = [_option(name, field) for name, field in fields if name not in _SPECIAL]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*own[:2], *options, *own[2:]]
+    )
+    return command
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """The option of a setting. A list is an option that may be repeated; pydantic checks bounds."""
+    repeated = isinstance(field.default, list)
+    kind: Any = list[str] if repeated else type(field.default)
+    if field.default is None:
+        kind = str | None
+    description = re.sub("`([a-z_]+)`", _as_flag, field.description or "")
+    option = typer.Option(
+        _flag(name),
+        help=f"{description}{'; may be repeated' if repeated else ''}.",
+        metavar="SECONDS" if name.endswith(_SECONDS) else None,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _flag(setting: str) -> str:
+    """The flag of a setting: the singular of a list, without the unit."""
+    name = setting.removesuffix(_SECONDS)
+    if isinstance(MosaicSettings.model_fields[setting].default, list):
+        name = re.sub("(ie)?s$", lambda plural: "y" if plural[1] else "", name)
+    return f"--{name.replace('_', '-')}"
+
+
+def _as_flag(found: re.Match[str]) -> str:
+    return f"`{_flag(found[1])}`" if found[1] in MosaicSettings.model_fields else found[0]
+
+
 @app.command("create")
+@_settings_options
 def create(
     context: typer.Context,
     mosaic: Annotated[str, typer.Argument(help="Its id: letters, digits, `_`, `.`, `-`.")],
-    title: Annotated[str, typer.Option(help="What people read.")] = "",
+    *,
     private: Annotated[
-        bool, typer.Option("--private", help="Only who holds a token may see it.")
+        bool, typer.Option("--private", help="Only holders of an access token may see it.")
     ] = False,
-    collection: Annotated[
-        list[str] | None, typer.Option(help="STAC collection it takes; repeat it. Any by default.")
-    ] = None,
-    filter_: Annotated[
-        str | None,
-        typer.Option("--filter", help="CQL2 that an Item must pass: `eo:cloud_cover < 10`."),
-    ] = None,
-    asset: Annotated[
-        list[str] | None, typer.Option(help="Asset it keeps; repeat it. Every GeoTIFF by default.")
-    ] = None,
-    default_asset: Annotated[
-        list[str] | None, typer.Option(help="Asset of a tile that names none; repeat it.")
-    ] = None,
-    property_: Annotated[
-        list[str] | None, typer.Option("--property", help="Item property it keeps; repeat it.")
-    ] = None,
-    sortby: Annotated[
-        str, typer.Option(help="What is on top: `-datetime` newest, `eo:cloud_cover` clearest.")
-    ] = "-datetime",
-    tms: Annotated[str, typer.Option(help="TileMatrixSet of its index.")] = "WebMercatorQuad",
-    minzoom: Annotated[int, typer.Option(help="Smallest zoom of its tiles.")] = 0,
-    maxzoom: Annotated[int, typer.Option(help="Largest zoom that its TileJSON names.")] = 22,
-    quadkey_zoom: Annotated[
-        int,
-        typer.Option(
-            help="Deepest zoom of an index cell; at one where each scene has at most --max-cells, "
-            "a tile takes one query."
-        ),
-    ] = 14,
-    max_cells: Annotated[int, typer.Option(help="Index cells of one scene, at most.")] = 16,
-    max_age: Annotated[
-        int,
-        typer.Option(metavar="SECONDS", help="How long caches keep a tile; 0: they ask each time."),
-    ] = 0,
-    stale_while_revalidate: Annotated[
-        int,
-        typer.Option(metavar="SECONDS", help="How much longer they may show it while they ask."),
-    ] = 0,
     render: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=QUERY", help="A named render, for `render=NAME`; repeat it."),
@@ -85,6 +100,7 @@ def create(
     create_table: Annotated[
         bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
     ] = False,
+    **settings: Any,
 ) -> None:
     """Create a mosaic.
 
@@ -105,21 +121,8 @@ def create(
     with target(context, create_table=create_table) as mosaics:
         new = NewMosaic(
             id=mosaic,
-            title=title,
+            **settings,
             access="private" if private else "public",
-            collections=collection or ["*"],
-            filter=filter_,
-            assets=asset or [],
-            default_assets=default_asset or [],
-            properties=property_ or [],
-            sortby=sortby,
-            tms=tms,
-            minzoom=minzoom,
-            maxzoom=maxzoom,
-            quadkey_zoom=quadkey_zoom,
-            max_cells=max_cells,
-            max_age_s=max_age,
-            stale_while_revalidate_s=stale_while_revalidate,
             renders=_renders(renders, render or []),
             rules=_rules(rules, rule),
         )
