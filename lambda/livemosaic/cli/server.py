@@ -1,6 +1,5 @@
 """The API served from this machine, by uvicorn on a socket of our own."""
 
-import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +7,10 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from livemosaic import process
 from livemosaic.api.app import create_app
 from livemosaic.api.warmup import warm_up
 from livemosaic.errors import InvalidRequestError
+from livemosaic.process import keep_freed, starting
 from livemosaic.services import Services
 
 
@@ -31,11 +30,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def application(services: Services) -> FastAPI:
     """The API, in a process that is ready for its first tile."""
-    process.keep_freed()
-    warm_up()
-    app = create_app(services)
-    gc.freeze()  # all of it stays, so no collection needs to look at it
-    return app
+    with starting():
+        keep_freed()
+        warm_up()
+        return create_app(services)
 
 
 def server(services: Services) -> uvicorn.Server:

@@ -69,14 +69,44 @@ class GdalRaster:
             return data, mask
 
 
+class _GdalFile(RangeFile):
+    """An object as GDAL's file: a read that fails, or exceeds the budget in bytes, has no bytes.
+
+    That is an error to GDAL, too; an exception would surface anywhere in rasterio.
+    """
+
+    def __init__(self, source: Object, size: int, budget: int) -> None:
+        super().__init__(self._fetch_within_budget, size)
+        self._source = source
+        self._limit = self._budget = budget
+        self.failure: ObjectError | None = None
+        """Why the last read failed."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Returns the bytes from the position on; none after a failure."""
+        try:
+            return super().read(size)
+        except ObjectError as error:
+            self.failure = error
+            return b""
+
+    def _fetch_within_budget(self, start: int, stop: int) -> bytes:
+        self._budget -= stop - start
+        if self._budget < 0:
+            raise ObjectError(
+                f"needs more than {self._limit:,} bytes at once, the most that is read"
+            )
+        return self._source.read_blocking(start, stop)
+
+
 @contextmanager
 def _gdal(source: Object, size: int, budget: int, **options: int) -> Iterator[Any]:
     """A rasterio dataset over an object; ObjectError if it cannot be opened or read."""
-    files: list[RangeFile] = []
+    files: list[_GdalFile] = []
 
-    def opener(_path: str, mode: str = "rb") -> RangeFile:
+    def opener(_path: str, mode: str = "rb") -> _GdalFile:
         del mode
-        files.append(RangeFile(source.read_blocking, size, budget=budget))
+        files.append(_GdalFile(source, size, budget))
         return files[-1]
 
     try:

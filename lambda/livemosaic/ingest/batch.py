@@ -34,7 +34,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import DELETION, deletion_version
 from livemosaic.model.time import MAX_SKEW, utc_text
 from livemosaic.storage.allowlist import AllowList, redact
-from livemosaic.storage.fetch import MissingError
+from livemosaic.storage.fetch import Fetch, MissingError
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,6 @@ _OBJECT: Final = "s3://"
 
 KeepHeaders = Callable[[Collection[str], Executor | None], None]
 """Keeps the headers of the COGs at some hrefs, writing side by side if it can; fails in silence."""
-
-Fetch = Callable[[str], bytes]
-"""The document at an href; `FetchError` or `SourceUnavailableError` where there is none."""
 
 Deadline = Callable[[], bool]
 """Whether it is too late to begin anything."""

@@ -1,6 +1,7 @@
 """One object as two libraries want it: async-tiff as an obspec store, GDAL as a file."""
 
 import asyncio
+import io
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -133,45 +134,43 @@ def second_directory(head: bytes) -> int:
     return number(first + count_size + number(first, count_size) * entry, pointer)
 
 
-class RangeFile:
-    """An object as a read-only Python file, for GDAL; keeps the last blocks that it fetched."""
+class RangeFile(io.RawIOBase):
+    """An object as a read-only binary file; ObjectError where a range cannot be read.
+
+    Fetches whole blocks, adjacent ones in one request, and keeps the last ones.
+    """
 
     _BLOCK: Final = 128 * 1024
     _KEPT: Final = 64
 
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, budget: int) -> None:
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
         self._fetch = fetch
         self._size = size
-        self._limit = self._budget = budget
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self.failure: ObjectError | None = None
-        """What GDAL was told is a failed read, without the reason."""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as `io.IOBase.seek`."""
+        """Moves to an offset in bytes from the start, the position or the end, and returns it."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = origin + offset
         return self._position
 
-    def tell(self) -> int:
-        """Position in bytes."""
-        return self._position
-
     def read(self, size: int = -1) -> bytes:
-        """Bytes from the position on; fewer at the end."""
+        """Returns the bytes from the position on; fewer than `size` at the end."""
         start = self._position
         stop = self._size if size < 0 else min(start + size, self._size)
         if stop <= start:
             return b""
         blocks = range(start // self._BLOCK, (stop - 1) // self._BLOCK + 1)
-        try:
-            self._fetch_missing(blocks)
-        except ObjectError as e:
-            # rasterio's opener must not see an exception: it would surface anywhere. No bytes is an
-            # error to GDAL too.
-            self.failure = e
-            return b""
+        self._fetch_missing(blocks)
         joined = b"".join(self._blocks[i] for i in blocks)
         self._position = stop
         while len(self._blocks) > self._KEPT:
@@ -184,20 +183,6 @@ class RangeFile:
         if not missing:
             return
         first, last = missing[0] * self._BLOCK, min((missing[-1] + 1) * self._BLOCK, self._size)
-        self._budget -= last - first
-        if self._budget < 0:
-            raise ObjectError(
-                f"needs more than {self._limit:,} bytes at once, the most that is read"
-            )
         got = self._fetch(first, last)
         for i in range(missing[0], missing[-1] + 1):
             self._blocks[i] = got[i * self._BLOCK - first : (i + 1) * self._BLOCK - first]
-
-    def close(self) -> None:
-        """Nothing to close: the connection belongs to the store."""
-
-    def __enter__(self) -> "RangeFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -10,7 +10,7 @@ from livemosaic.storage.objects import AbsentError, ObjectError, UnavailableErro
 from livemosaic.storage.stores import Stores
 
 Fetch: TypeAlias = Callable[[str], bytes]
-"""From an href to the body there; raises as `Fetcher` does."""
+"""Returns the body at an href; raises `FetchError`, or `SourceUnavailableError` to try again."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Of an Item: four times what SQS takes as a message."""

@@ -6,7 +6,6 @@ obstore follows, is not a stranger's to make.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import time
@@ -22,6 +21,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import LocalStore, S3Store
 
 from livemosaic.auth.credentials import CredentialsError, Identity
+from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, HttpObject, HttpPool
 from livemosaic.storage.objects import (
@@ -239,33 +239,10 @@ class Bucket:
         with _explaining():
             return bytes(obstore.get(self._store, key).bytes())
 
-    def file(self, key: str) -> io.RawIOBase:
-        """An object as a file to read."""
-        with _explaining():
-            return _File(obstore.open_reader(self._store, key))
-
-
-class _File(io.RawIOBase):
-    """What obstore opens, as Python and pyarrow know files."""
-
-    def __init__(self, opened: Any) -> None:
-        self._opened = opened
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        found: int = self._opened.seek(offset, whence)
-        return found
-
-    def readinto(self, buffer: Any) -> int:
-        with _explaining():
-            got = self._opened.read(len(buffer))
-        buffer[: len(got)] = bytes(got)
-        return len(got)
+    def file(self, key: str) -> RangeFile:
+        """Opens one edition of an object as a file."""
+        source = StoredObject(self._store, key, Pin())
+        return RangeFile(source.read_blocking, source.size_blocking())
 
 
 def _listed(meta: Any) -> Listed:
