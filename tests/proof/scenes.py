@@ -8,7 +8,7 @@ from typing import Any
 from items import NOW, box, deletion, item, message
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import decode
-from livemosaic.geo.rasterize import burn
+from livemosaic.geo.rasterize import Outline
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area
@@ -99,7 +99,7 @@ def claimed(found: IndexedScene, mosaic: Mosaic, area: Area) -> int:
     """Which of eight places from west to east of an area its footprint claims, as bits."""
     cells = cell_grid(mosaic.tms)
     grid = Grid(cells.crs, area.boxes[0], 8, 1)
-    masks = [burn(decode(cells, *part), cells.crs, grid)[0] for part in found.parts]
+    masks = [Outline.of(decode(cells, *part), cells.crs, grid).burn()[0] for part in found.parts]
     return sum(1 << n for n, mask in enumerate(zip(*masks, strict=True)) if any(mask))
 
 

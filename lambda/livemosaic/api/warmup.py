@@ -20,7 +20,7 @@ from livemosaic.cog.pixels import lay, plan_read, stack
 from livemosaic.cog.raster import AssetLimits
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import WHOLE, decode
-from livemosaic.geo.rasterize import burn, meets
+from livemosaic.geo.rasterize import Outline
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.render.compose import compose
@@ -52,8 +52,9 @@ async def _tile() -> None:
     mosaic, read = Mosaic(id="warm-up"), Read()
     grid, cells = _TILE.view(mosaic, _SIZE).grid, cell_grid(mosaic.tms)
     rings = decode(cells, "", WHOLE)
-    if meets(rings, cells.crs, grid):
-        burn(rings, cells.crs, grid)
+    outline = Outline.of(rings, cells.crs, grid)
+    if outline.meets():
+        outline.burn()
     body = _raster()
     raster = await TiffRaster.open(HeldBytes(body), AssetLimits(), body)
     plan = plan_read(raster.profile, grid, read)

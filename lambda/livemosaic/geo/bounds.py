@@ -3,8 +3,6 @@
 from typing import Final
 
 import numpy as np
-from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import LONLAT, transformer
@@ -12,13 +10,6 @@ from livemosaic.model.raster import BBox, Grid
 
 _SAMPLES: Final = 33
 """Points along each axis of a raster that decide its extent in longitude and latitude."""
-
-
-def lonlat_boxes(bbox: BBox) -> list[BaseGeometry]:
-    """A box in longitude and latitude as polygons; two where it crosses ±180 (west > east)."""
-    west, south, east, north = bbox
-    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    return [box(w, south, e, north) for w, e in spans]
 
 
 def lonlat_bounds(grid: Grid) -> BBox:

@@ -18,7 +18,7 @@ from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.bounds import lonlat_boxes
+from livemosaic.geo.antimeridian import lonlat_boxes
 from livemosaic.geo.crs import LONLAT, transformer
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.raster import BBox

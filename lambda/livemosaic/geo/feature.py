@@ -1,6 +1,6 @@
 """Shapes of GeoJSON: the pixels of a picture that lie in one, in any CRS (RFC 7946)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,10 +12,11 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 from rasterio.session import DummySession
 from shapely.errors import ShapelyError
-from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon, shape
+from shapely.geometry import LineString, Polygon, shape
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.antimeridian import beside, in_one_piece, together
 from livemosaic.geo.box import FARTHEST, Box
 from livemosaic.geo.cells import SEGMENTS
 from livemosaic.geo.crs import NoTransformError, transformer
@@ -26,9 +27,6 @@ _KINDS: Final = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
 
 _MANY: Final = 5000
 """Vertices, between which there is little left to bend."""
-
-Line = NDArray[np.float64]
-"""Shape (n, 2): x, y."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +53,7 @@ class Shape:
         if not (vertices and (np.abs(shapely.get_coordinates(found)) < FARTHEST).all()):
             raise InvalidRequestError("the geometry has no coordinates, or some far off Earth")
         world = around(crs)
-        return cls(crs, _in_one_piece(found, world) if world else found)
+        return cls(crs, in_one_piece(found, world) if world else found)
 
     @property
     def box(self) -> Box:
@@ -67,7 +65,7 @@ class Shape:
         same = self.crs == grid.crs
         there = self.geometry if same else self._moved(_fine(self.geometry), grid.crs)
         world = around(grid.crs)
-        return _beside(there, world, (grid.bounds[0] + grid.bounds[2]) / 2) if world else there
+        return beside(there, world, (grid.bounds[0] + grid.bounds[2]) / 2) if world else there
 
     def mask(self, grid: Grid) -> NDArray[np.bool_]:
         """Shape (height, width): True for the pixels that it touches, as in rio-tiler."""
@@ -133,57 +131,4 @@ def _fine(geometry: BaseGeometry) -> BaseGeometry:
         shell, *holes = (shapely.segmentize(ring, length) for ring in rings)
         return Polygon(shell, holes)
 
-    return _together([cut(part) for part in shapely.get_parts(geometry)])
-
-
-def _in_one_piece(geometry: BaseGeometry, world: float) -> BaseGeometry:
-    """Parts on both sides of the edge of the world together, if that is nearer."""
-    parts = [_unwrapped(part, world) for part in shapely.get_parts(geometry)]
-    whole = _together(parts)
-    left, _, right, _ = whole.bounds
-    beyond = _together([_shifted(p, world * (_middle(p) < 0)) for p in parts])
-    west, _, east, _ = beyond.bounds
-    return beyond if east - west < right - left else whole
-
-
-def _beside(geometry: BaseGeometry, world: float, centre: float) -> BaseGeometry:
-    """Each part on that turn around the world on which it is nearest to a place."""
-    parts = [_unwrapped(part, world) for part in shapely.get_parts(geometry)]
-    return _together([_shifted(p, _turns(p, world, centre)) for p in parts])
-
-
-def _unwrapped(part: Polygon | LineString, world: float) -> BaseGeometry:
-    """Lines that run on instead of jumping more than half the world; holes in what has them."""
-    if isinstance(part, LineString):
-        return LineString(_run_on(part, world))
-    shell = Polygon(_run_on(part.exterior, world))
-    holes = [Polygon(_run_on(ring, world)) for ring in part.interiors]
-    inside = [_shifted(hole, _turns(hole, world, _middle(shell))).exterior for hole in holes]
-    return Polygon(shell.exterior, inside)
-
-
-def _run_on(line: BaseGeometry, world: float) -> Line:
-    xy: Line = shapely.get_coordinates(line)
-    steps = np.diff(xy[:, 0])
-    # A jump of just the whole is no jump: it is as wide as the map.
-    jumps = (np.abs(steps) > world / 2) & ~np.isclose(np.abs(steps), world)
-    xy[1:, 0] -= world * np.cumsum(np.where(jumps, np.sign(steps), 0))
-    return xy
-
-
-def _turns(part: BaseGeometry, world: float, centre: float) -> float:
-    """How far to go around the world so that a part is nearest to a place."""
-    return float(world * np.round((centre - _middle(part)) / world))
-
-
-def _middle(part: BaseGeometry) -> float:
-    left, _, right, _ = part.bounds
-    return float(left + right) / 2
-
-
-def _shifted(part: BaseGeometry, x: float) -> BaseGeometry:
-    return shapely.transform(part, lambda xy: np.add(xy, (x, 0))) if x else part
-
-
-def _together(parts: Sequence[BaseGeometry]) -> BaseGeometry:
-    return (MultiPolygon if isinstance(parts[0], Polygon) else MultiLineString)(parts)
+    return together([cut(part) for part in shapely.get_parts(geometry)])

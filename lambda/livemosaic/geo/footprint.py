@@ -8,12 +8,12 @@ from typing import Final, TypeGuard
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidItemError
+from livemosaic.geo.antimeridian import eastwards, enclosed, wrapped
 from livemosaic.model.raster import BBox, LonLat
 
 MAX_VERTICES: Final = 5_000
@@ -21,8 +21,6 @@ MAX_VERTICES: Final = 5_000
 every vertex 16 bytes of the scene's head."""
 _HULL_STEPS: Final = 4096
 """Corners of a hull lie on a lattice of as many steps, so a hull has some hundreds at most."""
-
-_MAP: Final = shapely.box(-180, -90, 180, 90)
 
 
 def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
@@ -67,14 +65,9 @@ def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
 def centre(found: MultiPolygon) -> LonLat:
     """Of a footprint, rounded to a metre; of one on both sides of the antimeridian, near it."""
     west, _, east, _ = found.bounds
-    whole = MultiPolygon([*map(_eastwards, found.geoms)]) if east - west > 180 else found
+    whole = eastwards(found) if east - west > 180 else found
     lon, lat = whole.centroid.coords[0]
     return round(lon - 360 if lon > 180 else lon, 5), round(lat, 5)
-
-
-def _eastwards(part: Polygon) -> Polygon:
-    """A part in the western half of the map, as one that follows the eastern half."""
-    return shapely.transform(part, lambda xy: np.add(xy, (360, 0))) if part.bounds[2] <= 0 else part
 
 
 def check_axes(found: MultiPolygon, hints: Mapping[str, object]) -> None:
@@ -157,52 +150,19 @@ def _flattened(polygon: Polygon, *, hull: bool) -> BaseGeometry:
     """One polygon, or its hull, split at the antimeridian or closed along a pole it goes around."""
     if _is_globe(polygon):
         return polygon
-    shell = _unwrapped(polygon.exterior)
+    shell = enclosed(polygon.exterior)
     if hull:
-        return _wrapped(_hull([shell]))
-    whole = _wrapped(shell if shell.is_valid else shell.convex_hull)
+        return wrapped(_hull([shell]))
+    whole = wrapped(shell if shell.is_valid else shell.convex_hull)
     # A hole that crosses itself is none: which side of it is inside, nothing tells.
-    holes = [_wrapped(hole) for hole in map(_unwrapped, polygon.interiors) if hole.is_valid]
+    holes = [wrapped(hole) for hole in map(enclosed, polygon.interiors) if hole.is_valid]
     return whole.difference(shapely.union_all(holes)) if holes else whole
-
-
-def _unwrapped(ring: BaseGeometry) -> Polygon:
-    """What is within a ring, with longitudes that run on past ±180 instead of jumping.
-
-    Of the two sides of a ring around the globe it is the one with the nearer pole: winding, which
-    should tell, is wrong in too many catalogues.
-    """
-    xy = _run_on(ring)
-    if len(xy) == 0 or abs(xy[0, 0] - xy[-1, 0]) <= 180:
-        return Polygon(xy)
-    pole = math.copysign(90, xy[:, 1].mean())
-    return Polygon([*xy, (xy[-1, 0], pole), (xy[0, 0], pole)])
 
 
 def _hull(polygons: Sequence[Polygon]) -> BaseGeometry:
     xy = np.concatenate([shapely.get_coordinates(polygon.exterior) for polygon in polygons])
     start, step = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-9) / _HULL_STEPS
     return shapely.multipoints(start + np.rint((xy - start) / step) * step).convex_hull
-
-
-def _wrapped(geometry: BaseGeometry) -> BaseGeometry:
-    """Longitudes of any turn around the globe, in ±180."""
-    west, south, east, north = geometry.bounds
-    if geometry.is_empty or (west >= -180 and east <= 180):
-        return geometry
-    if east - west > 2 * 360:
-        return shapely.box(-180, south, 180, north)
-    turns = range(math.floor((west + 180) / 360), math.ceil((east + 180) / 360))
-    parts = [shapely.transform(geometry, lambda xy, n=n: xy - (360 * n, 0)) for n in turns]
-    return shapely.union_all([part.intersection(_MAP) for part in parts])
-
-
-def _run_on(ring: BaseGeometry) -> NDArray[np.float64]:
-    xy = shapely.get_coordinates(ring)
-    steps = np.diff(xy[:, 0])
-    jumps = (np.abs(steps) > 180) & (np.abs(steps) != 360)  # −180 to 180 is the map's whole width
-    xy[1:, 0] -= np.cumsum(np.where(jumps, np.sign(steps) * 360, 0))
-    return np.asarray(xy)
 
 
 def _is_globe(polygon: Polygon) -> bool:

@@ -1,6 +1,7 @@
-"""Which pixels of a tile a stored footprint claims, and whether it claims any."""
+"""Rasterizing: which pixels of a grid a footprint covers, whether any, and how much of each."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,63 +15,62 @@ from rasterio.session import DummySession
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.antimeridian import worlds
 from livemosaic.geo.cells import SEGMENTS, Ring
 from livemosaic.geo.crs import transformer
-from livemosaic.model.raster import Grid
+from livemosaic.model.raster import Grid, Mask
 
 Line = NDArray[np.float64]
 
 _PIECE: Final = 2048
-"""Parts of pixels that are looked at together, along an edge."""
+"""Parts of pixels that are rasterized together, along an edge."""
 _MAX_PARTS: Final = 1_000_000_000
-"""Of one grid. It takes a second or two."""
+"""Of one grid. They take a second or two."""
 Windows = NDArray[np.int64]
 """Shape (n, 4), or (4,) of one: first column, first row, one past the last column, and last row."""
 
 
-def burn(rings: Sequence[Ring], crs: CRS, grid: Grid) -> NDArray[np.bool_]:
-    """Which pixel centres of a grid lie inside the rings, by the even-odd rule.
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """Rings on a grid, in its pixels; filled by the even-odd rule."""
 
-    Rings are in `crs`; where the grid's CRS is another, their edges are cut before they are
-    projected. Returns shape (height, width).
-    """
-    lines = _in_pixels(rings, crs, grid)
-    if any(_may_cut(grid, x, y) for x, y in lines):
-        return _burnt((grid.height, grid.width), lines)
-    # Most footprints: all of the tile lies on the same side, so one pixel tells.
-    return np.full((grid.height, grid.width), _burnt((1, 1), lines)[0, 0])
+    lines: Sequence[tuple[Line, Line]]
+    """Columns and rows of each ring's corners."""
+    height: int
+    width: int
+    cuts: bool
+    """Whether an edge passes through the grid, or close to it."""
 
+    @classmethod
+    def of(cls, rings: Sequence[Ring], crs: CRS, grid: Grid) -> "Outline":
+        """Projects rings from `crs` to a grid, with edges cut first where the CRS is another."""
+        to_pixel = ~grid.transform
+        same = crs == grid.crs
+        lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
+        lines += [(x + world, y) for world in worlds(grid) for x, y in lines]
+        cuts = any(_may_cut(grid, x, y) for x, y in lines)
+        return cls(lines, grid.height, grid.width, cuts)
 
-def meets(rings: Sequence[Ring], crs: CRS, grid: Grid) -> bool:
-    """Whether `burn` of the same gives any pixel, without a mask.
+    def burn(self) -> Mask:
+        """Returns the pixels whose centres lie inside; shape (height, width)."""
+        if self.cuts:
+            return _burnt((self.height, self.width), self.lines)
+        # Most footprints: all of the tile lies on the same side, so one pixel tells.
+        return np.full((self.height, self.width), _burnt((1, 1), self.lines)[0, 0])
 
-    By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs left
-    of the same centre, or right of the last.
-    """
-    lines = _in_pixels(rings, crs, grid)
-    if not any(_may_cut(grid, x, y) for x, y in lines):
-        return bool(_burnt((1, 1), lines)[0, 0])
-    padded = grid.height, grid.width + 1
-    places, counts = np.unique(
-        np.concatenate([_crossings(padded, x, y) for x, y in lines]), return_counts=True
-    )
-    return bool((counts[places % padded[1] < grid.width] & 1).any())
+    def meets(self) -> bool:
+        """Whether `burn` gives any pixel, decided without a mask.
 
-
-def _in_pixels(rings: Sequence[Ring], crs: CRS, grid: Grid) -> list[tuple[Line, Line]]:
-    to_pixel = ~grid.transform
-    same = crs == grid.crs
-    lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
-    return lines + [(x + world, y) for world in worlds(grid) for x, y in lines]
-
-
-def worlds(grid: Grid) -> list[float]:
-    """Pixels to the worlds beyond that of ±180° which a grid goes on to."""
-    if grid.world is None:
-        return []
-    left, _, right, _ = grid.bounds
-    pixels = grid.world / grid.transform.a
-    return [-pixels] * (left < -grid.world / 2) + [pixels] * (right > grid.world / 2)
+        By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs
+        left of one centre, or right of the last.
+        """
+        if not self.cuts:
+            return bool(_burnt((1, 1), self.lines)[0, 0])
+        padded = self.height, self.width + 1
+        places, counts = np.unique(
+            np.concatenate([_crossings(padded, x, y) for x, y in self.lines]), return_counts=True
+        )
+        return bool((counts[places % padded[1] < self.width] & 1).any())
 
 
 def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
@@ -87,7 +87,7 @@ def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
     return not apart.all()
 
 
-def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> NDArray[np.bool_]:
+def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> Mask:
     """Which of the first pixel centres (rows, columns) lie inside rings in pixels."""
     padded = shape[0], shape[1] + 1
     crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]

@@ -6,7 +6,7 @@ from typing import Final
 from shapely.geometry import MultiPolygon, box
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import floor_rung
 from livemosaic.index.schema import partition
 from livemosaic.model.mosaic import Mosaic
@@ -22,8 +22,10 @@ _FEW_CELLS: Final = 4
 class Area:
     """What a reader looks at, as cells of the mosaic's own grid: one for a tile of its own."""
 
+    grid: CellGrid
+    """The mosaic's, of its TileMatrixSet."""
     boxes: tuple[BBox, ...]
-    """In the CRS of the mosaic's TileMatrixSet; two where the area crosses the antimeridian."""
+    """In the CRS of `grid`; two where the area crosses the antimeridian."""
     zoom: int
     """The zoom of a tile of that size."""
 
@@ -42,20 +44,18 @@ def partitions(mosaic: Mosaic, area: Area) -> list[str]:
 
 
 def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
-    grid = cell_grid(mosaic.tms)
-    count = sum(grid.count(bounds, zoom) for bounds in area.boxes)
+    count = sum(area.grid.count(bounds, zoom) for bounds in area.boxes)
     if count > _MAX_AREA_CELLS:
         raise InvalidRequestError(
             f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "
             f"be read at once; ask for a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
         )
-    cells = {c.quadkey for bounds in area.boxes for c in grid.cells_of(bounds, zoom)}
-    return sorted(cells & _reached(mosaic, zoom) if len(cells) > _FEW_CELLS else cells)
+    cells = {c.quadkey for bounds in area.boxes for c in area.grid.cells_of(bounds, zoom)}
+    return sorted(cells & _reached(mosaic, area.grid, zoom) if len(cells) > _FEW_CELLS else cells)
 
 
-def _reached(mosaic: Mosaic, zoom: int) -> set[str]:
+def _reached(mosaic: Mosaic, grid: CellGrid, zoom: int) -> set[str]:
     """The cells of a zoom that the mosaic's bounds reach, and perhaps some more."""
-    grid = cell_grid(mosaic.tms)
     extent = grid.project(MultiPolygon([box(*mosaic.bounds)])) if mosaic.bounds else None
     if extent is None or extent.is_empty:
         return set()

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon
 
+from livemosaic.geo.antimeridian import worlds
 from livemosaic.geo.cells import CellGrid, Ring
 from livemosaic.geo.covering import rings_of
 from livemosaic.geo.crs import transformer
-from livemosaic.geo.rasterize import burn, worlds
+from livemosaic.geo.rasterize import Outline
 from livemosaic.model.raster import Grid
 
 LEAST: Final = 1 / 64
@@ -59,7 +60,7 @@ class Feather:
         Returns shape (rows, width). In steps of `LEAST`, so that rounding does not tell apart two
         grids that have the same pixel.
         """
-        inside = burn(self.rings, self.crs, _strip(self.grid, rows))
+        inside = Outline.of(self.rings, self.crs, _strip(self.grid, rows)).burn()
         distances = np.zeros(inside.shape)
         _measure(distances, inside, self.edges, rows.start, 0)
         steps = np.clip(np.rint(distances / LEAST) * LEAST, LEAST, _DEEPEST)

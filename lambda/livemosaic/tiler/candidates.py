@@ -1,20 +1,19 @@
-"""What a plan is made from: the scenes that meet a view, and what each claims of it by a rule."""
+"""Candidates: the scenes that may show in a view by a rule, and the pixels that each claims."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
-from livemosaic.geo.cells import Ring, cell_grid
 from livemosaic.geo.covering import decode, rings_of, uncut
 from livemosaic.geo.footprint import centre, footprint
-from livemosaic.geo.rasterize import burn, meets
+from livemosaic.geo.rasterize import Outline
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Grid, Mask
+from livemosaic.model.raster import Mask
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
 from livemosaic.tiler.plan import Claim
@@ -23,107 +22,109 @@ from livemosaic.tiler.rules.order import ordered
 from livemosaic.tiler.views import View
 
 
-def scenes_of(index: Index, mosaic: Mosaic, view: View, rule: Rule) -> Iterator[IndexedScene]:
-    """Those that may show; nothing is read before the first is taken.
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The scenes of a mosaic that may show in a view by a rule."""
 
-    `NotFoundError` below the mosaic's minzoom, but for locked scenes.
-    """
-    if rule.method == "lock":
-        return named(index, mosaic, rule.lock)
-    view.check_scale(mosaic)
-    return index.find(mosaic, view.area)
+    index: Index
+    mosaic: Mosaic
+    view: View
+    rule: Rule
+    selection: Selection | None
+    """The rule's; None where every scene takes part."""
+    assets: Sequence[str] = ()
+    """Scenes without one of them take no part."""
 
+    @property
+    def in_stored_order(self) -> bool:
+        """Whether the rule keeps the order in which the index gives scenes."""
+        return self.rule.in_stored_order
 
-def arrangement_of(
-    mosaic: Mosaic, grid: Grid, rule: Rule
-) -> Callable[[Sequence[IndexedScene]], list[IndexedScene]] | None:
-    """Puts scenes in the order of a rule; None where that is the stored one."""
-    if rule.in_stored_order:
-        return None
-    return partial(ordered, rule=rule, tms=mosaic.tms, view=grid)
+    def scenes(self) -> Iterator[IndexedScene]:
+        """The scenes that share an index cell with the view, or those of a lock, in stored order.
 
+        Nothing is read before the first scene is taken.
+        """
+        if self.rule.method == "lock":
+            return self._locked()
+        return self.index.find(self.mosaic, self.view.area)
 
-def claims_of(
-    mosaic: Mosaic, grid: Grid, rule: Rule, assets: Sequence[str]
-) -> Callable[[IndexedScene], Claim | None]:
-    """What gives the claim of each scene; None for one that takes no part.
+    def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
+        """Scenes in the order of the rule, top first, each once."""
+        return ordered(scenes, self.rule, self.view.area.grid, self.view.grid)
 
-    Those are scenes without one of the assets, and those that the rule leaves out.
-    """
-    cells = cell_grid(mosaic.tms)
-    selection = Selection.of(rule)
-
-    def claim_of(scene: IndexedScene) -> Claim | None:
-        if not all(name in scene.assets for name in assets):
+    def claim(self, scene: IndexedScene) -> Claim | None:
+        """The pixels that a scene claims; None where it takes no part, or claims none."""
+        if not all(name in scene.assets for name in self.assets):
             return None
-        if selection is not None and not selection.takes(scene):
+        if self.selection is not None and not self.selection.takes(scene):
             return None
-        cut = seamline(scene, rule)
-        parts = (
-            [rings_of(cells.project(cut))]
-            if cut
-            else [decode(cells, quadkey, stored) for quadkey, stored in scene.parts]
+        outlines = [outline for outline in self._outlines(scene) if outline.meets()]
+        if not outlines:
+            return None
+        claim = outlines[0].burn if len(outlines) == 1 else partial(_union, outlines)
+        least = self.rule.min_pixels
+        return None if least > 1 and claim().sum() < least else claim
+
+    def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
+        cells, cut = self.view.area.grid, seamline(scene, self.rule)
+        if cut:
+            yield Outline.of(rings_of(cells.project(cut)), cells.crs, self.view.grid)
+            return
+        for quadkey, stored in scene.parts:
+            yield Outline.of(decode(cells, quadkey, stored), cells.crs, self.view.grid)
+
+    def _locked(self) -> Iterator[IndexedScene]:
+        """The scenes that a lock names, in its order, by their heads; deleted ones are left out.
+
+        Raises `InvalidRequestError` for an id without a collection in a mosaic of several.
+        """
+        mosaic = self.mosaic
+        possible = {name: _keys(mosaic, name) for name in self.rule.lock}
+        keys = dict.fromkeys(key for keys in possible.values() for key in keys)
+        scenes = {scene.key: scene for scene in self.index.scenes(mosaic, keys)}
+        for name, keys_of_name in possible.items():
+            found = [scenes[key] for key in keys_of_name if key in scenes]
+            if not found and "/" not in name and not mosaic.only_collection:
+                raise InvalidRequestError(
+                    f"mosaic {mosaic.id!r} takes scenes of more than one collection, and has no "
+                    f"{name[:80]!r} without one: write it as collection/id"
+                )
+            yield from (met for scene in found[:1] if (met := self._met(scene)))
+
+    def _met(self, scene: Scene) -> IndexedScene | None:
+        """A scene as a reader of index cells meets it; None where the grid shows nothing of it."""
+        part = uncut(self.view.area.grid, scene.footprint)
+        if part is None:
+            return None
+        return IndexedScene(
+            key=scene.key,
+            rank=scene.rank,
+            version=scene.version,
+            datetime=scene.datetime,
+            assets=scene.assets,
+            properties=scene.properties,
+            parts=(("", part),),
+            centre=centre(scene.footprint),
         )
-        parts = [rings for rings in parts if meets(rings, cells.crs, grid)]
-        claim = partial(_claim, parts, cells.crs, grid)
-        if not parts or (rule.min_pixels > 1 and claim().sum() < rule.min_pixels):
-            return None
-        return claim
-
-    return claim_of
 
 
-def _claim(parts: Sequence[Sequence[Ring]], crs: CRS, grid: Grid) -> Mask:
-    claims = [burn(rings, crs, grid) for rings in parts]
-    return claims[0] if len(claims) == 1 else np.logical_or.reduce(claims)
-
-
-def named(index: Index, mosaic: Mosaic, names: Sequence[str]) -> Iterator[IndexedScene]:
-    """The scenes of some names, in their order, read by their heads; those gone are left out.
-
-    `InvalidRequestError` for an id alone where that does not tell which scene is meant.
-    """
-    possible = {name: _keys(mosaic, name) for name in names}
-    keys = dict.fromkeys(key for keys in possible.values() for key in keys)
-    scenes = {scene.key: scene for scene in index.scenes(mosaic, keys)}
-    for name, keys_of_name in possible.items():
-        found = [scenes[key] for key in keys_of_name if key in scenes]
-        if not found and "/" not in name and not mosaic.only_collection:
-            raise InvalidRequestError(
-                f"mosaic {mosaic.id!r} takes scenes of more than one collection, and has no "
-                f"{name[:80]!r} without one: write it as collection/id"
-            )
-        yield from (met for scene in found[:1] if (met := _met(mosaic, scene)))
+def _union(outlines: Sequence[Outline]) -> Mask:
+    found: Mask = np.logical_or.reduce([outline.burn() for outline in outlines])
+    return found
 
 
 def _keys(mosaic: Mosaic, name: str) -> list[str]:
-    """An id may hold a slash itself."""
+    """The keys that a name may stand for: an id may hold a slash itself."""
     collection, slash, scene_id = name.partition("/")
     alone = scene_key(mosaic.only_collection, name)
     return [alone, scene_key(collection, scene_id)] if slash else [alone]
 
 
-def _met(mosaic: Mosaic, scene: Scene) -> IndexedScene | None:
-    """A scene as who reads cells would meet it; None where the grid shows nothing of it."""
-    part = uncut(cell_grid(mosaic.tms), scene.footprint)
-    if part is None:
-        return None
-    return IndexedScene(
-        key=scene.key,
-        rank=scene.rank,
-        version=scene.version,
-        datetime=scene.datetime,
-        assets=scene.assets,
-        properties=scene.properties,
-        parts=(("", part),),
-        centre=centre(scene.footprint),
-    )
-
-
 def seamline(scene: IndexedScene, rule: Rule) -> MultiPolygon | None:
-    """In longitude and latitude; None where its footprint stands for it.
+    """The seamline of a scene, in longitude and latitude; None where its footprint stands for it.
 
-    That is so for other methods than `seamline`, and for scenes that keep none that can be used.
+    None for methods other than `seamline`, and for scenes that keep no valid one.
     """
     if rule.method != "seamline":
         return None

@@ -9,11 +9,10 @@ from typing import Protocol
 
 from livemosaic.cog.budget import Allowance
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
-from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.frame import Frame
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Grid, Mask, Pixels
+from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
@@ -23,8 +22,9 @@ from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
 from livemosaic.render.style import drawn
 from livemosaic.tiler.assets import asked_for, chosen_assets
-from livemosaic.tiler.candidates import arrangement_of, claims_of, scenes_of, seamline
+from livemosaic.tiler.candidates import Candidates, seamline
 from livemosaic.tiler.plan import Plan, Seen
+from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
 
 log = logging.getLogger(__name__)
@@ -112,16 +112,19 @@ class Draft:
     """A picture that was asked for, before anything is read for it."""
 
     mosaic: Mosaic
-    grid: Grid
+    view: View
     read: Read
     """With the assets that its expression names."""
     expression: Expression | None
     rule: Rule
     plan: Plan
-    mask: Mask | None = None
-    """The pixels that are wanted; None: all are."""
     timings: Timings = field(default_factory=Timings)
     """Of what is then done for it: `index`, `read`, `compose`."""
+
+    @property
+    def grid(self) -> Grid:
+        """The pixels of the picture."""
+        return self.view.grid
 
 
 @dataclass(slots=True)
@@ -169,7 +172,7 @@ class Tiler:
         read, expression = self.understood(mosaic, read)
         plan = self._plan(mosaic, view, rule, read.assets)
         plan.needs_all |= every
-        return Draft(mosaic, view.grid, read, expression, rule, plan, view.mask)
+        return Draft(mosaic, view, read, expression, rule, plan)
 
     def understood(self, mosaic: Mosaic, read: Read) -> tuple[Read, Expression | None]:
         """A read with the assets that its expression names, and that expression.
@@ -241,14 +244,14 @@ class Tiler:
 
     def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
         limits = self.limits
+        if rule.method != "lock":
+            view.check_scale(mosaic)
         return Plan(
-            scenes_of(self.index, mosaic, view, rule),
-            claims_of(mosaic, view.grid, rule, assets),
+            Candidates(self.index, mosaic, view, rule, Selection.of(rule), assets),
             view.grid.height,
             view.grid.width,
             min(limits.max_scenes, rule.max_scenes or limits.max_scenes),
             limits.max_rows,
-            arrangement_of(mosaic, view.grid, rule),
             rule.needs_all,
             view.mask,
         )
@@ -307,7 +310,7 @@ class Tiler:
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
         if read.style is not None:
             pixels = await asyncio.to_thread(drawn, pixels, grid, read.style)
-        for keep in (draft.mask, draft.plan.claim(place) if draft.rule.clip else None):
+        for keep in (draft.view.mask, draft.plan.claim(place) if draft.rule.clip else None):
             if keep is not None:
                 pixels = await asyncio.to_thread(clipped, pixels, keep)
         return pixels
@@ -335,5 +338,4 @@ class Tiler:
     def _weights(self, draft: Draft, scenes: Sequence[IndexedScene]) -> list[Weigh]:
         footprints = self.index.footprints(draft.mosaic, scenes)
         shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
-        cells = cell_grid(draft.mosaic.tms)
-        return [Feather.of(shape, cells, draft.grid).depth for shape in shapes]
+        return [Feather.of(shape, draft.view.area.grid, draft.grid).depth for shape in shapes]

@@ -15,7 +15,7 @@ the same scenes again (`Plan.foreseen`) knows that it would come out the same.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,28 +58,46 @@ class _PlannedScene:
         return bits.view(np.bool_).reshape(height, width)
 
 
+class SceneSource(Protocol):
+    """Gives a plan its scenes; see `tiler.candidates.Candidates`."""
+
+    @property
+    def in_stored_order(self) -> bool:
+        """Whether `arranged` would change nothing, so that scenes are taken only as needed."""
+        ...
+
+    def scenes(self) -> Iterator[IndexedScene]:
+        """The scenes that may show, in stored order, read as they are taken."""
+        ...
+
+    def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
+        """All scenes in another order, top first."""
+        ...
+
+    def claim(self, scene: IndexedScene) -> Claim | None:
+        """The pixels that a scene claims; None for a scene that claims none or takes no part."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """The rounds of one tile. Not for use by several threads at once."""
 
-    scenes: Iterator[IndexedScene]
-    """Those that share an index cell with the tile, in stored order, taken only as needed."""
-    claim_of: Callable[[IndexedScene], Claim | None]
-    """None for a scene that claims no pixel, or that the rule leaves out."""
+    source: SceneSource
     height: int
     width: int
     max_scenes: int
     """Scenes that may be read."""
     max_rows: int
     """Scenes that may be looked at."""
-    arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
-    """Puts all scenes in another order, top first."""
     needs_all: bool = False
     """Whether a pixel depends on every scene that has it, not on the topmost alone."""
     mask: Mask | None = None
     """The pixels that are wanted; None: all are."""
     truncated: str = ""
     """Why scenes that might have shown were left out; empty if none were."""
+    _scenes: Iterator[IndexedScene] | None = None
+    """What is left of the scenes; None before the first is taken."""
     _looked: int = 0
     """Scenes taken so far."""
     _cut: bool = False
@@ -167,30 +185,32 @@ class Plan:
 
     def _all_met(self) -> Iterator[tuple[int, _PlannedScene]]:
         """Places and scenes, those met before first."""
-        self._arranged()
+        scenes = self._ordered()
         yield from list(self._met.items())
         while self._looked < self.max_rows:
-            scene = next(self.scenes, None)
+            scene = next(scenes, None)
             if scene is None:
                 self._end = "limited" if self._cut else "exhausted"
                 return
             place, self._looked = self._looked, self._looked + 1
-            claim = None if self._is_read(scene) else self.claim_of(scene)
+            claim = None if self._is_read(scene) else self.source.claim(scene)
             if claim is not None:
                 self._met[place] = _PlannedScene(scene, claim)
                 yield place, self._met[place]
         if self._end == "full":
-            more = self._cut or next(self.scenes, None) is not None
+            more = self._cut or next(scenes, None) is not None
             self._end = "limited" if more else "exhausted"
 
     def _is_read(self, scene: IndexedScene) -> bool:
         """Whether all of a scene is to be read already, of which the index gives one more part."""
         return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
 
-    def _arranged(self) -> None:
-        """Take all scenes, once, if that is what their order needs."""
-        if self.arrange is None:
-            return
-        taken = list(islice(self.scenes, self.max_rows))
-        self._cut = next(self.scenes, None) is not None
-        self.scenes, self.arrange = iter(self.arrange(taken)), None
+    def _ordered(self) -> Iterator[IndexedScene]:
+        """The scenes left to take; all are taken at once if that is what their order needs."""
+        if self._scenes is None:
+            self._scenes = self.source.scenes()
+            if not self.source.in_stored_order:
+                taken = list(islice(self._scenes, self.max_rows))
+                self._cut = next(self._scenes, None) is not None
+                self._scenes = iter(self.source.arranged(taken))
+        return self._scenes

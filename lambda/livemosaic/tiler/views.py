@@ -88,7 +88,8 @@ class TileAddress:
         """
         grid = self.grid(size, buffer)
         if self.tms == mosaic.tms:
-            return View(grid, Area((grid.bounds,), self.z), f"zoom {self.z}")
+            area = Area(cell_grid(mosaic.tms), (grid.bounds,), self.z)
+            return View(grid, area, f"zoom {self.z}")
         area = area_of(mosaic, lonlat_bounds(grid))
         return View(grid, area, f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},")
 
@@ -98,7 +99,7 @@ def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
     grid = cell_grid(mosaic.tms)
     boxes = tuple(grid.from_lonlat(bbox_lonlat))
     zooms = [grid.zoom_of(bounds) for bounds in boxes]
-    return Area(boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
+    return Area(grid, boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
 
 
 def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
@@ -118,9 +119,9 @@ def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
 
 def check_zoom(mosaic: Mosaic, view: View) -> None:
     """`InvalidRequestError` for a picture that is coarser than tiles of the mosaic's minzoom."""
-    cells, grid = cell_grid(mosaic.tms), view.grid
+    grid = view.grid
     pixels = math.log2(max(grid.width, grid.height) / _TILE)
-    zoom = min((cells.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
+    zoom = min((view.area.grid.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
     if zoom < mosaic.minzoom - _ROUNDED:
         raise InvalidRequestError(
             f"{view.what} with {grid.width} × {grid.height} pixels is like zoom {zoom:.1f}, below "

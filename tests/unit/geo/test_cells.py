@@ -18,7 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.bounds import lonlat_bounds
 from livemosaic.geo.cells import Cell, CellGrid
 from livemosaic.geo.covering import WHOLE, Cover, coarse_rungs, cover, decode, floor_rung, ladder
-from livemosaic.geo.rasterize import burn
+from livemosaic.geo.rasterize import Outline
 from livemosaic.model.mosaic import MAX_ROWS_PER_SCENE
 from livemosaic.model.raster import Grid
 from livemosaic.tiler.views import TileAddress
@@ -215,7 +215,9 @@ class TestBurn:
         for quadkey in found.cells:
             cell = Cell.of(quadkey)
             grid = grid_of(cell.zoom + zoom_in, cell.x << zoom_in, cell.y << zoom_in)
-            claim = burn(decode(GRID, quadkey, found.part(quadkey) or b""), GRID.crs, grid)
+            claim = Outline.of(
+                decode(GRID, quadkey, found.part(quadkey) or b""), GRID.crs, grid
+            ).burn()
             shape = (grid.height, grid.width)
             expected = geometry_mask([found.projected], shape, grid.transform, invert=True)
             assert claim.shape == shape
@@ -223,16 +225,16 @@ class TestBurn:
 
     def test_a_whole_cell_claims_every_pixel(self) -> None:
         rings = decode(GRID, Cell(4, 8, 5).quadkey, WHOLE)
-        assert burn(rings, GRID.crs, grid_of(4, 8, 5)).all()
-        assert burn(rings, GRID.crs, grid_of(6, 33, 22, 512)).all()
-        assert not burn(rings, GRID.crs, grid_of(4, 9, 5)).any()
+        assert Outline.of(rings, GRID.crs, grid_of(4, 8, 5)).burn().all()
+        assert Outline.of(rings, GRID.crs, grid_of(6, 33, 22, 512)).burn().all()
+        assert not Outline.of(rings, GRID.crs, grid_of(4, 9, 5)).burn().any()
 
     def test_a_grid_of_another_crs_sees_the_same_ground(self) -> None:
         footprint = slanted(7, 45, 1, 12)
         found = covered(footprint, max_cells=1)
         (quadkey,) = found.cells
         grid = Grid(CRS.from_epsg(4326), (6.5, 44.5, 8.5, 46.5), 200, 200)
-        claim = burn(decode(GRID, quadkey, found.part(quadkey) or b""), GRID.crs, grid)
+        claim = Outline.of(decode(GRID, quadkey, found.part(quadkey) or b""), GRID.crs, grid).burn()
         expected = geometry_mask([footprint], (200, 200), grid.transform, invert=True)
         assert (claim != expected).sum() <= 20  # edges are straight on one map, bent on the other
 

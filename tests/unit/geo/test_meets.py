@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from livemosaic.geo.rasterize import burn, meets
+from livemosaic.geo.rasterize import Outline
 from livemosaic.model.raster import Grid
 
 WEB, UTM = CRS.from_epsg(3857), CRS.from_epsg(32632)
@@ -33,7 +33,7 @@ def placed(ring: Ring) -> Ring:
 def test_it_does_just_where_it_claims_a_pixel(shapes: list[Ring]) -> None:
     """Also with holes, parts of it, and rings that cross themselves."""
     footprint = [placed(shape) for shape in shapes]
-    assert meets(footprint, WEB, GRID) == burn(footprint, WEB, GRID).any()
+    assert Outline.of(footprint, WEB, GRID).meets() == Outline.of(footprint, WEB, GRID).burn().any()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_it_does_just_where_it_claims_a_pixel(shapes: list[Ring]) -> None:
     ],
 )
 def test_where_it_lies(corners: list[tuple[float, float]], expected: bool) -> None:
-    assert meets([placed(np.array(corners, float))], WEB, GRID) is expected
+    assert Outline.of([placed(np.array(corners, float))], WEB, GRID).meets() is expected
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,20 @@ def test_beyond_the_antimeridian_lies_the_other_side(crs: CRS, world: float, sid
         ring = np.array([(lon, 2), (lon + 2, 2), (lon + 2, 5), (lon, 5)]) * unit
         expected = np.zeros((10, 20), bool)
         expected[5:8, slice(*columns)] = True
-        assert np.array_equal(burn([ring], crs, grid), expected)
-        assert meets([ring], crs, grid)
+        assert np.array_equal(Outline.of([ring], crs, grid).burn(), expected)
+        assert Outline.of([ring], crs, grid).meets()
 
 
 def test_a_hole_around_the_tile_is_no_part_of_it() -> None:
     outer = np.array([(-90.0, -90), (190, -90), (190, 190), (-90, 190)])
     hole = np.array([(-5.0, -5), (105, -5), (105, 85), (-5, 85)])
-    assert not meets([placed(outer), placed(hole)], WEB, GRID)
+    assert not Outline.of([placed(outer), placed(hole)], WEB, GRID).meets()
 
 
 def test_in_another_crs_than_the_grids() -> None:
     somewhere = np.array([(0.0, 0), (1e6, 0), (1e6, 1e7), (0, 1e7)])
     for footprint in ([somewhere], [somewhere + 1e7]):
-        assert meets(footprint, UTM, GRID) == burn(footprint, UTM, GRID).any()
+        assert (
+            Outline.of(footprint, UTM, GRID).meets()
+            == Outline.of(footprint, UTM, GRID).burn().any()
+        )

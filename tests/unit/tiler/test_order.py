@@ -18,7 +18,7 @@ from livemosaic.model.rule import Method, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.rules.order import ordered
 
-TMS = "WebMercatorQuad"
+CELLS = cell_grid("WebMercatorQuad")
 LONLAT = CRS.from_epsg(4326)
 VIEW = Grid(LONLAT, (7, 45, 9, 47), 256, 256)
 
@@ -30,7 +30,7 @@ def found(name: str, rank: str = "0", **told: Any) -> IndexedScene:
 
 
 def names(scenes: list[IndexedScene], rule: Rule, view: Grid = VIEW) -> list[str]:
-    return [scene.id for scene in ordered(scenes, rule, TMS, view)]
+    return [scene.id for scene in ordered(scenes, rule, CELLS, view)]
 
 
 values = st.one_of(
@@ -93,14 +93,14 @@ class TestEveryOrder:
             rule = Rule(method="attribute", sort_field="x", ascending=ascending)
             there = [
                 isinstance(scene.properties["x"], int | float | str)
-                for scene in ordered(scenes, rule, TMS, VIEW)
+                for scene in ordered(scenes, rule, CELLS, VIEW)
             ]
             assert there == sorted(there, reverse=True)
 
     def test_gives_a_scene_met_twice_once_with_all_of_its_parts(self) -> None:
         parts = [(("00", b""),), (("01", b""),)]
         twice = [IndexedScene("c#a", "0", "1", None, {}, {}, part, (8, 46)) for part in parts]
-        (whole,) = ordered(twice, Rule(operation="mean"), TMS, VIEW)
+        (whole,) = ordered(twice, Rule(operation="mean"), CELLS, VIEW)
         assert whole.parts == parts[0] + parts[1]
 
 
@@ -144,9 +144,8 @@ class TestPlaces:
 
     def test_a_row_without_a_centre_has_that_of_its_parts(self) -> None:
         """Rows of before it was kept."""
-        grid = cell_grid(TMS)
         footprint = MultiPolygon([box(7.0, 45.0, 7.4, 45.4)])
-        cells = cover(grid, footprint, quadkey_zoom=14, minzoom=0, max_cells=16)
+        cells = cover(CELLS, footprint, quadkey_zoom=14, minzoom=0, max_cells=16)
         parts = tuple(
             (cell, part) for cell in cells.cells if (part := cells.part(cell)) is not None
         )

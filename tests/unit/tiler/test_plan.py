@@ -31,12 +31,28 @@ def found(name: str) -> IndexedScene:
     return IndexedScene(f"c#{name}", name, "1", None, {}, {}, ())
 
 
-def claims(scenes: Sequence[Scene]) -> Callable[[IndexedScene], Claim | None]:
-    def claim_of(scene: IndexedScene) -> Claim | None:
-        claim = scenes[int(scene.id)].claim
-        return (lambda: claim) if claim.any() else None
+@dataclass
+class Source:
+    """Scenes as a plan takes them."""
 
-    return claim_of
+    found: Iterator[IndexedScene]
+    truths: Sequence[Scene]
+    arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
+
+    @property
+    def in_stored_order(self) -> bool:
+        return self.arrange is None
+
+    def scenes(self) -> Iterator[IndexedScene]:
+        return self.found
+
+    def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
+        assert self.arrange
+        return self.arrange(scenes)
+
+    def claim(self, scene: IndexedScene) -> Claim | None:
+        claim = self.truths[int(scene.id)].claim
+        return (lambda: claim) if claim.any() else None
 
 
 @dataclass
@@ -56,10 +72,8 @@ class Run:
         self.finish()
 
     def _plan(self) -> Plan:
-        limits = self.max_scenes, self.max_rows
-        return Plan(
-            self._found(), claims(self.scenes), *SHAPE, *limits, self.arrange, self.needs_all
-        )
+        source = Source(self._found(), self.scenes, self.arrange)
+        return Plan(source, *SHAPE, self.max_scenes, self.max_rows, self.needs_all)
 
     def finish(self) -> None:
         while places := self.plan.next_round():
@@ -288,7 +302,7 @@ class TestNeedsAll:
         everywhere = np.ones(SHAPE, np.bool_)
         scenes = [Scene(everywhere, everywhere)]
         twice = iter([found("0"), found("0")])
-        plan = Plan(twice, claims(scenes), *SHAPE, 10, 10, needs_all=True)
+        plan = Plan(Source(twice, scenes), *SHAPE, 10, 10, needs_all=True)
         assert plan.next_round() == [0]
 
     @given(stacks(anything), st.integers(1, 5))

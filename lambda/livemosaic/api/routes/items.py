@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.api.dependencies import CachedMosaic, ServicesDep, may_write
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
-from livemosaic.geo.bounds import lonlat_boxes
+from livemosaic.geo.antimeridian import lonlat_boxes
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic

@@ -18,7 +18,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import decode
 from livemosaic.geo.crs import LONLAT, transformer
 from livemosaic.model.raster import Grid, LonLat
@@ -30,13 +30,18 @@ Value = tuple[int, float | str]
 """Kind and value: numbers before times before text, each among their own."""
 
 
-def ordered(scenes: Sequence[IndexedScene], rule: Rule, tms: str, view: Grid) -> list[IndexedScene]:
-    """Scenes met in stored order, each once, in a rule's order; `tms` is that of their cells."""
+def ordered(
+    scenes: Sequence[IndexedScene], rule: Rule, cells: CellGrid, view: Grid
+) -> list[IndexedScene]:
+    """Scenes met in stored order, each once, in a rule's order; `cells` is the grid of the mosaic.
+
+    Raises `InvalidRequestError` where the rule needs the view's middle and it is off the globe.
+    """
     whole = _whole(scenes)
     if rule.method == "lock":
         found = whole if rule.ascending else whole[::-1]
     else:
-        found = _sorted(whole, _value_of(rule, tms, view), ascending=rule.ascending)
+        found = _sorted(whole, _value_of(rule, cells, view), ascending=rule.ascending)
     return found[::-1] if rule.operation == "last" else found
 
 
@@ -61,18 +66,18 @@ def _sorted(
     return [scene for _, scene in with_value] + [s for value, s in valued if value is None]
 
 
-def _value_of(rule: Rule, tms: str, view: Grid) -> Callable[[IndexedScene], Value | None]:
+def _value_of(rule: Rule, cells: CellGrid, view: Grid) -> Callable[[IndexedScene], Value | None]:
     match rule.method:
         case "attribute":
             return lambda scene: _attribute(scene, rule)
         case "northwest":
-            return lambda scene: _northwest(centre(scene, tms))
+            return lambda scene: _northwest(centre(scene, cells))
         case "center":
             middle = _middle(view)
-            return lambda scene: (0, _distance(centre(scene, tms), middle))
+            return lambda scene: (0, _distance(centre(scene, cells), middle))
         case "nadir" | "viewpoint":
             goal = rule.viewpoint or _middle(view)
-            return lambda scene: (0, _distance(_nadir(scene, rule.kept_in, tms), goal))
+            return lambda scene: (0, _distance(_nadir(scene, rule.kept_in, cells), goal))
         case _:
             return lambda scene: None if scene.rank == UNRANKED else (2, scene.rank)
 
@@ -115,20 +120,19 @@ def _northwest(place: LonLat) -> Value:
     return 0, lon - lat
 
 
-def centre(scene: IndexedScene, tms: str) -> LonLat:
+def centre(scene: IndexedScene, cells: CellGrid) -> LonLat:
     """The centre of its footprint; of what the cells know of it where rows keep none yet."""
     if scene.centre is not None:
         return scene.centre
-    grid = cell_grid(tms)
-    rings = [ring for cell, stored in scene.parts for ring in decode(grid, cell, stored)]
+    rings = [ring for cell, stored in scene.parts for ring in decode(cells, cell, stored)]
     corners = np.concatenate(rings)
     x, y = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    return _lonlat(grid.crs, x, y)
+    return _lonlat(cells.crs, x, y)
 
 
-def _nadir(scene: IndexedScene, kept_in: str, tms: str) -> LonLat:
+def _nadir(scene: IndexedScene, kept_in: str, cells: CellGrid) -> LonLat:
     kept = _place(scene.properties.get(kept_in)) if kept_in else None
-    return kept or _below_sensor(scene, centre(scene, tms))
+    return kept or _below_sensor(scene, centre(scene, cells))
 
 
 def _place(kept: object) -> LonLat | None:
