@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 Mask = NDArray[np.bool_]
-"""Shape (height, width) of the tile."""
+"""Shape (height, width) of a grid."""
 
 BBox = tuple[float, float, float, float]
 """Left, bottom, right, top, in the CRS that the name or docstring says."""

@@ -28,6 +28,19 @@ Operation = Literal[
 ]
 """What a pixel becomes of the scenes that have it."""
 
+PixelSelection = Literal[
+    "first",
+    "highest",
+    "lowest",
+    "mean",
+    "median",
+    "stdev",
+    "lastbandlow",
+    "lastbandhigh",
+    "count",
+]
+"""The operations that rio-tiler has, by the names of its mosaic methods."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Grid, Mask, Pixels
 from livemosaic.model.rule import Operation
 from livemosaic.render.operations import OPERATIONS, Stack
 
@@ -22,7 +22,6 @@ _OTHER_OF_ONE: Final = ("stdev", "count", "lastbandlow", "lastbandhigh")
 
 _Like = tuple[tuple[str, ...], np.dtype[Any]]
 """Band names, so also their number, and dtype."""
-Mask = NDArray[np.bool_]
 
 
 def compose(

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from livemosaic.model.raster import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,24 +13,12 @@ from pydantic import (
 
 from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.rule import Method, Operation, Rule
+from livemosaic.model.rule import Method, Operation, PixelSelection, Rule
 from livemosaic.tiler.rules import arcgis
 from livemosaic.tiler.rules.parse import rule_of
 
 _BESIDE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
 """What ArcGIS's rules do not say, so that it may be said beside one."""
-
-PixelSelection = Literal[
-    "first",
-    "highest",
-    "lowest",
-    "mean",
-    "median",
-    "stdev",
-    "lastbandlow",
-    "lastbandhigh",
-    "count",
-]
 
 
 class RuleQuery(BaseModel):

@@ -7,23 +7,12 @@ from typing import Any, Final
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import LonLat
-from livemosaic.model.rule import DEFAULT, Method, Operation, Rule
+from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
 from livemosaic.model.time import parse_time, utc_text
 from livemosaic.tiler.rules.filter import check_filter, parse_json, parse_text
 
-PIXEL_SELECTIONS: Final[dict[str, Operation]] = {
-    "first": "first",
-    "highest": "max",
-    "lowest": "min",
-    "mean": "mean",
-    "median": "median",
-    "stdev": "stdev",
-    "lastbandlow": "lastbandlow",
-    "lastbandhigh": "lastbandhigh",
-    "count": "count",
-}
-"""Operations by the names of rio-tiler's mosaic methods."""
-
+_RENAMED: Final[dict[PixelSelection, Operation]] = {"highest": "max", "lowest": "min"}
+"""The pixel selections that are not named as operations are."""
 _ORDER: Final = frozenset({"method", "sortby", "sort_value", "ascending", "viewpoint", "lock"})
 """Parameters of one decision: who names one of them takes none of the others from a default."""
 _OPERATION: Final = frozenset({"operation", "pixel_selection"})
@@ -238,9 +227,8 @@ def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None
 
 
 def _operation(asked: Mapping[str, Any]) -> Operation:
-    if "pixel_selection" not in asked:
-        found: Operation = asked.get("operation", "first")
-        return found
-    if "operation" in asked:
+    if "pixel_selection" in asked and "operation" in asked:
         raise InvalidRequestError("operation and pixel_selection say the same: give one of them")
-    return PIXEL_SELECTIONS[asked["pixel_selection"]]
+    named: Any = asked.get("pixel_selection", asked.get("operation", "first"))
+    operation: Operation = _RENAMED.get(named, named)
+    return operation
