@@ -1,47 +1,51 @@
-"""Rows on their way to a reader: partitions merged in rank order, each scene once. Pure.
+"""Merges the rows of several partitions in rank order, and gives each scene once. Pure.
 
-Where several cells make up what is looked at, a write may fall between the queries of two of them,
-and a scene be met in the one as it was and in the other as it is. It is given as the one or the
-other, and claims what any of its rows claims: pixels decide. A claim that is met only after the
-scene was given is given then, as one more part of the same scene.
+Where an area takes several cells, a write may fall between the queries of two of them, so that a
+scene is met in one cell as it was and in another as it is. It is given in one of the two versions,
+and claims what any of its rows claims: pixels decide. A claim that is met only after the scene was
+given is given then, as one more part of that scene.
 """
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import count
+from typing import NamedTuple
 
+from livemosaic.index.schema import CellRow
 from livemosaic.model.scene import IndexedScene, Part
-from livemosaic.table import Row
 
 
-@dataclass(order=True, slots=True)
-class _MergedRow:
-    """A row on its way out of the merge; sorts by rank, then scene, then newest version."""
+class _MergedRow(NamedTuple):
+    """A row in the merge; sorts by present rank, then scene, then order of arrival."""
 
     rank: str
-    key: str
-    row: Row = field(compare=False)
-    moved: bool = field(compare=False)
-    stream: Iterator[Row] | None = field(compare=False)
+    scene: str
+    arrival: int
+    """Unique, so that rows themselves are never compared."""
+    row: CellRow
+    stream: Iterator[CellRow] | None
+    """What to read on from once the row is taken; None for a moved row."""
 
 
 def merged(
-    streams: Iterable[Iterator[Row]], now: float, gone: Mapping[str, str]
+    streams: Iterable[Iterator[CellRow]], now: float, watermarks: Mapping[str, str]
 ) -> Iterator[IndexedScene]:
     """The scenes of some partitions in rank order, each once or in parts; `now` in epoch seconds.
 
-    `gone` is the version of each truncated collection up to which rows are not there any more.
+    Skips rows at or below the watermark of their collection.
     """
     heap: list[_MergedRow] = []
-    rows = [_still_there(stream, gone) if gone else stream for stream in streams]
-    for stream in rows:
-        _advance(heap, stream, now)
+    arrivals = count()
+    for stream in streams:
+        _advance(heap, _above(stream, watermarks) if watermarks else stream, now, arrivals)
     given: dict[str, IndexedScene] = {}
     while heap:
-        group = [_pop(heap, now)]
-        while heap and (heap[0].rank, heap[0].key) == (group[0].rank, group[0].key):
-            group.append(_pop(heap, now))
-        found = _found(group)
+        first = _pop(heap, now, arrivals)
+        rows = [first.row]
+        while heap and heap[0].scene == first.scene and heap[0].rank == first.rank:
+            rows.append(_pop(heap, now, arrivals).row)
+        found = _indexed_scene(first.rank, rows)
         before = given.setdefault(found.key, found)
         if before is found:
             yield found
@@ -51,7 +55,7 @@ def merged(
 
 
 def _beside(parts: Sequence[Part], others: Iterable[Part]) -> tuple[Part, ...]:
-    """Those of some others whose cells are none of the parts', nor around or within one."""
+    """The others whose cells are neither equal to, around nor within the cell of one of `parts`."""
     cells = [cell for cell, _ in parts]
     return tuple(
         (other, footprint)
@@ -60,52 +64,49 @@ def _beside(parts: Sequence[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     )
 
 
-def _still_there(rows: Iterator[Row], gone: Mapping[str, str]) -> Iterator[Row]:
+def _above(rows: Iterator[CellRow], watermarks: Mapping[str, str]) -> Iterator[CellRow]:
     for row in rows:
-        collection = row.key.sk.split("#", 2)[1]
-        if row.item["version"] > gone.get(collection, ""):
+        if row.version > watermarks.get(row.scene.partition("#")[0], ""):
             yield row
 
 
-def _pop(heap: list[_MergedRow], now: float) -> _MergedRow:
+def _pop(heap: list[_MergedRow], now: float, arrivals: Iterator[int]) -> _MergedRow:
     met = heapq.heappop(heap)
     if met.stream is not None:
-        _advance(heap, met.stream, now)
+        _advance(heap, met.stream, now, arrivals)
     return met
 
 
-def _advance(heap: list[_MergedRow], stream: Iterator[Row], now: float) -> None:
-    """Put a stream's next row on the heap, and before it any moved rows, at their rank of now."""
+def _advance(
+    heap: list[_MergedRow], stream: Iterator[CellRow], now: float, arrivals: Iterator[int]
+) -> None:
+    """Push a stream's next row, and the moved rows before it at the rank that they have now."""
     for row in stream:
-        rank, _, key = row.key.sk.partition("#")
-        if "moved" not in row.item:
-            heapq.heappush(heap, _MergedRow(rank, key, row, moved=False, stream=stream))
+        if row.moved is None:
+            heapq.heappush(heap, _MergedRow(row.rank, row.scene, next(arrivals), row, stream))
             return
-        if row.item["expires"] > now:
-            heapq.heappush(heap, _MergedRow(row.item["moved"], key, row, moved=True, stream=None))
+        if row.expires > now:
+            heapq.heappush(heap, _MergedRow(row.moved, row.scene, next(arrivals), row, None))
 
 
-def _found(group: Sequence[_MergedRow]) -> IndexedScene:
-    """One scene from all its rows, the newest version of it."""
-    version = max(met.row.item["version"] for met in group)
-    newest = [met for met in group if met.row.item["version"] == version]
-    older = (met for met in group if met.row.item["version"] != version)
-    settled = [met for met in newest if not met.moved] or newest
-    item = settled[0].row.item
+def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
+    """One scene from all its rows, in the newest version among them."""
+    version = max(row.version for row in rows)
+    newest = [row for row in rows if row.version == version]
+    older = [row for row in rows if row.version != version]
+    content = next((row for row in newest if row.moved is None), newest[0])
     parts = _parts(newest)
-    centre = item.get("centre")
     return IndexedScene(
-        group[0].key,
-        group[0].rank,
+        content.scene,
+        rank,
         version,
-        item["datetime"],
-        item["assets"],
-        item["properties"],
-        parts + _beside(parts, _parts(older)),
-        (centre[0], centre[1]) if centre else None,
+        content.datetime,
+        content.assets,
+        content.properties,
+        parts + _beside(parts, _parts(older)) if older else parts,
+        content.centre,
     )
 
 
-def _parts(rows: Iterable[_MergedRow]) -> tuple[Part, ...]:
-    parts = [(met.row.key.pk.rpartition("#")[2], met.row.item["footprint"]) for met in rows]
-    return tuple(dict.fromkeys(parts))
+def _parts(rows: Iterable[CellRow]) -> tuple[Part, ...]:
+    return tuple(dict.fromkeys((row.quadkey, row.footprint) for row in rows))

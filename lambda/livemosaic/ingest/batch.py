@@ -227,7 +227,7 @@ class Ingest:
         while chunk := list(islice(keys, _PURGED_AT_ONCE)):
             if late():
                 return False
-            list(run(lambda key: self.index.settle(mosaic, key), chunk))
+            list(run(lambda key: self.index.apply_watermark(mosaic, key), chunk))
         return True
 
 

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Final, Protocol
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.index.scenes import same_content
-from livemosaic.index.schema import head_key
+from livemosaic.index.schema import Head
+from livemosaic.index.search import read_head, same_content
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
@@ -17,7 +17,6 @@ from livemosaic.ingest.subscriptions import passes
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene, deletion_version, scene_key
 from livemosaic.model.time import utc_text
-from livemosaic.table import Item
 
 _CHUNK: Final = 100
 
@@ -79,13 +78,12 @@ class Comparison:
                 yield self._mended(kind, key, item, scene, message)
 
     def _kind(self, key: str, item: StacItem, scene: Scene | None) -> DifferenceKind | None:
-        head = self.ingest.index.table.get(head_key(self.mosaic, key))
-        if head is not None and head["version"] > utc_text(self.started):
+        head = read_head(self.ingest.index.table, self.mosaic, key)
+        if head is not None and head.version > utc_text(self.started):
             return None
-        live = head is not None and not head.get("deleted")
         if scene is None:  # it does not pass the filter
-            return "gone" if head and live and head["version"] < item.left else None
-        if head is None or not live:
+            return "gone" if isinstance(head, Head) and head.version < item.left else None
+        if not isinstance(head, Head):
             return "absent"
         return "older" if _is_older(head, scene) else None
 
@@ -112,6 +110,5 @@ class Comparison:
         return None if change == "outdated" else Difference("gone", scene.key, "", mended=True)
 
 
-def _is_older(head: Item, scene: Scene) -> bool:
-    newer = bool(head["version"] < scene.version)
-    return newer and not same_content(head["version"], scene.version)
+def _is_older(head: Head, scene: Scene) -> bool:
+    return head.version < scene.version and not same_content(head.version, scene.version)

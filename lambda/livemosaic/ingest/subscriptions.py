@@ -125,7 +125,7 @@ class Subscribers:
             if new is None:
                 self.index.forget(old, key)
             elif new.watermark(change.collection) > old.watermark(change.collection):
-                self.index.settle(new, key)
+                self.index.apply_watermark(new, key)
 
 
 def _set_up_alike(old: Mosaic | None, new: Mosaic) -> bool:

@@ -1,0 +1,108 @@
+"""Rows are stored as they always were, and rows of older versions can still be read."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from shapely.geometry import MultiPolygon
+from shapely.geometry import box as polygon
+
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.scenes import Index
+from livemosaic.index.schema import CellRow, Head, Place, Tombstone, parse_head
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import Scene
+from livemosaic.table import Key, Row
+from proof.memory import MemoryTable
+
+SCENE = Scene(
+    collection="s2",
+    id="a#1",
+    version="2026-02-02T00:00:00Z#two",
+    footprint=MultiPolygon([polygon(7, 45, 8, 46)]),
+    rank="3e25aa91bfffffff",
+    datetime="2026-01-01T00:00:00Z",
+    assets={"visual": "https://example.com/a.tif"},
+    properties={"cloud": 1.5, "none": None},
+)
+# Rows as they were written before they had types (def5a16).
+CONTENT: dict[str, Any] = {
+    "version": "2026-02-02T00:00:00Z#two",
+    "datetime": "2026-01-01T00:00:00Z",
+    "assets": {"visual": "https://example.com/a.tif"},
+    "properties": {"cloud": 1.5, "none": None},
+}
+FOOTPRINT = bytes.fromhex("0400287dd2272885b7e0287dd22753a199d82dd8822d53a199d82dd8822d2885b7e0")
+CELL = CONTENT | {"centre": [7.5, 45.5], "footprint": FOOTPRINT}
+MOVED = CELL | {"moved": "3e25aa91bfffffff", "expires": 1120}
+HEAD: dict[str, Any] = CONTENT | {
+    "written": "2026-02-02T00:00:00Z#two",
+    "rank": "3e25aa91bfffffff",
+    "cells": ["12022122", "12022123", "12022300", "12022301"],
+    "coarse": ["120", "120221", "120223"],
+    "geometry": SCENE.footprint.wkb,
+    "moved": [],
+}
+TOMBSTONE = {"version": "2026-02-03T00:00:00Z#~deleted", "deleted": True, "expires": 5185000}
+AT = Key("m.0#coarse#120", "3e25aa91bfffffff#s2#a#1")
+
+
+@pytest.mark.parametrize("item", [CELL, MOVED], ids=["cell", "moved"])
+def test_a_cell_row_is_written_as_it_was_read(item: dict[str, Any]) -> None:
+    row = CellRow.from_row(Row(AT, item))
+    assert (row.kind, row.quadkey, row.rank, row.scene) == (
+        "coarse",
+        "120",
+        "3e25aa91bfffffff",
+        "s2#a#1",
+    )
+    assert row.to_item() == item
+
+
+@pytest.mark.parametrize("item", [HEAD, TOMBSTONE], ids=["head", "tombstone"])
+def test_a_head_is_written_as_it_was_read(item: dict[str, Any]) -> None:
+    assert parse_head("s2#a#1", item).to_item() == item
+
+
+def test_a_head_holds_the_whole_scene() -> None:
+    head = parse_head("s2#a#1", HEAD)
+    assert isinstance(head, Head)
+    assert head.to_scene() == SCENE
+
+
+def test_rows_without_attributes_of_later_versions_are_read() -> None:
+    older = {name: value for name, value in HEAD.items() if name not in ("written", "moved")}
+    head = parse_head("s2#a#1", older)
+    assert isinstance(head, Head)
+    assert (head.written, list(head.moved)) == (HEAD["version"], [])
+    row = CellRow.from_row(Row(AT, CONTENT | {"footprint": FOOTPRINT}))
+    assert (row.centre, row.moved) == (None, None)
+    assert row.to_item() == CONTENT | {"footprint": FOOTPRINT}
+
+
+def test_what_the_index_writes_is_what_it_always_wrote() -> None:
+    """A scene, its move to another rank, and its deletion."""
+    table, now = MemoryTable(), 1000.0
+    with ThreadPoolExecutor(1) as pool:
+        index = Index(table, Mosaics(table), pool, lambda: now)
+        mosaic = index.mosaics.create(Mosaic(id="m"))
+        prefix = f"m.{mosaic.generation}#"
+        index.apply(mosaic, SCENE)
+        head = table.get(Key(f"{prefix}scenes#1", SCENE.key))
+        assert head == HEAD
+        places = [*(("cell", q) for q in HEAD["cells"]), *(("coarse", q) for q in HEAD["coarse"])]
+        keys = [Place(*place, SCENE.rank, 0).key(mosaic, SCENE.key) for place in places]
+        rows = table.batch_get(keys)
+        assert {key.pk.removeprefix(prefix) for key in rows} == {"#".join(at) for at in places}
+        assert all(list(item) == list(CELL) for item in rows.values())
+        assert rows[Key(f"{prefix}coarse#120", f"{SCENE.rank}#{SCENE.key}")] == CELL
+        index.apply(mosaic, replace(SCENE, version="2026-02-02T01:00:00Z#three", rank="0"))
+        moved = table.batch_get(keys)[Key(f"{prefix}coarse#120", f"{SCENE.rank}#{SCENE.key}")]
+        assert moved == MOVED | {"version": "2026-02-02T01:00:00Z#three", "moved": "0"}
+        head = table.get(Key(f"{prefix}scenes#1", SCENE.key))
+        assert head is not None
+        assert head["moved"] == [[*place, SCENE.rank, 1120] for place in places]
+        index.delete(mosaic, SCENE.key, TOMBSTONE["version"])
+        assert table.get(Key(f"{prefix}scenes#1", SCENE.key)) == TOMBSTONE
+        assert isinstance(parse_head(SCENE.key, TOMBSTONE), Tombstone)
