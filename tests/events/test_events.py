@@ -646,7 +646,7 @@ class TestAnything:
     def told_or_refused(self, body: Any, word: str) -> None:
         try:
             for found in told(json.dumps(body), operation=word, mode=word, ingestStatus=word):
-                for name in ("collection", "id", "href", "thing", "sequence"):
+                for name in ("collection", "id", "href", "object_name", "sequence"):
                     (getattr(found, name, None) or "").encode()
         except InvalidItemError as error:
             str(error).encode()

@@ -152,8 +152,8 @@ def _told(change: ItemChange) -> str:
             return f"truncation of {collection}"
         case Reference(href=href):
             return href
-        case TrackedChange(thing=thing, href=href):
-            return thing if href else f"removal of {thing}"
+        case TrackedChange(object_name=name, href=href):
+            return name if href else f"removal of {name}"
 
 
 def _reason(letter: ReceivedDeadLetter) -> str:

@@ -39,28 +39,28 @@ from livemosaic.storage.fetch import Fetch, MissingError
 log = logging.getLogger(__name__)
 
 _RETRYABLE: Final = (TableBusyError, TableUnavailableError, SourceUnavailableError)
-"""What is wrong with the table or a source of Items, not with the message."""
-_PURGED_AT_ONCE: Final = 64
+"""Errors of the table or of a source of Items, not of the message."""
+_PURGE_CHUNK: Final = 64
 _NO_TIME: Final = "the time of this run is nearly over: the rest is left to the next delivery"
 _OBJECT: Final = "s3://"
 
 KeepHeaders = Callable[[Collection[str], Executor | None], None]
-"""Keeps the headers of the COGs at some hrefs, writing side by side if it can; fails in silence."""
+"""Caches the headers of the COGs at some hrefs, in parallel on the executor; never raises."""
 
 Deadline = Callable[[], bool]
-"""Whether it is too late to begin anything."""
+"""Returns whether it is too late to begin more work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one message."""
+    """The result of one message."""
 
     message_id: str
     status: Literal["done", "ignored", "rejected", "failed"]
-    """`ignored`: there is nothing to do, as no mosaic wants it, or a later event of the same object
-    came first. `rejected`: it can never succeed as it stands. `failed`: send it again."""
+    """`ignored`: there is nothing to do, as no mosaic subscribes to it, or a later event of its
+    object came first. `rejected`: it can never succeed as it stands. `failed`: send it again."""
     changes: Sequence[Applied] = ()
-    """What was done, in a failed message too: doing it again changes nothing."""
+    """Changes that were made, in a failed message too: repeating them changes nothing."""
     reason: str = ""
 
     @property
@@ -77,7 +77,7 @@ class Ingest:
     allow: AllowList
     keep_headers: KeepHeaders | None = None
     fetch: Fetch | None = None
-    """Without it, events that only refer to an Item are refused."""
+    """Without it, events that only refer to an Item are rejected."""
     recent: RecentMosaics = field(default_factory=RecentMosaics)
 
     def batch(
@@ -88,155 +88,160 @@ class Ingest:
         pool: Executor | None = None,
         deadline: Deadline | None = None,
     ) -> list[Outcome]:
-        """One outcome per message, in order; with `only`, no other mosaic is touched.
+        """Returns one outcome per message, in order; with `only`, no other mosaic is changed.
 
-        Order within a batch means nothing: versions decide, so messages may run side by side. A
-        message that was not begun before the deadline has failed, the others are done.
+        The order within a batch means nothing: versions decide, so messages may run in parallel. A
+        message that was not begun before the deadline fails.
         """
         late = deadline or (lambda: False)
         mosaics = self.index.mosaics
-        to = Subscribers(self.index, self.allow, [only] if only else self.recent.recent(mosaics))
-        outcomes = self._all(messages, to, pool, late)
-        now = self.recent.now(mosaics)
-        if only is None and to.missed(now):
-            to.settle(_changes(outcomes), now)
-            to = replace(to, mosaics=now)
-            outcomes = self._all(messages, to, pool, late)  # what was done is not done twice
-            now = self.recent.now(mosaics)
-        changes = _changes(outcomes)
-        to.settle(changes, now)
-        if self.keep_headers and not late():  # once the scenes are there to be seen
-            self.keep_headers({href for change in changes for href in change.hrefs}, pool)
+        known = [only] if only else self.recent.get(mosaics)
+        subscribers = Subscribers(self.index, self.allow, known)
+        outcomes = self._all(messages, subscribers, pool, late)
+        now = self.recent.refresh(mosaics)
+        if only is None and subscribers.are_outdated(now):
+            subscribers.reconcile(_applied(outcomes), now)
+            subscribers = replace(subscribers, mosaics=now)
+            outcomes = self._all(messages, subscribers, pool, late)  # repeating changes nothing
+            now = self.recent.refresh(mosaics)
+        applied = _applied(outcomes)
+        subscribers.reconcile(applied, now)
+        if self.keep_headers and not late():  # scenes are visible first
+            self.keep_headers({href for change in applied for href in change.hrefs}, pool)
         return [self._purged(outcome, pool, late) for outcome in outcomes]
 
     def _all(
-        self, messages: Sequence[Message], to: Subscribers, pool: Executor | None, late: Deadline
+        self,
+        messages: Sequence[Message],
+        subscribers: Subscribers,
+        pool: Executor | None,
+        late: Deadline,
     ) -> list[Outcome]:
         run = pool.map if pool else map
-        return list(run(lambda message: self._one(message, to, late), messages))
+        return list(run(lambda message: self._one(message, subscribers, late), messages))
 
-    def _one(self, message: Message, to: Subscribers, late: Deadline) -> Outcome:
-        changes: list[Applied] = []
+    def _one(self, message: Message, subscribers: Subscribers, late: Deadline) -> Outcome:
+        applied: list[Applied] = []
         rejected: list[str] = []
         try:
-            for delivery in read_changes(message):
+            for change in read_changes(message):
                 if late():
-                    return _not_done(message.id, "failed", changes, _NO_TIME)
+                    return _unfinished(message.id, "failed", applied, _NO_TIME)
                 try:
-                    changes += self._deliver(delivery, message, to)
+                    applied += self._apply(change, message, subscribers)
                 except _RETRYABLE:
                     raise
-                except LivemosaicError as error:  # the other Items of the message go on
-                    rejected.append(f"{_subject(delivery)}: {error}")
+                except LivemosaicError as error:  # other Items of the message continue
+                    rejected.append(f"{_subject(change)}: {error}")
         except _RETRYABLE as error:
-            return _not_done(message.id, "failed", changes, str(error))
+            return _unfinished(message.id, "failed", applied, str(error))
         except LivemosaicError as error:
             rejected.append(str(error))
         except Exception:
             log.exception("message failed", extra={"message_id": message.id})
-            return Outcome(message.id, "failed", changes, "an unexpected error; it was logged")
-        _warn_of_contested(message.id, changes)
+            return Outcome(message.id, "failed", applied, "an unexpected error; it was logged")
+        _warn_of_contested(message.id, applied)
         if rejected:
-            return _not_done(message.id, "rejected", changes, "; ".join(rejected))
-        return Outcome(message.id, "done" if changes else "ignored", changes)
+            return _unfinished(message.id, "rejected", applied, "; ".join(rejected))
+        return Outcome(message.id, "done" if applied else "ignored", applied)
 
-    def _deliver(self, delivery: ItemChange, message: Message, to: Subscribers) -> list[Applied]:
-        _check_time(delivery.time, message.time)
-        match delivery:
-            case Upsert():
-                return self._upsert(delivery, to)
-            case Deletion():
-                name = ItemName(delivery.collection, delivery.id)
-                return to.remove([name], deletion_version(delivery.time))
-            case Truncation():
-                return to.truncate(delivery.collection, deletion_version(delivery.time))
-            case Reference():
-                return self._refer(delivery, to)
+    def _apply(
+        self, change: ItemChange, message: Message, subscribers: Subscribers
+    ) -> list[Applied]:
+        _check_time(change.time, message.time)
+        match change:
+            case Upsert(collection, document=document, base=base, time=time):
+                if not subscribers.of(collection):
+                    return []
+                item = StacItem.parse(document, event_time=time, base=base)
+                return self._put(item, base, time, subscribers)
+            case Reference(href, time):
+                return self._put(self._fetch(href, time), href, time, subscribers)
+            case Deletion(collection, item_id, time):
+                return subscribers.remove([ItemName(collection, item_id)], deletion_version(time))
+            case Truncation(collection, time):
+                return subscribers.truncate(collection, deletion_version(time))
             case TrackedChange():
-                return self._track(delivery, to)
-
-    def _upsert(self, upsert: Upsert, to: Subscribers) -> list[Applied]:
-        if not to.want(upsert.collection):
-            return []
-        item = StacItem.parse(upsert.document, event_time=upsert.time, base=upsert.base)
-        return self._put(item, upsert.base, upsert.time, to)
-
-    def _refer(self, reference: Reference, to: Subscribers) -> list[Applied]:
-        item = self._item_at(reference.href, reference.time)
-        if not to.want(item.collection):
-            return []
-        return self._put(item, reference.href, reference.time, to)
+                return self._track(change, subscribers)
 
     def _put(
-        self, item: StacItem, found_at: str | None, time: datetime, to: Subscribers
+        self, item: StacItem, found_at: str | None, time: datetime, subscribers: Subscribers
     ) -> list[Applied]:
+        if not subscribers.of(item.collection):
+            return []
         if found_at is not None and found_at.startswith(_OBJECT):
-            self._things.remember(found_at, time, ItemName(item.collection, item.id))
-        return to.put(item)
+            self._tracked.remember(found_at, time, ItemName(item.collection, item.id))
+        return subscribers.put(item)
 
-    def _track(self, event: TrackedChange, to: Subscribers) -> list[Applied]:
-        """Nothing that an event refers to is older than it, so its Item may be fetched first."""
-        known = self._things.get(event.thing)
+    def _track(self, event: TrackedChange, subscribers: Subscribers) -> list[Applied]:
+        """Applies an event of a tracked object.
+
+        What a href has is never older than the event, so the Item may be fetched before the claim.
+        """
+        known = self._tracked.get(event.object_name)
         if known is not None and known.sequence > event.sequence:
             return []
-        item = self._item_of(event)
+        item = self._current_item(event)
         held = ItemName(item.collection, item.id) if item else None
-        thing = self._things.claim(event, held, lambda before: _leave(before, to))
-        if thing is None:
+        claimed = self._tracked.claim(event, held, lambda before: _retire(before, subscribers))
+        if claimed is None:
             return []
-        left = _leave(thing, to)
-        return left + (to.put(replace(item, order=thing.order)) if item else [])
+        retired = _retire(claimed, subscribers)
+        return retired + (subscribers.put(replace(item, order=claimed.order)) if item else [])
 
     @property
-    def _things(self) -> TrackedObjects:
+    def _tracked(self) -> TrackedObjects:
         return TrackedObjects(self.index.table, self.index.clock)
 
-    def _item_of(self, event: TrackedChange) -> StacItem | None:
-        """What a thing holds now; None where that is nothing."""
+    def _current_item(self, event: TrackedChange) -> StacItem | None:
+        """Returns the Item that a tracked object holds now, or None."""
         if event.href is None:
             return None
         try:
-            return self._item_at(event.href, event.time)
+            return self._fetch(event.href, event.time)
         except MissingError as error:
-            if event.thing.startswith(_OBJECT):  # of which S3 shows what is, from the event on
+            if event.object_name.startswith(_OBJECT):  # S3 is strongly consistent
                 return None
             raise SourceUnavailableError(f"{error}; it may be on its way there") from error
 
-    def _item_at(self, href: str, time: datetime) -> StacItem:
+    def _fetch(self, href: str, time: datetime) -> StacItem:
         if self.fetch is None:
             raise InvalidItemError(f"it is at {redact(href)}, and nothing is fetched here")
         document = parse(self.fetch(href))
         return StacItem.parse(document, event_time=time, base=href)
 
     def _purged(self, outcome: Outcome, pool: Executor | None, late: Deadline) -> Outcome:
-        """The outcome once rows are gone of what it truncated; that they are hidden is enough
-        for everyone but the bill, so it comes last."""
+        """Deletes the rows of truncated collections, and returns the outcome.
+
+        Readers do not see them from the watermark on, so this comes last.
+        """
         truncated = [c for c in outcome.changes if c.change == "truncated"]
         try:
             done = all(self._purge(c, pool, late) for c in truncated)
         except LivemosaicError as error:
-            return _not_done(outcome.message_id, "failed", outcome.changes, str(error))
+            return _unfinished(outcome.message_id, "failed", outcome.changes, str(error))
         if done:
             return outcome
-        return _not_done(outcome.message_id, "failed", outcome.changes, _NO_TIME)
+        return _unfinished(outcome.message_id, "failed", outcome.changes, _NO_TIME)
 
     def _purge(self, truncated: Applied, pool: Executor | None, late: Deadline) -> bool:
         mosaic = self.index.mosaics.get(truncated.mosaic)
         keys = self.index.left_over(mosaic, truncated.collection)
         run = pool.map if pool else map
-        while chunk := list(islice(keys, _PURGED_AT_ONCE)):
+        while chunk := list(islice(keys, _PURGE_CHUNK)):
             if late():
                 return False
             list(run(lambda key: self.index.apply_watermark(mosaic, key), chunk))
         return True
 
 
-def _changes(outcomes: Sequence[Outcome]) -> list[Applied]:
+def _applied(outcomes: Sequence[Outcome]) -> list[Applied]:
     return [change for outcome in outcomes for change in outcome.changes]
 
 
-def _leave(thing: TrackedObject, to: Subscribers) -> list[Applied]:
-    return to.remove(thing.left, f"{thing.order}#{DELETION}")
+def _retire(tracked: TrackedObject, subscribers: Subscribers) -> list[Applied]:
+    """Removes the Items that a tracked object held before."""
+    return subscribers.remove(tracked.left, f"{tracked.order}#{DELETION}")
 
 
 def _check_time(time: datetime, sent: datetime) -> None:
@@ -247,17 +252,17 @@ def _check_time(time: datetime, sent: datetime) -> None:
         )
 
 
-def _subject(delivery: ItemChange) -> str:
-    """What a delivery is about, as messages say it."""
-    match delivery:
+def _subject(change: ItemChange) -> str:
+    """Returns the subject of a change for an error message."""
+    match change:
         case Upsert() | Deletion():
-            return f"item {delivery.id!r}"
+            return f"item {change.id!r}"
         case Truncation():
-            return f"collection {delivery.collection!r}"
+            return f"collection {change.collection!r}"
         case Reference():
-            return redact(delivery.href)
+            return redact(change.href)
         case TrackedChange():
-            return redact(delivery.thing)
+            return redact(change.object_name)
 
 
 def _warn_of_contested(message_id: str, changes: Sequence[Applied]) -> None:
@@ -274,7 +279,7 @@ def _warn_of_contested(message_id: str, changes: Sequence[Applied]) -> None:
             )
 
 
-def _not_done(
+def _unfinished(
     message_id: str,
     status: Literal["rejected", "failed"],
     changes: Sequence[Applied],

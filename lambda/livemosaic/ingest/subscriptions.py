@@ -1,4 +1,4 @@
-"""The mosaics that events change, and what becomes of an Item in each of them."""
+"""The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,9 +20,10 @@ _MAX_AGE_S: Final = 5.0
 
 
 class RecentMosaics:
-    """All mosaics, as a batch begins with them: what the one before it ended with, if that was a
-    moment ago. So a batch reads them once, at its end, where it has to look for what came
-    meanwhile anyway. Safe to share between threads.
+    """All mosaics, as the batch before read them, if that was a moment ago.
+
+    So a batch reads them once, at its end, where it has to look for concurrent changes anyway.
+    Safe to share between threads.
     """
 
     def __init__(
@@ -34,16 +35,16 @@ class RecentMosaics:
         self._max_age_s, self._clock = max_age_s, clock
         self._known = None if known is None else (clock(), known)
 
-    def recent(self, mosaics: Mosaics) -> Sequence[Mosaic]:
-        """Those of a moment ago."""
+    def get(self, mosaics: Mosaics) -> Sequence[Mosaic]:
+        """Returns the mosaics of a moment ago, or reads them."""
         if self._known is not None:
             read_at, known = self._known
             if self._clock() - read_at <= self._max_age_s:
                 return known
-        return self.now(mosaics)
+        return self.refresh(mosaics)
 
-    def now(self, mosaics: Mosaics) -> Sequence[Mosaic]:
-        """Those of now."""
+    def refresh(self, mosaics: Mosaics) -> Sequence[Mosaic]:
+        """Reads all mosaics and keeps them for the next batch."""
         read_at = self._clock()
         known = mosaics.all()
         self._known = (read_at, known)
@@ -52,7 +53,7 @@ class RecentMosaics:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of one Item, or of a whole collection, in one mosaic."""
+    """A change of one Item, or of a whole collection, in one mosaic."""
 
     mosaic: str
     collection: str
@@ -60,25 +61,25 @@ class Applied:
     """Empty where the collection was truncated."""
     change: Change
     hrefs: Collection[str] = field(default=(), repr=False)
-    """Of its assets that the mosaic shows, even where nothing changed: an Item is also said again
-    because a COG was overwritten, or because of a crash before the header of one was kept."""
+    """Assets that the mosaic keeps, even where nothing changed: an Item is also sent again because
+    a COG was overwritten, or because of a crash before its header was cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """Mosaics as they were about when a batch began, less those that it is not for."""
+    """The mosaics that a batch may change, as of about its beginning."""
 
     index: Index
     allow: AllowList
     mosaics: Sequence[Mosaic]
 
-    def want(self, collection: str) -> list[Mosaic]:
-        """Those that subscribe to a collection."""
+    def of(self, collection: str) -> list[Mosaic]:
+        """Returns the mosaics that subscribe to a collection."""
         return [mosaic for mosaic in self.mosaics if mosaic.accepts_collection(collection)]
 
     def put(self, item: StacItem) -> list[Applied]:
-        """Show an Item as it is, where it passes the filter."""
-        return [self._put(item, mosaic) for mosaic in self.want(item.collection)]
+        """Writes an Item to every mosaic whose filter it passes, and removes it from the others."""
+        return [self._put(item, mosaic) for mosaic in self.of(item.collection)]
 
     def _put(self, item: StacItem, mosaic: Mosaic) -> Applied:
         if not passes(item, mosaic):
@@ -90,30 +91,28 @@ class Subscribers:
         return Applied(mosaic.id, item.collection, item.id, change, hrefs)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
-        """Show some Items no more."""
-        return [
-            self._remove(m, name, version) for name in names for m in self.want(name.collection)
-        ]
+        """Removes Items at a version."""
+        return [self._remove(m, name, version) for name in names for m in self.of(name.collection)]
 
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
         change = self.index.delete(mosaic, scene_key(*name), version)
         return Applied(mosaic.id, *name, change)
 
     def truncate(self, collection: str, version: str) -> list[Applied]:
-        """Show nothing of a collection any more that is not newer than a version."""
-        changes = [(m, self.index.truncate(m, collection, version)) for m in self.want(collection)]
+        """Removes all Items of a collection that are not newer than a version."""
+        changes = [(m, self.index.truncate(m, collection, version)) for m in self.of(collection)]
         return [Applied(mosaic.id, collection, "", change) for mosaic, change in changes]
 
-    def missed(self, now: Iterable[Mosaic]) -> bool:
-        """Whether there are mosaics now that are not among these, or are set up otherwise."""
+    def are_outdated(self, now: Iterable[Mosaic]) -> bool:
+        """Returns whether a mosaic was created since, or has other settings."""
         before = {mosaic.id: mosaic for mosaic in self.mosaics}
-        return not all(_set_up_alike(before.get(mosaic.id), mosaic) for mosaic in now)
+        return not all(_same_settings(before.get(mosaic.id), mosaic) for mosaic in now)
 
-    def settle(self, changes: Iterable[Applied], now: Iterable[Mosaic]) -> None:
-        """Mend what was put where a mosaic was truncated meanwhile, or deleted.
+    def reconcile(self, changes: Iterable[Applied], now: Iterable[Mosaic]) -> None:
+        """Removes scenes that were written while their mosaic was truncated or deleted.
 
-        Who truncates raises the watermark and then looks for scenes; who puts one does so and then
-        looks for watermarks: at least one of them sees the other.
+        A truncation raises the watermark and then looks for scenes; a write puts the scene and then
+        looks for watermarks: at least one of the two sees the other.
         """
         before = {mosaic.id: mosaic for mosaic in self.mosaics}
         after = {(mosaic.id, mosaic.generation): mosaic for mosaic in now}
@@ -128,8 +127,8 @@ class Subscribers:
                 self.index.apply_watermark(new, key)
 
 
-def _set_up_alike(old: Mosaic | None, new: Mosaic) -> bool:
-    """Whether they are the same but for what events make of them."""
+def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
+    """Returns whether two states of a mosaic have equal settings."""
     if old is None or old == new:
         return old is not None
     return new == replace(
@@ -143,7 +142,7 @@ def _set_up_alike(old: Mosaic | None, new: Mosaic) -> bool:
 
 
 def passes(item: StacItem, mosaic: Mosaic) -> bool:
-    """Whether an Item passes the filter of a mosaic."""
+    """Returns whether an Item passes the filter of a mosaic; `InvalidItemError` if unreadable."""
     if mosaic.filter is None:
         return True
     try:

@@ -1,10 +1,10 @@
-"""TrackedObjects that hold one Item each, as objects of S3 do: which one, and after which event.
+"""Rows of objects that hold one Item each, as in S3: which Item, and after which event.
 
-The events of a thing are ordered by its sequence alone, and what they say of Items by an order key
-that rises with it. An event therefore *claims* its thing, by a conditional put of its row, before
-it changes a scene. Whoever was slower finds a larger sequence and stops, or his versions are too
-old. A crash after the claim is mended by the same event delivered again, which finds its own
-sequence, or else by the next event of the thing, which sees what was to go.
+The events of an object are ordered by their sequence alone, and its Items by an order key that
+rises with it. An event therefore *claims* its object, by a conditional put of its row, before it
+changes a scene. A slower event finds a larger sequence and stops, or its versions are too old. A
+crash after the claim is repaired when the same event is delivered again and finds its own
+sequence, or by the object's next event, which sees the Items to remove.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _BEFORE_ALL: Final = ""
 
 
 class ItemName(NamedTuple):
-    """What a STAC Item is known by."""
+    """Collection and id of a STAC Item."""
 
     collection: str
     id: str
@@ -32,16 +32,16 @@ class ItemName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackedObject:
-    """One, as of the largest sequence that was met."""
+    """An object, as of the largest sequence seen."""
 
     name: str
     sequence: str
     order: str
-    """The order key of that event, of all that it says."""
+    """Order key of that event, in every version that it writes."""
     held: ItemName | None
-    """The Item that it holds since."""
+    """The Item that it has held since."""
     left: Sequence[ItemName] = ()
-    """Items that it held before. They are gone at `order`, if that has been carried out."""
+    """Items that it held before. They are removed at `order`, or still have to be."""
     revision: int = 0
     """Grows by one with each write; 0 before the first."""
 
@@ -49,9 +49,9 @@ class TrackedObject:
 def claimed(
     before: TrackedObject | None, event: TrackedChange, held: ItemName | None
 ) -> TrackedObject:
-    """What an event that is not outdated makes of a thing that holds that Item now."""
+    """Returns the object after an event that is not outdated; it holds the Item `held` now."""
     if before is None:
-        return TrackedObject(event.thing, event.sequence, _order(event), held)
+        return TrackedObject(event.object_name, event.sequence, _order(event), held)
     left = tuple(before.left) if before.sequence == event.sequence else ()
     if before.held is not None:
         left = (*left, before.held)
@@ -65,64 +65,65 @@ def claimed(
 
 
 def _order(event: TrackedChange, before: TrackedObject | None = None) -> str:
-    """Its time, but none before that of an earlier sequence, and then its sequence."""
+    """Returns the event's time, not before that of an earlier sequence, and its sequence."""
     times = [utc_text(event.time)] + ([before.order.partition("~")[0]] if before else [])
     return f"{max(times)}~{event.sequence}"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedObjects:
-    """The rows of things, in a `Table`."""
+    """Rows of tracked objects, in a `Table`."""
 
     table: Table
     clock: Callable[[], float]
 
     def get(self, name: str) -> TrackedObject | None:
-        """One as of now; None where no event of it was met, or it has been gone for long."""
+        """Returns an object; None where it was never seen, or was removed long ago."""
         row = self.table.get(tracked_object_key(name))
         return None if row is None else _from_row(row)
 
     def claim(
-        self, event: TrackedChange, held: ItemName | None, finish: Callable[[TrackedObject], object]
+        self, event: TrackedChange, held: ItemName | None, retire: Callable[[TrackedObject], object]
     ) -> TrackedObject | None:
-        """The thing as an event makes it that says what it holds; None where that is outdated.
+        """Writes the row of an event's object and returns it; None where the event is outdated.
 
-        `finish` carries out what the event before may have left undone, before its traces are lost.
+        `retire` removes the Items that the event before may have left behind, before the row
+        forgets them.
         """
 
         def attempt() -> TrackedObject | None:
-            before = self.get(event.thing)
+            before = self.get(event.object_name)
             if before is not None and before.sequence > event.sequence:
                 return None
             if before is not None and before.sequence < event.sequence and before.left:
-                finish(before)
-            thing = claimed(before, event, held)
-            if thing != before:
-                self._put(thing)
-            return thing
+                retire(before)
+            after = claimed(before, event, held)
+            if after != before:
+                self._put(after)
+            return after
 
         return contended(attempt)
 
     def remember(self, name: str, time: datetime, held: ItemName) -> None:
-        """Note what a thing holds that no event told of: a later one may tell that it is gone."""
+        """Records the Item of an object without an event: a later event may remove the object."""
         seen = TrackedChange(name, _BEFORE_ALL, time, name)
         self.claim(seen, held, lambda _: None)
 
-    def _put(self, thing: TrackedObject) -> None:
-        row = _to_row(replace(thing, revision=thing.revision + 1))
-        gone = {} if thing.held else {"expires": int(self.clock()) + TOMBSTONE_S}
-        expect: Expect = Equals("revision", thing.revision) if thing.revision else ABSENT
-        self.table.transact([Put(tracked_object_key(thing.name), row | gone, expect)])
+    def _put(self, tracked: TrackedObject) -> None:
+        row = _to_row(replace(tracked, revision=tracked.revision + 1))
+        gone = {} if tracked.held else {"expires": int(self.clock()) + TOMBSTONE_S}
+        expect: Expect = Equals("revision", tracked.revision) if tracked.revision else ABSENT
+        self.table.transact([Put(tracked_object_key(tracked.name), row | gone, expect)])
 
 
-def _to_row(thing: TrackedObject) -> dict[str, Any]:
+def _to_row(tracked: TrackedObject) -> dict[str, Any]:
     return {
-        "name": thing.name,
-        "sequence": thing.sequence,
-        "order": thing.order,
-        "held": list(thing.held) if thing.held else None,
-        "left": [list(name) for name in thing.left],
-        "revision": thing.revision,
+        "name": tracked.name,
+        "sequence": tracked.sequence,
+        "order": tracked.order,
+        "held": list(tracked.held) if tracked.held else None,
+        "left": [list(name) for name in tracked.left],
+        "revision": tracked.revision,
     }
 
 

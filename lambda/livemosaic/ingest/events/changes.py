@@ -1,4 +1,4 @@
-"""What a message says of Items, once its envelope is understood. Values only."""
+"""Changes of Items that messages ask for. Values only; `read_changes` makes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """An Item is as this document says."""
+    """An Item was created or replaced by a document."""
 
     collection: str
     """Empty where the Item names none."""
     id: str
     time: datetime
-    """Of the event, aware: its version where the Item has no `updated`."""
+    """Time of the event, aware: the version of an Item without `updated`."""
     document: Mapping[str, Any]
     """The STAC Item, unchecked."""
     base: str | None = None
-    """Where it was found; relative hrefs are resolved against it."""
+    """URL of the Item; relative hrefs are resolved against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """An Item is gone."""
+    """An Item was deleted."""
 
     collection: str
     id: str
@@ -32,7 +32,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """All Items of a collection are gone that are not newer than this."""
+    """All Items of a collection that are not newer than `time` were deleted."""
 
     collection: str
     time: datetime
@@ -40,7 +40,7 @@ class Truncation:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An Item is at an href, to be fetched: what is there now is what counts."""
+    """An Item was created or replaced, and must be fetched from an href as it is there now."""
 
     href: str
     time: datetime
@@ -48,20 +48,20 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TrackedChange:
-    """A thing that holds one Item changed or is gone: an object of S3, a concept of CMR.
+    """An object that holds one Item, in S3 or as a concept of CMR, was written or removed.
 
-    The Item must be fetched, and of one that is gone nothing is left to fetch: so the table keeps
-    which Item a thing held, and the sequence of its last event, by which alone its events are
-    ordered.
+    The Item must be fetched, and a removed object has none to fetch: so the table keeps which Item
+    each object held (`tracked_objects`), and the sequence of its last event, which alone orders
+    its events.
     """
 
-    thing: str
-    """Its name: `s3://{bucket}/{key}`, or a concept id of CMR."""
+    object_name: str
+    """`s3://{bucket}/{key}`, or a concept id of CMR."""
     sequence: str
-    """Sorts the events of one thing by its code points; events of two things do not compare."""
+    """Orders the events of one object by code points; events of two objects do not compare."""
     time: datetime
     href: str | None
-    """Where the Item is now; None where the thing is gone."""
+    """URL of the Item; None where the object was removed."""
 
 
 ItemChange: TypeAlias = Upsert | Deletion | Truncation | Reference | TrackedChange
