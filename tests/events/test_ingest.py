@@ -160,9 +160,9 @@ class TestMosaicsThatChangeBetweenBatches:
             index = Index(table, Mosaics(table), pool)
             recent = RecentMosaics([], max_age_s=5, clock=lambda: now)
             index.mosaics.create(Mosaic(id="m"))
-            assert recent.recent(index.mosaics) == []
+            assert recent.get(index.mosaics) == []
             now = 5.1
-            assert [mosaic.id for mosaic in recent.recent(index.mosaics)] == ["m"]
+            assert [mosaic.id for mosaic in recent.get(index.mosaics)] == ["m"]
 
 
 class TestChanges:

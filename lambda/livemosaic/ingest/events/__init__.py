@@ -1,6 +1,6 @@
-"""Messages become deliveries, whichever source sent them. Told apart by structure; pure.
+"""Messages of all sources, recognized by their structure, become changes of Items. Pure.
 
-`docs/events.md` has the sources, their shapes and their order.
+`docs/events.md` lists the sources, their formats and how their events are ordered.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from livemosaic.ingest.events.message import Message, sqs_messages
 __all__ = ["Message", "deliveries", "parse", "sqs_messages"]
 
 MAX_ENVELOPES: Final = 4
-"""One in another: SNS, EventBridge, a CloudEvent or two."""
+"""Levels of nesting: SNS, EventBridge, a CloudEvent or two."""
 _GEOJSON: Final = ("Feature", "FeatureCollection")
 _KINDS: Final = (
     *items.KINDS,
@@ -30,17 +30,17 @@ _KINDS: Final = (
 
 
 def read_changes(message: Message) -> Iterator[ItemChange]:
-    """What a message says; nothing where it asks for nothing.
+    """Yields the changes of a message; none where it is of no concern to a mosaic.
 
-    `InvalidItemError` where it is none of the known kinds, or is spoilt. Of one with several parts
-    the good ones come first, and then the error that says what is wrong with the others.
+    Raises `InvalidItemError` where the message is of no known kind, or is malformed. A message with
+    several parts yields its valid parts first, and then raises the errors of the others as one.
     """
     errors = []
-    for said in _read(message, 0):
-        if isinstance(said, InvalidItemError):
-            errors.append(said)
-        elif not isinstance(said, Message):
-            yield said
+    for part in _read(message, 0):
+        if isinstance(part, InvalidItemError):
+            errors.append(part)
+        elif not isinstance(part, Message):
+            yield part
     if errors:
         raise InvalidItemError("; ".join(map(str, errors))) from errors[0]
 
@@ -48,14 +48,14 @@ def read_changes(message: Message) -> Iterator[ItemChange]:
 def _read(message: Message, envelopes: int) -> Iterator[MessagePart]:
     body = message.body if isinstance(message.body, Mapping) else parse(message.body)
     if envelopes and body.get("type") in ("Collection", "Catalog") and "stac_version" in body:
-        return  # topics for Items have them too; given by hand, it is a mistake to be told
-    for said in _kind(body).read(body, message):
-        if not isinstance(said, Message):
-            yield said
+        return  # topics for Items carry them too; without an envelope it is an error of the sender
+    for part in _kind(body).read(body, message):
+        if not isinstance(part, Message):
+            yield part
         elif envelopes == MAX_ENVELOPES:
             raise InvalidItemError(f"a message in more than {MAX_ENVELOPES} envelopes")
         else:
-            yield from _read(said, envelopes + 1)
+            yield from _read(part, envelopes + 1)
 
 
 def _kind(body: Body) -> MessageKind:

@@ -1,4 +1,4 @@
-"""Bodies of messages: JSON objects, read strictly, and their members."""
+"""JSON bodies of messages, parsed strictly, and their members."""
 
 import json
 from collections import Counter
@@ -14,16 +14,15 @@ Body: TypeAlias = Mapping[str, Any]
 
 MAX_DEPTH: Final = 100
 """Levels of arrays and objects; an Item has about ten. Python's own limit changes with its version,
-and what it can read at that limit it may be unable to write again."""
+and a document parsed at that limit may be too deep to serialize."""
 _TOO_DEEP: Final = f"JSON nested more than {MAX_DEPTH} levels deep"
 
 
 def parse(text: str | bytes) -> Body:
-    """The JSON object of a text.
+    """Parses a JSON object.
 
-    `InvalidItemError` where it is none, names a member twice, is nested deeper than `MAX_DEPTH`, or
-    holds `NaN` or `Infinity`: one reader takes the first of two members and another the last, so
-    what they mean is anyone's guess.
+    Raises `InvalidItemError` for any other text, and for duplicate members, `NaN`, `Infinity` and
+    nesting deeper than `MAX_DEPTH`: of duplicates one reader takes the first and another the last.
     """
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -40,15 +39,15 @@ def parse(text: str | bytes) -> Body:
 
 
 def text(body: Body, name: str) -> str:
-    """A member that must be text, not empty, and encodable."""
+    """Returns a member; `InvalidItemError` unless it is a string, not empty, and valid Unicode."""
     value = body.get(name)
     if not isinstance(value, str) or not value or not is_utf8(value):
         raise InvalidItemError(f"{name} {str(value)[:80]!r} is not a text")
     return value
 
 
-def moment(body: Body, name: str, default: datetime) -> datetime:
-    """A member that is an RFC 3339 time, aware; the default where there is none."""
+def time_member(body: Body, name: str, default: datetime) -> datetime:
+    """Returns a member that is an RFC 3339 time, aware; the default where it is absent or null."""
     value = body.get(name)
     if value is None:
         return default
@@ -59,12 +58,12 @@ def moment(body: Body, name: str, default: datetime) -> datetime:
 
 
 def is_text(body: Body, *names: str) -> bool:
-    """Whether all these members are texts."""
+    """Returns whether all the named members are strings."""
     return all(isinstance(body.get(name), str) for name in names)
 
 
 def is_object(body: Body, *names: str) -> bool:
-    """Whether all these members are objects."""
+    """Returns whether all the named members are objects."""
     return all(isinstance(body.get(name), Mapping) for name in names)
 
 

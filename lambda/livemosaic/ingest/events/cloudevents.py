@@ -1,8 +1,8 @@
-"""Notices of OGC API - Publish-Subscribe (draft): CloudEvents in JSON, and GeoJSON messages.
+"""Notifications of OGC API - Publish-Subscribe (draft): CloudEvents in JSON, and GeoJSON messages.
 
-Sources: opengeospatial/pubsub, clauses 8 and 9; what eoapi-notifier, pygeoapi and pycsw send; WMO
-WIS2 notification messages. No two say in the same place which Item they mean, and some give all
-events of an Item one `id`: it tells nothing apart.
+Sources: opengeospatial/pubsub, clauses 8 and 9; messages of eoapi-notifier, pygeoapi and pycsw; WMO
+WIS2 notification messages. Each names its Item in another place, and some give all events of an
+Item one `id`, which therefore identifies no event.
 """
 
 import re
@@ -13,10 +13,10 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_text, moment, text
+from livemosaic.ingest.events.body import Body, is_text, text, time_member
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference
-from livemosaic.ingest.events.items import DELETED, is_notice, upsert
-from livemosaic.ingest.events.kinds import MessageKind
+from livemosaic.ingest.events.items import is_notice, upsert
+from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
@@ -30,7 +30,7 @@ _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
 
 def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
     kind, _, operation = event["type"].rpartition(".")
-    message = replace(message, time=moment(event, "time", message.time))
+    message = replace(message, time=time_member(event, "time", message.time))
     if kind == _ITEM and operation in DELETED:
         yield _deletion(*_named(event), message.time)
     elif kind == _ITEM and operation in _WRITTEN:
@@ -40,18 +40,18 @@ def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
         raise InvalidItemError(
             f"type {event['type'][:80]!r} is not {_ITEM}. and one of {operations}"
         )
-    # Else it is of a collection, a job, a map.
+    # Other types are about a collection, a job, a map.
 
 
 def _deletion(collection: str, item_id: Any, time: datetime) -> Deletion:
-    """One that names both: Items of no collection come from no API."""
+    """Returns a deletion; the collection is required, as every Item of an API has one."""
     if not collection:
         raise InvalidItemError(f"nothing names the collection of id {str(item_id)[:80]!r}")
     return Deletion(collection, check_id(item_id), time)
 
 
 def _written(event: Body, message: Message) -> ItemChange:
-    """The Item where the event has it whole; else where it is."""
+    """Returns the whole Item of an event, or a reference to it."""
     data = _data(event)
     if isinstance(data.get("assets"), Mapping):
         collection, _ = _named(event)
@@ -77,7 +77,7 @@ def _href(event: Body, data: Body) -> str:
 
 
 def _named(event: Body) -> tuple[str, Any]:
-    """Collection and id, from wherever this producer has them; empty and None where nowhere."""
+    """Returns collection and id from wherever the producer puts them; else empty and None."""
     data, subject = _data(event), event.get("subject")
     of_subject, of_source = _path_names(subject), _path_names(event["source"])
     collection = data.get("collection") or event.get("collection") or of_subject[0] or of_source[0]
@@ -91,14 +91,14 @@ def _data(event: Body) -> Body:
 
 
 def _plain(event: Body) -> str | None:
-    """Data that is an id and nothing else; pygeoapi and pycsw make numbers of ids of digits."""
+    """Returns data that is only an id; pygeoapi and pycsw turn ids of digits into numbers."""
     data = event.get("data")
     is_id = isinstance(data, str | int) and not isinstance(data, bool)
     return str(data) if is_id else None
 
 
 def _path_names(path: object) -> tuple[str, str]:
-    """Collection and id in `…/collections/{collection}[/items/{id}]`; empty where not there."""
+    """Returns collection and id of `…/collections/{collection}[/items/{id}]`, or empty texts."""
     plain = path.partition("?")[0] if isinstance(path, str) else ""
     found = _PATH.search(plain)
     return (unquote(found[1]), unquote(found[2] or "")) if found else ("", "")
@@ -109,9 +109,9 @@ def _is_url(value: str) -> bool:
 
 
 def _geojson(notice: Body, message: Message) -> Iterator[ItemChange]:
-    """A message about a resource, which a link leads to; its own `id` is the message's."""
+    """Reads a GeoJSON notification, whose link leads to the Item; its `id` is its own."""
     properties = notice["properties"]
-    time = moment(properties, "pubtime", message.time)
+    time = time_member(properties, "pubtime", message.time)
     operation = str(properties.get("operation", "create"))
     href = _link(notice)
     if operation in DELETED:
@@ -133,7 +133,7 @@ def _link(notice: Body) -> str:
         and link.get("type", _GEOJSON_TYPES[0]) in _GEOJSON_TYPES
     ]
     if not usable:
-        raise InvalidItemError(f"no link of type {_GEOJSON_TYPES[0]} leads to the Item it tells of")
+        raise InvalidItemError(f"no link of type {_GEOJSON_TYPES[0]} leads to the Item")
     return text(min(usable, key=lambda link: _ITEM_LINKS.index(link["rel"])), "href")
 
 

@@ -1,7 +1,7 @@
 """Ingest subscriptions of NASA's Common Metadata Repository.
 
 Sources: CMR `create-notification-message-body` and `create-message-attributes`; CMR search
-documentation, "Retrieve concept with concept id": as STAC only the latest revision is to be had.
+documentation, "Retrieve concept with concept id": only the latest revision is available as STAC.
 """
 
 import re
@@ -11,8 +11,7 @@ from typing import Final
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, text
 from livemosaic.ingest.events.changes import ItemChange, TrackedChange
-from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import MessageKind
+from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
 
 _LOCATION: Final = re.compile(r"(https?://.+/concepts/)(G\d+-\w+)/(\d{1,10})")

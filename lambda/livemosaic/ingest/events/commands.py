@@ -1,17 +1,16 @@
-"""Commands: delete one Item, or all of a collection.
+"""Commands that delete one Item, or all Items of a collection.
 
-Ours have an `op` and perhaps a `time`; stac-server's are of type `action` (its documentation,
-"Ingest actions").
+Commands of livemosaic have an `op` and optionally a `time` (docs/events.md); commands of
+stac-server have the type `action` (its documentation, "Ingest actions").
 """
 
 from collections.abc import Iterator
 from typing import Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_text, moment
+from livemosaic.ingest.events.body import Body, is_text, time_member
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Truncation
-from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import MessageKind
+from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
@@ -19,7 +18,7 @@ _TRUNCATE: Final = "truncate"
 
 
 def _ours(body: Body, message: Message) -> Iterator[ItemChange]:
-    time = moment(body, "time", message.time)
+    time = time_member(body, "time", message.time)
     if body["op"] == _TRUNCATE:
         yield Truncation(_all_of(body), time)
     elif body["op"] in DELETED:
@@ -36,7 +35,7 @@ def _action(body: Body, message: Message) -> Iterator[ItemChange]:
 
 
 def _all_of(body: Body) -> str:
-    """A collection that is named: one that is forgotten must not mean all Items without any."""
+    """Returns the collection, which is required: its absence must not mean Items without one."""
     collection = check_collection(body.get("collection"))
     if not collection or "*" in collection:
         raise InvalidItemError(f"collection {collection[:80]!r} is not the id of one to truncate")

@@ -1,4 +1,4 @@
-"""Envelopes: SNS notifications and EventBridge events, which may hold any other message.
+"""Envelopes: SNS notifications and EventBridge events, which may contain any other message.
 
 Sources: SNS Developer Guide, "HTTP/HTTPS notification JSON format"; EventBridge User Guide, "Event
 structure reference".
@@ -10,19 +10,18 @@ from dataclasses import replace
 from typing import Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, is_text, moment
-from livemosaic.ingest.events.items import DELETED
-from livemosaic.ingest.events.kinds import MessageKind
+from livemosaic.ingest.events.body import Body, is_object, is_text, time_member
+from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
 
 
 def is_eventbridge(body: Body) -> bool:
-    """Whether it is an event from an EventBridge bus."""
+    """Returns whether a body is an event from an EventBridge bus."""
     return is_text(body, "detail-type", "source") and is_object(body, "detail")
 
 
 def _notification(body: Body, message: Message) -> Iterator[Message]:
-    """The message inside, with its own attributes and the time it was published."""
+    """Yields the message inside, with its attributes and its time of publication."""
     given = body.get("MessageAttributes") or {}
     if not isinstance(given, Mapping):
         raise InvalidItemError(f"MessageAttributes is {type(given).__name__}, not an object")
@@ -31,7 +30,7 @@ def _notification(body: Body, message: Message) -> Iterator[Message]:
         for name, attribute in given.items()
         if isinstance(attribute, Mapping)
     }
-    time = moment(body, "Timestamp", message.time)
+    time = time_member(body, "Timestamp", message.time)
     yield replace(message, body=body["Message"], time=time, attributes=attributes)
 
 
@@ -43,10 +42,10 @@ def _confirmation(body: Body, _: Message) -> Iterator[Message]:
 
 
 def _event(body: Body, message: Message) -> Iterator[Message]:
-    """The detail, of which the last word of the type may say that it is gone."""
+    """Yields the detail; the last word of the event's type may mark it as deleted."""
     last = re.split(r"[^a-z]+", body["detail-type"].lower())[-1]
     attributes = {"operation": last} if last in DELETED else {}
-    time = moment(body, "time", message.time)
+    time = time_member(body, "time", message.time)
     yield replace(message, body=body["detail"], time=time, attributes=attributes)
 
 

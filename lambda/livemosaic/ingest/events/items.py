@@ -1,4 +1,4 @@
-"""Items themselves: bare, in a collection, as stac-server publishes them, or at an href.
+"""Messages that hold Items: bare, in an ItemCollection, from stac-server, or as an href.
 
 Sources: STAC item-spec 1.1; cirrus-geo `build_item_sns_attributes`, which Earth Search runs;
 stac-server `src/lib/sns.ts` and `src/lambdas/ingest`.
@@ -8,25 +8,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, is_text, moment, text
+from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference, Upsert
-from livemosaic.ingest.events.kinds import MessageKind, MessagePart, read_each
+from livemosaic.ingest.events.kinds import DELETED, MessageKind, MessagePart, read_each
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
-DELETED: Final = frozenset({"delete", "deleted", "remove", "removed"})
-"""Words for it: in `op`, in the attributes `operation` and `status`, as the last of a type."""
-
 
 def is_notice(feature: Body) -> bool:
-    """Whether a GeoJSON Feature tells of a resource instead of being one (OGC API - Pub/Sub)."""
+    """Returns whether a GeoJSON Feature notifies of a resource (OGC API - Pub/Sub)."""
     properties = feature.get("properties")
-    told = isinstance(properties, Mapping) and is_text(properties, "pubtime")
-    return told and not feature.keys() & {"stac_version", "assets"}
+    notifies = isinstance(properties, Mapping) and is_text(properties, "pubtime")
+    return notifies and not feature.keys() & {"stac_version", "assets"}
 
 
 def upsert(item: Body, message: Message) -> Upsert:
-    """An Item that is there; its content is checked by who applies it."""
+    """Returns the upsert of an Item, whose content is not checked yet."""
     collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
     return Upsert(collection, item_id, message.time, item, message.base)
 
@@ -50,7 +47,7 @@ def _collection(body: Body, message: Message) -> Iterator[MessagePart]:
 
 
 def _record(body: Body, message: Message) -> Iterator[ItemChange]:
-    """What stac-server ingested, or could not: its `error` is absent where it did."""
+    """Reads a record of stac-server, which has an `error` where its ingestion failed."""
     record = body["record"]
     failed = body.get("error") is not None
     status = message.attributes.get("ingestStatus", "successful")
@@ -59,7 +56,7 @@ def _record(body: Body, message: Message) -> Iterator[ItemChange]:
 
 
 def _reference(body: Body, message: Message) -> Iterator[ItemChange]:
-    yield Reference(text(body, "href"), moment(body, "time", message.time))
+    yield Reference(text(body, "href"), time_member(body, "time", message.time))
 
 
 KINDS: Final = (
@@ -75,6 +72,6 @@ KINDS: Final = (
         _collection,
         geojson=True,
     ),
-    MessageKind("what stac-server ingested", lambda body: is_object(body, "record"), _record),
+    MessageKind("a record of stac-server", lambda body: is_object(body, "record"), _record),
     MessageKind("a reference to an Item", lambda body: is_text(body, "href"), _reference),
 )

@@ -1,37 +1,40 @@
-"""What a kind of message is: a structure to know it by, and what it says."""
+"""The interface of an event module: each exports its `MessageKind`s as `KINDS`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body
 from livemosaic.ingest.events.changes import ItemChange
 from livemosaic.ingest.events.message import Message
 
+DELETED: Final = frozenset({"delete", "deleted", "remove", "removed"})
+"""Words for a deletion: in `op`, in attributes `operation` and `status`, at the end of a type."""
+
 MessagePart: TypeAlias = ItemChange | Message | InvalidItemError
-"""A delivery, a message that was inside, or why a part of several could not be read."""
+"""A change, a message out of an envelope, or the error of one part among several."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageKind:
-    """One kind of message. No body may fit two of them."""
+    """One kind of message. No body may fit two kinds."""
 
     name: str
-    """With its article, as a sentence has it."""
+    """Name with its article, for error messages."""
     fits: Callable[[Body], bool]
-    """Looks at members and their types, and at names of types, nothing else."""
+    """Recognizes a body by its members and their types, and by names of types; nothing else."""
     read: Callable[[Body, Message], Iterable[MessagePart]]
-    """Empty where the message asks for nothing. `InvalidItemError` where what must be there is
-    not."""
+    """Yields nothing where no Item changes. `InvalidItemError` where a required member is missing
+    or malformed."""
     geojson: bool = False
-    """Whether it is a GeoJSON object; other members of those mean nothing to us."""
+    """Whether it is a GeoJSON object, whose other members do not make it another kind."""
 
 
 def read_each(
     parts: Iterable[Any], read: Callable[[Any], Iterable[MessagePart]]
 ) -> Iterator[MessagePart]:
-    """What is read of several parts, of which a bad one must not hide the good."""
+    """Reads several parts; yields the error of a malformed part in its place."""
     for part in parts:
         try:
             yield from read(part)

@@ -1,4 +1,4 @@
-"""New scenes of USGS Landsat, whose STAC Items lie beside their files.
+"""Notifications of new USGS Landsat scenes, whose STAC Items lie beside their files.
 
 The bucket `usgs-landsat` is requester pays. Sources: the topic `public-c2-notify-v2` as recorded by
 its-live-monitoring and hls-orchestration; Landsat Collection 2 product names (LSDS-1618, 1619).
@@ -22,7 +22,7 @@ _ITEMS: Final = {
     "L2SR": ("SR_stac",),
     "L2SP": ("SR_stac", "ST_stac"),
 }
-"""By level: surface reflectance and surface temperature are two Items in two collections."""
+"""Items by level: surface reflectance and surface temperature are Items of two collections."""
 
 
 def _scene(body: Body, message: Message) -> Iterator[ItemChange]:

@@ -1,4 +1,4 @@
-"""Messages as they come from a queue, a file or a request, not yet understood."""
+"""Messages from a queue, a file or a request, before their body is read."""
 
 import re
 from collections.abc import Mapping
@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 SENT: Final = "livemosaic.sent"
-"""Attribute of a dead letter: when it was sent first, in milliseconds since 1970. Where its Item
-has no `updated` that is its version, and sending it back must not make it the newest."""
+"""Attribute of a dead letter: when it was first sent, in milliseconds since 1970. That is the
+version of an Item without `updated`, and a redrive must not make it the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What came from a queue, a file or a request, or out of the envelope of another message."""
+    """A message from a queue, a file or a request, or out of the envelope of another message."""
 
     id: str
     body: str | bytes | Mapping[str, Any]
     time: datetime
-    """When it was sent, aware."""
+    """Time of sending, aware."""
     attributes: Mapping[str, str]
     base: str | None = None
-    """Where it was found; relative hrefs are resolved against it."""
+    """URL of the document; relative hrefs are resolved against it."""
 
 
 def sqs_messages(event: Mapping[str, Any]) -> list[Message]:
-    """The messages of an SQS event as Lambda hands it over (`Records`, `messageId`, `body`)."""
+    """Returns the messages of an SQS event in Lambda's format (`Records`, `messageId`, `body`)."""
     return [_sqs_message(record) for record in event["Records"]]
 
 

@@ -1,4 +1,4 @@
-"""Events of S3 objects, and of stores that speak as S3 does (MinIO, Ceph).
+"""Events of objects in S3 and in stores with its format (MinIO, Ceph).
 
 Sources: S3 User Guide, "Event message structure", "EventBridge event message structure",
 "Deleting object versions"; MinIO `event.Event`.
@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, moment, text
+from livemosaic.ingest.events.body import Body, is_object, text, time_member
 from livemosaic.ingest.events.changes import ItemChange, TrackedChange
 from livemosaic.ingest.events.envelopes import is_eventbridge
 from livemosaic.ingest.events.kinds import MessageKind, MessagePart, read_each
@@ -19,7 +19,7 @@ from livemosaic.ingest.events.message import Message
 
 ITEM_SUFFIXES: Final = (".json", ".geojson")
 NOT_ITEMS: Final = frozenset({"catalog.json", "collection.json"})
-"""What STAC's best practices call the other documents of a static catalogue."""
+"""Names of the other documents of a static catalogue (STAC best practices)."""
 _CREATED: Final = frozenset({"ObjectCreated", "Object Created"})
 _REMOVED: Final = frozenset({"ObjectRemoved", "LifecycleExpiration", "Object Deleted"})
 _MARKED: Final = frozenset({"DeleteMarkerCreated", "Delete Marker Created"})
@@ -30,42 +30,43 @@ def _records(body: Body, message: Message) -> Iterator[MessagePart]:
 
 
 def _record(record: Body, message: Message) -> Iterator[ItemChange]:
-    group, _, what = text(record, "eventName").removeprefix("s3:").partition(":")
+    group, _, kind = text(record, "eventName").removeprefix("s3:").partition(":")
     if group not in _CREATED | _REMOVED:
         return
-    bucket, thing = _parts(record["s3"])
-    key = unquote_plus(text(thing, "key"), errors="surrogateescape")
-    time = moment(record, "eventTime", message.time)
-    yield from _delivery(group, what, bucket, {**thing, "key": key}, thing.get("versionId"), time)
+    bucket, described = _parts(record["s3"])
+    key = unquote_plus(text(described, "key"), errors="surrogateescape")
+    time = time_member(record, "eventTime", message.time)
+    version = described.get("versionId")
+    yield from _object_change(group, kind, bucket, {**described, "key": key}, version, time)
 
 
 def _event(body: Body, message: Message) -> Iterator[ItemChange]:
     group, detail = body["detail-type"], body["detail"]
     if group not in _CREATED | _REMOVED:
         return
-    bucket, thing = _parts(detail)
-    time = moment(body, "time", message.time)
-    what = str(detail.get("deletion-type"))
-    yield from _delivery(group, what, bucket, thing, thing.get("version-id"), time)
+    bucket, described = _parts(detail)
+    time = time_member(body, "time", message.time)
+    kind, version = str(detail.get("deletion-type")), described.get("version-id")
+    yield from _object_change(group, kind, bucket, described, version, time)
 
 
-def _delivery(
-    group: str, what: str, bucket: str, thing: Body, version: Any, time: datetime
+def _object_change(
+    group: str, kind: str, bucket: str, described: Body, version: Any, time: datetime
 ) -> Iterator[ItemChange]:
-    """What the event of one object asks for; nothing where that is no Item."""
-    key = text(thing, "key")
+    """Yields the change of one object; nothing where its key is not that of an Item."""
+    key = text(described, "key")
     if not _may_be_item(key):
         return
     href = f"s3://{bucket}/{key}"
-    sequence = _sequence(thing, time)
+    sequence = _sequence(described, time)
     if group in _CREATED:
         yield TrackedChange(href, sequence, time, href)
-    elif what in _MARKED or not version:
+    elif kind in _MARKED or not version:
         yield TrackedChange(href, sequence, time, None)
     else:
-        # One of several versions was deleted for good, or a marker, and what shows now is an older
-        # version, or the same as before, or nothing. The event has the sequencer of what it
-        # deleted; looking at what is there now is later than that.
+        # One version or delete marker was deleted for good, and the object is now an older version,
+        # or as before, or absent. The event has the sequencer of the deleted version, but the
+        # object is fetched as it is now, which is later.
         yield TrackedChange(href, max(sequence, _clocked(time)), time, href)
 
 
@@ -73,20 +74,24 @@ def _may_be_item(key: str) -> bool:
     return key.lower().endswith(ITEM_SUFFIXES) and key.rpartition("/")[2] not in NOT_ITEMS
 
 
-def _sequence(thing: Body, time: datetime) -> str:
-    """S3 compares sequencers as text after padding the shorter with zeros on the right, and so they
-    compare as they are without those."""
-    if thing.get("sequencer") is None:
+def _sequence(described: Body, time: datetime) -> str:
+    """Returns the sequencer without zeros on its right.
+
+    S3 compares sequencers as text after padding the shorter one on the right with zeros.
+    """
+    if described.get("sequencer") is None:
         return _clocked(time)
-    sequencer = text(thing, "sequencer").upper()
+    sequencer = text(described, "sequencer").upper()
     if not re.fullmatch("[0-9A-F]{1,64}", sequencer):
         raise InvalidItemError(f"sequencer {sequencer[:80]!r} is not a hexadecimal number")
     return sequencer.rstrip("0") or "0"
 
 
 def _clocked(time: datetime) -> str:
-    """A sequence for stores that give none. Seen of S3's: the first ten digits are the seconds
-    since 1970, the others the fraction."""
+    """Returns a sequence by the clock, for stores without sequencers.
+
+    In S3's, as observed, the first ten digits are seconds since 1970, the others the fraction.
+    """
     fraction = int(time.timestamp() * 1_000_000) * 2**32 // 1_000_000
     return f"{max(fraction, 0):018X}".rstrip("0") or "0"
 
