@@ -306,7 +306,7 @@ class TestFaults:
 
     def test_what_is_no_url_is_refused_with_what_one_looks_like(self, run: Run) -> None:
         result = run("list", "--queue", "dead-letters", code=1)
-        assert "'dead-letters' is no URL of an SQS queue, like https://sqs." in result.stderr
+        assert "'dead-letters' is not the URL of an SQS queue, like https://sqs." in result.stderr
 
     def test_the_region_is_that_of_the_queue(
         self, run: Run, queues: Queues, monkeypatch: pytest.MonkeyPatch

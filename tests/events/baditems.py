@@ -174,7 +174,7 @@ CASES = (
     Case("1 MiB with 10,000 assets", "refused",
          _json(assets={f"B{n:04}": {"href": f"https://example.com/a/b/c/{n:050}.tif", "x": ""}
                        for n in range(10_000)}),
-         "has 10,000 GeoTIFF assets, a scene at most 500; say which of them mosaic 'm' keeps"),
+         "has 10,000 GeoTIFF assets, a scene at most 500; name the ones that mosaic 'm' keeps"),
     Case("assets null", "refused", _with(assets=None), "assets is NoneType, not an object"),
     Case("assets a list", "refused", _with(assets=[{"href": "a.tif"}]), "assets is list, not"),
     Case("href `file:///etc/passwd`", "refused", _href("file:///etc/passwd"), "outside the allow"),

@@ -65,12 +65,12 @@ class TestOtherEvents:
             pytest.param([], "with 'Records'; this event is", id="a list, as of a pipe"),
             pytest.param(
                 {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]},
-                "not from 'aws:sns': let that send to the queue",
+                "not from 'aws:sns': send that to the queue",
                 id="sns without a queue",
             ),
             pytest.param(
                 {"Records": [{"eventSource": "aws:s3", "s3": {}}]},
-                "not from 'aws:s3': let that send to the queue",
+                "not from 'aws:s3': send that to the queue",
                 id="s3 without a queue",
             ),
             pytest.param(

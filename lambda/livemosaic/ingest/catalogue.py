@@ -1,4 +1,4 @@
-"""Whether a mosaic holds what a catalogue does; and mending, by the way that events take."""
+"""Compares a mosaic with a catalogue of STAC Items, and repairs it by ingesting Items."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,49 +22,49 @@ _CHUNK: Final = 100
 
 
 class Catalogue(Protocol):
-    """Where the Items of a mosaic come from."""
+    """The source of a mosaic's Items."""
 
     def items(self) -> Iterator[Message]:
-        """All Items of its collections; what changes meanwhile may be among them or not."""
+        """Yields all Items of its collections, with or without concurrent changes."""
         ...
 
     def has(self, collection: str, item_id: str) -> bool:
-        """Whether one is there now."""
+        """Returns whether the catalogue has an Item now."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One mosaic, and some collections of a catalogue that it should hold."""
+    """A mosaic, and the collections of a catalogue that it should hold."""
 
     ingest: Ingest
     mosaic: Mosaic
     catalogue: Catalogue
     collections: Collection[str]
     started: datetime
-    """What changed since is left alone: events or the catalogue may not tell of it yet."""
+    """Later changes are no differences: events or the catalogue may lag behind."""
     repair: bool = False
 
     def check(self) -> Iterator[Checked]:
-        """Items as they come, then the scenes that none of them was of."""
-        there: set[str] = set()
+        """Compares the Items of the catalogue, then the scenes that it has no Item of."""
+        listed: set[str] = set()
         messages = self.catalogue.items()
         while chunk := list(islice(messages, _CHUNK)):
-            yield Checked(len(chunk), list(self._of_items(chunk, there)))
+            yield Checked(len(chunk), list(self._of_items(chunk, listed)))
         token: str | None = ""
         while token is not None:
             scenes, token = self.ingest.index.list_scenes(self.mosaic, limit=_CHUNK, token=token)
-            unseen = [scene for scene in scenes if scene.key not in there]
+            unseen = [scene for scene in scenes if scene.key not in listed]
             yield Checked(0, [gone for scene in unseen if (gone := self._gone(scene))])
 
-    def _of_items(self, chunk: Sequence[Message], there: set[str]) -> Iterator[Difference]:
+    def _of_items(self, chunk: Sequence[Message], listed: set[str]) -> Iterator[Difference]:
         for message in chunk:
             if not isinstance(message.body, Mapping):
                 yield Difference("unreadable", message.id, "it is not a STAC Item")
                 continue
             name = str(message.body.get("id"))
             key = scene_key(str(message.body.get("collection") or ""), name)
-            there.add(key)
+            listed.add(key)
             try:
                 item = StacItem.parse(message.body, event_time=message.time, base=message.base)
                 shown = passes(item, self.mosaic)
@@ -81,7 +81,7 @@ class Comparison:
         head = read_head(self.ingest.index.table, self.mosaic, key)
         if head is not None and head.version > utc_text(self.started):
             return None
-        if scene is None:  # it does not pass the filter
+        if scene is None:  # the Item does not pass the filter
             return "gone" if isinstance(head, Head) and head.version < item.left else None
         if not isinstance(head, Head):
             return "absent"
@@ -94,11 +94,11 @@ class Comparison:
             return Difference(kind, key)
         outcome = self.ingest.batch([message], only=self.mosaic)[0]
         left = self._kind(key, item, scene)
-        why = outcome.reason or "a later event says that it is gone, or was truncated"
+        why = outcome.reason or "a later event deleted or truncated it"
         return Difference(kind, key, why if left else "", mended=left is None)
 
     def _gone(self, scene: Scene) -> Difference | None:
-        """A scene that the catalogue has no more; it is asked again, as pages may lose one."""
+        """Checks a scene without an Item in the catalogue once more, as pages may lose an Item."""
         if scene.collection not in self.collections or scene.version > utc_text(self.started):
             return None
         if self.catalogue.has(scene.collection, scene.id):

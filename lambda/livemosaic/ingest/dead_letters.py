@@ -1,6 +1,6 @@
-"""Messages that can never succeed go to a dead-letter queue, with the reason, at the first try.
+"""Rejected messages are sent to a dead-letter queue, with the reason, at the first attempt.
 
-Left to SQS, each would be tried again for an hour, and arrive without a word of why.
+SQS alone would deliver each again for an hour, and then move it without a reason.
 """
 
 import base64
@@ -19,42 +19,42 @@ from livemosaic.ingest.events.message import SENT
 log = logging.getLogger(__name__)
 
 REASON: Final = "livemosaic.reason"
-"""Message attribute: why it is a dead letter."""
+"""Message attribute: the reason of a dead letter."""
 MAX_REASON: Final = 1000
 MAX_ATTRIBUTES: Final = 10
 MAX_ENTRIES: Final = 10
 MAX_BYTES: Final = 1024 * 1024
-"""Of one message and of all messages of a request (SQS API Reference, SendMessageBatch)."""
+"""Limit of one message and of all messages of a request (SQS API Reference, SendMessageBatch)."""
 _NOT_TEXT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What SQS refuses in texts."""
+"""Characters that SQS does not accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message of an SQS event, as Lambda hands it over, and why it can never succeed."""
+    """A message of an SQS event, in Lambda's format, and why it can never succeed."""
 
     record: Mapping[str, Any]
     reason: str
 
     @property
     def id(self) -> str:
-        """The message's own."""
+        """Id of the message."""
         return str(self.record["messageId"])
 
     def entry(self, entry_id: str) -> dict[str, Any]:
-        """It as SendMessageBatch takes it.
+        """Returns the letter as an entry of SendMessageBatch.
 
-        All that its sender said is kept; where SQS has no room for ours beside it, the log alone
-        says why.
+        The sender's attributes are kept; where SQS has no room for ours beside them, only the log
+        has the reason.
         """
         theirs = {
             name: _sendable(attribute)
             for name, attribute in self.record.get("messageAttributes", {}).items()
             if name not in (REASON, SENT)
         }
-        made = {"Id": entry_id, "MessageBody": self.record["body"], "MessageAttributes": theirs}
-        more = made | {"MessageAttributes": theirs | self._ours()}
-        return more if fits(more) else made
+        entry = {"Id": entry_id, "MessageBody": self.record["body"], "MessageAttributes": theirs}
+        full = entry | {"MessageAttributes": theirs | self._ours()}
+        return full if fits(full) else entry
 
     def _ours(self) -> dict[str, Any]:
         reason = _NOT_TEXT.sub("\ufffd", self.reason)[:MAX_REASON]
@@ -67,7 +67,7 @@ class DeadLetter:
 
 
 class DeadLetterQueue:
-    """A queue of SQS for them."""
+    """The SQS queue of dead letters, for sending."""
 
     def __init__(self, client: Any, url: str) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class DeadLetterQueue:
 
     @classmethod
     def open(cls, url: str, region: str) -> Self:
-        """The queue at a URL, on a client of its own."""
+        """Returns the queue at a URL, with its own client."""
         config = Config(
             connect_timeout=2,
             read_timeout=5,
@@ -85,7 +85,7 @@ class DeadLetterQueue:
         return cls(boto3.Session(region_name=region).client("sqs", config=config), url)
 
     def send(self, letters: Iterable[DeadLetter]) -> set[str]:
-        """Send them; the ids of those that are in the queue now, and can be forgotten."""
+        """Sends dead letters; returns the ids of the messages that arrived in the queue."""
         named = {str(n): letter for n, letter in enumerate(letters)}
         entries = [letter.entry(entry_id) for entry_id, letter in named.items()]
         return {named[i].id for group in _groups(entries) for i in self._send(group)}
@@ -102,7 +102,7 @@ class DeadLetterQueue:
 
 
 def _groups(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Entries that one request holds."""
+    """Groups entries by the limits of one request."""
     group: list[dict[str, Any]] = []
     for entry in entries:
         if group and (len(group) == MAX_ENTRIES or sum(map(_size, [*group, entry])) > MAX_BYTES):
@@ -114,12 +114,12 @@ def _groups(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def fits(entry: Mapping[str, Any]) -> bool:
-    """Whether SQS takes it."""
+    """Returns whether an entry is within the limits of SQS."""
     return len(entry["MessageAttributes"]) <= MAX_ATTRIBUTES and _size(entry) <= MAX_BYTES
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    """Bytes that SQS counts of a message: its body, and names, types and values of attributes."""
+    """Returns the bytes that SQS counts: the body, and names, types and values of attributes."""
     total = len(entry["MessageBody"].encode())
     for name, attribute in entry["MessageAttributes"].items():
         value = attribute.get("BinaryValue", b"") or attribute["StringValue"].encode()
@@ -128,7 +128,7 @@ def _size(entry: Mapping[str, Any]) -> int:
 
 
 def _sendable(attribute: Mapping[str, Any]) -> dict[str, Any]:
-    """A message attribute of a Lambda event as SQS takes it."""
+    """Converts a message attribute from Lambda's format to that of SQS."""
     kind = attribute["dataType"]
     if attribute.get("binaryValue") is not None:
         return {"DataType": kind, "BinaryValue": base64.b64decode(attribute["binaryValue"])}

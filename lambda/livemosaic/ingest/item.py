@@ -1,4 +1,4 @@
-"""STAC Items become scenes (STAC 1.0 and 1.1, item-spec; GeoJSON, RFC 7946)."""
+"""STAC Items and the scenes made of them (STAC 1.0 and 1.1, item-spec; GeoJSON, RFC 7946)."""
 
 import hashlib
 import json
@@ -27,18 +27,18 @@ from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_ASSETS: Final = 500
-"""Their hrefs are in every row of a scene."""
+"""Every row of a scene holds the hrefs of its assets."""
 _MAX_DEPTH: Final = 16
 _MAX_NUMBER: Final = 2**63
 _MIN_NUMBER: Final = 1e-130
-"""The smallest that DynamoDB holds, but for 0."""
+"""The smallest positive number of DynamoDB."""
 _TIFF_TYPES: Final = ("image/tiff", "image/vnd.stac.geotiff", "image/geotiff")
 _NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
 class StacItem:
-    """A STAC Item that has been checked as far as no mosaic is needed to judge it."""
+    """A STAC Item that passed all checks that do not depend on a mosaic."""
 
     collection: str
     """Empty where the Item names none."""
@@ -51,13 +51,13 @@ class StacItem:
     assets: Mapping[str, Mapping[str, Any]]
     document: Mapping[str, Any]
     base: str | None
-    """Where the Item was found; relative hrefs are resolved against it."""
+    """URL of the Item; relative hrefs are resolved against it."""
 
     @classmethod
     def parse(
         cls, document: Mapping[str, Any], *, event_time: datetime, base: str | None = None
     ) -> "StacItem":
-        """Check an Item; `InvalidItemError` names what is wrong and the value."""
+        """Checks an Item; `InvalidItemError` names the member and its value."""
         if document.get("type") != "Feature":
             kind = str(document.get("type"))[:80]
             raise InvalidItemError(f"type is {kind!r}, a STAC Item's is 'Feature'")
@@ -80,7 +80,7 @@ class StacItem:
         )
 
     def scene(self, mosaic: Mosaic, allow: AllowList) -> Scene:
-        """What a mosaic keeps of it; `InvalidItemError` where that is nothing, or forbidden."""
+        """Returns its scene in a mosaic; `InvalidItemError` if assets are missing or forbidden."""
         assets = self._kept(mosaic)
         for href in assets.values():
             allow.check(href)
@@ -100,7 +100,7 @@ class StacItem:
 
     @property
     def left(self) -> str:
-        """The version at which it leaves a mosaic whose filter it does not pass."""
+        """Version of its deletion from a mosaic whose filter it does not pass."""
         return f"{self.order}#{DELETION}"
 
     def _kept(self, mosaic: Mosaic) -> dict[str, str]:
@@ -108,8 +108,8 @@ class StacItem:
         found = [k for k in wanted if k in self.assets]
         if len(found) > _MAX_ASSETS:
             raise InvalidItemError(
-                f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; say which of "
-                f"them mosaic {mosaic.id!r} keeps, in its `assets`"
+                f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; name the "
+                f"ones that mosaic {mosaic.id!r} keeps in its `assets`"
             )
         kept = {k: self._href(k) for k in found}
         if not kept:
@@ -128,7 +128,7 @@ class StacItem:
         return resolve(href, self.base)
 
     def _digest(self, mosaic: Mosaic) -> str:
-        """Content hash: the Item less its links, and what the mosaic would keep of any Item."""
+        """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""
         content = {k: v for k, v in self.document.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
         try:
@@ -139,7 +139,7 @@ class StacItem:
 
 
 def _check_storable(name: str, value: object, depth: int = 0) -> None:
-    """Refuse what JSON can say and no table can hold."""
+    """Raises `InvalidItemError` for JSON that no table can hold."""
     if isinstance(value, Mapping | list | tuple) and depth < _MAX_DEPTH:
         inner = [*value, *value.values()] if isinstance(value, Mapping) else value
         for one in inner:
@@ -165,7 +165,7 @@ def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _centroid(properties: Mapping[str, Any]) -> Sequence[object]:
-    """`proj:centroid` (projection extension 2), which names its axes, as a box."""
+    """Returns `proj:centroid` (projection extension 2), which names its axes, as a bbox."""
     centroid = properties.get("proj:centroid")
     place = [centroid.get("lon"), centroid.get("lat")] if isinstance(centroid, Mapping) else []
     return [*place, *place]
@@ -192,12 +192,12 @@ def _is_raster(asset: object) -> bool:
 
 
 def resolve(href: str, base: str | None) -> str:
-    """An href as an absolute one; a relative one starts from the folder of `base`."""
+    """Returns an absolute href; a relative one starts from the folder of `base`."""
     if "://" in href or href.startswith("/"):
         return href
     if base is None:
         raise InvalidItemError(
-            f"href {href[:200]!r} is relative, and the Item says nowhere where it is: add a link "
+            f"href {href[:200]!r} is relative, and the Item does not name its own URL: add a link "
             "with rel 'self', or make the href absolute"
         )
     scheme, found, rest = base.rpartition("://")

@@ -1,7 +1,7 @@
-"""Dead letters, for who looks after them: shown, and sent back to be tried again.
+"""Dead letters for operators: listing them, and sending them back to be ingested again.
 
-Nothing is lost on the way: a letter is deleted after it was sent, and one that is sent twice is one
-Item that is ingested twice, which changes nothing.
+No letter is lost: it is deleted after it was sent, and one that is sent twice is an Item that is
+ingested twice, which changes nothing.
 """
 
 import re
@@ -22,17 +22,17 @@ from livemosaic.ingest.dead_letters import REASON, fits
 from livemosaic.ingest.events.message import SENT, Message, sqs_messages
 
 _EVENTBRIDGE: Final = ("ERROR_CODE", "ERROR_MESSAGE")
-"""Attributes of what EventBridge could not deliver (EventBridge User Guide, "Using dead-letter
-queues to process undelivered events")."""
+"""Attributes of events that EventBridge could not deliver (EventBridge User Guide, "Using
+dead-letter queues to process undelivered events")."""
 _HIDDEN_S: Final = 120
-"""How long a letter that is looked at stays hidden from others, should we end without a word."""
+"""How long a letter stays hidden from other consumers if this process is killed."""
 _BATCH: Final = 10
-"""As many as SQS takes and gives at once."""
+"""Limit of SQS for one request."""
 _URL: Final = re.compile(r"https?://(?:sqs\.)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.)?[^/]+/.+")
 
 
 class QueueError(LivemosaicError):
-    """A queue that cannot be used; the message says which, and what SQS said."""
+    """A queue cannot be used; the message names it and quotes SQS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +40,30 @@ class ReceivedDeadLetter:
     """A message that could not be ingested."""
 
     message: Message
-    """As ingestion reads it; its time is that at which it was sent first."""
+    """The message as ingestion reads it, with the time at which it was first sent."""
     body: str
     attributes: Mapping[str, Any]
-    """Message attributes, as SQS gives and takes them."""
+    """Message attributes, in the format of SQS."""
     received: int
-    """By anybody, this time included."""
+    """How often it was received by any consumer, this time included."""
 
     @property
     def id(self) -> str:
-        """That of the message in the dead-letter queue."""
+        """Id of the message in the dead-letter queue."""
         return self.message.id
 
     @property
     def reason(self) -> str:
-        """Why it is here; empty if all that is known is that it kept failing."""
+        """Reason of the failure; empty if the message only failed too often."""
         texts = self.message.attributes
-        told = (texts.get(name) for name in _EVENTBRIDGE)
-        return texts.get(REASON) or ": ".join(filter(None, told))
+        of_eventbridge = (texts.get(name) for name in _EVENTBRIDGE)
+        return texts.get(REASON) or ": ".join(filter(None, of_eventbridge))
 
     @property
     def again(self) -> Mapping[str, Any]:
-        """What to send (SQS API Reference, SendMessage): the message as it first came, and when.
+        """Arguments of SendMessage (SQS API Reference): the original message, and when it was sent.
 
-        Without that it would be the newest of its Item.
+        Without that time it would become the newest of its Item.
         """
         added = (REASON, *_EVENTBRIDGE)
         theirs = {name: value for name, value in self.attributes.items() if name not in added}
@@ -74,55 +74,55 @@ class ReceivedDeadLetter:
 
     @property
     def content(self) -> int:
-        """The same for letters that are the same to who takes them."""
+        """Hash that is equal for letters that are sent back alike."""
         again = self.again
         return hash((again["MessageBody"], repr(sorted(again["MessageAttributes"].items()))))
 
 
 ReceivedDeadLetters: TypeAlias = Generator[ReceivedDeadLetter, None, None]
-"""To be closed by who does not go through all of them."""
+"""A generator to be closed by a caller that does not exhaust it."""
 
 
 class DeadLetterReader:
-    """The dead-letter queue of a deployment."""
+    """The dead-letter queue of a deployment, for reading and redriving."""
 
     def __init__(self, client: Any, queue: str) -> None:
-        """With an SQS client of boto3, and the queue's URL."""
+        """`client` is an SQS client of boto3, `queue` the URL."""
         self._client = client
         self._queue = queue
         self._receipts: dict[str, str] = {}
-        """Of letters that are hidden by us, by id."""
+        """Receipt handles of the letters that this reader hides, by id."""
 
     def count(self) -> int:
-        """How many there are, roughly, those included that are hidden."""
+        """Returns the approximate number of letters, hidden ones included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         with self._clear_errors():
             answer = self._client.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)
 
     def source(self) -> str:
-        """The URL of the one queue whose dead letters these are."""
+        """Returns the URL of the one source queue; `QueueError` if there is none or several."""
         with self._clear_errors():
             pages = self._client.get_paginator("list_dead_letter_source_queues")
             listed = [page["queueUrls"] for page in pages.paginate(QueueUrl=self._queue)]
         found: list[str] = [url for urls in listed for url in urls]
         if len(found) != 1:
             raise QueueError(
-                f"{self._queue} is the dead-letter queue of {', '.join(found) or 'no queue'}: say "
-                "with --to where to send its letters"
+                f"{self._queue} is the dead-letter queue of {', '.join(found) or 'no queue'}: name "
+                "the queue to send its letters to with --to"
             )
         return found[0]
 
     def letters(self) -> ReceivedDeadLetters:
-        """Those that are there, each once; hidden from others only while this is iterated."""
+        """Yields every letter once; they are hidden from other consumers while this is iterated."""
         for batch in self._batches():
             yield from batch
 
     def redrive(self, to: str, wanted: Callable[[ReceivedDeadLetter], bool]) -> ReceivedDeadLetters:
-        """Send those that are wanted to a queue; each one, when that is done.
+        """Sends the wanted letters to a queue, and yields each one after it was sent.
 
-        What fails again comes back while this runs, as another message of the same content. So of
-        letters of the same content one is sent, and the others stay.
+        A message that fails again comes back meanwhile, as another one of equal content. So of
+        letters with equal content one is sent, and the others stay.
         """
         sent: set[int] = set()
         with closing(self._batches()) as batches, ThreadPoolExecutor(_BATCH) as pool:
@@ -149,7 +149,7 @@ class DeadLetterReader:
             self._show()
 
     def _receive(self) -> list[ReceivedDeadLetter]:
-        """A few that were not received before; none where only such are left."""
+        """Receives letters that were not received before; none if only others are left."""
         with self._clear_errors():
             found = self._client.receive_message(
                 QueueUrl=self._queue,
@@ -164,7 +164,7 @@ class DeadLetterReader:
         return [_letter(message) for message in new]
 
     def _show(self) -> None:
-        """Let others see those that are still there; some may be seen again already."""
+        """Makes the remaining letters visible to other consumers again."""
         receipts = iter(self._receipts.values())
         while batch := list(islice(receipts, _BATCH)):
             entries = [
@@ -183,13 +183,13 @@ class DeadLetterReader:
             code = type(error).__name__
             if isinstance(error, ClientError):
                 code = error.response["Error"]["Code"]
-            if told := advice(code):
-                raise CredentialsError(told) from error
+            if hint := advice(code):
+                raise CredentialsError(hint) from error
             raise QueueError(f"SQS queue {queue or self._queue}: {error}") from error
 
 
 def _letter(received: Mapping[str, Any]) -> ReceivedDeadLetter:
-    """Of a message as ReceiveMessage gives it, which Lambda hands over in words of its own."""
+    """Converts a message from ReceiveMessage, whose names differ from those of Lambda."""
     attributes = received.get("MessageAttributes", {})
     record = {
         "messageId": received["MessageId"],
@@ -206,11 +206,11 @@ def _letter(received: Mapping[str, Any]) -> ReceivedDeadLetter:
 
 
 def open_queue(url: str) -> DeadLetterReader:
-    """A dead-letter queue by its URL, with AWS credentials from where the AWS CLI has them."""
+    """Returns the dead-letter queue at a URL, with the AWS CLI's credentials."""
     found = _URL.fullmatch(url)
     if not found:
         raise InvalidRequestError(
-            f"{url!r} is no URL of an SQS queue, like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"
+            f"{url!r} is not the URL of an SQS queue, like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"
         )
     retries: Any = {"mode": "standard", "total_max_attempts": 4}
     try:
@@ -218,5 +218,5 @@ def open_queue(url: str) -> DeadLetterReader:
         config = Config(retries=retries, max_pool_connections=_BATCH)
         return DeadLetterReader(session.client("sqs", config=config), url)
     except BotoCoreError as error:
-        told = advice(type(error).__name__)
-        raise QueueError(f"no client for the queue {url}: {told or error}") from error
+        hint = advice(type(error).__name__)
+        raise QueueError(f"no client for the queue {url}: {hint or error}") from error

@@ -1,8 +1,8 @@
 """Ingestion as a Lambda function of an SQS queue with `ReportBatchItemFailures`.
 
-What Lambda makes of an answer (Lambda Developer Guide, "Handling errors for an SQS event source"):
-with an empty list every message is deleted; with a list of ids those messages come again; with an
-error, or an id that is null, empty or not of this batch, all of them do.
+Lambda deletes every message where the answer lists no failures, and delivers the listed ones again;
+after an error, or with an id that is null, empty or not of the batch, it delivers all of them again
+(Lambda Developer Guide, "Handling errors for an SQS event source").
 """
 
 import logging
@@ -17,58 +17,58 @@ from livemosaic.ingest.events.message import sqs_messages
 
 log = logging.getLogger(__name__)
 
-_FOR_THE_REST: Final = 0.2
-"""The share of its time that a run keeps for ending what it has begun."""
+_RESERVED: Final = 0.2
+"""Share of a run's time in which it begins no more messages."""
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
 SendToDeadLetters = Callable[[Sequence[DeadLetter]], Collection[str]]
-"""Puts dead letters where they are kept; the ids of those that are."""
+"""Sends dead letters to their queue; returns the ids of the messages that arrived there."""
 
 
 def handler(
     ingest: Ingest, pool: Executor, send_to_dead_letters: SendToDeadLetters | None = None
 ) -> Handler:
-    """The function that Lambda calls with batches; `InvalidRequestError` to what is none.
+    """Returns the function that Lambda calls; it raises `InvalidRequestError` for other events.
 
-    A message that can never succeed is buried at once, where that can be done; else it has failed,
-    as have those that time ran out for.
+    A rejected message goes to the dead letters at once, if there are any; else it fails, like the
+    messages that time ran out for.
     """
 
     def handle(event: Any, context: Any) -> dict[str, Any]:
-        records = {record["messageId"]: record for record in _records(event)}  # some come twice
-        undone = _undone(ingest, list(records.values()), pool, _deadline(context))
+        records = {record["messageId"]: record for record in _records(event)}  # some arrive twice
+        unfinished = _unfinished(ingest, list(records.values()), pool, _deadline(context))
         letters = [
             DeadLetter(records[name], outcome.reason)
-            for name, outcome in undone.items()
+            for name, outcome in unfinished.items()
             if outcome.status == "rejected" and records[name].get("body")
         ]
-        buried = send_to_dead_letters(letters) if send_to_dead_letters and letters else ()
-        failed = [name for name in undone if name not in buried]
+        sent = send_to_dead_letters(letters) if send_to_dead_letters and letters else ()
+        failed = [name for name in unfinished if name not in sent]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
 
     return handle
 
 
-def _undone(
+def _unfinished(
     ingest: Ingest, records: Sequence[Mapping[str, Any]], pool: Executor, deadline: Deadline | None
 ) -> dict[str, Outcome]:
-    """The outcomes of messages that cannot be forgotten yet, by their ids."""
+    """Returns the outcomes of rejected and failed messages, by their ids."""
     messages = sqs_messages({"Records": records})
     try:
         outcomes = ingest.batch(messages, pool=pool, deadline=deadline)
-    except LivemosaicError as error:  # the table is away: not one message could be tried
+    except LivemosaicError as error:  # the table is unavailable: no message could be tried
         log.exception("batch failed", extra={"messages": len(messages)})
         outcomes = [Outcome(message.id, "failed", reason=str(error)) for message in messages]
     return {outcome.message_id: outcome for outcome in outcomes if not outcome.ok}
 
 
 def _deadline(context: Any) -> Deadline | None:
-    """When most of the time is gone that Lambda gives this run; None outside of Lambda."""
+    """Returns a deadline at most of the time that Lambda gives the run; None outside Lambda."""
     if context is None:
         return None
-    kept = context.get_remaining_time_in_millis() * _FOR_THE_REST
-    return lambda: context.get_remaining_time_in_millis() < kept
+    reserved = context.get_remaining_time_in_millis() * _RESERVED
+    return lambda: context.get_remaining_time_in_millis() < reserved
 
 
 def _records(event: Any) -> list[Mapping[str, Any]]:
@@ -82,9 +82,9 @@ def _records(event: Any) -> list[Mapping[str, Any]]:
         if source != "aws:sqs":
             raise InvalidRequestError(
                 f"this function takes batches from SQS, not from {str(source)[:80]!r}: "
-                "let that send to the queue"
+                "send that to the queue"
             )
-        if not record.get("messageId"):  # no answer could name it, so all have to come again
+        if not record.get("messageId"):  # no answer can name it, so Lambda must deliver all again
             raise InvalidRequestError(
                 "this function takes batches from SQS: a record has no 'messageId'"
             )
