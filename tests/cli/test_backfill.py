@@ -233,7 +233,7 @@ class TestResume:
         assert "5 applied, 1 rejected" in run(path, "--resume", "state", code=1).output
         monkeypatch.setattr(Index, "apply", None)
         output = run(path, "--resume", "state", code=1).output
-        assert "going on after 6 Items" in output
+        assert "resuming after 6 Items" in output
         assert "5 applied, 1 rejected" in output
 
     @pytest.mark.parametrize("change", ["file", "mosaic", "errors", "search"])
@@ -282,7 +282,7 @@ class TestResume:
             assert len(scenes(table)) == 20
             asked = len(api.searches)
             output = run(*words).output
-        assert "going on after 20 Items" in output
+        assert "resuming after 20 Items" in output
         assert "50 applied" in output
         assert [search.get("token") for search in api.searches[asked:]] == [None, "20", "30", "40"]
 

@@ -126,7 +126,7 @@ class TestList:
         assert "geometry [/nothing] is null" in result.stdout
         assert "deletion of s2/b" in result.stdout
         assert "kept failing: the log of ingestion says why" in result.stdout
-        assert "what cannot be read" in result.stdout
+        assert "unreadable parts" in result.stdout
         assert "0 min" in result.stdout
         assert result.stderr == "3 dead letters\n"
 

@@ -602,7 +602,7 @@ class TestSignatures:
         answer = api.ask("DELETE", path)
         api.close()
         assert server.lines == [f"DELETE {path.partition('?')[0]}"]
-        assert (answer.status, answer.said("message")) == (404, None)
+        assert (answer.status, answer.text("message")) == (404, None)
 
     @pytest.mark.parametrize(
         ("host", "region"),

@@ -60,15 +60,15 @@ def common(
         typer.Option(
             envvar="LIVEMOSAIC_API",
             metavar="URL",
-            help="Work on a deployed API instead. What writes is signed with AWS credentials.",
+            help="Work on a deployed API instead. Writes are signed with AWS credentials.",
         ),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="AWS profile of --api, dynamodb:// and s3://. Without it, AWS_PROFILE and all "
-            "else that the AWS CLI reads.",
+            help="AWS profile of --api, dynamodb:// and s3://. Without it, AWS_PROFILE and the "
+            "other settings of the AWS CLI.",
         ),
     ] = None,
     token: Annotated[
@@ -90,7 +90,7 @@ def common(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Read what is common to all commands."""
+    """Reads the options that are common to all commands."""
     if profile:
         use_profile(profile)
     given: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def common(
 
 
 def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
-    """The API where that is what to work on: what is typed goes before the environment."""
+    """Returns the API to work on, if any: options take precedence over the environment."""
     if api and index:
         typed = [name for name in ("api", "index") if _is_typed(context, name)]
         if len(typed) != 1:

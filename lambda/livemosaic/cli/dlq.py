@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from livemosaic.ingest.redrive import ReceivedDeadLetter
 
 _SHOWN = 3
-"""Items that are named of one letter."""
+"""Items named for one letter, at most."""
 
 app = typer.Typer(no_args_is_help=True, help="Events that failed for good: list, redrive.")
 
@@ -51,7 +51,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many to show, at most.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """List the events that failed for good, with the reason. They stay where they are.
+    """List the events that failed for good, with the reason. They stay in the queue.
 
     Example: `livemosaic --profile prod dlq list --queue https://sqs.REGION.amazonaws.com/…`
     """
@@ -74,7 +74,7 @@ def list_(
             about(letter),
             _reason(letter),
         )
-        table.add_row(*map(Text, cells))  # what strangers wrote is no markup
+        table.add_row(*map(Text, cells))  # text from producers is not markup
     if shown:
         Console().print(table)
     more = count - len(shown)
@@ -87,19 +87,22 @@ def redrive(
     queue: Queue,
     to: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Queue to send them to. By default where they came from."),
+        typer.Option(metavar="URL", help="Queue to send them to; by default their source queue."),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those whose reason holds this text.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Only letters whose reason contains this text."),
     ] = None,
     id_: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this one; may be repeated.")
+        list[str] | None, typer.Option("--id", help="Only this letter; may be repeated.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and send none.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the letters without sending them.")
+    ] = False,
 ) -> None:
-    """Send the events that failed for good back to be tried again, once what failed is mended.
+    """Send the events that failed for good back to be ingested, once the cause is fixed.
 
-    Those that fail again come back, and are left for the next run.
+    Events that fail again come back, and are left for the next run.
 
     Examples:
 
@@ -131,18 +134,18 @@ def _chosen(reason: str | None, ids: set[str]) -> Callable[[ReceivedDeadLetter],
 
 
 def about(letter: ReceivedDeadLetter) -> str:
-    """Which Items it is about, for people."""
-    told = []
+    """Names the Items that a letter is about."""
+    subjects = []
     try:
         for change in read_changes(letter.message):
-            told.append(_told(change))  # noqa: PERF401 (those before an error count)
+            subjects.append(_subject(change))  # noqa: PERF401 (the ones before an error count)
     except InvalidItemError:
-        told.append("what cannot be read")
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return (", ".join(told[:_SHOWN]) or "nothing") + more
+        subjects.append("unreadable parts")
+    more = f" and {len(subjects) - _SHOWN} more" if len(subjects) > _SHOWN else ""
+    return (", ".join(subjects[:_SHOWN]) or "nothing") + more
 
 
-def _told(change: ItemChange) -> str:
+def _subject(change: ItemChange) -> str:
     match change:
         case Upsert(collection=collection, id=name):
             return f"{collection}/{name}"

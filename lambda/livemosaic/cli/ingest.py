@@ -1,4 +1,4 @@
-"""`livemosaic ingest`: STAC Items go into the mosaics that want them."""
+"""`livemosaic ingest`: puts STAC Items into the mosaics that subscribe to them."""
 
 import time
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from livemosaic.ingest.sources.prefetch import read_ahead
 
 _MAX_REASONS: Final = 20
 _READ_AT_ONCE: Final = 4
-"""Sources."""
+"""Sources read in parallel."""
 
 
 def ingest(
@@ -31,7 +31,8 @@ def ingest(
         ),
     ] = None,
     mosaic: Annotated[
-        str | None, typer.Option(help="Touch this mosaic only; all that want the Item by default.")
+        str | None,
+        typer.Option(help="Change this mosaic only; by default all that subscribe to the Item."),
     ] = None,
     stac: Annotated[
         str | None, typer.Option(metavar="URL", help="Search this STAC API instead.")
@@ -46,8 +47,8 @@ def ingest(
         str | None,
         typer.Option(
             metavar="A/B",
-            help="Times of --stac: `2025-07`, `2025-01-01/..`. A range that is closed is read in "
-            "several parts side by side.",
+            help="Times of --stac: `2025-07`, `2025-01-01/..`. A closed range is read in several "
+            "parts in parallel.",
         ),
     ] = None,
     filter_: Annotated[
@@ -59,23 +60,23 @@ def ingest(
     errors: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Put what cannot be taken here: source, line, id, reason, item."
+            metavar="FILE", help="Write rejected Items here: source, line, id, reason, item."
         ),
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Note here what is done; where it says so already, go on behind that.",
+            help="Record progress here; where the file exists, resume from it.",
         ),
     ] = None,
 ) -> None:
-    """Put STAC Items into the mosaics that want them.
+    """Put STAC Items into the mosaics that subscribe to them.
 
-    An Item that cannot be taken is named with the reason; the others go on, and the exit code is 1.
-    Events may arrive meanwhile, and all of it may be done again: the newest version of an Item
-    stays. Of one without `updated`, what --stac finds is as old as the run, and what is in S3 as
-    old as its object; but behind --api it is as new as its request.
+    A rejected Item is named with the reason; the others are ingested, and the exit code is 1.
+    Events may arrive meanwhile, and the command may be repeated: the newest version of an Item
+    stays. The version of an Item without `updated` is the start of the run with --stac, the time
+    of its object in S3, and the time of its request with --api.
 
     Examples:
 
@@ -100,13 +101,13 @@ def ingest(
         reading = _reading(source or [], stac, search, limit)
         run = _run(context, mosaic, errors, reading) if resume else {}
         with Ledger(resume, errors, run) as ledger, progress() as bar:
-            shown = _Shown(bar, reading, ledger)
+            shown = _Report(bar, reading, ledger)
             places = ledger.done.places
             readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
             with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
-                for told in mosaics.ingest(entries, mosaic):
-                    ledger.add(told)
-                    shown.add(told)
+                for outcome in mosaics.ingest(entries, mosaic):
+                    ledger.add(outcome)
+                    shown.add(outcome)
         shown.summary()
     if ledger.done.refused:
         raise typer.Exit(1)
@@ -130,7 +131,7 @@ def _reading(
 def _run(
     context: typer.Context, mosaic: str | None, errors: Path | None, reading: Reading
 ) -> Mapping[str, Any]:
-    """What must be the same for a run to go on."""
+    """Returns the identity of a run, which must be equal for it to be resumed."""
     session: Session = context.obj
     return {
         "target": session.api or session.settings.index,
@@ -140,8 +141,8 @@ def _run(
     }
 
 
-class _Shown:
-    """What people see of a run."""
+class _Report:
+    """The progress bar, errors and summary of a run."""
 
     def __init__(self, bar: Progress, reading: Reading, ledger: Ledger) -> None:
         self._bar = bar
@@ -151,27 +152,27 @@ class _Shown:
         self._begun = time.monotonic()
         self._reasons = 0
         if ledger.resumed:
-            console.print(f"going on after {ledger.resumed:,} Items")
+            console.print(f"resuming after {ledger.resumed:,} Items")
 
-    def add(self, told: EntryOutcome) -> None:
-        """Show one more."""
+    def add(self, outcome: EntryOutcome) -> None:
+        """Shows the outcome of one entry."""
         count, total = self._ledger.done.items, self._reading.total
         of = f" of {total:,}" if total and not self._reading.in_bytes else ""
         text = f"{count:,}{of} Items, {self._rate():,.0f}/s"
-        self._bar.update(self._task, advance=told.entry.weight, description=text)
-        if not told.ok:
+        self._bar.update(self._task, advance=outcome.entry.weight, description=text)
+        if not outcome.ok:
             self._reasons += 1
             if self._reasons <= _MAX_REASONS:
-                line = f"{told.entry.message.id}: {told.reason}"
+                line = f"{outcome.entry.message.id}: {outcome.reason}"
                 console.print(line, style="red", markup=False)
 
     def summary(self) -> None:
-        """Show what became of all."""
+        """Prints the counts of all outcomes."""
         counts = sorted(self._ledger.done.counts.items())
-        told = ", ".join(f"{count} {word}" for word, count in counts)
-        console.print(f"{told}; {self._rate():,.0f} Items/s" if told else "nothing there")
+        text = ", ".join(f"{count} {label}" for label, count in counts)
+        console.print(f"{text}; {self._rate():,.0f} Items/s" if text else "no Items found")
         if self._reasons > _MAX_REASONS:
-            console.print(f"{self._reasons - _MAX_REASONS} more could not be taken", style="red")
+            console.print(f"{self._reasons - _MAX_REASONS} more were rejected", style="red")
 
     def _rate(self) -> float:
         count = self._ledger.done.items - self._ledger.resumed

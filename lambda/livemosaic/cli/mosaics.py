@@ -1,4 +1,4 @@
-"""`livemosaic mosaics`: create, list, show and delete them."""
+"""`livemosaic mosaics`: creates, lists, shows and deletes mosaics."""
 
 import inspect
 import json
@@ -82,23 +82,27 @@ def create(
     ] = False,
     render: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=QUERY", help="A named render, for `render=NAME`; repeat it."),
+        typer.Option(
+            metavar="NAME=QUERY", help="A named render, for `render=NAME`; may be repeated."
+        ),
     ] = None,
     renders: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A file of renders, or a STAC Collection."),
     ] = None,
     rule: Annotated[
-        str, typer.Option(metavar="QUERY", help="The mosaic rule of requests that name none.")
+        str, typer.Option(metavar="QUERY", help="The mosaic rule of requests without one.")
     ] = "",
     rules: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="A file of what else the mosaic says of rules: JSON."
+            exists=True,
+            dir_okay=False,
+            help="A JSON file with the other rule settings of the mosaic.",
         ),
     ] = None,
     create_table: Annotated[
-        bool, typer.Option(help="Make the DynamoDB table first, if it is not there (on demand).")
+        bool, typer.Option(help="Create the DynamoDB table (on demand) if it does not exist.")
     ] = False,
     **settings: Any,
 ) -> None:
@@ -135,7 +139,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     private: Annotated[
         bool,
-        typer.Option("--private", help="Of an --api, private ones too, for who may write there."),
+        typer.Option("--private", help="With --api, private mosaics too; needs write access."),
     ] = False,
 ) -> None:
     """List the mosaics.
@@ -170,11 +174,11 @@ def show(context: typer.Context, mosaic: str) -> None:
 def access(
     context: typer.Context,
     mosaic: str,
-    to: Annotated[Access, typer.Argument(help="Whom it is shown to.")],
+    to: Annotated[Access, typer.Argument(help="Who may see it.")],
 ) -> None:
-    """Show a mosaic to everybody, or only to who holds a token of it.
+    """Show a mosaic to everybody, or only to holders of its access tokens.
 
-    Caches may show for `--max-age` seconds more what was public.
+    Caches may show a formerly public mosaic for `--max-age` seconds more.
 
     Example: `livemosaic --api https://HOST --profile prod mosaics access alps private`
     """
@@ -188,9 +192,9 @@ def delete(
     mosaic: str,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a mosaic and all its scenes; run it again if it was cut off on the way.
+    """Delete a mosaic and all its scenes; run it again if it was interrupted.
 
-    On an index, the whole table is read once in the end, lest a row stay that no scene knows of.
+    On an index, the whole table is read once in the end, to find rows without a scene.
 
     Example: `livemosaic --api https://HOST --profile prod mosaics delete alps --yes`
     """
@@ -204,7 +208,7 @@ def delete(
 
 
 def _renders(file: Path | None, queries: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Those of a file, and those of queries; a file may have them as the STAC extension does."""
+    """Returns renders of a file (JSON, or with the STAC render extension) and of queries."""
     found = _read(file) if file else {}
     for given in queries:
         name, _, query = given.partition("=")

@@ -20,7 +20,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(envvar="LIVEMOSAIC_TOKEN", help="Bearer token of writes; made if not given."),
+        typer.Option(
+            envvar="LIVEMOSAIC_TOKEN", help="Bearer token of writes; generated if not given."
+        ),
     ] = None,
 ) -> None:
     """Serve tiles, maps and the API from this machine.
@@ -51,13 +53,13 @@ def serve(
 def demo(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Option(help="Where scenes and index go; used again next time.")
+        Path, typer.Option(help="Folder of scenes and index; reused next time.")
     ] = Path("demo"),
     count: Annotated[int, typer.Option(min=1, max=96, help="How many scenes.")] = 24,
     every: Annotated[float, typer.Option(min=0, help="Seconds between arrivals.")] = 2.0,
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the map in the browser.")] = True,
-    stay: Annotated[bool, typer.Option(help="Go on serving when all have arrived.")] = True,
+    stay: Annotated[bool, typer.Option(help="Keep serving when all have arrived.")] = True,
 ) -> None:
     """Watch a mosaic come alive: made-up satellite scenes arrive one by one on a map.
 

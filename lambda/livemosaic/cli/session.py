@@ -1,4 +1,4 @@
-"""What every command starts from: what was asked for, what it works on, and a console."""
+"""The session of a command: its settings, its target, its console."""
 
 import sys
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ console = Console(stderr=True, soft_wrap=True)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What is common to all commands; the `obj` of their context."""
+    """The common options of all commands; the `obj` of their context."""
 
     settings: Settings
     api: str | None
-    """The URL of the API to work on; None for the index of the settings."""
+    """URL of the API to work on; None for the index of the settings."""
 
 
 @contextmanager
 def target(context: typer.Context, *, create_table: bool = False) -> Iterator[Target]:
-    """The mosaics to work on: of the index, or behind the API."""
+    """Opens the mosaics to work on: in the index, or behind the API."""
     session: Session = context.obj
     with clear_errors():
         if session.api:
@@ -51,7 +51,7 @@ def target(context: typer.Context, *, create_table: bool = False) -> Iterator[Ta
 
 
 def without_api(context: typer.Context, command: str) -> Settings:
-    """The settings, for a command that has no use for an API."""
+    """Returns the settings, for a command that works on an index only."""
     session: Session = context.obj
     if session.api:
         stop(
@@ -63,25 +63,25 @@ def without_api(context: typer.Context, command: str) -> Settings:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """What goes wrong ends the command with one line that says so."""
+    """Turns errors into one line and exit code 1."""
     try:
         yield
     except LivemosaicError as error:
         stop(str(error))
     except ValidationError as error:
-        told = [f"{p['loc'][0]}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
-        stop("; ".join(told))
+        problems = [f"{p['loc'][0]}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
+        stop("; ".join(problems))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
 def stop(reason: str) -> NoReturn:
-    """End the command with an error."""
+    """Ends the command with an error message and exit code 1."""
     console.print(f"error: {reason}", style="red", markup=False, highlight=False)
     raise typer.Exit(1)
 
 
 def progress() -> Progress:
-    """A progress bar, where somebody is there to see it."""
+    """Returns a progress bar, which is hidden unless stderr is a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""`livemosaic token`: let somebody see a private mosaic for a while."""
+"""`livemosaic token`: creates an access token of a private mosaic."""
 
 import re
 from typing import Annotated, Final
@@ -19,9 +19,9 @@ def token(
         str, typer.Option("--for", metavar="TIME", help="How long: `30m`, `12h`, `7d`.")
     ] = "1d",
 ) -> None:
-    """Make a token that shows a private mosaic to whoever has it, until it expires.
+    """Create an access token, whose holders see a private mosaic until it expires.
 
-    It goes at the end of any URL of the mosaic, `?access_token=TOKEN`, or into the header
+    Put it at the end of any URL of the mosaic, `?access_token=TOKEN`, or into the header
     `Authorization: Bearer TOKEN`.
 
     Examples:

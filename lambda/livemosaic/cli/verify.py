@@ -1,4 +1,4 @@
-"""`livemosaic verify`: whether a mosaic is what it should be."""
+"""`livemosaic verify`: checks the rows of a mosaic, and compares it with a STAC API."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ from livemosaic.table.open import open_table
 
 @dataclass
 class _Report:
-    """What was found so far."""
+    """Differences found so far."""
 
     limit: int
     checked: int = 0
@@ -40,27 +40,27 @@ class _Report:
 
     @property
     def left(self) -> int:
-        """Differences that are still there."""
+        """Number of differences that were not repaired."""
         return self.found.total() - self.mended
 
 
 def verify(
     context: typer.Context,
     mosaic: str,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what is found.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair differences.")] = False,
     stac: Annotated[
-        str | None, typer.Option(metavar="URL", help="Compare with this STAC API, too.")
+        str | None, typer.Option(metavar="URL", help="Compare with this STAC API too.")
     ] = None,
     collection: Annotated[
         list[str] | None,
-        typer.Option(help="Collection of the API; repeat it. Those of the mosaic by default."),
+        typer.Option(help="Collection of the API, by default all of the mosaic; may be repeated."),
     ] = None,
     limit: Annotated[int, typer.Option(help="Differences to list; all are counted.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Check that the rows of a mosaic are what its scenes say, and its scenes what a STAC API has.
+    """Check the rows of a mosaic against its scenes, and its scenes against a STAC API.
 
-    Safe while events arrive, with `--repair` too: what an event explains is no difference. The exit
+    Safe while events arrive, with `--repair` too: changes by events are no differences. The exit
     code is 1 if differences are left. Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.
 
@@ -132,14 +132,14 @@ def _report(checks: Iterable[Checked], limit: int) -> _Report:
 
 def _print(mosaic: str, report: _Report, *, as_json: bool) -> None:
     if as_json:
-        told = {
+        document = {
             "mosaic": mosaic,
             "checked": report.checked,
             "found": dict(report.found),
             "mended": report.mended,
             "differences": [asdict(difference) for difference in report.shown],
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(document, indent=2))
         return
     for one in report.shown:
         end = " (mended)" if one.mended else ""

@@ -1,4 +1,4 @@
-"""What of a run is done: a file to go on from after whatever cut it off."""
+"""The state file of a long ingestion, from which an interrupted run is resumed."""
 
 import json
 import os
@@ -17,30 +17,30 @@ _VERSION: Final = 1
 
 @dataclass(slots=True)
 class Done:
-    """What is done by now."""
+    """Progress of a run."""
 
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """When the run began, however often it was cut off."""
+    """When the run first began, however often it was interrupted."""
     places: dict[str, Any] = field(default_factory=dict)
-    """By source, how far it was read."""
+    """Place in each source, by its name."""
     counts: Counter[str] = field(default_factory=Counter)
-    """By what became of it in a mosaic, the number of Items."""
+    """Numbers of Items by label (`EntryOutcome.labels`)."""
     items: int = 0
     refused: int = 0
-    """Items that could not be taken."""
+    """Items that were rejected or failed."""
     weight: int = 0
-    """Of what was read."""
+    """Weight of the entries read."""
     errors: int = 0
-    """Bytes of the error file that belong to it."""
+    """Bytes of the error file that belong to this progress."""
 
 
 _NUMBERS: Final = ("items", "refused", "weight", "errors")
 
 
 def done_before(path: Path, run: Mapping[str, Any]) -> Done | None:
-    """What a journal says is done of a run; None where there is no journal.
+    """Returns the progress that a journal records; None without a journal.
 
-    `InvalidRequestError` where it is that of another run, or no journal at all.
+    Raises `InvalidRequestError` for the journal of another run, or for another file.
     """
     text = path.read_bytes() if path.is_file() else b""
     if text and not text.startswith(f'{{"{_MARK}":{_VERSION},'.encode()):
@@ -58,10 +58,10 @@ def done_before(path: Path, run: Mapping[str, Any]) -> Done | None:
 
 
 class Journal:
-    """Lines of JSON, only ever appended to, each on the disk before work goes on.
+    """A file of JSON lines, appended to, each on the disk before work continues.
 
-    The first says of which run it is, every other what is done by then; a last line that is not
-    whole counts for nothing.
+    The first line identifies the run, every other records its progress; an incomplete last line is
+    ignored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,16 +73,16 @@ class Journal:
             raise InvalidRequestError(f"cannot write {str(path)!r}: {error.strerror}") from error
 
     def begin(self, run: Mapping[str, Any], began: datetime) -> None:
-        """Say of which run it is."""
+        """Writes the first line, which identifies the run."""
         self._write({_MARK: _VERSION, "began": began.isoformat(), "run": run})
 
     def add(self, places: Mapping[str, Any], done: Done) -> None:
-        """Note what is done, with the places that have changed."""
+        """Records the progress, with the places that have changed."""
         numbers = {name: getattr(done, name) for name in _NUMBERS}
         self._write({"places": places, "counts": done.counts, **numbers})
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
     def _write(self, line: Any) -> None:
@@ -91,7 +91,7 @@ class Journal:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Have on the disk what was written."""
+    """Flushes a file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 

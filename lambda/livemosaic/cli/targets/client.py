@@ -1,4 +1,4 @@
-"""The client of an API of ours, wherever it runs: one request at a time, tried again if it may."""
+"""HTTP client of a livemosaic API: signs requests, and retries those that may succeed later."""
 
 import ipaddress
 import json
@@ -34,41 +34,41 @@ _READ_S: Final = 40.0
 CONNECTIONS: Final = 8
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _UNREACHABLE: Final = (ConnectTimeoutError, ProxyError, SSLError)
-"""Errors before the request was sent."""
+"""Errors that occur before the request is sent."""
 
 
 class ApiError(LivemosaicError):
-    """The API did not do what it was asked; the message says why."""
+    """The API did not fulfil a request; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an API answered."""
+    """The response of an API."""
 
     status: int
     document: Mapping[str, Any] | None
-    """None where it is no JSON object."""
+    """None where the body is not a JSON object."""
     start: str
-    """How the body begins."""
+    """The first characters of the body."""
     repeated: bool
-    """Whether an earlier attempt may have done what was asked, and only its answer was lost."""
+    """Whether an earlier attempt may have succeeded, and only its response was lost."""
 
-    def said(self, name: str) -> str | None:
-        """`detail` is said by our application, `message` by API Gateway in front of it."""
+    def text(self, name: str) -> str | None:
+        """Returns a member: `detail` comes from livemosaic, `message` from API Gateway."""
         value = (self.document or {}).get(name)
         return None if value is None else str(value)[:1000]
 
     @property
-    def passes(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same request may succeed in a moment."""
         if self.document is not None and "outcomes" in self.document:
-            return False  # they say for which Items
+            return False  # it says which Items failed
         # API Gateway says 500 for a Lambda that ran out of time, our application for a bug.
-        return self.status in _BUSY or (self.status == 500 and self.said("message") is not None)
+        return self.status in _BUSY or (self.status == 500 and self.text("message") is not None)
 
 
 class ApiClient:
-    """Asks one API. Everything that it is asked may be done twice. Safe to share by threads."""
+    """Sends requests to one API, all of which may be repeated. Safe to share between threads."""
 
     def __init__(
         self, url: str, authorize: Authorize, *, sleep: Callable[[float], None] = time.sleep
@@ -77,15 +77,15 @@ class ApiClient:
         self._authorize = authorize
         self._sleep = sleep
         self._pool = _pool(self.url)
-        self._base, self._host = _dialled(self.url)
+        self._base, self._host = _connect_to(self.url)
         self._reached = False
 
     def close(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         self._pool.clear()
 
     def attempts(self) -> Iterator[None]:
-        """Yield for every attempt, after a pause for all but the first."""
+        """Yields for every attempt, after a pause for all but the first."""
         for n in range(ATTEMPTS):
             if n:
                 self._sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2 ** (n - 1))  # noqa: S311
@@ -94,9 +94,9 @@ class ApiClient:
     def ask(
         self, method: str, path: str, body: bytes = b"", *, reader: Authorize | None = None
     ) -> Answer:
-        """The answer, be it a refusal; `ApiError` where there is none or the API stays busy.
+        """Returns the response of any status; `ApiError` without one, or if the API stays busy.
 
-        What reads is not signed, as API Gateway asks nobody there; a `reader` shows a token.
+        GET requests are not signed, as API Gateway does not require it; `reader` adds a token.
         """
         authorize = reader if method == "GET" else self._authorize
         repeated = False
@@ -111,7 +111,7 @@ class ApiClient:
                 repeated = repeated or not isinstance(error, _UNREACHABLE)
                 continue
             self._reached = True
-            if not answer.passes:
+            if not answer.is_transient:
                 return answer
             failure = str(self.refusal(answer))
             repeated = repeated or answer.status != 429
@@ -138,7 +138,7 @@ class ApiClient:
         return Answer(answer.status, _object(text), text[:100], repeated)
 
     def _may_pass(self, error: HTTPError) -> bool:
-        """Whether to try again; an address at which nothing ever answered is probably wrong."""
+        """Returns whether to try again; a URL that never answered is probably wrong."""
         if isinstance(error, SSLError | LocationParseError):
             return False
         return self._reached or not isinstance(error, _UNREACHABLE)
@@ -158,8 +158,8 @@ class ApiClient:
         return f"{self.url} did not answer ({type(error).__name__})"
 
     def refusal(self, answer: Answer) -> ApiError:
-        """What an answer means that is not the one hoped for."""
-        detail, message = answer.said("detail"), answer.said("message")
+        """Returns the error that a failed response stands for."""
+        detail, message = answer.text("detail"), answer.text("message")
         if 300 <= answer.status < 400:
             return ApiError(f"{self.url} leads elsewhere (HTTP {answer.status}): use that URL")
         if answer.status == 404 and detail in (None, "Not Found"):
@@ -175,7 +175,7 @@ class ApiClient:
         return self.unknown_api(answer)
 
     def unknown_api(self, answer: Answer) -> ApiError:
-        """What to say of an answer that is not one of this API."""
+        """Returns the error for a response that does not come from a livemosaic API."""
         return ApiError(
             f"there is no livemosaic API at {self.url}: it answers HTTP {answer.status} and "
             f"{answer.start!r}"
@@ -183,7 +183,7 @@ class ApiClient:
 
     def _no_such_route(self) -> str:
         health = self.ask("GET", "/health")
-        if health.said("status") or health.said("detail") not in (None, "Not Found"):
+        if health.text("status") or health.text("detail") not in (None, "Not Found"):
             return f"the livemosaic API at {self.url} does not know this request: is it older?"
         return f"there is no livemosaic API at {self.url}"
 
@@ -200,9 +200,9 @@ class ApiClient:
 
 
 def check_url(url: str) -> str:
-    """The URL of an API without a slash at its end; `InvalidRequestError` says what is wrong.
+    """Returns the URL of an API without a slash at its end; raises `InvalidRequestError`.
 
-    Tokens and signed requests go over TLS, or stay on this machine.
+    Tokens and signed requests must go over TLS, or stay on this machine.
     """
     try:
         parts = urlsplit(url)
@@ -233,11 +233,11 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _dialled(url: str) -> tuple[str, str]:
-    """Where to connect, and the Host header to send there.
+def _connect_to(url: str) -> tuple[str, str]:
+    """Returns the URL to connect to, and the Host header.
 
     Names below localhost are this machine (RFC 6761, 6.3), which not every resolver knows. An
-    emulated API Gateway tells its APIs apart by them.
+    emulated API Gateway distinguishes its APIs by them.
     """
     parts = urlsplit(url)
     if not (parts.hostname or "").endswith(".localhost"):
@@ -253,7 +253,7 @@ def _pool(url: str) -> urllib3.PoolManager:
         "timeout": urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
         "ssl_context": trust(),
     }
-    if (parts.hostname or "").endswith(".localhost"):  # not what is dialled
+    if (parts.hostname or "").endswith(".localhost"):  # not the name connected to
         options |= {"server_hostname": parts.hostname, "assert_hostname": parts.hostname}
     proxy = urllib.request.getproxies().get("https")
     if proxy and parts.scheme == "https" and not urllib.request.proxy_bypass(parts.hostname or ""):

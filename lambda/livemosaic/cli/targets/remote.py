@@ -1,8 +1,9 @@
-"""Mosaics behind an API, as the CLI works on them."""
+"""Mosaics behind an API, as a target of the CLI."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import MOSAIC_ID, Access, Mosaic
 
 _REQUEST_BYTES: Final = 4_000_000
-"""Lambda takes 6 MB, in which API Gateway has to escape every quote of the body once more."""
+"""Lambda accepts 6 MB, in which API Gateway escapes every quote of the body once more."""
 _REQUEST_ITEMS: Final = 50
 """Few enough for the 30 s that API Gateway waits."""
 _AT_ONCE: Final = 4
@@ -26,13 +27,13 @@ _AT_ONCE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A message as it is sent."""
+    """An entry with its JSON body."""
 
     entry: Entry
     body: bytes
     """JSON."""
     reason: str = ""
-    """Why it is not sent at all."""
+    """Why the entry is not sent; empty where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Remote:
         if answer.status == 409 and answer.repeated:
             found = self.get(new.id)
             if found.model_copy(update={"revision": wanted.revision}) == wanted:
-                return found  # it was made, and the answer that said so was lost
+                return found  # it was created, and that response was lost
         raise self.client.refusal(answer)
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
@@ -65,10 +66,10 @@ class Remote:
         return [self._mosaic(answer, document) for document in listed]
 
     def get(self, mosaic: str) -> MosaicOut:
-        """See `Target`. A private one is shown to who may write."""
+        """See `Target`. A private mosaic is returned to a caller that may write."""
         path = _path(mosaic)
         answer = self.client.ask("GET", path)
-        if answer.status == 404 and answer.said("detail") not in (None, "Not Found"):
+        if answer.status == 404 and answer.text("detail") not in (None, "Not Found"):
             try:
                 answer = self.client.ask("GET", path, reader=self._reader())
             except (ApiError, CredentialsError) as error:
@@ -78,7 +79,7 @@ class Remote:
         return self._mosaic(answer, answer.document)
 
     def open_to(self, access: Access, mosaic: str) -> MosaicOut:
-        """See `Target`. What is left out of a change would be reset, so all settings are sent."""
+        """See `Target`. Omitted settings would be reset, so all are sent."""
         settings = self.get(mosaic).model_dump(include={*MosaicSettings.model_fields})
         body = json.dumps(settings | {"access": access}).encode()
         answer = self.client.ask("PUT", _path(mosaic), body)
@@ -91,7 +92,7 @@ class Remote:
         return self._minted(f"{_path(mosaic)}/tokens", {"expires_in": seconds})
 
     def _reader(self) -> Bearer:
-        """Lets read everything."""
+        """Returns a token for reading every mosaic."""
         return Bearer(self._minted("/tokens", {}).access_token)
 
     def _minted(self, path: str, wanted: Mapping[str, int]) -> TokenOut:
@@ -104,36 +105,36 @@ class Remote:
             raise self.client.unknown_api(answer) from error
 
     def drop(self, mosaic: str) -> Iterator[int]:
-        """See `Target`. The API works for some seconds a time, until it says that it is done."""
+        """See `Target`. Each request deletes for some seconds, until the API answers 204."""
         begun = False
         while (answer := self.client.ask("DELETE", _path(mosaic))).status == 202:
             begun = True
             yield int((answer.document or {}).get("deleted", 0))
-        gone = answer.status == 404 and answer.said("detail") is not None
+        gone = answer.status == 404 and answer.text("detail") is not None
         if answer.status != 204 and not (gone and (begun or answer.repeated)):
             raise self.client.refusal(answer)
 
     def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
-        """See `Target`. Several requests at a time; what the index was too busy for again."""
+        """See `Target`. Requests are sent in parallel; failed entries are sent again."""
         path = "/items"
         if mosaic:
             self.get(mosaic)
             path = f"{_path(mosaic)}/items"
         groups = group_adjacent(map(_request_of, entries), _fits)
-        for told in map_in_order(groups, lambda group: self._send(path, group), _AT_ONCE):
-            yield from told
+        for outcomes in map_in_order(groups, partial(self._send, path), _AT_ONCE):
+            yield from outcomes
 
     def _send(self, path: str, requests: Sequence[_Request]) -> list[EntryOutcome]:
-        told = {n: EntryOutcome(x.entry, "rejected", (), x.reason) for n, x in enumerate(requests)}
+        done = {n: EntryOutcome(x.entry, "rejected", (), x.reason) for n, x in enumerate(requests)}
         pending = [n for n, request in enumerate(requests) if not request.reason]
         for _ in self.client.attempts():
             if not pending:
                 break
-            told |= dict(
+            done |= dict(
                 zip(pending, self._post(path, [requests[n] for n in pending]), strict=True)
             )
-            pending = [n for n in pending if told[n].status == "failed"]
-        return [told[n] for n in range(len(requests))]
+            pending = [n for n in pending if done[n].status == "failed"]
+        return [done[n] for n in range(len(requests))]
 
     def _post(self, path: str, requests: Sequence[_Request]) -> list[EntryOutcome]:
         features = b",".join(request.body for request in requests)
@@ -152,7 +153,7 @@ class Remote:
 
     def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
         known = document if isinstance(document, Mapping) else {}
-        try:  # what a later version of the API adds is left out
+        try:  # members that a later version of the API adds are ignored
             return MosaicOut(**{k: v for k, v in known.items() if k in MosaicOut.model_fields})
         except ValidationError as error:
             raise self.client.unknown_api(answer) from error
@@ -169,7 +170,7 @@ def _request_of(entry: Entry) -> _Request:
         return _Request(entry, b"", entry.problem)
     message = entry.message
     try:
-        list(read_changes(message))  # what no index would take is not worth a request
+        list(read_changes(message))  # a message that is rejected anyway needs no request
         document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
         body = json.dumps(document, separators=(",", ":")).encode()
     except InvalidItemError as error:

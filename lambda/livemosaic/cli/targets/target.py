@@ -1,4 +1,4 @@
-"""What the CLI works on: mosaics at hand in an index, or behind an API (`remote.py`)."""
+"""Targets of the CLI: mosaics in an index (`Local`), or behind an API (`remote.Remote`)."""
 
 import random
 import time
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut, shown, told, values
@@ -18,7 +19,7 @@ from livemosaic.services import Services
 
 _CHUNK: Final = 64
 _CHUNKS_AT_ONCE: Final = 2
-"""The next one is written while headers of the one before are read."""
+"""One chunk is written while the COG headers of the one before are read."""
 _WORKERS: Final = 8
 _ATTEMPTS: Final = 5
 _FIRST_PAUSE_S: Final = 0.5
@@ -29,7 +30,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class EntryOutcome:
-    """What became of one message."""
+    """The outcome of one entry of a source."""
 
     entry: Entry
     status: str
@@ -39,53 +40,54 @@ class EntryOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether it needs no more attention."""
+        """Whether the entry was ingested, or nothing had to be done."""
         return self.status in ("done", "ignored")
 
     @property
-    def words(self) -> set[str]:
-        """What it counts as."""
+    def labels(self) -> set[str]:
+        """Names under which the entry is counted: its changes, else its status."""
         return set(self.changes) or {self.status}
 
 
 class Target(Protocol):
-    """Mosaics, as commands see them."""
+    """Mosaics that commands work on."""
 
     def create(self, new: NewMosaic) -> MosaicOut:
-        """Add a mosaic."""
+        """Creates a mosaic."""
         ...
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
-        """Every mosaic, by id; of an API, private ones only if asked for."""
+        """Returns every mosaic, by id; behind an API, private ones only with `private`."""
         ...
 
     def get(self, mosaic: str) -> MosaicOut:
-        """One mosaic."""
+        """Returns one mosaic."""
         ...
 
     def open_to(self, access: Access, mosaic: str) -> MosaicOut:
-        """Change who may see a mosaic."""
+        """Changes who may see a mosaic."""
         ...
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
-        """Make a token that opens a mosaic."""
+        """Creates an access token of a mosaic."""
         ...
 
     def drop(self, mosaic: str) -> Iterator[int]:
-        """Delete a mosaic; yields how many more scenes are gone."""
+        """Deletes a mosaic; yields numbers of scenes as they are deleted."""
         ...
 
     def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
-        """Put entries into a mosaic, or into all that want them; told of in their order.
+        """Ingests entries into a mosaic, or into all that subscribe; yields outcomes in order.
 
-        What the index is too busy for is tried again some times. More are read before all is told.
+        Entries that fail because the index is busy are tried again a few times. Later entries are
+        read before earlier outcomes are yielded.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Mosaics of an index, from this process."""
+    """Mosaics of an index, opened by this process."""
 
     services: Services
 
@@ -94,7 +96,7 @@ class Local:
         return shown(self.services.mosaics.create(Mosaic(id=new.id, **values(new))))
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
-        """See `Target`. Whoever has the index sees all of it."""
+        """See `Target`. Private mosaics are always included."""
         del private
         return [shown(mosaic) for mosaic in self.services.mosaics.all()]
 
@@ -120,51 +122,50 @@ class Local:
         only = self.services.mosaics.get(mosaic) if mosaic else None
         with ThreadPoolExecutor(_WORKERS) as pool:
             groups = group_adjacent(entries, lambda group, _: len(group) < _CHUNK)
-            for told in map_in_order(
-                groups, lambda g: self._patiently(g, only, pool), _CHUNKS_AT_ONCE
-            ):
-                yield from told
+            work = partial(self._ingest, only=only, pool=pool)
+            for outcomes in map_in_order(groups, work, _CHUNKS_AT_ONCE):
+                yield from outcomes
 
-    def _patiently(
-        self, entries: list[Entry], only: Mosaic | None, pool: Executor
+    def _ingest(
+        self, entries: list[Entry], *, only: Mosaic | None, pool: Executor
     ) -> list[EntryOutcome]:
-        told = {
+        done = {
             n: EntryOutcome(x, "rejected", (), x.problem)
             for n, x in enumerate(entries)
             if x.problem
         }
-        pending = [n for n in range(len(entries)) if n not in told]
+        pending = [n for n in range(len(entries)) if n not in done]
         for attempt in range(_ATTEMPTS):
             messages = [entries[n].message for n in pending]
             outcomes = self.services.ingest.batch(messages, only=only, pool=pool)
-            told |= {n: _told(entries[n], o) for n, o in zip(pending, outcomes, strict=True)}
-            pending = [n for n in pending if told[n].status == "failed"]
+            done |= {n: _outcome(entries[n], o) for n, o in zip(pending, outcomes, strict=True)}
+            pending = [n for n in pending if done[n].status == "failed"]
             if not pending:
                 break
             if attempt < _ATTEMPTS - 1:
                 time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2**attempt)  # noqa: S311
-        return [told[n] for n in range(len(entries))]
+        return [done[n] for n in range(len(entries))]
 
 
-def _told(entry: Entry, outcome: Outcome) -> EntryOutcome:
+def _outcome(entry: Entry, outcome: Outcome) -> EntryOutcome:
     changes = [applied.change for applied in outcome.changes]
     return EntryOutcome(entry, outcome.status, changes, outcome.reason)
 
 
-def map_in_order(things: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
-    """What comes of each thing, in their order, worked on side by side.
+def map_in_order(values: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
+    """Yields the result of `work` for each value, in order, with `at_once` calls in parallel.
 
-    Where `things` ends with an error of ours, what came before is worked on and told first.
+    Where `values` ends with a `LivemosaicError`, the results before it are yielded first.
     """
     running: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(at_once)
     failure: LivemosaicError | None = None
     try:
-        for thing in _until_error(things):
-            if isinstance(thing, LivemosaicError):
-                failure = thing
+        for value in _ending_with_error(values):
+            if isinstance(value, LivemosaicError):
+                failure = value
                 break
-            running.append(pool.submit(work, thing))
+            running.append(pool.submit(work, value))
             if len(running) > at_once:
                 yield running.popleft().result()
         while running:
@@ -175,25 +176,25 @@ def map_in_order(things: Iterable[T], work: Callable[[T], R], at_once: int) -> I
         pool.shutdown(cancel_futures=True)
 
 
-def _until_error(things: Iterable[T]) -> Iterator[T | LivemosaicError]:
+def _ending_with_error(values: Iterable[T]) -> Iterator[T | LivemosaicError]:
     try:
-        yield from things
+        yield from values
     except LivemosaicError as error:
         yield error
 
 
-def group_adjacent(things: Iterable[T], fits: Callable[[list[T], T], bool]) -> Iterator[list[T]]:
-    """Neighbours in groups, closed where the next one does not fit.
+def group_adjacent(values: Iterable[T], fits: Callable[[list[T], T], bool]) -> Iterator[list[T]]:
+    """Yields groups of adjacent values; a group ends where `fits(group, next)` is false.
 
-    Where `things` ends with an error of ours, what was read before comes all the same.
+    Where `values` ends with a `LivemosaicError`, the last group is yielded first.
     """
     group: list[T] = []
     try:
-        for thing in things:
-            if group and not fits(group, thing):
+        for value in values:
+            if group and not fits(group, value):
                 yield group
                 group = []
-            group.append(thing)
+            group.append(value)
     except LivemosaicError:
         if group:
             yield group
