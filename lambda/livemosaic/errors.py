@@ -1,7 +1,7 @@
-"""One base, one class per decision that a caller can make.
+"""One base class, and one class per decision that a caller can make.
 
-Messages name the value that is wrong and, where there is one, the fix. They are shown to users of
-the API, so they never carry a path of this machine, a credential or a stack trace.
+Messages name the wrong value and, if there is one, the fix. Users of the API see them, so they
+never contain a local path, a credential or a stack trace.
 """
 
 
@@ -14,19 +14,19 @@ class InvalidRequestError(LivemosaicError):
 
 
 class UnauthorizedError(LivemosaicError):
-    """The request needs a credential that it does not carry."""
+    """The request lacks a valid credential."""
 
 
 class KeysUnavailableError(LivemosaicError):
-    """The keys that sign access tokens cannot be had now; try again."""
+    """The keys that sign access tokens are unavailable now; try again."""
 
 
 class NotFoundError(LivemosaicError):
-    """The mosaic, scene or tile that was named does not exist."""
+    """The named mosaic, scene or tile does not exist."""
 
 
 class AlreadyExistsError(LivemosaicError):
-    """A mosaic of that id is already there."""
+    """A mosaic of that id already exists."""
 
 
 class InvalidItemError(LivemosaicError):
@@ -38,11 +38,11 @@ class ForbiddenHrefError(InvalidItemError):
 
 
 class UnreadableAssetError(LivemosaicError):
-    """An asset whose pixels cannot be had; the tile goes on without its scene."""
+    """An asset's pixels cannot be read; the tile leaves its scene out."""
 
 
 class TableBusyError(LivemosaicError):
-    """Throttled, locked or in conflict for longer than we retry; safe to send again."""
+    """The table stays throttled, locked or in conflict after our retries; safe to send again."""
 
 
 class ConditionFailedError(LivemosaicError):
@@ -54,8 +54,8 @@ class TooLargeError(LivemosaicError):
 
 
 class TableUnavailableError(LivemosaicError):
-    """The table stays unusable until an operator acts: missing, forbidden, full, or not ours."""
+    """The table is unusable until an operator acts: missing, forbidden, full, or not ours."""
 
 
 class SourceUnavailableError(LivemosaicError):
-    """What an event refers to could not be fetched now: 5xx, throttled, late or cut; try again."""
+    """An event's reference cannot be fetched now: 5xx, throttled, timed out or cut; try again."""

@@ -1,4 +1,8 @@
-"""Logs as JSON, one object a line: what CloudWatch Logs Insights and `jq` read as fields."""
+"""Logs as JSON, one object per line, for CloudWatch Logs Insights and `jq`.
+
+Lambda's own JSON formatter is not used: of an exception it logs only the last of a chain, without
+the causes behind `raise … from`, and `serve` needs a formatter anyway.
+"""
 
 import json
 import logging
@@ -7,14 +11,14 @@ import warnings
 from typing import Any, Final
 
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""Attributes that every record has; any other came in by `extra`."""
+"""Attributes of every record; any other comes from `extra`."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, what came in by `extra`, and the traceback if there is one."""
+    """Formats time, level, logger, message, `extra` fields, and an exception with its causes."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Returns one line of JSON."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
@@ -28,12 +32,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send the package's logs to standard error as JSON; called by programs, never by the package.
+    """Sends the package's logs to standard error as JSON; called by programs, not by the package.
 
-    On Lambda the root logger has a handler of the runtime's own already; it is left alone, and told
-    nothing twice.
+    On Lambda, the runtime's handler on the root logger receives none of them a second time.
     """
-    # Of arrays that rasterio warps; it hides the warning itself, from all threads but the second.
+    # rasterio hides this warning when it warps arrays, but not from a second thread.
     warnings.filterwarnings("ignore", "Dataset has no geotransform")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())

@@ -1,4 +1,4 @@
-"""The parts put together: what a handler, the CLI and a test all start from."""
+"""Wiring: builds the services that handlers, the CLI and tests start from."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from livemosaic.auth.keys import KeyRing, open_keys
 from livemosaic.auth.tokens import Tokens
-from livemosaic.cog import raster
 from livemosaic.cog.headers import HeaderKeeper, Headers
+from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
 from livemosaic.index.mosaics import MosaicCache, Mosaics
 from livemosaic.index.scenes import Index
@@ -28,7 +28,7 @@ _QUERIES_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that serves requests and events; safe to share between threads."""
+    """The services behind requests and events. Thread-safe."""
 
     settings: Settings
     mosaics: Mosaics
@@ -40,7 +40,7 @@ class Services:
 
 
 def build(settings: Settings, table: Table | None = None) -> Services:
-    """Put the parts together on the table that the settings name, or on a given one."""
+    """Builds the services on the table that the settings name, or on a given one."""
     table = table or open_table(settings.index)
     allow = AllowList(settings.allowed_prefixes)
     mosaics = Mosaics(table, check_settings)
@@ -55,8 +55,8 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         bands=settings.max_bands,
         expression=Bounds(settings.max_expression_length, settings.max_expression_depth),
     )
-    of_assets = raster.AssetLimits(gap=settings.coalesce_gap_bytes)
-    reader = CogReader(allow, Headers(table), limits=of_assets, recent=Recent())
+    asset_limits = AssetLimits(gap=settings.coalesce_gap_bytes)
+    reader = CogReader(allow, Headers(table), limits=asset_limits, recent=Recent())
     return Services(
         settings=settings,
         mosaics=mosaics,
@@ -72,7 +72,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
 
 @contextmanager
 def running(settings: Settings, table: Table | None = None) -> Iterator[Services]:
-    """The same, with its threads ended and its table closed after use."""
+    """Yields services; ends their threads and closes their table afterwards."""
     services = build(settings, table)
     try:
         yield services

@@ -13,61 +13,61 @@ ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 
 
 class Settings(BaseSettings):
-    """Read once, in the handler or the CLI, and handed on."""
+    """Settings, read once by a handler or the CLI and passed on."""
 
     model_config = SettingsConfigDict(env_prefix="LIVEMOSAIC_", extra="ignore")
 
     index: str = "sqlite:///livemosaic.db"
     """`sqlite:///FILE` or `dynamodb://REGION/TABLE`."""
     allowed_prefixes: Annotated[tuple[str, ...], NoDecode] = ("s3://", "https://")
-    """Where assets may be, separated by commas in the environment."""
+    """Allowed prefixes of assets, separated by commas in the environment."""
     token: SecretStr | None = None
     """Bearer token for writes; without one, nothing can be written over HTTP."""
     authorizer: Literal["iam", "jwt"] = "iam"
-    """By whom API Gateway lets writers in, where it stands before us."""
+    """How API Gateway, if it is in front of us, authorizes writers."""
     signing_keys: str = ""
-    """Keys of access tokens: a file, one a line and the newest first, or the ARN of a secret of AWS
-    Secrets Manager. Without it, an SQLite index has a file beside it, made with the first token."""
+    """Keys of access tokens: a file of one per line, newest first, or the ARN of a secret in AWS
+    Secrets Manager. Default: a file beside an SQLite index, created with the first token."""
     max_token_age_s: int = Field(90 * 24 * 3600, ge=1)
-    """How long a new access token is good for, at most."""
+    """The longest lifetime of a new access token."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
-    """Origins whose pages may read answers, separated by commas in the environment."""
+    """Origins whose pages may read responses, separated by commas in the environment."""
     dead_letters: str = ""
-    """URL of the SQS queue for messages that can never succeed; without one they are tried until
-    their own queue gives them up."""
+    """URL of the SQS queue for messages that can never succeed; without one, they are retried until
+    their own queue drops them."""
     build: str = ""
-    """Names the code that runs, beside its version; part of every ETag."""
+    """Identifies the running code, beside its version; part of every ETag."""
     max_scenes: int = Field(20, ge=1, le=200)
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)
-    """Pixels of a tile's edge, `tilesize` times the `@{n}x` factor."""
+    """Largest tile edge in pixels: `tilesize` times the `@{n}x` factor."""
     max_image_pixels: int = Field(2048 * 2048, ge=256 * 256, le=8192 * 8192)
-    """Width times height of a picture of a box or a feature."""
+    """Largest image of a box or feature: width times height."""
     max_picture_bytes: int = Field(1024 * 1024 * 1024, ge=1_000_000)
-    """Decoded for one picture, whole blocks counted; scenes beyond are skipped."""
+    """Limit on bytes decoded for one image, in whole blocks; scenes beyond it are skipped."""
     max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
-    """For reading the scenes of one picture; those that are not read by then are skipped."""
+    """Time limit for reading the scenes of one image; late ones are skipped."""
     max_assets: int = Field(16, ge=1, le=64)
-    """Of each scene, that a request may name, itself or in its expression."""
+    """Assets of a scene that a request may name, also in its expression."""
     max_bands: int = Field(16, ge=1, le=64)
-    """Of each asset, that `bidx` may name."""
+    """Bands of an asset that `bidx` may name."""
     max_expression_length: int = Field(1000, ge=1, le=8000)
     max_expression_depth: int = Field(30, ge=1, le=50)
-    """Signs, parentheses and calls within each other."""
+    """Nested signs, parentheses and calls."""
     max_vertices: int = Field(50_000, ge=100)
-    """Of a feature."""
+    """Vertices of a feature."""
     max_features: int = Field(500, ge=1)
-    """Of a collection of which statistics are made."""
+    """Features of a collection for statistics."""
     max_statistics_pixels: int = Field(64 * 1024 * 1024, ge=256 * 256)
-    """That are read for statistics of one area, in blocks: memory does not grow with them."""
+    """Pixels read for one area's statistics, block by block: memory does not grow with them."""
     max_statistics_s: float = Field(25.0, gt=0)
-    """For all areas of a request; API Gateway waits for 30 s (HTTP API quotas)."""
+    """Time limit for all areas of a request; API Gateway waits for 30 s (HTTP API quotas)."""
     coalesce_gap_bytes: int = Field(COALESCE_GAP, ge=0, le=COALESCED_MAX)
-    """Between two ranges of a file, that are rather read than a second request made."""
+    """Bytes between two ranges of a file up to which one request reads both."""
     max_query_bytes: int = Field(8192, ge=256)
     max_body_bytes: int = Field(10_000_000, ge=1000)
     mosaic_max_age_s: float = Field(2.0, ge=0)
-    """How long a tile may work with settings of a mosaic that have since changed."""
+    """How long tiles may use a mosaic's settings after they changed."""
 
     @field_validator("allowed_prefixes", "cors_origins", mode="before")
     @classmethod

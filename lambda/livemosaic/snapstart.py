@@ -1,9 +1,9 @@
-"""What a snapshot of a started function must not hold (Lambda SnapStart).
+"""State that a Lambda SnapStart snapshot must not share.
 
-One snapshot becomes many environments, weeks later maybe. What it does hold may be old and common
-to all: modules, the application, caches and pools that are empty, and a DynamoDB client that has
-talked to nobody. Its credentials have an expiry there, unlike those in a usual environment, so that
-botocore renews them (Lambda Developer Guide, "Improving startup performance with SnapStart").
+One snapshot becomes many environments, perhaps weeks later. The rest of its state may be old and
+shared: modules, the application, empty caches and pools, and a DynamoDB client that has made no
+request. SnapStart's credentials expire, unlike a usual environment's, so botocore renews them
+(Lambda Developer Guide, "Improving startup performance with SnapStart").
 """
 
 import os
@@ -14,15 +14,15 @@ _KIND: Final = "AWS_LAMBDA_INITIALIZATION_TYPE"
 
 
 def prepare() -> None:
-    """Have the runtime make anew, after each restore, what must differ; does nothing elsewhere."""
+    """Registers what must differ between environments for renewal after each restore."""
     if os.environ.get(_KIND) != "snap-start":
         return
-    # Of Lambda's runtime from Python 3.12 on, and of no package that we carry.
+    # Part of Lambda's runtime from Python 3.12 on; not in our bundle.
     from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
-    register_after_restore(random.seed)  # else all environments would pause alike, and meet again
+    register_after_restore(random.seed)  # otherwise all environments would back off in step
 
 
 def is_ahead() -> bool:
-    """Whether nobody waits for this start: of a snapshot, of provisioned concurrency, elsewhere."""
+    """Whether no request waits for this start: SnapStart, provisioned concurrency, no Lambda."""
     return os.environ.get(_KIND) != "on-demand"

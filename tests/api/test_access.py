@@ -315,7 +315,7 @@ class TestMinting:
         ("wanted", "says"),
         [
             ({"expires_in": 0}, "greater than or equal to 1"),
-            ({"expires_in": 10**9}, "cannot be good for 1000000000 seconds"),
+            ({"expires_in": 10**9}, "cannot be valid for 1000000000 seconds"),
             ({"expires_in": "soon"}, "valid integer"),
             ({"for": "ever"}, "Extra inputs"),
         ],

@@ -16,7 +16,7 @@ from rasterio.session import DummySession
 from rasterio.transform import from_origin
 
 from livemosaic.cog.geotiff import TiffRaster
-from livemosaic.cog.pixels import lay, plan_read, stack
+from livemosaic.cog.pixels import plan_read, resample, stack
 from livemosaic.cog.raster import AssetLimits
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import WHOLE, decode
@@ -25,7 +25,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.render.compose import compose
 from livemosaic.render.encode import encode
-from livemosaic.storage.adapters import HeldBytes
+from livemosaic.storage.adapters import InMemoryObject
 from livemosaic.tiler.views import TileAddress
 
 _SIZE: Final = 256
@@ -56,10 +56,10 @@ async def _tile() -> None:
     if outline.meets():
         outline.burn()
     body = _raster()
-    raster = await TiffRaster.open(HeldBytes(body), AssetLimits(), body)
+    raster = await TiffRaster.open(InMemoryObject(body), AssetLimits(), body)
     plan = plan_read(raster.profile, grid, read)
     raw = [await raster.read(plan.level, window) for window in plan.windows]
-    layer = lay(plan, raw, raster.profile, tuple(range(raster.profile.count)), grid, read)
+    layer = resample(plan, raw, raster.profile, tuple(range(raster.profile.count)), grid, read)
     pixels = compose([stack(("visual",), [layer])])
     await run_in_threadpool(encode, pixels, Render(), grid)
 

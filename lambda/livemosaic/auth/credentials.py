@@ -1,6 +1,6 @@
-"""AWS credentials from where the AWS CLI looks for them, and what to do where they are missing.
+"""AWS credentials from where the AWS CLI looks for them, and advice if they are missing.
 
-boto3 takes half a second to import, so it is imported where credentials are first asked for.
+boto3 takes half a second to import, so it is imported when credentials are first needed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FROM_ENVIRONMENT: Final = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_DEFAULT_PROFILE",
 )
-"""What botocore prefers to AWS_PROFILE."""
+"""Variables that botocore prefers to AWS_PROFILE."""
 
 _SSO: Final = frozenset({"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError"})
 _LOGIN: Final = frozenset({"LoginRefreshRequired", "LoginTokenLoadError"})
@@ -49,22 +49,22 @@ _OTHER: Final = frozenset(
 
 
 class CredentialsError(LivemosaicError):
-    """AWS credentials that are missing, expired or of no use; the message says what to do."""
+    """AWS credentials that are missing, expired or invalid; the message gives advice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom AWS takes us for."""
+    """AWS credentials, and the region that comes with them."""
 
     region: str | None
-    """Of AWS_REGION, else of the profile."""
+    """AWS_REGION, else the profile's."""
     _credentials: Credentials
 
     @classmethod
     def find(cls) -> Self:
-        """The credentials of the environment, a profile, SSO, a container or an instance.
+        """Finds credentials of the environment, a profile, SSO, a container or an instance.
 
-        Where there are none, that takes the two seconds in which an EC2 instance would answer.
+        CredentialsError if there are none, after the two seconds that an EC2 instance would take.
         """
         import boto3
         from botocore.exceptions import BotoCoreError
@@ -79,9 +79,9 @@ class Identity:
         return cls(os.environ.get("AWS_REGION") or session.region_name, found)
 
     def keys(self) -> ReadOnlyCredentials:
-        """Keys that are good for ten minutes at least, refreshed where they can be.
+        """Returns keys that are valid for ten minutes at least, if they can be refreshed.
 
-        botocore refreshes what has less than that left (`_mandatory_refresh_timeout`).
+        botocore refreshes keys with less time left (`_mandatory_refresh_timeout`).
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -92,7 +92,7 @@ class Identity:
 
 
 def use_profile(name: str) -> None:
-    """Make this process use a profile whatever else its environment holds, as `aws --profile`."""
+    """Makes this process use a profile, whatever its environment holds, as `aws --profile`."""
     for variable in _FROM_ENVIRONMENT:
         os.environ.pop(variable, None)
     os.environ["AWS_PROFILE"] = name
@@ -105,7 +105,7 @@ def _explained(error: Exception) -> CredentialsError:
 
 
 def advice(code: str) -> str | None:
-    """What to do about an error of botocore or AWS, by its name; None if credentials are fine."""
+    """Returns advice on an error of botocore or AWS, by its name; None if credentials are fine."""
     profile = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default"
     if code == "NoCredentialsError":
         return (
@@ -114,8 +114,8 @@ def advice(code: str) -> str | None:
         )
     if code == "ProfileNotFound":
         return (
-            f"there is no AWS profile {profile!r}: `aws configure list-profiles` shows those there "
-            "are"
+            f"there is no AWS profile {profile!r}: `aws configure list-profiles` lists "
+            "the existing ones"
         )
     if code in _SSO:
         return (

@@ -1,7 +1,6 @@
-"""The keys that sign access tokens: in a file of this machine, or in AWS Secrets Manager.
+"""Keys that sign access tokens, from a local file or AWS Secrets Manager.
 
-The newest key signs, and every key there is checks: a key is replaced without a token becoming
-invalid that the one before has signed.
+The newest key signs and every key verifies, so that replacing a key invalidates no token.
 """
 
 import hashlib
@@ -24,19 +23,19 @@ from livemosaic.model.index_url import SQLITE
 log = logging.getLogger(__name__)
 
 MAX_AGE_S: Final = 300.0
-"""How long keys are kept: a key that was taken away checks tokens for as long."""
+"""How long keys are cached: a key that was removed still verifies tokens for so long."""
 AGAIN_S: Final = 10.0
-"""How soon they may be looked for again because of a token whose key is not known."""
+"""The shortest interval between reloads for tokens whose key is unknown."""
 _MIN_BYTES: Final = 32
-"""As many as the hash has (RFC 7518, 3.2)."""
+"""The size of the hash (RFC 7518, 3.2)."""
 _SECRET: Final = re.compile(r"arn:[\w-]+:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:\S+")
 _STAGES: Final = ("AWSCURRENT", "AWSPREVIOUS")
-"""Of the versions of a secret, the newest first (Secrets Manager, "Secret versions")."""
+"""Staging labels of a secret's versions, newest first (Secrets Manager, "Secret versions")."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A secret that signs; `InvalidRequestError` where it is too short to be one."""
+    """A secret that signs tokens; `InvalidRequestError` if it is too short."""
 
     secret: bytes = field(repr=False)
 
@@ -49,24 +48,24 @@ class SigningKey:
 
     @property
     def id(self) -> str:
-        """What tokens call it."""
+        """The `kid` of its tokens."""
         return hashlib.sha256(self.secret).hexdigest()[:8]
 
 
 class KeySource(Protocol):
-    """Where keys are."""
+    """A store of signing keys."""
 
     def load(self) -> tuple[SigningKey, ...]:
-        """All of them, the newest first; `KeysUnavailableError` where nobody can say."""
+        """Returns all keys, newest first; `KeysUnavailableError` if they cannot be read."""
         ...
 
     def make(self) -> None:
-        """Make the first one; `InvalidRequestError` where that is for somebody else to do."""
+        """Creates the first key; `InvalidRequestError` where only an operator can."""
         ...
 
 
 def open_keys(place: str, index: str) -> KeySource:
-    """The keys of a file or a secret; without a place, those in a file beside an SQLite index."""
+    """Opens the keys of a file or secret; by default, of the file beside an SQLite index."""
     if match := _SECRET.fullmatch(place):
         return Secret(place, match["region"])
     if place.startswith("arn:"):
@@ -82,12 +81,12 @@ def open_keys(place: str, index: str) -> KeySource:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A text file of one key a line, the newest first, that only its owner can read."""
+    """A text file of one key per line, newest first, which only its owner can read."""
 
     path: Path
 
     def load(self) -> tuple[SigningKey, ...]:
-        """See `KeySource`."""
+        """Returns the file's keys; none if there is no file."""
         try:
             lines = self.path.read_bytes().split()
         except FileNotFoundError:
@@ -99,7 +98,7 @@ class KeyFile:
         return tuple(map(SigningKey, lines))
 
     def make(self) -> None:
-        """See `KeySource`. Of several that make it at once, one does."""
+        """Creates the file with a new key; of several concurrent calls, one does."""
         try:
             with NamedTemporaryFile("w", dir=self.path.parent, prefix=".keys-") as made:  # 0600
                 made.write(f"{secrets.token_hex(_MIN_BYTES)}\n")
@@ -115,18 +114,18 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of AWS Secrets Manager, whose value is the key, and the value that it had before."""
+    """A secret of AWS Secrets Manager: its current value is a key, and so is its previous one."""
 
     arn: str
     region: str
 
     def load(self) -> tuple[SigningKey, ...]:
-        """See `KeySource`."""
+        """Returns the current and the previous value of the secret."""
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
-        # In a session of its own: the default one is not for several threads.
+        # A session of its own: the default one is not thread-safe.
         quick = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 3})
         try:
             made = boto3.Session().client("secretsmanager", self.region, config=quick)
@@ -134,7 +133,7 @@ class Secret:
                 values = [self._value(client, stage) for stage in _STAGES]
         except (BotoCoreError, ClientError) as error:
             raise KeysUnavailableError(
-                f"the signing key cannot be had from Secrets Manager ({_name(error)})"
+                f"the signing key cannot be read from Secrets Manager ({_name(error)})"
             ) from error
         return tuple(SigningKey(value.strip().encode()) for value in values if value)
 
@@ -144,23 +143,23 @@ class Secret:
         except client.exceptions.ResourceNotFoundException:
             if stage == _STAGES[0]:
                 raise
-            return ""  # it never had another
+            return ""  # it has had no other value yet
         return str(answer["SecretString"])
 
     def make(self) -> None:
-        """See `KeySource`."""
+        """Raises InvalidRequestError: only an operator can set the secret."""
         raise InvalidRequestError("the secret of LIVEMOSAIC_SIGNING_KEYS has no value: put one in")
 
 
 class NoKeys:
-    """A server that was told of none."""
+    """The key source of a server without signing keys."""
 
     def load(self) -> tuple[SigningKey, ...]:
-        """See `KeySource`."""
+        """Returns none."""
         return ()
 
     def make(self) -> None:
-        """See `KeySource`."""
+        """Raises InvalidRequestError, which explains how to set keys."""
         raise InvalidRequestError(
             "there is no key to sign tokens with: set LIVEMOSAIC_SIGNING_KEYS to a file or to the "
             "ARN of a secret; on AWS, deploy with -c private_mosaics=true"
@@ -168,9 +167,9 @@ class NoKeys:
 
 
 class KeyRing:
-    """The keys of a source, at most `MAX_AGE_S` old. Safe to share between threads.
+    """Caches the keys of a source for `MAX_AGE_S`. Thread-safe.
 
-    Where they cannot be had again, those that were there go on.
+    Keeps using them while the source is unavailable.
     """
 
     def __init__(self, source: KeySource, clock: Callable[[], float] = time.monotonic) -> None:
@@ -181,15 +180,15 @@ class KeyRing:
         self._since = -float("inf")
 
     def newest(self) -> SigningKey:
-        """The one to sign with; made if there is none yet."""
+        """Returns the key to sign with, created if there is none yet."""
         if not (keys := self._younger(AGAIN_S)):
             self._source.make()
             keys = self._younger(0)
         return keys[0]
 
     def named(self, key_id: str) -> SigningKey | None:
-        """The one that tokens call so."""
-        for age_s in (MAX_AGE_S, AGAIN_S):  # a new one may have come since
+        """Returns the key with a token's `kid`; None if unknown."""
+        for age_s in (MAX_AGE_S, AGAIN_S):  # it may have been added since
             for key in self._younger(age_s):
                 if key.id == key_id:
                     return key
@@ -208,7 +207,7 @@ class KeyRing:
         except KeysUnavailableError as error:
             if not self._kept:
                 raise
-            log.warning("signing keys of before are used on: %s", error)
+            log.warning("keep using the signing keys loaded before: %s", error)
             return self._kept
 
 

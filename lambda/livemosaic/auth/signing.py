@@ -1,4 +1,4 @@
-"""Headers by which an API lets a request through: a bearer token, or the signature of AWS."""
+"""Headers that authorize a request: a bearer token, or an AWS signature."""
 
 import re
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ _GATEWAY: Final = re.compile(
 
 
 class Authorize(Protocol):
-    """Gives one request, exactly as it is sent, all the headers that it needs."""
+    """Authorizes one request, given exactly as it is sent."""
 
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
-        """The headers given, and those that let it through."""
+        """Returns the given headers and the authorizing ones."""
         ...
 
 
 class Bearer:
-    """A token (RFC 6750)."""
+    """Authorizes by a bearer token (RFC 6750)."""
 
     def __init__(self, token: str) -> None:
         if not re.fullmatch(r"[!-~]+", token):
@@ -38,16 +38,16 @@ class Bearer:
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
-        """See `Authorize`."""
+        """Returns the given headers and `Authorization`."""
         del method, url, body
         return {**headers, "Authorization": f"Bearer {self._token}"}
 
 
 class AwsSignature:
-    """Signature Version 4 for API Gateway with `Identity.find`, looked for when first needed.
+    """Signs for API Gateway (Signature Version 4) with `Identity.find`, called when first needed.
 
-    Made anew for each attempt, as it holds the time and AWS takes it for five minutes. Shared by
-    threads.
+    Each attempt needs a new signature: it contains the time, and is valid for five minutes.
+    Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -57,12 +57,12 @@ class AwsSignature:
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
-        """See `Authorize`. CredentialsError says what to do."""
+        """Returns the given headers and the signature; CredentialsError gives advice."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
         identity = self._found()
-        # It encodes the path again, which is encoded already, as every service but S3 wants it.
+        # SigV4Auth encodes the encoded path once more, as every service but S3 requires.
         request = AWSRequest(method, url, headers=dict(headers), data=body)
         SigV4Auth(identity.keys(), "execute-api", _region(url, identity)).add_auth(request)
         signed: Any = request.headers
@@ -74,8 +74,8 @@ class AwsSignature:
                 try:
                     self._identity = Identity.find()
                 except CredentialsError as error:
-                    told = f"{error}; an API that is not on AWS takes a --token"
-                    raise CredentialsError(told) from error
+                    message = f"{error}; an API that is not on AWS takes a --token"
+                    raise CredentialsError(message) from error
             return self._identity
 
 

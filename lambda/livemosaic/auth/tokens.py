@@ -1,7 +1,7 @@
-"""Access tokens: whoever holds one may see a private mosaic until it expires.
+"""Access tokens: the holder of one may see a private mosaic until it expires.
 
-A token is a JWT signed with HMAC-SHA256 (RFC 7519, RFC 7515). Its `aud` is what it opens, its `kid`
-names the key. PyJWT takes a while to import, so it is imported where the first token is.
+A token is a JWT signed with HMAC-SHA256 (RFC 7519, RFC 7515). Its `aud` is its scope, its `kid`
+names the key. PyJWT takes a while to import, so it is imported for the first token.
 """
 
 import re
@@ -15,25 +15,25 @@ from livemosaic.errors import InvalidRequestError, UnauthorizedError
 from livemosaic.model.mosaic import Mosaic
 
 EVERYTHING: Final = "*"
-"""The scope of all mosaics, those to come too."""
+"""The scope of all mosaics, including future ones."""
 _ALGORITHM: Final = "HS256"
 _SKEW_S: Final = 30
-"""How far two machines' clocks may be apart."""
+"""Tolerated difference between two machines' clocks."""
 _FORM: Final = re.compile(r"[\w-]{1,200}\.[\w-]{1,400}\.[\w-]{43}", re.ASCII)
-"""Longer than any of ours, it bounds what is parsed before a signature is known to be right."""
+"""Longer than any of our tokens; bounds what is parsed before its signature is verified."""
 _NOT_OURS: Final = (
-    "the access token is not one that this server knows; it may be cut off, or its key was replaced"
+    "this server does not know the access token; it may be cut off, or its key was replaced"
 )
 
 
 def scope_of(mosaic: Mosaic) -> str:
-    """The scope of one mosaic: one made again under the same id is another."""
+    """Returns the scope of a mosaic; one created later under the same id has another."""
     return f"{mosaic.id}/{mosaic.generation}"
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A new token."""
+    """A new access token and its expiry."""
 
     token: str = field(repr=False)
     expires: datetime
@@ -41,19 +41,19 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Signs and checks them."""
+    """Signs and verifies access tokens."""
 
     keys: KeyRing
     max_age_s: int
-    """The longest life of a new one."""
+    """The longest lifetime of a new token."""
 
     def mint(self, scope: str, lifetime_s: int) -> Granted:
-        """A token that opens a scope from now on."""
+        """Returns a new token for a scope."""
         import jwt
 
         if not 1 <= lifetime_s <= self.max_age_s:
             raise InvalidRequestError(
-                f"a token cannot be good for {lifetime_s} seconds, only for 1 to {self.max_age_s} "
+                f"a token cannot be valid for {lifetime_s} seconds, only for 1 to {self.max_age_s} "
                 "(LIVEMOSAIC_MAX_TOKEN_AGE_S)"
             )
         key, now = self.keys.newest(), int(time.time())
@@ -62,9 +62,9 @@ class Tokens:
         return Granted(token, datetime.fromtimestamp(now + lifetime_s, UTC))
 
     def scope(self, token: str) -> str:
-        """What a token opens; `UnauthorizedError` where it opens nothing, or no more.
+        """Returns a token's scope; `UnauthorizedError` if it is invalid or has expired.
 
-        Whether that is what is asked for, the caller has to see.
+        The caller checks whether the scope covers the request.
         """
         if not _FORM.fullmatch(token):
             raise UnauthorizedError(_NOT_OURS)
@@ -82,7 +82,7 @@ class Tokens:
                 options={"require": ["aud", "exp", "iat"], "verify_aud": False},
             )
         except jwt.ExpiredSignatureError as error:
-            raise UnauthorizedError("the access token has expired; ask for a new one") from error
+            raise UnauthorizedError("the access token has expired; request a new one") from error
         except jwt.InvalidTokenError as error:
             raise UnauthorizedError(_NOT_OURS) from error
         return str(claims["aud"])

@@ -1,4 +1,4 @@
-"""Blocks of a TIFF: fetched, and unpacked to no more than each may hold."""
+"""Fetches blocks of a TIFF and decodes each to no more bytes than it may hold."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -36,17 +36,17 @@ _ZSTD_SLACK: Final = 8
 
 
 def is_bounded(ifd: ImageFileDirectory) -> bool:
-    """Whether `fetch` can hold to it: not JPEG 2000, nor LERC that is compressed once more."""
+    """Whether `fetch` can bound the decoded size: not of JPEG 2000 or LERC compressed again."""
     return ifd.compression in _BOUNDED and not any((ifd.lerc_parameters or [])[1:])
 
 
 async def fetch(
     ifd: ImageFileDirectory, wanted: list[tuple[int, int]], lines: list[int], most: int
 ) -> list[NDArray[Any]]:
-    """Decoded blocks in TIFF's own order of axes, each of at most so many bytes.
+    """Returns decoded blocks in TIFF's axis order, each of at most `most` bytes.
 
-    `lines` says how many of each are needed, from its first; the others may be anything. Not
-    `GeoTIFF.read`: that assembles on the event loop, and works out a transform per block.
+    `lines` is how many leading lines of each are needed; later ones are undefined. `GeoTIFF.read`
+    is not used: it assembles on the event loop, and computes a transform per block.
     """
     blocks = await ifd.fetch_tiles(wanted)
     line = _line_bytes(ifd)
@@ -64,9 +64,9 @@ async def fetch(
 
 
 def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
-    """In a thread of Python, by our own inflate: async-tiff's has no end.
+    """Decodes Deflate with our own bounded inflate, as async-tiff's is unbounded.
 
-    Not in async-tiff's threads, which may abort an exiting process when they call Python.
+    Runs in a Python thread: async-tiff's may abort an exiting process when they call Python.
     """
     arrays = []
     for block, needed in work:
@@ -76,7 +76,7 @@ def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]
 
 
 def _by_libtiff(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
-    """As `_inflated`, and as many lines of each block as one of them needs; zeros follow."""
+    """Decodes LZW and LZMA: as many lines of each block as any of them needs, then zeros."""
     bodies = [body for block, _ in work for body in _bodies(block)]
     rows = iter(unpacked(bodies, work[0][0].compression_method, max(n for _, n in work)))
 
@@ -90,14 +90,14 @@ def _by_libtiff(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any
 
 
 def _line_bytes(ifd: ImageFileDirectory) -> int:
-    """Bytes of one line of a block, decoded; of one band where each has blocks of its own."""
+    """Returns the decoded bytes of a block's line; of one band if bands are planar."""
     planar = ifd.planar_configuration == PlanarConfiguration.Planar
     samples = 1 if planar else ifd.samples_per_pixel
     return -(-(ifd.tile_width or 0) * samples * ifd.bits_per_sample[0] // 8)
 
 
 def _refuse_bombs(ifd: ImageFileDirectory, blocks: Sequence[Tile], full: int) -> None:
-    """What async-tiff decodes without a bound, but says how large it is."""
+    """Raises BombError for a block whose own header declares more than `full` bytes."""
     zstd = ifd.compression == Compression.ZSTD
     allowed = _ZSTD_SLACK * full + ZSTD_BLOCK if zstd else full
     for body in (body for block in blocks for body in _bodies(block)):
@@ -106,13 +106,13 @@ def _refuse_bombs(ifd: ImageFileDirectory, blocks: Sequence[Tile], full: int) ->
 
 
 def _bodies(block: Tile) -> list[Buffer]:
-    """One, or one for each band."""
+    """Returns the compressed bytes of a block: one buffer, or one per band."""
     body = block.compressed_bytes
     return body if isinstance(body, list) else [body]
 
 
 def _stream(ifd: ImageFileDirectory, body: bytes) -> bytes:
-    """What async-tiff's decoder is given: a JPEG has its tables before it."""
+    """Returns what async-tiff passes to its decoder: a JPEG is preceded by its tables."""
     if ifd.jpeg_tables is None or ifd.compression != Compression.ModernJPEG:
         return body
     return bytes(ifd.jpeg_tables[:-2]) + body[2:]

@@ -1,4 +1,4 @@
-"""What reads share: memory, for which they wait, and what one picture may take in all."""
+"""Limits that reads share: memory in use, which they wait for, and bytes decoded per image."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ from livemosaic.storage.objects import ObjectError
 
 
 class Budget:
-    """So many bytes at once, first come, first served; one for each event loop, as for readers."""
+    """Bytes in use at once, granted first come, first served; counted for each event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -18,11 +18,11 @@ class Budget:
 
     @asynccontextmanager
     async def take(self, amount: int) -> AsyncIterator[None]:
-        """Have some of it for a while; ObjectError for more than there is in all."""
+        """Waits for an amount and holds it; ObjectError if it exceeds the whole budget."""
         if amount > self._size:
             raise ObjectError(
-                f"needs {amount:,} bytes of memory for this picture, and at most {self._size:,} "
-                "are given: it lacks overviews, or its blocks are too large"
+                f"needs {amount:,} bytes of memory for this image, and at most {self._size:,} "
+                "are available: it lacks overviews, or its blocks are too large"
             )
         queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue(self._size))
         await queue.take(amount)
@@ -33,17 +33,17 @@ class Budget:
 
 
 class Allowance:
-    """Bytes that may be decoded for one picture, in all. Not for several threads at once."""
+    """Total bytes that may be decoded for one image. Not thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._size = self._left = size
 
     def spend(self, amount: int) -> None:
-        """ObjectError for more than is left."""
+        """Deducts an amount; ObjectError if it exceeds what is left."""
         if amount > self._left:
             raise ObjectError(
                 f"needs {amount:,} bytes decoded, and {self._left:,} are left of the "
-                f"{self._size:,} that a picture may have: ask for a smaller one, or fewer bands"
+                f"{self._size:,} that an image may have: request a smaller one, or fewer bands"
             )
         self._left -= amount
 
@@ -60,7 +60,7 @@ class _Queue:
         try:
             await turn
         except asyncio.CancelledError:
-            # Cancelled in the moment in which its turn came: nobody else would give it back.
+            # Cancelled just as its turn came: nobody else would give it back.
             self.give_back(0 if turn.cancelled() else amount)
             raise
 

@@ -35,7 +35,7 @@ class GdalRaster:
 
     @classmethod
     async def open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
-        """Read a header; ObjectError says why it cannot be had."""
+        """Reads the header; ObjectError explains why it cannot be read."""
         return await asyncio.to_thread(cls._open, source, limits)
 
     @classmethod
@@ -55,7 +55,7 @@ class GdalRaster:
     async def read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """See `Raster`."""
+        """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
         return await asyncio.to_thread(self._read, level, window)
 
     def _read(

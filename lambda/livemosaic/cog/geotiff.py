@@ -26,7 +26,7 @@ from livemosaic.cog.raster import (
     decoding,
 )
 from livemosaic.geo.frame import Frame, level_frame
-from livemosaic.storage.adapters import HeldBytes, RangeSource
+from livemosaic.storage.adapters import InMemoryObject, RangeSource
 from livemosaic.storage.cache import Recent, SharedObject, Span
 from livemosaic.storage.objects import Object, ObjectError
 
@@ -40,7 +40,7 @@ _REDUCED: Final = 1
 
 
 class UnsupportedError(Exception):
-    """Something that async-geotiff cannot do, or does wrong; GDAL may."""
+    """The file has a feature that async-geotiff lacks or gets wrong; GDAL may read it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,11 +59,11 @@ class TiffRaster:
         header: bytes | None = None,
         recent: Recent | None = None,
     ) -> "TiffRaster":
-        """Read a header in as few requests as it takes: none, with its `leading_bytes` at hand.
+        """Reads the header in as few requests as possible: none if its `leading_bytes` are given.
 
-        Blocks that are read are kept in `recent` for a while.
+        Blocks are kept in `recent` for a while.
         """
-        start = source if header is None else HeldBytes(header)
+        start = source if header is None else InMemoryObject(header)
         ranges = RangeSource(start, header_bytes=limits.header_bytes)
         tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
         shared = SharedObject(source, recent or Recent(0), limits.gap)
@@ -80,7 +80,7 @@ class TiffRaster:
     async def read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """See `Raster`."""
+        """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
         image = self._levels[level]
         ifds = _ifds(image)
         wanted = _blocks(window, (image.tile_width, image.tile_height))
@@ -111,20 +111,20 @@ class TiffRaster:
 
 
 async def leading_bytes(source: Object, limits: AssetLimits) -> bytes | None:
-    """All that opening a COG takes; None where its header is not one piece at the start."""
+    """Returns the bytes that open a COG; None unless its header is contiguous at the start."""
     ranges = RangeSource(source, header_bytes=limits.header_bytes)
     tiff = await TIFF.open("", store=ranges, prefetch=PREFETCH)
     leading = bytes(ranges.head[: tiff.header_byte_size])
     try:
         with decoding():
-            await TiffRaster.open(HeldBytes(leading), limits, leading)
+            await TiffRaster.open(InMemoryObject(leading), limits, leading)
     except DecodeError:
         return None
     return leading
 
 
 def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]]:
-    """Column and row of each block that a window touches."""
+    """Returns (column, row) of each block that intersects a window."""
     (left, top, width, height), (w, h) = window, block
     across = range(left // w, (left + width - 1) // w + 1)
     down = range(top // h, (top + height - 1) // h + 1)
@@ -132,15 +132,15 @@ def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]
 
 
 def _lines(window: WindowTuple, height: int, wanted: list[tuple[int, int]]) -> list[int]:
-    """How many lines of each block, from its first to the last that a window touches."""
+    """Returns, for each block, how many lines lead from its first to the last in a window."""
     below = window[1] + window[3]
     return [min(height, below - y * height) for _, y in wanted]
 
 
 def _spans(ifd: ImageFileDirectory, block: tuple[int, int], plain: int) -> list[Span]:
-    """Where a block is in the file: one range, or one for each band; sparse ones are GDAL's.
+    """Returns the byte ranges of a block: one, or one per band; sparse blocks are left to GDAL.
 
-    ObjectError, before it is fetched, for one that has more bytes compressed than not.
+    ObjectError, before it is fetched, if a block is larger compressed than decoded.
     """
     found = ifd.tile_byte_range(*block)
     spans = found if isinstance(found, list) else [found]
@@ -158,12 +158,12 @@ def _paste(
     window: WindowTuple,
     out: NDArray[Any],
 ) -> None:
-    """Copy the parts of blocks (bands, h, w) that lie in a window to it."""
+    """Copies the parts of blocks (bands, h, w) that lie in a window to `out`."""
     left, top, width, height = window
     for (x, y), block in zip(wanted, blocks, strict=True):
         count, h, w = block.shape
         if count != len(out) or (block.dtype != out.dtype and out.dtype != np.bool_):
-            raise UnsupportedError("blocks that are not as the header says")
+            raise UnsupportedError("blocks that do not match the header")
         x0, y0 = x * w - left, y * h - top
         out[:, max(y0, 0) : min(y0 + h, height), max(x0, 0) : min(x0 + w, width)] = block[
             :, max(-y0, 0) : height - y0, max(-x0, 0) : width - x0
@@ -184,7 +184,7 @@ def _refuse_untiled(ifd: ImageFileDirectory) -> None:
 
 
 def _overviews(geotiff: GeoTIFF) -> list[Overview]:
-    """Reduced images only, not other pages; and masked ones only, where the full image is."""
+    """Returns reduced images, not other pages; only masked ones if the full image is masked."""
     return [
         overview
         for overview in geotiff.overviews
@@ -197,13 +197,13 @@ def _overviews(geotiff: GeoTIFF) -> list[Overview]:
 def _tiff_profile(
     geotiff: GeoTIFF, frame: Frame, levels: tuple[GeoTIFF | Overview, ...]
 ) -> Profile:
-    """ValueError and the like where the header is beyond async-geotiff."""
+    """Describes the file; ValueError and the like if async-geotiff cannot read its header."""
     if geotiff.dtype is None:
         raise UnsupportedError("bits per sample that numpy has no type for")
     if not all(is_bounded(ifd) for level in levels for ifd in _ifds(level)):
         raise UnsupportedError("a compression that nothing here bounds")
     if any(_mask_is_cut_otherwise(level) for level in levels):
-        raise UnsupportedError("a mask whose tiles are not those of the image")
+        raise UnsupportedError("a mask whose tiles differ from the image's")
     _ = geotiff.colorinterp  # raises for the photometric interpretations it cannot read
     return Profile(
         frame=frame,
@@ -223,7 +223,7 @@ def _tiff_profile(
 
 
 def _ifds(image: GeoTIFF | Overview) -> list[ImageFileDirectory]:
-    """The image's, and the mask's."""
+    """Returns the directories of the image and of its mask."""
     return [ifd for ifd in (image.ifd, image.mask_ifd) if ifd is not None]
 
 
@@ -235,7 +235,7 @@ def _mask_is_cut_otherwise(level: GeoTIFF | Overview) -> bool:
 
 
 def _alpha(geotiff: GeoTIFF) -> int | None:
-    """async-geotiff sees alpha beside red, green, blue only; GDAL and the tag say more."""
+    """Finds alpha in the ExtraSamples tag, too: async-geotiff sees it beside RGB only."""
     named = [i for i, c in enumerate(geotiff.colorinterp) if c.name == "ALPHA"]
     extra = geotiff.ifd.extra_samples or []
     first = geotiff.count - len(extra)
@@ -244,7 +244,7 @@ def _alpha(geotiff: GeoTIFF) -> int | None:
 
 
 def _transform(ifd: ImageFileDirectory) -> Affine:
-    """GeoTIFF 1.1, 7.3. async-geotiff takes every tie point for one of pixel (0, 0)."""
+    """Returns pixel → CRS (GeoTIFF 1.1, 7.3); async-geotiff assumes a tie point at pixel (0, 0)."""
     if ifd.model_transformation is not None:
         m = ifd.model_transformation
         corner = Affine(m[0], m[1], m[3], m[4], m[5], m[7])
@@ -261,17 +261,17 @@ def _transform(ifd: ImageFileDirectory) -> Affine:
 
 
 async def _crs(geotiff: GeoTIFF, source: Object, limits: AssetLimits) -> CRS:
-    """By EPSG code; a CRS spelled out in keys is left to GDAL.
+    """Returns the CRS by its EPSG code; GDAL reads one that is spelled out in keys.
 
-    async-geotiff spells out some of them wrongly and says nothing: a false easting in feet puts the
-    raster thousands of kilometres away.
+    async-geotiff silently misreads some of them: a false easting in feet puts the raster thousands
+    of kilometres away.
     """
     code = _epsg(geotiff.ifd.geo_key_directory)
     try:
         if code is not None:
             return CRS.from_epsg(code)
     except (RasterioError, CRSError):
-        pass  # not a code of EPSG's: some software writes ESRI's there, which GDAL knows
+        pass  # not an EPSG code: some software writes ESRI's there, which GDAL knows
     return (await GdalRaster.open(source, limits)).profile.frame.crs
 
 
@@ -283,5 +283,5 @@ def _epsg(keys: GeoKeyDirectory | None) -> int | None:
 
 
 def _plain(image: GeoTIFF | Overview, profile: Profile) -> int:
-    """Bytes of a block, decoded."""
+    """Returns the bytes of a decoded block."""
     return image.tile_width * image.tile_height * profile.count * profile.dtype.itemsize

@@ -1,10 +1,10 @@
-"""Headers of COGs in the table: opening one costs no request to where it is.
+"""Headers of COGs cached in the table: opening a COG takes no request to its store.
 
-Ingestion keeps the leading bytes of each COG that it hears of, and the edition that they are of.
-They only save work. A header that is missing costs a plain open; one of an object that has since
-been overwritten is noticed with the first pixels read by it (`stores.Pin`), and a request is lost.
+Ingestion stores the leading bytes of each COG that it learns of, and their edition. A missing
+header costs a plain open; a stale one, of an object overwritten since, is noticed with the first
+pixels read by it (`objects.Pin`) and costs a request.
 
-Nothing deletes them, as scenes share hrefs: they expire a year after the last event about them.
+Nothing deletes headers, as scenes share hrefs: they expire a year after their last event.
 """
 
 import asyncio
@@ -33,31 +33,31 @@ from livemosaic.table.keys import header_key
 log = logging.getLogger(__name__)
 
 MAX_ROW_BYTES: Final = 64 * 1024
-"""Compressed. A write unit each 1,024, every time; a plain open is cheaper from somewhere on."""
+"""Compressed. Each 1,024 cost a write unit; a plain open is cheaper than many of them."""
 MAX_BYTES: Final = 1024 * 1024
-"""Read at ingestion, and uncompressed from a row."""
+"""Limit of what ingestion reads, and of what a row may decompress to."""
 KEPT_S: Final = 365 * 86400
 LOOK_UP_S: Final = 2.0
-"""What a tile waits for headers at most."""
+"""The longest that a tile waits for headers."""
 ABSENT_S: Final = 300.0
-"""How long an href that has none is not looked up again."""
+"""How long an href without a header is not looked up again."""
 OBJECT_S: Final = 3.0
 BATCH_S: Final = 10.0
-"""What ingestion waits for one COG, and for those of a batch, at most."""
+"""The longest that ingestion waits for one COG, and for all of a batch."""
 REST_S: Final = 60.0
-"""How long a host that did not answer is left alone by ingestion."""
+"""How long ingestion avoids a host that did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The leading bytes of a COG, all its directories among them."""
+    """The leading bytes of a COG, with all its directories, and the edition they belong to."""
 
     body: bytes
     edition: Edition
 
 
 class Headers:
-    """Finds headers in the table. For one thread, and any event loops, one after the other."""
+    """Finds headers in the table. For one thread, with any event loops in turn."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -65,7 +65,7 @@ class Headers:
         self._next: WeakKeyDictionary[asyncio.AbstractEventLoop, _LookUp] = WeakKeyDictionary()
 
     async def get(self, href: str) -> Header | None:
-        """The header of an href, if it is there; those asked for at once are looked up at once."""
+        """Returns the header of an href, if stored; concurrent calls share one look-up."""
         if href in self._absent:
             return None
         loop = asyncio.get_running_loop()
@@ -77,11 +77,11 @@ class Headers:
         return (await asyncio.shield(look_up.task)).get(href)
 
     def forget(self, href: str) -> None:
-        """Do as if it had none for a while: what is there is out of date."""
+        """Treats an href as having no header for a while, as the stored one is out of date."""
         self._absent[href] = None
 
     async def _look_up(self, loop: asyncio.AbstractEventLoop, hrefs: set[str]) -> dict[str, Header]:
-        await asyncio.sleep(0)  # all who are to run in this turn of the loop have asked
+        await asyncio.sleep(0)  # every task ready in this turn of the loop adds its href first
         del self._next[loop]
         found: dict[str, Header] = {}
         try:
@@ -106,7 +106,7 @@ class _LookUp:
 
 
 class HeaderKeeper:
-    """Reads the headers of COGs and writes them to the table. For several threads at once."""
+    """Reads the headers of COGs and writes them to the table. Thread-safe."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class HeaderKeeper:
         self._resting: dict[str, float] = {}
 
     def keep(self, hrefs: Collection[str], pool: Executor | None = None) -> None:
-        """Keep the headers of the COGs at some hrefs; of what fails there is a line in the log."""
+        """Stores the headers of the COGs at some hrefs; failures are only logged."""
         if not hrefs:
             return
         try:
@@ -137,7 +137,7 @@ class HeaderKeeper:
             log.exception("headers not kept")
 
     def _changed(self, headers: dict[str, Header]) -> Iterable[Put]:
-        """Rows to write, by one request each: a transaction would cost twice as much."""
+        """Yields rows to write, each in its own request: a transaction would cost twice as much."""
         now = int(self._clock())
         stored = self._table.batch_get([header_key(href) for href in headers])
         for href, header in headers.items():
@@ -161,7 +161,7 @@ class HeaderKeeper:
         return {href: r for href, r in results.items() if isinstance(r, Header)}
 
     async def _read(self, href: str, turns: asyncio.Semaphore) -> Header | str:
-        """A header, or why there is none."""
+        """Returns a header, or the reason why there is none."""
         location = parse(href)
         origin = f"{location.scheme}://{location.host}"
         async with turns:
@@ -189,7 +189,7 @@ class HeaderKeeper:
 
 
 def row_of(header: Header, expires: int) -> dict[str, Any]:
-    """A header as the table has it (see `index.schema`)."""
+    """Returns a header's row in the table (see `index.schema`)."""
     edition = header.edition
     return {
         "bytes": zlib.compress(header.body, 9),
@@ -201,7 +201,7 @@ def row_of(header: Header, expires: int) -> dict[str, Any]:
 
 
 def header_of(row: Item) -> Header:
-    """The header of a row."""
+    """Returns the header stored in a row."""
     body = zlib.decompressobj().decompress(row["bytes"], MAX_BYTES)
     return Header(body, Edition(int(row["length"]), row["etag"], row["modified"]))
 

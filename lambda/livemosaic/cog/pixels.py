@@ -1,4 +1,4 @@
-"""Raw blocks of one asset → its pixels on the grid; and several of those, stacked. No I/O."""
+"""Raw blocks of an asset → its pixels on the grid; and several assets, stacked. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.cog.raster import AssetLimits, Profile, WindowTuple
-from livemosaic.cog.warp import Piece, locate, pieces, take, take_smooth
+from livemosaic.cog.warp import Piece, locate, pieces, resample_smooth, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
 from livemosaic.model.raster import Grid, Pixels
@@ -20,7 +20,7 @@ _KERNEL: Final = 3
 
 
 Raw = tuple[NDArray[Any], NDArray[np.bool_] | None]
-"""A block as stored (all bands, h, w), and the file's own mask (h, w), True where valid."""
+"""A window as stored (all bands, h, w), and the internal mask (h, w), True where valid."""
 
 
 Values = tuple[NDArray[Any], NDArray[np.bool_]]
@@ -29,16 +29,16 @@ Values = tuple[NDArray[Any], NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadPlan:
-    """What must be read of an asset for a grid."""
+    """What to read of an asset for a grid."""
 
     level: int
     pieces: tuple[Piece, ...]
     windows: tuple[WindowTuple, ...]
     """One per piece, in pixels of the level."""
     samples: int
-    """How many are decoded for it."""
+    """Samples decoded for it: pixels × bands, whole blocks."""
     bytes: int
-    """What they take: whole blocks, and what is cut from them."""
+    """Memory for them: whole blocks, and the windows cut from them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +49,11 @@ class Layer:
     """Shape (bands, height, width); zero where `valid` is False."""
     valid: NDArray[np.bool_]
     numbers: tuple[int, ...]
-    """Of each band, from 1: where it is in the file, or 1 to 3 for a palette's colours."""
+    """Band numbers from 1: positions in the file, or 1 to 3 for a palette's colors."""
 
 
 def choose_bands(profile: Profile, read: Read, asset: str, limits: AssetLimits) -> tuple[int, ...]:
-    """Indices, from 0, of the bands that a read takes."""
+    """Returns the indices, from 0, of the bands to read: `bidx`, else all but alpha."""
     for number in read.bidx:
         if not 1 <= number <= profile.count:
             raise InvalidRequestError(
@@ -70,11 +70,11 @@ def choose_bands(profile: Profile, read: Read, asset: str, limits: AssetLimits) 
 
 
 def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
-    """Find the level and the windows; ObjectError if PROJ knows no way to the grid's CRS."""
+    """Chooses the level and windows; ObjectError if PROJ cannot transform to the grid's CRS."""
     try:
         positions = locate(grid, profile.frame)
     except NoTransformError as e:
-        raise ObjectError("is in a CRS that has no way to the map's") from e
+        raise ObjectError("is in a CRS that cannot be transformed to the map's") from e
     number = profile.level_for(positions.step)
     level = profile.levels[number]
     parts = tuple(pieces(positions, profile.frame, level.frame))
@@ -86,11 +86,11 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
 
 
 def _is_smooth(profile: Profile, read: Read) -> bool:
-    """A palette's values are names; between two names there is none."""
+    """Whether values are interpolated; a palette's are indices, which have none between them."""
     return read.resampling != "nearest" and profile.palette is None
 
 
-def lay(
+def resample(
     plan: ReadPlan,
     raw: Sequence[Raw],
     profile: Profile,
@@ -98,16 +98,19 @@ def lay(
     grid: Grid,
     read: Read,
 ) -> Layer:
-    """Put blocks, one per piece, onto the grid; what none of them covers is invalid."""
+    """Resamples windows, one per piece, to the grid; pixels that none covers are invalid."""
     parts = []
     for piece, window, (block, mask) in zip(plan.pieces, plan.windows, raw, strict=True):
         if _is_smooth(profile, read):
             level = profile.levels[plan.level].frame
             whole = _values(block, mask, profile, bands, read)
-            part = take_smooth(*whole, window, level, piece, grid, read.resampling)
+            part = resample_smooth(*whole, window, level, piece, grid, read.resampling)
         else:
-            under = piece.under(window)
-            taken, kept = take(block, under), None if mask is None else take(mask[None], under)[0]
+            flat_indices = piece.flat_indices(window)
+            taken, kept = (
+                take(block, flat_indices),
+                None if mask is None else take(mask[None], flat_indices)[0],
+            )
             part = _values(taken, kept, profile, bands, read, piece.inside)
         parts.append(part)
     if len(parts) != 1:
@@ -119,7 +122,7 @@ def lay(
 
 
 def _joined(parts: Sequence[Values], data: NDArray[Any]) -> Values:
-    """Pieces of one grid, of which no two have the same pixel."""
+    """Joins disjoint pieces of one grid in `data`, which is zero."""
     valid = np.zeros(data.shape[1:], np.bool_)
     for values, real in parts:
         np.copyto(data, values, where=real)
@@ -134,7 +137,7 @@ def _dtype(stored: np.dtype[Any], read: Read) -> np.dtype[Any]:
 
 
 def _drawable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """64-bit integers become float64: GDAL's warper and most formats stop at 32 bits."""
+    """Returns float64 for 64-bit integers: GDAL's warper and most formats stop at 32 bits."""
     return np.dtype(np.float64) if dtype.kind in "iu" and dtype.itemsize == 8 else dtype
 
 
@@ -146,7 +149,7 @@ def _values(
     read: Read,
     inside: NDArray[np.bool_] | None = None,
 ) -> Values:
-    """Chosen bands, converted and zero where invalid, and validity; `raw` is (all bands, …)."""
+    """Returns chosen bands of `raw` (all bands, …), zero where invalid, and their validity."""
     chosen = raw if bands == tuple(range(len(raw))) else raw[list(bands)]
     valid = _validity(chosen, raw, mask, profile, read)
     if inside is not None:
@@ -165,10 +168,10 @@ def _validity(
     profile: Profile,
     read: Read,
 ) -> NDArray[np.bool_]:
-    """True where real. As in GDAL the file's own mask outranks its nodata value.
+    """Returns True where valid. As in GDAL, the internal mask outranks the nodata value.
 
-    A pixel is nodata where all its bands are, as a blue of (0, 0, 255) is real beside black; it is
-    invalid where any is NaN, which nothing downstream can draw.
+    A pixel is nodata if all its bands are: (0, 0, 255) is a blue, though black is nodata. It is
+    invalid if any is NaN, which nothing downstream can draw.
     """
     valid = np.ones(raw.shape[1:], np.bool_) if mask is None else mask.copy()
     if profile.alpha is not None:
@@ -183,7 +186,7 @@ def _validity(
 
 
 def _in_dtype(nodata: float, dtype: np.dtype[Any]) -> Any:
-    """The value as pixels hold it; None where they cannot. NaN equals nothing."""
+    """Returns the value in a dtype; None if it does not fit. NaN equals nothing."""
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return dtype.type(nodata)
@@ -198,13 +201,13 @@ def _unscaled(
     shape = (-1,) + (1,) * (values.ndim - 1)
     scale = np.array([profile.scales[i] for i in bands]).reshape(shape)
     offset = np.array([profile.offsets[i] for i in bands]).reshape(shape)
-    with np.errstate(over="ignore", invalid="ignore"):  # nodata may be huge, and is dropped
+    with np.errstate(over="ignore", invalid="ignore"):  # nodata may be huge; it becomes zero later
         unscaled: NDArray[np.floating[Any]] = (values * scale + offset).astype(np.float32)
     return unscaled
 
 
 def _colored(layer: Layer, palette: NDArray[np.uint8] | None) -> Layer:
-    """Red, green, blue for the values of a palette image; values without a colour are invalid."""
+    """Maps palette indices to red, green, blue; indices without a color are invalid."""
     assert palette is not None  # noqa: S101
     index = layer.data[0].astype(np.intp)
     valid = layer.valid & (index < len(palette))
@@ -213,7 +216,7 @@ def _colored(layer: Layer, palette: NDArray[np.uint8] | None) -> Layer:
 
 
 def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
-    """One under another in their order; valid where all are, of a type that holds all."""
+    """Concatenates layers' bands in order; valid where all are, in a dtype that holds all."""
     if len(layers) == 1:
         (layer,) = layers
         return Pixels(layer.data, layer.valid, tuple(f"b{n}" for n in layer.numbers))

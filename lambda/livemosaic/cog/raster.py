@@ -1,7 +1,7 @@
-"""GeoTIFFs as rasters: what a header says, and what reading one may cost.
+"""GeoTIFFs as rasters: their profile, and limits on reading one.
 
-`tiff` reads them with async-geotiff, `gdal` those that it cannot. Both go through the same
-`stores.Object`, so a file that GDAL opens can reach nothing else: no sidecar, no VRT, no URL.
+`geotiff` reads them with async-geotiff; `gdal` reads the rest. Both go through the same
+`objects.Object`, so a file that GDAL opens can reach nothing else: no sidecar, no VRT, no URL.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ WindowTuple = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetLimits:
-    """What one asset may cost. Beyond it is unreadable, with the number in the message."""
+    """Limits of one asset; one beyond them is unreadable, with the number in the message."""
 
     block_edge: int = 8192
     bands: int = 64
@@ -37,10 +37,10 @@ class AssetLimits:
     samples: int = 64_000_000
     """Pixels × bands decoded for one read, whole blocks counted."""
     bytes_at_once: int = 256 * 1024 * 1024
-    """Decoded, of all reads together: the others wait. One that needs more alone is unreadable."""
+    """Decoded by all reads together: others wait. A read that alone needs more is unreadable."""
     seconds: float = 30.0
     gap: int = COALESCE_GAP
-    """Bytes between two ranges that are rather read than a second request made."""
+    """Bytes between two ranges up to which one request reads both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Level:
     """Width and height of a block, in pixels."""
 
     def samples(self, window: WindowTuple, bands: int) -> int:
-        """How many samples are decoded to read a window."""
+        """Returns the samples decoded to read a window: whole blocks count."""
         (left, top, width, height), (w, h) = window, self.block
         across = (left + width - 1) // w - left // w + 1
         down = (top + height - 1) // h - top // h + 1
@@ -61,14 +61,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """What a header says."""
+    """A GeoTIFF's header: size, bands, data type and place."""
 
     frame: Frame
     levels: tuple[Level, ...]
-    """Full resolution first, then coarser and coarser."""
+    """Full resolution first, then ever coarser."""
     dtype: np.dtype[Any]
     count: int
-    """All bands, alpha among them."""
+    """All bands, including alpha."""
     nodata: float | None
     alpha: int | None
     """Index of the alpha band, from 0."""
@@ -80,12 +80,12 @@ class Profile:
     """Shape (entries, 3): red, green, blue by value."""
 
     def level_for(self, step: float) -> int:
-        """The coarsest level that is not coarser than `step` source pixels, as GDAL's `-ovr AUTO`.
+        """Returns the coarsest level not coarser than `step` source pixels, as GDAL's `-ovr AUTO`.
 
         GDAL's tolerance of a tenth is kept, so that 2 source pixels per output pixel, give or take
-        the curvature of the Earth, is the first overview. Unlike GDAL's, `step` is that of the tile
-        and not of the file as a whole, and of areas: degrees on Mercator far from the equator are
-        read somewhat coarser in y than shown, not many times finer in x.
+        the curvature of the Earth, is the first overview. Unlike GDAL's, `step` is measured on the
+        tile, not the whole file, and by area: degrees on Mercator far from the equator are read
+        somewhat coarser in y than shown, not many times finer in x.
         """
         fits = [
             i
@@ -100,23 +100,23 @@ class Raster(Protocol):
 
     @property
     def profile(self) -> Profile:
-        """What its header says."""
+        """The file's header."""
         ...
 
     async def read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """All bands (count, h, w) as stored, and the internal mask (h, w), True where valid."""
+        """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
         ...
 
 
 class DecodeError(ObjectError):
-    """The bytes are there, and cannot be made sense of; another reader may."""
+    """The bytes were read but cannot be decoded; another reader may succeed."""
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever a decoder raises into DecodeError; let pass what says more.
+    """Turns whatever a decoder raises into DecodeError; more specific errors pass.
 
     A panic in Rust is a BaseException of a class without an import, pyo3_runtime.PanicException;
     a cancellation and an exit are BaseExceptions too, and are not ours to stop.

@@ -1,4 +1,4 @@
-"""Asset → pixels: the flow of one read, and the memory of opened files."""
+"""Asset → pixels: the flow of one read, and the cache of opened files."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -14,7 +14,7 @@ from livemosaic.cog.budget import Allowance, Budget
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
-from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, lay, plan_read, stack
+from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, plan_read, resample, stack
 from livemosaic.cog.raster import AssetLimits, DecodeError, Profile, Raster, decoding
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
@@ -28,24 +28,22 @@ from livemosaic.storage.stores import Stores
 T = TypeVar("T")
 
 _TRIES: Final = 3
-"""Reads of a file that is being overwritten: from the header at hand, from the right one, again."""
+"""Attempts at a file that is being overwritten: by the cached header, by a new one, again."""
 
 Key = tuple[str, str]
-"""Href and version of the scene: a file that is published anew is opened anew."""
+"""Href and version of the scene: a new version is opened anew."""
 
-_MOST: Final = 1024 * 1024
-"""Pixels of a strip."""
+_STRIP_PIXELS: Final = 1024 * 1024
+"""The largest strip, in pixels."""
 
 
 class CogReader:
-    """Reads GeoTIFFs that the allow-list has onto grids.
+    """Reads allowed GeoTIFFs onto grids.
 
-    Opened files (headers, not pixels) are kept, at most `max_open`, the least used dropped first.
-    Each is held to the edition that it was opened in: one that was overwritten is opened anew.
-    Compressed blocks are kept as long as `recent` keeps them; by default no longer than they are
-    read, so that reads at the same time share them.
-    They and the connections know no event loop, so one reader serves several loops, one after the
-    other; it is not for several threads at once.
+    Caches at most `max_open` opened files (headers, not pixels), least recently used dropped first.
+    Each is bound to one edition: a file that was overwritten is opened anew. Compressed blocks are
+    shared by concurrent reads, and cached as long as `recent` keeps them; by default not at all.
+    One reader serves several event loops in turn, but is not thread-safe.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class CogReader:
         self._stores = Stores(allow)
         self._recent = recent or Recent(0)
         self._opened: LRUCache[Key, Raster] = LRUCache(max_open)
-        # A task belongs to its loop: what a stopped loop was opening is forgotten with it.
+        # A task belongs to its event loop: one that stopped takes its openings with it.
         self._opening: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[Key, asyncio.Task[Raster]]
         ] = WeakKeyDictionary()
@@ -77,26 +75,26 @@ class CogReader:
         version: str,
         allowance: Allowance | None = None,
     ) -> Pixels:
-        """Pixels of a scene's assets (href by key), stacked in their order.
+        """Returns the pixels of a scene's assets (href by key), stacked in their order.
 
-        Bands are named by their number in the file: `b1`, or `red_b1` where there are several
-        assets; the data type is the one that holds all. A pixel is valid where all assets are.
-        Bands are those that `read` names, else all but alpha. The expression is not applied. What
-        is decoded is spent of the allowance, where there is one.
+        Takes the bands that `read` names, else all but alpha; `read.expression` is not applied.
+        Bands are named by their number in the file: `b1`, or `red_b1` of several assets. The data
+        type holds all of them; a pixel is valid where all assets are. Decoded bytes are deducted
+        from `allowance`, if given.
 
-        UnreadableAssetError names the asset that cannot be read and why; InvalidRequestError a band
-        that it does not have; ForbiddenHrefError an href outside the allow-list.
+        UnreadableAssetError names the unreadable asset and the reason; InvalidRequestError, a band
+        that it lacks; ForbiddenHrefError, an href outside the allow-list.
         """
         if not assets:
             raise InvalidRequestError("no asset to read")
         strips = [
             await self._strip(assets, version, _Plans(strip, read, allowance))
-            for strip in strips_of(grid)
+            for strip in split_into_strips(grid)
         ]
-        return strips[0] if len(strips) == 1 else joined(strips)
+        return strips[0] if len(strips) == 1 else join_strips(strips)
 
     async def frame(self, href: str, *, version: str) -> Frame:
-        """Where a file's pixels lie; raises as `read`."""
+        """Returns where a file's pixels lie; raises as `read`."""
         try:
             async with asyncio.timeout(self._limits.seconds):
                 return (await self._raster((href, version))).profile.frame
@@ -122,7 +120,7 @@ class CogReader:
             ) from e
 
     async def _read(self, key: Key, asset: str, plans: "_Plans") -> Layer:
-        """The pixels of one edition of the file, with the header of the same."""
+        """Reads header and pixels of one edition of the file."""
         for _ in range(_TRIES):
             raster = None
             try:
@@ -133,9 +131,9 @@ class CogReader:
         raise ObjectError("is overwritten faster than it can be read")
 
     def _forget(self, key: Key, raster: Raster | None) -> None:
-        """Open a file that was overwritten anew, and from where it is: its header is out of date.
+        """Drops a file that was overwritten, and its stored header.
 
-        What somebody else has opened anew meanwhile stays.
+        Keeps a raster that another read has opened since.
         """
         if self._opened.get(key) is raster:
             self._opened.pop(key, None)
@@ -158,9 +156,9 @@ class CogReader:
         return layer
 
     async def _raster(self, key: Key) -> Raster:
-        """The file, opened once however many ask at once, and by none of them alone.
+        """Returns the file, opened once for all concurrent reads.
 
-        One that stops waiting (a viewer gone) must not take the file from the others.
+        A read that is cancelled (a viewer gone) does not cancel the opening.
         """
         if key in self._opened:
             return self._opened[key]
@@ -197,18 +195,18 @@ class CogReader:
             plans.allowance.spend(plan.samples * profile.dtype.itemsize)
         async with self._budget.take(plan.bytes):
             raw = await _all([raster.read(plan.level, window) for window in plan.windows])
-            return await asyncio.to_thread(lay, plan, raw, profile, bands, plans.grid, read)
+            return await asyncio.to_thread(resample, plan, raw, profile, bands, plans.grid, read)
 
     def _refuse_too_much(self, samples: int) -> None:
         if samples > self._limits.samples:
             raise ObjectError(
-                f"needs {samples:,} samples decoded for this picture, and at most "
+                f"needs {samples:,} samples decoded for this image, and at most "
                 f"{self._limits.samples:,} are: it lacks overviews"
             )
 
 
 class _Plans:
-    """Plans of one scene's assets: files of one shape and place, as its bands are, share one."""
+    """Read plans of one scene's assets: files of the same size and place share one."""
 
     def __init__(self, grid: Grid, read: Read, allowance: Allowance | None) -> None:
         self.grid = grid
@@ -217,16 +215,16 @@ class _Plans:
         self._made: dict[tuple[object, ...], asyncio.Task[ReadPlan]] = {}
 
     def of_asset(self, key: str) -> "_Plans":
-        """The same, for the bands of one of them."""
+        """Returns these plans with the bands of one asset."""
         read = self.read.of(key)
         if read is self.read:
             return self
-        own = copy(self)  # with the same plans, which are alike for all bands
+        own = copy(self)  # shares the plans, which do not depend on the bands
         own.read = read
         return own
 
     async def of(self, profile: Profile) -> ReadPlan:
-        """See `plan_read`."""
+        """Returns the plan of a file; ObjectError as `plan_read`."""
         key = profile.levels, profile.count, profile.dtype, profile.palette is None
         if key not in self._made:
             making = asyncio.to_thread(plan_read, profile, self.grid, self.read)
@@ -237,7 +235,7 @@ class _Plans:
 async def open_raster(
     source: Object, limits: AssetLimits, recent: Recent, header: bytes | None = None
 ) -> Raster:
-    """Read a header, unless it is at hand; ObjectError says why it cannot be had."""
+    """Opens a file by its header, read unless given; ObjectError explains why it cannot be."""
     try:
         with decoding():
             return await TiffRaster.open(source, limits, header, recent)
@@ -249,11 +247,11 @@ async def open_raster(
 def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Task[Raster]) -> None:
     opening.pop(key, None)
     if not done.cancelled():
-        done.exception()  # seen: perhaps nobody is waiting any more
+        done.exception()  # retrieved: perhaps nobody is waiting any more
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in order. The first failure cancels the rest and is raised as it is."""
+    """Returns results in order; the first failure cancels the rest and is raised unchanged."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
         return await asyncio.gather(*tasks)
@@ -262,11 +260,11 @@ async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-def strips_of(grid: Grid) -> list[Grid]:
-    """A grid as one below the other, from its top; most are but one."""
-    if grid.width * grid.height <= _MOST:
+def split_into_strips(grid: Grid) -> list[Grid]:
+    """Splits a large grid into strips, from its top; returns most grids as one."""
+    if grid.width * grid.height <= _STRIP_PIXELS:
         return [grid]
-    rows = max(1, _MOST // grid.width)
+    rows = max(1, _STRIP_PIXELS // grid.width)
     left, bottom, right, top = grid.bounds
     step = (top - bottom) / grid.height
     strips = []
@@ -277,8 +275,8 @@ def strips_of(grid: Grid) -> list[Grid]:
     return strips
 
 
-def joined(strips: Sequence[Pixels]) -> Pixels:
-    """Pixels of strips as those of the grid."""
+def join_strips(strips: Sequence[Pixels]) -> Pixels:
+    """Joins the pixels of strips, from the top, to a grid's."""
     return Pixels(
         np.concatenate([strip.data for strip in strips], axis=1),
         np.concatenate([strip.valid for strip in strips]),

@@ -1,10 +1,10 @@
-"""Where the pixels of a grid lie in a raster, and how they are taken from it. No I/O.
+"""Where the pixels of a grid lie in a raster, and their resampling. No I/O.
 
-Nearest is done here, not by GDAL: PROJ is asked for the nodes of a lattice, positions between them
+Nearest is done here, not by GDAL: PROJ transforms the nodes of a lattice, positions between them
 are interpolated and checked, and each output pixel takes the source pixel that contains its centre.
-`rasterio.warp.reproject` interpolates over whole rows with an error of up to 1/8 pixel, which it
-offers no way to lower; that is a systematic shift of up to 0.06 source pixels over a UTM tile. The
-smooth resamplings are GDAL's, in one step.
+`rasterio.warp.reproject` interpolates over whole rows with an error of up to 1/8 pixel, which
+cannot be lowered: a systematic shift of up to 0.06 source pixels over a UTM tile. The smooth
+resamplings are GDAL's, in one step.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ Bools = NDArray[np.bool_]
 Number = TypeVar("Number", np.float64, np.intp)
 
 _SPACINGS: Final = (16, 4)
-"""Output pixels between the nodes of the lattice: the first that is good enough is taken."""
+"""Output pixels between the nodes of the lattice: the first accurate spacing is used."""
 _MAX_ERROR: Final = 0.02
 """Largest error of interpolation, in source pixels or output pixels, whichever is larger."""
 _STRIP: Final = 32
-"""Rows that are interpolated at once."""
+"""Rows interpolated at once."""
 _TIE: Final = 1e-6
-"""A centre this close below a pixel's edge counts as beyond it, so that noise does not decide."""
+"""A center this close below a pixel's edge counts as beyond it, so that noise does not decide."""
 _OPAQUE: Final = 255
 
 
@@ -52,15 +52,17 @@ class Lattice:
     """Shape (rows of nodes, columns of nodes); NaN where there is no position."""
     y: Floats
 
-    def into(self, to: Affine) -> "Lattice":
-        """The same after a transformation, which is linear, so it may come before the rest."""
+    def transformed(self, to: Affine) -> "Lattice":
+        """Returns the positions after an affine transformation, which interpolation preserves."""
         x, y = to.a * self.x + to.b * self.y + to.c, to.d * self.x + to.e * self.y + to.f
         return Lattice(self.px, self.py, x, y)
 
-    def spread(self, grid: Grid, dtype: type[Number]) -> tuple[NDArray[Number], NDArray[Number]]:
-        """x and y at the centre of each pixel of a grid, shape (height, width), or their floor.
+    def interpolate(
+        self, grid: Grid, dtype: type[Number]
+    ) -> tuple[NDArray[Number], NDArray[Number]]:
+        """Returns x and y at each pixel's centre, shape (height, width); as integers, their floor.
 
-        For the latter they must not be negative.
+        Integers require positions that are not negative.
         """
         if self.x.shape == (grid.height, grid.width):
             return self.x.astype(dtype), self.y.astype(dtype)
@@ -71,19 +73,19 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """A grid as a CRS sees it: what all rasters in that CRS share."""
+    """A grid's positions in a CRS, which all rasters in that CRS share."""
 
     area: float
-    """Under one pixel of the grid, in units of the CRS squared, the median; NaN if there is none"""
+    """Median area of a pixel of the grid, in CRS units squared; NaN if there is none."""
     coarse: Lattice | None
-    """Of the first spacing; None where it does not hold, or the grid is too small for it."""
+    """Lattice of the first spacing; None if it has holes, or the grid is too small for it."""
     miss: tuple[float, float]
-    """By how much the lattice is wrong halfway between its nodes, in x and in y."""
+    """Error of the lattice halfway between its nodes, in x and in y, in CRS units."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Positions:
-    """The centres of a grid's pixels in a raster, in pixels of its full resolution."""
+    """Centres of a grid's pixels in a raster, in pixels of its full resolution."""
 
     grid: Grid
     lattice: Lattice
@@ -94,24 +96,24 @@ class Positions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """The part of a grid that lies in a raster without passing the edge of the world."""
+    """The part of a grid that lies in a raster without crossing the edge of the world."""
 
     inside: Bools
     """Shape of the grid; the pixels whose centres lie in the raster."""
     cols: NDArray[np.intp]
-    """Shape of the grid: the column that contains each pixel, that of another for those outside."""
+    """Shape of the grid: the source column of each pixel; arbitrary, but valid, outside."""
     rows: NDArray[np.intp]
     shift: float
     """Columns to add to the raster's to meet the grid: a multiple of the world's circumference."""
 
     def window(self, level: Frame, pad: int) -> tuple[int, int, int, int]:
-        """First column, first row, width and height of what must be read of a level."""
+        """Returns first column, first row, width and height of the window to read of a level."""
         left, right = max(self.cols.min() - pad, 0), min(self.cols.max() + pad + 1, level.width)
         top, bottom = max(self.rows.min() - pad, 0), min(self.rows.max() + pad + 1, level.height)
         return int(left), int(top), int(right - left), int(bottom - top)
 
-    def under(self, window: tuple[int, int, int, int]) -> NDArray[np.intp]:
-        """Flat index of what each pixel takes, in a block that fills a window."""
+    def flat_indices(self, window: tuple[int, int, int, int]) -> NDArray[np.intp]:
+        """Returns each pixel's flat index into an array that fills a window."""
         left, top, width, _ = window
         flat = self.rows * width
         flat += self.cols
@@ -120,7 +122,7 @@ class Piece:
 
 
 def locate(grid: Grid, frame: Frame) -> Positions:
-    """Where the grid's pixels lie in a raster; NoTransformError if nowhere on that planet."""
+    """Locates the grid's pixels in a raster; NoTransformError if PROJ has no transformation."""
     to_pixel, wraps = ~frame.transform, frame.period is not None
     ground = _ground(grid, frame.crs, wraps)
     area = ground.area * abs(to_pixel.determinant)
@@ -129,7 +131,7 @@ def locate(grid: Grid, frame: Frame) -> Positions:
     lattice = ground.coarse
     if lattice is None or _in_pixels(ground.miss, to_pixel) > error:
         lattice = _fine(grid, frame.crs, wraps, lambda miss: _in_pixels(miss, to_pixel) <= error)
-    return Positions(grid, lattice.into(to_pixel), step)
+    return Positions(grid, lattice.transformed(to_pixel), step)
 
 
 def _in_pixels(miss: tuple[float, float], to_pixel: Affine) -> float:
@@ -137,8 +139,8 @@ def _in_pixels(miss: tuple[float, float], to_pixel: Affine) -> float:
     return max(abs(to_pixel.a) * x + abs(to_pixel.b) * y, abs(to_pixel.d) * x + abs(to_pixel.e) * y)
 
 
-# Scenes of one tile often share a CRS, and PROJ is the dear part. The arrays are of nodes: an entry
-# takes 5 KB for 256 × 256 pixels. Nothing in it ages: both keys are values.
+# Scenes of one tile often share a CRS, and PROJ is the expensive part. The arrays are of nodes: an
+# entry takes 5 KB for 256 × 256 pixels. Entries never go stale: their keys are values.
 @lru_cache(maxsize=64)
 def _ground(grid: Grid, crs: CRS, wraps: bool) -> Ground:
     coarse, miss = _checked(grid, crs, _SPACINGS[0], wraps) or (None, (np.inf, np.inf))
@@ -148,7 +150,7 @@ def _ground(grid: Grid, crs: CRS, wraps: bool) -> Ground:
 def _fine(
     grid: Grid, crs: CRS, wraps: bool, fits: Callable[[tuple[float, float]], bool]
 ) -> Lattice:
-    """A lattice that is good enough, or one of every pixel."""
+    """Returns the first finer lattice whose error fits, else one node per pixel."""
     for spacing in _SPACINGS[1:]:
         found = _checked(grid, crs, spacing, wraps)
         if found and fits(found[1]):
@@ -161,18 +163,18 @@ def _centres(grid: Grid) -> tuple[Floats, Floats]:
 
 
 def _lattice(grid: Grid, crs: CRS, px: Floats, py: Floats) -> Lattice:
-    """Position in a CRS of each crossing of the grid's columns `px` and rows `py`."""
+    """Returns the positions in a CRS where the grid's columns `px` and rows `py` cross."""
     to_map = grid.transform
     x, y = np.meshgrid(to_map.c + px * to_map.a, to_map.f + py * to_map.e)
     if grid.crs != crs:
         x, y = transformer(grid.crs, crs).transform(x, y)
-    lost = ~(np.isfinite(x) & np.isfinite(y))  # PROJ says inf where a point has no image
+    lost = ~(np.isfinite(x) & np.isfinite(y))  # PROJ gives inf where a point has no image
     x[lost] = y[lost] = np.nan
     return Lattice(px, py, x, y)
 
 
 def _area(grid: Grid, crs: CRS, wraps: bool) -> float:
-    """Median over the grid of the CRS's square units under one output pixel."""
+    """Returns the median area of an output pixel, in square units of the CRS."""
     samples = min(5, grid.width, grid.height)
     px = np.linspace(0.5, grid.width - 0.5, samples) if samples > 1 else np.array([grid.width / 2])
     py = np.linspace(0.5, grid.height - 0.5, samples) if samples > 1 else np.array([0.5])
@@ -187,14 +189,14 @@ def _area(grid: Grid, crs: CRS, wraps: bool) -> float:
 
 
 def _shortest(distance: Floats, period: float | None) -> Floats:
-    """Distances along x, the short way around the world."""
+    """Returns distances along x, the short way around the world."""
     return distance if period is None else distance - period * np.round(distance / period)
 
 
 def _checked(
     grid: Grid, crs: CRS, spacing: int, wraps: bool
 ) -> tuple[Lattice, tuple[float, float]] | None:
-    """A lattice and how far it misses its own midpoints; None where it has holes or no sense."""
+    """Returns a lattice and its error at midpoints; None if it has holes or the grid is small."""
     if grid.width * grid.height <= 4 * spacing * spacing or 1 in (grid.width, grid.height):
         return None
     px, py = _nodes(grid.width, spacing), _nodes(grid.height, spacing)
@@ -212,20 +214,20 @@ def _checked(
 
 
 def _nodes(size: int, spacing: int) -> Floats:
-    """From the first to the last pixel centre: never on the edge of the world, where x is moot."""
+    """Spans the first to the last pixel centre: never the edge of the world, where x jumps."""
     return np.linspace(0.5, size - 0.5, max(2, -(-(size - 1) // spacing) + 1))
 
 
 def _between(
     values: Floats, px: Floats, py: Floats, x: Floats, y: Floats, dtype: type[Number]
 ) -> NDArray[Number]:
-    """Bilinear interpolation on a lattice, one axis after the other."""
+    """Interpolates bilinearly on a lattice, one axis after the other."""
     # Not as products of matrices: BLAS would wake threads that cost more than the sums.
     row, down = _cells(py, y)
     col, along = _cells(px, x)
     lines = values[row] * (1 - down)[:, None] + values[row + 1] * down[:, None]
     steps, out = np.diff(lines, axis=1), np.empty((len(y), len(x)), dtype)
-    # By strips: large arrays come from the kernel and return to it, at four times the cost.
+    # In strips: large arrays come from the kernel and return to it, at four times the cost.
     for top in range(0, len(y), _STRIP):
         strip = np.take(steps[top : top + _STRIP], col, axis=1)
         strip *= along
@@ -235,24 +237,24 @@ def _between(
 
 
 def _cells(nodes: Floats, at: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """The node before each place, and how far the place is on the way to the next, 0 to 1."""
+    """Returns the node before each position, and its fraction of the way to the next, 0 to 1."""
     way = (at - nodes[0]) / (nodes[1] - nodes[0])
     before = np.clip(way.astype(np.int64), 0, len(nodes) - 2)
     return before, way - before
 
 
 def pieces(positions: Positions, frame: Frame, level: Frame) -> Iterator[Piece]:
-    """Split a grid where it passes the edge of the world, and keep what lies in the level."""
+    """Splits a grid at the edge of the world, and yields the parts that lie in the level."""
     scale = Affine.scale(level.width / frame.width, level.height / frame.height)
-    lattice = positions.lattice.into(Affine.translation(_TIE, _TIE) @ scale)
+    lattice = positions.lattice.transformed(Affine.translation(_TIE, _TIE) @ scale)
     grid, period = positions.grid, level.period
     first, last = (0, 0) if period is None else _turns(lattice.x, period)
     shift = first * (period or 0.0)
     if first == last and _surrounds(level, lattice, shift):  # most tiles of a large scene
-        cols, rows = lattice.into(Affine.translation(-shift, 0)).spread(grid, np.intp)
+        cols, rows = lattice.transformed(Affine.translation(-shift, 0)).interpolate(grid, np.intp)
         yield Piece(np.ones(cols.shape, np.bool_), cols, rows, shift)
         return
-    x, y = lattice.spread(grid, np.float64)
+    x, y = lattice.interpolate(grid, np.float64)
     for turn in range(first, last + 1):
         shift = turn * (period or 0.0)
         inside = _inside(x - shift, y, level)
@@ -263,7 +265,7 @@ def pieces(positions: Positions, frame: Frame, level: Frame) -> Iterator[Piece]:
 
 
 def _turns(cols: Floats, period: float) -> tuple[int, int]:
-    """How often the first and the last column have passed the edge of the world."""
+    """Returns how often the first and the last column have crossed the edge of the world."""
     known = cols[np.isfinite(cols)]
     if not known.size:
         return 0, -1
@@ -271,7 +273,7 @@ def _turns(cols: Floats, period: float) -> tuple[int, int]:
 
 
 def _surrounds(level: Frame, lattice: Lattice, shift: float) -> bool:
-    """Whether all of a grid is inside: between nodes, nothing is farther out than they are."""
+    """Whether the whole grid is inside: no position is farther out than the nodes around it."""
     # Rounding may put a position a little beyond its nodes.
     return bool(
         lattice.x.min() - shift >= _TIE
@@ -293,12 +295,12 @@ def _piece(inside: Bools, cols: Floats, rows: Floats, shift: float) -> Piece:
     return Piece(inside, cols.astype(np.intp), rows.astype(np.intp), shift)
 
 
-def take(block: NDArray[Any], under: NDArray[np.intp]) -> NDArray[Any]:
-    """Values of a block (bands, h, w) at flat indices of any shape: (bands, *shape)."""
-    return np.take(block.reshape(len(block), -1), under, axis=1)
+def take(block: NDArray[Any], flat_indices: NDArray[np.intp]) -> NDArray[Any]:
+    """Returns values of a block (bands, h, w) at flat indices, as (bands, *indices.shape)."""
+    return np.take(block.reshape(len(block), -1), flat_indices, axis=1)
 
 
-def take_smooth(
+def resample_smooth(
     data: NDArray[Any],
     valid: Bools,
     window: tuple[int, int, int, int],
@@ -307,16 +309,16 @@ def take_smooth(
     grid: Grid,
     resampling: Resampling,
 ) -> tuple[NDArray[Any], Bools]:
-    """Resample a block onto the grid; data (bands, h, w) and validity, both of the grid's size.
+    """Resamples a window to the grid by GDAL; returns data (bands, h, w) and validity (h, w).
 
-    Invalid source pixels have no weight. A pixel is valid where its centre is in the raster and at
+    Invalid source pixels have no weight. A pixel is valid if its centre is in the raster and at
     least half of its weight is of valid pixels, so that all resamplings have about the same edge.
     """
     # int8 cannot hold an opaque alpha.
     source = data.astype(np.int16) if data.dtype == np.int8 else data
     alpha = np.where(valid, _OPAQUE, 0).astype(source.dtype)
     out = np.zeros((len(source) + 1, grid.height, grid.width), source.dtype)
-    # No AWS session: where credentials are in the environment, rasterio would make one each time.
+    # No AWS session: given credentials in the environment, rasterio would make one each time.
     with rasterio.Env(DummySession()):
         reproject(
             np.concatenate([np.where(valid, source, 0), alpha[None]]),
@@ -331,8 +333,8 @@ def take_smooth(
             SRC_ALPHA_MAX=_OPAQUE,
             DST_ALPHA_MAX=_OPAQUE,
         )
-    if resampling == "sum":  # so is its alpha
-        _, real = take_smooth(data[:1], valid, window, level, piece, grid, "average")
+    if resampling == "sum":  # alpha is summed, too
+        _, real = resample_smooth(data[:1], valid, window, level, piece, grid, "average")
     else:
         real = piece.inside & (out[-1] >= _OPAQUE / 2)
     return np.where(real, out[:-1], 0).astype(data.dtype), real

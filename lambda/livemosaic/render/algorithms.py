@@ -15,19 +15,18 @@ _MAX_JSON: Final = 1000
 MAX_SAMPLES: Final = 2048 * 2048
 """Pixels × bands: numpy's masked arrays take some ninety bytes for each."""
 _TURNS: Final = BoundedSemaphore(2)
-"""How many run at once, of all pictures and their scenes."""
-SAID: Final = ("title", "description")
+"""Algorithms that run at once, over all requests."""
+DESCRIPTIVE: Final = ("title", "description")
 _ABOUT: Final = ("input_", "output_")
 
 
 def is_parameter(field: str) -> bool:
-    """Whether a field of an algorithm does not describe it; TiTiler lets requests set those that
-    do, a dtype of megabytes too."""
-    return field not in SAID and not field.startswith(_ABOUT)
+    """Whether a field is a parameter, not a description, which TiTiler lets requests set, too."""
+    return field not in DESCRIPTIVE and not field.startswith(_ABOUT)
 
 
 def parse_algorithm(name: str, params: str | None = None) -> Algorithm:
-    """An algorithm by TiTiler's name, with its parameters as a JSON object."""
+    """Parses an algorithm: TiTiler's name, and its parameters as a JSON object."""
     # Imported late: TiTiler brings its routers with it, a quarter of a cold start.
     from pydantic import ValidationError
     from titiler.core.algorithm import algorithms
@@ -77,9 +76,9 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def processed(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[Pixels, Grid]:
-    """What an algorithm makes of pixels; on a smaller grid where it drops its `buffer` of them.
+    """Runs an algorithm; the grid returned is smaller if it drops a `buffer` of pixels.
 
-    `InvalidRequestError` where they do not fit it.
+    `InvalidRequestError` if the pixels do not suit it.
     """
     from rio_tiler.errors import RioTilerError
     from rio_tiler.models import ImageData
@@ -88,7 +87,7 @@ def processed(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[Pixels,
     if pixels.data.size > MAX_SAMPLES:
         raise InvalidRequestError(
             f"algorithm {algorithm.name} takes at most {MAX_SAMPLES:,} pixels × bands, these are "
-            f"{pixels.data.size:,}: choose bands with bidx, or a smaller picture"
+            f"{pixels.data.size:,}: choose bands with bidx, or a smaller image"
         )
     mask = np.broadcast_to(~pixels.valid, pixels.data.shape)
     image = ImageData(
@@ -109,7 +108,7 @@ def processed(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[Pixels,
 
 
 def _taken(made: Any, grid: Grid) -> tuple[Pixels, Grid]:
-    """Of a masked `ImageData`: valid where any band is, as in rio-tiler, and none is NaN."""
+    """Unpacks an `ImageData`: valid where any band is, as in rio-tiler, and none is NaN."""
     if not made.array.size:
         raise ValueError("its buffer leaves none of them")
     valid = np.asarray(~np.ma.getmaskarray(made.array).all(axis=0))

@@ -1,4 +1,4 @@
-"""Color formulas and colormaps: what requests may write, and what it makes of pixels."""
+"""Color formulas and colormaps: parsing them, and applying them to pixels."""
 
 import json
 import math
@@ -13,14 +13,14 @@ from livemosaic.model.render import Colors, Rgba
 _MAX_FORMULA: Final = 200
 _MAX_OPERATIONS: Final = 8
 _STRIP: Final = 128
-"""Rows that a formula is run over at once: it makes numbers of eight bytes, several times."""
+"""Rows per run of a formula, which makes several float64 copies."""
 _MAX_COLORMAP: Final = 10_000
 _MAX_COLORS: Final = 256
 _MAX_VALUE: Final = 2**53
 
 
 def check_formula(text: str) -> str:
-    """A color formula as it is, if color-operations can read and run it."""
+    """Returns a color formula unchanged, if color-operations can parse and run it."""
     if len(text) > _MAX_FORMULA:
         raise InvalidRequestError(
             f"color_formula has {len(text):,} characters, at most {_MAX_FORMULA} are read"
@@ -39,9 +39,9 @@ def _number(token: str) -> float:
 
 
 def formula(data: NDArray[Any], text: str) -> NDArray[np.uint8]:
-    """Run a color formula over bands, of which it sees the whole range of their dtype.
+    """Applies a color formula to bands, scaled by the whole range of their dtype.
 
-    `InvalidRequestError` where it cannot be read, or does not fit them.
+    `InvalidRequestError` if it cannot be parsed, or does not fit them.
     """
     # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
     from color_operations import parse_operations
@@ -69,19 +69,19 @@ def formula(data: NDArray[Any], text: str) -> NDArray[np.uint8]:
 
 
 def check_colormap_name(name: str) -> str:
-    """The name of a colormap as it is, if rio-tiler has it."""
+    """Returns the name of a colormap unchanged, if rio-tiler has it."""
     # Imported late: it brings readers of STAC and HTTP with it, a sixth of a cold start.
     from rio_tiler.colormap import cmap
 
     if name not in cmap.list():
         raise InvalidRequestError(
-            f"unknown colormap_name {name[:80]!r}; those of rio-tiler are known"
+            f"unknown colormap_name {name[:80]!r}; rio-tiler's names are known"
         )
     return name
 
 
 def parse_colormap(text: str) -> Colors:
-    """A colormap in JSON, as TiTiler takes it: colors by value, or a list of intervals and colors.
+    """Parses TiTiler's JSON colormap: colors by value, or a list of intervals and colors.
 
     `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or `[[[0, 10], "#ff0000"], …]`.
     """
@@ -137,9 +137,9 @@ def _color(given: Any) -> Rgba:
 
 
 def mapped(data: NDArray[Any], colors: str | Colors) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Red, green, blue (3, h, w) and alpha (h, w) of one band (1, h, w).
+    """Maps one band (1, h, w) to red, green, blue (3, h, w) and alpha (h, w).
 
-    What has no color is transparent. A colormap of rio-tiler, by its name, takes uint8.
+    Values without a color are transparent. A named colormap, rio-tiler's, needs uint8.
     """
     # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
     from rio_tiler.colormap import apply_cmap, apply_discrete_cmap, apply_intervals_cmap, cmap
@@ -155,7 +155,7 @@ def mapped(data: NDArray[Any], colors: str | Colors) -> tuple[NDArray[np.uint8],
         rgb, alpha = apply_intervals_cmap(data, intervals)
     else:
         by_value: dict[Any, Rgba] = dict(colors)
-        # Of 256 colors, rio-tiler would take other values than those of uint8 modulo 256.
+        # Given 256 colors, rio-tiler would take values beyond uint8 modulo 256.
         paint = apply_cmap if data.dtype == np.uint8 else apply_discrete_cmap
         rgb, alpha = paint(data, by_value)
     return rgb, alpha

@@ -1,4 +1,4 @@
-"""Layers of pixels → one. Pure."""
+"""Composes layers of pixels into one. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -12,13 +12,12 @@ from livemosaic.model.rule import Operation
 from livemosaic.render.operations import OPERATIONS, Stack
 
 Weigh = Callable[[slice], NDArray[np.float32]]
-"""Gives the weights of a layer in some rows, shape (rows, width); above zero."""
+"""Returns a layer's weights in some rows, shape (rows, width), above zero."""
 
 _STRIP: Final = 1 << 20
-"""Samples of all layers that an operation works on at a time: its arrays stay this small, however
-large the picture is."""
+"""Samples of all layers per step of an operation, which bounds its arrays for any image."""
 _OTHER_OF_ONE: Final = ("stdev", "count", "lastbandlow", "lastbandhigh")
-"""Operations that make something else of a layer that is alone."""
+"""Operations that change even a single layer."""
 
 _Like = tuple[tuple[str, ...], np.dtype[Any]]
 """Band names, so also their number, and dtype."""
@@ -29,18 +28,17 @@ def compose(
     operation: Operation = "first",
     weights: Sequence[Weigh] = (),
 ) -> Pixels:
-    """Layers on the same grid, top first → one, valid at each pixel where any layer is.
+    """Composes layers on one grid, top first; a pixel is valid where any layer is.
 
-    `first` takes the first layer that is valid there, and so does `last`, whose layers come in
-    reverse order; the others are those of `operations`, and look at valid pixels only. `blend`
-    needs the weights of each layer, and asks for them a strip at a time.
+    `first` takes each pixel from the first layer that is valid there; so does `last`, whose layers
+    come in reverse order. The others are in `operations`, and use valid pixels only. `blend` needs
+    the weights of each layer, a strip at a time.
 
-    Scenes of one mosaic may differ in kind, so band counts and dtypes never clash: a single-band
-    layer is grey and stands for every band; of the others the first n bands are taken, n being the
-    fewest that any of them has. The dtype is `np.result_type` of all layers; `count` gives uint8
-    and `stdev` float64.
+    Layers may differ in kind: a single-band layer is gray and stands for every band; of the others
+    the first n bands are taken, n being the fewest that any of them has. The dtype is
+    `np.result_type` of all layers; `count` gives uint8 and `stdev` float64.
 
-    A layer that already is the answer comes back as it is, not as a copy.
+    A layer that already is the result is returned without a copy.
     """
     if len({layer.valid.shape for layer in layers}) != 1:
         raise ValueError(f"layers of shapes {[layer.valid.shape for layer in layers]}")
@@ -54,15 +52,15 @@ def compose(
 
 
 def empty(grid: Grid) -> Pixels:
-    """One uint8 band, no pixel of it valid."""
+    """Returns one uint8 band without a valid pixel."""
     shape = (grid.height, grid.width)
     return Pixels(np.zeros((1, *shape), np.uint8), np.zeros(shape, np.bool_), ("b1",))
 
 
 def _common(layers: Sequence[Pixels]) -> _Like:
-    coloured = [layer.names for layer in layers if len(layer.names) > 1]
-    # min() keeps the first of equals: the names come from the topmost layer of that count.
-    names = min(coloured, key=len) if coloured else layers[0].names
+    multiband = [layer.names for layer in layers if len(layer.names) > 1]
+    # min() keeps the first of equals: names are from the topmost layer of that count.
+    names = min(multiband, key=len) if multiband else layers[0].names
     return names, np.result_type(*(layer.data.dtype for layer in layers))
 
 
@@ -84,7 +82,7 @@ def _stack(layers: Sequence[Pixels], like: _Like) -> Pixels:
 
 
 def _bands(layer: Pixels, count: int) -> NDArray[Any]:
-    """Shape (count or 1, height, width): numpy broadcasts the one band of a grey layer."""
+    """Returns shape (count or 1, height, width): numpy broadcasts a gray layer's one band."""
     return layer.data[:count]
 
 
@@ -99,7 +97,7 @@ def _resolved(
         data = np.concatenate([operate(strip) for strip in _strips(layers, weights, like)], axis=1)
     valid = np.logical_or.reduce([layer.valid for layer in layers])
     unknown = np.isnan(data).any(axis=0) if data.dtype.kind == "f" else False
-    if np.any(unknown):  # of infinities, and no more to be drawn than a NaN that was read
+    if np.any(unknown):  # made of infinities, and no more drawable than a NaN that was read
         valid &= ~unknown
         data = np.where(valid, data, data.dtype.type(0))
     return Pixels(data, valid, names)
@@ -113,7 +111,7 @@ def _named(names: tuple[str, ...], operation: Operation) -> tuple[str, ...]:
     if len(names) == 1:
         raise InvalidRequestError(
             f"operation {operation!r} decides by the last band and shows the others, and there is "
-            f"only {names[0]!r}: ask for more with assets, bidx or expression"
+            f"only {names[0]!r}: request more with assets, bidx or expression"
         )
     return names[:-1]
 
@@ -134,7 +132,7 @@ def _strips(layers: Sequence[Pixels], weights: Sequence[Weigh], like: _Like) -> 
 
 
 def clipped(pixels: Pixels, keep: Mask) -> Pixels:
-    """Less the pixels outside of a mask (height, width); as it is where there are none."""
+    """Invalidates pixels outside a mask (height, width); returns the same object if none are."""
     valid = pixels.valid & keep
     if (valid == pixels.valid).all():
         return pixels
@@ -142,7 +140,7 @@ def clipped(pixels: Pixels, keep: Mask) -> Pixels:
 
 
 def below_holes(layers: Iterable[Pixels], footprints: Iterable[Mask]) -> Iterator[Pixels]:
-    """Layers, top first, less what lies below a hole: a pixel inside a footprint without data."""
+    """Yields layers, top first, invalid below holes: invalid pixels inside a higher footprint."""
     hidden: Mask | None = None
     for layer, footprint in zip(layers, footprints, strict=True):
         yield layer if hidden is None else clipped(layer, ~hidden)

@@ -31,8 +31,8 @@ MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "npy": "application/x-binary",
 }
 
-# Lossless formats are written fast rather than small. Predictors of TIFF gain 25 % on 8 bits and
-# lose twice that on band ratios.
+# Lossless formats are written fast rather than small. TIFF predictors gain 25 % on 8 bits and lose
+# twice that on band ratios.
 _DRIVERS: Final[dict[EncodedFormat, str]] = {
     "jpeg": "JPEG",
     "webp": "WEBP",
@@ -40,14 +40,14 @@ _DRIVERS: Final[dict[EncodedFormat, str]] = {
     "tif": "GTiff",
 }
 _ENV: Final = {
-    # In one file: what GDAL would write beside it is lost.
+    # One file: sidecars that GDAL would write are lost.
     "GDAL_TIFF_INTERNAL_MASK": True,
     "GDAL_PAM_ENABLED": False,
 }
 _OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
     "jpeg": {"quality": 85},
     "webp": {"quality": 85},
-    "jp2": {"codec": "JP2"},  # GDAL goes by the extension, and a file in memory has none
+    "jp2": {"codec": "JP2"},  # GDAL decides by extension, and a file in memory has none
     "tif": {"compress": "deflate", "zlevel": 1},
 }
 _NOT_GEOTIFF: Final = ("bool", "float16")
@@ -57,30 +57,30 @@ _DEEPER: Final[dict[Format, tuple[str, ...]]] = {
     "png": ("uint16",),
     "jp2": ("uint16", "int16"),
 }
-"""Dtypes beside uint8 that can be shown."""
+"""Dtypes beside uint8 that a format can show."""
 _OPAQUE: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An image, ready to be sent."""
+    """An encoded image."""
 
     body: bytes
     media_type: str
     format: EncodedFormat
-    """What was chosen for `auto`, else what was asked for."""
+    """The format chosen for `auto`, else the one requested."""
     grid: Grid
-    """Where it lies: a part of what was encoded, where an algorithm dropped a buffer."""
+    """Place of the image: a part of the input if an algorithm dropped a buffer."""
 
 
 def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
-    """Rescale, colour and encode; InvalidRequestError where the pixels do not fit the render.
+    """Rescales, colors and encodes pixels; InvalidRequestError if they do not suit the render.
 
-    png, jpeg, webp and jp2 show the first three bands, or the first one of fewer than three. tif
-    and npy carry every band, in the dtype they have. `auto` is JPEG where every pixel is opaque and
-    8 bits deep, PNG elsewhere; `return_mask` does not change that. JPEG has no alpha: what is not
-    valid is black, as in TiTiler. Pixels of which none is valid never raise: they make a
-    transparent image. An algorithm that drops its `buffer` of pixels makes the image smaller.
+    png, jpeg, webp and jp2 show the first three bands, or the first of fewer than three; tif and
+    npy carry every band, in its dtype. `auto` is JPEG if every pixel is opaque and has 8 bits, else
+    PNG; `return_mask` does not matter. JPEG has no alpha: invalid pixels are black, as in TiTiler.
+    Pixels without a valid one never raise: they give a transparent image. An algorithm that drops
+    its `buffer` of pixels makes the image smaller.
     """
     make = _styled if pixels.valid.any() else _blank
     image, grid = make(pixels, grid, render)
@@ -102,7 +102,7 @@ def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
 
 
 def _blank(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
-    """Bands, dtype and size as far as they are known; nothing in the request is checked."""
+    """Returns an empty image of the bands, dtype and size as far as known; checks nothing."""
     with suppress(InvalidRequestError):
         pixels, grid = run(pixels, grid, render)
     image = blank(pixels, render, _shown(pixels, render.format))
@@ -149,8 +149,10 @@ def _png(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
 def _raster(
     image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
 ) -> bytes:
-    """By GDAL in memory. `rio_tiler.utils.render` swaps the process's warning filters meanwhile, so
-    that of two threads one may fail where warnings are errors; nor has it band descriptions.
+    """Encodes by GDAL in memory.
+
+    `rio_tiler.utils.render` is not used: it swaps the process's warning filters, which is not
+    thread-safe, and writes no band descriptions.
     """
     if chosen == "webp" and len(image.data) == 1:
         image = replace(image, data=image.data.repeat(3, axis=0))
@@ -158,7 +160,7 @@ def _raster(
         raise _unfit(image.data, chosen)
     mask = None if chosen == "jpeg" else mask
     try:
-        # No AWS session: in a Lambda, rasterio would look for credentials at each tile.
+        # No AWS session: on Lambda, rasterio would look for credentials for each tile.
         with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
             with file.open(**_profile(image, mask, chosen, grid)) as target:
                 _write(target, image, mask)
@@ -186,7 +188,7 @@ def _profile(
         "height": height,
         "width": width,
         "crs": grid.crs,
-        # Images do not carry it, but without it rasterio warns.
+        # Most formats do not store it, but rasterio warns without it.
         "transform": grid.transform,
         **_OPTIONS[chosen],
     }
@@ -201,22 +203,22 @@ def _write(target: DatasetWriter, image: Image, mask: NDArray[np.uint8] | None) 
     if mask is not None:
         target.write(_scaled_alpha(mask, image.data.dtype), bands + 1)
         if target.driver == "GTiff":
-            # GDAL takes alpha for validity only in 8 or 16 bits next to one or three bands; of
-            # others `rasterio.open(…).read(masked=True)` would find every pixel valid.
+            # GDAL takes alpha for validity only in 8 or 16 bits next to one or three bands; with
+            # others, `rasterio.open(…).read(masked=True)` would find every pixel valid.
             target.write_mask(mask > 0)
 
 
 def _interpretation(data: NDArray[Any], mask: NDArray[np.uint8] | None) -> list[ColorInterp]:
-    """Said for every band: GDAL would call the fourth of four uint8 bands alpha."""
+    """Returns one for every band: GDAL would take the fourth of four uint8 bands for alpha."""
     rgb = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-    grey = [ColorInterp.gray]
-    known = rgb if len(data) >= 3 and data.dtype == np.uint8 else grey
+    gray = [ColorInterp.gray]
+    known = rgb if len(data) >= 3 and data.dtype == np.uint8 else gray
     rest = [ColorInterp.undefined] * (len(data) - len(known))
     return known + rest + ([] if mask is None else [ColorInterp.alpha])
 
 
 def _scaled_alpha(mask: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What GDAL takes for opaque in that dtype (its SRC_ALPHA_MAX), 255 where it has no rule."""
+    """Scales 255 to GDAL's opaque value of a dtype (SRC_ALPHA_MAX), if it has one."""
     opaque = {"uint16": 65535, "int16": 32767, "int8": 127}.get(dtype.name, _OPAQUE)
     if opaque == _OPAQUE:
         return mask.astype(dtype, copy=False)

@@ -1,7 +1,7 @@
-"""How deep within its footprint each pixel lies, which is what blending weighs by. Pure.
+"""Depth of each pixel within a footprint, the weight of blending. Pure.
 
-Depths are those of the whole footprint, not of what a cell keeps of it, and the edge of a picture
-is no edge: neighbouring tiles agree on each of their pixels with one picture over both.
+It is measured in the whole footprint, not in a cell's part, and the image's edge does not count: an
+image over several tiles has the same pixels.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from livemosaic.geo.rasterize import Outline
 from livemosaic.model.raster import Grid
 
 LEAST: Final = 1 / 64
-"""Depth at the edge and outside: what a scene has there stands where no other has anything."""
+"""Depth at the edge and outside: a scene's pixels there count only where it is alone."""
 _DEEPEST: Final = 2.0**16
 _AT_ONCE: Final = 1 << 15
-"""Distances between a pixel and an edge that are held at a time."""
+"""Distances between pixels and edges in memory at once."""
 _FEW: Final = 16
-"""Edges, and `_SMALL` pixels, of which no block is divided for speed."""
+"""Blocks with so few edges, or `_SMALL` pixels, are not divided for speed."""
 _SMALL: Final = 64
 
 Edges = NDArray[np.float64]
@@ -35,19 +35,19 @@ Edges = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Feather:
-    """A footprint on a grid, ready to be measured."""
+    """A footprint's edges on a grid, from which depths are measured."""
 
     grid: Grid
     crs: CRS
-    """Of the rings."""
+    """CRS of the rings."""
     rings: Sequence[Ring]
     edges: Edges
     """In pixels of the grid."""
 
     @classmethod
     def of(cls, footprint: MultiPolygon, cells: CellGrid, grid: Grid) -> "Feather":
-        """That of a footprint in longitude and latitude."""
-        # Long edges were cut to be projected; those that stayed straight are one again.
+        """Makes the feather of a footprint in longitude and latitude."""
+        # Long edges were cut to be projected; straight ones are joined again.
         straight = grid.transform.a * LEAST / 4 if grid.crs == cells.crs else 0.0
         rings = rings_of(cells.project(footprint).simplify(straight))
         ends = [np.hstack([ring, np.roll(ring, -1, axis=0)]) for ring in rings]
@@ -55,10 +55,9 @@ class Feather:
         return cls(grid, cells.crs, rings, _in_pixels(edges, cells, grid))
 
     def depth(self, rows: slice) -> NDArray[np.float32]:
-        """Distances of the pixel centres of some rows to the footprint's edge, in pixels.
+        """Returns pixel centers' distances to the footprint's edge, in pixels, shape (rows, width).
 
-        Returns shape (rows, width). In steps of `LEAST`, so that rounding does not tell apart two
-        grids that have the same pixel.
+        Rounded to steps of `LEAST`, so that two grids agree on a pixel that they share.
         """
         inside = Outline.of(self.rings, self.crs, _strip(self.grid, rows)).burn()
         distances = np.zeros(inside.shape)
@@ -75,7 +74,7 @@ def _strip(grid: Grid, rows: slice) -> Grid:
 
 
 def _in_pixels(edges: Edges, cells: CellGrid, grid: Grid) -> Edges:
-    """Where the grid of the cells ends, the footprint does not; at ±180° it goes on around it."""
+    """Returns edges in pixels, without the cells' outer bounds; at ±180° footprints continue."""
     x, y = edges[:, ::2], edges[:, 1::2]
     left, bottom, right, top = cells.root
     limits = (x, left), (x, right), (y, bottom), (y, top)
@@ -95,9 +94,9 @@ def _in_pixels(edges: Edges, cells: CellGrid, grid: Grid) -> Edges:
 def _measure(
     out: NDArray[np.float64], inside: NDArray[np.bool_], edges: Edges, row: int, column: int
 ) -> None:
-    """Distances of the pixels of a block, of which the first is at row and column, to edges.
+    """Writes distances to edges of a block's pixels, the first of which is at row and column.
 
-    Where that is much, its quarters go on with those edges that are near enough to matter.
+    A large block is divided into quarters, each with only the edges near enough to matter.
     """
     if not inside.any():
         return
@@ -116,7 +115,7 @@ def _measure(
 
 
 def _near(edges: Edges, x: NDArray[np.float64], y: NDArray[np.float64]) -> Edges:
-    """Those edges that may be the nearest one of some point of a block."""
+    """Returns the edges that may be nearest to some point of a block."""
     center_x, center_y = (x[0] + x[-1]) / 2, (y[0] + y[-1]) / 2
     radius = np.hypot(x[-1] - center_x, y[-1] - center_y)
     squares = _squares(edges, np.array([center_x]), np.array([center_y]))
@@ -126,7 +125,7 @@ def _near(edges: Edges, x: NDArray[np.float64], y: NDArray[np.float64]) -> Edges
 
 
 def _squares(edges: Edges, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the distances to each edge; shape (edges, y, x)."""
+    """Returns squared distances to each edge, shape (edges, y, x)."""
     ax, ay, bx, by = edges.T[:, :, np.newaxis, np.newaxis]
     dx, dy = bx - ax, by - ay
     square = dx**2 + dy**2

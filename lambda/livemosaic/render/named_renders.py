@@ -1,6 +1,6 @@
 """Named renders of a mosaic, in JSON of the STAC render extension 2.0.
 
-What they say means what it means in a query, and goes through the same parsers.
+Their values mean the same as in a query, and go through the same parsers.
 """
 
 import json
@@ -20,7 +20,7 @@ from livemosaic.render.parameters import Parameters
 
 MAX_RENDERS: Final = 32
 _MAX_JSON: Final = 64_000
-"""Characters of all renders of a mosaic: its row may take 400 KB (DynamoDB)."""
+"""Bytes of all renders of a mosaic, whose row may take 400 KB (DynamoDB)."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _JSON: Final = ("colormap", "algorithm_params")
 _LISTS: Final = ("assets", "bidx", "minmax_zoom")
@@ -30,13 +30,13 @@ Finite = Annotated[float, AllowInfNan(False)]
 
 
 class NamedRender(BaseModel):
-    """A render object; what it has beside these is kept and not looked at."""
+    """A render object; other fields are stored and ignored."""
 
     model_config = ConfigDict(extra="allow")
 
     title: str | None = Field(None, max_length=500)
     minmax_zoom: tuple[int, int] | None = None
-    """For people; it limits nothing."""
+    """Informative; limits nothing."""
     assets: list[str] | None = None
     bidx: list[int] | None = None
     expression: str | None = None
@@ -53,21 +53,21 @@ class NamedRender(BaseModel):
     return_mask: bool | None = None
 
     def parameters(self) -> Parameters:
-        """As a query would say it."""
-        said: dict[str, Any] = {
+        """Returns these values as query parameters."""
+        values: dict[str, Any] = {
             name: json.dumps(value) if name in _JSON else value
             for name in _NAMES
             if (value := getattr(self, name)) is not None
         }
         if self.nodata is not None:
-            said["nodata"] = float(self.nodata)
+            values["nodata"] = float(self.nodata)
         if self.rescale:
-            said["rescale"] = [f"{low!r},{high!r}" for low, high in self.rescale]
-        return Parameters(**said)
+            values["rescale"] = [f"{low!r},{high!r}" for low, high in self.rescale]
+        return Parameters(**values)
 
 
 def parameters_of(mosaic: Mosaic, name: str) -> Parameters:
-    """What a render of a mosaic says; `InvalidRequestError` names those there are."""
+    """Returns a render's parameters; `InvalidRequestError` lists the renders that exist."""
     found = mosaic.renders.get(name)
     if found is None:
         raise InvalidRequestError(_unknown(mosaic, name))
@@ -75,7 +75,7 @@ def parameters_of(mosaic: Mosaic, name: str) -> Parameters:
 
 
 def render_of(mosaic: Mosaic, name: str) -> Mapping[str, Any]:
-    """A render as it is stored; `NotFoundError` names those there are."""
+    """Returns a render as stored; `NotFoundError` lists the renders that exist."""
     found = mosaic.renders.get(name)
     if found is None:
         raise NotFoundError(_unknown(mosaic, name))
@@ -88,22 +88,22 @@ def _unknown(mosaic: Mosaic, name: str) -> str:
 
 
 def read_of_scenes(mosaic: Mosaic, name: str, read: Read) -> Read:
-    """How scenes are read that are drawn by a render before they become one picture.
+    """Returns how to read scenes that a render draws one by one, before they are composed.
 
-    What the render says of reading goes before `read`: its colors are of those values.
+    The render's own reading parameters override `read`, as its colors are made for them.
     """
-    said = parameters_of(mosaic, name)
-    own, nothing = said.read(), Read()
+    parameters = parameters_of(mosaic, name)
+    own, default = parameters.read(), Read()
     changed = {
         field.name: value
         for field in fields(Read)
-        if (value := getattr(own, field.name)) != getattr(nothing, field.name)
+        if (value := getattr(own, field.name)) != getattr(default, field.name)
     }
-    return replace(read, **changed, style=said.render())
+    return replace(read, **changed, style=parameters.render())
 
 
 def check_renders(renders: Mapping[str, Mapping[str, Any]]) -> None:
-    """`InvalidRequestError` names the render and the value that requests could not use."""
+    """Checks renders; `InvalidRequestError` names the render and the value that is invalid."""
     if len(renders) > MAX_RENDERS:
         raise InvalidRequestError(
             f"{len(renders):,} renders, at most {MAX_RENDERS} can be stored on a mosaic"
@@ -122,11 +122,11 @@ def check_renders(renders: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _check(render: Mapping[str, Any]) -> None:
-    said = _parsed(render).parameters()
-    read = said.read()
+    parameters = _parsed(render).parameters()
+    read = parameters.read()
     if read.expression:
         Expression.parse(read.expression)
-    said.render()
+    parameters.render()
 
 
 def _parsed(render: Mapping[str, Any]) -> NamedRender:
@@ -152,7 +152,7 @@ def _check_size(renders: Mapping[str, Any]) -> None:
 
 
 def parse_query(text: str) -> dict[str, Any]:
-    """A render from a query, `assets=red&rescale=0,100`, in JSON of the extension."""
+    """Parses a query, `assets=red&rescale=0,100`, to a render in JSON of the extension."""
     render: dict[str, Any] = {}
     try:
         for name, value in parse_qsl(text, strict_parsing=True):

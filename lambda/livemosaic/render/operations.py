@@ -1,8 +1,8 @@
-"""What a pixel becomes of the layers that have it. Pure.
+"""Pixel selection: operations on the valid layers of each pixel. Pure.
 
-Operations that rio-tiler has (`rio_tiler.mosaic.methods`) give its values in its dtypes, less two
-defects: a sum that the dtype cannot hold stays at its end, where there it starts again at 0, and
-layers are of any dtypes and band counts.
+Operations that rio-tiler has (`rio_tiler.mosaic.methods`) give its values in its dtypes, with two
+differences: a sum saturates where rio-tiler's overflows, and layers may be of any dtypes and band
+counts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,29 +20,28 @@ class Stack:
     """Layers on one grid, top first."""
 
     bands: Sequence[NDArray[Any]]
-    """Of each layer, shape (count or 1, height, width), zero where it is not valid."""
+    """Per layer, shape (count or 1, height, width), zero where it is not valid."""
     valid: Sequence[Mask]
-    """Of each layer, shape (height, width)."""
+    """Per layer, shape (height, width)."""
     weights: Sequence[NDArray[np.float32]]
-    """Of each layer, shape (height, width), above zero where it is valid; none where no operation
-    needs them."""
+    """Per layer, shape (height, width), above zero where it is valid; empty unless blending."""
     shape: tuple[int, int, int]
-    """Of the result."""
+    """Shape of the result."""
     dtype: np.dtype[Any]
-    """Holds the values of every layer."""
+    """A dtype that holds the values of every layer."""
 
 
 Operate = Callable[[Stack], NDArray[Any]]
-"""Gives an array of (bands, height, width), zero where no layer is valid."""
+"""Returns shape (bands, height, width), zero where no layer is valid."""
 
 
 def minimum(stack: Stack) -> NDArray[Any]:
-    """The smallest value, of each band for itself."""
+    """Returns the smallest value of each band."""
     return _extreme(stack, np.minimum, _ends(stack.dtype)[1])
 
 
 def maximum(stack: Stack) -> NDArray[Any]:
-    """The largest value, of each band for itself."""
+    """Returns the largest value of each band."""
     return _extreme(stack, np.maximum, _ends(stack.dtype)[0])
 
 
@@ -54,12 +53,12 @@ def _extreme(stack: Stack, pick: np.ufunc, worst: Any) -> NDArray[Any]:
 
 
 def last_band_low(stack: Stack) -> NDArray[Any]:
-    """All bands but the last, of the layer whose last band is smallest; of equals, the top one."""
+    """Takes all bands but the last of the layer whose last band is smallest (the top of equals)."""
     return _decided_by_last(stack, np.less)
 
 
 def last_band_high(stack: Stack) -> NDArray[Any]:
-    """All bands but the last, of the layer whose last band is largest; of equals, the top one."""
+    """Takes all bands but the last of the layer whose last band is largest (the top of equals)."""
     return _decided_by_last(stack, np.greater)
 
 
@@ -73,23 +72,23 @@ def _decided_by_last(stack: Stack, beats: np.ufunc) -> NDArray[Any]:
 
 
 def count(stack: Stack) -> NDArray[Any]:
-    """One band: how many layers are valid."""
+    """Returns one band: the number of valid layers."""
     dtype = np.uint8 if len(stack.valid) < 256 else np.uint16
     return _counts(stack).astype(dtype)[np.newaxis]
 
 
 def total(stack: Stack) -> NDArray[Any]:
-    """The sum; integers that their dtype cannot hold stay at its smallest or largest."""
+    """Returns the sum; integers saturate."""
     return _cut(_summed(stack.bands, stack.shape), stack.dtype)
 
 
 def mean(stack: Stack) -> NDArray[Any]:
-    """The mean; integers without decimals, as from rio-tiler."""
+    """Returns the mean; integers are truncated, as in rio-tiler."""
     return _cut(_mean(stack), stack.dtype)
 
 
 def median(stack: Stack) -> NDArray[Any]:
-    """The value in the middle, or the mean of the two there; integers without decimals."""
+    """Returns the median, the mean of the middle two of an even count; integers are truncated."""
     absent = [np.where(v, b, np.inf) for b, v in zip(stack.bands, stack.valid, strict=True)]
     values = np.stack([np.broadcast_to(each, stack.shape) for each in absent])
     values.sort(axis=0)
@@ -100,7 +99,7 @@ def median(stack: Stack) -> NDArray[Any]:
 
 
 def stdev(stack: Stack) -> NDArray[Any]:
-    """The standard deviation of all values (divided by n, not n - 1), in float64."""
+    """Returns the standard deviation (of n, not n - 1, degrees of freedom), in float64."""
     center = _mean(stack)
     pairs = zip(stack.bands, stack.valid, strict=True)
     off = (np.where(valid, bands - center, 0.0) for bands, valid in pairs)
@@ -109,7 +108,7 @@ def stdev(stack: Stack) -> NDArray[Any]:
 
 
 def blend(stack: Stack) -> NDArray[Any]:
-    """The mean by weights; integers to the nearest."""
+    """Returns the weighted mean; integers are rounded to the nearest."""
     shares = [np.where(v, w, 0.0) for v, w in zip(stack.valid, stack.weights, strict=True)]
     weighted = (bands * share for bands, share in zip(stack.bands, shares, strict=True))
     whole = np.sum(shares, axis=0)
@@ -129,11 +128,11 @@ OPERATIONS: Final[Mapping[str, Operate]] = {
     "lastbandlow": last_band_low,
     "lastbandhigh": last_band_high,
 }
-"""By the names of `rule.Operation`, but for `first` and `last`."""
+"""Operations by the names of `rule.Operation`, except `first` and `last`."""
 
 
 def _summed(arrays: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    """In float64, which is exact for integers of 32 bits."""
+    """Sums in float64, which is exact for integers of 32 bits."""
     summed = np.zeros(shape)
     for array in arrays:
         summed += array
@@ -150,14 +149,14 @@ def _mean(stack: Stack) -> NDArray[np.float64]:
 
 
 def _cut(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """In a dtype: integers without decimals, and within what it can hold."""
+    """Converts to a dtype; integers are truncated and saturate."""
     if dtype.kind in "iu":
         values = np.clip(values, *_ends(dtype))
     return values.astype(dtype, copy=False)
 
 
 def _ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """The smallest and the largest value of a dtype, in it."""
+    """Returns the smallest and the largest value of a dtype."""
     if dtype.kind == "f":
         return dtype.type(-np.inf), dtype.type(np.inf)
     info = np.iinfo(dtype)

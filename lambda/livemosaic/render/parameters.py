@@ -1,4 +1,4 @@
-"""What requests and named renders say of pixels and colors, by TiTiler's names, and its meaning."""
+"""Parameters for pixels and colors in requests and named renders, with TiTiler's names."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.render import Algorithm, Colors, Read, Render, Resampling
 
 _MOST: Final = 64
-"""Assets, bands or ranges that anybody may name; servers allow less (`picture.Limits`)."""
+"""Assets, bands or ranges that may be named at all; servers allow fewer (`PictureLimits`)."""
 _REPLACES: Final = {
     "resampling": "reproject",
     "reproject": "resampling",
@@ -17,12 +17,12 @@ _REPLACES: Final = {
     "colormap": "colormap_name",
     "colormap_name": "colormap",
 }
-"""What one of two alternatives, or a part's whole, takes out of what it is put over."""
+"""Parameters that a given one removes underneath: its alternative, or its part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """As they are written; None where nothing is said."""
+    """Unparsed parameters; None if not given."""
 
     assets: Sequence[str] | None = None
     bidx: Sequence[int] | None = None
@@ -39,24 +39,24 @@ class Parameters:
     color_formula: str | None = None
     colormap_name: str | None = None
     colormap: str | None = None
-    """JSON; see `colors.parse_colormap`."""
+    """JSON; see `colormaps.parse_colormap`."""
     return_mask: bool | None = None
 
     def over(self, others: "Parameters") -> "Parameters":
-        """These, and what others say where these say nothing."""
-        said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        out = {_REPLACES[name]: None for name in said if name in _REPLACES}
-        return replace(others, **{**out, **said})
+        """Returns these parameters, and the others' where these are not given."""
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        removed = {_REPLACES[name]: None for name in given if name in _REPLACES}
+        return replace(others, **{**removed, **given})
 
     def read(self) -> Read:
-        """How pixels are taken; `InvalidRequestError` names the value that is wrong."""
+        """Parses how pixels are read; `InvalidRequestError` names the invalid value."""
         assets = [asset for given in self.assets or () for asset in _assets(given)]
         names = tuple(name for name, _ in assets)
         bidx_of = {name: bands for name, bands in assets if bands}
         if bidx_of and any(bidx_of.get(name, ()) != bands for name, bands in assets):
             raise InvalidRequestError("assets name one asset twice, and different bands of it")
         if len(names) > _MOST:
-            raise InvalidRequestError(f"{len(names)} assets were asked for, at most {_MOST} can be")
+            raise InvalidRequestError(f"{len(names)} assets were requested, at most {_MOST} can be")
         if self.nodata is not None and math.isinf(self.nodata):
             raise InvalidRequestError("nodata must be a finite number or nan")
         return Read(
@@ -71,7 +71,7 @@ class Parameters:
         )
 
     def render(self) -> Render:
-        """How pixels become an image; `InvalidRequestError` names the value that is wrong."""
+        """Parses how pixels become an image; `InvalidRequestError` names the invalid value."""
         ranges = self.rescale or ()
         if len(ranges) > _MOST:
             raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MOST} are read")
@@ -83,7 +83,7 @@ class Parameters:
             return_mask=self.return_mask is not False,
         )
 
-    # What only some requests need is imported by those.
+    # Imported late: only some requests need these modules.
 
     def _algorithm(self) -> Algorithm | None:
         if self.algorithm:
@@ -102,7 +102,7 @@ class Parameters:
         return check_formula(self.color_formula)
 
     def _colormap(self) -> str | Colors | None:
-        """The name goes before the JSON, as in TiTiler."""
+        """Returns the colormap; its name takes precedence over JSON, as in TiTiler."""
         if not (self.colormap_name or self.colormap):
             return None
         from livemosaic.render.colormaps import check_colormap_name, parse_colormap
@@ -113,7 +113,7 @@ class Parameters:
 
 
 def _assets(given: str) -> list[tuple[str, tuple[int, ...]]]:
-    """Keys between commas, or one key and its bands, as TiTiler has it: `red|bidx=1,2`."""
+    """Parses keys between commas, or one key and its bands, as in TiTiler: `red|bidx=1,2`."""
     name, options, text = given.partition("|")
     if not options:
         return [(name, ()) for name in given.split(",") if name]
@@ -139,7 +139,7 @@ def _bands(bidx: Sequence[int]) -> tuple[int, ...]:
 
 
 def _range(text: str) -> tuple[float, float]:
-    """`min,max`; TiTiler takes brackets around it too."""
+    """Parses `min,max`, in brackets or not, as TiTiler does."""
     try:
         low, high = (float(part) for part in text.strip("[]").split(","))
     except ValueError as error:

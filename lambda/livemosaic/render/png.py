@@ -8,20 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Grey, grey and alpha, RGB, RGB and alpha, by the number of bands."""
+_COLOR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Gray, gray and alpha, RGB, RGB and alpha, by the number of bands."""
 _UP: Final = 2
 _LEVEL: Final = 1
-"""Of libdeflate, which takes 1.8 ms for a tile of the benchmark and makes 128 KB of it, where zlib
-takes 3.2 ms for 140 KB; level 6 takes up to half as long again, for a few per cent less. With one
-filter for all rows instead of libpng's choice for each: left, average and Paeth are larger or
-slower. ISA-L needs 0.5 ms, but was seen to give the same pixels other bytes, once in many thousand
-tiles.
+"""Level of libdeflate: 1.8 ms and 128 KB for a tile of the benchmark (zlib: 3.2 and 140); level 6
+takes up to half as long again, for a few per cent less. One filter serves all rows, unlike libpng's
+choice for each: left, average and Paeth are larger or slower. ISA-L needs 0.5 ms, but once in many
+thousand tiles gave the same pixels other bytes.
 """
 
 
 def encode_png(bands: NDArray[Any]) -> bytes:
-    """Bands (1 to 4, height, width), of uint8 or uint16; of two or four the last is alpha."""
+    """Encodes bands (1 to 4, height, width), uint8 or uint16; of two or four the last is alpha."""
     count, height, width = bands.shape
     deep = bands.dtype == np.uint16
     pixels = np.ascontiguousarray(np.moveaxis(bands, 0, -1), ">u2" if deep else "u1")
@@ -30,7 +29,7 @@ def encode_png(bands: NDArray[Any]) -> bytes:
     filtered[:, 0] = _UP
     filtered[0, 1:] = lines[0]
     np.subtract(lines[1:], lines[:-1], out=filtered[1:, 1:])
-    header = width, height, 16 if deep else 8, _COLOUR_TYPES[count], 0, 0, 0
+    header = width, height, 16 if deep else 8, _COLOR_TYPES[count], 0, 0, 0
     return b"".join(
         (
             _SIGNATURE,

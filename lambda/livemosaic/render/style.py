@@ -17,19 +17,19 @@ _OPAQUE: Final = 255
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """Pixels as they will be written."""
+    """Pixels as they are encoded."""
 
     data: NDArray[Any]
     """Shape (bands, height, width); zero where `alpha` is."""
     alpha: NDArray[np.uint8]
-    """Shape (height, width), 255 is opaque; between only where a colormap is translucent."""
+    """Shape (height, width): 0, or 255 for opaque; in between only with a translucent colormap."""
     names: tuple[str, ...]
 
 
 def drawn(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
-    """A scene in its colors, on the same grid, for what is composed of several.
+    """Applies a style to a scene, on the same grid, before scenes are composed.
 
-    Translucent pixels are valid. `InvalidRequestError` where the pixels do not fit the style.
+    Translucent pixels are valid. `InvalidRequestError` if the pixels do not suit the style.
     """
     pixels = run_in_place(pixels, grid, style, "of scenes that are drawn one by one,")
     image = colored(pixels, style, len(pixels.data))
@@ -37,7 +37,7 @@ def drawn(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
 
 
 def run(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
-    """What the algorithm makes of pixels, and their grid, which it may make smaller."""
+    """Runs the style's algorithm, if any; returns its pixels and their grid, perhaps smaller."""
     if style.algorithm is None:
         return pixels, grid
     from livemosaic.render.algorithms import processed
@@ -46,7 +46,7 @@ def run(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
 
 
 def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:
-    """The same on the same grid; `InvalidRequestError` tells `where` that has to be."""
+    """Runs the algorithm on the same grid; `InvalidRequestError`, naming `where`, if it shrinks."""
     made, on = run(pixels, grid, style)
     if on is not grid:
         raise InvalidRequestError(
@@ -56,9 +56,9 @@ def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels
 
 
 def colored(pixels: Pixels, style: Style, shown: int) -> Image:
-    """All but the algorithm, of the first bands, as many as are shown.
+    """Applies all of a style but its algorithm to the first `shown` bands.
 
-    `InvalidRequestError` where the pixels do not fit the style.
+    `InvalidRequestError` if the pixels do not suit the style.
     """
     data = pixels.data[:shown]
     if style.rescale:
@@ -73,7 +73,7 @@ def colored(pixels: Pixels, style: Style, shown: int) -> Image:
 
 
 def blank(pixels: Pixels, style: Style, shown: int) -> Image:
-    """The same where no pixel is valid: nothing is checked, and zero is all there is."""
+    """Returns the all-zero image of pixels of which none is valid; checks nothing."""
     alpha, names = opaque(pixels.valid), pixels.names[:shown]
     if style.colormap is not None:
         return Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
@@ -82,14 +82,14 @@ def blank(pixels: Pixels, style: Style, shown: int) -> Image:
 
 
 def opaque(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Validity as alpha."""
+    """Returns validity as alpha."""
     return np.where(valid, np.uint8(_OPAQUE), np.uint8(0))
 
 
 def _rescaled(
     data: NDArray[Any], pixels: Pixels, ranges: Sequence[tuple[float, float]]
 ) -> NDArray[np.uint8]:
-    """Like TiTiler: linear, clipped, truncated to uint8, zero where not valid."""
+    """Rescales as TiTiler: linear, clipped, truncated to uint8; zero where not valid."""
     # Imported late: rio-tiler brings its readers with it, which take a sixth of a cold start.
     from rio_tiler.utils import linear_rescale
 
@@ -107,14 +107,14 @@ def _rescaled(
             raise InvalidRequestError(
                 f"rescale={low:g},{high:g}: the first must be below the other"
             )
-        with np.errstate(invalid="ignore"):  # NaN that a file does not declare as its nodata
+        with np.errstate(invalid="ignore"):  # NaN in a file that does not declare it as nodata
             scaled = linear_rescale(source, (low, high))
             np.copyto(band, scaled, where=pixels.valid, casting="unsafe")
     return out
 
 
 def _mapped(data: NDArray[Any], pixels: Pixels, colors: str | Colors) -> Image:
-    """Red, green, blue; black where not valid. The colormap's alpha counts where valid."""
+    """Applies a colormap: red, green, blue, black where not valid; its alpha where valid."""
     from livemosaic.render.colormaps import mapped
 
     name = colors if isinstance(colors, str) else "of the request"

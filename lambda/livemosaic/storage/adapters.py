@@ -1,4 +1,4 @@
-"""One object as two libraries want it: async-tiff as an obspec store, GDAL as a file."""
+"""Objects as libraries want them: async-tiff as an obspec store, GDAL and pyarrow as a file."""
 
 import asyncio
 import io
@@ -10,26 +10,26 @@ from typing import Final, Literal, Protocol
 from livemosaic.storage.objects import Buffer, ObjectError, too_short
 
 _HEAD: Final = 4096
-"""Bytes at the start in which the first directory is looked for."""
+"""Leading bytes in which the first directory is looked for."""
 
 
 class LongHeaderError(Exception):
-    """The header goes on for too long, or is spread over the file; GDAL may find its way."""
+    """The header is too long, or spread over the file; GDAL may read it."""
 
 
 class Readable(Protocol):
-    """The part of an `Object` that is for an event loop."""
+    """An `Object` as an event loop reads it."""
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for an event loop; fewer where the object ends."""
         ...
 
 
 class RangeSource:
     """An object as async-tiff reads it (obspec GetRangeAsync, GetRangesAsync).
 
-    While the header is read, each request counts against `header_bytes`. Afterwards a range must be
-    had in full: a tile that is cut short is said to be so, not decoded.
+    While the header is read, each request counts against `header_bytes`. Afterwards every range
+    must be complete: a truncated tile is an ObjectError, and is not decoded.
     """
 
     def __init__(self, source: Readable, *, header_bytes: int) -> None:
@@ -37,10 +37,10 @@ class RangeSource:
         self._header_bytes = header_bytes
         self._header_left: int | None = header_bytes
         self.head = bytearray()
-        """The object from its start on, as far as it was read for its header."""
+        """The leading bytes of the object, as far as they were read for its header."""
 
     def header_done(self, source: Readable) -> None:
-        """Stop counting: what follows are tiles of `source`, whose sizes the caller has checked."""
+        """Reads tiles of `source` from now on, uncounted: the caller has checked their sizes."""
         self._source = source
         self._header_left = None
         self.head = bytearray()
@@ -48,7 +48,7 @@ class RangeSource:
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
-        """Bytes of one range; `path` is ignored, there is one object."""
+        """Returns one range; `path` is ignored, as there is one object."""
         del path
         stop = start + (length or 0) if end is None else end
         self._count(stop - start)
@@ -70,7 +70,7 @@ class RangeSource:
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
     ) -> Sequence[Buffer]:
-        """Bytes of several ranges, each in full."""
+        """Returns several ranges, each complete."""
         del path
         stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
         self._count(sum(stops) - sum(starts))
@@ -88,22 +88,22 @@ class RangeSource:
             raise LongHeaderError
 
 
-class HeldBytes:
-    """Bytes in memory as an `Object`, which ends where they do."""
+class InMemoryObject:
+    """Bytes in memory as an `Object`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for an event loop; fewer where the object ends."""
         return self._body[start:stop]
 
     def read_blocking(self, start: int, stop: int) -> bytes:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for a thread; fewer where the object ends."""
         return self._body[start:stop]
 
     def size_blocking(self) -> int:
-        """See `Object`."""
+        """Returns the object's length in bytes, for a thread."""
         return len(self._body)
 
 
@@ -115,10 +115,10 @@ def _refuse_what_is_no_tiff(head: bytes) -> None:
 
 
 def second_directory(head: bytes) -> int:
-    """Where a TIFF's second directory (overview or mask) is; 0 if there is none, or none in sight.
+    """Returns the offset of a TIFF's second directory (overview or mask); 0 if `head` names none.
 
-    async-tiff reads a header from the first byte to the last, whatever lies between. A GeoTIFF that
-    had its overviews added afterwards has them at its end: it would be fetched whole.
+    async-tiff reads a header from its first byte to its last, with all that lies between. Overviews
+    that were added later are at the file's end: it would be fetched whole.
     """
     order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
 

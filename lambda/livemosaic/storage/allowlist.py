@@ -1,4 +1,4 @@
-"""Asset hrefs: which ones may be read, and what they point at.
+"""Asset hrefs: which of them may be read, and where they point.
 
 Items come from strangers. An href is checked when its item is ingested and again when it is read,
 and only by its text: nothing here opens a connection.
@@ -19,11 +19,11 @@ MAX_HREF_LENGTH: Final = 2048
 _SHOWN: Final = 200
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-"""S3's rules of today and of 2010; what matters is that none of `/ @ : ? #` can be in a host."""
+"""S3's naming rules of today and of 2010; they keep `/ @ : ? #` out of a host."""
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9A-Fa-f]*")
-"""A host whose last label is one of these is an IPv4 address to many parsers (WHATWG URL, 3.5)."""
+"""Many parsers take a host whose last label matches for an IPv4 address (WHATWG URL, 3.5)."""
 _PRIVATE: Final = ("localhost", "internal", "local")
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -32,7 +32,7 @@ Scheme = Literal["s3", "https", "http", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What an href points at: one object in one store."""
+    """The object that an href points at."""
 
     scheme: Scheme
     host: str
@@ -40,12 +40,12 @@ class Location:
     path: str
     """Key of `s3` without a leading slash; percent-encoded URL path; absolute path of `file`."""
     query: str = ""
-    """Of a signed URL: a credential, never to be shown."""
+    """Query of a signed URL: a credential, never to be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """The prefixes that hrefs must have; a plain value, made from settings.
+    """The prefixes that hrefs must have, from settings.
 
     A prefix is a scheme (`s3://`, `https://`), or a scheme with a host or bucket and perhaps a
     path, or a local folder (`/data` or `file:///data`). `http` and local files have no bare form.
@@ -60,11 +60,11 @@ class AllowList:
             _parse_prefix(prefix)
 
     def check(self, href: str) -> None:
-        """Do nothing if the href may be read; else raise ForbiddenHrefError."""
+        """Raises ForbiddenHrefError unless the href may be read."""
         self.locate(href)
 
     def locate(self, href: str) -> Location:
-        """What the href points at; ForbiddenHrefError if it may not be read."""
+        """Returns the location of an href; ForbiddenHrefError if it may not be read."""
         location = parse(href)
         granting = [p for p in map(_parse_prefix, self.prefixes) if _covers(p, location)]
         if not granting:
@@ -80,7 +80,7 @@ class AllowList:
         return location
 
     def file(self, location: Location) -> Path:
-        """The real file behind a local location, asked for at the moment of reading.
+        """Returns the real file behind a local location, resolved when it is read.
 
         A symlink that leads out of every allowed folder raises ForbiddenHrefError; a prefix that
         is itself a symlink is followed. Touches the disk.
@@ -95,14 +95,14 @@ class AllowList:
 
 
 def redact(href: str) -> str:
-    """The href as messages may show it: no query, no user info, not endless."""
+    """Returns the href as messages may show it: without query and user info, and cut to length."""
     shown = re.sub(r"[?#].*", "?…", href, flags=re.DOTALL)
     shown = re.sub(r"(://|^//)[^/\\]*@", r"\1…@", shown)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 
 def parse(href: str) -> Location:
-    """Read an href of a form that can be allowed; ForbiddenHrefError for forms that never are."""
+    """Parses an href; ForbiddenHrefError for a form that no allow-list can permit."""
     _refuse_unsafe_text(href)
     if href.startswith("/"):
         return _file(href, href)
@@ -144,7 +144,7 @@ def _refuse_unsafe_text(href: str) -> None:
 
 
 def _fully_unquoted(text: str) -> str:
-    """Undo percent-encoding until nothing is left to undo: `%252e` is two layers of `.`."""
+    """Decodes percent-encoding repeatedly: `%252e` is `.` encoded twice."""
     while (plain := unquote(text)) != text:
         text = plain
     return text
@@ -181,7 +181,7 @@ def _http(href: str, parts: SplitResult) -> Location:
 
 @lru_cache(256)
 def _parse_prefix(prefix: str) -> Location:
-    """A prefix as a location whose host or path may be empty; InvalidRequestError if it is none."""
+    """Parses a prefix: host or path may be empty; InvalidRequestError if it is malformed."""
     if prefix in ("s3://", "https://"):
         return Location("s3" if prefix == "s3://" else "https", "", "")
     # The prefix itself must have the form of an allowed href: a name is added to make it one.

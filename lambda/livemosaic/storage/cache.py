@@ -1,6 +1,6 @@
-"""Bytes of an object that several reads want: fetched once, and kept for seconds.
+"""Ranges of objects: concurrent reads share one request, and answers are cached for seconds.
 
-Tiles of one view lie on the same blocks. Without this each would ask for them again.
+Tiles of one view lie on the same blocks, which each would fetch again.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from livemosaic.storage.objects import COALESCE_GAP, Buffer, Object, coalesce
 
 RECENT_BYTES: Final = 64 * 1024 * 1024
 RECENT_S: Final = 5.0
-"""A view is drawn in less. An object overwritten without a new Item may be shown for so long."""
+"""A view takes less to draw. An object overwritten without a new Item stays visible so long."""
 
 Span = tuple[int, int]
-"""First byte, and the one behind the last."""
+"""First byte, and the one after the last."""
 
 
 class Recent:
-    """Answers of the last seconds, as they came: compressed blocks, and what lay between them.
+    """Cache of the last seconds' ranges, as fetched: compressed blocks, and the gaps between them.
 
-    At most `size` bytes, the least used dropped first. None is older than `age_s`.
+    Holds at most `size` bytes, none older than `age_s`; evicts the least recently used first.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class Recent:
         )
 
     def get(self, owner: object, span: Span) -> Buffer | None:
-        """An answer to an owner, if it is there."""
+        """Returns an owner's range, if cached."""
         return self._kept.get((owner, span))
 
     def has(self, owner: object, span: Span) -> bool:
-        """Whether it is there, which does not count as a use."""
+        """Whether an owner's range is cached; does not count as a use."""
         return (owner, span) in self._kept
 
     def put(self, owner: object, span: Span, body: Buffer) -> None:
-        """Keep an answer, unless it is larger than all of them may be."""
+        """Caches a range, unless it alone exceeds the cache's size."""
         if _size(body) <= self._kept.maxsize:
             self._kept[owner, span] = body
 
@@ -60,17 +60,17 @@ def _size(body: Buffer) -> int:
 
 @dataclass(slots=True)
 class _Answer:
-    """One request for bytes, while somebody reads of it."""
+    """A request for a range, pending or done, and how many reads use it."""
 
     body: "asyncio.Task[Buffer] | Buffer"
     readers: int = 0
 
 
 class SharedObject:
-    """One edition of an object. What was asked for a moment ago is not asked for again.
+    """One edition of an object, whose ranges are shared by concurrent reads and cached briefly.
 
-    A read that first holds all that it wants has it from as few requests as `coalesce` makes of
-    them, though libraries ask for one part after the other. Not for several threads.
+    A read that holds all its ranges first gets them in as few requests as `coalesce` makes, though
+    libraries request one after the other. Not thread-safe.
     """
 
     def __init__(self, source: Object, recent: Recent, gap: int = COALESCE_GAP) -> None:
@@ -78,15 +78,15 @@ class SharedObject:
         self._recent = recent
         self._gap = gap
         self._spans: list[Span] = []
-        """Of the answers that `recent` had, when it was last looked at."""
-        # A task belongs to its loop: what a stopped loop was fetching is forgotten with it.
+        """Ranges that `recent` had when it was last checked."""
+        # A task belongs to its event loop: one that stopped takes its requests with it.
         self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Span, _Answer]] = (
             WeakKeyDictionary()
         )
 
     @asynccontextmanager
     async def holding(self, spans: Iterable[Span]) -> AsyncIterator[None]:
-        """Fetch ranges, and have them at hand meanwhile. Who reads one learns if it fails."""
+        """Fetches ranges and keeps them for the block; reading one that failed raises."""
         held = self._held.setdefault(asyncio.get_running_loop(), {})
         mine = self._hold(sorted(set(spans)), held)
         for span in mine:
@@ -100,19 +100,19 @@ class SharedObject:
                     del held[span]
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """Bytes of one range."""
+        """Returns the bytes of one range."""
         async with self.holding([(start, stop)]):
             return await _part((start, stop), self._held[asyncio.get_running_loop()])
 
     def _hold(self, wanted: Sequence[Span], held: dict[Span, _Answer]) -> set[Span]:
-        """The answers that the ranges are in, of which some are asked for now."""
+        """Returns the spans that contain the ranges; requests what is missing."""
         found = {span: self._find(span, held) for span in wanted}
-        asked = coalesce([span for span, answer in found.items() if answer is None], self._gap)
-        for span in asked:
+        missing = coalesce([span for span, answer in found.items() if answer is None], self._gap)
+        for span in missing:
             fetching = asyncio.create_task(self._fetch(span))
-            fetching.add_done_callback(_seen)
+            fetching.add_done_callback(_retrieve_exception)
             held[span] = _Answer(fetching)
-        return {*asked, *(answer for answer in found.values() if answer is not None)}
+        return {*missing, *(answer for answer in found.values() if answer is not None)}
 
     def _find(self, span: Span, held: dict[Span, _Answer]) -> Span | None:
         if (answer := _around(span, held)) is not None:
@@ -135,7 +135,7 @@ async def _part(span: Span, held: dict[Span, _Answer]) -> Buffer:
     whole = _around(span, held)
     assert whole is not None  # noqa: S101 (it is held)
     found = held[whole].body
-    # One that stops waiting (a viewer gone) must not take the bytes from the others.
+    # A reader that is cancelled (a viewer gone) must not cancel the request of the others.
     body: Buffer = await asyncio.shield(found) if isinstance(found, asyncio.Task) else found
     return memoryview(body)[span[0] - whole[0] : span[1] - whole[0]]
 
@@ -144,6 +144,6 @@ def _around(span: Span, answers: Iterable[Span]) -> Span | None:
     return next((s for s in answers if s[0] <= span[0] and span[1] <= s[1]), None)
 
 
-def _seen(done: "asyncio.Task[Buffer]") -> None:
+def _retrieve_exception(done: "asyncio.Task[Buffer]") -> None:
     if not done.cancelled():
         done.exception()  # perhaps nobody is waiting any more

@@ -1,4 +1,4 @@
-"""Items that events only refer to are fetched: from S3, or over HTTPS."""
+"""Fetches Items that events only refer to, from S3 or over HTTPS."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -13,22 +13,22 @@ Fetch: TypeAlias = Callable[[str], bytes]
 """Returns the body at an href; raises `FetchError`, or `SourceUnavailableError` to try again."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of an Item: four times what SQS takes as a message."""
+"""Largest Item: four times an SQS message."""
 
 
 class FetchError(InvalidItemError):
-    """An Item cannot be had from its href, and cannot by trying again."""
+    """An Item cannot be fetched from its href, and trying again changes nothing."""
 
 
 class MissingError(FetchError):
-    """There is nothing at the href."""
+    """No object exists at the href."""
 
 
 class Fetcher:
-    """Fetches what hrefs lead to, for any number of threads at once.
+    """Fetches the bodies at hrefs. Thread-safe.
 
-    As with assets: the allow-list decides, redirects are not followed, S3 is read with the
-    credentials that are found. The parts are made with the first fetch.
+    Same rules as for assets: the allow-list decides, redirects are not followed, S3 is read
+    with the credentials found. Connections are made by the first fetch.
     """
 
     def __init__(self, allow: AllowList) -> None:
@@ -37,9 +37,9 @@ class Fetcher:
         self._lock = Lock()
 
     def __call__(self, href: str) -> bytes:
-        """The body at an href, of at most `MAX_BYTES`.
+        """Returns the body at an href, of at most `MAX_BYTES`.
 
-        `MissingError`, another `FetchError`, or `SourceUnavailableError` where it may be had later.
+        `MissingError`, another `FetchError`, or `SourceUnavailableError` if trying again may help.
         """
         try:
             if self._allow.locate(href).scheme == "file":

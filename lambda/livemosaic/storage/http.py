@@ -1,7 +1,7 @@
 """Objects over HTTP, read with urllib3.
 
-Why not with obstore: its HTTPStore follows redirects, which would carry a read past the allow-list,
-and it cannot keep the query string of a signed URL next to a path.
+obstore's HTTPStore follows redirects, which would carry a read past the allow-list, and cannot keep
+the query string of a signed URL beside a path.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 15.0
 WHOLE_READ_S: Final = 5.0
 WHOLE_S: Final = 10.0
-"""For all of a small object, however slowly its bytes come in."""
+"""Time limit for all of a small object, however slowly its bytes arrive."""
 RETRIES: Final = 2
 CONCURRENT_REQUESTS: Final = 32
-"""Threads that wait for HTTP servers; S3 and files wait in obstore's own runtime."""
+"""Threads that wait for HTTP servers; S3 and files wait in obstore's runtime."""
 
 
 class HttpPool:
@@ -64,34 +64,34 @@ class HttpPool:
         )
 
     def get(self, url: str, start: int, stop: int, pin: Pin) -> bytes:
-        """Bytes of a half-open range, shorter at the end of the object."""
-        with self._asked(url, headers={"Range": f"bytes={start}-{stop - 1}"}) as answer:
+        """Returns the bytes of a half-open range, fewer at the end of the object."""
+        with self._response(url, headers={"Range": f"bytes={start}-{stop - 1}"}) as answer:
             if answer.status == 416:
                 pin.check_end(start)
             size = _size_of_object(answer, start, stop)
-            told = answer.headers
-            pin.check(Edition(size, opaque(told.get("ETag")), told.get("Last-Modified")))
+            headers = answer.headers
+            pin.check(Edition(size, opaque(headers.get("ETag")), headers.get("Last-Modified")))
             body = answer.read(min(stop, size) - start)
             # Drained connections go back to the pool; one that still has bytes is closed.
             answer.read(1)
         return body
 
     def get_whole(self, url: str, at_most: int) -> bytes:
-        """All of a small object, from servers too that know no ranges or not its length."""
+        """Returns all of a small object, even without ranges or a length from its server."""
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S)
         # Not decoded: a small body could become a large one.
-        with self._asked(url, decode_content=False, timeout=timeout) as answer:
+        with self._response(url, decode_content=False, timeout=timeout) as answer:
             if answer.status != 200:
                 raise refused(answer.status)
             if encoding := answer.headers.get("Content-Encoding"):
-                raise ObjectError(f"is encoded as {encoding[:40]}, though asked for as it is")
+                raise ObjectError(f"is encoded as {encoding[:40]}, though requested as it is")
             return _limited(answer, at_most)
 
     @contextmanager
-    def _asked(
+    def _response(
         self, url: str, *, headers: Mapping[str, str] | None = None, **how: Any
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """The answer, its body unread; UnreachableError where it breaks off while it is used."""
+        """Yields the response, its body unread; UnreachableError if the connection fails."""
         try:
             with self._pool.request(
                 "GET",
@@ -121,14 +121,14 @@ def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
 
 
 def trust() -> ssl.SSLContext:
-    """The system's authorities and certifi's, as not every container has the former."""
+    """Returns a context with the system's CAs and certifi's, as some containers have none."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
 
 
 def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> int:
-    """Check an answer to a range request before its body is read; ObjectError if it is none."""
+    """Returns the object's size by a range response's headers; ObjectError if they do not fit."""
     status = answer.status
     if status not in (200, 206, 416):
         raise refused(status)
@@ -141,12 +141,12 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
         raise ObjectError("cannot be read in parts: its server ignores the Range header")
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
     if not found or int(found[1]) != start:
-        raise ObjectError("cannot be read: its server gives another range than was asked for")
+        raise ObjectError("cannot be read: its server gives another range than was requested")
     return int(found[2])
 
 
 class HttpObject:
-    """An object at a URL, asked for exactly as the href has it, query included."""
+    """An object at a URL, requested exactly as the href has it, with its query."""
 
     def __init__(self, pool: HttpPool, location: Location, pin: Pin) -> None:
         self._pool = pool
@@ -155,19 +155,19 @@ class HttpObject:
         self._url = f"{location.scheme}://{location.host}{location.path}{query}"
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for an event loop; fewer where the object ends."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool.threads, self.read_blocking, start, stop)
 
     def read_blocking(self, start: int, stop: int) -> bytes:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for a thread; fewer where the object ends."""
         return self._pool.get(self._url, start, stop, self._pin)
 
     def whole_blocking(self, at_most: int) -> bytes:
-        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        """Returns the whole object, for a thread; ObjectError if it exceeds `at_most` bytes."""
         return self._pool.get_whole(self._url, at_most)
 
     def size_blocking(self) -> int:
-        """See `Object`."""
+        """Returns the object's length in bytes, for a thread."""
         self._pool.get(self._url, 0, 1, self._pin)
         return self._pin.edition.length if self._pin.edition else 0

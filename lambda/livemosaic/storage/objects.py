@@ -1,15 +1,15 @@
-"""One object read by byte range: what every store means by it, and what can go wrong."""
+"""The protocol of an object read by byte range, its editions and its errors."""
 
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 COALESCE_GAP: Final = 1024 * 1024
-"""Bytes between two ranges that are rather read than a second request made.
+"""Bytes between two ranges up to which one request reads both.
 
-They are waited for, where a second request beside the first takes no time; but that costs what a
-Lambda of 1,769 MB costs in 14 ms, in which S3 sends about as much. Of the benchmark's tiles it
-saves 8 % of the requests, for 3 % more bytes; 4 MB would save 30 %, for half as many bytes again.
+The gap takes time, which a second, concurrent request would not; but such a request costs as much
+as 14 ms of a 1,769 MB Lambda, in which S3 sends about that many bytes. On the benchmark's tiles
+this saves 8 % of the requests for 3 % more bytes; 4 MB would save 30 % for half as many again.
 """
 COALESCED_MAX: Final = 8 * 1024 * 1024
 
@@ -18,14 +18,14 @@ Buffer: TypeAlias = Any
 
 
 class ObjectError(Exception):
-    """Bytes that cannot be had. The message continues a sentence: `is missing`.
+    """Bytes that cannot be read. The message continues a sentence: `is missing`.
 
-    It crosses Rust, which keeps no exception but its text: see `lost_in`.
+    Rust, which it passes through, keeps only its text: see `lost_in`.
     """
 
     @classmethod
     def lost_in(cls, error: BaseException) -> "ObjectError | None":
-        """The ObjectError that async-tiff turned into an error of its own, if it was one."""
+        """Recovers the ObjectError whose text async-tiff put into an error of its own, if any."""
         if isinstance(error, cls):
             return error
         kinds = {kind.__name__: kind for kind in (ObjectError, *_KINDS)}
@@ -34,7 +34,7 @@ class ObjectError(Exception):
 
 
 class ChangedError(ObjectError):
-    """The object is not the one any more that its header was read of: see `Edition`."""
+    """The object was overwritten since its header was read: see `Edition`."""
 
 
 class AbsentError(ObjectError):
@@ -42,11 +42,11 @@ class AbsentError(ObjectError):
 
 
 class UnavailableError(ObjectError):
-    """The store fails or is too busy now; it may not be in a while."""
+    """The store fails or is too busy now; trying again later may help."""
 
 
 class UnreachableError(UnavailableError):
-    """Nobody answered at all, so other objects of the same host are as far."""
+    """The store did not answer at all, so other objects of its host are unreachable, too."""
 
 
 _KINDS: Final = (ChangedError, AbsentError, UnavailableError, UnreachableError)
@@ -54,16 +54,16 @@ _KINDS: Final = (ChangedError, AbsentError, UnavailableError, UnreachableError)
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What tells one content of an object from the next; every answer of a store says it."""
+    """Identifies one content of an object; every response of a store carries it."""
 
     length: int
     etag: str | None = None
-    """Without the `W/` of a weak one: proxies add it to what has not changed."""
+    """Without the `W/` of a weak one, which proxies add to unchanged content."""
     modified: str | None = None
-    """Last-Modified. Of use only where there is no ETag."""
+    """Last-Modified; compared only if there is no ETag."""
 
     def is_other_than(self, other: "Edition") -> bool:
-        """Whether the content differs; one that nothing tells apart is taken for the same."""
+        """Whether the content differs; without evidence it counts as unchanged."""
         if self.length != other.length:
             return True
         if self.etag and other.etag:
@@ -72,45 +72,45 @@ class Edition:
 
 
 class Pin:
-    """Holds all answers about an object to one edition: a given one, or that of the first."""
+    """Requires all responses to be of one edition: a given one, or the first one's."""
 
     def __init__(self, edition: Edition | None = None) -> None:
         self.edition = edition
 
     def check(self, found: Edition) -> None:
-        """ChangedError if an answer is of another edition."""
+        """Raises ChangedError if a response is of another edition."""
         if self.edition is None:
             self.edition = found
         elif self.edition.is_other_than(found):
             raise ChangedError("was overwritten while it was read")
 
     def check_end(self, start: int) -> None:
-        """The same where there is no byte from `start` on, but should be."""
+        """Raises ChangedError if the edition has bytes from `start` on; the store has none."""
         if self.edition is not None and start < self.edition.length:
             raise ChangedError("was overwritten while it was read, by something shorter")
 
 
 class Object(Protocol):
-    """One edition of one object of a store; ChangedError where there is another by now.
+    """One edition of a stored object; reads raise ChangedError once it was overwritten.
 
     Ranges are half-open, and shorter where the object ends.
     """
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """Bytes of one range, for an event loop."""
+        """Returns the bytes of one range, for an event loop."""
         ...
 
     def read_blocking(self, start: int, stop: int) -> bytes:
-        """Bytes of one range, for a thread."""
+        """Returns the bytes of one range, for a thread."""
         ...
 
     def size_blocking(self) -> int:
-        """Length in bytes."""
+        """Returns the length in bytes, for a thread."""
         ...
 
 
 def refused(status: int) -> ObjectError:
-    """What an HTTP status means that has no bytes of the object."""
+    """Returns the error that an HTTP status without bytes of the object means."""
     if status in (404, 410):
         return AbsentError("is missing")
     if status in (401, 403):
@@ -122,24 +122,24 @@ def refused(status: int) -> ObjectError:
 
 
 def too_large(size: int, at_most: int) -> ObjectError:
-    """Why an object is not read at all."""
+    """Returns the error for an object with more bytes than are read."""
     return ObjectError(f"has {size:,} bytes or more; at most {at_most:,} are read")
 
 
 def opaque(etag: str | None) -> str | None:
-    """An ETag as an `Edition` has it."""
+    """Returns an ETag without `W/`, as `Edition` stores it."""
     return etag.removeprefix("W/") if etag else None
 
 
 def too_short(start: int) -> str:
-    """Why a range from `start` on is not there."""
+    """Returns the message for a range from `start` on that is missing."""
     return "is empty" if start == 0 else f"is cut short: it ends before byte {start:,}"
 
 
 def coalesce(ranges: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
-    """Disjoint spans, fewer and larger, each range inside exactly one of them.
+    """Merges ranges into disjoint spans; each range is inside exactly one of them.
 
-    Ranges that are at most `gap` bytes apart are in one, unless it became too large.
+    Ranges at most `gap` bytes apart share a span, unless it would become too large.
     """
     spans: list[tuple[int, int]] = []
     for start, stop in sorted(set(ranges)):

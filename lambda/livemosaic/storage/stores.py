@@ -1,7 +1,6 @@
-"""Where objects are: S3 and the disk by obstore, and HTTP.
+"""Stores of objects: S3 and local files by obstore, and HTTP.
 
-S3 answers come from AWS or from the endpoint that the operator set, so a redirect there, which
-obstore follows, is not a stranger's to make.
+obstore follows redirects of S3: they come from AWS, or from the endpoint that the operator set.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential
 
 KEYS_LAST: Final = timedelta(minutes=10)
-"""How long keys are good at least: see `Identity.keys`."""
+"""The shortest validity of keys: see `Identity.keys`."""
 LOST_S: Final = 30.0
-"""How long it is remembered that there are no credentials, as finding that out takes seconds."""
+"""How long missing credentials are remembered, as looking for them takes seconds."""
 
 _OBSTORE_ERRORS: Final = (BaseError, OSError, ValueError)
 
 
 class Stores:
-    """The connections of a process, at most `limit` S3 buckets, the least used dropped first.
+    """The connections of a process: at most `limit` S3 buckets, least recently used dropped first.
 
-    Knows no event loop, so it can be shared by many, one after the other.
+    Bound to no event loop, so several may use it in turn.
     """
 
     def __init__(self, allow: AllowList, *, limit: int = 64) -> None:
@@ -62,9 +61,9 @@ class Stores:
         self._identity = _SharedIdentity()
 
     def open(self, href: str, pin: Pin | None = None) -> StoredObject | HttpObject:
-        """The object of an href, one edition of it; another is a ChangedError.
+        """Returns the object of an href, which reads one edition of it.
 
-        ForbiddenHrefError if the allow-list does not have it.
+        ForbiddenHrefError if the href is outside the allow-list.
         """
         location = self._allow.locate(href)
         pin = pin or Pin()
@@ -87,9 +86,9 @@ class Stores:
 
 
 class _SharedIdentity:
-    """What obstore asks for credentials: one boto3 session for all buckets, made when needed.
+    """Provides obstore with credentials: one boto3 session for all buckets, made when needed.
 
-    Only where the environment has no keys: obstore alone knows neither profiles nor SSO.
+    Used only if the environment has no keys, as obstore knows neither profiles nor SSO.
     """
 
     def __init__(self) -> None:
@@ -98,12 +97,12 @@ class _SharedIdentity:
 
     @property
     def config(self) -> S3Config:
-        """The profile's region, which obstore takes where the environment names none."""
+        """The profile's region, which obstore uses if the environment names none."""
         region = self._find().region
         return {"region": region} if region else {}
 
     def __call__(self) -> S3Credential:
-        """Credentials as obstore takes them. It asks again five minutes before they expire."""
+        """Returns credentials for obstore, which calls again five minutes before they expire."""
         try:
             keys = self._find().keys()
         except CredentialsError as error:
@@ -132,11 +131,11 @@ def _denied(error: CredentialsError) -> ObjectError:
 
 
 def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
-    """A bucket with what obstore itself takes from the environment.
+    """Opens a bucket, configured by the environment.
 
-    Those are keys, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added here:
-    plain HTTP when the endpoint says so (an emulator), the AWS CLI's name for no signing, and,
-    where the environment has no keys, credentials from wherever else the AWS CLI finds them.
+    obstore itself reads keys, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added
+    here: plain HTTP if the endpoint is (an emulator), the AWS CLI's variable for no signing, and,
+    if the environment has no keys, credentials from wherever else the AWS CLI finds them.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
@@ -159,7 +158,7 @@ def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
 class StoredObject:
     """An object of an obstore store.
 
-    Not `obstore.get_ranges`: its answers do not say of which edition they are.
+    `obstore.get_ranges` is not used: its answers do not name their edition.
     """
 
     def __init__(self, store: Any, path: str, pin: Pin) -> None:
@@ -168,7 +167,7 @@ class StoredObject:
         self._pin = pin
 
     async def read(self, start: int, stop: int) -> Buffer:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for an event loop; fewer where the object ends."""
         try:
             got = await obstore.get_async(self._store, self._path, options={"range": (start, stop)})
             self._pin.check(_edition(got.meta))
@@ -178,7 +177,7 @@ class StoredObject:
         return body
 
     def read_blocking(self, start: int, stop: int) -> bytes:
-        """See `Object`."""
+        """Returns bytes of a half-open range, for a thread; fewer where the object ends."""
         try:
             got = obstore.get(self._store, self._path, options={"range": (start, stop)})
             self._pin.check(_edition(got.meta))
@@ -187,7 +186,7 @@ class StoredObject:
             raise _explained(e, start, self._pin) from e
 
     def whole_blocking(self, at_most: int) -> bytes:
-        """All of it, for a thread; ObjectError where it has more bytes than that."""
+        """Returns the whole object, for a thread; ObjectError if it exceeds `at_most` bytes."""
         try:
             got = obstore.get(self._store, self._path)
             if got.meta["size"] > at_most:
@@ -197,7 +196,7 @@ class StoredObject:
             raise _explained(e, 0, self._pin) from e
 
     def size_blocking(self) -> int:
-        """See `Object`."""
+        """Returns the object's length in bytes, for a thread."""
         try:
             found = _edition(obstore.head(self._store, self._path))
         except _OBSTORE_ERRORS as e:
@@ -208,7 +207,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object, as its bucket lists it."""
+    """An object as its bucket lists it."""
 
     key: str
     size: int
@@ -217,25 +216,25 @@ class Listed:
 
 
 class Bucket:
-    """One bucket of S3, for who reads whole objects of it. ObjectError where it cannot be read."""
+    """An S3 bucket, to list and read whole objects. Raises ObjectError where that fails."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._store = _s3_store(name, _SharedIdentity())
 
     def listed(self, prefix: str, after: str | None = None) -> Iterator[Listed]:
-        """The objects below a prefix, in the order of their keys, behind one of them."""
+        """Yields the objects below a prefix in key order, from the one after the key `after`."""
         with _explaining():
             for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
                 yield from map(_listed, chunk)
 
     def head(self, key: str) -> Listed:
-        """One object, as it would be listed."""
+        """Returns an object as it would be listed."""
         with _explaining():
             return _listed(obstore.head(self._store, key))
 
     def read(self, key: str) -> bytes:
-        """All of an object."""
+        """Returns all bytes of an object."""
         with _explaining():
             return bytes(obstore.get(self._store, key).bytes())
 
@@ -258,15 +257,15 @@ def _explaining() -> Iterator[None]:
 
 
 def _edition(meta: Any) -> Edition:
-    """Of obstore's ObjectMeta."""
+    """Returns the edition in obstore's ObjectMeta."""
     return Edition(meta["size"], opaque(meta["e_tag"]), meta["last_modified"].isoformat())
 
 
 def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
-    """Say what went wrong; obstore's own text shows local paths and internals."""
+    """Returns an error fit to be shown; obstore's own text has local paths and internals."""
     if (lost := ObjectError.lost_in(error)) is not None:
         return lost
-    # Without what has a slash: words in keys say nothing.
+    # Words with a slash are removed: words in keys mean nothing.
     text = re.sub(r"\S*/\S*", "", str(error).partition("\n\nDebug source")[0])
     status = re.search(r"status code: (\d{3})", text)
     if isinstance(error, FileNotFoundError):

@@ -128,5 +128,5 @@ def test_what_is_none_of_ours_opens_nothing(how: str) -> None:
     token = forged()[how]
     with pytest.raises(UnauthorizedError) as error:
         tokens().scope(token)
-    assert "is not one that this server knows" in str(error.value)
+    assert "this server does not know the access token" in str(error.value)
     assert not token or token == ".." or token not in str(error.value)

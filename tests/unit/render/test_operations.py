@@ -73,7 +73,7 @@ def test_the_last_band_decides_and_does_not_show(operation: Operation, expected:
 
 
 def test_a_last_band_that_is_the_only_one_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="there is only 'b1': ask for more with assets"):
+    with pytest.raises(InvalidRequestError, match="there is only 'b1': request more with assets"):
         compose([layer(1), layer(2)], "lastbandlow")
 
 

@@ -1,1 +1,1 @@
-"""Decoders, bounded by what the file's header says."""
+"""Decoders, bounded by the sizes in the file's header."""

@@ -1,4 +1,4 @@
-"""What compressed blocks may unpack to, by their own headers: decoders allocate what those say."""
+"""Upper bounds of decoded blocks, by their own headers: decoders allocate what these declare."""
 
 import re
 import struct
@@ -13,13 +13,13 @@ _WEBP_BANDS: Final = 3
 
 
 class BombError(ValueError):
-    """Unpacks to more than it may."""
+    """A block decodes to more bytes than it may."""
 
 
 def zstd_bound(body: bytes) -> int:
-    """More bytes than this a Zstandard frame (RFC 8878, 3.1.1) cannot unpack to, by its blocks.
+    """Returns the most bytes a Zstandard frame (RFC 8878, 3.1.1) decodes to, by its blocks.
 
-    What comes after the frame, and what is none, counts as too much to know.
+    BombError if the bytes are not exactly one frame.
     """
     if int.from_bytes(body[:4], "little") != _ZSTD_FRAME or len(body) < 6:
         raise BombError("is no single frame")
@@ -40,9 +40,9 @@ def zstd_bound(body: bytes) -> int:
 
 
 def jpeg_bound(body: bytes) -> int:
-    """Bytes of the largest frame (ITU-T T.81, B.2.2) in a JPEG, or in what looks like one there.
+    """Returns the bytes of the largest frame header (ITU-T T.81, B.2.2) found anywhere in a JPEG.
 
-    Wherever a decoder may look for its frame, it is among these.
+    Whichever one a decoder takes for its frame is among them.
     """
     largest = 0
     for found in _JPEG_FRAME.finditer(body):
@@ -53,7 +53,7 @@ def jpeg_bound(body: bytes) -> int:
 
 
 def webp_bound(body: bytes) -> int:
-    """Bytes of a WebP's red, green and blue, by its first chunk (RFC 9649, 2.5 to 2.7)."""
+    """Returns the bytes of a WebP's red, green and blue, by its first chunk (RFC 9649, 2.5–2.7)."""
     if body[:4] != b"RIFF" or body[8:12] != b"WEBP":
         raise BombError("is no WebP")
     match body[12:16]:
@@ -71,9 +71,9 @@ def webp_bound(body: bytes) -> int:
 
 
 def lerc_bound(body: bytes) -> int:
-    """Bytes of a LERC2's bands, which have blobs of one size, by the first (`Lerc2::HeaderInfo`).
+    """Returns the bytes of LERC2's equal-sized bands, by the first one (`Lerc2::HeaderInfo`).
 
-    LERC1, and what deflate or Zstandard is around, count as too much to know.
+    BombError for LERC1, and for LERC inside Deflate or Zstandard.
     """
     if body[:6] != b"Lerc2 ":
         raise BombError("is no LERC2")

@@ -1,4 +1,4 @@
-"""Deflate, to no more bytes than are wanted: what is small may unpack to anything."""
+"""Deflate with a limit on decoded bytes, as a small block may inflate to any size."""
 
 import zlib
 from collections.abc import Callable
@@ -22,9 +22,9 @@ and 5.1."""
 
 
 def inflating(needed: int, full: int) -> Callable[..., bytes]:
-    """What inflates a buffer, as async-tiff calls it: to `full` bytes, BombError where it has more.
+    """Returns an async-tiff decoder that inflates to `full` bytes; BombError beyond.
 
-    Where fewer are needed, it stops after those, which saves their share of the time; zeros follow.
+    It stops after the `needed` bytes, which saves the time of the rest, and pads with zeros.
     """
 
     def inflate(buffer: Any) -> bytes:

@@ -15,7 +15,7 @@ from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Render
-from livemosaic.render.algorithms import SAID, is_parameter
+from livemosaic.render.algorithms import DESCRIPTIVE, is_parameter
 from livemosaic.render.encode import MEDIA_TYPES, encode
 
 router = APIRouter(tags=["catalogues"])
@@ -97,7 +97,7 @@ def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
         return {name.removeprefix(kind): said[name] for name in said if name.startswith(kind)}
 
     return {
-        **{name: said.get(name) for name in SAID},
+        **{name: said.get(name) for name in DESCRIPTIVE},
         "inputs": about("input_"),
         "outputs": about("output_"),
         "parameters": {name: fields[name] for name in filter(is_parameter, fields)},
