@@ -7,48 +7,48 @@ WORKERS ?= 2
 
 .PHONY: help setup demo test lint format bench aws-local deploy requirements clean
 
-help: ## Show what can be made.
+help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.done $(WEB)/maplibre/.done ## Install everything into .venv and node_modules.
+setup: $(VENV)/.done $(WEB)/maplibre/.done ## Install all dependencies into .venv and node_modules.
 
-demo: setup ## Watch a mosaic come alive on a map at http://127.0.0.1:8000.
+demo: setup ## Watch a live mosaic grow on a map at http://127.0.0.1:8000.
 	$(BIN)/livemosaic demo $(ARGS)
 
 aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the demo's scenes arrive.
 	$(BIN)/python -m infra.demo $(ARGS)
 
-deploy: setup ## Deploy to your AWS account, after saying what that makes and costs.
+deploy: setup ## Deploy to your AWS account, after listing what that creates and costs.
 	$(BIN)/python -m infra.deploy $(ARGS)
 
-test: setup ## Run every test: emulated DynamoDB and headless Chromium included.
+test: setup ## Run all tests, including emulated DynamoDB and headless Chromium.
 	@$(BIN)/python tests/chromium.py
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-lint: setup ## Check style (ruff), types (mypy, strict) and the order of packages (import-linter).
+lint: setup ## Check style (ruff), types (mypy, strict) and imports (import-linter).
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Bring the code into shape.
+format: setup ## Format the code and fix style where possible (ruff).
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure ingestion, tiles and starts, and the peers beside them.
+bench: setup ## Measure ingestion, tiles and cold starts, next to the peers.
 	$(BIN)/python -m bench ingest
 	$(BIN)/python -m bench tiles
 	$(BIN)/python -m bench imports
 	$(BIN)/python -m bench race
 
-requirements: setup ## Pin requirements.txt and lambda/requirements.txt anew.
+requirements: setup ## Update the pins in requirements.txt and lambda/requirements.txt.
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
 		requirements.in -o requirements.txt
 	mkdir -p build && grep -v '^-e' requirements.txt > build/pins.txt
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
 		pyproject.toml -c build/pins.txt -o lambda/requirements.txt
 
-clean: ## Remove what was set up and made.
+clean: ## Remove everything that was installed and generated.
 	rm -rf $(VENV) node_modules $(WEB)/maplibre $(WEB)/swagger build demo
 
 $(VENV)/.done: requirements.txt pyproject.toml

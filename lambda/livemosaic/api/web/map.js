@@ -1,6 +1,6 @@
 /**
- * The live map of one mosaic: asks every few seconds which scenes are in view, and where some came,
- * changed or went, asks again for the tiles they touch. Here what happens meets what is done.
+ * The live map of one mosaic: polls the scenes in view every few seconds, and reloads the tiles of
+ * scenes that were added, changed or removed. This module connects events to their handlers.
  */
 
 import { drawGraticule, map, paint } from "./map/canvas.js";

@@ -1,4 +1,4 @@
-/** What all is drawn on: MapLibre's map with our layers, the mosaic's to come between them. */
+/** MapLibre's map with the page's own layers; the mosaic's layer is added between them. */
 
 import { graticule } from "./geometry.js";
 import { motion, narrow, say, status } from "./page.js";
@@ -6,14 +6,14 @@ import { loadTile, throughHere } from "./tiles.js";
 
 const maplibre = await import("../maplibre/maplibre-gl.mjs").catch((error) => {
   status("gone", "not available");
-  say("page", "The map cannot be drawn", "MapLibre GL is missing on this server: it was not built in.");
+  say("page", "The map cannot be drawn", "MapLibre GL is missing on this server: it was not bundled.");
   throw error;
 });
 const { Map: MapLibre, NavigationControl, ScaleControl, AttributionControl } = maplibre;
 export const { MercatorCoordinate } = maplibre;
 maplibre.addProtocol("live", loadTile);
 
-/** Whether the address says where to look. */
+/** Whether the page's URL has a map position. */
 export const placed = /^#[\d.]+\/-?[\d.]+\/-?[\d.]+/.test(location.hash); // before the map writes it
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -69,7 +69,7 @@ function made() {
     });
   } catch (error) {
     status("gone", "not available");
-    say("page", "This browser cannot draw the map", "It needs WebGL 2, which is off or not there.");
+    say("page", "This browser cannot draw the map", "It needs WebGL 2, which is disabled or unavailable.");
     throw error;
   }
 }
@@ -86,7 +86,7 @@ export function paint() {
   map.setPaintProperty("graticule-1", "line-color", color("--map-line"));
 }
 
-/** Give one of our sources something to draw, or nothing. */
+/** Set the data of one of the page's own sources; nothing empties it. */
 export const draw = (id, geojson) => map.getSource(id).setData(geojson ?? none);
 
 /** The view as a box that may reach beyond ±180°. */
@@ -99,7 +99,7 @@ export const tileZoom = () => Math.max(0, Math.round(map.getZoom() + 1)); // til
 const corners = ([west, south, east, north]) => [[west, south], [east, north]];
 const padding = () => (narrow() ? { top: 90, bottom: 40, left: 24, right: 24 } : 56);
 
-/** The zoom at which all of a box is in view. */
+/** The zoom at which a whole box is in view. */
 export const zoomFor = (box) => map.cameraForBounds(corners(box), { padding: padding() })?.zoom;
 
 export function fit(box, animate = true) {

@@ -1,16 +1,16 @@
-/** What a viewer may choose: a named render, and what lies on top. Both go into the page's address. */
+/** The viewer's choices: a named render, and the order of scenes. Both are kept in the page's URL. */
 
 import { $, el } from "./page.js";
 
 const OPERATIONS = { mean: "Mean of all", median: "Median of all", min: "Lowest values", max: "Highest values" };
-/** Parameters that say another order than those offered. */
+/** URL parameters of orders that the menu does not offer. */
 const OTHER_ORDERS = ["lock", "method", "mosaicRule", "pixel_selection", "sortby", "viewpoint"];
 const BY_DATE = ["Newest on top", "Oldest on top"];
 
-/** What is offered, as text, so that it is not built anew under someone's hands. */
+/** The offered choices as text, so that the menus are not rebuilt while in use. */
 let offered = "";
 
-/** Offer what a mosaic has; `chosen` is called when the address has changed. */
+/** Offer the choices of a mosaic; `chosen` is called after the URL has changed. */
 export function offer(info, chosen) {
   const key = JSON.stringify([info.renders, info.rules, info.sortby]);
   if (key === offered) return;
@@ -20,7 +20,7 @@ export function offer(info, chosen) {
   $("choices").hidden = ["render", "order"].every((id) => $(id).hidden);
 }
 
-/** Choices by the query that each stands for. */
+/** Labels of the named renders, by the query of each. */
 function renders({ renders }) {
   const named = Object.entries(renders ?? {}).map(([name, { title }]) => [`${new URLSearchParams({ render: name })}`, title ?? name]);
   return { "": "Default colors", ...Object.fromEntries(named) };
@@ -34,10 +34,10 @@ function orders({ sortby, rules }) {
   return { "": usual, "ascending=false": turned, ...Object.fromEntries(operations) };
 }
 
-/** Nothing is offered where there is one choice only, or where the address says something else. */
+/** Fill a menu; it is hidden if it has one choice, or if the URL has a value that it does not offer. */
 function fill(id, options, names, chosen) {
-  const said = [...new URLSearchParams(location.search)].filter(([name]) => names.includes(name));
-  const now = `${new URLSearchParams(said)}`;
+  const current = [...new URLSearchParams(location.search)].filter(([name]) => names.includes(name));
+  const now = `${new URLSearchParams(current)}`;
   $(id).hidden = Object.keys(options).length < 2 || !(now in options);
   $(id).replaceChildren(...Object.entries(options).map(([value, text]) => el("option", { value }, text)));
   $(id).value = now;
@@ -47,7 +47,7 @@ function fill(id, options, names, chosen) {
   };
 }
 
-/** Whether the scene that is first in the mosaic's own order is the one that shows. */
+/** Whether the first scene in the mosaic's own order is the visible one. */
 export const asStored = () => $("order").selectedIndex === 0;
 
 function choose(names, query) {

@@ -1,4 +1,4 @@
-/** What has just changed: a line for each scene, and its outline for a moment. */
+/** Recent changes: a line for each scene, and its outline for a moment. */
 
 import { draw, fit, map } from "./canvas.js";
 import { day } from "./date.js";

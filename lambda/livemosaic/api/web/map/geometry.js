@@ -41,7 +41,7 @@ export const meets = (scene, boxes) =>
 
 export const wrap = (degrees) => ((((degrees + 180) % 360) + 360) % 360) - 180;
 
-/** The same box within ±180°: west > east where it crosses the antimeridian. */
+/** A box wrapped to ±180°: west > east if it crosses the antimeridian. */
 export function wrapped([west, south, east, north]) {
   if (east - west >= 360) return [-180, south, 180, north];
   const [w, e] = [wrap(west), wrap(east)];

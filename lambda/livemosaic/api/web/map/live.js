@@ -1,4 +1,4 @@
-/** Following the mosaic: a look every few seconds, and what is done about what it finds. */
+/** Polls the mosaic every few seconds and applies the changes. */
 
 import { announce } from "./feed.js";
 import { info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
@@ -9,7 +9,7 @@ import { passes, recovered } from "./server.js";
 
 const POLL_MS = 3_000;
 const SLOWEST_POLL_MS = 30_000;
-/** Reads are eventually consistent and mosaics cached for seconds: a second look at what changed. */
+/** Second poll after a change: reads are eventually consistent, and mosaics cached for seconds. */
 const SETTLE_MS = 4_000;
 
 let timer = 0;
@@ -22,7 +22,7 @@ export function lookIn(ms) {
   timer = setTimeout(look, ms);
 }
 
-/** Look now, unless nobody does, and then again and again. */
+/** Poll now, unless the page is hidden, and then repeatedly. */
 export async function look() {
   clearTimeout(timer);
   if (document.hidden) return;
@@ -71,10 +71,10 @@ function lost(error) {
     say("gone", "This mosaic does not exist", error.message);
   } else if (error.status === 401) {
     status("gone", "locked");
-    say("gone", "This mosaic is shown no more", error.message);
+    say("gone", "This mosaic is no longer shown", error.message);
   } else {
     status("waiting", "reconnecting…");
-    if (!info) say("gone", "The server does not answer", "The map shows as soon as it does.");
+    if (!info) say("gone", "The server does not answer", "The map appears as soon as it does.");
   }
   if (!passes(error)) console.warn(error);
   const wait = Math.min(SLOWEST_POLL_MS, POLL_MS * 1.7 ** (failures - 1)) * (0.8 + 0.4 * Math.random());

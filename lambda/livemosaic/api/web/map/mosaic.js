@@ -1,4 +1,4 @@
-/** The mosaic: what the server tells of it, and its layer on the map. */
+/** The mosaic: its description from the server, and its layer on the map. */
 
 import { MercatorCoordinate, fit, map, placed, tileZoom, zoomFor } from "./canvas.js";
 import { offer } from "./choices.js";
@@ -10,19 +10,19 @@ import { forgetBad } from "./tiles.js";
 const STALE_MS = 30_000;
 const MANY_TILES = 4_000;
 
-/** The TileJSON, with what the page's address says of tiles. */
+/** URL of the TileJSON, with the tile parameters of the page's URL. */
 function tilejson() {
   const given = new URLSearchParams(location.search);
   if (devicePixelRatio > 1 && !given.has("tile_scale")) given.set("tile_scale", "2");
   return new URL(`tiles/WebMercatorQuad/tilejson.json?${given}`, location).href;
 }
 
-/** The mosaic as the server tells it; null until it has. */
+/** The mosaic's description from the server; null until it has arrived. */
 export let info = null;
 let learned = 0;
 let moved = false;
 
-/** Whoever has moved the map is not moved. */
+/** A map that the viewer has moved is not moved again. */
 export const stay = () => (moved = true);
 
 export const stale = () => !info?.bounds || Date.now() - learned > STALE_MS;
@@ -36,14 +36,14 @@ export async function learn(signal) {
   document.title = `${info.title || info.id} · livemosaic`;
   $("title").textContent = info.title || info.id;
   say("gone", null);
-  say("empty", info.bounds ? null : "This mosaic is empty", "Scenes show here as soon as they are added.");
+  say("empty", info.bounds ? null : "This mosaic is empty", "Scenes appear here as soon as they are added.");
   offer(info, redraw);
   followSource(before);
   if (!before && info.bounds && placed) stay();
   if (info.bounds && !before?.bounds && !moved) await arrive(before !== null);
 }
 
-/** The first view: all of the mosaic, or a scene where all of it is too much to draw. */
+/** The first view: the whole mosaic, or one scene if the whole is too much to draw. */
 async function arrive(animate) {
   const zoom = zoomFor(info.bounds);
   if (zoom === undefined || Math.round(zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
@@ -60,7 +60,7 @@ export function sayZoom() {
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-/** Keep the source to the mosaic's bounds and zooms, of which the TileJSON may be seconds behind. */
+/** Restrict the source to the mosaic's bounds and zooms; the TileJSON may lag by seconds. */
 function followSource(before) {
   const source = map.getSource("mosaic");
   if (!source) {
@@ -73,14 +73,14 @@ function followSource(before) {
   if (before?.revision !== info.revision || behind) source.setUrl(tilejson());
 }
 
-/** The address says something else of tiles. */
+/** Apply new tile parameters of the page's URL. */
 function redraw() {
   say("page", null);
   forgetBad();
   map.getSource("mosaic").setUrl(tilejson());
 }
 
-/** Tiles that could not be had, to be asked for again. */
+/** Tiles that failed, to be requested again. */
 const failed = [];
 
 export async function noteFailure({ error, sourceId, tile }) {
@@ -98,12 +98,12 @@ export function retryFailed() {
   if (source.loaded() && !source.tiles) source.setUrl(tilejson());
 }
 
-/** Ask again for all tiles, for what polling cannot see: changes below a deep stack's first scenes. */
+/** Request all tiles again, for changes below a deep stack's first scenes, which polling cannot see. */
 export function recheck() {
   if (!document.hidden && map.getSource("mosaic")) map.refreshTiles("mosaic");
 }
 
-/** Ask again for the tiles of some scenes, at every zoom that may be on the map; for all if many. */
+/** Request the tiles of some scenes again, at every zoom that may be shown; all tiles if many. */
 export function refresh(scenes) {
   const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.maxzoom))));
   const spans = scenes.flatMap(polygons).flatMap((polygon) => [...zooms].map((z) => span(polygon, z)));
@@ -111,7 +111,7 @@ export function refresh(scenes) {
   map.refreshTiles("mosaic", count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
 }
 
-/** The tiles of a zoom from one corner of a polygon's bounds to the other, both included. */
+/** Tiles of a zoom within a polygon's bounds, both corners included. */
 function span(polygon, z) {
   const [west, south, east, north] = boundsOf(polygon);
   const [nw, se] = [[west, north], [east, south]].map((at) => MercatorCoordinate.fromLngLat(at));

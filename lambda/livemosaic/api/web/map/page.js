@@ -1,8 +1,8 @@
-/** The page's elements. What comes from Items is hostile: it enters as text nodes only. */
+/** The page's elements. Values from Items are untrusted: they are inserted as text nodes only. */
 
 export const $ = (id) => document.getElementById(id);
 
-/** An element; strings among its children become text. */
+/** Creates an element; strings among its children become text nodes. */
 export function el(name, attributes, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -12,12 +12,12 @@ export function el(name, attributes, ...children) {
 
 export function status(state, text) {
   const pill = $("status");
-  if (pill.dataset.state === state && pill.textContent === text) return; // else it is read out again
+  if (pill.dataset.state === state && pill.textContent === text) return; // otherwise screen readers would repeat it
   pill.dataset.state = state;
   pill.textContent = text;
 }
 
-/** What stands in the way, most serious first; the first is shown. */
+/** Problems, most serious first; the first is shown. */
 const problems = { page: null, gone: null, empty: null, low: null, tiles: null };
 
 export function say(kind, title, text = "", action = null) {

@@ -1,4 +1,4 @@
-/** The list of scenes at a place: under the cursor, or where the viewer has put a pin. */
+/** The list of scenes at a place: under the cursor, or at the viewer's pin. */
 
 import { draw, map } from "./canvas.js";
 import { asStored } from "./choices.js";
@@ -14,17 +14,17 @@ let pointer = null;
 let resting = 0;
 let pin = null;
 let asking = null;
-/** What is shown, as text, so that it is not built anew under someone's hands. */
+/** The shown list as text, so that it is not rebuilt while in use. */
 let shownKey = "";
 
-/** The cursor is at a place, or nowhere. */
+/** Handle a new place of the cursor, or none. */
 export function pointAt(place) {
   pointer = place;
   clearTimeout(resting);
   resting = setTimeout(hover, REST_MS);
 }
 
-/** List what lies under the cursor, unless a list is kept. */
+/** List the scenes under the cursor, unless a list is pinned. */
 export function hover() {
   if (pin) return;
   const scenes = pointer && !map.isMoving() ? under(pointer) : [];
@@ -39,7 +39,7 @@ export function click({ lngLat, point }) {
 
 const degrees = (value, signs) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? signs[1] : signs[0]}`;
 
-/** Keep the list of a place, as the server tells it. */
+/** Pin the list of a place, as the server returns it. */
 export async function pinAt({ lng, lat }) {
   pin = { lng: wrap(lng), lat };
   asking?.abort();
@@ -50,11 +50,11 @@ export async function pinAt({ lng, lat }) {
     const scenes = await at(pin, signal);
     show(scenes, title, scenes.length ? "" : "No scenes here.");
   } catch (error) {
-    if (!signal.aborted) show(under(pin), title, `As of the last look; now: ${error.message}`);
+    if (!signal.aborted) show(under(pin), title, `As of the last update; now: ${error.message}`);
   }
 }
 
-/** Ask again for the list that is kept. */
+/** Request the pinned list again. */
 export const renew = () => pin && pinAt(pin);
 
 export function unpin() {
@@ -90,7 +90,7 @@ function show(scenes, title, note = "") {
 
 const outline = (scene) => draw("outline", scene?.geometry);
 
-/** Move the map so that the place asked about is above the sheet. */
+/** Move the map so that the pinned place is above the sheet. */
 function clearOf(top) {
   const { y } = map.project(pin);
   if (y > top - 24) map.panBy([0, y - top / 2], { animate: motion() });

@@ -1,4 +1,4 @@
-/** The scenes in view: which there are, and what came, changed and went between two looks. */
+/** The scenes in view, and what was added, changed and removed between two polls. */
 
 import { MercatorCoordinate, map, tileZoom, view } from "./canvas.js";
 import { covers, meets, quarters, split, wrap, wrapped } from "./geometry.js";
@@ -7,12 +7,12 @@ import { ask } from "./server.js";
 const LIMIT = 200;
 const EDGE = 1e-6; // degrees: boxes are sent with seven decimals
 
-/** The last look: the box that it covered and its scenes, top first; null where there was none. */
+/** The last poll: its box and its scenes, top first; null if there was none. */
 let seen = null;
 
 const cut = ({ scenes }) => scenes.length >= LIMIT;
 
-/** Look again; what changed since the last look. */
+/** Poll again; returns the changes since the last poll. */
 export async function look(signal) {
   const box = watched();
   const scenes = await within(box, signal);
@@ -21,12 +21,12 @@ export async function look(signal) {
   return before && difference(before, seen);
 }
 
-/** Nothing is watched for now, so nothing is known. */
+/** Stop watching: the last poll is forgotten. */
 export function forget() {
   seen = null;
 }
 
-/** How many scenes are in view, in words. */
+/** The number of scenes in view, in words. */
 export function count() {
   if (!seen) return "";
   const boxes = split(wrapped(view()));
@@ -34,15 +34,15 @@ export function count() {
   return `${shown || "no"}${cut(seen) ? "+" : ""} ${shown === 1 ? "scene" : "scenes"} in view`;
 }
 
-/** The scenes at a place as of the last look, top first. */
+/** The scenes at a place as of the last poll, top first. */
 export const under = ({ lng, lat }) => seen?.scenes.filter((scene) => covers(scene, [wrap(lng), lat])) ?? [];
 
-/** The scenes at a place as the server has them, top first. */
+/** The scenes at a place, requested from the server, top first. */
 export function at({ lng, lat }, signal) {
   return inBox([wrap(lng), lat, wrap(lng), lat], signal);
 }
 
-/** The view, out to the edges of its tiles: whatever is on the map is watched. */
+/** The view extended to the edges of its tiles, so that everything on the map is watched. */
 function watched() {
   const n = 2 ** tileZoom();
   const bounds = map.getBounds();
@@ -62,7 +62,7 @@ async function inBox(box, signal) {
   return features.map(keyed);
 }
 
-/** The scenes of a box, top first; in four parts where the server finds it too large. */
+/** The scenes of a box, top first; in four parts if the server finds it too large. */
 async function within(box, signal) {
   const found = await inBox(box, signal).catch((error) => {
     if (error.status !== 400) throw error;
@@ -73,11 +73,11 @@ async function within(box, signal) {
 
 const inside = ({ box }) => split(box).map(([w, s, e, n]) => [w + EDGE, s + EDGE, e - EDGE, n - EDGE]);
 
-/** What came, changed and went where both looks could see it. */
+/** Scenes added, changed and removed within the area that both polls cover. */
 function difference(before, now) {
   const [old, current] = [before, now].map(({ scenes }) => byKey(scenes));
   const change = { arrived: [], updated: [], replaced: [], left: [] };
-  let above = !cut(before); // of a list that was cut, only what lies above a scene in it is new
+  let above = !cut(before); // in a truncated list, only scenes above a known one are certainly new
   for (const scene of now.scenes.toReversed()) {
     const was = old.get(scene.key);
     if (was) above = true;

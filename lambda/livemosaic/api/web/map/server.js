@@ -1,8 +1,8 @@
-/** The server: every address is relative to the page, which does not know what lies before it. */
+/** The server: all URLs are relative to the page, which does not know its path prefix. */
 
 const GIVE_UP_MS = 20_000;
 const TOKEN = new URLSearchParams(location.search).get("access_token");
-/** What opens a private mosaic; its tiles have it in their address. */
+/** Access token of a private mosaic; its tiles have it in their URL. */
 const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
 
 export async function refusal(response) {
@@ -19,15 +19,15 @@ export async function ask(path, signal) {
   return response.json();
 }
 
-/** No answer, or one that says to come again. */
+/** Whether an error may pass: no response, or one that asks to retry. */
 export const passes = (error) => !error.status || error.status === 429 || error.status > 500;
 
 const recovery = new EventTarget();
 
-/** Whoever waits for the server need wait no longer. */
+/** End all waits for the server. */
 export const recovered = () => recovery.dispatchEvent(new Event("recovered"));
 
-/** Some time, or less where the server is found to be back. */
+/** Wait some time, or less if the server is found to be back. */
 export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const done = () => (signal.aborted ? reject(signal.reason) : resolve());

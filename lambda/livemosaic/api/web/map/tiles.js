@@ -1,20 +1,20 @@
-/** Tiles on their way: MapLibre asks here for them, and here they are asked for until they come. */
+/** Tile requests of MapLibre, repeated until the tiles arrive. */
 
 import { say } from "./page.js";
 import { passes, pause, refusal } from "./server.js";
 
-/** Tiles of the view that cannot be had, and why. */
+/** Tiles of the view that are unavailable, with the errors. */
 const bad = new Map();
-/** The latest request of each tile that is being asked for: by address, the answer to come. */
+/** The latest pending request of each tile: promises by URL. */
 const latest = new Map();
 
-/** Tile addresses are taken relative to the page: the server may not know its name outside. */
+/** Makes tile URLs relative to the page: the server may not know its public name. */
 export function throughHere(url, type) {
   if (type !== "Tile") return { url };
   return { url: `live://${url.slice(url.split("?")[0].lastIndexOf("/tiles/") + 1)}` };
 }
 
-/** A tile's bytes. Where it is asked for again meanwhile, the later answer serves both. */
+/** The bytes of a tile. If it is requested again meanwhile, the later response serves both. */
 export async function loadTile({ url }, { signal }) {
   const path = url.slice("live://".length);
   const own = fetchTile(path, signal);
@@ -37,7 +37,7 @@ export async function loadTile({ url }, { signal }) {
   }
 }
 
-/** Pixels on the map stay while this waits: a tile is only given up where asking again is useless. */
+/** Pixels on the map stay while this waits: a tile fails only if a retry is useless. */
 async function fetchTile(path, signal) {
   for (let wait = 1_000, tries = 1; ; wait = Math.min(2 * wait, 10_000), tries++) {
     let error;
@@ -60,8 +60,8 @@ function sayBad() {
   const [error] = bad.values();
   if (!error) say("tiles", null);
   else if (error.status < 500) say("tiles", "The mosaic cannot be drawn like this", error.message);
-  else say("tiles", "Some tiles are missing", `${error.message}. They are asked for again.`);
+  else say("tiles", "Some tiles are missing", `${error.message}. They are requested again.`);
 }
 
-/** The view changes, and with it what is missed. */
+/** The view changes, and with it the missing tiles. */
 export const forgetBad = () => bad.clear();
