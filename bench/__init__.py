@@ -1,4 +1,4 @@
-"""Benchmarks: what an event and a tile cost, side by side with the peers, as ratios.
+"""Benchmarks of events, tiles and cold starts, next to the peers, with ratios.
 
-They print what they measured in one run on one machine and assert no times.
+They print the results of one run on one machine and assert no times.
 """

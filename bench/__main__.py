@@ -23,8 +23,8 @@ examples:
   python -m bench tiles --archive /data/bench --deep --json tiles.json
   python -m bench imports
 
-Tables of results go to stdout, progress to stderr. Each run compares what ran in it, side by side
-on one machine; times of different runs are not to be compared.
+Tables of results go to stdout, progress to stderr. A run compares its contenders with each other on
+one machine; do not compare times of different runs.
 """
 
 
@@ -50,85 +50,103 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=("sqlite", "dynamodb"),
         metavar="NAMES",
-        help="sqlite, dynamodb (an emulator, started here)",
+        help="sqlite, dynamodb (an emulator, started automatically); default: both",
     )
-    shared.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    shared.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     shared.add_argument(
-        "--no-peer", dest="peer", action="store_false", help="leave the comparison out"
+        "--no-peer", dest="peer", action="store_false", help="skip the comparison with the peer"
     )
-    ingest = commands.add_parser("ingest", parents=[shared], help="what an event costs")
+    ingest = commands.add_parser("ingest", parents=[shared], help="cost of an event")
     ingest.add_argument(
-        "--shapes", type=_names, default=("sentinel-2", "landsat", "drone"), metavar="NAMES"
+        "--shapes",
+        type=_names,
+        default=("sentinel-2", "landsat", "drone"),
+        metavar="NAMES",
+        help="kinds of archives: %(default)s",
     )
     ingest.add_argument(
         "--sizes",
         type=_numbers,
         default=(1000, 10_000, 50_000, 100_000),
-        help="the mosaic is filled up to the last, and looked at here: %(default)s",
+        help="numbers of scenes at which the growing mosaic is measured: %(default)s",
     )
-    ingest.add_argument("--events", type=int, default=40, help="of each kind: %(default)s")
-    ingest.add_argument("--workers", type=int, default=20, help="at once: %(default)s")
-    ingest.add_argument("--quick", action="store_true", help="up to 2,000 scenes, in three minutes")
-    tiles = commands.add_parser("tiles", parents=[shared], help="what a tile costs")
-    tiles.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
-    tiles.add_argument("--tiles", type=int, default=12, help="of each zoom: %(default)s")
-    tiles.add_argument("--scenes", type=int, default=30, help="in the archive: %(default)s")
-    tiles.add_argument(
-        "--delay-ms", type=float, default=20, help="of each request for bytes: %(default)s"
+    ingest.add_argument("--events", type=int, default=40, help="events per kind: %(default)s")
+    ingest.add_argument("--workers", type=int, default=20, help="concurrent workers: %(default)s")
+    ingest.add_argument(
+        "--quick", action="store_true", help="up to 2,000 scenes, about three minutes"
     )
-    tiles.add_argument(
-        "--archive",
-        type=Path,
-        metavar="DIR",
-        help="keep the archive (1 GB) there",
-    )
+    tiles = commands.add_parser("tiles", parents=[shared], help="cost of a tile")
+    _add_archive(tiles, tiles=12)
+    tiles.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (1 GB) there")
     tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
     _add_race(commands)
-    imports = commands.add_parser("imports", help="what a cold start costs a handler")
-    imports.add_argument("--starts", type=int, default=9, help="of each: %(default)s")
-    imports.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    imports = commands.add_parser("imports", help="cold start of a handler")
+    imports.add_argument("--starts", type=int, default=9, help="starts per handler: %(default)s")
+    imports.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     imports.add_argument(
-        "--no-peer", dest="peer", action="store_false", help="leave the comparison out"
+        "--no-peer", dest="peer", action="store_false", help="skip the comparison with the peer"
     )
-    commands.add_parser("peers", help="make the environments of the peers of the race")
+    commands.add_parser("peers", help="install the environments of the peers in the race")
     return parser
 
 
+def _add_archive(command: argparse.ArgumentParser, *, tiles: int) -> None:
+    command.add_argument(
+        "--zooms", type=_numbers, default=(10, 12, 13, 14), help="zooms of tiles: %(default)s"
+    )
+    command.add_argument("--tiles", type=int, default=tiles, help="tiles per zoom: %(default)s")
+    command.add_argument(
+        "--scenes", type=int, default=30, help="scenes in the archive: %(default)s"
+    )
+    command.add_argument(
+        "--delay-ms",
+        type=float,
+        default=20,
+        metavar="MS",
+        help="latency of each request for bytes: %(default)s",
+    )
+
+
 def _add_race(commands: Any) -> None:
-    race = commands.add_parser("race", help="tiles from servers, side by side with the peers")
-    race.add_argument("--quick", action="store_true", help="less of everything, in two minutes")
+    race = commands.add_parser("race", help="tiles from servers, next to the peers")
+    race.add_argument(
+        "--quick", action="store_true", help="fewer tiles, scenes and processes, about two minutes"
+    )
     race.add_argument(
         "--makers",
         type=_names,
         default=(),
         metavar="NAMES",
-        help="among sqlite, dynamodb, sqlite-gap8mb, titiler, titiler-pngraw, titiler-dynamodb, "
-        "titiler-pgstac, floor; all of them if not given",
+        help="some of sqlite, dynamodb, sqlite-gap8mb, titiler, titiler-pngraw, titiler-dynamodb, "
+        "titiler-pgstac, floor; default: all",
     )
-    race.add_argument("--zooms", type=_numbers, default=(10, 12, 13, 14), help="%(default)s")
-    race.add_argument("--tiles", type=int, default=10, help="of each zoom: %(default)s")
-    race.add_argument("--cold", type=int, default=5, help="fresh processes of each: %(default)s")
-    race.add_argument("--scenes", type=int, default=30, help="in the archive: %(default)s")
-    race.add_argument("--depths", type=_numbers, default=(10, 100, 1000), help="%(default)s")
+    _add_archive(race, tiles=10)
+    race.add_argument("--cold", type=int, default=5, help="fresh processes per maker: %(default)s")
     race.add_argument(
-        "--no-kinds", dest="kinds", action="store_false", help="only RGB, 8 bits, deflate"
+        "--depths",
+        type=_numbers,
+        default=(10, 100, 1000),
+        help="scenes in stacks over one place: %(default)s",
     )
     race.add_argument(
-        "--delay-ms", type=float, default=20, help="of each request for bytes: %(default)s"
+        "--no-kinds",
+        dest="kinds",
+        action="store_false",
+        help="only RGB, 8 bits, deflate; no other kinds of files",
     )
     race.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (1.5 GB) there")
-    race.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    race.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one benchmark."""
+    """Runs one benchmark."""
     given = _parser().parse_args(arguments)
     sheets = _COMMANDS[given.command](given)
     if sheets and given.json:
         save(sheets, given.json)
 
 
-# Imported late: `--help` needs none of the libraries that are measured.
+# Imported late: `--help` needs none of the measured libraries.
 
 
 def _ingest(given: argparse.Namespace) -> list[Sheet]:
@@ -168,7 +186,9 @@ def _race(given: argparse.Namespace) -> list[Sheet]:
     from bench import contenders, race
 
     if unknown := set(given.makers) - set(contenders.NAMES):
-        raise SystemExit(f"there is no maker {', '.join(unknown)}: {', '.join(contenders.NAMES)}")
+        raise SystemExit(
+            f"unknown makers {', '.join(unknown)}; known: {', '.join(contenders.NAMES)}"
+        )
     options = race.Options(
         names=given.makers or contenders.NAMES,
         zooms=given.zooms,

@@ -89,7 +89,7 @@ class Archive:
         return [event(self.shape, kind, n) for n in numbers]
 
     def deliver(self, kind: Kind, messages: Sequence[Message], *, again: bool = False) -> Lap:
-        """Let the workers apply them, a batch each at a time; those that fail come once more."""
+        """Lets the workers apply messages in batches; failed messages are delivered once more."""
         outcomes, lap = timed(lambda: self._batches(messages))
         failed = [m for m, o in zip(messages, outcomes, strict=True) if o.status == "failed"]
         if not failed or len(failed) == len(messages):

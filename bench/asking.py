@@ -29,16 +29,16 @@ _SETTLE_S: Final = 0.03
 """After an answer, so that what a server still does for it is counted with it."""
 
 _INCOMPLETE: Final = ("X-Skipped-Scenes", "X-Truncated")
-"""livemosaic says so where it left scenes out: a tile made of less is no tile to compare."""
+"""Headers of livemosaic for skipped scenes: an incomplete tile must not be compared."""
 
 
 class BadAnswerError(Exception):
-    """A server did not give what it was asked for."""
+    """A server did not return the requested tile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and when."""
+    """A response and its latency."""
 
     status: int
     etag: str | None
@@ -56,9 +56,9 @@ class Sample:
     """CPU of the database, where there is one that we can see."""
     traffic: Traffic
     calls: float | None
-    """To the index, beside those for the mosaic's own row; None where nothing is counted."""
+    """Calls to the index except for the mosaic's own row; None where nothing is counted."""
     own_calls: float
-    """For the mosaic's own row, as far as they are counted."""
+    """Calls for the mosaic's own row, as far as they are counted."""
     rows: float | None
     shown: int
     """Files that hold visible pixels of the tile."""
@@ -159,7 +159,7 @@ class Asker:
         )
 
     def warm(self, one: Running, stack: Stack, tiles: Sequence[morecantile.Tile]) -> None:
-        """Make tiles that nobody looks at."""
+        """Requests tiles that are not measured."""
         for tile in tiles:
             one.ask(self.path(one, stack, tile))
         self._forget(one)
@@ -234,6 +234,6 @@ def _decoded(body: bytes) -> NDArray[np.uint8]:
 
 
 def rotated(running: Sequence[Running], turn: int) -> list[Running]:
-    """The same in another order, so that nobody is always first."""
+    """Returns the contenders in another order each turn, so that none is always first."""
     start = turn % len(running)
     return [*running[start:], *running[:start]]

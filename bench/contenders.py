@@ -1,4 +1,4 @@
-"""Who makes the tiles: servers, and what they are filled with before they start."""
+"""Contenders of the race: tile servers, and their data before they start."""
 
 import json
 import os
@@ -119,7 +119,7 @@ class Contenders:
 def open_contenders(
     names: Sequence[str], stacks: Sequence[Stack], store: ObjectStore, archive: Path
 ) -> Iterator[Contenders]:
-    """Fill those that are named; who cannot be had is left out with a word."""
+    """Fills the named contenders; unavailable ones are left out, with the reason."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="livemosaic-bench-")))
         filling = _Filling(stack, folder, stacks, store, archive)

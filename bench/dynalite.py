@@ -23,7 +23,7 @@ _WRITERS: Final = 8
 
 
 class DynaliteError(Exception):
-    """It cannot be had; the message says why."""
+    """Dynalite is unavailable; the message gives the reason."""
 
 
 @contextmanager

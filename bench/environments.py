@@ -13,7 +13,7 @@ _FOLDER: Final = Path(__file__).parent.parent / "build" / "peers"
 
 
 class PeerError(Exception):
-    """A peer cannot be had; the message says why."""
+    """A peer is unavailable; the message gives the reason."""
 
 
 def interpreter(name: Name) -> Path:

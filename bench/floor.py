@@ -1,9 +1,9 @@
 """The least that a tile can cost with our libraries: `python -m bench.floor PORT FOLDER STORE_URL`.
 
-Which scenes show is told by who asks, the headers of all files were read from disk at the start,
-and there is no index and no error to handle. What is left: the blocks of one level of those scenes,
-of each scene in one call to obstore, decoded by async-tiff, warped by nearest neighbour with numpy,
-encoded once by livemosaic's encoder.
+The client names the visible scenes, the headers of all files are read from disk at the start, and
+there is no index and no error handling. What remains: reading the blocks of one level of each scene
+in one call to obstore, decoding by async-tiff, nearest-neighbour warping with numpy, and encoding
+by livemosaic's encoder.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Tables of what a mosaic under load showed."""
+"""Result tables of a mosaic under load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median, quantiles
@@ -41,13 +41,13 @@ def load(growth: Growth, workers: int) -> Sheet:
         (
             f"At the end, after the events of the tables below, {growth.listed:,} of "
             f"{growth.sent:,} scenes are listed; {growth.lost:,} are not. "
-            f"{growth.sent_again:,} events failed for a busy table, and came again.",
+            f"{growth.sent_again:,} events failed on a busy table and were redelivered.",
             f"Per event, of slices of {growth.slices[0].last:,}, min, median, p90: "
             f"{_spread_text(walls)} ms, {_spread_text(cpus)} ms of CPU.",
-            "ms is time on the wall over events, of all workers; those are threads here, and share "
-            "one processor, which",
-            "the emulator's own CPU comes on top of. Again: each event once more. No headers of "
-            "COGs are read.",
+            "ms: wall time of all workers divided by events. The workers are threads and share one "
+            "processor; the",
+            "emulator's CPU is additional. Again: each event delivered once more. No COG headers "
+            "are read.",
         ),
     )
 
@@ -115,7 +115,7 @@ def _rounds(laps: Mapping[Kind, Sequence[Lap]], measure: Measure) -> Iterator[fl
 
 
 def kinds(growths: Sequence[Growth]) -> Sheet:
-    """The same by kind of event, at the last size."""
+    """Cost of an event by kind, at the last size."""
     first, last = (growths[0].stages[n].size for n in (0, -1))
     return Sheet(
         f"Kinds of events at {last:,} scenes",
@@ -188,9 +188,9 @@ def _beside(ours: Sequence[Lap], theirs: Sequence[Lap], measure: Measure) -> flo
 
 
 def listing(sent: Sequence[Sent]) -> Sheet:
-    """What is listed after workers are done."""
+    """Scenes listed after the workers are done."""
     return Sheet(
-        "What is listed at the end, on dynamodb, of scenes that came once and then once more",
+        "Scenes listed at the end, on dynamodb, delivered once and then once more",
         (
             "index",
             "workers",
@@ -221,7 +221,7 @@ def listing(sent: Sequence[Sent]) -> Sheet:
         (
             "Rows: pairs of a scene and one of its cells. Each worker of cogeo-mosaic has its own "
             "backend, without a cache, as",
-            "if it were a process of its own; ms is time on the wall over events, of all workers.",
+            "if it were a separate process; ms: wall time of all workers divided by events.",
         ),
     )
 
@@ -229,10 +229,10 @@ def listing(sent: Sequence[Sent]) -> Sheet:
 def targets(
     growths: Sequence[Growth], sent: Sequence[Sent], four_cells: Mapping[int, Usage]
 ) -> Sheet:
-    """What the load must show, and whether it does."""
+    """Targets of the load test, and whether they are met."""
     by_table = {growth.table: growth for growth in growths}
     return Sheet(
-        "What it must show",
+        "Targets",
         ("", "target", *(text for name in by_table for text in (name, f"{name}: holds"))),
         [
             (
@@ -243,8 +243,8 @@ def targets(
             for target in _targets(by_table, sent, four_cells)
         ],
         (
-            "A scene has rows in coarser cells, too, down to the mosaic's minzoom: the price "
-            "follows it.",
+            "A scene also has rows in coarser cells, down to the mosaic's minzoom: the cost "
+            "depends on it.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What a cold start costs before the first request: our handlers, and TiTiler's.
+"""Cold start of a handler before its first request: livemosaic's handlers and TiTiler's.
 
 Fresh processes, in turn, that import what Lambda's runtime would: from our bundle, unpacked, with
 the SDK beside it; from TiTiler's own environment, with a handler as its documentation makes one.
@@ -135,7 +135,7 @@ def _start(handler: Handler) -> Start:
         line = process.stdout.readline()
         wall_ms = (time.perf_counter() - begin) * 1000
     if process.returncode:
-        raise RuntimeError(f"{handler.name} did not start; it said why above")
+        raise RuntimeError(f"{handler.name} did not start; see its output above")
     return Start(wall_ms, *json.loads(line))
 
 

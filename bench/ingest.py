@@ -1,4 +1,4 @@
-"""What an event costs: time, and units of DynamoDB; and whether that grows with the archive."""
+"""Cost of an event in time and DynamoDB units, and whether it grows with the archive."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

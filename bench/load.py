@@ -72,9 +72,9 @@ class Growth:
     sent_again: int
     """Events that failed, as the table was busy, and were sent again."""
     lost: int
-    """Of these, those that are not."""
+    """Scenes of these that are missing."""
     listed: int
-    """Scenes that are there, those among them that are there twice or should be gone."""
+    """Listed scenes, including duplicates and scenes that should be deleted."""
 
 
 def four_cells(place: Place) -> dict[int, Usage]:

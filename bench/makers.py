@@ -158,7 +158,7 @@ class RioTiler:
 
     @classmethod
     def of(cls, store: ObjectStore, scenes: Sequence[Scene], names: Sequence[str]) -> "RioTiler":
-        """A mosaic of scenes, newest first, at paths of those names."""
+        """A mosaic of scenes, newest first, at paths with the given names."""
         features = [
             {
                 "type": "Feature",

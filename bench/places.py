@@ -33,7 +33,7 @@ class Place(Protocol):
         ...
 
     def cpu_s(self) -> float:
-        """Seconds of processor that whoever serves the tables has taken, beside this process."""
+        """CPU seconds used by the server of the tables, outside this process."""
         ...
 
 
@@ -102,7 +102,7 @@ def _replace(old: Mapping[str, str], new: Mapping[str, str]) -> None:
 
 @contextmanager
 def open_places(names: Sequence[str]) -> Iterator[Mapping[str, Place]]:
-    """`sqlite` and `dynamodb`, those that are named."""
+    """The named places among `sqlite` and `dynamodb`."""
     with ExitStack() as stack:
         stack.enter_context(aws_environment({}))
         places: dict[str, Place] = {}

@@ -1,4 +1,4 @@
-"""What processes cost, those that are not ours too: from Linux's clocks and /proc."""
+"""CPU time and memory of processes, including foreign ones, from Linux's clocks and /proc."""
 
 import time
 from collections.abc import Iterator

@@ -276,7 +276,7 @@ class _Race:
         tile: morecantile.Tile,
         samples: dict[str, list[Sample]],
     ) -> None:
-        """One tile by all. A peer that fails is not timed there, and it is said."""
+        """One tile by all contenders. A failure of a peer is printed, and its tile is not timed."""
         for one in running:
             try:
                 sample = self.asker.sample(one, stack, tile)
@@ -384,7 +384,7 @@ class _Race:
 def _load(before: float) -> Sequence[str]:
     return (
         f"Load of the machine before: {before:.1f}, at the end: {os.getloadavg()[1]:.1f}, on "
-        f"{os.cpu_count()} processors. What else runs slows those most that compute most:",
+        f"{os.cpu_count()} processors. Other processes slow CPU-bound contenders most:",
         "with a load before that is not near 0, ratios of time may flatter livemosaic.",
     )
 
@@ -394,25 +394,24 @@ def _complete(samples: Mapping[str, Sequence[Sample]], count: int) -> Results:
 
 
 _COLD: Final = (
-    "The start of the process and its imports at start are not counted; connections, and what is "
-    "imported later, are.",
+    "The start of the process and its imports are not counted; connections and later imports are.",
 )
 _OTHERS: Final = (
-    "same: JPEG is decoded by different libraries, whose values are mostly 1 or 2 apart. Asked for "
-    "three of the four bands of uint16x4,",
-    "rio-tiler 9.4 gives other pixels than when asked for all; the floor's are those of the file.",
+    "same: JPEG is decoded by different libraries, whose values mostly differ by 1 or 2. For three "
+    "of the four bands of uint16x4,",
+    "rio-tiler 9.4 returns other pixels than for all four; the floor's pixels equal the file's.",
 )
 _HOW: Final = (
-    "Each contender is one process of uvicorn (asyncio, h11) and is asked over HTTP; the order "
-    "turns at each tile.",
-    "CPU: of that process; behind: of PostgreSQL. That of the object store and of the emulated "
-    "DynamoDB is nobody's.",
+    "Each contender is one process of uvicorn (asyncio, h11), used over HTTP; the order rotates "
+    "with each tile.",
+    "CPU: of that process; behind: of PostgreSQL. The CPU of the object store and of the emulated "
+    "DynamoDB is not counted.",
     "per file: requests for each file that holds visible pixels. same: pixels equal to "
     "the floor's, whose decoder and encoder are livemosaic's.",
     "All: nearest neighbour, 256 × 256, newest on top. livemosaic and the floor write PNG at "
     "zlevel 1, the peers at rio-tiler's",
     "6, but titiler-pngraw at 1. titiler: FileBackend, which reads mosaic.json once and keeps it; "
     "titiler-dynamodb: one boto3 resource for all requests.",
-    "The peers' GDAL is set as TiTiler's guide says, and caches what it read; livemosaic does for "
-    "seconds, the floor not.",
+    "The peers' GDAL is configured as in TiTiler's guide, and caches blocks; livemosaic caches "
+    "them for seconds, the floor never.",
 )

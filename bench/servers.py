@@ -29,7 +29,7 @@ class ObjectStore:
     url: str
 
     def href(self, name: str, alias: str = "x") -> str:
-        """A file's URL; whoever never saw the alias has none of it in a cache."""
+        """URL of a file under an alias; a new alias is in no cache."""
         return f"{self.url}/{alias}/{name}"
 
     def take(self) -> Traffic:

@@ -1,4 +1,4 @@
-"""What a race shows of each contender, as tables."""
+"""Result tables of a race."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
@@ -76,9 +76,9 @@ def burst_sheet(
             for name, made in bursts.items()
         ],
         (
-            "peak MB: of the process since it started, with what it was asked one at a time; that "
-            "of PostgreSQL is not in it.",
-            "Who asks, the object store and the database run on the same processors.",
+            "peak MB: of the process since its start, including single requests before; without "
+            "PostgreSQL.",
+            "Client, object store and database run on the same processors.",
         ),
     )
 
@@ -106,9 +106,9 @@ def view_sheet(title: str, views: Mapping[str, Sequence[Burst]]) -> Sheet:
         ("maker", "view ms", "median ms", "CPU ms", "requests", "per file", "KB"),
         rows,
         (
-            "view ms: until the last tile is there. The others are of one tile. Tiles of a view "
+            "view ms: until the last tile has arrived. Other columns: per tile. Tiles of a view "
             "share blocks, which livemosaic",
-            "keeps for seconds, and GDAL until there is no room for them.",
+            "caches for seconds, and GDAL until its cache is full.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What the benchmark must show, and whether it does."""
+"""Targets of the benchmark, and whether they are met."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ Measure = Callable[[str], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing that must show."""
+    """A measure with a limit to meet."""
 
     what: str
     measure: Measure
     most: float | None = None
     least: float | None = None
-    """With neither, there is no target: the row is there to compare with another."""
+    """Without `most` and `least` there is no target: the row only compares with another."""
 
     @property
     def text(self) -> str:
@@ -59,7 +59,7 @@ class Target:
         return "" if self.most is None else f"≤ {self.most:g}"
 
     def judged(self, name: str) -> tuple[float | None, str]:
-        """What was found, and whether it is good enough."""
+        """The measured value, and whether it meets the target."""
         found = self.measure(name)
         if found is None:
             return None, "not measured"
@@ -72,7 +72,7 @@ def target_sheet(facts: Facts, names: Sequence[str]) -> Sheet:
     """One row for each target, ours on each index."""
     ours = [name for name in OURS if name in names]
     return Sheet(
-        f"What it must show (warm: {', '.join(facts.zooms)})",
+        f"Targets (warm: {', '.join(facts.zooms)})",
         ("", "target", *(text for name in ours for text in (name, "holds"))),
         [
             (
@@ -83,9 +83,9 @@ def target_sheet(facts: Facts, names: Sequence[str]) -> Sheet:
             for target in _targets(facts)
         ],
         (
-            "A lone tile may need blocks of two rows of a scene, which lie apart in its file: "
-            "compare with what the floor asks for.",
-            "The mosaic's own row livemosaic reads again after 2 seconds, cogeo-mosaic after 5 "
+            "A single tile may need blocks of two rows of a scene, which lie apart in its file: "
+            "compare with the floor's requests.",
+            "livemosaic reads the mosaic's own row again after 2 seconds, cogeo-mosaic after 5 "
             "minutes.",
         ),
     )

@@ -1,4 +1,4 @@
-"""What a tile costs, next to rio-tiler's mosaic reader and to what the tile needs."""
+"""Cost of a tile, next to rio-tiler's mosaic reader and to what the tile needs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -183,10 +183,10 @@ def _latency(results: Results, options: Options) -> Sheet:
             for (state, zoom, name), tiles in results.items()
         ],
         (
-            "Tiles in turn, one at a time; CPU and what follows are means. cold: nothing opened "
-            "before. warm: all files",
-            "opened before, each tile made once. CPU is this process's: neither the object store's "
-            "nor the emulator's.",
+            "Tiles in turn, one at a time; CPU and the columns after it are means. cold: nothing "
+            "opened before. warm: all files",
+            "opened before, each tile made once. CPU: of this process, without object store and "
+            "emulator.",
             "sqlite and dynamodb: livemosaic on that index, the latter the emulator; rows are of "
             "scenes, and the mosaic's own.",
             f"{_PEER}: its mosaic backend and Reader on a mosaic.json in memory.",
@@ -222,7 +222,7 @@ def _reads(results: Results) -> Sheet:
         ],
         (
             "Means of a tile. Needed: the newest true footprint at each pixel's centre "
-            "(bench/need.py). Read: asked for at the store.",
+            "(bench/need.py). Read: requested from the store.",
             f"livemosaic: {len(ours)} tiles, reads beyond need: {sum(t.beyond for t in ours)}, "
             f"needed but not read: {sum(t.missed for t in ours)}",
         ),
@@ -240,8 +240,8 @@ def _ratios(results: Results) -> Sheet:
             if name != _PEER
         ],
         (
-            "Below 1 livemosaic is cheaper. fast PNG: as if the peer, too, compressed at zlevel 1 "
-            "and not at GDAL's default of 6.",
+            "Below 1 livemosaic is cheaper. fast PNG: as if the peer also compressed at zlevel 1 "
+            "instead of GDAL's default of 6.",
         ),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a process costs is told apart from what others cost."""
+"""What a process costs is kept apart from the cost of others."""
 
 import subprocess
 import sys

@@ -13,7 +13,7 @@ from bench.targets import Target
         pytest.param(Target("", lambda _: 4.1, least=4), "yes", id="more than the least"),
         pytest.param(Target("", lambda _: 3.9, least=4), "NO", id="less than the least"),
         pytest.param(Target("", lambda _: 0, most=0), "yes", id="nothing, and nothing is allowed"),
-        pytest.param(Target("", lambda _: 7.0), "", id="no target, only told"),
+        pytest.param(Target("", lambda _: 7.0), "", id="no target, only reported"),
         pytest.param(Target("", lambda _: None, most=1), "not measured", id="a peer is missing"),
     ],
 )
