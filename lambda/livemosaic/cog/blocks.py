@@ -17,8 +17,8 @@ from livemosaic.cog.codecs.bounds import (
     webp_bound,
     zstd_bound,
 )
-from livemosaic.cog.codecs.deflate import inflating
-from livemosaic.cog.codecs.lzw import unpacked
+from livemosaic.cog.codecs.deflate import bounded_inflate
+from livemosaic.cog.codecs.lzw import decode_bodies
 from livemosaic.storage.objects import Buffer
 
 _DEFLATE: Final = (Compression.Deflate, Compression.OldDeflate)
@@ -70,7 +70,7 @@ def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]
     """
     arrays = []
     for block, needed in work:
-        registry = DecoderRegistry(dict.fromkeys(_DEFLATE, inflating(needed, full)))
+        registry = DecoderRegistry(dict.fromkeys(_DEFLATE, bounded_inflate(needed, full)))
         arrays.append(np.asarray(block.decode_sync(decoder_registry=registry)))
     return arrays
 
@@ -78,7 +78,7 @@ def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]
 def _by_libtiff(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
     """Decodes LZW and LZMA: as many lines of each block as any of them needs, then zeros."""
     bodies = [body for block, _ in work for body in _bodies(block)]
-    rows = iter(unpacked(bodies, work[0][0].compression_method, max(n for _, n in work)))
+    rows = iter(decode_bodies(bodies, work[0][0].compression_method, max(n for _, n in work)))
 
     def next_row(buffer: Buffer) -> bytes:
         del buffer

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Self
 from weakref import WeakKeyDictionary
 
 from cachetools import TTLCache
@@ -55,6 +55,22 @@ class Header:
     body: bytes
     edition: Edition
 
+    def to_item(self, expires: int) -> dict[str, Any]:
+        """Returns the header's row in the table, which expires at a Unix time."""
+        return {
+            "bytes": zlib.compress(self.body, 9),
+            "length": self.edition.length,
+            "etag": self.edition.etag,
+            "modified": self.edition.modified,
+            "expires": expires,
+        }
+
+    @classmethod
+    def from_item(cls, item: Item) -> Self:
+        """Returns the header in a row of the table."""
+        body = zlib.decompressobj().decompress(item["bytes"], MAX_BYTES)
+        return cls(body, Edition(int(item["length"]), item["etag"], item["modified"]))
+
 
 class Headers:
     """Finds headers in the table. For one thread, with any event loops in turn."""
@@ -93,10 +109,9 @@ class Headers:
         return found
 
     def _fetch(self, hrefs: Collection[str]) -> dict[str, Header]:
-        rows = self._table.batch_get([header_key(href) for href in hrefs])
-        return {
-            href: header_of(rows[header_key(href)]) for href in hrefs if header_key(href) in rows
-        }
+        keys = {href: header_key(href) for href in hrefs}
+        rows = self._table.batch_get(list(keys.values()))
+        return {href: Header.from_item(rows[key]) for href, key in keys.items() if key in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +157,7 @@ class HeaderKeeper:
         stored = self._table.batch_get([header_key(href) for href in headers])
         for href, header in headers.items():
             key = header_key(href)
-            row, old = row_of(header, now + KEPT_S), stored.get(key, {})
+            row, old = header.to_item(now + KEPT_S), stored.get(key, {})
             if len(row["bytes"]) <= MAX_ROW_BYTES and not _still_good(old, row, now):
                 yield Put(key, row)
 
@@ -186,24 +201,6 @@ class HeaderKeeper:
             source = self._stores.open(href, pin)
         with decoding():
             return await leading_bytes(source, self._limits)
-
-
-def row_of(header: Header, expires: int) -> dict[str, Any]:
-    """Returns a header's row in the table (see `index.schema`)."""
-    edition = header.edition
-    return {
-        "bytes": zlib.compress(header.body, 9),
-        "length": edition.length,
-        "etag": edition.etag,
-        "modified": edition.modified,
-        "expires": expires,
-    }
-
-
-def header_of(row: Item) -> Header:
-    """Returns the header stored in a row."""
-    body = zlib.decompressobj().decompress(row["bytes"], MAX_BYTES)
-    return Header(body, Edition(int(row["length"]), row["etag"], row["modified"]))
 
 
 def _still_good(old: Item, new: Item, now: int) -> bool:

@@ -75,7 +75,7 @@ def _object(text: str) -> dict[str, Any]:
     return given
 
 
-def processed(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[Pixels, Grid]:
+def apply_algorithm(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[Pixels, Grid]:
     """Runs an algorithm; the grid returned is smaller if it drops a `buffer` of pixels.
 
     `InvalidRequestError` if the pixels do not suit it.

@@ -27,7 +27,7 @@ def check_formula(text: str) -> str:
         )
     if not all(math.isfinite(_number(token)) for token in text.replace(",", "").split()):
         raise InvalidRequestError(f"color_formula {text[:80]!r} has a number that is not finite")
-    formula(np.full((3, 1, 1), 128, np.uint8), text)
+    apply_formula(np.full((3, 1, 1), 128, np.uint8), text)
     return text
 
 
@@ -38,7 +38,7 @@ def _number(token: str) -> float:
         return 0.0
 
 
-def formula(data: NDArray[Any], text: str) -> NDArray[np.uint8]:
+def apply_formula(data: NDArray[Any], text: str) -> NDArray[np.uint8]:
     """Applies a color formula to bands, scaled by the whole range of their dtype.
 
     `InvalidRequestError` if it cannot be parsed, or does not fit them.
@@ -136,7 +136,9 @@ def _color(given: Any) -> Rgba:
     return color
 
 
-def mapped(data: NDArray[Any], colors: str | Colors) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def apply_colormap(
+    data: NDArray[Any], colors: str | Colors
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Maps one band (1, h, w) to red, green, blue (3, h, w) and alpha (h, w).
 
     Values without a color are transparent. A named colormap, rio-tiler's, needs uint8.

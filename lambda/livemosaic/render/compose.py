@@ -131,7 +131,7 @@ def _strips(layers: Sequence[Pixels], weights: Sequence[Weigh], like: _Like) -> 
         )
 
 
-def clipped(pixels: Pixels, keep: Mask) -> Pixels:
+def clip_to_mask(pixels: Pixels, keep: Mask) -> Pixels:
     """Invalidates pixels outside a mask (height, width); returns the same object if none are."""
     valid = pixels.valid & keep
     if (valid == pixels.valid).all():
@@ -139,10 +139,10 @@ def clipped(pixels: Pixels, keep: Mask) -> Pixels:
     return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
 
 
-def below_holes(layers: Iterable[Pixels], footprints: Iterable[Mask]) -> Iterator[Pixels]:
+def hide_below_holes(layers: Iterable[Pixels], footprints: Iterable[Mask]) -> Iterator[Pixels]:
     """Yields layers, top first, invalid below holes: invalid pixels inside a higher footprint."""
     hidden: Mask | None = None
     for layer, footprint in zip(layers, footprints, strict=True):
-        yield layer if hidden is None else clipped(layer, ~hidden)
+        yield layer if hidden is None else clip_to_mask(layer, ~hidden)
         holes = footprint & ~layer.valid
         hidden = holes if hidden is None else hidden | holes

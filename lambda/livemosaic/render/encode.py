@@ -18,7 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Render
 from livemosaic.render.png import encode_png
-from livemosaic.render.style import Image, blank, colored, run
+from livemosaic.render.style import Image, apply_colors, make_blank, run_algorithm
 
 EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 
@@ -94,8 +94,8 @@ def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
 
 
 def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
-    pixels, grid = run(pixels, grid, render)
-    image = colored(pixels, render, _shown(pixels, render.format))
+    pixels, grid = run_algorithm(pixels, grid, render)
+    image = apply_colors(pixels, render, _shown(pixels, render.format))
     if render.colormap is None:
         _check_dtype(image.data.dtype, render.format)
     return image, grid
@@ -104,8 +104,8 @@ def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
 def _blank(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
     """Returns an empty image of the bands, dtype and size as far as known; checks nothing."""
     with suppress(InvalidRequestError):
-        pixels, grid = run(pixels, grid, render)
-    image = blank(pixels, render, _shown(pixels, render.format))
+        pixels, grid = run_algorithm(pixels, grid, render)
+    image = make_blank(pixels, render, _shown(pixels, render.format))
     kept = render.format in _RAW and image.data.dtype.name not in _NOT_GEOTIFF
     data = image.data if kept else np.zeros_like(image.data, np.uint8)
     return replace(image, data=data), grid

@@ -26,28 +26,28 @@ class Image:
     names: tuple[str, ...]
 
 
-def drawn(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
+def draw_scene(pixels: Pixels, grid: Grid, style: Style) -> Pixels:
     """Applies a style to a scene, on the same grid, before scenes are composed.
 
     Translucent pixels are valid. `InvalidRequestError` if the pixels do not suit the style.
     """
-    pixels = run_in_place(pixels, grid, style, "of scenes that are drawn one by one,")
-    image = colored(pixels, style, len(pixels.data))
+    pixels = run_algorithm_in_place(pixels, grid, style, "of scenes that are drawn one by one,")
+    image = apply_colors(pixels, style, len(pixels.data))
     return Pixels(image.data, image.alpha > 0, image.names)
 
 
-def run(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
+def run_algorithm(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
     """Runs the style's algorithm, if any; returns its pixels and their grid, perhaps smaller."""
     if style.algorithm is None:
         return pixels, grid
-    from livemosaic.render.algorithms import processed
+    from livemosaic.render.algorithms import apply_algorithm
 
-    return processed(pixels, grid, style.algorithm)
+    return apply_algorithm(pixels, grid, style.algorithm)
 
 
-def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:
+def run_algorithm_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:
     """Runs the algorithm on the same grid; `InvalidRequestError`, naming `where`, if it shrinks."""
-    made, on = run(pixels, grid, style)
+    made, on = run_algorithm(pixels, grid, style)
     if on is not grid:
         raise InvalidRequestError(
             f'{where} an algorithm must keep every pixel: set algorithm_params={{"buffer": 0}}'
@@ -55,7 +55,7 @@ def run_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels
     return made
 
 
-def colored(pixels: Pixels, style: Style, shown: int) -> Image:
+def apply_colors(pixels: Pixels, style: Style, shown: int) -> Image:
     """Applies all of a style but its algorithm to the first `shown` bands.
 
     `InvalidRequestError` if the pixels do not suit the style.
@@ -64,24 +64,24 @@ def colored(pixels: Pixels, style: Style, shown: int) -> Image:
     if style.rescale:
         data = _rescaled(data, pixels, style.rescale)
     if style.color_formula:
-        from livemosaic.render.colormaps import formula
+        from livemosaic.render.colormaps import apply_formula
 
-        data = formula(data, style.color_formula) * pixels.valid
+        data = apply_formula(data, style.color_formula) * pixels.valid
     if style.colormap is not None:
         return _mapped(data, pixels, style.colormap)
-    return Image(data, opaque(pixels.valid), pixels.names[: len(data)])
+    return Image(data, to_alpha(pixels.valid), pixels.names[: len(data)])
 
 
-def blank(pixels: Pixels, style: Style, shown: int) -> Image:
+def make_blank(pixels: Pixels, style: Style, shown: int) -> Image:
     """Returns the all-zero image of pixels of which none is valid; checks nothing."""
-    alpha, names = opaque(pixels.valid), pixels.names[:shown]
+    alpha, names = to_alpha(pixels.valid), pixels.names[:shown]
     if style.colormap is not None:
         return Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
     dtype = np.uint8 if style.rescale or style.color_formula else pixels.data.dtype
     return Image(np.zeros((len(names), *alpha.shape), dtype), alpha, names)
 
 
-def opaque(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def to_alpha(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Returns validity as alpha."""
     return np.where(valid, np.uint8(_OPAQUE), np.uint8(0))
 
@@ -115,7 +115,7 @@ def _rescaled(
 
 def _mapped(data: NDArray[Any], pixels: Pixels, colors: str | Colors) -> Image:
     """Applies a colormap: red, green, blue, black where not valid; its alpha where valid."""
-    from livemosaic.render.colormaps import mapped
+    from livemosaic.render.colormaps import apply_colormap
 
     name = colors if isinstance(colors, str) else "of the request"
     if len(pixels.data) != 1:
@@ -125,6 +125,6 @@ def _mapped(data: NDArray[Any], pixels: Pixels, colors: str | Colors) -> Image:
     if isinstance(colors, str) and data.dtype != np.uint8:
         # rio-tiler would take the value modulo 256.
         raise InvalidRequestError(f"{data.dtype} pixels need rescale=min,max for colormap {name}")
-    rgb, opacity = mapped(data, colors)
+    rgb, opacity = apply_colormap(data, colors)
     alpha = np.where(pixels.valid, opacity, np.uint8(0))
     return Image(rgb * (alpha > 0), alpha, _RGB)

@@ -24,9 +24,9 @@ from livemosaic.storage.objects import (
     Pin,
     UnavailableError,
     UnreachableError,
-    opaque,
-    refused,
-    too_large,
+    opaque_tag,
+    size_error,
+    status_error,
     too_short,
 )
 
@@ -70,7 +70,7 @@ class HttpPool:
                 pin.check_end(start)
             size = _size_of_object(answer, start, stop)
             headers = answer.headers
-            pin.check(Edition(size, opaque(headers.get("ETag")), headers.get("Last-Modified")))
+            pin.check(Edition(size, opaque_tag(headers.get("ETag")), headers.get("Last-Modified")))
             body = answer.read(min(stop, size) - start)
             # Drained connections go back to the pool; one that still has bytes is closed.
             answer.read(1)
@@ -82,7 +82,7 @@ class HttpPool:
         # Not decoded: a small body could become a large one.
         with self._response(url, decode_content=False, timeout=timeout) as answer:
             if answer.status != 200:
-                raise refused(answer.status)
+                raise status_error(answer.status)
             if encoding := answer.headers.get("Content-Encoding"):
                 raise ObjectError(f"is encoded as {encoding[:40]}, though requested as it is")
             return _limited(answer, at_most)
@@ -114,7 +114,7 @@ def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
     while part := answer.read1(at_most + 1 - len(body)):
         body += part
         if len(body) > at_most:
-            raise too_large(len(body), at_most)
+            raise size_error(len(body), at_most)
         if time.monotonic() > until:
             raise UnavailableError(f"cannot be read: it takes its server over {WHOLE_S:.0f} s")
     return bytes(body)
@@ -131,7 +131,7 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
     """Returns the object's size by a range response's headers; ObjectError if they do not fit."""
     status = answer.status
     if status not in (200, 206, 416):
-        raise refused(status)
+        raise status_error(status)
     if status == 416:
         raise ObjectError(too_short(start))
     length = answer.headers.get("Content-Length", "")

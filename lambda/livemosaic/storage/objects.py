@@ -109,7 +109,7 @@ class Object(Protocol):
         ...
 
 
-def refused(status: int) -> ObjectError:
+def status_error(status: int) -> ObjectError:
     """Returns the error that an HTTP status without bytes of the object means."""
     if status in (404, 410):
         return AbsentError("is missing")
@@ -121,12 +121,12 @@ def refused(status: int) -> ObjectError:
     return kind(f"cannot be read: its server gives HTTP {status}")
 
 
-def too_large(size: int, at_most: int) -> ObjectError:
+def size_error(size: int, at_most: int) -> ObjectError:
     """Returns the error for an object with more bytes than are read."""
     return ObjectError(f"has {size:,} bytes or more; at most {at_most:,} are read")
 
 
-def opaque(etag: str | None) -> str | None:
+def opaque_tag(etag: str | None) -> str | None:
     """Returns an ETag without `W/`, as `Edition` stores it."""
     return etag.removeprefix("W/") if etag else None
 

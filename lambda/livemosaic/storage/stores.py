@@ -30,9 +30,9 @@ from livemosaic.storage.objects import (
     ObjectError,
     Pin,
     UnreachableError,
-    opaque,
-    refused,
-    too_large,
+    opaque_tag,
+    size_error,
+    status_error,
     too_short,
 )
 
@@ -190,7 +190,7 @@ class StoredObject:
         try:
             got = obstore.get(self._store, self._path)
             if got.meta["size"] > at_most:
-                raise too_large(got.meta["size"], at_most)
+                raise size_error(got.meta["size"], at_most)
             return bytes(got.bytes())
         except (*_OBSTORE_ERRORS, ObjectError) as e:
             raise _explained(e, 0, self._pin) from e
@@ -245,7 +245,7 @@ class Bucket:
 
 
 def _listed(meta: Any) -> Listed:
-    return Listed(meta["path"], meta["size"], opaque(meta["e_tag"]), meta["last_modified"])
+    return Listed(meta["path"], meta["size"], opaque_tag(meta["e_tag"]), meta["last_modified"])
 
 
 @contextmanager
@@ -258,7 +258,7 @@ def _explaining() -> Iterator[None]:
 
 def _edition(meta: Any) -> Edition:
     """Returns the edition in obstore's ObjectMeta."""
-    return Edition(meta["size"], opaque(meta["e_tag"]), meta["last_modified"].isoformat())
+    return Edition(meta["size"], opaque_tag(meta["e_tag"]), meta["last_modified"].isoformat())
 
 
 def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
@@ -278,5 +278,5 @@ def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
     if "region" in text.lower():
         return ObjectError("is in a bucket of another region: set AWS_REGION")
     if status:
-        return refused(int(status[1]))
+        return status_error(int(status[1]))
     return UnreachableError("cannot be read: its store failed or could not be reached")

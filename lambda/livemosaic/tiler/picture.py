@@ -16,11 +16,11 @@ from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
-from livemosaic.render.compose import Weigh, below_holes, clipped, compose, empty
+from livemosaic.render.compose import Weigh, clip_to_mask, compose, empty, hide_below_holes
 from livemosaic.render.expression import Bounds, Expression
 from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
-from livemosaic.render.style import drawn
+from livemosaic.render.style import draw_scene
 from livemosaic.tiler.assets import asked_for, chosen_assets
 from livemosaic.tiler.candidates import Candidates, seamline
 from livemosaic.tiler.plan import Plan, Seen
@@ -309,10 +309,10 @@ class Tiler:
             alone = next(iter(assets)) if len(assets) == 1 else None
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
         if read.style is not None:
-            pixels = await asyncio.to_thread(drawn, pixels, grid, read.style)
+            pixels = await asyncio.to_thread(draw_scene, pixels, grid, read.style)
         for keep in (draft.view.mask, draft.plan.claim(place) if draft.rule.clip else None):
             if keep is not None:
-                pixels = await asyncio.to_thread(clipped, pixels, keep)
+                pixels = await asyncio.to_thread(clip_to_mask, pixels, keep)
         return pixels
 
     def _finished(self, draft: Draft, done: Reads) -> Picture:
@@ -320,7 +320,7 @@ class Tiler:
         places = sorted(done.layers)
         layers = [done.layers[place] for place in places]
         if rule.nodata_inside:
-            layers = list(below_holes(layers, map(plan.claim, places)))
+            layers = list(hide_below_holes(layers, map(plan.claim, places)))
         scenes = [plan.scene(place) for place in places]
         blends = rule.operation == "blend" and len(layers) > 1
         weights = self._weights(draft, scenes) if blends else ()

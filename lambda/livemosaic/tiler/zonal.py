@@ -23,7 +23,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Pixels
 from livemosaic.model.render import Read, Style
 from livemosaic.model.rule import Rule
-from livemosaic.render.style import run_in_place
+from livemosaic.render.style import run_algorithm_in_place
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.statistics import Coverage, Tally
 from livemosaic.tiler.views import box_view, check_zoom
@@ -213,7 +213,7 @@ def _aligned(box: Box, to_map: Affine) -> Box:
 def _add(counted: Counted, covered: Coverage, made: Picture, style: Style) -> None:
     pixels: Pixels | None = None
     if len(made.seen.scenes) > len(made.skipped):
-        pixels = run_in_place(made.pixels, made.grid, style, "for statistics")
+        pixels = run_algorithm_in_place(made.pixels, made.grid, style, "for statistics")
     counted.tally.add(covered, pixels)
     counted.scenes |= dict.fromkeys(made.scenes)
     counted.skipped |= dict(made.skipped)

@@ -21,7 +21,7 @@ from livemosaic.render.algorithms import MAX_SAMPLES, parse_algorithm
 from livemosaic.render.compose import empty
 from livemosaic.render.encode import encode
 from livemosaic.render.parameters import Parameters
-from livemosaic.render.style import drawn
+from livemosaic.render.style import draw_scene
 
 SIZE = 32
 GRID = Grid(CRS.from_epsg(3857), (0.0, 0.0, SIZE * 10.0, SIZE * 10.0), SIZE, SIZE)
@@ -375,7 +375,7 @@ class TestScenesDrawnOneByOne:
     def test_they_are_colors_on_the_same_grid(self):
         source = pixels(1, "float32", 1000)
         said = {"rescale": ["0,1000"], "colormap": '[[[100, 256], "#0a0b0c"]]'}
-        made = drawn(source, GRID, Parameters(**said).render())
+        made = draw_scene(source, GRID, Parameters(**said).render())
         expected = ours(source, **said)
         np.testing.assert_array_equal(made.data, expected[:3])
         np.testing.assert_array_equal(made.valid, expected[3] > 0)
@@ -384,4 +384,4 @@ class TestScenesDrawnOneByOne:
     def test_an_algorithm_that_drops_pixels_is_refused(self):
         style = Parameters(algorithm="hillshade").render()
         with pytest.raises(InvalidRequestError, match=r"algorithm_params=\{.buffer.: 0\}"):
-            drawn(pixels(), GRID, style)
+            draw_scene(pixels(), GRID, style)

@@ -21,7 +21,7 @@ inflates RGB in 2.3 ms where async-tiff takes 2.9 and zlib 3.0, and four bands o
 and 5.1."""
 
 
-def inflating(needed: int, full: int) -> Callable[..., bytes]:
+def bounded_inflate(needed: int, full: int) -> Callable[..., bytes]:
     """Returns an async-tiff decoder that inflates to `full` bytes; BombError beyond.
 
     It stops after the `needed` bytes, which saves the time of the rest, and pads with zeros.

@@ -22,7 +22,7 @@ _LONG: Final = 4
 _DOUBLE: Final = 12
 
 
-def unpacked(bodies: Sequence[Buffer], compression: int, size: int) -> NDArray[np.uint8]:
+def decode_bodies(bodies: Sequence[Buffer], compression: int, size: int) -> NDArray[np.uint8]:
     """Returns the first `size` decoded bytes of each body, shape (bodies, size); raises if fewer.
 
     Blocks of 512 × 512 take 3.6 ms for RGB (async-tiff: 5.7), 8.6 ms for four bands of uint16
