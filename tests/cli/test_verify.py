@@ -96,7 +96,7 @@ def test_collections_of_an_api_must_be_known(run: Run) -> None:
     run("mosaics", "create", "any")
     with Catalogue([item("b")]) as api:
         said = run("verify", "any", "--stac", api.url, code=1).stderr
-        assert "name those of" in said
+        assert "name some of" in said
         assert "--collection" in said
         found = told(
             run("verify", "any", "--stac", api.url, "--collection", "s2", "--json", code=1)

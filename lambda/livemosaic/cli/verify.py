@@ -90,7 +90,7 @@ def _against(
     collections = given or mosaic.collections
     if ANY_COLLECTION in collections:
         raise InvalidRequestError(
-            f"mosaic {mosaic.id!r} takes any collection: name those of {url} with --collection"
+            f"mosaic {mosaic.id!r} takes any collection: name some of {url} with --collection"
         )
     catalogue = _RemoteIndex(url, collections)
     started = datetime.now(UTC)

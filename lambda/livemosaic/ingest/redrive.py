@@ -189,7 +189,7 @@ class DeadLetterReader:
 
 
 def _letter(received: Mapping[str, Any]) -> ReceivedDeadLetter:
-    """Converts a message from ReceiveMessage, whose names differ from those of Lambda."""
+    """Converts a message from ReceiveMessage, which has other names than Lambda."""
     attributes = received.get("MessageAttributes", {})
     record = {
         "messageId": received["MessageId"],

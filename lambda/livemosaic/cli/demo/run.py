@@ -33,29 +33,29 @@ MOSAIC: Final = Mosaic(
     quadkey_zoom=12,
 )
 NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
-"""A way to look at its scenes."""
+"""Query of an NDVI rendering of its scenes."""
 
 _SIZE: Final = 1024
-"""Pixels of a scene's edge: a good look, and made in seconds."""
+"""Pixels of a scene's edge; made in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """How the demo runs."""
+    """Options of the demo."""
 
     folder: Path
     count: int
     every: float
     """Seconds between two arrivals."""
     port: int
-    """0 takes a free one."""
+    """Port to listen on; 0 takes a free one."""
     browser: bool
     stay: bool
-    """Whether to go on serving when all have arrived."""
+    """Whether to keep serving when all scenes have arrived."""
 
 
 def run(demo: Demo, progress: Progress, console: Console) -> None:
-    """Run it until interrupted, or until all have arrived if it is not to stay."""
+    """Runs the demo until interrupted, or until all scenes have arrived without `stay`."""
     scenes = demo.folder / "scenes"
     index = demo.folder / "index.db"
     scenes.mkdir(parents=True, exist_ok=True)
@@ -93,14 +93,14 @@ def _arrive(
 
 
 def arrival(item: Mapping[str, Any]) -> str:
-    """A line that says what came."""
+    """Returns the line for an Item that arrived."""
     date = item["properties"]["datetime"][:10]
     cloud = item["properties"].get("eo:cloud_cover", 0)
     return f"  + {item['id']}  {date}  {cloud:.0f} % cloud"
 
 
 def items_of(scenes: Path, count: int) -> Generator[dict[str, Any]]:
-    """The Items of a run before, if it had as many; else new ones, as they are made."""
+    """Yields the Items of an earlier run with as many scenes; else new ones as they are made."""
     kept = scenes / f"items-{count}.ndjson"
     if kept.exists():
         yield from map(json.loads, kept.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""HTTP client of a livemosaic API: signs requests, and retries those that may succeed later."""
+"""HTTP client of a livemosaic API: signs requests, and retries transient failures."""
 
 import ipaddress
 import json

@@ -1,6 +1,6 @@
-"""What `livemosaic ingest` reads: files, stac-geoparquet, prefixes of S3, a STAC API.
+"""Sources of `livemosaic ingest`: files, stac-geoparquet, prefixes in S3, STAC APIs.
 
-Each is read in an order of its own, so that a run that was cut off can go on where it was.
+Each is read in a fixed order, so that an interrupted run can be resumed where it was.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from livemosaic.ingest.events.message import Message
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A source has been read as far as a place, and can be read on from there."""
+    """A place in a source from which reading can be resumed."""
 
     source: str
     place: Any
-    """JSON that the source understands, and nobody else."""
+    """JSON, opaque to all but the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +26,34 @@ class Entry:
 
     message: Message
     source: str
-    """File, object or URL that it is from, as people know it."""
+    """File, object or URL that the message comes from, for people."""
     line: int | None = None
-    """Number of the Item in there, from 1."""
+    """Number of the Item in the source, from 1."""
     weight: int = 1
-    """What it counts of the source's total."""
+    """Share of the source's total, in its unit."""
     problem: str = ""
-    """Why there is no message in it that anybody could take."""
+    """Why the entry cannot be ingested; empty if it can."""
     mark: Mark | None = None
-    """Set where the source can be read on from here; where not, from the mark before."""
+    """Set where reading can be resumed after this entry; else it resumes at the mark before."""
 
 
 class Source(Protocol):
-    """What can be read, and read on."""
+    """A source that can be read from any of its places."""
 
     @property
     def name(self) -> str:
-        """Tells it from the other sources of a run."""
+        """Name that is unique among the sources of a run."""
         ...
 
     @property
     def identity(self) -> Any:
-        """JSON; where it has changed, a place of before means nothing."""
+        """JSON that changes where earlier places become invalid."""
         ...
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """What comes after a place, or everything after None.
+        """Yields the entries after a place, or all with None.
 
-        `began` is when the run began, however often it was cut off: the time of what has none.
-        `InvalidRequestError` where it cannot be read.
+        `began` is when the run first began, the time of Items without one. Raises
+        `InvalidRequestError` where the source cannot be read.
         """
         ...

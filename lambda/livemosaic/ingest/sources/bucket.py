@@ -1,4 +1,4 @@
-"""Objects below a prefix of S3 that hold STAC Items become messages."""
+"""The source of STAC Items in the objects below a prefix in S3."""
 
 import io
 from collections import deque
@@ -17,17 +17,17 @@ from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket, Listed
 
 _AT_ONCE: Final = 32
-"""Requests; a first byte of S3 takes some 30 ms."""
+"""Requests in parallel; the first byte from S3 takes some 30 ms."""
 _MAX_BYTES: Final = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """All `*.json` and `*.geojson` below `s3://{bucket}/{prefix}`, by the order of their keys."""
+    """All `*.json` and `*.geojson` below `s3://{bucket}/{prefix}`, in the order of their keys."""
 
     bucket: str
     prefix: str
-    """Empty, or with a slash at its end."""
+    """Prefix of the keys: empty, or with a slash at its end."""
 
     @property
     def name(self) -> str:
@@ -36,11 +36,11 @@ class Prefix:
 
     @property
     def identity(self) -> Any:
-        """The name alone: objects may come and go."""
+        """The name only, as objects may be added and removed."""
         return self.name
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:  # noqa: ARG002
-        """See `Source`. The time of what has none is when its object was written."""
+        """See `Source`. The time of Items without one is when their object was written."""
         bucket = Bucket(self.bucket)
         running: deque[tuple[Listed, Future[bytes]]] = deque()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects")

@@ -1,4 +1,4 @@
-"""Files of STAC Items become messages: an Item, an ItemCollection, or one Item a line (ndjson)."""
+"""The source of STAC Items in files: an Item, an ItemCollection, or one Item a line (ndjson)."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from livemosaic.ingest.sources import Entry, Mark
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by their paths, or standard input by `-`, one after the other."""
+    """Files by their paths, or standard input as `-`, one after the other."""
 
     names: Sequence[str]
 
@@ -27,22 +27,22 @@ class Files:
 
     @property
     def total(self) -> int | None:
-        """Bytes; None with standard input, and where a file is not there."""
+        """Total bytes; None with standard input, or if a file is missing."""
         paths = [Path(name) for name in self.names]
         known = all(path.is_file() for path in paths)
         return sum(path.stat().st_size for path in paths) if known else None
 
     @property
     def identity(self) -> Any:
-        """Names, sizes and times of change."""
+        """Names, sizes and modification times."""
         if "-" in self.names:
             raise InvalidRequestError("--resume cannot read standard input again: name a file")
         return {name: _state(name) for name in self.names}
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. Each Item with the bytes it took, as it goes where there is one a line.
+        """See `Source`. Weights are bytes; ndjson is read a line at a time.
 
-        Where neither Item nor message has a time, what is read later is newer.
+        Of Items without a time, a later one is newer.
         """
         done = place or {"file": 0, "line": 0, "count": 0}
         count = done["count"]
@@ -91,14 +91,14 @@ def _open(name: str) -> Iterator[IO[bytes]]:
 
 
 def bodies(file: IO[bytes]) -> Iterator[tuple[Any, int]]:
-    """Each Item of a text with the bytes it took, unchecked."""
+    """Yields each Item of a file, unchecked, with its number of bytes."""
     first = next((line for line in file if line.strip()), b"")
     if _is_object(first):
         yield from _features(first, len(first))
         yield from _lines(file)
         return
     text = first + file.read()
-    # Indented, only the first line begins with a brace. Where others do, the first is a bad one.
+    # In indented JSON only the first line begins with a brace; else it is ndjson with a bad line.
     if text.count(b"\n{") + text.startswith(b"{") > 1:
         yield from _lines(text.splitlines(keepends=True))
     else:
@@ -117,7 +117,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _features(text: bytes, length: int) -> Iterator[tuple[Any, int]]:
-    """Each Item of an ItemCollection on its own; else the text as it is."""
+    """Yields each Item of an ItemCollection; of another document its text."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Rows of stac-geoparquet become messages, a batch of them in memory at a time.
+"""The source of STAC Items in stac-geoparquet, with one batch of rows in memory at a time.
 
-pyarrow reads them and no more is needed: stac-geoparquet would want pandas and geopandas beside it,
-and rustac reads files whole, and where a datetime is missing puts the present.
+pyarrow alone reads it: the library stac-geoparquet needs pandas and geopandas, and rustac reads
+whole files and replaces a missing datetime by the present.
 """
 
 import json
@@ -27,16 +27,16 @@ try:
     from pyarrow.parquet import ParquetFile
 except ImportError as error:
     raise InvalidRequestError(
-        f"{error.name} is not installed, which reads *.parquet: "
+        f"{error.name} is not installed, which *.parquet needs: "
         "pip install 'livemosaic[geoparquet]'"
     ) from error
 
 _ROWS: Final = 256
-"""Made to Items at a time."""
+"""Rows converted to Items at a time."""
 _OF_ITEM: Final = frozenset(
     ("type", "stac_version", "stac_extensions", "id", "bbox", "links", "assets", "collection")
 )
-"""Columns that are not properties (stac-geoparquet 1.0), but for the geometry."""
+"""Columns of an Item's members (stac-geoparquet 1.0), without the geometry."""
 _BBOX: Final = ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
 
 
@@ -47,14 +47,14 @@ class Parquet:
     name: str
 
     def rows(self) -> int:
-        """How many there are."""
+        """Returns the number of rows."""
         with self._readable(), self._open(datetime.now(UTC)) as (file, _):
             rows: int = ParquetFile(file).metadata.num_rows
             return rows
 
     @property
     def identity(self) -> Any:
-        """Name, size, and ETag or time of change."""
+        """Name, size, and ETag or modification time."""
         with self._readable():
             if at := _in_s3(self.name):
                 found = at[0].head(at[1])
@@ -63,7 +63,7 @@ class Parquet:
             return [self.name, stat.st_size, stat.st_mtime_ns]
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. The time of what has none is when its object was written, if in S3."""
+        """See `Source`. The time of Items without one is when their object in S3 was written."""
         row, done = 0, place or 0
         with self._readable(), self._open(began) as (file, time):
             for batch in ParquetFile(file).iter_batches(_ROWS):
@@ -107,7 +107,7 @@ def _in_s3(name: str) -> tuple[Bucket, str] | None:
 
 
 def _rows(batch: pyarrow.RecordBatch) -> list[dict[str, Any]]:
-    """By the names of columns. Python knows no nanoseconds, with which some write times."""
+    """Returns rows by column names, with times cut from nanoseconds to Python's microseconds."""
     fields = [_in_microseconds(field) for field in batch.schema]
     rows: list[dict[str, Any]] = batch.cast(pyarrow.schema(fields), safe=False).to_pylist()
     return rows
@@ -120,7 +120,7 @@ def _in_microseconds(field: pyarrow.Field) -> pyarrow.Field:
 
 
 def _item(row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The STAC Item of a row; and if its geometry is none, why. What is null is not there."""
+    """Returns the STAC Item of a row, without nulls, and the error of its geometry or ''."""
     item = {"type": "Feature", **_plain({k: row[k] for k in _OF_ITEM if k in row})}
     properties = {k: v for k, v in row.items() if k not in _OF_ITEM and k != "geometry"}
     item["properties"] = {"datetime": None, **_plain(properties)}
@@ -134,7 +134,7 @@ def _item(row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, without what is null: a column is there for all rows if it is for one."""
+    """Converts a value to JSON, without nulls: a column of one row is there for all rows."""
     match value:
         case dict():
             return {k: _plain(v) for k, v in value.items() if v is not None}

@@ -1,4 +1,4 @@
-"""Sources by the names that people type; what reads them is loaded when it is needed."""
+"""Opens sources by the names given to the command; their modules are imported when needed."""
 
 import re
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ _IN_S3 = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All sources of a run."""
+    """The sources of a run."""
 
     sources: Sequence[Source]
     total: int | None
-    """What the weights of all entries come to; None where nobody knows."""
+    """Sum of the weights of all entries; None if unknown."""
     in_bytes: bool
-    """Whether those are bytes, or Items."""
+    """Whether weights are bytes, not Items."""
 
 
 def open_names(names: Sequence[str]) -> Reading:
-    """Files, one after the other, and beside them what is in S3 or stac-geoparquet."""
+    """Opens files as one source, and each prefix in S3 or stac-geoparquet as another."""
     names = list(dict.fromkeys(names))
     tables = [name for name in names if name.endswith(".parquet")]
     prefixes = [name for name in names if name.startswith("s3://") and name not in tables]
@@ -66,7 +66,7 @@ def open_search(
     filter: str | None,  # noqa: A002
     limit: int,
 ) -> Reading:
-    """What a STAC API finds."""
+    """Opens the search of a STAC API."""
     from livemosaic.ingest.sources.stac_api import Search, slices
 
     named = [name.strip() for name in (collections or "").split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""Sources read side by side, ahead of who takes what they have."""
+"""Reads sources in parallel, ahead of their consumer."""
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -8,18 +8,19 @@ from typing import Final, TypeAlias
 from livemosaic.ingest.sources import Entry
 
 _LEAST: Final = 100
-"""Entries handed over at once, at least, if there are as many."""
+"""Entries of a chunk, at least, except the last."""
 _WAITING: Final = 8
-"""Times as many may wait for who takes them."""
+"""Chunks that may wait for the consumer."""
 _STOP_S: Final = 0.1
 
 _Handed: TypeAlias = list[Entry] | BaseException | None
 
 
 def read_ahead(readings: Sequence[Iterator[Entry]], at_once: int) -> Generator[Entry]:
-    """The entries of all readings, as they come; those of one in its order.
+    """Yields the entries of all readings as they arrive, with the order of each reading kept.
 
-    Between two marks of one there is nothing of another. The first error ends it.
+    Entries between two marks of a reading are not interleaved with others. The first error is
+    raised.
     """
     todo: Queue[Iterator[Entry]] = Queue()
     for reading in readings:
@@ -43,7 +44,7 @@ def read_ahead(readings: Sequence[Iterator[Entry]], at_once: int) -> Generator[E
     finally:
         stopped.set()
         for worker in workers:
-            worker.join(_STOP_S * 5)  # one that waits for an answer is left to itself
+            worker.join(_STOP_S * 5)  # one that waits for a response is abandoned
 
 
 def _work(todo: Queue[Iterator[Entry]], ready: "Queue[_Handed]", stopped: threading.Event) -> None:
@@ -54,7 +55,7 @@ def _work(todo: Queue[Iterator[Entry]], ready: "Queue[_Handed]", stopped: thread
                     return
     except Empty:
         _put(None, ready, stopped)
-    except BaseException as error:  # noqa: BLE001 (raised by who takes the entries)
+    except BaseException as error:  # noqa: BLE001 (raised in the consumer)
         _put(error, ready, stopped)
 
 
@@ -67,7 +68,7 @@ def _to_marks(reading: Iterator[Entry]) -> Iterator[list[Entry]]:
                 yield entries
                 entries = []
     except Exception:
-        yield entries  # what was read before an error counts
+        yield entries  # entries before an error count
         raise
     yield entries
 

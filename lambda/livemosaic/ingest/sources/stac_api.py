@@ -1,4 +1,4 @@
-"""What a STAC API finds becomes messages, page by page."""
+"""The source of STAC Items in a STAC API (Item Search), page by page."""
 
 import json
 import re
@@ -22,23 +22,23 @@ try:
     from urllib3 import Retry
 except ImportError as error:
     raise InvalidRequestError(
-        f"{error.name} is not installed, which asks STAC APIs: pip install 'livemosaic[cli]'"
+        f"{error.name} is not installed, which STAC APIs need: pip install 'livemosaic[cli]'"
     ) from error
 
 _SLICES: Final = 16
-"""Of a closed time range; days differ in how much they hold, so more than are read at once."""
+"""Slices of a closed time range; more than are read in parallel, as days differ in size."""
 _MIN_SLICE: Final = timedelta(days=1)
 _ATTEMPTS: Final = 6
 _BUSY: Final = (408, 429, 500, 502, 503, 504)
 _NOT_THERE: Final = (404, 410)
 _TIMEOUT_S: Final = (10.0, 60.0)
 _EMPTY_PAGES: Final = 5
-"""Some APIs hand out `next` links for ever; and a page may be empty with others behind it."""
+"""Some APIs return `next` links forever; but an empty page may precede others."""
 _ORDER: Final = [
     {"field": "properties.datetime", "direction": "asc"},
     {"field": "id", "direction": "asc"},
 ]
-"""Pages by this order hold each Item once; without any, an API may repeat one and lose another."""
+"""Sorted pages hold each Item once; unsorted ones may repeat an Item and lose another."""
 
 Ask = Mapping[str, Any]
 """A request for one page: `href`, `method`, `headers`, and the `body` of a POST."""
@@ -46,24 +46,24 @@ Ask = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to find."""
+    """A search of a STAC API."""
 
     url: str
-    """Of the API's landing page."""
+    """URL of the API's landing page."""
     collections: Sequence[str] = ()
     bbox: Sequence[float] | None = None
     """west, south, east, north in degrees; west > east crosses the antimeridian."""
     datetime: str | None = None
     """RFC 3339 or a part of it (`2025-07`), or two with a slash between, either of them `..`."""
     filter: str | None = None
-    """CQL2."""
+    """CQL2 text."""
     limit: int = 100
-    """Items a page: 100 of Sentinel-2 have 3 MB, and AWS Lambda answers with 6 MB at most."""
+    """Items a page: 100 of Sentinel-2 have 3 MB, and AWS Lambda returns 6 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What an API finds in one range of time; `Source`."""
+    """The part of a search in one range of time; a `Source`."""
 
     search: Search
     first: Ask
@@ -75,13 +75,11 @@ class Slice:
 
     @property
     def identity(self) -> Any:
-        """The first request says it all."""
+        """The first request."""
         return self.first
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. What has no time was so when the run began, or later: all events of since
-        then are as new.
-        """
+        """See `Source`. The time of Items without one is when the run began."""
         if place == "end":
             return
         for features, following in pages(place or self.first):
@@ -99,10 +97,10 @@ class Slice:
 
 
 def slices(search: Search) -> tuple[list[Slice], int | None]:
-    """Sources that find it all between them, and how many Items that are, if the API tells.
+    """Returns sources that together cover a search, and its number of Items if the API has it.
 
-    A closed range of time is cut into several. What lies where they meet comes twice, and what
-    lasts, in each that it touches; that changes nothing.
+    A closed range of time is split. An Item at a boundary comes twice, and one with a range of
+    times in each slice that it intersects; that changes nothing.
     """
     whole = _first(search)
     ranges = _cut(whole["body"].get("datetime"))
@@ -115,9 +113,9 @@ def slices(search: Search) -> tuple[list[Slice], int | None]:
 
 
 def pages(ask: Ask) -> Iterator[tuple[Sequence[Any], Ask | None]]:
-    """The features of each page from one on, and the request for the page after it.
+    """Yields the features of each page from a request on, and the request for the next page.
 
-    `InvalidRequestError` where the API does not answer.
+    Raises `InvalidRequestError` where the API does not respond.
     """
     io = _io()
     following: Ask | None = ask
@@ -133,30 +131,32 @@ def pages(ask: Ask) -> Iterator[tuple[Sequence[Any], Ask | None]]:
 
 
 def has(url: str, collection: str, item_id: str) -> bool:
-    """Whether an API has one Item now; `InvalidRequestError` where it does not answer."""
+    """Returns whether an API has an Item; raises `InvalidRequestError` without a response."""
     href = f"{url.rstrip('/')}/collections/{quote(collection, safe='')}/items/"
     try:
         _io().request(href + quote(item_id, safe=""))
     except APIError as error:
         if getattr(error, "status_code", None) in _NOT_THERE:
             return False
-        raise InvalidRequestError(f"cannot read {href}: {_told(error)}") from error
+        raise InvalidRequestError(f"cannot read {href}: {_message(error)}") from error
     return True
 
 
 def _first(search: Search) -> dict[str, Any]:
-    """The request for the first page. The query of a GET is in its body until it is sent."""
+    """Returns the request for the first page; its body also holds the query of a GET."""
     if not search.url.startswith(("https://", "http://")):
         raise InvalidRequestError(f"{search.url!r} is no URL of a STAC API: use https://HOST/PATH")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pystac-client, on what is asked here first
+            warnings.simplefilter(
+                "ignore"
+            )  # of pystac-client, about conformance, which is checked below
             client = Client.open(search.url, stac_io=_io())
             return _asked(client, search)
     except InvalidRequestError:
         raise
-    except Exception as error:  # pystac-client raises bare ones
-        raise InvalidRequestError(f"cannot search {search.url}: {_told(error)}") from error
+    except Exception as error:  # pystac-client raises bare Exception
+        raise InvalidRequestError(f"cannot search {search.url}: {_message(error)}") from error
 
 
 def _asked(client: Client, search: Search) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _asked(client: Client, search: Search) -> dict[str, Any]:
 
 
 def _cut(text: str | None) -> list[str]:
-    """A closed range of time in parts that meet; others as they are."""
+    """Splits a closed range of time into adjacent parts; returns none for an open one."""
     begin, _, end = (text or "").partition("/")
     if not begin or not end or ".." in (begin, end):
         return []
@@ -210,14 +210,14 @@ def _io() -> StacApiIO:
 
 
 def _page(io: StacApiIO, ask: Ask) -> Mapping[str, Any]:
-    """One page; asked for again where the answer breaks off, which urllib3 leaves to us."""
+    """Returns one page; retries a truncated response, which urllib3 does not."""
     reason = ""
     for _ in range(_ATTEMPTS):
         try:
             text = io.request(ask["href"], ask["method"], ask["headers"], ask["body"])
             page = json.loads(text)
         except (APIError, ValueError, RecursionError) as error:
-            reason = _told(error)
+            reason = _message(error)
             if getattr(error, "status_code", None) or "Max retries" in str(error):
                 break
             continue
@@ -229,7 +229,7 @@ def _page(io: StacApiIO, ask: Ask) -> Mapping[str, Any]:
 
 
 def _next(asked: Ask, page: Mapping[str, Any]) -> Ask | None:
-    """What the `next` link of a page says (STAC API, Item Search, "Pagination")."""
+    """Returns the request of a page's `next` link (STAC API, Item Search, "Pagination")."""
     links = [link for link in page.get("links") or () if isinstance(link, Mapping)]
     link = next((link for link in links if link.get("rel") == "next"), None)
     if link is None:
@@ -246,10 +246,10 @@ def _next(asked: Ask, page: Mapping[str, Any]) -> Ask | None:
     }
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     status = getattr(error, "status_code", None)
-    said = " ".join(str(error).split())
-    # As requests quotes urllib3.
-    cause = re.search(r"Caused by \w+\((?:.*: )?['\"]?(.+?)['\"]?\)+$", said)
-    said = (cause[1] if cause else said)[:300]
-    return f"HTTP {status}: {said}" if status else said or type(error).__name__
+    text = " ".join(str(error).split())
+    # The format in which requests quotes urllib3.
+    cause = re.search(r"Caused by \w+\((?:.*: )?['\"]?(.+?)['\"]?\)+$", text)
+    text = (cause[1] if cause else text)[:300]
+    return f"HTTP {status}: {text}" if status else text or type(error).__name__

@@ -89,7 +89,7 @@ def _asset(name: str, path: Path) -> dict[str, Any]:
 
 def _colors() -> dict[str, Any]:
     return {
-        "title": "True colour",
+        "title": "True color",
         "roles": ["visual"],
         "data_type": "uint8",
         "bands": [{"name": n, "eo:common_name": n} for n in ("red", "green", "blue")],

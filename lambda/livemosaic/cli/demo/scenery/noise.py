@@ -35,7 +35,7 @@ def ramp(values: NDArray[Any], start: float, end: float) -> Array:
 def spline(grid: Array, u: NDArray[Any], v: NDArray[Any]) -> Array:
     """`grid` at columns `u` and rows `v`: shape (len(v), len(u)).
 
-    Output rows and columns are those of a raster, so the two axes part: the columns are
+    Output rows and columns form a raster, so the two axes part: the columns are
     interpolated on few rows, and noise costs four multiplications a pixel, not sixteen.
     """
     (i, wu), (j, wv) = _taps(u), _taps(v)
