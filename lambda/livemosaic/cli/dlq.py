@@ -67,13 +67,7 @@ def list_(
         return
     table = Table("id", "age", "received", "about", "reason")
     for letter in shown:
-        cells = (
-            letter.id,
-            _age(letter),
-            str(letter.received),
-            about(letter),
-            _reason(letter),
-        )
+        cells = (letter.id, _age(letter), str(letter.received), about(letter), _reason(letter))
         table.add_row(*map(Text, cells))  # text from producers is not markup
     if shown:
         Console().print(table)

@@ -66,8 +66,7 @@ def ingest(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Record progress here; where the file exists, resume from it.",
+            metavar="FILE", help="Record progress here; where the file exists, resume from it."
         ),
     ] = None,
 ) -> None:

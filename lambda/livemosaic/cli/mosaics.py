@@ -42,9 +42,7 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """The option of a setting. A list is an option that may be repeated; pydantic checks bounds."""
     repeated = isinstance(field.default, list)
-    kind: Any = list[str] if repeated else type(field.default)
-    if field.default is None:
-        kind = str | None
+    kind: Any = str | None if field.default is None else type(field.default)
     description = re.sub("`([a-z_]+)`", _as_flag, field.description or "")
     option = typer.Option(
         _flag(name),
@@ -55,7 +53,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=field.default,
-        annotation=Annotated[kind, option],
+        annotation=Annotated[list[str] if repeated else kind, option],
     )
 
 
@@ -138,8 +136,7 @@ def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     private: Annotated[
-        bool,
-        typer.Option("--private", help="With --api, private mosaics too; needs write access."),
+        bool, typer.Option("--private", help="With --api, private mosaics too; needs write access.")
     ] = False,
 ) -> None:
     """List the mosaics.

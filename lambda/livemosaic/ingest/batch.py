@@ -280,10 +280,7 @@ def _warn_of_contested(message_id: str, changes: Sequence[Applied]) -> None:
 
 
 def _unfinished(
-    message_id: str,
-    status: Literal["rejected", "failed"],
-    changes: Sequence[Applied],
-    reason: str,
+    message_id: str, status: Literal["rejected", "failed"], changes: Sequence[Applied], reason: str
 ) -> Outcome:
     log.warning("message %s", status, extra={"message_id": message_id, "reason": reason})
     return Outcome(message_id, status, changes, reason)

@@ -110,12 +110,8 @@ def _begun(path: Path, first: Any, run: Mapping[str, Any]) -> datetime:
 def _difference(name: str, before: Mapping[str, Any], value: Any) -> str:
     was = before.get(name)
     if isinstance(was, dict) and isinstance(value, dict):
-        differing = sorted(k for k in was.keys() | value.keys() if was.get(k) != value.get(k))
-        name, was, value = (
-            f"{name} {differing[0]!r}",
-            was.get(differing[0]),
-            value.get(differing[0]),
-        )
+        key = min(k for k in was.keys() | value.keys() if was.get(k) != value.get(k))
+        name, was, value = f"{name} {key!r}", was.get(key), value.get(key)
     return f"its {name} was {_short(was)} and is {_short(value)}"
 
 

@@ -61,10 +61,7 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
     scenes.mkdir(parents=True, exist_ok=True)
     for old in demo.folder.glob("index.db*"):
         old.unlink()
-    settings = Settings(
-        index=f"sqlite:///{index}",
-        allowed_prefixes=(f"{scenes.resolve()}/",),
-    )
+    settings = Settings(index=f"sqlite:///{index}", allowed_prefixes=(f"{scenes.resolve()}/",))
     with running(settings) as services, _served(services, demo.port) as url:
         services.mosaics.create(MOSAIC)
         page = f"{url}/mosaics/demo/map.html"

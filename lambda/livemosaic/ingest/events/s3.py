@@ -113,13 +113,9 @@ def _are_records(records: object) -> bool:
 KINDS: Final = (
     MessageKind("a notification of S3", lambda body: _are_records(body.get("Records")), _records),
     MessageKind(
-        "an event of S3",
-        lambda body: is_eventbridge(body) and body["source"] == "aws.s3",
-        _event,
+        "an event of S3", lambda body: is_eventbridge(body) and body["source"] == "aws.s3", _event
     ),
     MessageKind(
-        "a test event of S3",
-        lambda body: body.get("Event") == "s3:TestEvent",
-        lambda _, __: (),
+        "a test event of S3", lambda body: body.get("Event") == "s3:TestEvent", lambda _, __: ()
     ),
 )

@@ -66,11 +66,7 @@ def item(
         },
         "assets": {name: _asset(name, path) for name, path in written.items()},
         "links": [
-            {
-                "rel": "collection",
-                "href": str(folder / COLLECTION_FILE),
-                "type": "application/json",
-            }
+            {"rel": "collection", "href": str(folder / COLLECTION_FILE), "type": "application/json"}
         ],
     }
 
@@ -80,10 +76,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def _asset(name: str, path: Path) -> dict[str, Any]:
-    file = {
-        "href": str(path),
-        "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-    }
+    file = {"href": str(path), "type": "image/tiff; application=geotiff; profile=cloud-optimized"}
     return file | (_colors() if name == "visual" else _reflectance(name))
 
 
@@ -106,8 +99,4 @@ def _reflectance(name: str) -> dict[str, Any]:
         "raster:scale": SCALE,
         "raster:offset": OFFSET,
     }
-    return {
-        "title": f"Reflectance, {name}",
-        "roles": ["data", "reflectance"],
-        "bands": [band],
-    }
+    return {"title": f"Reflectance, {name}", "roles": ["data", "reflectance"], "bands": [band]}
