@@ -1,6 +1,8 @@
-"""How long an adapter goes on asking a table that is busy."""
+"""Retries: how often, for how long and after which pauses a busy service is called again."""
 
+import math
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,13 +10,12 @@ from typing import Final, TypeVar
 
 from livemosaic.errors import ConditionFailedError, TableBusyError
 
-_ATTEMPTS: Final = 30
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses of random length ("full jitter"), so that those who collided do not meet again.
+    """Pauses of random length ("full jitter"), so that callers that collided do not meet again.
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
@@ -26,26 +27,37 @@ class Backoff:
     longest_s: float = 1.0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    max_attempts: int = sys.maxsize
+    least: float = 0.0
+    """The shortest pause, as a fraction of its upper bound."""
 
     def attempts(self) -> Iterator[None]:
         """Yield for every attempt, after a pause for all but the first; end at the deadline."""
         end = self.clock() + self.deadline_s
         bound = self.first_s
         yield
-        while (left := end - self.clock()) > 0:
-            self.sleep(min(random.uniform(0, bound), left))  # noqa: S311
+        for _ in range(1, self.max_attempts):
+            left = end - self.clock()
+            if left <= 0:
+                return
+            self.sleep(min(random.uniform(self.least * bound, bound), left))  # noqa: S311
             bound = min(bound * 2, self.longest_s)
             yield
 
 
-def contended(attempt: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+_RIVALS: Final = Backoff(math.inf, first_s=0.01, max_attempts=30)
+
+
+def contended(attempt: Callable[[], T]) -> T:
     """Run a read-then-write again, after a jittered pause, where another writer came first.
 
     Raises `TableBusyError` when others keep coming first.
     """
-    for n in range(_ATTEMPTS):
+    for _ in _RIVALS.attempts():
         try:
             return attempt()
         except ConditionFailedError:
-            sleep(random.uniform(0, min(1.0, 0.01 * 2**n)))  # noqa: S311 (jitter, not a secret)
-    raise TableBusyError(f"another writer came first {_ATTEMPTS} times in a row; send it again")
+            continue
+    raise TableBusyError(
+        f"another writer came first {_RIVALS.max_attempts} times in a row; send it again"
+    )
