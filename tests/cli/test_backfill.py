@@ -224,7 +224,7 @@ class TestResume:
     @pytest.fixture(autouse=True)
     def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every mark is noted."""
-        monkeypatch.setattr("livemosaic.cli.backfill.ledger._NOTED_S", -1.0)
+        monkeypatch.setattr("livemosaic.cli.backfill.ledger._RECORD_S", -1.0)
 
     def test_a_run_that_is_done_is_not_done_again(
         self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -347,7 +347,7 @@ def deadly(*given):
     return real(*given)
 
 setattr(holder, name, deadly)
-ledger._NOTED_S = -1.0
+ledger._RECORD_S = -1.0
 cli.app(["ingest", *words])
 """
 

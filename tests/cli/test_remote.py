@@ -279,7 +279,7 @@ class TestIngest:
         self, run: Run, server: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What was sent, but for what was on its way, is not sent again."""
-        monkeypatch.setattr("livemosaic.cli.backfill.ledger._NOTED_S", -1.0)
+        monkeypatch.setattr("livemosaic.cli.backfill.ledger._RECORD_S", -1.0)
         path = tmp_path / "items.ndjson"
         items = [item(f"s{n}", updated="2026-01-01T00:00:00Z") for n in range(500)]
         path.write_text("{oops\n" + lines(*items))
