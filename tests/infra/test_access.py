@@ -7,8 +7,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from infra.config import ConfigError, read
+from livemosaic.api.access import may_write
 from livemosaic.api.app import create_app
-from livemosaic.api.dependencies import may_write
 from livemosaic.services import running
 from livemosaic.settings import Settings
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount
 import livemosaic
 from livemosaic import errors
 from livemosaic.api.middleware import HeadAsGet, KeptByHolder, _Limits
-from livemosaic.api.openapi import say_how, say_refusals, say_rules
+from livemosaic.api.openapi import say_how, say_refusals
 from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import _invalid_request, _known_error, _unknown_error
 from livemosaic.api.routes import health, tiles
@@ -67,7 +67,6 @@ class _Application(FastAPI):
         document = super().openapi()
         if not known:
             say_how(document)
-            say_rules(document, self.routes)
             say_refusals(document)
         return document
 

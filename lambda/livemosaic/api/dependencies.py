@@ -1,127 +1,91 @@
-"""The services that routes work on."""
+"""Dependencies of FastAPI's routes: what they take from a request.
 
-import secrets
-from collections.abc import Callable
-from typing import Annotated, Final
+A dependency that never waits is a coroutine: FastAPI would run a plain function in another thread,
+which costs more than most of these do.
+"""
 
-from fastapi import Depends, Request
-from starlette.datastructures import URL
+from typing import Annotated
 
-from livemosaic.api.gateway import is_authorized
-from livemosaic.auth.tokens import EVERYTHING, scope_of
-from livemosaic.errors import NotFoundError, UnauthorizedError
+from fastapi import Depends, Header, Query, Request
+from rasterio.crs import CRS
+
+from livemosaic.api.access import mosaic_now, mosaic_of, mosaics_of, services_of
+from livemosaic.api.params.crs import crs_of
+from livemosaic.api.params.pixels import ReadQuery, RenderQuery
+from livemosaic.api.params.rule import AskedRule
+from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Render
+from livemosaic.model.rule import Rule
 from livemosaic.services import Services
-
-PARAMETER: Final = "access_token"
-"""Of the query, as in RFC 6750, 2.3; `token` is a page of STAC APIs."""
-_OPENED: Final = "livemosaic.opened"
-"""In the scope of a request whose answer is for who holds a credential."""
 
 
 async def get_services(request: Request) -> Services:
-    """The services of the application that is asked."""
-    found: Services = request.app.state.services
-    return found
+    """The services of the application that answers the request."""
+    return services_of(request)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
-
-
-def mosaic_of(mosaic: str, services: ServicesDep, request: Request) -> Mosaic:
-    """The mosaic named in the path, at most seconds old, if the caller may see it."""
-    return _seen(mosaic, services.cache.get, services, request)
-
-
-def mosaic_now(mosaic: str, services: ServicesDep, request: Request) -> Mosaic:
-    """The same, as of now."""
-    return _seen(mosaic, services.mosaics.get, services, request)
-
-
-def mosaics_of(services: ServicesDep, request: Request) -> list[Mosaic]:
-    """The mosaics that the caller may see, by id."""
-    scope = _scope_held(services, request)
-    if scope is not None:
-        request.scope[_OPENED] = True
-    return [
-        mosaic
-        for mosaic in services.mosaics.all()
-        if mosaic.access == "public" or scope in (EVERYTHING, scope_of(mosaic))
-    ]
-
-
 CachedMosaic = Annotated[Mosaic, Depends(mosaic_of)]
 CurrentMosaic = Annotated[Mosaic, Depends(mosaic_now)]
 VisibleMosaics = Annotated[list[Mosaic], Depends(mosaics_of)]
 
 
-def _seen(
-    mosaic_id: str, find: Callable[[str], Mosaic], services: Services, request: Request
-) -> Mosaic:
-    """Answers alike for a private mosaic and for none, so that nobody learns which there are."""
-    try:
-        found: Mosaic | None = find(mosaic_id)
-    except NotFoundError:
-        found = None
-    if found is not None and found.access == "public":
-        return found
-    scope = _scope_held(services, request)
-    if scope is None:
-        raise NotFoundError(
-            f"there is no mosaic {mosaic_id[:80]!r} that everybody may see; if it is private, add "
-            f"{PARAMETER}=TOKEN to the URL or send 'Authorization: Bearer TOKEN' (`livemosaic "
-            "token` makes one)"
-        )
-    if found is None and scope == EVERYTHING:
-        raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
-    if found is None or scope not in (EVERYTHING, scope_of(found)):
-        raise UnauthorizedError(
-            f"the access token does not open mosaic {mosaic_id[:80]!r}: it is for another one"
-        )
-    request.scope[_OPENED] = True
-    return found
+async def read_params(mosaic: CachedMosaic, query: Annotated[ReadQuery, Query()]) -> Read:
+    """How pixels are read from each scene."""
+    return query.to_read(mosaic)
 
 
-def _scope_held(services: Services, request: Request) -> str | None:
-    """What the caller's credential opens; None without one. Who may write may see everything."""
-    if is_authorized(request.scope, services.settings.authorizer):
-        return EVERYTHING
-    bearer = _bearer(request)
-    if bearer and _is_writer(services, bearer):
-        return EVERYTHING
-    token = bearer or request.query_params.get(PARAMETER)
-    return services.tokens.scope(token) if token else None
+async def render_params(mosaic: CachedMosaic, query: Annotated[RenderQuery, Query()]) -> Render:
+    """How pixels become an image; the path may name its format."""
+    return query.to_render(mosaic)
 
 
-def carrying(request: Request, url: str) -> str:
-    """A link with the token that the request has in its query, for clients that follow links."""
-    token = request.query_params.get(PARAMETER)
-    return str(URL(url).include_query_params(**{PARAMETER: token})) if token else url
+async def rule_params(mosaic: CachedMosaic, query: Annotated[AskedRule, Query()]) -> Rule:
+    """Which scenes take part, in which order, and what becomes of them."""
+    return query.to_rule(mosaic)
 
 
-def may_write(request: Request, services: ServicesDep) -> None:
-    """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
-    if is_authorized(request.scope, services.settings.authorizer):
-        return
-    if services.settings.token is None:
-        raise UnauthorizedError(
-            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
-            "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
-        )
-    bearer = _bearer(request)
-    if not bearer:
-        raise UnauthorizedError("writing needs a header 'Authorization: Bearer TOKEN'")
-    if not _is_writer(services, bearer):
-        raise UnauthorizedError("that bearer token is not this server's")
+ReadParams = Annotated[Read, Depends(read_params)]
+RenderParams = Annotated[Render, Depends(render_params)]
+RuleParams = Annotated[Rule, Depends(rule_params)]
+
+IfNoneMatchHeader = Annotated[
+    list[str] | None, Header(alias="If-None-Match", description="ETags of what is there")
+]
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
+async def crs_param(
+    crs: Annotated[
+        str | None, Query(max_length=100, description="CRS of the bounds, longitude first without")
+    ] = None,
+) -> CRS:
+    """The CRS in which bounds are told."""
+    return crs_of(crs) if crs else LONLAT
 
 
-def _is_writer(services: Services, bearer: str) -> bool:
-    token = services.settings.token
-    return token is not None and secrets.compare_digest(
-        bearer.encode(), token.get_secret_value().encode()
-    )
+InCrs = Annotated[CRS, Depends(crs_param)]
+
+
+async def coord_crs_param(
+    coord_crs: Annotated[
+        str | None,
+        Query(max_length=100, description="CRS of the coordinates, longitude first without"),
+    ] = None,
+) -> CRS:
+    """The CRS in which coordinates of a path or a body are told."""
+    return crs_of(coord_crs) if coord_crs else LONLAT
+
+
+async def dst_crs_param(
+    dst_crs: Annotated[
+        str | None,
+        Query(max_length=100, description="CRS of the pixels, that of the coordinates without"),
+    ] = None,
+) -> CRS | None:
+    """The CRS of an answer, where one is asked for."""
+    return crs_of(dst_crs) if dst_crs else None
+
+
+CoordCrs = Annotated[CRS, Depends(coord_crs_param)]
+DstCrs = Annotated[CRS | None, Depends(dst_crs_param)]

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livemosaic.api.dependencies import _OPENED
+from livemosaic.api.access import OPENED
 from livemosaic.api.responses.errors import _answer
 from livemosaic.settings import Settings
 
@@ -39,7 +39,7 @@ class KeptByHolder:
         """Whatever route it was that answers."""
 
         async def send_private(message: Message) -> None:
-            if _OPENED in scope and message["type"] == "http.response.start":
+            if OPENED in scope and message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 said = headers.get("Cache-Control", "no-cache").split(", ")
                 own = [word for word in said if word not in ("public", "private")]

@@ -1,14 +1,9 @@
 """What the OpenAPI document says beyond what FastAPI derives from the routes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
-
-from livemosaic.api.dependencies import PARAMETER
-from livemosaic.api.params.rule import _PROPERTIES, rule_params
+from livemosaic.api.access import PARAMETER
 
 _BODY: Final = {"$ref": "#/components/schemas/Refusal"}
 _SCHEMA: Final = {
@@ -64,21 +59,3 @@ def say_how(document: dict[str, Any]) -> None:
     schemes["bearer"] = {"type": "http", "scheme": "bearer"}
     schemes[PARAMETER] = {"type": "apiKey", "in": "query", "name": PARAMETER}
     document["security"] = [{}, {"bearer": []}, {PARAMETER: []}]
-
-
-def say_rules(document: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
-    """Add the parameters of rules to the operations of an OpenAPI document that take a rule."""
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        | ({"description": schema["description"]} if "description" in schema else {})
-        for name, schema in _PROPERTIES.items()
-    ]
-    for route in routes:
-        if isinstance(route, APIRoute) and route.include_in_schema and _takes_rule(route.dependant):
-            for method in route.methods or ():
-                operation = document["paths"][route.path_format][method.lower()]
-                operation["parameters"] = [*operation.get("parameters", []), *parameters]
-
-
-def _takes_rule(dependant: Dependant) -> bool:
-    return dependant.call is rule_params or any(map(_takes_rule, dependant.dependencies))

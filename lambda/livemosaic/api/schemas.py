@@ -25,7 +25,7 @@ _HIDDEN = {"generation", "watermarks", "deleting"}
 class DefaultRule(RuleQuery):
     """Parameters of a request that does not name them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
     @model_serializer(mode="wrap")
     def _named(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -6,17 +6,15 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
-from livemosaic.api.dependencies import PARAMETER, CachedMosaic, ServicesDep
-from livemosaic.api.params.pixels import (
-    Buffer,
-    Padding,
+from livemosaic.api.access import PARAMETER
+from livemosaic.api.dependencies import (
+    CachedMosaic,
     ReadParams,
     RenderParams,
-    TileSize,
-    edge_of,
-    format_of,
+    RuleParams,
+    ServicesDep,
 )
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.params.pixels import EdgeQuery, format_of
 
 _OF_DESCRIPTIONS: Final = (
     *("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms"),
@@ -73,12 +71,10 @@ async def checked(
     read: ReadParams,
     _render: RenderParams,
     _rule: RuleParams,
-    tilesize: TileSize = 256,
-    buffer: Buffer = 0.0,
-    padding: Padding = 0,  # noqa: ARG001 (see there)
+    edge: Annotated[EdgeQuery, Query()],
 ) -> TileAddresses:
     """The same, where tiles would refuse none of the parameters."""
-    edge_of(tilesize, 1, buffer, services.settings)
+    edge.edge(1, services.settings)
     services.tiler.understood(mosaic, read)
     return tiles
 

@@ -24,7 +24,7 @@ _MAX_JSON: Final = 64_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _JSON: Final = ("colormap", "algorithm_params")
 _LISTS: Final = ("assets", "bidx", "minmax_zoom")
-_NAMES: Final = tuple(field.name for field in fields(Parameters))
+_NAMES: Final = tuple(Parameters.model_fields)
 
 Finite = Annotated[float, AllowInfNan(False)]
 

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.render import Algorithm, Colors, Read, Render, Resampling
@@ -20,33 +21,40 @@ _REPLACES: Final = {
 """Parameters that a given one removes underneath: its alternative, or its part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
-    """Unparsed parameters; None if not given."""
-
-    assets: Sequence[str] | None = None
-    bidx: Sequence[int] | None = None
-    expression: str | None = None
-    nodata: float | None = None
-    unscale: bool | None = None
-    resampling: Resampling | None = None
-    reproject: Resampling | None = None
-    algorithm: str | None = None
-    algorithm_params: str | None = None
-    """A JSON object."""
-    rescale: Sequence[str] | None = None
-    """`min,max`: one, or one per band."""
-    color_formula: str | None = None
-    colormap_name: str | None = None
-    colormap: str | None = None
-    """JSON; see `colormaps.parse_colormap`."""
-    return_mask: bool | None = None
+class _Parameters(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
     def over(self, others: "Parameters") -> "Parameters":
         """Returns these parameters, and the others' where these are not given."""
-        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        given = {n: v for n in Parameters.model_fields if (v := getattr(self, n, None)) is not None}
         removed = {_REPLACES[name]: None for name in given if name in _REPLACES}
-        return replace(others, **{**removed, **given})
+        return others.model_copy(update={**removed, **given})
+
+
+class ReadParameters(_Parameters):
+    """How the pixels of each scene are read, as written in a query; None if not given."""
+
+    assets: list[str] | None = Field(
+        None,
+        description="Assets to stack, in order: `assets=red&assets=green`; one with bands of its "
+        "own: `assets=red|bidx=1,2`",
+    )
+    bidx: list[int] | None = Field(None, description="1-based bands of each asset")
+    expression: str | None = Field(
+        None, description="Band math: `b1`, `nir`, `nir_b1`; blocks split by `;`"
+    )
+    nodata: float | None = Field(
+        None, description="Value that means no data, instead of the file's own"
+    )
+    unscale: bool | None = Field(None, description="Apply the file's scale and offset")
+    resampling: Resampling | None = Field(
+        None, description="Resampling kernel; `nearest` by default"
+    )
+    reproject: Resampling | None = Field(
+        None,
+        description="Resampling kernel where `resampling` is not given: pixels are read and "
+        "reprojected in one step",
+    )
 
     def read(self) -> Read:
         """Parses how pixels are read; `InvalidRequestError` names the invalid value."""
@@ -69,6 +77,32 @@ class Parameters:
             resampling=self.resampling or self.reproject or "nearest",
             palette=not self.expression,
         )
+
+
+class RenderParameters(_Parameters):
+    """How pixels become an image, as written in a query; None if not given."""
+
+    algorithm: str | None = Field(
+        None, description="One of TiTiler's algorithms: `hillshade`, `contours`, …"
+    )
+    algorithm_params: str | None = Field(
+        None, description='Its parameters, as JSON: `{"azimuth": 90}`'
+    )
+    rescale: list[str] | None = Field(
+        None, description="`min,max` for all bands, or once per band; mapped to 0–255"
+    )
+    color_formula: str | None = Field(
+        None, description="color-operations: `gamma rgb 1.8, saturation 1.1`"
+    )
+    colormap_name: str | None = Field(None, description="A colormap of rio-tiler, for one band")
+    colormap: str | None = Field(
+        None,
+        description='One as JSON: `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or of intervals: '
+        '`[[[0, 10], "#ff0000"]]`',
+    )
+    return_mask: bool | None = Field(
+        None, description="Add validity as alpha or a last band: unless false"
+    )
 
     def render(self) -> Render:
         """Parses how pixels become an image; `InvalidRequestError` names the invalid value."""
@@ -110,6 +144,10 @@ class Parameters:
         if self.colormap_name:
             return check_colormap_name(self.colormap_name)
         return parse_colormap(self.colormap or "")
+
+
+class Parameters(RenderParameters, ReadParameters):
+    """All parameters of a named render."""
 
 
 def _assets(given: str) -> list[tuple[str, tuple[int, ...]]]:

@@ -2,10 +2,9 @@
 
 import re
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Final
 
 import pyproj
-from fastapi import Depends, Query
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
@@ -48,39 +47,3 @@ def uri_of(crs: CRS) -> str:
         return _CRS84
     authority, code = crs.to_authority()
     return f"http://www.opengis.net/def/crs/{authority}/0/{code}"
-
-
-async def crs_param(
-    crs: Annotated[
-        str | None, Query(max_length=100, description="CRS of the bounds, longitude first without")
-    ] = None,
-) -> CRS:
-    """The CRS in which bounds are told."""
-    return crs_of(crs) if crs else LONLAT
-
-
-InCrs = Annotated[CRS, Depends(crs_param)]
-
-
-async def coord_crs_param(
-    coord_crs: Annotated[
-        str | None,
-        Query(max_length=100, description="CRS of the coordinates, longitude first without"),
-    ] = None,
-) -> CRS:
-    """The CRS in which coordinates of a path or a body are told."""
-    return crs_of(coord_crs) if coord_crs else LONLAT
-
-
-async def dst_crs_param(
-    dst_crs: Annotated[
-        str | None,
-        Query(max_length=100, description="CRS of the pixels, that of the coordinates without"),
-    ] = None,
-) -> CRS | None:
-    """The CRS of an answer, where one is asked for."""
-    return crs_of(dst_crs) if dst_crs else None
-
-
-CoordCrs = Annotated[CRS, Depends(coord_crs_param)]
-DstCrs = Annotated[CRS | None, Depends(dst_crs_param)]

@@ -1,18 +1,11 @@
-"""Mosaic rules as query parameters, plain or in ArcGIS's JSON, and as settings of mosaics."""
+"""Mosaic rules as query parameters, plain or in ArcGIS's JSON."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from fastapi import Depends, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import BaseModel, Field
 
-from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import Method, Operation, PixelSelection, Rule
 from livemosaic.tiler.rules import arcgis
 from livemosaic.tiler.rules.parse import rule_of
@@ -23,8 +16,6 @@ _BESIDE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nod
 
 class RuleQuery(BaseModel):
     """A rule in plain parameters."""
-
-    model_config = ConfigDict(allow_inf_nan=False, populate_by_name=True)
 
     method: Literal[Method, "none"] | None = Field(
         None, description="What orders the scenes; `sortby`, `viewpoint` and `lock` imply theirs"
@@ -70,7 +61,7 @@ class RuleQuery(BaseModel):
 
 
 class AskedRule(RuleQuery):
-    """The same, or a rule of ArcGIS."""
+    """A rule in plain parameters, or in ArcGIS's JSON."""
 
     mosaic_rule: str | None = Field(
         None,
@@ -79,9 +70,12 @@ class AskedRule(RuleQuery):
         description="ArcGIS's JSON, instead of the parameters that say the same",
     )
 
-    def parameters(self) -> dict[str, Any]:
-        """As `tiler.rules.parse` takes them."""
-        plain = self.model_dump(exclude_none=True, exclude={"mosaic_rule"})
+    def to_rule(self, mosaic: Mosaic) -> Rule:
+        """The rule; `InvalidRequestError` where it cannot be, or the mosaic does not allow it."""
+        return rule_of(self._parameters(), mosaic)
+
+    def _parameters(self) -> dict[str, Any]:
+        plain = {n: v for n in RuleQuery.model_fields if (v := getattr(self, n)) is not None}
         if self.mosaic_rule is None:
             return plain
         twice = [name for name in plain if name not in _BESIDE]
@@ -90,27 +84,3 @@ class AskedRule(RuleQuery):
                 f"mosaicRule and {twice[0]} are given at once: say all of it in one of the forms"
             )
         return plain | arcgis.parameters(self.mosaic_rule)
-
-
-async def rule_params(mosaic: CachedMosaic, request: Request) -> Rule:
-    """Which scenes take part, in which order, and what becomes of them."""
-    query = request.query_params
-    # Not by parameters of this function: FastAPI takes 8 µs for each, whether it is given or not.
-    if _NAMES.isdisjoint(query.keys()):
-        return rule_of({}, mosaic)
-    given = {name: query.getlist(name) for name in _NAMES if name in query}
-    try:
-        asked = AskedRule.model_validate(
-            {name: all_ if name in _LISTS else all_[-1] for name, all_ in given.items()}
-        )
-    except ValidationError as error:
-        told = [{**one, "loc": ("query", *one["loc"])} for one in error.errors()]
-        raise RequestValidationError(told) from error
-    return rule_of(asked.parameters(), mosaic)
-
-
-RuleParams = Annotated[Rule, Depends(rule_params)]
-
-_PROPERTIES: Final = AskedRule.model_json_schema()["properties"]
-_NAMES: Final = frozenset(_PROPERTIES)
-_LISTS: Final = frozenset({"lock", "ids"})

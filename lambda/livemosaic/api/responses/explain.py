@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from livemosaic.api.dependencies import ServicesDep
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Style
 from livemosaic.model.rule import Rule
+from livemosaic.services import Services
 from livemosaic.storage.allowlist import redact
 from livemosaic.tiler.views import View
 
@@ -14,7 +14,7 @@ PLAIN = Style()
 
 
 async def explained(
-    services: ServicesDep, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
+    services: Services, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
 ) -> dict[str, Any]:
     """The scenes that it meets, top first, by footprints alone."""
     return {

@@ -1,11 +1,11 @@
 """A picture as an HTTP answer: conditional, cacheable, and saying what it is made of."""
 
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-from fastapi import Header, Response
-from fastapi.concurrency import run_in_threadpool
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.params.pixels import FORMATS
@@ -45,10 +45,6 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     },
 }
 """Of routes that answer with `image`."""
-
-IfNoneMatchHeader = Annotated[
-    list[str] | None, Header(alias="If-None-Match", description="ETags of what is there")
-]
 
 
 async def image(

@@ -7,12 +7,19 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
-from livemosaic.api.params.crs import CoordCrs, DstCrs
-from livemosaic.api.params.pixels import ReadParams, RenderParams, format_of
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.dependencies import (
+    CachedMosaic,
+    CoordCrs,
+    DstCrs,
+    IfNoneMatchHeader,
+    ReadParams,
+    RenderParams,
+    RuleParams,
+    ServicesDep,
+)
+from livemosaic.api.params.pixels import format_of
 from livemosaic.api.responses.explain import explained
-from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
+from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size, step_of
 from livemosaic.geo.feature import Shape

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep, may_write
+from livemosaic.api.access import may_write
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
 from livemosaic.geo.antimeridian import lonlat_boxes

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics, may_write
+from livemosaic.api.access import may_write
+from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics
 from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, shown, values
 from livemosaic.index.mosaics import FIXED
 from livemosaic.model.mosaic import Mosaic

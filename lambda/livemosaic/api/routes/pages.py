@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from livemosaic.api.dependencies import ServicesDep, mosaic_of
+from livemosaic.api.access import mosaic_of
 from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB
 from livemosaic.errors import NotFoundError, UnauthorizedError
 
@@ -68,10 +68,10 @@ def docs() -> HTMLResponse:
 @router.get(
     "/mosaics/{mosaic}/map.html", response_class=HTMLResponse, responses={401: _PAGE, 404: _PAGE}
 )
-def map_page(mosaic: str, services: ServicesDep, request: Request) -> HTMLResponse:
+def map_page(mosaic: str, request: Request) -> HTMLResponse:
     """A map of the mosaic that follows it: parameters of tiles may be added to its address."""
     try:
-        mosaic_of(mosaic, services, request)
+        mosaic_of(mosaic, request)
     except (NotFoundError, UnauthorizedError) as error:
         status = 404 if isinstance(error, NotFoundError) else 401
         return HTMLResponse(

@@ -8,10 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
-from livemosaic.api.params.crs import CoordCrs
-from livemosaic.api.params.pixels import ReadParams
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.dependencies import CachedMosaic, CoordCrs, ReadParams, RuleParams, ServicesDep
 from livemosaic.api.responses.explain import band_names, explained
 from livemosaic.model.raster import Pixels
 from livemosaic.model.scene import IndexedScene

@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from livemosaic.api.dependencies import CurrentMosaic, carrying
+from livemosaic.api.access import carrying
+from livemosaic.api.dependencies import CurrentMosaic
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import render_of
 

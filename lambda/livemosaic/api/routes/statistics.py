@@ -11,10 +11,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
-from livemosaic.api.params.crs import CoordCrs, DstCrs
-from livemosaic.api.params.pixels import ReadParams, RenderParams
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.dependencies import (
+    CachedMosaic,
+    CoordCrs,
+    DstCrs,
+    ReadParams,
+    RenderParams,
+    RuleParams,
+    ServicesDep,
+)
 from livemosaic.api.responses.explain import band_names
 from livemosaic.api.routes.bbox import SizeParams
 from livemosaic.errors import InvalidRequestError

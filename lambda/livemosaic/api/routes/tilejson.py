@@ -11,8 +11,8 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from shapely.geometry import box, mapping
 
-from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic
-from livemosaic.api.params.crs import InCrs, uri_of
+from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic, InCrs
+from livemosaic.api.params.crs import uri_of
 from livemosaic.api.schemas import MosaicOut, shown
 from livemosaic.api.urls import CheckedTileURLsDep, Suffix
 from livemosaic.errors import InvalidRequestError

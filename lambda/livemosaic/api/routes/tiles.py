@@ -1,23 +1,21 @@
 """Tiles, and what a tile is made of."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
-from livemosaic.api.params.pixels import (
-    Buffer,
-    Padding,
+from livemosaic.api.dependencies import (
+    CachedMosaic,
+    IfNoneMatchHeader,
     ReadParams,
     RenderParams,
-    TileSize,
-    edge_of,
-    format_of,
+    RuleParams,
+    ServicesDep,
 )
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.params.pixels import EdgeQuery, format_of
 from livemosaic.api.responses.explain import explained
-from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
+from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.api.routing import SparseParamsRoute
 from livemosaic.tiler.views import TileAddress
 
@@ -44,11 +42,9 @@ async def tile(
     read: ReadParams,
     render: RenderParams,
     rule: RuleParams,
+    edge: Annotated[EdgeQuery, Query()],
     scale: int = 1,
     format: str = "auto",  # noqa: A002 (the name that the path gives it)
-    tilesize: TileSize = 256,
-    buffer: Buffer = 0.0,
-    padding: Padding = 0,  # noqa: ARG001 (see there)
     if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
     """A map tile: the newest pixels on top.
@@ -57,9 +53,9 @@ async def tile(
     alone. `X-Scenes` names the scenes that show, `X-Skipped-Scenes` those that could not be read
     and why, `X-Truncated` the limit that left scenes out.
     """
-    size = edge_of(tilesize, scale, buffer, services.settings)
+    size = edge.edge(scale, services.settings)
     render = replace(render, format=format_of(format))
-    view = TileAddress(tms, z, x, y).view(mosaic, size, buffer)
+    view = TileAddress(tms, z, x, y).view(mosaic, size, edge.buffer)
     return await image(services, mosaic, view, read, render, rule, held=if_none_match)
 
 

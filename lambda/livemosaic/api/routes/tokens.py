@@ -5,7 +5,8 @@ from typing import Final
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from livemosaic.api.dependencies import ServicesDep, may_write
+from livemosaic.api.access import may_write
+from livemosaic.api.dependencies import ServicesDep
 from livemosaic.api.schemas import TokenOut, told
 from livemosaic.auth.tokens import EVERYTHING, scope_of
 

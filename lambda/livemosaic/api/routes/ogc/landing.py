@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from livemosaic.api.dependencies import PARAMETER, VisibleMosaics
+from livemosaic.api.access import PARAMETER
+from livemosaic.api.dependencies import VisibleMosaics
 from livemosaic.api.responses.negotiation import BOTH, Negotiated
 from livemosaic.api.routes.ogc import maps
 from livemosaic.model.mosaic import Mosaic

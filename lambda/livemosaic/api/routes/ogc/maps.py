@@ -5,12 +5,18 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
+from livemosaic.api.dependencies import (
+    CachedMosaic,
+    IfNoneMatchHeader,
+    ReadParams,
+    RenderParams,
+    RuleParams,
+    ServicesDep,
+)
 from livemosaic.api.params.crs import crs_of
-from livemosaic.api.params.pixels import ReadParams, RenderParams, format_of
-from livemosaic.api.params.rule import RuleParams
+from livemosaic.api.params.pixels import format_of
 from livemosaic.api.responses.negotiation import accepted
-from livemosaic.api.responses.picture import RESPONSES, IfNoneMatchHeader, image
+from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.api.routes.bbox import MAX_SIDE, framed
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size

@@ -6,8 +6,8 @@ import morecantile
 from fastapi import APIRouter, Query, Request, Response
 from rasterio.crs import CRS
 
-from livemosaic.api.dependencies import CachedMosaic
-from livemosaic.api.params.crs import InCrs, uri_of
+from livemosaic.api.dependencies import CachedMosaic, InCrs
+from livemosaic.api.params.crs import uri_of
 from livemosaic.api.responses.negotiation import BOTH, Negotiated
 from livemosaic.api.routes.tilejson import bounds_in
 from livemosaic.api.urls import TileAddresses, TileURLsDep
