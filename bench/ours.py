@@ -8,6 +8,10 @@ import sys
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
 
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
@@ -34,13 +38,14 @@ def _app(store_url: str, where: str, *gap: str) -> Any:
     settings = Settings.model_construct(allowed_prefixes=(store_url,), **given)
     app = application(build(settings, meter))
 
-    @app.get("/_usage")
-    async def usage() -> dict[str, float]:
+    async def usage(_: Request) -> JSONResponse:
         used = meter.take()
         # Of what a tile reads, the mosaic's own row alone is got by itself.
-        return {"calls": used.queries + used.batches, "own": used.gets, "rows": used.rows_read}
+        return JSONResponse(
+            {"calls": used.queries + used.batches, "own": used.gets, "rows": used.rows_read}
+        )
 
-    return app
+    return Starlette(routes=[Route("/_usage", usage), Mount("/", app)])
 
 
 if __name__ == "__main__":

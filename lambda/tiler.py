@@ -5,7 +5,7 @@ from livemosaic.process import keep_freed, starting
 with starting():
     from livemosaic import logs, snapstart
     from livemosaic.api import gateway
-    from livemosaic.api.app import create_app
+    from livemosaic.api.app import App
     from livemosaic.api.warmup import warm_up
     from livemosaic.services import build
     from livemosaic.settings import Settings
@@ -15,4 +15,4 @@ with starting():
     snapstart.prepare()
     if snapstart.is_ahead():  # otherwise the first tile imports what it needs, and no more
         warm_up()
-    handler = gateway.handler(create_app(build(Settings())))
+    handler = gateway.handler(App(build(Settings())))

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from cogs import write_cog
 from items import box, item
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
@@ -186,7 +186,7 @@ def serving(
     }
     with (
         running(Settings(**given), table) as services,
-        TestClient(create_app(services), raise_server_exceptions=False) as client,
+        TestClient(App(services), raise_server_exceptions=False) as client,
     ):
         yield Server(client, services, folder, href or str(folder))
 

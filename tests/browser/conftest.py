@@ -26,7 +26,7 @@ import livemosaic
 from chromium import executable
 from cogs import write_cog
 from items import box, item
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.services import running
 from livemosaic.settings import Settings
 
@@ -144,7 +144,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         token=TOKEN,
     )
     with running(settings) as services:
-        app = create_app(services)
+        app = App(services)
         both = Starlette(routes=[Mount(PREFIX, app), Mount("/", app)])
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with serving(both) as url, httpx.Client(base_url=url, headers=headers) as client:

@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.cli.server import listening
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
@@ -80,7 +80,7 @@ class Gateway:
         return await _answer(send, fault) if fault else None
 
     def __post_init__(self) -> None:
-        self._app = create_app(self.services)
+        self._app = App(self.services)
 
     def _fault(self, line: str) -> Fault | None:
         if self.faults and line.startswith(self.faults[0].match):

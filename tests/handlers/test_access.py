@@ -10,7 +10,7 @@ import pytest
 
 from handlers.gateway import OPEN, SIGNED, HttpApi, Response
 from livemosaic.api import gateway
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.services import running
 from livemosaic.settings import Settings
 
@@ -31,7 +31,7 @@ def api(tmp_path: Path, authorizer: str) -> Iterator[HttpApi]:
     """The application, told which authorizer guards writes."""
     index = f"sqlite:///{tmp_path}/index.db"
     with running(Settings(index=index, authorizer=authorizer, mosaic_max_age_s=0)) as services:
-        handler = gateway.handler(create_app(services))
+        handler = gateway.handler(App(services))
         yield HttpApi(lambda asked: handler(asked, None))
     asyncio.get_event_loop().close()
     asyncio.set_event_loop(None)

@@ -20,6 +20,7 @@ from livemosaic.table.sqlite import SqliteTable
 
 NOT_FOR_A_TILE = {
     "cogeo_mosaic": "the format that we are compared with",
+    "fastapi": "all other routes",
     "httpx2": "rio-tiler's reader of STAC, which is not used",
     "livemosaic.api.routes.statistics": "of areas",
     "livemosaic.api.routes.ogc.wmts": "maps of other clients",

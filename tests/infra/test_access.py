@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from infra.config import ConfigError, read
 from livemosaic.api.access import may_write
-from livemosaic.api.app import create_app
+from livemosaic.api.routing import create_api
 from livemosaic.services import running
 from livemosaic.settings import Settings
 
@@ -111,7 +111,7 @@ class TestRoutes:
     def asked(self, tmp_path):
         """Method and path of all that the application answers, and whether that writes."""
         with running(Settings(index=f"sqlite:///{tmp_path}/index.db")) as services:
-            routes = [r for r in create_app(services).routes if isinstance(r, APIRoute)]
+            routes = [r for r in create_api(services).routes if isinstance(r, APIRoute)]
         return [
             (method, route.path, any(d.call is may_write for d in route.dependant.dependencies))
             for route in routes

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from livemosaic.api.app import create_app
+from livemosaic.api.routing import create_api
 from livemosaic.services import build
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
@@ -25,7 +25,7 @@ def theirs(titiler: str) -> Routes:
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Routes:
     table = SqliteTable(tmp_path_factory.mktemp("openapi") / "table.db")
-    return dict(_routes(create_app(build(Settings(), table)).openapi()))
+    return dict(_routes(create_api(build(Settings(), table)).openapi()))
 
 
 def _routes(document: Mapping[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:

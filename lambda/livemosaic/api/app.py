@@ -1,94 +1,49 @@
-"""The application: routers, the status of each error, limits on every request."""
+"""The application: tiles by plain routes, everything else by FastAPI."""
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Mount
+from starlette.applications import Starlette
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
-import livemosaic
-from livemosaic import errors
-from livemosaic.api.middleware import HeadAsGet, KeptByHolder, _Limits
-from livemosaic.api.openapi import say_how, say_refusals
-from livemosaic.api.responses import picture
-from livemosaic.api.responses.errors import _invalid_request, _known_error, _unknown_error
-from livemosaic.api.routes import health, tiles
-from livemosaic.api.routing import LazyRoutes
+from livemosaic.api.middleware import middleware
+from livemosaic.api.responses.errors import HANDLERS
+from livemosaic.api.routes import tiles
 from livemosaic.services import Services
 
-
-def create_app(services: Services) -> FastAPI:
-    """The API over the given services."""
-    app = _Application(
-        title="livemosaic",
-        version=livemosaic.__version__,
-        description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
-        license_info={"name": "MIT", "identifier": "MIT"},
-        docs_url=None,  # see pages: FastAPI's own are made of another host's files
-        redoc_url=None,
-    )
-    app.state.services = services
-    # Not include_router, by which the first request would make all routes before its own anew.
-    app.router.routes += [*health.router.routes, *tiles.router.routes, app.later]
-    app.add_exception_handler(errors.LivemosaicError, _known_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(Exception, _unknown_error)
-    app.add_middleware(_Limits, settings=services.settings)
-    app.add_middleware(KeptByHolder)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=services.settings.cors_origins,
-        allow_methods=["GET", "HEAD", "POST"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-        expose_headers=[
-            *("ETag", picture.SCENES, picture.SKIPPED, picture.TRUNCATED, picture.TIMING),
-            *(picture.CONTENT_BBOX, picture.CONTENT_CRS),
-        ],
-    )
-    return app
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
-class _Application(FastAPI):
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.later = LazyRoutes(self.router.routes, _others)
+class App:
+    """The API over the given services, as a server takes it (ASGI).
 
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """All of them."""
-        self.later.load()
-        return self.router.routes
+    FastAPI is imported, and its application made, when something other than a tile is first asked
+    for: that takes a fifth of a cold start.
+    """
 
-    def openapi(self) -> dict[str, Any]:
-        """See `FastAPI`."""
-        known = self.openapi_schema is not None
-        document = super().openapi()
-        if not known:
-            say_how(document)
-            say_refusals(document)
-        return document
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._tiles = Starlette(
+            routes=tiles.ROUTES,
+            middleware=middleware(services.settings),
+            exception_handlers=HANDLERS,
+        )
+        self._tiles.state.services = services
+
+    @cached_property
+    def api(self) -> "FastAPI":
+        """The application of FastAPI: all routes, with their OpenAPI document."""
+        from livemosaic.api.routing import create_api
+
+        return create_api(self._services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        app = self._tiles if scope["type"] != "http" or _is_tile(scope) else self.api
+        await app(scope, receive, send)
 
 
-def _others() -> list[BaseRoute]:
-    """What a tile does not need. Of two routes that fit a path, that of the first one answers."""
-    from livemosaic.api.routes import (
-        bbox,
-        items,
-        mosaics,
-        pages,
-        point,
-        renders,
-        statistics,
-        tilejson,
-        tokens,
-    )
-    from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
-
-    modules = (
-        *(landing, mosaics, tokens, items, bbox, maps, point, statistics),
-        *(renders, tilesets, registries, wmts, tilejson, pages),
-    )
-    routes = [route for module in modules for route in module.router.routes]
-    return [*routes, Mount("/static", pages.static_files(), name="static")]
+def _is_tile(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is not Match.NONE for route in tiles.ROUTES)

@@ -1,12 +1,31 @@
 """ASGI middleware: limits, HEAD, and answers that no shared cache may keep."""
 
-from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livemosaic.api.access import OPENED
-from livemosaic.api.responses.errors import _answer
+from livemosaic.api.responses import picture
+from livemosaic.api.responses.errors import answer
 from livemosaic.settings import Settings
+
+
+def middleware(settings: Settings) -> list[Middleware]:
+    """What every request goes through, whichever application answers it; the first is outermost."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+        expose_headers=[
+            *("ETag", picture.SCENES, picture.SKIPPED, picture.TRUNCATED, picture.TIMING),
+            *(picture.CONTENT_BBOX, picture.CONTENT_CRS),
+        ],
+    )
+    return [cors, Middleware(HeadAsGet), Middleware(KeptByHolder), Middleware(_Limits, settings)]
 
 
 class HeadAsGet:
@@ -65,17 +84,17 @@ class _Limits:
         settings = self.settings
         query = len(request.scope.get("query_string", b""))
         if query > settings.max_query_bytes:
-            return _answer(
+            return answer(
                 414,
                 f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read",
             )
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > settings.max_body_bytes:
-            return _answer(
+            return answer(
                 413,
                 f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are "
                 "read; send the items in several requests",
             )
         if request.method in ("POST", "PUT") and "content-length" not in request.headers:
-            return _answer(411, "a body needs a Content-Length header")
+            return answer(411, "a body needs a Content-Length header")
         return None

@@ -1,9 +1,16 @@
-"""What the OpenAPI document says beyond what FastAPI derives from the routes."""
+"""What the OpenAPI document says beyond what FastAPI derives from its routes."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
+from fastapi import Depends, Response
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
 from livemosaic.api.access import PARAMETER
+from livemosaic.api.dependencies import IfNoneMatchHeader
+from livemosaic.api.responses.picture import RESPONSES
+from livemosaic.api.routes.tiles import TileRequest
 
 _BODY: Final = {"$ref": "#/components/schemas/Refusal"}
 _SCHEMA: Final = {
@@ -24,8 +31,44 @@ _WORDS: Final = {
 }
 
 
-def say_refusals(document: dict[str, Any]) -> None:
-    """Add to an OpenAPI document what each operation may refuse, instead of FastAPI's 422."""
+def documented(route: Route) -> APIRoute:
+    """A plain route of tiles as one of FastAPI, whose parameters are those of `TileRequest`."""
+    return APIRoute(
+        route.path,
+        route.endpoint,
+        tags=["tiles"],
+        response_class=Response,
+        responses=RESPONSES,
+        dependencies=[Depends(_held)],
+        openapi_extra={"parameters": list(_parameters(route.path))},
+    )
+
+
+async def _held(if_none_match: IfNoneMatchHeader = None) -> None:
+    """Has the header documented; the route reads it by itself."""
+
+
+def _parameters(path: str) -> Iterator[dict[str, Any]]:
+    """What a tile takes from its path and its query."""
+    for name, schema in TileRequest.model_json_schema()["properties"].items():
+        in_path = f"{{{name}}}" in path
+        if in_path or schema.get("default", ...) is None:  # which FastAPI does not document either
+            schema.pop("default", None)
+        place = {"name": name, "in": "path" if in_path else "query", "required": in_path}
+        words = {"description": schema["description"]} if "description" in schema else {}
+        yield place | {"schema": schema} | words
+
+
+def describe_credentials(document: dict[str, Any]) -> None:
+    """Add to a document how a credential is sent, where one is needed."""
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    schemes[PARAMETER] = {"type": "apiKey", "in": "query", "name": PARAMETER}
+    document["security"] = [{}, {"bearer": []}, {PARAMETER: []}]
+
+
+def describe_refusals(document: dict[str, Any]) -> None:
+    """Add to a document what each operation may refuse, instead of FastAPI's 422."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Refusal"] = _SCHEMA
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -51,11 +94,3 @@ def _statuses(path: str, method: str) -> Iterator[str]:
         yield "411"
     if (path, method) == ("/mosaics", "post"):
         yield "409"
-
-
-def say_how(document: dict[str, Any]) -> None:
-    """Add to an OpenAPI document how a credential is sent, where one is needed."""
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
-    schemes[PARAMETER] = {"type": "apiKey", "in": "query", "name": PARAMETER}
-    document["security"] = [{}, {"bearer": []}, {PARAMETER: []}]

@@ -1,88 +1,77 @@
-"""Routes that look only for the query parameters that a request has."""
+"""The application of FastAPI: every route, and the OpenAPI document."""
 
-import inspect
-from collections.abc import Callable, Coroutine, Sequence
-from copy import copy
-from dataclasses import replace
-from functools import lru_cache
-from threading import Lock
 from typing import Any, Final
 
-from fastapi import Request, Response
-from fastapi.dependencies.models import Dependant
-from fastapi.params import Param
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match
-from starlette.types import Scope
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.routing import Mount
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+import livemosaic
+from livemosaic.api.middleware import middleware
+from livemosaic.api.openapi import describe_credentials, describe_refusals, documented
+from livemosaic.api.responses import errors
+from livemosaic.api.routes import (
+    bbox,
+    health,
+    items,
+    mosaics,
+    pages,
+    point,
+    renders,
+    statistics,
+    tile_assets,
+    tilejson,
+    tiles,
+    tokens,
+)
+from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
+from livemosaic.services import Services
 
-_MAX_HANDLERS: Final = 64
-"""Of one route: requests name some parameters together, and most of them never."""
-
-
-class SparseParamsRoute(APIRoute):
-    """For routes with many parameters, of which a request names few.
-
-    FastAPI looks each of them up and validates its default, which for all of a tile's takes longer
-    than finding its scenes. Those that are not named have their defaults of Python.
-    """
-
-    def get_route_handler(self) -> Handler:
-        """See `APIRoute`."""
-        known = _names(self.dependant)
-
-        @lru_cache(_MAX_HANDLERS)
-        def handler(named: frozenset[str]) -> Handler:
-            route = copy(self)
-            route.dependant = _less(self.dependant, known - named)
-            return APIRoute.get_route_handler(route)
-
-        async def handle(request: Request) -> Response:
-            return await handler(known.intersection(request.query_params))(request)
-
-        return handle
+_MODULES: Final = (
+    *(health, tile_assets, landing, mosaics, tokens, items, bbox, maps, point, statistics),
+    *(renders, tilesets, registries, wmts, tilejson, pages),
+)
+"""Of two routes that fit a path, that of the first one answers."""
 
 
-def _names(dependant: Dependant) -> frozenset[str]:
-    """Of the query parameters that may be left out."""
-    own = {f.alias for f in dependant.query_params if _is_optional(dependant.call, f.name)}
-    return frozenset(own).union(*map(_names, dependant.dependencies))
-
-
-def _is_optional(call: Callable[..., Any] | None, name: str) -> bool:
-    default = inspect.signature(call).parameters[name].default if call else inspect.Parameter.empty
-    return default is not inspect.Parameter.empty and not isinstance(default, Param)
-
-
-def _less(dependant: Dependant, names: frozenset[str]) -> Dependant:
-    return replace(
-        dependant,
-        dependencies=[_less(one, names) for one in dependant.dependencies],
-        query_params=[field for field in dependant.query_params if field.alias not in names],
+def create_api(services: Services) -> FastAPI:
+    """The whole API over the given services, of which `app.App` answers tiles faster."""
+    api = _Api(
+        title="livemosaic",
+        version=livemosaic.__version__,
+        description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
+        license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,  # see pages: FastAPI's own are made of another host's files
+        redoc_url=None,
+        middleware=middleware(services.settings),
+        exception_handlers=errors.HANDLERS | {RequestValidationError: _invalid_request},
     )
+    api.state.services = services
+    # Not include_router, by which the first request would make all routes before its own anew.
+    api.router.routes += map(documented, tiles.ROUTES)
+    api.router.routes += [route for module in _MODULES for route in module.router.routes]
+    api.router.routes += [Mount("/static", pages.static_files(), name="static")]
+    return api
 
 
-class LazyRoutes(BaseRoute):
-    """Stands for routes that come after it in a list, once they are wanted.
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """See `FastAPI`."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            describe_credentials(document)
+            describe_refusals(document)
+        return super().openapi()
 
-    A tile needs few routes, and FastAPI takes milliseconds to make each: a sixth of a cold start.
-    """
 
-    def __init__(self, routes: list[BaseRoute], make: Callable[[], Sequence[BaseRoute]]) -> None:
-        self._routes, self._make = routes, make
-        self._lock: Final = Lock()
-        self._done = False
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (as registered)
+    found = error.errors()
+    told = errors.problems([{**one, "loc": one["loc"][1:] or one["loc"]} for one in found])
+    if any(one["loc"][0] == "body" for one in found[:5]) and not _is_json(request):
+        told += "; send it with the header Content-Type: application/json"
+    return errors.answer(400, told)
 
-    def load(self) -> None:
-        """Put the routes where they belong."""
-        with self._lock:
-            if not self._done:
-                after = self._routes.index(self) + 1
-                self._routes[after:after] = self._make()
-                self._done = True
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002
-        """Nothing; but whoever goes on looking finds the routes."""
-        self.load()
-        return Match.NONE, {}
+def _is_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "")

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 import rasterio
-from fastapi.concurrency import run_in_threadpool
 from rasterio.io import MemoryFile
 from rasterio.session import DummySession
 from rasterio.transform import from_origin
+from starlette.concurrency import run_in_threadpool
 
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.pixels import plan_read, resample, stack

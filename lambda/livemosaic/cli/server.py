@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
 
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.api.warmup import warm_up
 from livemosaic.errors import InvalidRequestError
 from livemosaic.process import keep_freed, starting
@@ -28,12 +27,12 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def application(services: Services) -> FastAPI:
+def application(services: Services) -> App:
     """The API, in a process that is ready for its first tile."""
     with starting():
         keep_freed()
         warm_up()
-        return create_app(services)
+        return App(services)
 
 
 def server(services: Services) -> uvicorn.Server:
