@@ -42,6 +42,8 @@ _UNUSED_SUFFIXES: Final = frozenset(
 )
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
+_NOT_DEPLOYED: Final = ("__main__.py", "cli/")
+"""Of the package: the command, with its demo."""
 _FROM_NPM: Final = ("maplibre", "swagger")
 _KEPT: Final = 6
 _SMALL: Final = MB // 4
@@ -108,7 +110,12 @@ def _inputs(root: Path) -> dict[str, bytes]:
             raise BundleError(
                 f"lambda/livemosaic/api/web/{name} is empty or missing: run `make setup`"
             )
-    packed = [*code.glob("*.py"), *package.rglob("*"), root / _REQUIREMENTS]
+    deployed = (
+        path
+        for path in package.rglob("*")
+        if not path.relative_to(package).as_posix().startswith(_NOT_DEPLOYED)
+    )
+    packed = [*code.glob("*.py"), *deployed, root / _REQUIREMENTS]
     inputs = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in packed

@@ -132,17 +132,20 @@ with MemoryFile(base64.b64decode(tile["body"])) as file, file.open() as image:
         assert failed == {"batchItemFailures": []}
         assert pixel == pytest.approx([10, 200, 30, 255], abs=1)
 
-    def test_every_module_but_the_shells_can_be_imported(self, run: Run) -> None:
+    def test_every_module_but_what_only_the_command_uses_can_be_imported(self, run: Run) -> None:
         script = """
 import importlib, pkgutil, livemosaic
-shells = ("__main__", "cli", "demo", "scenery", "serving", "sources")
 found = [m.name for m in pkgutil.walk_packages(livemosaic.__path__, "livemosaic.", onerror=id)]
-answer = [name for name in found if name.split(".")[1] not in shells]
+answer = [name for name in found if not name.startswith("livemosaic.ingest.sources")]
 for name in answer:
     importlib.import_module(name)
 """
         modules = run(script)
         assert {"livemosaic.api.app", "livemosaic.table.dynamodb"} <= set(modules)
+
+    def test_the_command_is_left_out(self, unpacked: Path) -> None:
+        for name in ("__main__.py", "cli"):
+            assert not (unpacked / "livemosaic" / name).exists(), name
 
     def test_nothing_is_imported_from_elsewhere(self, run: Run) -> None:
         script = """
@@ -237,9 +240,11 @@ def tree(tmp_path: Path) -> Path:
         "lambda/tiler.py": "import livemosaic",
         "lambda/requirements.txt": "boto3==1.43.0\nsix==1.17.0 ; python_version >= '3.11'\n",
         "lambda/livemosaic/__init__.py": "",
+        "lambda/livemosaic/__main__.py": "",
         "lambda/livemosaic/api/web/map.html": "<html>",
         "lambda/livemosaic/api/web/maplibre/maplibre.mjs": "",
         "lambda/livemosaic/api/web/swagger/swagger.js": "",
+        "lambda/livemosaic/cli/serve.py": "",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -276,6 +281,8 @@ class TestFingerprint:
         (source.parent / "__pycache__").mkdir()
         (source.parent / "__pycache__" / "a.pyc").write_bytes(b"0")
         (source.parent / ".editor").write_text("0")
+        (source.parent / "__main__.py").write_text("NEW = 1")
+        (source.parent / "cli" / "serve.py").write_text("NEW = 1")
         (tree / "README.md").write_text("0")
         assert fingerprint(HERE, tree) == before
 
