@@ -20,6 +20,7 @@ from typing import Final, Literal, get_args
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from infra import elf
+from livemosaic import pixel_version
 
 Architecture = Literal["arm64", "x86_64"]
 
@@ -158,6 +159,7 @@ def _made(target: Target, inputs: Mapping[str, bytes], new: Path) -> Path:
         _strip(target, stage)
     with _step("bytecode and sources"):
         _compile(target, stage, inputs)
+        _write_pixel_version(target, stage)
     with _step("zip"):
         return _zipped(stage, new / "bundle.zip")
 
@@ -235,6 +237,12 @@ def _compile(target: Target, stage: Path, inputs: Mapping[str, bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     _write_bytecode(python, stage)
+
+
+def _write_pixel_version(target: Target, stage: Path) -> None:
+    libraries = pixel_version.libraries_in([str(stage)])
+    version = pixel_version.fingerprint(stage / "livemosaic", libraries, str(target))
+    (stage / "livemosaic" / pixel_version.FILE).write_text(version)
 
 
 def _write_bytecode(python: str, stage: Path, *options: str) -> None:

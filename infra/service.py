@@ -13,7 +13,6 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import Api
-from infra.bundle import fingerprint
 from infra.code import code
 from infra.config import Config
 from infra.dashboard import dashboard
@@ -52,7 +51,6 @@ class Service(cdk.Stack):
             if isinstance(table, str)
             else table
         )
-        self._build = fingerprint(config.target)
         self._code = code(self, config.target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         self._subscribe(config)
@@ -159,7 +157,6 @@ class Service(cdk.Stack):
     def _environment(self) -> dict[str, str]:
         config = self._config
         environment = {
-            "LIVEMOSAIC_BUILD": self._build,
             "LIVEMOSAIC_INDEX": f"dynamodb://{self.region}/{self._table.table_name}",
             "LIVEMOSAIC_ALLOWED_PREFIXES": ",".join(config.allowed_prefixes),
             "LIVEMOSAIC_CORS_ORIGINS": ",".join(config.cors_origins),

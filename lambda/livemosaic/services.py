@@ -1,10 +1,11 @@
 """Wiring: builds the services that handlers, the CLI and tests start from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from livemosaic import pixel_version
 from livemosaic.auth.keys import KeyRing, open_keys
 from livemosaic.auth.tokens import Tokens
 from livemosaic.cog.headers import HeaderKeeper, Headers
@@ -37,6 +38,8 @@ class Services:
     ingest: Ingest
     tiler: Tiler
     tokens: Tokens
+    pixel_version: Callable[[], str]
+    """Part of every ETag; a function, because most commands never need it (`pixel_version`)."""
 
 
 def build(settings: Settings, table: Table | None = None) -> Services:
@@ -67,6 +70,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
         ),
+        pixel_version=pixel_version.current,
     )
 
 

@@ -8,7 +8,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,12 @@ def scene(
 
 @contextmanager
 def serving(
-    table: Table, folder: Path, *, href: str | None = None, **settings: Any
+    table: Table,
+    folder: Path,
+    *,
+    href: str | None = None,
+    pixel_version: str = "of the tests",
+    **settings: Any,
 ) -> Iterator[Server]:
     """A server on a table that may read a folder. Settings of a mosaic are never stale."""
     given = {
@@ -184,11 +189,10 @@ def serving(
         "signing_keys": str(folder / "signing.keys"),
         **settings,
     }
-    with (
-        running(Settings(**given), table) as services,
-        TestClient(App(services), raise_server_exceptions=False) as client,
-    ):
-        yield Server(client, services, folder, href or str(folder))
+    with running(Settings(**given), table) as built:
+        services = replace(built, pixel_version=lambda: pixel_version)
+        with TestClient(App(services), raise_server_exceptions=False) as client:
+            yield Server(client, services, folder, href or str(folder))
 
 
 @contextmanager

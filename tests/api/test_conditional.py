@@ -151,9 +151,9 @@ class TestWhatChangesIt:
         assert again(server, known).status_code == 200
 
     @pytest.mark.parametrize(
-        "changed", [{"max_scenes": 3}, {"max_rows": 99}, {"build": "another"}], ids=str
+        "changed", [{"max_scenes": 3}, {"max_rows": 99}, {"pixel_version": "another"}], ids=str
     )
-    def test_the_servers_limits_or_its_code_change(
+    def test_the_servers_limits_or_its_pixel_version_change(
         self, sqlite_table: SqliteTable, tmp_path: Path, changed: dict[str, Any]
     ) -> None:
         folder = tmp_path

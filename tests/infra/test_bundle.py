@@ -25,6 +25,8 @@ from infra.elf import stripped
 from items import item, sqs_event
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.pixel_version import fingerprint as fingerprint_of_pixels
+from livemosaic.pixel_version import libraries_in
 from livemosaic.table.sqlite import SqliteTable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its libraries are Linux's")
@@ -147,6 +149,18 @@ for name in answer:
         for name in ("__main__.py", "cli"):
             assert not (unpacked / "livemosaic" / name).exists(), name
 
+    def test_it_carries_its_pixel_version_and_parses_nothing_for_it(
+        self, run: Run, unpacked: Path
+    ) -> None:
+        package = unpacked / "livemosaic"
+        script = """
+from livemosaic import pixel_version
+pixel_version.fingerprint = None
+answer = pixel_version.current()
+"""
+        expected = fingerprint_of_pixels(package, libraries_in([str(unpacked)]), str(HERE))
+        assert run(script) == (package / "pixel-version").read_text() == expected
+
     def test_nothing_is_imported_from_elsewhere(self, run: Run) -> None:
         script = """
 import tiler
@@ -241,10 +255,12 @@ def tree(tmp_path: Path) -> Path:
         "lambda/requirements.txt": "boto3==1.43.0\nsix==1.17.0 ; python_version >= '3.11'\n",
         "lambda/livemosaic/__init__.py": "",
         "lambda/livemosaic/__main__.py": "",
+        "lambda/livemosaic/api/routes/tiles.py": "",
         "lambda/livemosaic/api/web/map.html": "<html>",
         "lambda/livemosaic/api/web/maplibre/maplibre.mjs": "",
         "lambda/livemosaic/api/web/swagger/swagger.js": "",
         "lambda/livemosaic/cli/serve.py": "",
+        "lambda/livemosaic/cog/warp.py": "",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -295,6 +311,25 @@ class TestBuild:
         monkeypatch.setattr(subprocess, "Popen", None)
         assert build(HERE, tree) == first
         assert first == tree / "build" / "bundle" / f"{fingerprint(HERE, tree)}.zip"
+
+    def test_its_pixel_version_changes_with_what_can_change_a_pixel(self, tree: Path) -> None:
+        def version() -> str:
+            with ZipFile(build(HERE, tree)) as entries:
+                return entries.read("livemosaic/pixel-version").decode()
+
+        def change(name: str, text: str) -> None:
+            (tree / "lambda" / name).write_text(text)
+
+        versions = [version()]
+        change("livemosaic/api/routes/tiles.py", "NEW = 1")
+        change("requirements.txt", "six==1.16.0\n")
+        versions.append(version())
+        change("livemosaic/cog/warp.py", "NEW = 1")
+        versions.append(version())
+        change("requirements.txt", "affine==3.0.1\n")
+        versions.append(version())
+        assert versions[0] == versions[1]
+        assert len(set(versions)) == 3
 
     def test_equal_sources_make_an_equal_zip(self, tree: Path) -> None:
         path = build(HERE, tree)

@@ -31,6 +31,7 @@ def application(services: Services) -> App:
     """The API, in a process that is ready for its first tile."""
     with starting():
         keep_freed()
+        services.pixel_version()
         warm_up()
         return App(services)
 

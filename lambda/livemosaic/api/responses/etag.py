@@ -11,12 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-import rasterio
-
-import livemosaic
 from livemosaic.tiler.plan import End, Plan, Seen
 
-_SOFTWARE: Final = (livemosaic.__version__, rasterio.__gdal_version__)
 _TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _OWN: Final = re.compile(r"[0-9a-f]{32}\.(\d{1,6})([a-z])")
 _ENDS: Final[dict[str, End]] = {end[0]: end for end in get_args(End)}
@@ -32,7 +28,7 @@ class Basis:
 
     def etag(self, seen: Seen) -> str:
         """The strong ETag of the tile that follows from those scenes."""
-        digest = hashlib.blake2b(repr((_SOFTWARE, self.values, seen.end)).encode(), digest_size=16)
+        digest = hashlib.blake2b(repr((self.values, seen.end)).encode(), digest_size=16)
         for scene in seen.scenes:
             # A reader may meet a scene before all of its rows: what is hidden depends on which.
             digest.update(repr((scene.key, scene.version, sorted(scene.parts))).encode())

@@ -87,7 +87,7 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
     mosaic, grid, limits = draft.mosaic, draft.grid, services.tiler.limits
     return Basis(
         (
-            services.settings.build,
+            services.pixel_version(),
             (mosaic.id, mosaic.generation, mosaic.default_assets),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             (draft.read, draft.rule, render),

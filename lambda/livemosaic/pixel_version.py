@@ -1,0 +1,210 @@
+"""The pixel version: a fingerprint of the code and the libraries that can change a picture.
+
+It is part of every ETag: mending the resampling makes every cached tile stale, a word of the
+command's help none. A stale picture is worse than a refetch, so code and libraries count unless
+they are left out here by name; a new package of ours and a new dependency count by themselves.
+
+Of our code, comments, docstrings and formatting do not count, and neither do these:
+
+- `cli` and `ingest` make no picture. What ingestion wrote is in the ETag: the key, the version and
+  the index cells of each scene.
+- `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), and the ETag holds these
+  values: where a parameter is read differently, the ETag differs already. `api/responses` counts,
+  which makes the answer and its ETag.
+- `table` returns rows as they were put; `tests/contract` holds each adapter to that.
+- Credentials, tokens, settings, logs and the tuning of the process decide who gets a picture and
+  how fast. Settings that decide what it shows are in the ETag by their values.
+
+Of the libraries, those in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the
+machine do: `sum` compensates floats since 3.12, and the last digits of numpy and GDAL depend on
+the instructions that they were built for.
+
+The Lambda bundle carries its version in a file, because parsing sources would slow a cold start.
+Elsewhere it is computed from the sources and from the libraries that are installed.
+"""
+
+import ast
+import hashlib
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+FILE: Final = "pixel-version"
+"""The file beside this module in which a bundle carries its version."""
+
+_CODE_LEFT_OUT: Final = (
+    *("api/", "auth/", "cli/", "ingest/", "table/"),
+    *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
+    *("settings.py", "snapstart.py", FILE),
+)
+"""Starts of paths inside the package."""
+_CODE_KEPT: Final = ("api/responses/",)
+"""Starts of paths that count although `_CODE_LEFT_OUT` covers them."""
+
+_LIBRARIES_LEFT_OUT: Final = frozenset(
+    {
+        "livemosaic",  # a release is no reason for new pixels
+        # AWS's SDK: reads the table, signs
+        *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six"),
+        # HTTP: takes requests, sends bytes
+        *("anyio", "fastapi", "h11", "httpcore2", "httpx2", "httpx2-jsfetch", "idna", "jinja2"),
+        *("mangum", "markupsafe", "opentelemetry-api", "starlette", "uvicorn"),
+        # Trust, tokens, settings, types
+        *("certifi", "pyjwt", "truststore", "pydantic-settings", "python-dotenv"),
+        *("annotated-doc", "annotated-types", "typing-extensions", "typing-inspection"),
+        # The command, and STAC documents as rio-tiler's own readers open them
+        *("click", "click-plugins", "cligj", "pystac-client", "rich", "typer"),
+        *("geojson-pydantic", "pystac", "pystac-core"),
+    }
+)
+_EXTENSIONS_LEFT_OUT: Final = "pystac-ext-"
+
+
+def fingerprint(package: Path, libraries: Mapping[str, str], runs_on: str) -> str:
+    """Hex digest of a package's sources, of library versions by name, and of what runs them.
+
+    Any version of Python computes the same. Raises `ValueError` for a folder without sources.
+    """
+    digest = hashlib.blake2b(runs_on.encode(), digest_size=16)
+    for name, version in sorted(libraries.items()):
+        if library_counts(name):
+            digest.update(f"\n{name}=={version}".encode())
+    sources = dict(_sources(package))
+    if not sources:
+        raise ValueError(f"{package} has no sources to make a pixel version of")
+    for name, content in sorted(sources.items()):
+        digest.update(f"\n{hashlib.blake2b(content).hexdigest()} {name}".encode())
+    return digest.hexdigest()
+
+
+def code_counts(name: str) -> bool:
+    """Whether a file can change a picture; `name` is its path inside the package."""
+    return not name.startswith(_CODE_LEFT_OUT) or name.startswith(_CODE_KEPT)
+
+
+def library_counts(name: str) -> bool:
+    """Whether a distribution can change a picture, by its normalized name (PEP 503)."""
+    return name not in _LIBRARIES_LEFT_OUT and not name.startswith(_EXTENSIONS_LEFT_OUT)
+
+
+@cache
+def current() -> str:
+    """The pixel version of this process; computed at the first call where no bundle carries it."""
+    package = Path(__file__).parent
+    try:
+        return (package / FILE).read_text()
+    except FileNotFoundError:
+        runs_on = f"{platform.machine()}, Python {sys.version_info.major}.{sys.version_info.minor}"
+        installed = required_by("livemosaic") or libraries_in(sys.path)
+        return fingerprint(package, installed | _linked(), runs_on)
+
+
+def libraries_in(folders: Iterable[str]) -> dict[str, str]:
+    """Versions, by normalized name, of all distributions in folders; the first found count."""
+    found = metadata.distributions(path=list(folders))
+    return {_normalized(each.name): each.version for each in reversed(list(found))}
+
+
+def required_by(name: str) -> dict[str, str]:
+    """Versions of all that an installed distribution requires, directly or not; empty without it.
+
+    Markers other than `extra` are not evaluated: what they exclude here is not installed.
+    """
+    versions: dict[str, str] = {}
+    wanted = [(name, "")]
+    for found, extra in wanted:  # which grows meanwhile
+        try:
+            described = metadata.distribution(found).metadata
+        except metadata.PackageNotFoundError:
+            continue
+        versions[found] = described["Version"]
+        for line in described.get_all("Requires-Dist") or ():
+            if _extra(line) == extra:
+                wanted += [each for each in _requirement(line) if each not in wanted]
+    return versions
+
+
+def _extra(line: str) -> str:
+    found = re.search(r"""\bextra\s*==\s*["']([^"']+)""", line)
+    return found[1] if found else ""
+
+
+def _requirement(line: str) -> list[tuple[str, str]]:
+    """The distribution that a Requires-Dist names: alone, and with each extra that is asked for."""
+    found = re.match(r"([\w.-]+)\s*(?:\[([^]]*)\])?", line)
+    name, extras = (found[1], found[2] or "") if found else (line, "")
+    return [(_normalized(name), extra.strip()) for extra in ("", *extras.split(","))]
+
+
+def _linked() -> dict[str, str]:
+    """Versions of libraries that wheels contain, and that other builds take from the system."""
+    import pyproj
+    import rasterio
+    import shapely
+
+    return {
+        "gdal": rasterio.__gdal_version__,
+        "proj of rasterio": rasterio.__proj_version__,
+        "proj of pyproj": pyproj.__proj_version__,
+        "geos of shapely": shapely.geos_version_string,
+    }
+
+
+def _normalized(name: str) -> str:
+    """As PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
+    """Paths inside the package of all files that count, each with what counts of its content."""
+    for path in package.rglob("*"):
+        name = path.relative_to(package).as_posix()
+        generated = path.parent.name == "__pycache__" or path.name.startswith(".")
+        if path.is_file() and not generated and code_counts(name):
+            content = path.read_bytes()
+            yield name, _syntax(content) if path.suffix == ".py" else content
+
+
+def _syntax(source: bytes) -> bytes:
+    """A module's syntax tree without docstrings, as text that any version of Python writes alike.
+
+    `ast.dump` writes fields that only newer versions have.
+    """
+    words: list[str] = []
+    _write(ast.parse(source), words.append)
+    return "\n".join(words).encode()
+
+
+def _write(node: ast.AST, put: Callable[[str], None]) -> None:
+    put(type(node).__name__)
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            put(field)
+            _write(value, put)
+        elif isinstance(value, list):
+            if value:
+                put(field)
+            for each in value:
+                if not isinstance(each, ast.AST):
+                    put(repr(each))
+                elif not _is_docstring(each):
+                    _write(each, put)
+        elif value is not None:
+            put(field)
+            put(repr(value))
+    put(")")
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    """Whether it is a string alone: of a module, class or function, or below a constant."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
