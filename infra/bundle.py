@@ -1,4 +1,4 @@
-"""The zip that both Lambda functions run: our code and GDAL's wheels, built without docker."""
+"""Builds the zip of all Lambda functions, livemosaic and wheels with GDAL, without Docker."""
 
 import argparse
 import fcntl
@@ -27,16 +27,17 @@ Architecture = Literal["arm64", "x86_64"]
 ROOT: Final = Path(__file__).parents[1]
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 ONLY_EMULATED: Final = ("3.11",)
-"""On Lambda that is Amazon Linux 2, whose glibc 2.26 is too old for the wheels of GDAL."""
+"""Pythons that Lambda runs on Amazon Linux 2, whose glibc 2.26 is too old for wheels with GDAL."""
 MB: Final = 1024 * 1024
-"""As AWS counts (Lambda quotas): its 250 MB unzipped are 262,144,000 bytes."""
+"""Bytes of a MB as AWS counts: 250 MB unzipped are 262,144,000 bytes (Lambda quotas)."""
 MAX_UNZIPPED: Final = 230 * MB
 
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
-"""uv's names. glibc 2.28 is what our wheels ask for; Lambda's Amazon Linux 2023 has 2.34."""
+"""uv's platform names. The wheels need glibc 2.28; Lambda's Amazon Linux 2023 has 2.34."""
 _IN_RUNTIME: Final = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
-"""Lambda's Python has the SDK and what it needs (Lambda Developer Guide, "Runtime dependencies in
-Python"). Its urllib3, dateutil and six are there too, but others of our packages want them."""
+"""Packages of Lambda's Python runtime: the SDK and its dependencies (Lambda Developer Guide,
+"Runtime dependencies in Python"). urllib3, dateutil and six are bundled, because other packages
+need them too."""
 _UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "f2py", "include", "sboms", "tests"})
 _UNUSED_SUFFIXES: Final = frozenset(
     {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
@@ -46,18 +47,18 @@ _REQUIREMENTS: Final = "lambda/requirements.txt"
 _NOT_DEPLOYED: Final = ("__main__.py", "cli/")
 """Of the package: the command, with its demo."""
 _FROM_NPM: Final = ("maplibre", "swagger")
-_KEPT: Final = 6
+_MAX_BUNDLES: Final = 6
 _SMALL: Final = MB // 4
-"""Packages below this are told together."""
+"""Bytes below which packages are summed up in one line of the report."""
 
 
 class BundleError(Exception):
-    """There is no bundle; the message says why, and what to do."""
+    """The bundle cannot be built; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a bundle runs on."""
+    """Processor architecture and Python version of a bundle."""
 
     architecture: Architecture = "arm64"
     python: str = "3.13"
@@ -76,14 +77,18 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def fingerprint(target: Target, root: Path = ROOT) -> str:
-    """Hex of all that a bundle is made of; BundleError if the npm files are missing."""
+    """Returns the SHA-256 in hex of all inputs of a bundle.
+
+    Raises `BundleError` if the npm files are missing.
+    """
     return _digest(target, _inputs(root))
 
 
 def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -> Path:
-    """The bundle of what is in `root`, from `build/bundle` if it was made before.
+    """Builds the bundle of the checkout `root`, or returns an existing one in `build/bundle`.
 
-    Progress and sizes go to stderr. Processes that build at once wait for each other.
+    Progress and sizes go to stderr. Concurrent builds wait for each other. Raises `BundleError` if
+    the build fails, or if the bundle is larger than `max_unzipped` bytes.
     """
     inputs = _inputs(root)
     folder = root.resolve() / "build" / "bundle"
@@ -91,8 +96,8 @@ def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -
     path = folder / f"{_digest(target, inputs)}.zip"
     with _alone(folder):
         if path.exists():
-            path.touch()  # what was used last is pruned last
-            _say(f"bundle for {target}: nothing changed")
+            path.touch()  # the least recently used bundles are pruned first
+            _log(f"bundle for {target}: nothing changed")
             return path
         with TemporaryDirectory(prefix="new-", dir=folder) as new:
             made = _made(target, inputs, Path(new))
@@ -103,7 +108,7 @@ def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -
 
 
 def _inputs(root: Path) -> dict[str, bytes]:
-    """Files by their names in the repository, read once: what is packed is what was hashed."""
+    """Contents of files by path in the repository, read once so that hash and zip agree."""
     code = root / "lambda"
     package = code / "livemosaic"
     for name in _FROM_NPM:
@@ -141,16 +146,16 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _prune(folder: Path) -> None:
-    """Keep the bundles used last; what a killed build left is nobody's while we hold the lock."""
+    """Keeps recently used bundles; under the lock, no `new-*` folder belongs to a running build."""
     for left in folder.glob("new-*"):
         shutil.rmtree(left)
     bundles = sorted(folder.glob("*.zip"), key=lambda path: path.stat().st_mtime)
-    for old in bundles[:-_KEPT]:
+    for old in bundles[:-_MAX_BUNDLES]:
         old.unlink()
 
 
 def _made(target: Target, inputs: Mapping[str, bytes], new: Path) -> Path:
-    _say(f"bundle for {target}:")
+    _log(f"bundle for {target}:")
     stage = new / "stage"
     with _step("wheels"):
         _install(target, inputs[_REQUIREMENTS].decode(), stage)
@@ -170,8 +175,8 @@ def _install(target: Target, requirements: str, stage: Path) -> None:
     wanted = stage.parent / "requirements.txt"
     lines = requirements.splitlines(keepends=True)
     wanted.write_text("".join(line for line in lines if _name(line) not in _IN_RUNTIME))
-    # uv, not pip: pip evaluates markers for the running interpreter. And copies, because uv's hard
-    # links share their bytes with its cache, which stripping would then ruin.
+    # uv, because pip evaluates markers for the running interpreter. Copies, because stripping
+    # hard-linked files would damage uv's cache.
     answer = _uv(
         "pip", "install", "--quiet", "--no-progress", "--no-deps", "--link-mode=copy",
         "--only-binary=:all:", f"--python={sys.executable}", f"--python-version={target.python}",
@@ -185,7 +190,7 @@ def _install(target: Target, requirements: str, stage: Path) -> None:
 
 
 def _name(requirement: str) -> str:
-    """A normalized name (PEP 503) of a line of requirements."""
+    """Normalized name (PEP 503) of the package in a requirements line, empty if none."""
     found = re.match(r"[\w.-]+", requirement)
     return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
 
@@ -202,7 +207,7 @@ def _run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def _remove_unused(stage: Path) -> None:
     for folder in sorted(stage.rglob("*/")):
-        # numpy's licenses lie in folders named like those of its sources.
+        # numpy's licenses are in folders with the names of its source folders.
         if folder.name in _UNUSED_FOLDERS and "licenses" not in folder.parts:
             shutil.rmtree(folder, ignore_errors=True)
     for path in stage.rglob("*"):
@@ -216,16 +221,16 @@ def _strip(target: Target, stage: Path) -> None:
     ours = f".cpython-{target.python.replace('.', '')}"
     for path in stage.rglob("*.so*"):
         if ".cpython-" in path.name and ours not in path.name:
-            path.unlink()  # some wheels hold modules for other Pythons too
+            path.unlink()  # some wheels contain modules for other Pythons too
         else:
             path.write_bytes(elf.stripped(path.read_bytes()))
 
 
 def _compile(target: Target, stage: Path, inputs: Mapping[str, bytes]) -> None:
-    """Bytecode that is never checked: /var/task can't be written, and doesn't change.
+    """Compiles to unchecked bytecode: /var/task is read-only.
 
-    Of others' packages bytecode alone is shipped, which makes room; ours stays beside its sources,
-    so that tracebacks show them.
+    Third-party packages are shipped as bytecode only, which saves space; livemosaic keeps its
+    sources for tracebacks.
     """
     python = _interpreter(target)
     _write_bytecode(python, stage, "-b")  # where Python looks for it without a source
@@ -256,10 +261,10 @@ def _write_bytecode(python: str, stage: Path, *options: str) -> None:
 
 
 def _interpreter(target: Target) -> str:
-    """One that writes the target's bytecode: this one, another of this machine, or a download."""
+    """Finds or downloads a Python of the target's version, which writes its bytecode."""
     if target.python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    # pyenv's shims start only what is chosen there; others ignore that variable.
+    # pyenv's shims start only the version of this variable; other tools ignore it.
     answer = _uv(
         *("run", "--quiet", "--no-project", "--isolated", f"--python=cpython@{target.python}"),
         *("python", "-c", "import sys; print(sys._base_executable)"),
@@ -267,17 +272,17 @@ def _interpreter(target: Target) -> str:
     )
     if answer.returncode:
         raise BundleError(
-            f"Python {target.python} has to write its bytecode, and there is none here:\n"
-            f"{answer.stderr}Install it, or deploy with -c python=… for one that you have"
+            f"Python {target.python} has to compile its bytecode, but is not installed:\n"
+            f"{answer.stderr}Install it, or deploy with -c python=… for an installed version"
         )
     return answer.stdout.strip()
 
 
 def _zipped(stage: Path, path: Path) -> Path:
-    """Equal files give an equal zip: sorted, of one time and one mode."""
+    """Writes a reproducible zip: entries are sorted, with constant time and mode."""
     with ZipFile(path, "w") as bundle:
         for file in sorted(path for path in stage.rglob("*") if path.is_file()):
-            entry = ZipInfo(file.relative_to(stage).as_posix())  # of 1980-01-01
+            entry = ZipInfo(file.relative_to(stage).as_posix())  # dated 1980-01-01
             entry.compress_type = ZIP_DEFLATED
             entry.create_system = 3  # Unix, so that the mode counts
             entry.external_attr = 0o644 << 16
@@ -293,14 +298,14 @@ def _check(bundle: Path, max_unzipped: int) -> None:
     for file in files:
         unzipped[_package(file.filename)] += file.file_size
         zipped[_package(file.filename)] += file.compress_size
-    _say(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
+    _log(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
     small = Counter({package: size for package, size in unzipped.items() if size < _SMALL})
     for package, size in (unzipped - small).most_common():
-        _say(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
+        _log(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
     rest = sum(zipped[package] for package in small)
-    _say(f"{f'{len(small)} smaller ones':24}{small.total() / MB:12.2f}{rest / MB:9.2f}")
+    _log(f"{f'{len(small)} smaller ones':24}{small.total() / MB:12.2f}{rest / MB:9.2f}")
     total = unzipped.total()
-    _say(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
+    _log(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
     if total > max_unzipped:
         largest = ", ".join(f"{p} {size / MB:.1f}" for p, size in unzipped.most_common(8))
         raise BundleError(
@@ -310,7 +315,7 @@ def _check(bundle: Path, max_unzipped: int) -> None:
 
 
 def _package(name: str) -> str:
-    """`rasterio` for what is in `rasterio`, `rasterio.libs` and `rasterio-1.5.dist-info`."""
+    """Package of a path: `rasterio` for `rasterio`, `rasterio.libs`, `rasterio-1.5.dist-info`."""
     top, _, rest = name.partition("/")
     if not rest:
         return top.partition(".")[0]
@@ -323,16 +328,16 @@ def _package(name: str) -> str:
 def _step(name: str) -> Iterator[None]:
     start = time.monotonic()
     yield
-    _say(f"  {name}: {time.monotonic() - start:.1f} s")
+    _log(f"  {name}: {time.monotonic() - start:.1f} s")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the path of the bundle, and nothing else, on stdout: the CDK CLI reads it there."""
+    """Builds a bundle and prints only its path on stdout, where the CDK CLI reads it."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.bundle",
         description=__doc__,
@@ -343,13 +348,19 @@ examples:
   python -m infra.bundle --architecture x86_64 --python 3.12
   unzip -l "$(python -m infra.bundle)"
 
-The zip's path goes to stdout; progress and sizes go to stderr.""",
+The path of the zip goes to stdout; progress and sizes go to stderr.""",
     )
     parser.add_argument(
-        "--architecture", default="arm64", choices=get_args(Architecture), help="%(default)s"
+        "--architecture",
+        default="arm64",
+        choices=get_args(Architecture),
+        help="default: %(default)s",
     )
     parser.add_argument(
-        "--python", default="3.13", choices=PYTHONS, help="%(default)s; 3.11 only for emulators"
+        "--python",
+        default="3.13",
+        choices=PYTHONS,
+        help="default: %(default)s; 3.11 for emulators only",
     )
     given = parser.parse_args(arguments)
     try:

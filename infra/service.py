@@ -1,4 +1,4 @@
-"""The stack that can be replaced: events in, tiles out."""
+"""The stateless, replaceable stack: events in, tiles out."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,17 +22,17 @@ from infra.signing import SigningKey
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
-"""What `livemosaic.table.dynamodb` calls; its transactions hold nothing but puts and deletes."""
+"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
 
 REQUEST_TIMEOUT_S: Final = 29
-"""API Gateway itself gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
+"""Just below API Gateway's own timeout of 30 s (HTTP API quotas, "Maximum integration timeout")."""
 INGEST_TIMEOUT_S: Final = 60
 VISIBILITY_S: Final = 6 * INGEST_TIMEOUT_S
-"""As AWS advises for a queue that feeds a function (Lambda, "Using Lambda with Amazon SQS")."""
+"""AWS's advice for the queue of a function (Lambda, "Using Lambda with Amazon SQS")."""
 
 
 class Service(cdk.Stack):
-    """Everything but the table."""
+    """All resources except the table."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Service(cdk.Stack):
         table: dynamodb.ITable | str,
         **stack: Any,
     ) -> None:
-        """On a table, or on one to adopt by its name."""
+        """`table` is a construct, or the name of an existing table to adopt."""
         super().__init__(scope, name, **stack)
         self._config = config
         self._table = (
@@ -63,7 +63,7 @@ class Service(cdk.Stack):
         api = Api(self, "Api", config=config, tiler=answering, manager=manager)
         functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
         self._watch(functions, api.api)
-        self._tell(api.url)
+        self._add_outputs(api.url)
 
     def _subscribe(self, config: Config) -> None:
         for topic in config.topics:
@@ -77,7 +77,7 @@ class Service(cdk.Stack):
         made = self._function(
             "Tiler",
             handler="tiler.handler",
-            description="Answers GET: tiles, and everything else that only reads",
+            description="Serves reads: tiles, and all other requests that write nothing",
             memory=self._config.tiler_memory,
             timeout_s=REQUEST_TIMEOUT_S,
             snap_start=self._config.snap_start,
@@ -89,7 +89,7 @@ class Service(cdk.Stack):
         made = self._function(
             "Manager",
             handler="tiler.handler",
-            description="Answers POST, PUT and DELETE: what writes, for callers that IAM lets in",
+            description="Serves writes: POST, PUT and DELETE, for authorized callers",
             memory=self._config.ingest_memory,
             timeout_s=REQUEST_TIMEOUT_S,
         )
@@ -100,7 +100,7 @@ class Service(cdk.Stack):
         made = self._function(
             "Ingest",
             handler="ingest.handler",
-            description="Applies events about STAC Items to the mosaics that want them",
+            description="Applies events about STAC Items to the mosaics that accept them",
             memory=self._config.ingest_memory,
             timeout_s=INGEST_TIMEOUT_S,
         )
@@ -113,7 +113,7 @@ class Service(cdk.Stack):
         made.add_event_source(
             SqsEventSource(
                 self._inbox.queue,
-                batch_size=10,  # without a window: a batch is what is there, and waits for nothing
+                batch_size=10,  # no batching window: available messages are processed at once
                 report_batch_item_failures=True,
                 max_concurrency=self._config.ingest_concurrency,
             )
@@ -125,7 +125,7 @@ class Service(cdk.Stack):
         for each in answering:
             key.grant_read(each)
         cdk.CfnOutput(
-            self, "SigningKeyArn", value=key.arn, description="The secret that signs access tokens"
+            self, "SigningKeyArn", value=key.arn, description="Secret that signs access tokens"
         )
 
     def _function(
@@ -165,22 +165,22 @@ class Service(cdk.Stack):
         return environment | payer
 
     def _grant_objects(self, reader: lambda_.Function, bucket: str) -> None:
-        """GetObject only, so that a missing object is 403, as one that is denied."""
+        """Grants GetObject only, so that a missing object is a 403, like a denied one."""
         arn = f"arn:{self.partition}:s3:::{bucket}/*"
         iam.Grant.add_to_principal(grantee=reader, actions=["s3:GetObject"], resource_arns=[arn])
         shown = arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")
         cdk.Validations.of(reader.role or reader).acknowledge(
             cdk.Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::{shown}]",
-                reason="Who deploys granted this bucket or prefix by name. Its objects come and "
-                "go with the events, so they cannot be listed; they can only be read.",
+                reason="The operator granted this bucket or prefix by name. Its objects change "
+                "with the events, so they cannot be enumerated; they can only be read.",
             )
         )
 
     def _grant_absence(self, reader: lambda_.Function, bucket: str) -> None:
-        """A missing object becomes 404, which is an Item that is gone (S3 API, GetObject).
+        """Grants ListBucket, so that a missing object is a 404: a deleted Item (S3 API, GetObject).
 
-        No condition on `s3:prefix` can be met there: a GetObject has none.
+        There is no condition on `s3:prefix`, because a GetObject request has no prefix.
         """
         arn = f"arn:{self.partition}:s3:::{bucket}"
         iam.Grant.add_to_principal(grantee=reader, actions=["s3:ListBucket"], resource_arns=[arn])
@@ -202,19 +202,22 @@ class Service(cdk.Stack):
             self,
             "DashboardUrl",
             value=f"{console}?region={self.region}#dashboards/dashboard/{page.dashboard_name}",
-            description="Graphs of all of it",
+            description="Graphs of the whole deployment",
         )
 
-    def _tell(self, url: str) -> None:
+    def _add_outputs(self, url: str) -> None:
         tiles = f"{url}/mosaics/MOSAIC/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}"
         inbox = self._inbox
         outputs = {
-            "ApiUrl": (url, "Where the API answers"),
-            "TileUrlTemplate": (tiles, "For map clients; put a mosaic's name for MOSAIC"),
+            "ApiUrl": (url, "Base URL of the API"),
+            "TileUrlTemplate": (tiles, "For map clients; replace MOSAIC with a mosaic's id"),
             "TopicArn": (inbox.topic.topic_arn, "Publish STAC Items here"),
-            "QueueUrl": (inbox.queue.queue_url, "Events on their way"),
-            "DeadLetterQueueUrl": (inbox.dead_letters.queue_url, "Events that failed"),
-            "TableName": (self._table.table_name, "Keeps the mosaics; stays when this is removed"),
+            "QueueUrl": (inbox.queue.queue_url, "Pending events"),
+            "DeadLetterQueueUrl": (inbox.dead_letters.queue_url, "Failed events"),
+            "TableName": (
+                self._table.table_name,
+                "The index of mosaics; retained when the stack is deleted",
+            ),
         }
         for name, (value, description) in outputs.items():
             cdk.CfnOutput(self, name, value=value, description=description)
