@@ -295,7 +295,8 @@ class TestFaults:
         self, queues: Queues, sources: list[str]
     ) -> None:
         queues.fed_by(*sources)
-        with pytest.raises(QueueError, match=f"{', '.join(sources) or 'no queue'}: say with --to"):
+        named = ", ".join(sources) or "no queue"
+        with pytest.raises(QueueError, match=f"{named}: name the queue to .* with --to"):
             DeadLetterReader(queues.client, queues.dead).source()
 
     def test_a_queue_that_is_not_there_is_named(self, run: Run) -> None:
