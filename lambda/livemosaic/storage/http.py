@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import certifi
@@ -120,8 +121,12 @@ def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
     return bytes(body)
 
 
+@cache
 def trust() -> ssl.SSLContext:
-    """Returns a context with the system's CAs and certifi's, as some containers have none."""
+    """Returns this process's context, with the system's CAs and certifi's: some containers have none.
+
+    Reading them takes 40 ms.
+    """
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
