@@ -47,6 +47,8 @@ def write_cog(
         "tiled": True, "blockxsize": blocksize, "blockysize": blocksize,
         "compress": compress,
     }  # fmt: skip
+    if compress == "deflate":
+        profile["zlevel"] = 1  # the same pixels in a fifth of the time
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         with rasterio.open(path, "w", **(profile | creation)) as dataset:
             if alpha:  # before the pixels: afterwards GDAL puts it into a sidecar file
