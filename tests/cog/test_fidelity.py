@@ -6,8 +6,9 @@ pixel is perfect; what is beyond it (0.02 is allowed) is the reader's error.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,39 @@ PLACES = {
 SIZE = 1200
 
 
+@pytest.fixture(scope="module")
+def ramp(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Columns and rows as a raster of a place, by name; written once."""
+    folder = tmp_path_factory.mktemp("fidelity")
+
+    @cache
+    def written(name: str) -> Path:
+        epsg, transform = PLACES[name]
+        data = positions(SIZE, SIZE)
+        return write_cog(folder / f"{name}.tif", data, crs=f"EPSG:{epsg}", transform=transform)
+
+    return written
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The same with overviews made by averaging."""
+    folder = tmp_path_factory.mktemp("averaged")
+
+    @cache
+    def written(name: str) -> Path:
+        epsg, transform = PLACES[name]
+        return write_cog(
+            folder / f"{name}.tif", positions(2048, 2048), crs=f"EPSG:{epsg}", transform=transform,
+            overviews=[2, 4, 8, 16], overview_resampling=Resampling.average, predictor=3,
+        )  # fmt: skip
+
+    return written
+
+
 @pytest.fixture(scope="module", params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    epsg, transform = PLACES[request.param]
-    path = tmp_path_factory.mktemp("fidelity") / f"{request.param}.tif"
-    write_cog(path, positions(SIZE, SIZE), crs=f"EPSG:{epsg}", transform=transform)
-    return path, epsg, transform
+def place(request: pytest.FixtureRequest, ramp: Callable[[str], Path]) -> Any:
+    return ramp(request.param), *PLACES[request.param]
 
 
 @pytest.mark.parametrize("zoom", [9, 11, 12, 14])
@@ -77,15 +105,12 @@ def test_each_pixel_is_the_one_that_holds_its_centre(place: Any, zoom: int, size
 
 @pytest.mark.parametrize("zoom", [8, 9, 10, 11])
 @pytest.mark.parametrize("name", ["utm-north", "utm-south", "lonlat", "mercator"])
-def test_overviews_are_taken_without_a_shift(tmp_path: Path, name: str, zoom: int) -> None:
+def test_overviews_are_taken_without_a_shift(
+    averaged: Callable[[str], Path], name: str, zoom: int
+) -> None:
     """Overviews made by averaging hold the mean column and row, so the position of their centre."""
     epsg, transform = PLACES[name]
-    path = tmp_path / "a.tif"
-    data = positions(2048, 2048)
-    write_cog(
-        path, data, crs=f"EPSG:{epsg}", transform=transform,
-        overviews=[2, 4, 8, 16], overview_resampling=Resampling.average, predictor=3,
-    )  # fmt: skip
+    path = averaged(name)
     grid = tile_grid(*_tile_over(epsg, transform, zoom, 2048))
     pixels = read(path, grid)
     cols, rows = _true_positions(grid, epsg, transform)
@@ -103,12 +128,11 @@ def test_overviews_are_taken_without_a_shift(tmp_path: Path, name: str, zoom: in
 @pytest.mark.parametrize(
     "name", ["utm-north", "utm-south", "lonlat", "lonlat-south", "mercator", "polar"]
 )
-def test_rio_tiler_differs_only_at_ties(tmp_path: Path, name: str, zoom: int) -> None:
+def test_rio_tiler_differs_only_at_ties(ramp: Callable[[str], Path], name: str, zoom: int) -> None:
     """Where rio-tiler takes another pixel it is the neighbour, and the true position is as close to
     the border of the two as GDAL's approximation is allowed to miss."""
     epsg, transform = PLACES[name]
-    path = tmp_path / "a.tif"
-    write_cog(path, positions(SIZE, SIZE), crs=f"EPSG:{epsg}", transform=transform)
+    path = ramp(name)
     x, y, z = _tile_over(epsg, transform, zoom)
     ours = read(path, tile_grid(x, y, z))
     theirs, their_valid = rio_tiler_tile(path, x, y, z)
@@ -130,13 +154,11 @@ def test_rio_tiler_differs_only_at_ties(tmp_path: Path, name: str, zoom: int) ->
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
 @pytest.mark.parametrize("name", ["utm-north", "lonlat", "mercator"])
 def test_smooth_resamplings_give_the_true_position_itself(
-    place: Any, tmp_path: Path, name: str, resampling: str
+    place: Any, ramp: Callable[[str], Path], name: str, resampling: str
 ) -> None:
     """A ramp interpolated is the position: no half pixel lost between centres and corners."""
     epsg, transform = PLACES[name]
-    path = write_cog(
-        tmp_path / "a.tif", positions(SIZE, SIZE), crs=f"EPSG:{epsg}", transform=transform
-    )
+    path = ramp(name)
     for zoom in (12, 14, 15):
         grid = tile_grid(*_tile_over(epsg, transform, zoom))
         pixels = read(path, grid, resampling=resampling)
@@ -149,9 +171,9 @@ def test_smooth_resamplings_give_the_true_position_itself(
         assert max(abs(off_cols.mean()), abs(off_rows.mean())) <= 0.09
 
 
-def test_a_single_pixel_grid_reads_the_pixel_under_the_point(tmp_path: Path) -> None:
+def test_a_single_pixel_grid_reads_the_pixel_under_the_point(ramp: Callable[[str], Path]) -> None:
     epsg, transform = PLACES["utm-north"]
-    path = write_cog(tmp_path / "a.tif", positions(SIZE, SIZE), transform=transform)
+    path = ramp("utm-north")
     x, y = pyproj.Transformer.from_crs(epsg, 3857, always_xy=True).transform(
         *(transform @ (700.3, 300.8))
     )
