@@ -154,7 +154,7 @@ def test_rio_tiler_differs_only_at_ties(ramp: Callable[[str], Path], name: str, 
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
 @pytest.mark.parametrize("name", ["utm-north", "lonlat", "mercator"])
 def test_smooth_resamplings_give_the_true_position_itself(
-    place: Any, ramp: Callable[[str], Path], name: str, resampling: str
+    ramp: Callable[[str], Path], name: str, resampling: str
 ) -> None:
     """A ramp interpolated is the position: no half pixel lost between centres and corners."""
     epsg, transform = PLACES[name]
