@@ -6,13 +6,16 @@ them), in which each test then keeps to partitions of its own and deletes what i
 """
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import urllib3
 from botocore.loaders import JSONFileLoader
 
 from infra.emulator import emulator
@@ -46,6 +49,35 @@ def read_models_of_aws_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", load_file)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stay_on_this_machine() -> Iterator[None]:
+    """Let no name but `localhost` be known, and wait for nothing before asking again.
+
+    Most hrefs of tests are of no file, and ingestion asks for each; a name server takes its time.
+    """
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *how: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host or "localhost"
+        if name.rpartition(".")[2] != "localhost" and not _is_address(name):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *how, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not REAL_TABLE:
+            patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        patch.setattr(urllib3.Retry, "get_backoff_time", lambda _: 0.0)
+        yield
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.fixture
