@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -27,6 +28,18 @@ Run = Callable[..., Result]
 def aws() -> Iterator[Emulator]:
     with emulator() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def wait_for_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers wait a second, as SQS is many servers; the emulator is one."""
+    call = BaseClient._make_api_call
+
+    def at_once(client: BaseClient, operation: str, given: dict[str, Any]) -> Any:
+        wait = {"WaitTimeSeconds": 0} if operation == "ReceiveMessage" else {}
+        return call(client, operation, given | wait)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", at_once)
 
 
 def texts(message: dict[str, Any]) -> dict[str, str]:
