@@ -81,7 +81,7 @@ def function(handler: str, folder: Path, **environment: str) -> Iterator[Functio
     pytest.importorskip("awslambdaric", reason="AWS builds its runtime client for Linux only")
     made = Function(folder / f"{handler}.log")
     server = _RuntimeApi(made)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     with made.log.open("wb") as log:
         process = subprocess.Popen(
