@@ -4,7 +4,10 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import morecantile
@@ -25,6 +28,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import IndexedScene, Scene, rank
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
+from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiler.checks import check_settings
 from livemosaic.tiler.views import TileAddress, area_of
 
@@ -548,12 +552,15 @@ class TestReadersBesideWriters:
     @pytest.mark.parametrize("size", [1.0, 0.02, 30.0], ids=["same level", "deeper", "coarser"])
     @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
     def test_a_move_between_any_two_of_its_queries_never_hides_a_scene(
-        self, sqlite_table: Table, pool: ThreadPoolExecutor, day: int, size: float, again: bool
+        self, crowded: tuple[Path, Mosaic], tmp_path: Path, day: int, size: float, again: bool
     ) -> None:
         """The writer's one transaction falls between every two calls that the reader makes."""
-        calls = 0
-        while read_beside_moves(sqlite_table, pool, calls, day, size, again):
-            calls += 1
+        file, mosaic = crowded
+        calls, more = 0, True
+        while more:
+            with closing(SqliteTable(copy(file, tmp_path / f"{calls}.db"))) as table:
+                more = read_beside_moves(table, mosaic, calls, day, size, again)
+            calls += more
         assert calls >= 2
 
     def test_a_busy_table_says_so_after_trying_again(
@@ -570,14 +577,24 @@ class TestReadersBesideWriters:
             busy.apply(mosaic, scene(version=2))
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mosaic]:
+    """An index of seventy scenes of a mosaic."""
+    file = tmp_path_factory.mktemp("crowded") / "index.db"
+    with closing(SqliteTable(file)) as table, ThreadPoolExecutor(1) as pool:
+        writer = Index(table, Mosaics(table), pool)
+        mosaic = writer.mosaics.create(Mosaic(id="m"))
+        for n in range(70):
+            writer.apply(mosaic, scene(f"s{n:02}", day=n % 20 + 1))
+    return file, mosaic
+
+
 def read_beside_moves(
-    table: Table, pool: ThreadPoolExecutor, calls: int, day: int, size: float, again: bool
+    table: Table, mosaic: Mosaic, calls: int, day: int, size: float, again: bool
 ) -> bool:
     """Move a scene after so many queries of one read; whether the read had that many."""
-    writer = Index(table, Mosaics(table), pool)
-    mosaic = writer.mosaics.create(Mosaic(id=f"m{calls}"))
-    for n in range(70):
-        writer.apply(mosaic, scene(f"s{n:02}", day=n % 20 + 1))
+    one_by_one = ThreadPoolExecutor(1)
+    writer = Index(table, Mosaics(table), one_by_one)
     target = polygon(7.5, 45.5, 7.5 + size, 45.5 + size)
     writer.apply(mosaic, scene("a", day=10))
     writer.apply(mosaic, scene("b", target, day=9))
@@ -592,7 +609,7 @@ def read_beside_moves(
     before = writer.mosaics.get(mosaic.id)
     tile = TMS.tile(7.505, 45.505, 12)
     area = TileAddress("WebMercatorQuad", 12, tile.x, tile.y).view(before, 256).area
-    with ThreadPoolExecutor(1) as one_by_one:
+    with one_by_one:
         found = list(Index(moving, writer.mosaics, one_by_one).find(before, area))
     assert ids(found).count("a") == 1, f"after query {calls}"
     assert len(found) == 72
