@@ -123,7 +123,7 @@ def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
 
 @cache
 def trust() -> ssl.SSLContext:
-    """Returns this process's context, with the system's CAs and certifi's: some containers have none.
+    """Returns this process's context with the system's CAs, which may be none, and certifi's.
 
     Reading them takes 40 ms.
     """
