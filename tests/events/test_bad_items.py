@@ -20,12 +20,12 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.sqs import handler
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Table
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiler.checks import parse_filter
 from livemosaic.tiler.views import area_of
 
 PAGE = Path(__file__).parents[2] / "docs/bad-items.md"
@@ -125,7 +125,7 @@ def test_what_a_filter_cannot_read_is_refused_and_not_taken_out(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A scene leaves a mosaic by not passing its filter, not by a filter that fails."""
-    function = start(filter=parse_filter("note = 'x'").to_json())
+    function = start(filter=Cql2Filter.parse("note = 'x'").document)
     properties = {"note": "x"}
     assert function(json.dumps(item("a", properties=properties))) == []
     for bad in ("\ud800", 10**400):

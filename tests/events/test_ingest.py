@@ -19,10 +19,10 @@ from livemosaic.index.schema import head_key
 from livemosaic.ingest.batch import Ingest, Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.subscriptions import RecentMosaics
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Put, Table
-from livemosaic.tiler.checks import parse_filter
 from livemosaic.tiler.views import area_of
 
 
@@ -79,7 +79,7 @@ class TestSubscriptions:
         assert (shown(ingest, "m"), shown(ingest, "other")) == (["a"], [])
 
     def test_a_filter_lets_through_what_passes_it(self, ingest: Ingest) -> None:
-        cql2 = parse_filter("eo:cloud_cover < 10").to_json()
+        cql2 = Cql2Filter.parse("eo:cloud_cover < 10").document
         create(ingest, filter=cql2)
         send(
             ingest,
@@ -90,7 +90,7 @@ class TestSubscriptions:
         assert shown(ingest) == ["clear"]
 
     def test_a_scene_that_no_longer_passes_the_filter_leaves(self, ingest: Ingest) -> None:
-        create(ingest, filter=parse_filter("eo:cloud_cover < 10").to_json())
+        create(ingest, filter=Cql2Filter.parse("eo:cloud_cover < 10").document)
         cloudy = item("a", properties={"eo:cloud_cover": 30}, updated="2026-01-02T00:00:00Z")
         clear = item("a", properties={"eo:cloud_cover": 3}, updated="2026-01-01T00:00:00Z")
         send(ingest, clear)
@@ -132,7 +132,7 @@ class TestMosaicsThatChangeBetweenBatches:
     def test_a_filter_counts_from_the_next_batch_on(self, ingest: Ingest) -> None:
         create(ingest)
         send(ingest, item("a"))
-        cql2 = parse_filter("eo:cloud_cover < 10").to_json()
+        cql2 = Cql2Filter.parse("eo:cloud_cover < 10").document
         ingest.index.mosaics.update("m", {"filter": cql2})
         send(ingest, item("b", properties={"eo:cloud_cover": 30}))
         assert shown(ingest) == ["a"]

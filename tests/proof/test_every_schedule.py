@@ -19,9 +19,9 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Delete, Put, Table
-from livemosaic.tiler.checks import parse_filter
 from proof.memory import MemoryTable, Rows, unpacked
 from proof.readings import Readings
 from proof.scenes import (
@@ -192,7 +192,7 @@ class TestThreeEvents:
 
     def test_a_scene_that_leaves_by_the_filter_leaves_in_every_order(self, there: Setting) -> None:
         table = MemoryTable(there.rows)
-        wide = parse_filter("proj:shape < 5").to_json()
+        wide = Cql2Filter.parse("proj:shape < 5").document
         mosaic = Mosaics(table).update("m", {"filter": wide})
         passing = [{"proj:shape": n} for n in (1, 9, 2)]
         sent = [event(item("a", properties=p), seconds=n) for n, p in enumerate(passing)]

@@ -27,11 +27,11 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import deletion_version
 from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
-from livemosaic.tiler.checks import parse_filter
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles
 from proof.schedules import Answers, Done, Program, run
 
@@ -43,7 +43,7 @@ PLACES = {
     "elsewhere": box(100, 20, 110, 25),
 }
 WORKERS = 3
-CLEAR = parse_filter("eo:cloud_cover < 50").to_json()
+CLEAR = Cql2Filter.parse("eo:cloud_cover < 50").document
 
 documents = st.builds(
     lambda place, day, cloud, name: {

@@ -14,10 +14,10 @@ from pydantic import (
 
 from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import MAX_AGE_S, MAX_ROWS_PER_SCENE, Access, Mosaic
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
-from livemosaic.tiler.checks import parse_filter
 
 _HIDDEN = {"generation", "watermarks", "deleting"}
 
@@ -137,7 +137,7 @@ def values(settings: MosaicSettings) -> dict[str, Any]:
         for name, value in settings.model_dump(include=known).items()
     }
     cql2 = values["filter"]
-    parsed = None if cql2 is None else parse_filter(cql2).to_json()
+    parsed = None if cql2 is None else Cql2Filter.parse(cql2, strict=True).document
     return values | {"filter": parsed, "rules": RulePolicy.of(values["rules"])}
 
 

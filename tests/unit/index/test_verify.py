@@ -19,11 +19,11 @@ from livemosaic.index.verify import Difference, Rows
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.catalogue import Comparison
 from livemosaic.ingest.events.message import Message
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene, rank
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
-from livemosaic.tiler.checks import parse_filter
 from proof.memory import MemoryTable
 
 NOW = datetime.now(UTC)
@@ -393,7 +393,7 @@ class TestCatalogue:
 
     def test_one_that_does_not_pass_the_filter_has_no_place_in_it(self, ingest: Ingest) -> None:
         self.send(ingest, item("a", properties={"cloud": 90}), item("b"))
-        ingest.index.mosaics.update("m", {"filter": parse_filter("cloud < 50").to_json()})
+        ingest.index.mosaics.update("m", {"filter": Cql2Filter.parse("cloud < 50").document})
         shelf = Shelf([item("a", properties={"cloud": 90}), item("c", properties={"cloud": 3})])
         found = {("gone", "s2#a", True), ("gone", "s2#b", True), ("absent", "s2#c", True)}
         assert set(self.compare(ingest, shelf, repair=True)) == found

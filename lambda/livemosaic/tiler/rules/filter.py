@@ -1,32 +1,22 @@
-"""Which scenes a rule lets take part: by time, by name, and by a CQL2 filter. Pure.
+"""Selections: the scenes that a rule lets take part, by time, by name and by a CQL2 filter. Pure.
 
-A filter (OGC 21-065r2) is asked of what a scene keeps: the mosaic's properties, `datetime`, `id`
-and `collection`. A comparison with what a scene does not have is not true.
+A filter is evaluated on what a scene keeps: the mosaic's properties, `datetime`, `id` and
+`collection`.
 """
 
-import json
 import math
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, Final
 
-from cql2 import Expr
-
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidItemError, InvalidRequestError
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.model.time import parse_time, utc_text
 
 ALWAYS: Final = ("datetime", "id", "collection")
-"""What any filter may name."""
-_MAX_FILTER: Final = 4000
-"""Characters."""
-_MAX_DEPTH: Final = 100
-"""Brackets within each other, and minus signs in a row: the parser of the text goes as deep, and
-takes the process along with it where they are thousands."""
-_MINUS_SIGNS: Final = re.compile(rf"(?:-\s*){{{_MAX_DEPTH}}}")
+"""Names that every filter may use."""
 _MAX_NODES: Final = 500
 _OPERATORS: Final = frozenset(
     (
@@ -38,29 +28,26 @@ _OPERATORS: Final = frozenset(
         *("t_overlappedBy", "t_overlaps", "t_startedBy", "t_starts"),
     )
 )
-"""Those that `cql2` evaluates, and that ask nothing of a geometry."""
+"""The operators that `cql2` evaluates, less spatial ones: scenes keep no geometry."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """What decides it, made ready once for all scenes of a request."""
+    """The conditions of a rule, prepared once for all scenes of a request."""
 
     ids: frozenset[str]
     since: str
     until: str
-    where: Expr | None
-    names: tuple[str, ...]
-    """Properties that the filter asks for."""
+    where: Cql2Filter | None
 
     @classmethod
     def of(cls, rule: Rule) -> "Selection | None":
-        """That of a rule; None where all scenes take part."""
+        """The selection of a rule; None where all scenes take part."""
         if rule.datetime is None and rule.where is None and not rule.ids:
             return None
         since, until = rule.datetime or (None, None)
-        where = None if rule.where is None else Expr(_without_between(rule.where))
-        names = tuple(names_of(rule.where)) if rule.where else ()
-        return cls(frozenset(rule.ids), since or "", until or "", where, names)
+        where = None if rule.where is None else Cql2Filter(_without_between(rule.where))
+        return cls(frozenset(rule.ids), since or "", until or "", where)
 
     def takes(self, scene: IndexedScene) -> bool:
         """Whether a scene takes part."""
@@ -68,7 +55,7 @@ class Selection:
             return False
         if (self.since or self.until) and not self._in_time(scene.datetime):
             return False
-        return self.where is None or self._passes(self.where, scene)
+        return self.where is None or _passes(self.where, scene)
 
     def _in_time(self, text: str | None) -> bool:
         if text is None:
@@ -76,64 +63,23 @@ class Selection:
         time = utc_text(parse_time(text))
         return self.since <= time and (not self.until or time <= self.until)
 
-    def _passes(self, where: Expr, scene: IndexedScene) -> bool:
-        kept = {name: scene.properties[name] for name in self.names if name in scene.properties}
-        if scene.datetime is not None:
-            kept["datetime"] = scene.datetime
-        document = {"id": scene.id, "collection": scene.collection, "properties": kept}
-        try:
-            return bool(where.matches(document))
-        except Exception:  # noqa: BLE001 (cql2 raises bare Exception where a property is missing)
-            return False
 
-
-def check_text(text: str) -> None:
-    """Refuse CQL2 text that is too long, or too deep, to be parsed."""
-    if len(text) > _MAX_FILTER:
-        raise InvalidRequestError(
-            f"the filter has {len(text):,} characters; of CQL2 text at most {_MAX_FILTER:,} are "
-            "read"
-        )
-    depths = accumulate({"(": 1, ")": -1}.get(character, 0) for character in text)
-    if max(depths, default=0) > _MAX_DEPTH or _MINUS_SIGNS.search(text):
-        raise InvalidRequestError(
-            f"the filter nests brackets, or minus signs, more than {_MAX_DEPTH} deep"
-        )
-
-
-def parse_text(text: str) -> Mapping[str, Any]:
-    """CQL2 text as JSON; `InvalidRequestError` says what is wrong with it."""
-    check_text(text)
-    return _as_json(text)
-
-
-def parse_json(text: str) -> Mapping[str, Any]:
-    """CQL2-JSON of a query parameter; `InvalidRequestError` says what is wrong with it."""
+def _passes(where: Cql2Filter, scene: IndexedScene) -> bool:
+    kept = {name: scene.properties[name] for name in where.names if name in scene.properties}
+    if scene.datetime is not None:
+        kept["datetime"] = scene.datetime
     try:
-        given = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"filter {text[:80]!r} is not JSON: {error}") from error
-    if not isinstance(given, dict):
-        raise InvalidRequestError(f"filter {text[:80]!r} is not an object of CQL2-JSON")
-    return _as_json(given)
+        return where.matches({"id": scene.id, "collection": scene.collection, "properties": kept})
+    except InvalidItemError:
+        return False
 
 
-def _as_json(cql2: str | dict[str, Any]) -> Mapping[str, Any]:
-    try:
-        found = Expr(cql2).to_json()
-    except Exception as error:  # cql2 raises bare Exception
-        raise InvalidRequestError(f"filter is not valid CQL2: {str(error)[:500]}") from error
-    if not isinstance(found, dict):
-        raise InvalidRequestError(f"filter {str(cql2)[:80]!r} compares nothing")
-    return found
+def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
+    """Refuses operators that are not evaluated, and names beyond `known` and `ALWAYS`.
 
-
-def check_filter(where: Mapping[str, Any], known: Collection[str], why: str) -> None:
-    """Refuse operators that are not evaluated, and names beyond those known and `ALWAYS`.
-
-    `why` tells what the known ones are.
+    `why` introduces the list of known names in the message of the `InvalidRequestError`.
     """
-    for count, node in enumerate(_nodes(where), 1):
+    for count, node in enumerate(where.nodes(), 1):
         if count > _MAX_NODES:
             raise InvalidRequestError(f"the filter has more than {_MAX_NODES} parts")
         if isinstance(node, float) and not math.isfinite(node):
@@ -143,24 +89,11 @@ def check_filter(where: Mapping[str, Any], known: Collection[str], why: str) -> 
                 f"the filter's operator {str(node['op'])[:80]!r} is not known; known are "
                 f"{', '.join(sorted(_OPERATORS))}"
             )
-    for name in names_of(where):
+    for name in where.names:
         if name not in known and name not in ALWAYS:
             raise InvalidRequestError(
                 f"the filter asks for {name[:80]!r}; {why}: {', '.join([*ALWAYS, *known])}"
             )
-
-
-def names_of(where: Mapping[str, Any]) -> list[str]:
-    """The properties that a filter names, each once."""
-    nodes = (node for node in _nodes(where) if isinstance(node, Mapping))
-    return list(dict.fromkeys(str(node["property"]) for node in nodes if "property" in node))
-
-
-def _nodes(node: Any) -> Iterator[Any]:
-    yield node
-    inner = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
-    for one in inner:
-        yield from _nodes(one)
 
 
 def _without_between(node: Any) -> Any:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
 from livemosaic.model.time import parse_time, utc_text
-from livemosaic.tiler.rules.filter import check_filter, parse_json, parse_text
+from livemosaic.tiler.rules.filter import check_filter
 
 _RENAMED: Final[dict[PixelSelection, Operation]] = {"highest": "max", "lowest": "min"}
 """The pixel selections that are not named as operations are."""
@@ -220,10 +221,11 @@ def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None
     text = asked.get("filter")
     if text is None:
         return None
-    where = parse_json(text) if asked.get("filter_lang") == "cql2-json" else parse_text(text)
+    is_json = asked.get("filter_lang") == "cql2-json"
+    where = Cql2Filter.parse_json(text) if is_json else Cql2Filter.parse(text)
     fields = _fields(mosaic)
     check_filter(where, fields, f"mosaic {mosaic.id!r} can be filtered by")
-    return where
+    return where.document
 
 
 def _operation(asked: Mapping[str, Any]) -> Operation:
