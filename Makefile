@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WEB := lambda/livemosaic/api/web
 WORKERS ?= 2
 
-.PHONY: help setup demo test lint format bench aws-local deploy requirements clean
+.PHONY: help setup demo check test lint format bench aws-local deploy requirements clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the dem
 
 deploy: setup ## Deploy to your AWS account, after listing what that creates and costs.
 	$(BIN)/python -m infra.deploy $(ARGS)
+
+check: lint ## Run lint, unit tests, the table contract on SQLite and the API tests: a few minutes.
+	$(BIN)/pytest -q -n $(WORKERS) -m "not emulator" tests/unit tests/contract tests/api $(ARGS)
 
 test: setup ## Run all tests, including emulated DynamoDB and headless Chromium.
 	@$(BIN)/python tests/chromium.py
