@@ -100,7 +100,7 @@ def ingest(
         reading = _reading(source or [], stac, search, limit)
         run = _run(context, mosaic, errors, reading) if resume else {}
         with Ledger(resume, errors, run) as ledger, progress() as bar:
-            shown = _Report(bar, reading, ledger)
+            shown = _IngestReport(bar, reading, ledger)
             places = ledger.done.places
             readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
             with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
@@ -140,7 +140,7 @@ def _run(
     }
 
 
-class _Report:
+class _IngestReport:
     """The progress bar, errors and summary of a run."""
 
     def __init__(self, bar: Progress, reading: Reading, ledger: Ledger) -> None:

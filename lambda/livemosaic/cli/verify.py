@@ -21,7 +21,7 @@ from livemosaic.table.open import open_table
 
 
 @dataclass
-class _Report:
+class _VerifyReport:
     """Differences found so far."""
 
     limit: int
@@ -120,8 +120,8 @@ class _RemoteIndex:
         return has(self.url, collection, item_id)
 
 
-def _report(checks: Iterable[Checked], limit: int) -> _Report:
-    report = _Report(limit)
+def _report(checks: Iterable[Checked], limit: int) -> _VerifyReport:
+    report = _VerifyReport(limit)
     with progress() as bar:
         task = bar.add_task("checking", total=None)
         for checked in checks:
@@ -130,7 +130,7 @@ def _report(checks: Iterable[Checked], limit: int) -> _Report:
     return report
 
 
-def _print(mosaic: str, report: _Report, *, as_json: bool) -> None:
+def _print(mosaic: str, report: _VerifyReport, *, as_json: bool) -> None:
     if as_json:
         document = {
             "mosaic": mosaic,
