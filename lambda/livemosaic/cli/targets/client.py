@@ -2,11 +2,10 @@
 
 import ipaddress
 import json
-import random
+import math
 import ssl
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,9 +24,10 @@ from urllib3.exceptions import (
 from livemosaic.auth.signing import Authorize, AwsSignature
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.storage.http import trust
+from livemosaic.table.retry import Backoff
 
 ATTEMPTS: Final = 5
-_FIRST_PAUSE_S: Final = 1.0
+_BACKOFF: Final = Backoff(math.inf, 1.0, math.inf, max_attempts=ATTEMPTS, least=0.5)
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 40.0
 """API Gateway gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
@@ -70,12 +70,9 @@ class Answer:
 class ApiClient:
     """Sends requests to one API, all of which may be repeated. Safe to share between threads."""
 
-    def __init__(
-        self, url: str, authorize: Authorize, *, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, url: str, authorize: Authorize) -> None:
         self.url = check_url(url)
         self._authorize = authorize
-        self._sleep = sleep
         self._pool = _pool(self.url)
         self._base, self._host = _connect_to(self.url)
         self._reached = False
@@ -86,10 +83,7 @@ class ApiClient:
 
     def attempts(self) -> Iterator[None]:
         """Yields for every attempt, after a pause for all but the first."""
-        for n in range(ATTEMPTS):
-            if n:
-                self._sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2 ** (n - 1))  # noqa: S311
-            yield
+        return _BACKOFF.attempts()
 
     def ask(
         self, method: str, path: str, body: bytes = b"", *, reader: Authorize | None = None

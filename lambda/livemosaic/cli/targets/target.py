@@ -1,7 +1,6 @@
 """Targets of the CLI: mosaics in an index (`Local`), or behind an API (`remote.Remote`)."""
 
-import random
-import time
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -16,13 +15,13 @@ from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import Access, Mosaic
 from livemosaic.services import Services
+from livemosaic.table.retry import Backoff
 
 _CHUNK: Final = 64
 _CHUNKS_AT_ONCE: Final = 2
 """One chunk is written while the COG headers of the one before are read."""
 _WORKERS: Final = 8
-_ATTEMPTS: Final = 5
-_FIRST_PAUSE_S: Final = 0.5
+_BACKOFF: Final = Backoff(math.inf, 0.5, math.inf, max_attempts=5, least=0.5)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -135,15 +134,13 @@ class Local:
             if x.problem
         }
         pending = [n for n in range(len(entries)) if n not in done]
-        for attempt in range(_ATTEMPTS):
+        for _ in _BACKOFF.attempts():
             messages = [entries[n].message for n in pending]
             outcomes = self.services.ingest.batch(messages, only=only, pool=pool)
             done |= {n: _outcome(entries[n], o) for n, o in zip(pending, outcomes, strict=True)}
             pending = [n for n in pending if done[n].status == "failed"]
             if not pending:
                 break
-            if attempt < _ATTEMPTS - 1:
-                time.sleep(random.uniform(0.5, 1) * _FIRST_PAUSE_S * 2**attempt)  # noqa: S311
         return [done[n] for n in range(len(entries))]
 
 
