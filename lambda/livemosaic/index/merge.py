@@ -83,9 +83,9 @@ def _advance(
     """Push a stream's next row, and the moved rows before it at the rank that they have now."""
     for row in stream:
         if row.moved is None:
-            heapq.heappush(heap, _MergedRow(row.rank, row.scene, next(arrivals), row, stream))
+            heapq.heappush(heap, _MergedRow(row.place.rank, row.scene, next(arrivals), row, stream))
             return
-        if row.expires > now:
+        if row.place.expires > now:
             heapq.heappush(heap, _MergedRow(row.moved, row.scene, next(arrivals), row, None))
 
 
@@ -109,4 +109,4 @@ def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
 
 
 def _parts(rows: Iterable[CellRow]) -> tuple[Part, ...]:
-    return tuple(dict.fromkeys((row.quadkey, row.footprint) for row in rows))
+    return tuple(dict.fromkeys((row.place.quadkey, row.footprint) for row in rows))

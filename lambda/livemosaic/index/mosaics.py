@@ -23,16 +23,16 @@ from livemosaic.table.retry import contended
 
 _PARTITION: Final = "mosaics"
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
-"""Settings that are written into every row of a scene."""
+"""Settings that every row of a scene depends on."""
 MAX_WATERMARKS: Final = 100
-"""Truncated collections that a mosaic remembers at once."""
+"""The largest number of truncated collections that a mosaic remembers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    Row attributes: those of `Mosaic` by name, `filter`, `renders` and `rules` as JSON text,
+    A row has the attributes of `Mosaic` by name: `filter`, `renders` and `rules` as JSON text,
     `bounds` as four numbers, `watermarks` as maps.
     """
 
@@ -41,14 +41,20 @@ class Mosaics:
     """Raises `InvalidRequestError` for settings that only other packages can judge."""
 
     def all(self) -> list[Mosaic]:
-        """Every mosaic, by id; those being deleted left out."""
-        return [mosaic for mosaic in self._read_all() if not mosaic.deleting]
+        """Every mosaic, by id, except mosaics that are being deleted."""
+        mosaics: list[Mosaic] = []
+        after: str | None = ""
+        while after is not None:
+            page = self.table.query(_PARTITION, after=after or None, consistent=True)
+            mosaics += [_from_item(row.item) for row in page.rows]
+            after = page.next
+        return [mosaic for mosaic in mosaics if not mosaic.deleting]
 
     def get(self, mosaic_id: str) -> Mosaic:
         """One mosaic as of now; `NotFoundError` where there is none."""
         mosaic = self._find(mosaic_id)
-        if mosaic is None or mosaic.deleting:
-            raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+        if mosaic.deleting:
+            raise _missing(mosaic_id)
         return mosaic
 
     def create(self, mosaic: Mosaic) -> Mosaic:
@@ -64,9 +70,10 @@ class Mosaics:
         return created
 
     def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
-        """Change settings that scenes already indexed do not depend on.
+        """Change settings on which scenes already indexed do not depend.
 
-        Scenes keep what was kept of them; a changed filter or asset list meets later events.
+        A changed filter or asset list applies to later events only. Raises `InvalidRequestError`
+        for a change of a `FIXED` setting.
         """
 
         def change(mosaic: Mosaic) -> Mosaic:
@@ -84,19 +91,19 @@ class Mosaics:
         return self._write(mosaic_id, change)
 
     def grow(self, mosaic: Mosaic, bounds: BBox, level: int, assets: Iterable[str]) -> None:
-        """Make sure that the mosaic's bounds, levels and known assets hold a scene to be indexed.
+        """Extend the mosaic's bounds, levels and known assets to include a scene to be indexed.
 
-        Written only when they grow, so it is no hot row; `mosaic` may be seconds old.
+        The row is written only when they grow, so it is not hot; `mosaic` may be seconds old.
         """
         keys = tuple(assets)
         if _grown(mosaic, bounds, level, keys) != mosaic:
             self._write(mosaic.id, lambda current: _grown(current, bounds, level, keys))
 
     def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
-        """Make everything of a collection up to a version gone at once, for readers and writers.
+        """Hide all scenes of a collection up to a version at once, from readers and writers.
 
-        A watermark only rises. `InvalidRequestError` where a mosaic has as many as it may, and
-        none has expired.
+        A watermark only rises. Raises `InvalidRequestError` where the mosaic has
+        `MAX_WATERMARKS` already, and none has expired.
         """
 
         def raised(mosaic: Mosaic) -> Mosaic:
@@ -109,16 +116,14 @@ class Mosaics:
                 raise InvalidRequestError(
                     f"mosaic {mosaic.id!r} remembers truncations of {MAX_WATERMARKS} collections "
                     f"already; delete the scenes of {mark.collection[:80]!r} one by one, or wait "
-                    "until one of those has expired"
+                    "until one of them has expired"
                 )
             return replace(mosaic, watermarks=(*others, mark))
 
         return self._write(mosaic_id, raised)
 
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
-        """Hide a mosaic from everyone, so that its rows can go; again is the same."""
-        if self._find(mosaic_id) is None:
-            raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
+        """Hide a mosaic from everyone, so that its rows can be removed; idempotent."""
         return self._write(mosaic_id, lambda mosaic: replace(mosaic, deleting=True))
 
     def forget(self, mosaic_id: str) -> None:
@@ -128,8 +133,6 @@ class Mosaics:
     def _write(self, mosaic_id: str, change: Callable[[Mosaic], Mosaic]) -> Mosaic:
         def attempt() -> Mosaic:
             current = self._find(mosaic_id)
-            if current is None:
-                raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
             changed = change(current)
             if changed == current:
                 return current
@@ -140,19 +143,11 @@ class Mosaics:
 
         return contended(attempt)
 
-    def _find(self, mosaic_id: str) -> Mosaic | None:
+    def _find(self, mosaic_id: str) -> Mosaic:
         item = self.table.get(_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
-        return None if item is None else _from_item(item)
-
-    def _read_all(self) -> list[Mosaic]:
-        mosaics: list[Mosaic] = []
-        after: str | None = None
-        while True:
-            page = self.table.query(_PARTITION, after=after, consistent=True)
-            mosaics += [_from_item(row.item) for row in page.rows]
-            if page.next is None:
-                return mosaics
-            after = page.next
+        if item is None:
+            raise _missing(mosaic_id)
+        return _from_item(item)
 
 
 def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> Mosaic:
@@ -162,6 +157,10 @@ def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> M
     levels = tuple(sorted({*mosaic.levels, level}))
     known = tuple(dict.fromkeys((*mosaic.known_assets, *assets)))[:MAX_KNOWN_ASSETS]
     return replace(mosaic, bounds=(west, south, east, north), levels=levels, known_assets=known)
+
+
+def _missing(mosaic_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
 
 
 def _key(mosaic_id: str) -> Key:
@@ -196,9 +195,9 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
 class MosaicCache:
     """Mosaics as they were at most `max_age_s` ago, for tiles; writes never use it.
 
-    Stale means: a scene at a level that the mosaic did not have shows that much later, and so do
-    changed settings; scenes of a truncated collection are there that much longer, or some of them.
-    A mosaic that does not exist is not remembered.
+    Changed settings, and a scene at a level new to the mosaic, may show that much later; scenes of
+    a truncated collection, or some of them, may show that much longer. A mosaic that does not
+    exist is not cached.
     """
 
     def __init__(self, mosaics: Mosaics, max_age_s: float, max_mosaics: int = 1000) -> None:

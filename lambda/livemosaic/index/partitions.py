@@ -1,4 +1,4 @@
-"""What a reader looks at, and the partitions of the index that hold all scenes there. Pure."""
+"""The area that a reader requests, and the partitions that hold all of its scenes. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,21 +13,24 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 
 _MAX_AREA_CELLS: Final = 64
-"""Cells that one request may read per level."""
+"""The largest number of cells that one request may read per level."""
 _FEW_CELLS: Final = 4
-"""More of them are looked through for those that the mosaic reaches: that takes a projection."""
+"""More cells than these are intersected with the mosaic's bounds, which takes a projection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """What a reader looks at, as cells of the mosaic's own grid: one for a tile of its own."""
+    """The area that a reader requests, as boxes on the mosaic's cell grid.
+
+    A tile of the mosaic's own TileMatrixSet is one cell.
+    """
 
     grid: CellGrid
-    """The mosaic's, of its TileMatrixSet."""
+    """The grid of the mosaic's TileMatrixSet."""
     boxes: tuple[BBox, ...]
     """In the CRS of `grid`; two where the area crosses the antimeridian."""
     zoom: int
-    """The zoom of a tile of that size."""
+    """The zoom of a tile as large as the area."""
 
 
 def partitions(mosaic: Mosaic, area: Area) -> list[str]:
@@ -48,14 +51,14 @@ def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
     if count > _MAX_AREA_CELLS:
         raise InvalidRequestError(
             f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "
-            f"be read at once; ask for a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
+            f"be read at once; request a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
         )
     cells = {c.quadkey for bounds in area.boxes for c in area.grid.cells_of(bounds, zoom)}
     return sorted(cells & _reached(mosaic, area.grid, zoom) if len(cells) > _FEW_CELLS else cells)
 
 
 def _reached(mosaic: Mosaic, grid: CellGrid, zoom: int) -> set[str]:
-    """The cells of a zoom that the mosaic's bounds reach, and perhaps some more."""
+    """The cells of a zoom that the mosaic's bounds intersect, and perhaps some more."""
     extent = grid.project(MultiPolygon([box(*mosaic.bounds)])) if mosaic.bounds else None
     if extent is None or extent.is_empty:
         return set()

@@ -14,9 +14,7 @@ drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it
 then the head remembers it, and a further change changes it too.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
@@ -25,9 +23,6 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
-from livemosaic.index import search
-from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.partitions import Area
 from livemosaic.index.schema import (
     Head,
     Place,
@@ -36,13 +31,12 @@ from livemosaic.index.schema import (
     head_key,
     head_partitions,
     mosaic_prefix,
-    moved_rows,
     unchanged,
 )
-from livemosaic.index.search import NEXT_PAGE, is_above, read_head, same_content, watermark_of
+from livemosaic.index.search import SceneReader, is_above, same_content, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.scene import DELETION, IndexedScene, Scene
-from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put, Table
+from livemosaic.model.scene import DELETION, Scene
+from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put
 from livemosaic.table.retry import contended
 
 _GRACE_S: Final = 120
@@ -57,14 +51,8 @@ hash is shown, in whatever order they came."""
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class Index(SceneReader):
     """Scenes of mosaics, in a `Table`. Safe to share between threads."""
-
-    table: Table
-    mosaics: Mosaics
-    pool: ThreadPoolExecutor
-    """Runs the first queries of a tile side by side."""
-    clock: Callable[[], float] = time.time
 
     def apply(self, mosaic: Mosaic, scene: Scene) -> Change:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
@@ -75,7 +63,7 @@ class Index:
         return contended(lambda: self._apply_once(mosaic, scene))
 
     def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Change:
-        head = read_head(self.table, mosaic, scene.key)
+        head = self.head(mosaic, scene.key)
         mark = mosaic.watermark(scene.collection)
         if scene.version <= mark:
             self._apply_watermark_once(mosaic, scene.key)  # it may have been put before the mark
@@ -85,9 +73,9 @@ class Index:
             return "contested" if contested else "outdated"
         if is_above(head, mark) and same_content(head.version, scene.version):
             if head.version < scene.version:  # a later event of equal content
-                item = replace(head, version=scene.version).to_item()
+                newer = replace(head, scene=replace(head.scene, version=scene.version))
                 key = head_key(mosaic, scene.key)
-                self.table.transact([Put(key, item, unchanged(head))])
+                self.table.transact([Put(key, newer.to_item(), unchanged(head))])
             return "unchanged"
         self._put(mosaic, scene, head)
         return "contested" if contested else "applied"
@@ -96,11 +84,13 @@ class Index:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             self.mosaics.grow(mosaic, scene.footprint.bounds, cells.level, scene.assets)
-        rows = {row.key(mosaic): row for row in cell_rows(scene, cells)}
-        places = ((at.key(mosaic, scene.key), at) for at in self._places(before))
-        left = {key: place for key, place in places if key not in rows}
-        moved = {row.key(mosaic): row for row in moved_rows(scene, cells, left.values())}
-        head = Head.of(scene, cells, [row.place for row in moved.values()])
+        head = Head(scene, scene.version, cells.cells, cells.coarse)
+        rows = {row.key(mosaic): row for row in cell_rows(scene, cells, head.places())}
+        old = {place.key(mosaic, scene.key): place for place in self._places(before)}
+        left = {key: place for key, place in old.items() if key not in rows}
+        replaced = cell_rows(scene, cells, left.values(), scene.rank)
+        moved = {row.key(mosaic): row for row in replaced}
+        head = replace(head, moved=[row.place for row in moved.values()])
         self._replace(
             Put(head_key(mosaic, scene.key), head.to_item(), unchanged(before)),
             [Put(key, row.to_item()) for key, row in rows.items()],
@@ -113,9 +103,9 @@ class Index:
         contended(lambda: self._rewrite_once(mosaic, key))
 
     def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
-        head = read_head(self.table, mosaic, key)
+        head = self.head(mosaic, key)
         if is_above(head, watermark_of(mosaic, key)):
-            self._put(mosaic, head.to_scene(), head)
+            self._put(mosaic, head.scene, head)
 
     def _places(self, head: Head | Tombstone | None) -> Iterator[Place]:
         """Where rows of a scene are now, and until when readers may still need each of them.
@@ -155,7 +145,7 @@ class Index:
         return contended(lambda: self._delete_once(mosaic, key, version))
 
     def _delete_once(self, mosaic: Mosaic, key: str, version: str) -> Change:
-        head = read_head(self.table, mosaic, key)
+        head = self.head(mosaic, key)
         if head is not None and head.version == version:
             return "unchanged"
         newest = max(watermark_of(mosaic, key), "" if head is None else head.version)
@@ -187,9 +177,9 @@ class Index:
         """The keys of scenes with rows at or below the watermark of their collection."""
         mark = mosaic.watermark(collection)
         for pk in head_partitions(mosaic):
-            for head in search.read_heads(self.table, pk, NEXT_PAGE, prefix=f"{collection}#"):
+            for head in self.heads(pk, prefix=f"{collection}#"):
                 if isinstance(head, Head) and not is_above(head, mark):
-                    yield head.scene
+                    yield head.key
 
     def apply_watermark(self, mosaic: Mosaic, key: str) -> None:
         """Rewrite or delete the rows of a scene at or below its watermark; idempotent.
@@ -199,12 +189,12 @@ class Index:
         contended(lambda: self._apply_watermark_once(mosaic, key))
 
     def _apply_watermark_once(self, mosaic: Mosaic, key: str) -> None:
-        head = read_head(self.table, mosaic, key)
+        head = self.head(mosaic, key)
         mark = watermark_of(mosaic, key)
         if not isinstance(head, Head) or is_above(head, mark):
             return
         if head.version > mark:  # raised by a later event of equal content: its rows are older
-            self._put(mosaic, head.to_scene(), head)
+            self._put(mosaic, head.scene, head)
         else:
             self._write_tombstone(mosaic, key, head, mark)
 
@@ -226,50 +216,21 @@ class Index:
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene deleted."""
         for pk in head_partitions(mosaic):
-            for head in search.read_heads(self.table, pk, NEXT_PAGE):
-                self._remove(mosaic, Key(pk, head.scene), head)
-                yield head.scene
+            for head in self.heads(pk):
+                self._remove(mosaic, Key(pk, head.key), head)
+                yield head.key
 
     def forget(self, mosaic: Mosaic, key: str) -> None:
         """Remove every row of a scene that was put into a mosaic while that was deleted."""
-        head = read_head(self.table, mosaic, key)
+        head = self.head(mosaic, key)
         if head is not None:
             self._remove(mosaic, head_key(mosaic, key), head)
 
     def _remove(self, mosaic: Mosaic, at: Key, head: Head | Tombstone) -> None:
-        keys = [place.key(mosaic, head.scene) for place in self._places(head)]
+        keys = [place.key(mosaic, head.key) for place in self._places(head)]
         for start in range(0, len(keys), MAX_ACTIONS):
             self.table.transact([*map(Delete, keys[start : start + MAX_ACTIONS])])
         self.table.transact([Delete(at)])
-
-    def scene(self, mosaic: Mosaic, key: str) -> Scene:
-        """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
-        return search.read_scene(self.table, mosaic, key)
-
-    def scenes(self, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
-        """The scenes with these keys in their order, about a second old; skips deleted ones."""
-        return search.read_scenes(self.table, mosaic, keys)
-
-    def footprints(self, mosaic: Mosaic, scenes: Sequence[IndexedScene]) -> dict[str, MultiPolygon]:
-        """The whole footprints of scenes just found, by key; empty where a scene is gone since."""
-        return search.read_footprints(self.table, mosaic, scenes)
-
-    def list_scenes(
-        self, mosaic: Mosaic, *, limit: int, token: str = ""
-    ) -> tuple[list[Scene], str | None]:
-        """A page of scenes in no useful order, and the token of the next page; None at the end.
-
-        A malformed token raises `InvalidRequestError`.
-        """
-        return search.list_scenes(self.table, mosaic, limit, token)
-
-    def find(self, mosaic: Mosaic, area: Area) -> Iterator[IndexedScene]:
-        """The scenes that share a cell with an area, in rank order, read a page at a time.
-
-        Stop iterating and nothing more is read. A scene met twice is given once, in its newest
-        version. Reads are eventually consistent (a second or so behind a write).
-        """
-        return search.find_scenes(self.table, self.pool, mosaic, area, self.clock)
 
 
 def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:

@@ -19,6 +19,8 @@ scene's rows; later events of equal content raise `version` alone. `moved` of a 
 moved rows (kind, quadkey, rank, `expires`). Cell, coarse and moved rows also have the `centre` of
 the whole footprint, longitude and latitude, which the part in one cell does not show.
 
+A row that lacks an attribute raises `KeyError` when it is read.
+
 Rows of no mosaic:
 
 | row       | pk                     | sk               | attributes                       |
@@ -73,19 +75,18 @@ def head_key(mosaic: Mosaic, scene: str) -> Key:
     return Key(partition(mosaic, "scenes", str(int.from_bytes(digest) % SHARDS)), scene)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The key of a cell or coarse row within a scene's rows, and until when readers may need it."""
 
     kind: str
     """`cell` or `coarse`."""
     quadkey: str
     rank: str
-    expires: int
+    expires: int = 0
     """Epoch seconds."""
 
     def key(self, mosaic: Mosaic, scene: str) -> Key:
-        """The key in the table."""
+        """The key in the table of the row of a scene, by the scene's key."""
         return Key(partition(mosaic, self.kind, self.quadkey), f"{self.rank}#{scene}")
 
 
@@ -93,7 +94,8 @@ class Place:
 class Tombstone:
     """The row of a deleted scene, in place of its head."""
 
-    scene: str
+    key: str
+    """The key of the scene."""
     version: str
     expires: int
     """Epoch seconds."""
@@ -107,101 +109,63 @@ class Tombstone:
 class Head:
     """The row that holds a whole scene, and names its cell, coarse and moved rows."""
 
-    scene: str
-    """The key of the scene."""
-    version: str
+    scene: Scene
     written: str
     """The version in the scene's rows: older where a later event had equal content."""
-    rank: str
     cells: Sequence[str]
     coarse: Sequence[str]
-    datetime: str | None
-    assets: Mapping[str, str]
-    properties: Mapping[str, Any]
-    geometry: bytes
-    """The footprint as WKB, longitude and latitude."""
     moved: Sequence[Place] = ()
     """Where moves left rows behind."""
 
-    @classmethod
-    def of(cls, scene: Scene, cover: Cover, moved: Iterable[Place]) -> Self:
-        """The head of a scene whose rows are written with it."""
-        return cls(
-            scene=scene.key,
-            version=scene.version,
-            written=scene.version,
-            rank=scene.rank,
-            cells=cover.cells,
-            coarse=cover.coarse,
-            datetime=scene.datetime,
-            assets=scene.assets,
-            properties=scene.properties,
-            geometry=shapely.to_wkb(scene.footprint),
-            moved=tuple(moved),
-        )
+    @property
+    def key(self) -> str:
+        """The key of the scene."""
+        return self.scene.key
+
+    @property
+    def version(self) -> str:
+        """The version of the scene."""
+        return self.scene.version
 
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row."""
         return {
-            "version": self.version,
+            **_content(self.scene),
             "written": self.written,
-            "rank": self.rank,
+            "rank": self.scene.rank,
             "cells": list(self.cells),
             "coarse": list(self.coarse),
-            "datetime": self.datetime,
-            "assets": dict(self.assets),
-            "properties": dict(self.properties),
-            "geometry": self.geometry,
-            "moved": [[at.kind, at.quadkey, at.rank, at.expires] for at in self.moved],
+            "geometry": shapely.to_wkb(self.scene.footprint),
+            "moved": [list(place) for place in self.moved],
         }
-
-    def to_scene(self) -> Scene:
-        """The scene that the row holds."""
-        collection, _, scene_id = self.scene.partition("#")
-        return Scene(
-            collection=collection,
-            id=scene_id,
-            version=self.version,
-            footprint=shapely.from_wkb(self.geometry),
-            rank=self.rank,
-            datetime=self.datetime,
-            assets=self.assets,
-            properties=self.properties,
-        )
 
     def places(self, expires: int = 0) -> Iterator[Place]:
         """Where the scene's cell and coarse rows are, less those that moves left behind."""
-        return _places(self.cells, self.coarse, self.rank, expires)
+        yield from (Place("cell", quadkey, self.scene.rank, expires) for quadkey in self.cells)
+        yield from (Place("coarse", quadkey, self.scene.rank, expires) for quadkey in self.coarse)
 
-    def keys(self, mosaic: Mosaic) -> list[Key]:
-        """The keys of those rows."""
-        return [place.key(mosaic, self.scene) for place in self.places()]
-
-
-def _places(
-    cells: Sequence[str], coarse: Sequence[str], rank: str, expires: int = 0
-) -> Iterator[Place]:
-    yield from (Place("cell", quadkey, rank, expires) for quadkey in cells)
-    yield from (Place("coarse", quadkey, rank, expires) for quadkey in coarse)
+    def row_keys(self, mosaic: Mosaic) -> list[Key]:
+        """The keys of the cell and coarse rows."""
+        return [place.key(mosaic, self.key) for place in self.places()]
 
 
-def parse_head(scene: str, item: Item) -> Head | Tombstone:
+def parse_head(key: str, item: Item) -> Head | Tombstone:
     """The head or tombstone of a scene, by the key of the scene."""
     if item.get("deleted"):
-        return Tombstone(scene, item["version"], item["expires"])
-    return Head(
-        scene=scene,
+        return Tombstone(key, item["version"], item["expires"])
+    collection, _, scene_id = key.partition("#")
+    scene = Scene(
+        collection=collection,
+        id=scene_id,
         version=item["version"],
-        written=item.get("written", item["version"]),
+        footprint=shapely.from_wkb(item["geometry"]),
         rank=item["rank"],
-        cells=item["cells"],
-        coarse=item["coarse"],
         datetime=item["datetime"],
         assets=item["assets"],
         properties=item["properties"],
-        geometry=item["geometry"],
-        moved=tuple(Place(*place) for place in item.get("moved", ())),
     )
+    moved = [Place(*place) for place in item["moved"]]
+    return Head(scene, item["written"], item["cells"], item["coarse"], moved)
 
 
 def unchanged(head: Head | Tombstone | None) -> Equals | Literal["absent"]:
@@ -215,11 +179,8 @@ class CellRow(NamedTuple):
     A tuple, as a tile of a low zoom reads thousands: a frozen dataclass takes far longer.
     """
 
-    kind: str
-    """`cell` or `coarse`."""
-    quadkey: str
-    rank: str
-    """The rank in the row's key."""
+    place: Place
+    """The rank is the one in the row's key; `expires` counts in moved rows only."""
     scene: str
     """The key of the scene."""
     version: str
@@ -228,12 +189,10 @@ class CellRow(NamedTuple):
     properties: Mapping[str, Any]
     footprint: bytes
     """The part inside the cell, encoded by `covering`."""
-    centre: LonLat | None = None
+    centre: LonLat | None
     """The centre of the whole footprint; None in rows written before it was kept."""
-    moved: str | None = None
+    moved: str | None
     """The scene's present rank, in a moved row; None in others."""
-    expires: int = 0
-    """When a moved row expires, in epoch seconds."""
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -241,79 +200,51 @@ class CellRow(NamedTuple):
         _, kind, quadkey = row.key.pk.split("#")
         rank, _, scene = row.key.sk.partition("#")
         item = row.item
-        place = item.get("centre")
+        centre, moved = item.get("centre"), item.get("moved")
         return cls(
-            kind,
-            quadkey,
-            rank,
+            Place(kind, quadkey, rank, 0 if moved is None else item["expires"]),
             scene,
             item["version"],
-            item.get("datetime"),
-            item.get("assets", {}),
-            item.get("properties", {}),
+            item["datetime"],
+            item["assets"],
+            item["properties"],
             item["footprint"],
-            (place[0], place[1]) if place else None,
-            item.get("moved"),
-            item.get("expires", 0),
+            (centre[0], centre[1]) if centre else None,
+            moved,
         )
-
-    def to_item(self) -> dict[str, Any]:
-        """The attributes of the row."""
-        item: dict[str, Any] = {
-            "version": self.version,
-            "datetime": self.datetime,
-            "assets": dict(self.assets),
-            "properties": dict(self.properties),
-        }
-        if self.centre is not None:
-            item["centre"] = list(self.centre)
-        if self.moved is None:
-            return item | {"footprint": self.footprint}
-        return item | {"moved": self.moved, "footprint": self.footprint, "expires": self.expires}
-
-    @property
-    def place(self) -> Place:
-        """Where the row is."""
-        return Place(self.kind, self.quadkey, self.rank, self.expires)
 
     def key(self, mosaic: Mosaic) -> Key:
         """The key in the table."""
         return self.place.key(mosaic, self.scene)
 
-    def repeats(self, head: Head) -> bool:
-        """Whether the row stands for the scene as its head has it."""
-        own = (self.version, self.datetime, self.assets, self.properties, self.moved)
-        return own == (head.written, head.datetime, head.assets, head.properties, None)
+    def to_item(self) -> dict[str, Any]:
+        """The attributes of the row."""
+        place = {} if self.centre is None else {"centre": list(self.centre)}
+        moved = {} if self.moved is None else {"moved": self.moved, "expires": self.place.expires}
+        return {**_content(self), **place, "footprint": self.footprint, **moved}
 
 
-def cell_rows(scene: Scene, cover: Cover) -> Iterator[CellRow]:
-    """The cell and coarse rows of a scene, where its footprint has an area."""
-    return _rows(scene, cover, _places(cover.cells, cover.coarse, scene.rank), None)
-
-
-def moved_rows(scene: Scene, cover: Cover, left: Iterable[Place]) -> Iterator[CellRow]:
-    """The rows that replace a scene's earlier rows where its footprint still has an area."""
-    return _rows(scene, cover, left, scene.rank)
-
-
-def _rows(
-    scene: Scene, cover: Cover, places: Iterable[Place], moved: str | None
+def cell_rows(
+    scene: Scene, cover: Cover, places: Iterable[Place], moved: str | None = None
 ) -> Iterator[CellRow]:
+    """The rows of a scene at places where its footprint has an area."""
+    content = scene.version, scene.datetime, scene.assets, scene.properties
     middle = centre(scene.footprint)
     for place in places:
         part = cover.part(place.quadkey)
         if part is not None:
-            yield CellRow(
-                kind=place.kind,
-                quadkey=place.quadkey,
-                rank=place.rank,
-                scene=scene.key,
-                version=scene.version,
-                datetime=scene.datetime,
-                assets=scene.assets,
-                properties=scene.properties,
-                footprint=part,
-                centre=middle,
-                moved=moved,
-                expires=place.expires,
-            )
+            yield CellRow(place, scene.key, *content, part, middle, moved)
+
+
+def _content(row: Scene | CellRow) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "datetime": row.datetime,
+        "assets": dict(row.assets),
+        "properties": dict(row.properties),
+    }
+
+
+def repeats(item: Item, scene: Scene) -> bool:
+    """Whether a cell or coarse row, damaged or not, holds what it should repeat of its scene."""
+    return "moved" not in item and {**item, **_content(scene)} == item

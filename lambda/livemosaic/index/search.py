@@ -1,8 +1,10 @@
 """Reads scenes from the table: by key, page by page, or by area in rank order."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeGuard
 
@@ -10,6 +12,7 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.index.merge import merged
+from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area, partitions
 from livemosaic.index.schema import (
     SHARDS,
@@ -31,105 +34,104 @@ NEXT_PAGE: Final = 200
 _BATCH: Final = 32
 
 
-def read_head(table: Table, mosaic: Mosaic, key: str) -> Head | Tombstone | None:
-    """The head or tombstone of a scene as stored now, by the key of the scene."""
-    item = table.get(head_key(mosaic, key))
-    return None if item is None else parse_head(key, item)
+@dataclass(frozen=True, slots=True)
+class SceneReader:
+    """The reads of an `Index`. Safe to share between threads."""
 
+    table: Table
+    mosaics: Mosaics
+    pool: Executor
+    """Runs the first queries of a tile side by side."""
+    clock: Callable[[], float] = time.time
+    """Epoch seconds."""
 
-def read_scene(table: Table, mosaic: Mosaic, key: str) -> Scene:
-    """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
-    head = None
-    with suppress(TooLargeError):  # an id that no row can have
-        head = read_head(table, mosaic, key)
-    if not is_shown(head, mosaic):
-        raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
-    return head.to_scene()
+    def find(self, mosaic: Mosaic, area: Area) -> Iterator[IndexedScene]:
+        """The scenes that share a cell with an area, in rank order, read a page at a time.
 
+        Stop iterating and nothing more is read. A scene met twice is given once, in its newest
+        version. Reads are eventually consistent (a second or so behind a write).
+        """
+        keys = partitions(mosaic, area)
+        firsts = self.pool.map(lambda pk: self.table.query(pk, limit=_FIRST_PAGE), keys)
+        pages = zip(keys, list(firsts), strict=True)
+        streams = [map(CellRow.from_row, self._from_first(pk, page)) for pk, page in pages]
+        watermarks = {mark.collection: mark.version for mark in mosaic.watermarks}
+        yield from merged(streams, self.clock(), watermarks)
 
-def read_scenes(table: Table, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
-    """The scenes with these keys in their order, about a second old; skips deleted ones."""
-    remaining = iter(keys)
-    while chunk := list(islice(remaining, _BATCH)):
-        wanted = [head_key(mosaic, key) for key in chunk]
-        items = table.batch_get(wanted)
-        for key in wanted:
-            head = parse_head(key.sk, items[key]) if key in items else None
-            if is_shown(head, mosaic):
-                yield head.to_scene()
-
-
-def read_footprints(
-    table: Table, mosaic: Mosaic, scenes: Sequence[IndexedScene]
-) -> dict[str, MultiPolygon]:
-    """The whole footprints of scenes just found, by key; empty where a scene is gone since."""
-    heads = {scene.key: scene for scene in read_scenes(table, mosaic, [met.key for met in scenes])}
-    for met in scenes:
-        if met.key not in heads or not same_content(heads[met.key].version, met.version):
-            with suppress(NotFoundError):  # the batch may be a second behind the rows
-                heads[met.key] = read_scene(table, mosaic, met.key)
-    nowhere = MultiPolygon()
-    return {m.key: heads[m.key].footprint if m.key in heads else nowhere for m in scenes}
-
-
-def list_scenes(
-    table: Table, mosaic: Mosaic, limit: int, token: str
-) -> tuple[list[Scene], str | None]:
-    """A page of scenes in no useful order, and the token of the next page; None at the end.
-
-    A token is `{shard}#{scene}`; a malformed one raises `InvalidRequestError`.
-    """
-    shard_text, _, after = token.partition("#")
-    known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < SHARDS
-    if token and not known:
-        raise InvalidRequestError(f"token {token[:80]!r} is not one that was given out")
-    scenes: list[Scene] = []
-    for shard in range(int(shard_text or 0), SHARDS):
-        pk = partition(mosaic, "scenes", str(shard))
-        for head in read_heads(table, pk, limit, after=after or None):
-            if len(scenes) == limit:
-                return scenes, f"{shard}#{after}"
-            after = head.scene
-            if is_shown(head, mosaic):
-                scenes.append(head.to_scene())
-        after = ""
-    return scenes, None
-
-
-def read_heads(
-    table: Table, pk: str, limit: int, *, after: str | None = None, prefix: str = ""
-) -> Iterator[Head | Tombstone]:
-    """The heads and tombstones of a partition as stored now, read `limit` rows at a time."""
-    while True:
-        page = table.query(pk, prefix=prefix, after=after, limit=limit, consistent=True)
-        yield from (parse_head(row.key.sk, row.item) for row in page.rows)
-        if page.next is None:
-            return
-        after = page.next
-
-
-def find_scenes(
-    table: Table, pool: Executor, mosaic: Mosaic, area: Area, clock: Callable[[], float]
-) -> Iterator[IndexedScene]:
-    """The scenes that share a cell with an area, in rank order; `clock` gives epoch seconds.
-
-    The first pages of all partitions are read side by side in `pool`, later ones as they are used.
-    """
-    keys = partitions(mosaic, area)
-    firsts = pool.map(lambda pk: table.query(pk, limit=_FIRST_PAGE), keys)
-    pages = zip(keys, list(firsts), strict=True)
-    streams = [map(CellRow.from_row, _from_first(table, pk, page)) for pk, page in pages]
-    watermarks = {mark.collection: mark.version for mark in mosaic.watermarks}
-    yield from merged(streams, clock(), watermarks)
-
-
-def _from_first(table: Table, pk: str, page: Page) -> Iterator[Row]:
-    limit = _FIRST_PAGE
-    yield from page.rows
-    while page.next is not None:
-        limit = min(4 * limit, NEXT_PAGE)
-        page = table.query(pk, after=page.next, limit=limit)
+    def _from_first(self, pk: str, page: Page) -> Iterator[Row]:
+        limit = _FIRST_PAGE
         yield from page.rows
+        while page.next is not None:
+            limit = min(4 * limit, NEXT_PAGE)
+            page = self.table.query(pk, after=page.next, limit=limit)
+            yield from page.rows
+
+    def scene(self, mosaic: Mosaic, key: str) -> Scene:
+        """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
+        head = None
+        with suppress(TooLargeError):  # an id that no row can have
+            head = self.head(mosaic, key)
+        if not _is_shown(head, mosaic):
+            raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
+        return head.scene
+
+    def scenes(self, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
+        """The scenes with these keys in their order, about a second old; skips deleted ones."""
+        remaining = iter(keys)
+        while chunk := list(islice(remaining, _BATCH)):
+            wanted = [head_key(mosaic, key) for key in chunk]
+            items = self.table.batch_get(wanted)
+            heads = (parse_head(key.sk, items[key]) for key in wanted if key in items)
+            yield from (head.scene for head in heads if _is_shown(head, mosaic))
+
+    def footprints(self, mosaic: Mosaic, scenes: Sequence[IndexedScene]) -> dict[str, MultiPolygon]:
+        """The whole footprints of scenes just found, by key; empty where a scene is gone since."""
+        now = {scene.key: scene for scene in self.scenes(mosaic, [met.key for met in scenes])}
+        for met in scenes:
+            if met.key not in now or not same_content(now[met.key].version, met.version):
+                with suppress(NotFoundError):  # the batch may be a second behind the rows
+                    now[met.key] = self.scene(mosaic, met.key)
+        nowhere = MultiPolygon()
+        return {m.key: now[m.key].footprint if m.key in now else nowhere for m in scenes}
+
+    def list_scenes(
+        self, mosaic: Mosaic, *, limit: int, token: str = ""
+    ) -> tuple[list[Scene], str | None]:
+        """A page of scenes in no useful order, and the token of the next page; None at the end.
+
+        A token is `{shard}#{scene}`; a malformed one raises `InvalidRequestError`.
+        """
+        shard_text, _, after = token.partition("#")
+        known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < SHARDS
+        if token and not known:
+            raise InvalidRequestError(f"token {token[:80]!r} is not one that was given out")
+        scenes: list[Scene] = []
+        for shard in range(int(shard_text or 0), SHARDS):
+            pk = partition(mosaic, "scenes", str(shard))
+            for head in self.heads(pk, limit, after=after or None):
+                if len(scenes) == limit:
+                    return scenes, f"{shard}#{after}"
+                after = head.key
+                if _is_shown(head, mosaic):
+                    scenes.append(head.scene)
+            after = ""
+        return scenes, None
+
+    def head(self, mosaic: Mosaic, key: str) -> Head | Tombstone | None:
+        """The head or tombstone of a scene as stored now, by the key of the scene."""
+        item = self.table.get(head_key(mosaic, key))
+        return None if item is None else parse_head(key, item)
+
+    def heads(
+        self, pk: str, limit: int = NEXT_PAGE, *, after: str | None = None, prefix: str = ""
+    ) -> Iterator[Head | Tombstone]:
+        """The heads and tombstones of a partition as stored now, read `limit` rows at a time."""
+        while True:
+            page = self.table.query(pk, prefix=prefix, after=after, limit=limit, consistent=True)
+            yield from (parse_head(row.key.sk, row.item) for row in page.rows)
+            if page.next is None:
+                return
+            after = page.next
 
 
 def watermark_of(mosaic: Mosaic, key: str) -> str:
@@ -142,9 +144,9 @@ def is_above(head: Head | Tombstone | None, watermark: str) -> TypeGuard[Head]:
     return isinstance(head, Head) and head.written > watermark
 
 
-def is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
+def _is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
     """Whether a scene itself is above the watermark of its collection."""
-    return isinstance(head, Head) and head.version > watermark_of(mosaic, head.scene)
+    return isinstance(head, Head) and head.version > watermark_of(mosaic, head.key)
 
 
 def same_content(one: str, other: str) -> bool:

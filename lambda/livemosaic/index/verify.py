@@ -8,7 +8,7 @@ first wins, and the scene is checked again after it.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -17,15 +17,15 @@ from typing import Final, Literal
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.scenes import Index, scene_cover
 from livemosaic.index.schema import (
-    CellRow,
     Head,
     Tombstone,
     head_key,
     mosaic_prefix,
     parse_head,
+    repeats,
     unchanged,
 )
-from livemosaic.index.search import is_above, read_head, watermark_of
+from livemosaic.index.search import is_above, watermark_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.time import utc_text
 from livemosaic.table import Delete, Equals, Item, Key, Put, Row
@@ -81,32 +81,32 @@ class Rows:
 
     def _check_heads(self, chunk: Sequence[Row], started: str) -> Iterator[Difference]:
         heads = [parse_head(row.key.sk, row.item) for row in chunk if _kind(row.key) == "scenes"]
-        keys = {head.scene: head.keys(self.mosaic) for head in heads if isinstance(head, Head)}
+        keys = {head.key: head.row_keys(self.mosaic) for head in heads if isinstance(head, Head)}
         items = self.index.table.batch_get([key for own in keys.values() for key in own])
         for head in heads:
             if isinstance(head, Tombstone):
                 suspected = self._is_over(head.expires)
             else:
-                rows = {key: _cell_row(key, items.get(key)) for key in keys[head.scene]}
+                rows = {key: items.get(key) for key in keys[head.key]}
                 suspected = bool(_wrong(head, rows)) or _is_truncated(self.mosaic, head)
-            found = contended(partial(self._scene, head.scene, started)) if suspected else None
+            found = contended(partial(self._scene, head.key, started)) if suspected else None
             if found:
                 yield found
 
     def _check_cells(self, chunk: Sequence[Row]) -> Iterator[Difference]:
-        rows = [CellRow.from_row(row) for row in chunk if _kind(row.key) in ("cell", "coarse")]
-        keys = [head_key(self.mosaic, row.scene) for row in rows]
+        rows = [row for row in chunk if _kind(row.key) in ("cell", "coarse")]
+        keys = [head_key(self.mosaic, _scene_key(row.key)) for row in rows]
         items = self.index.table.batch_get(keys)
         for row, key in zip(rows, keys, strict=True):
             head = parse_head(key.sk, items[key]) if key in items else None
-            if self._row_kind(row, head):
-                found = contended(partial(self._row, row.key(self.mosaic)))
+            if self._row_kind(row.key, row.item, head):
+                found = contended(partial(self._row, row.key))
                 if found:
                     yield found
 
     def _scene(self, key: str, started: str) -> Difference | None:
         """What is wrong with a scene, if it still is; mended with `repair`."""
-        head = read_head(self.index.table, self.mosaic, key)
+        head = self.index.head(self.mosaic, key)
         if head is None:
             return None
         if isinstance(head, Tombstone):
@@ -114,11 +114,11 @@ class Rows:
         mosaic = self.index.mosaics.get(self.mosaic.id)
         if _is_truncated(mosaic, head):
             return self._left_behind(mosaic, key, started)
-        rows = {at: _cell_row(at, self.index.table.get(at)) for at in head.keys(self.mosaic)}
+        rows = {at: self.index.table.get(at) for at in head.row_keys(self.mosaic)}
         self._expect_still(key, head)
         wrong = _wrong(head, rows)
         if any(rows[at] is None for at in wrong):  # perhaps the footprint only touches the cell
-            cells = scene_cover(mosaic, head.to_scene().footprint)
+            cells = scene_cover(mosaic, head.scene.footprint)
             wrong = [at for at in wrong if rows[at] or cells.part(_quadkey(at)) is not None]
         if not wrong:
             return None
@@ -129,9 +129,9 @@ class Rows:
 
     def _tombstone(self, tombstone: Tombstone) -> Difference:
         if self.repair:
-            at = head_key(self.mosaic, tombstone.scene)
+            at = head_key(self.mosaic, tombstone.key)
             self.index.table.transact([Delete(at, unchanged(tombstone))])
-        return Difference("expired", tombstone.scene, "tombstone", self.repair)
+        return Difference("expired", tombstone.key, "tombstone", self.repair)
 
     def _left_behind(self, mosaic: Mosaic, key: str, started: str) -> Difference | None:
         mark = watermark_of(mosaic, key)
@@ -143,45 +143,47 @@ class Rows:
 
     def _row(self, key: Key) -> Difference | None:
         """What is wrong with a row that belongs to no scene, if it still is."""
-        scene = key.sk.partition("#")[2]
-        head = read_head(self.index.table, self.mosaic, scene)
-        row = _cell_row(key, self.index.table.get(key))
+        scene = _scene_key(key)
+        head, item = self.index.head(self.mosaic, scene), self.index.table.get(key)
         self._expect_still(scene, head)
-        kind = None if row is None else self._row_kind(row, head)
-        if row is None or kind is None:
+        kind = None if item is None else self._row_kind(key, item, head)
+        if item is None or kind is None:
             return None
         if self.repair:
             # The head is written again unchanged: no event on its way may write this row.
             at, same = head_key(self.mosaic, scene), unchanged(head)
             keep = Delete(at, same) if head is None else Put(at, head.to_item(), same)
-            self.index.table.transact([keep, Delete(key, Equals("version", row.version))])
+            self.index.table.transact([keep, Delete(key, Equals("version", item["version"]))])
         return Difference(kind, scene, f"row in {key.pk}", self.repair)
 
-    def _row_kind(self, row: CellRow, head: Head | Tombstone | None) -> DifferenceKind | None:
-        if row.moved is not None:
-            return "expired" if self._is_over(row.expires) else None
-        own = head.keys(self.mosaic) if isinstance(head, Head) else ()
-        return None if row.key(self.mosaic) in own else "stray"
+    def _row_kind(
+        self, key: Key, item: Item, head: Head | Tombstone | None
+    ) -> DifferenceKind | None:
+        if "moved" in item:
+            return "expired" if self._is_over(item["expires"]) else None
+        own = head.row_keys(self.mosaic) if isinstance(head, Head) else ()
+        return None if key in own else "stray"
 
     def _is_over(self, expires: int) -> bool:
         return expires < self.clock() - _TTL_LATE_S
 
     def _expect_still(self, key: str, head: Head | Tombstone | None) -> None:
-        if read_head(self.index.table, self.mosaic, key) != head:
+        if self.index.head(self.mosaic, key) != head:
             raise ConditionFailedError(f"the head {key[:200]!r} changed on the way")
 
 
 def _is_truncated(mosaic: Mosaic, head: Head) -> bool:
-    return not is_above(head, watermark_of(mosaic, head.scene))
+    return not is_above(head, watermark_of(mosaic, head.key))
 
 
-def _wrong(head: Head, rows: Mapping[Key, CellRow | None]) -> list[Key]:
+def _wrong(head: Head, rows: Mapping[Key, Item | None]) -> list[Key]:
     """The keys of rows that are missing, or differ from the head."""
-    return [key for key, row in rows.items() if row is None or not row.repeats(head)]
+    scene = replace(head.scene, version=head.written)
+    return [key for key, item in rows.items() if item is None or not repeats(item, scene)]
 
 
-def _cell_row(key: Key, item: Item | None) -> CellRow | None:
-    return None if item is None else CellRow.from_row(Row(key, item))
+def _scene_key(key: Key) -> str:
+    return key.sk.partition("#")[2]
 
 
 def _kind(key: Key) -> str:

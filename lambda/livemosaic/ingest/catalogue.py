@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.index.schema import Head
-from livemosaic.index.search import read_head, same_content
+from livemosaic.index.search import same_content
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
@@ -78,7 +78,7 @@ class Comparison:
                 yield self._mended(kind, key, item, scene, message)
 
     def _kind(self, key: str, item: StacItem, scene: Scene | None) -> DifferenceKind | None:
-        head = read_head(self.ingest.index.table, self.mosaic, key)
+        head = self.ingest.index.head(self.mosaic, key)
         if head is not None and head.version > utc_text(self.started):
             return None
         if scene is None:  # the Item does not pass the filter

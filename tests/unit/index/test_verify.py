@@ -83,6 +83,12 @@ def change_an_asset(index: Index) -> None:
     index.table.transact([Put(row.key, {**row.item, "assets": {"visual": "https://x.org/x.tif"}})])
 
 
+def lose_an_attribute(index: Index) -> None:
+    row = of(index, "cell")[0]
+    damaged = {name: value for name, value in row.item.items() if name != "properties"}
+    index.table.transact([Put(row.key, damaged)])
+
+
 def leave_a_row_elsewhere(index: Index) -> None:
     row = of(index, "cell")[0]
     prefix = row.key.pk.rpartition("#")[0]
@@ -110,6 +116,7 @@ FAULTS: Mapping[str, tuple[Callable[[Index], None], str]] = {
     "a row that is missing": (lose_a_row, "incomplete"),
     "a row of an older version": (age_a_row, "incomplete"),
     "a row with other assets": (change_an_asset, "incomplete"),
+    "a row that lacks its properties": (lose_an_attribute, "incomplete"),
     "a row where the scene is not": (leave_a_row_elsewhere, "stray"),
     "a row at a rank that is not the scene's": (leave_a_row_at_another_rank, "stray"),
     "rows without a head": (forget_the_head, "stray"),
