@@ -373,7 +373,7 @@ class TestRefusals:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
             monkeypatch.setenv(name, "none")
-        table = DynamoTable.open("eu-central-1", "mosaics", dynamodb_endpoint)
+        table = DynamoTable(make_client("eu-central-1", dynamodb_endpoint), "mosaics")
         with pytest.raises(TableUnavailableError, match=r"'mosaics' .*\(NoCredentialsError\)"):
             table.get(KEY)
         table.close()

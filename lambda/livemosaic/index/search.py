@@ -29,8 +29,8 @@ from livemosaic.table import Page, Row, Table
 
 _FIRST_PAGE: Final = 10
 """Rows that every tile reads from each of its partitions: most need no more, however many there
-are. Later pages grow fourfold, up to `NEXT_PAGE`, so that a tile of many small scenes takes few."""
-NEXT_PAGE: Final = 200
+are. Later pages grow fourfold, up to `_NEXT_PAGE`, so that a tile of small scenes takes few."""
+_NEXT_PAGE: Final = 200
 _BATCH: Final = 32
 
 
@@ -62,7 +62,7 @@ class SceneReader:
         limit = _FIRST_PAGE
         yield from page.rows
         while page.next is not None:
-            limit = min(4 * limit, NEXT_PAGE)
+            limit = min(4 * limit, _NEXT_PAGE)
             page = self.table.query(pk, after=page.next, limit=limit)
             yield from page.rows
 
@@ -123,7 +123,7 @@ class SceneReader:
         return None if item is None else parse_head(key, item)
 
     def heads(
-        self, pk: str, limit: int = NEXT_PAGE, *, after: str | None = None, prefix: str = ""
+        self, pk: str, limit: int = _NEXT_PAGE, *, after: str | None = None, prefix: str = ""
     ) -> Iterator[Head | Tombstone]:
         """The heads and tombstones of a partition as stored now, read `limit` rows at a time."""
         while True:

@@ -30,7 +30,7 @@ MAX_NESTING: Final = 32
 
 
 class Key(NamedTuple):
-    """Where a row is: `pk` chooses the partition, `sk` the place in its order."""
+    """The key of a row: `pk` chooses the partition, `sk` the position in its order."""
 
     pk: str
     sk: str
@@ -38,7 +38,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An item and where it was found."""
+    """An item and its key."""
 
     key: Key
     item: Item
@@ -69,7 +69,7 @@ Expect = Equals | Literal["absent"] | None
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write the whole row, if what is there is as expected."""
+    """Write the whole row, if the stored one is as expected."""
 
     key: Key
     item: Item
@@ -78,14 +78,14 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove the row; removing what is not there succeeds unless `expect` says otherwise."""
+    """Remove the row; succeeds for a row that does not exist, unless `expect` requires one."""
 
     key: Key
     expect: Expect = None
 
 
 class Table(Protocol):
-    """What the index asks of storage. Safe to share between threads.
+    """The storage of the index. Safe to share between threads.
 
     Every method raises `TableBusyError` where throttling, locks or conflicts outlast the retries.
     """
@@ -95,7 +95,7 @@ class Table(Protocol):
         ...
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """The rows that exist among any number of keys; duplicates are asked for once.
+        """The rows that exist among any number of keys, each read once.
 
         Eventually consistent, at half the price: it may miss a write of the last second.
         """
@@ -121,8 +121,8 @@ class Table(Protocol):
     def scan(self, prefix: str) -> Iterator[Row]:
         """The rows whose `pk` starts with `prefix`, in no order, eventually consistent.
 
-        For maintenance: DynamoDB reads the whole table, whatever the prefix, and bills for that. A
-        row that is written meanwhile may be met or not.
+        For maintenance: DynamoDB reads and bills the whole table, whatever the prefix. A row
+        written meanwhile may be returned or not.
         """
         ...
 
@@ -130,18 +130,18 @@ class Table(Protocol):
         """Do all of it or nothing; at most one action per key.
 
         Raises `ConditionFailedError` where an expectation did not hold (nothing is written) and
-        `TooLargeError` beyond the limits above. Safe against a lost answer: a retry of a
+        `TooLargeError` beyond the limits above. Safe against a lost response: a retry of a
         transaction that was committed does not fail on its own writes.
         """
         ...
 
     def close(self) -> None:
-        """Give back files and connections; the table is not used afterwards."""
+        """Close files and connections; the table must not be used afterwards."""
         ...
 
 
 def item_size(key: Key, item: Item) -> int:
-    """Bytes that DynamoDB counts for a row: names and values, in UTF-8.
+    """The bytes that DynamoDB counts for a row: names and values, in UTF-8.
 
     Source: "DynamoDB item sizes and formats" in the Amazon DynamoDB Developer Guide.
     """
@@ -179,7 +179,7 @@ def _number_size(value: float) -> int:
 
 
 def check_transaction(actions: Sequence[Put | Delete]) -> None:
-    """Refuse what DynamoDB would refuse, in the same words on every adapter."""
+    """Raise `TooLargeError` or `ValueError` for a transaction that DynamoDB would reject."""
     if len(actions) > MAX_ACTIONS:
         raise TooLargeError(
             f"a transaction holds at most {MAX_ACTIONS} actions, not {len(actions)}"
@@ -206,7 +206,7 @@ def check_transaction(actions: Sequence[Put | Delete]) -> None:
 
 
 def check_key(key: Key) -> None:
-    """Refuse keys that DynamoDB cannot hold: empty, or over 2,048 and 1,024 bytes."""
+    """Raise `TooLargeError` for a key that is empty, or too long for DynamoDB."""
     if not 1 <= len(key.pk.encode()) <= MAX_PK_BYTES:
         raise TooLargeError(f"a partition key takes 1 to {MAX_PK_BYTES} bytes: {key.pk[:200]!r}")
     if not 1 <= len(key.sk.encode()) <= MAX_SK_BYTES:

@@ -1,4 +1,4 @@
-"""Rows as DynamoDB has them (AttributeValue, Amazon DynamoDB API Reference). Pure."""
+"""Rows in DynamoDB's form (AttributeValue, Amazon DynamoDB API Reference). Pure."""
 
 import base64
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from livemosaic.table import Key
 
 
 def to_key(key: Key) -> dict[str, Any]:
-    """A key, as requests have it."""
+    """A key in the form of requests."""
     return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
 
 
 def from_item(item: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
-    """A row and its key, of the JSON of an answer: bytes are base64 there."""
+    """The key and attributes of a row in the JSON of a response, where bytes are base64."""
     values = {name: _from_attribute(value) for name, value in item.items()}
     return Key(values.pop("pk"), values.pop("sk")), values
 
 
 def to_attribute(value: Any) -> dict[str, Any]:
-    """A value, as botocore takes it: bytes are bytes."""
+    """A value in the form that botocore takes, where bytes stay bytes."""
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bytes):
@@ -37,7 +37,7 @@ def to_attribute(value: Any) -> dict[str, Any]:
 
 def _to_number(value: float) -> str:
     # DynamoDB drops the exponent, so 1.2345678901234567e+18 would come back as an integer that
-    # this float does not equal; its exact digits do. `repr` of a NumPy float says its type.
+    # this float does not equal; its exact digits do. The `repr` of a NumPy float names its type.
     if isinstance(value, int) or (value.is_integer() and abs(value) < 2**63):
         return str(int(value))
     return float.__repr__(value)

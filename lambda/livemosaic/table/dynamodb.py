@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import boto3
@@ -60,7 +60,7 @@ SCHEMA: Final[dict[str, Any]] = {
         {"AttributeName": "sk", "AttributeType": "S"},
     ],
 }
-"""Of a table, beside its name and TTL."""
+"""The arguments of CreateTable, except the name."""
 
 _READS: Final = ("GetItem", "BatchGetItem", "Query", "Scan")
 AWS_ERRORS: Final = (ClientError, BotoCoreError)
@@ -85,7 +85,7 @@ PASSING_REASONS: Final = {
 class DynamoTable:
     """A `Table` in DynamoDB: strings `pk` and `sk` as key, TTL on `expires`.
 
-    `batch_get` and `query` are eventually consistent unless asked otherwise, at half the price.
+    `batch_get` and `query` are eventually consistent unless `consistent`, at half the price.
     """
 
     def __init__(
@@ -97,11 +97,6 @@ class DynamoTable:
         for operation in _READS:
             event = f"before-parse.dynamodb.{operation}"
             client.meta.events.register(event, _as_it_came, unique_id=f"livemosaic.{operation}")
-
-    @classmethod
-    def open(cls, region: str, name: str, endpoint_url: str | None = None) -> Self:
-        """A table on a client of its own, with credentials from where AWS tools look for them."""
-        return cls(make_client(region, endpoint_url), name)
 
     def close(self) -> None:
         """Close the connections of the client."""
@@ -117,7 +112,7 @@ class DynamoTable:
         return from_item(answer["Item"])[1] if "Item" in answer else None
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """The rows that exist; each asked for once, a hundred in a call."""
+        """The rows that exist; each key is read once, `BATCH_KEYS` in a call."""
         for key in keys:
             check_key(key)
         unique = list(dict.fromkeys(keys))
@@ -161,7 +156,7 @@ class DynamoTable:
         return Page(rows, last["sk"]["S"] if last else None)
 
     def scan(self, prefix: str) -> Iterator[Row]:
-        """All rows of some partitions, by reading the whole table, a page of 1 MB a call."""
+        """All rows of the partitions with a prefix, by reading the whole table, 1 MB a call."""
         request: dict[str, Any] = {
             "TableName": self._name,
             "FilterExpression": "begins_with(pk, :prefix)",
@@ -178,25 +173,22 @@ class DynamoTable:
         """Do all of it or nothing.
 
         Every attempt carries the same token, by which DynamoDB knows a transaction that it has
-        committed already (for ten minutes, far beyond any deadline here). A lone action without
-        expectation goes without, at half the price: done twice, it cannot fail on itself.
+        committed already (for ten minutes, far beyond any deadline here). A single action without
+        expectation needs no transaction, at half the price: repeated, it cannot fail on itself.
         """
         check_transaction(actions)
         if not actions:
             return
         if len(actions) == 1 and actions[0].expect is None:
-            self._write_blindly(actions[0])
+            [(kind, write)] = self._action(actions[0]).items()
+            client = self._client
+            self._call(client.put_item if kind == "Put" else client.delete_item, write)
             return
         request = {
             "TransactItems": [self._action(action) for action in actions],
             "ClientRequestToken": str(uuid4()),
         }
         self._call(self._client.transact_write_items, request)
-
-    def _write_blindly(self, action: Put | Delete) -> None:
-        [(kind, request)] = self._action(action).items()
-        write = self._client.put_item if kind == "Put" else self._client.delete_item
-        self._call(write, request)
 
     def _action(self, action: Put | Delete) -> dict[str, Any]:
         common = {"TableName": self._name} | _condition(action.expect)
@@ -208,7 +200,7 @@ class DynamoTable:
     def _call(
         self, operation: Callable[..., Mapping[str, Any]], request: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """One answer; asked for again while the table is busy or does not answer."""
+        """The response to a request, repeated while the table is busy or does not respond."""
         busy: Exception | None = None
         for _ in self._backoff.attempts():
             try:
@@ -224,7 +216,10 @@ class DynamoTable:
 
 
 def make_client(region: str, endpoint_url: str | None = None) -> DynamoDBClient:
-    """A client that fails soon, as `DynamoTable` itself tries again until its deadline."""
+    """A client with short timeouts, as `DynamoTable` itself retries until its deadline.
+
+    Credentials come from where AWS tools look for them.
+    """
     config = Config(
         connect_timeout=2,
         read_timeout=5,
@@ -246,17 +241,17 @@ def make_client(region: str, endpoint_url: str | None = None) -> DynamoDBClient:
 def _as_it_came(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Keep botocore's parser from rows: it walks its model of the API for each attribute of each,
-    which takes longer than all that we do with them."""
+    """Parse the JSON of a response instead of botocore, whose parser walks its model of the API for
+    each attribute of each row, which takes longer than all further work on the rows."""
     if response_dict["status_code"] != 200:
         return
-    with suppress(ValueError):  # no JSON: botocore says so
+    with suppress(ValueError):  # no JSON: botocore reports it
         customized_response_dict.update(json.loads(response_dict["body"]))
         response_dict["body"] = b"{}"
 
 
 def create_table(client: DynamoDBClient, name: str) -> None:
-    """Make the table, on demand and with TTL, and wait for it; what is there already is kept."""
+    """Create the table, on demand and with TTL, and wait for it; an existing one is kept."""
     try:
         _create(client, name)
         client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 2})
@@ -282,15 +277,15 @@ def _expire(client: DynamoDBClient, name: str) -> None:
             TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"},
         )
     except ClientError as error:
-        if "already enabled" not in str(error):  # another one was quicker
+        if "already enabled" not in str(error):  # by another process
             raise
 
 
 def _range(name: str, pk: str, prefix: str, after: str | None) -> dict[str, Any]:
-    """The request for a range of keys."""
+    """The arguments of Query for a range of keys."""
     values = {":pk": {"S": pk}}
     request = {"TableName": name, "KeyConditionExpression": "pk = :pk"}
-    if prefix:  # an empty one is refused
+    if prefix:  # DynamoDB rejects an empty one
         request["KeyConditionExpression"] += " AND begins_with(sk, :prefix)"
         values[":prefix"] = {"S": prefix}
     start = {"ExclusiveStartKey": to_key(Key(pk, after))} if after else {}
@@ -317,7 +312,7 @@ def _code(error: Exception | None) -> str:
 
 
 def _reasons(error: ClientError) -> list[str]:
-    """Why each action of a cancelled transaction was refused, in their order."""
+    """The reason code of each action of a cancelled transaction, in order."""
     return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", ())]
 
 
@@ -332,7 +327,7 @@ def _passes(error: Exception) -> bool:
 
 
 def _is_nowhere(error: Exception, client: DynamoDBClient) -> bool:
-    """Whether the region is probably misspelt; a newer one than boto3 knows would answer."""
+    """Whether the region is probably misspelt; one newer than boto3 would respond."""
     if not isinstance(error, EndpointConnectionError):
         return False
     session, region = boto3.Session(), client.meta.region_name
@@ -343,7 +338,7 @@ def _is_nowhere(error: Exception, client: DynamoDBClient) -> bool:
 def _explain(
     error: Exception, client: DynamoDBClient, name: str, request: Mapping[str, Any]
 ) -> LivemosaicError:
-    """Our error for one of AWS, whose own text may name roles and accounts."""
+    """The error of ours for one of AWS, whose text may name roles and accounts."""
     code, region = _code(error), client.meta.region_name
     if isinstance(error, ClientError) and "ConditionalCheckFailed" in _reasons(error):
         return _condition_failed(error, request)

@@ -6,12 +6,12 @@ from livemosaic.table import Key
 
 
 def header_key(href: str) -> Key:
-    """Where the header of the COG at an href is."""
+    """The key of the header of the COG at an href."""
     return Key(f"header#{_hash(href)}", "header")
 
 
 def tracked_object_key(name: str) -> Key:
-    """Where the row of a tracked thing is, by its name."""
+    """The key of the row of a tracked object, by the object's name."""
     return Key(f"thing#{_hash(name)}", "thing")
 
 

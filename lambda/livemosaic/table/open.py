@@ -1,4 +1,4 @@
-"""From a URL to a table; the adapter that it needs is imported only then."""
+"""Opens the table at a URL; only the adapter that it needs is imported."""
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.index_url import DYNAMODB, SQLITE
@@ -12,19 +12,15 @@ def open_table(url: str, *, create: bool = False) -> Table:
     endpoint of an emulator comes from AWS_ENDPOINT_URL_DYNAMODB, which AWS tools read themselves.
     """
     if match := SQLITE.fullmatch(url):
-        return _open_sqlite(match["path"])
+        from livemosaic.table.sqlite import SqliteTable
+
+        return SqliteTable(match["path"])
     if match := DYNAMODB.fullmatch(url):
         return _open_dynamodb(match["region"], match["name"], create=create)
     raise InvalidRequestError(
         f"no table at {url!r}: use sqlite:///FILE (a fourth slash begins an absolute path) or "
         f"dynamodb://REGION/TABLE"
     )
-
-
-def _open_sqlite(path: str) -> Table:
-    from livemosaic.table.sqlite import SqliteTable
-
-    return SqliteTable(path)
 
 
 def _open_dynamodb(region: str, name: str, *, create: bool) -> Table:

@@ -11,7 +11,6 @@ import msgpack
 
 from livemosaic.errors import (
     ConditionFailedError,
-    LivemosaicError,
     TableBusyError,
     TableUnavailableError,
 )
@@ -24,11 +23,11 @@ T = TypeVar("T")
 SCHEMA_VERSION: Final = 1
 PAGE_BYTES: Final = 1_000_000
 POLL_S: Final = 0.05
-"""How long SQLite itself waits for a lock before the backoff takes over: its own polls come at
-fixed times, at which processes that collided meet again."""
+"""How long SQLite itself waits for a lock before the backoff takes over: SQLite polls at fixed
+times, at which processes that collided meet again."""
 PURGED_AT_ONCE: Final = 50
-"""Expired rows that one transaction removes at most; a constant price that keeps up with any flow
-of tombstones, as each transaction writes one."""
+"""The largest number of expired rows that one transaction removes: a constant cost that keeps up
+with any flow of tombstones, as each transaction writes one."""
 
 CREATE: Final = (
     "CREATE TABLE rows (pk TEXT NOT NULL, sk TEXT NOT NULL, item BLOB NOT NULL, expires REAL,"
@@ -73,8 +72,8 @@ FIXES: Final = {
 class SqliteTable:
     """A `Table` in one file, created where it is missing; its directory must be there.
 
-    Each operation borrows a connection of its own, so as many are open as threads ever worked at
-    once. Make it after a fork, not before: SQLite forbids to carry connections across.
+    Each operation borrows a connection, so as many are open as threads ever worked at once. Open it
+    after a fork, not before: SQLite forbids carrying connections across.
     """
 
     def __init__(self, path: Path | str, *, backoff: Backoff | None = None) -> None:
@@ -90,7 +89,7 @@ class SqliteTable:
             raise
 
     def close(self) -> None:
-        """Close idle connections now, and those at work as soon as they are done."""
+        """Close idle connections now, and busy ones when their work is done."""
         self._closed = True
         with suppress(IndexError):
             while True:
@@ -102,7 +101,7 @@ class SqliteTable:
         return self._retry(lambda connection: _get(connection, key))
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """The rows that exist; one look-up each, as no network lies between."""
+        """The rows that exist; one lookup each, as there is no network."""
         for key in keys:
             check_key(key)
         found = self._retry(lambda c: {key: _get(c, key) for key in dict.fromkeys(keys)})
@@ -124,7 +123,7 @@ class SqliteTable:
         return self._retry(lambda c: _page(c, pk, prefix, after, limit))
 
     def scan(self, prefix: str) -> Iterator[Row]:
-        """All rows of some partitions, in their order; each page as of one moment."""
+        """All rows of the partitions with a prefix, in order; each page as of one moment."""
         rows = self._some(prefix, Key(prefix, ""))
         while rows:
             yield from rows
@@ -136,7 +135,7 @@ class SqliteTable:
         return [Row(Key(pk, sk), _unpack(packed)) for pk, sk, packed in found]
 
     def transact(self, actions: Sequence[Put | Delete]) -> None:
-        """Do all of it or nothing. An answer cannot be lost: there is no network."""
+        """Do all of it or nothing. A response cannot be lost: there is no network."""
         check_transaction(actions)
         if actions:
             with self._turn():
@@ -153,7 +152,7 @@ class SqliteTable:
             self._turns.pass_on()
 
     def _retry(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work on a connection, again while another process holds the lock."""
+        """Run `work` on a connection, again while another process holds the lock."""
         busy: sqlite3.Error | None = None
         for _ in self._backoff.attempts():
             try:
@@ -161,7 +160,8 @@ class SqliteTable:
                     return work(connection)
             except sqlite3.Error as error:
                 if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise self._unavailable(error) from error
+                    fix = FIXES.get(_primary_code(error), f"failed: {error}")
+                    raise TableUnavailableError(f"{self._path.name} {fix}") from error
                 busy = error
         raise self._busy() from busy
 
@@ -176,13 +176,13 @@ class SqliteTable:
             yield connection
         finally:
             self._idle.append(connection)
-            if self._closed:  # looked at after the append, or a close in between would miss it
+            if self._closed:  # checked after the append, or a close in between would miss it
                 self.close()
 
     def _borrow(self) -> sqlite3.Connection:
         if self._closed:
             raise RuntimeError(f"{self._path.name} is closed")
-        with suppress(IndexError):  # as atomic as pop(), which a look before it is not
+        with suppress(IndexError):  # pop() is atomic, a check before it is not
             return self._idle.pop()
         return _connect(self._path)
 
@@ -190,12 +190,12 @@ class SqliteTable:
         if self._is_empty(connection):
             connection.execute("PRAGMA journal_mode = WAL")  # the file remembers
             with _transaction(connection):
-                if self._is_empty(connection):  # no other process was quicker
+                if self._is_empty(connection):  # no other process did it meanwhile
                     for statement in CREATE:
                         connection.execute(statement)
 
     def _is_empty(self, connection: sqlite3.Connection) -> bool:
-        """Whether the schema is still to be made; refuses a file of another program or version."""
+        """Whether the file has no schema yet; rejects a file of another program or version."""
         version, tables, ours = connection.execute(STATE).fetchone()
         if (version, tables) != (0, 0) and (version != SCHEMA_VERSION or not ours):
             raise TableUnavailableError(
@@ -204,10 +204,6 @@ class SqliteTable:
             )
         return not tables
 
-    def _unavailable(self, error: sqlite3.Error) -> LivemosaicError:
-        fix = FIXES.get(_primary_code(error), f"failed: {error}")
-        return TableUnavailableError(f"{self._path.name} {fix}")
-
 
 def _primary_code(error: sqlite3.Error) -> int:
     """The code without its extension in the upper bytes; 0 where Python raised it itself."""
@@ -215,15 +211,15 @@ def _primary_code(error: sqlite3.Error) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Autocommit, as `_transaction` says where each one begins. Only one thread has it at a time.
+    # Autocommit: `_transaction` begins each one. Only one thread has a connection at a time.
     connection = sqlite3.connect(
         path, timeout=POLL_S, isolation_level=None, check_same_thread=False
     )
     try:
-        # An event whose apply was answered is never sent again, so it must outlive a power cut;
-        # NORMAL would keep the file sound but lose the last commits.
+        # An event is not sent again once it was applied, so it must outlive a power cut; NORMAL
+        # would keep the file sound but lose the last commits.
         connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:  # it reads the file, which may be none of SQLite's
+    except BaseException:  # it reads the file, which may not be an SQLite database
         connection.close()
         raise
     return connection
@@ -231,7 +227,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    # IMMEDIATE: one that begins as a reader cannot become a writer after another has written.
+    # IMMEDIATE: a transaction that begins by reading cannot write after another has written.
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -268,33 +264,25 @@ def _transact(connection: sqlite3.Connection, actions: Sequence[Put | Delete]) -
         for action in actions:
             if action.expect is not None:
                 _check(action.key, action.expect, _get(connection, action.key))
-        # Not before, or a row that was read could be gone from under what is expected of it.
+        # Not before the checks, or an expired row that a caller read would fail its expectation.
         connection.execute(PURGE, (time.time(), PURGED_AT_ONCE))
         for action in actions:
-            _do(connection, action)
+            if isinstance(action, Delete):
+                connection.execute(DELETE, action.key)
+                continue
+            expires = action.item.get("expires")
+            at = expires if isinstance(expires, int | float) else None
+            connection.execute(PUT, (*action.key, msgpack.packb(dict(action.item)), at))
 
 
 def _check(key: Key, expect: Equals | Literal["absent"], item: Item | None) -> None:
     if isinstance(expect, Equals):
-        met = item is not None and _same(item.get(expect.attribute), expect.value)
+        stored = None if item is None else item.get(expect.attribute)
+        met = stored == expect.value and not isinstance(stored, bool)  # to DynamoDB no number
     else:
         met = item is None
     if not met:
         raise ConditionFailedError(f"the row {key.sk[:200]!r} is not as expected")
-
-
-def _same(stored: Any, expected: str | int) -> bool:
-    """Equality as DynamoDB has it, where a boolean is not a number."""
-    return stored == expected and not isinstance(stored, bool)
-
-
-def _do(connection: sqlite3.Connection, action: Put | Delete) -> None:
-    if isinstance(action, Delete):
-        connection.execute(DELETE, action.key)
-        return
-    expires = action.item.get("expires")
-    at = expires if isinstance(expires, int | float) else None
-    connection.execute(PUT, (*action.key, msgpack.packb(dict(action.item)), at))
 
 
 def _unpack(packed: bytes) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""Turns of threads, in the order in which they came."""
+"""A lock that threads take in the order in which they asked for it."""
 
 from collections import deque
 from threading import Lock
 
 
 class Turns:
-    """A lock that goes to who has waited longest; a `Lock` goes to whoever wakes first, and where
-    twenty threads write, some of them wait for minutes."""
+    """A lock that goes to the thread that has waited longest.
+
+    A `Lock` goes to the first to wake: where twenty threads write, some then wait for minutes.
+    """
 
     def __init__(self) -> None:
         self._mutex = Lock()
@@ -14,7 +16,7 @@ class Turns:
         self._waiting: deque[Lock] = deque()
 
     def take(self, timeout_s: float) -> bool:
-        """Wait for a turn; False where none came in time."""
+        """Wait for a turn; returns False where none came in time."""
         turn = Lock()
         with self._mutex:
             if not self._taken:
@@ -31,7 +33,7 @@ class Turns:
             return False
 
     def pass_on(self) -> None:
-        """End a turn."""
+        """End a turn, and begin that of the next thread."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
