@@ -1,6 +1,6 @@
 """The index of scenes: each is written in one transaction, and read in rank order (`search.py`).
 
-A scene has a cell row in each cell of its level, and a coarse row in each ancestor of those on the
+A scene has a cell row in each cell of its level, and a coarse row in each ancestor of them on the
 coarse rungs, down to the mosaic's `minzoom`. A tile therefore reads one cell for every level at or
 above its zoom, and one coarse cell for all levels below it (at zooms 2 to 0 the 4 to 64 of rung 3
 that the mosaic's bounds reach): never a range that grows with the zoom, and always in rank order,
@@ -52,7 +52,7 @@ hash is shown, in whatever order they came."""
 
 @dataclass(frozen=True, slots=True)
 class Index(SceneReader):
-    """Scenes of mosaics, in a `Table`. Safe to share between threads."""
+    """Scenes of mosaics, in a `Table`: its writes; `SceneReader` has the reads."""
 
     def apply(self, mosaic: Mosaic, scene: Scene) -> Change:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
@@ -138,7 +138,7 @@ class Index(SceneReader):
         self.table.transact([head, *rows, *retired[:room]])
 
     def delete(self, mosaic: Mosaic, key: str, version: str) -> Change:
-        """Take a scene out, unless what is there is newer; leave a tombstone of that version.
+        """Delete a scene, unless the stored one is newer; leave a tombstone of that version.
 
         The tombstone is written for a scene never seen, too: its upsert may still be on the way.
         """

@@ -140,7 +140,7 @@ class Head:
         }
 
     def places(self, expires: int = 0) -> Iterator[Place]:
-        """Where the scene's cell and coarse rows are, less those that moves left behind."""
+        """Where the scene's cell and coarse rows are, without its moved rows."""
         yield from (Place("cell", quadkey, self.scene.rank, expires) for quadkey in self.cells)
         yield from (Place("coarse", quadkey, self.scene.rank, expires) for quadkey in self.coarse)
 

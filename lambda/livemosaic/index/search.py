@@ -36,7 +36,7 @@ _BATCH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class SceneReader:
-    """The reads of an `Index`. Safe to share between threads."""
+    """Scenes of mosaics, in a `Table`: the reads of `Index`. Safe to share between threads."""
 
     table: Table
     mosaics: Mosaics

@@ -11,12 +11,7 @@ from uuid import uuid4
 import boto3
 import botocore
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 import livemosaic
@@ -273,8 +268,7 @@ def _create(client: DynamoDBClient, name: str) -> None:
 def _expire(client: DynamoDBClient, name: str) -> None:
     try:
         client.update_time_to_live(
-            TableName=name,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"},
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
         )
     except ClientError as error:
         if "already enabled" not in str(error):  # by another process

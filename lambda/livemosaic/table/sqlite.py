@@ -9,11 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgpack
 
-from livemosaic.errors import (
-    ConditionFailedError,
-    TableBusyError,
-    TableUnavailableError,
-)
+from livemosaic.errors import ConditionFailedError, TableBusyError, TableUnavailableError
 from livemosaic.table import Delete, Equals, Item, Key, Page, Put, Row, check_key, check_transaction
 from livemosaic.table.retry import Backoff
 from livemosaic.table.turns import Turns
