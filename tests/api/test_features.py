@@ -202,9 +202,9 @@ ROUND = [[7.8 + 0.1 * np.cos(t), 45.7 + 0.1 * np.sin(t)] for t in np.linspace(0,
         ),
         pytest.param(polygon(), "no coordinates", id="empty"),
         pytest.param(polygon([[0, 0], [1e99, 0], [1, 1], [0, 0]]), "far off Earth", id="far off"),
-        pytest.param(polygon([[7, 45], [8, 46]]), "not those of a Polygon", id="two corners"),
+        pytest.param(polygon([[7, 45], [8, 46]]), "do not make a Polygon", id="two corners"),
         pytest.param(
-            polygon([[7, 45], [8, 46], [7, None], [7, 45]]), "not those of", id="no number"
+            polygon([[7, 45], [8, 46], [7, None], [7, 45]]), "do not make", id="no number"
         ),
         pytest.param(polygon([[7, 45], [7, 46], [7, 47], [7, 45]]), "is empty", id="no area"),
         pytest.param(feature(box(7, 45, 8, 95)), "beyond a pole", id="pole"),

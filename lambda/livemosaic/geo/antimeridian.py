@@ -18,7 +18,7 @@ from livemosaic.model.raster import BBox, Grid
 _DEGREES: Final = 360.0
 _MAP: Final = box(-180, -90, 180, 90)
 _WHOLE: Final = 1e-5
-"""Of a turn: coordinates of requests come so close to a whole one and mean it."""
+"""Part of a turn: coordinates of requests this close to a whole turn mean one."""
 
 
 def continuous(
@@ -40,8 +40,8 @@ def continuous(
 def enclosed(ring: BaseGeometry) -> Polygon:
     """The inside of a ring in degrees, with longitudes that run on past ±180.
 
-    Of the two sides of a ring around the globe it is the one with the nearer pole: winding, which
-    should decide, is wrong in too many catalogues.
+    A ring around the globe encloses the nearer pole: winding, which should decide, is wrong in too
+    many catalogues.
     """
     xy = continuous(ring)
     if len(xy) == 0 or abs(xy[0, 0] - xy[-1, 0]) <= _DEGREES / 2:

@@ -13,10 +13,10 @@ _SAMPLES: Final = 33
 
 
 def lonlat_bounds(grid: Grid) -> BBox:
-    """West, south, east, north of a raster in any CRS, in degrees; west > east across ±180.
+    """Returns west, south, east, north of a grid, in degrees; west > east across ±180.
 
-    From points all over it, not from its corners: a box around a pole has the pole inside and all
-    longitudes. Grown by the distance between points, so nothing between two of them is lost.
+    From points all over the grid, not from its corners: a box around a pole has the pole inside and
+    all longitudes. Grown by the distance between points, so nothing between two of them is lost.
     """
     left, bottom, right, top = grid.bounds
     x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(bottom, top, _SAMPLES))

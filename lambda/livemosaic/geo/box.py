@@ -1,4 +1,4 @@
-"""Boxes in any CRS, and how many pixels a picture of one has: as many as with rio-tiler."""
+"""Boxes in any CRS, and the size in pixels of their images, which is rio-tiler's."""
 
 import math
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from livemosaic.model.raster import BBox
 FARTHEST: Final = 1e9
 """No place on Earth has larger coordinates, in any CRS."""
 _THINNEST: Final = 1e-10
-"""Of its coordinates, and of a unit: a side below it has no room for pixels."""
+"""Part of the largest coordinate, or of a unit: a shorter side has no room for pixels."""
 _EDGE_POINTS: Final = 21
 """Points along each side of a box that is transformed."""
 _MERCATOR_LATITUDE: Final = 85.06
-"""Where rasters end whose resolution on Web Mercator is asked for."""
+"""Latitude at which rasters are cut before their resolution on Web Mercator is computed."""
 _LONGER_SIDE: Final = 256
-"""Pixels of a box's longer side where nothing tells how many."""
+"""Pixels of a box's longer side by default."""
 
 Step = tuple[float, float]
 """Width and height of a pixel, in units of a CRS."""
@@ -39,7 +39,7 @@ Step = tuple[float, float]
 class Box:
     """A rectangle of a CRS. Where x repeats it may go on beyond the edge: from 170 to 190 degrees.
 
-    `InvalidRequestError` for one without area, beyond a pole or wider than the world.
+    Raises `InvalidRequestError` for a box without area, beyond a pole or wider than the world.
     """
 
     crs: CRS
@@ -66,13 +66,13 @@ class Box:
 
     @classmethod
     def of(cls, crs: CRS, bounds: BBox) -> "Box":
-        """In longitude and latitude, west > east crosses the antimeridian (RFC 7946, 5.2)."""
+        """Makes a box; in degrees, west > east crosses the antimeridian (RFC 7946, 5.2)."""
         left, bottom, right, top = bounds
         world = around(crs) if crs.is_geographic and left > right else None
         return cls(crs, (left, bottom, right + world if world else right, top))
 
     def to(self, crs: CRS) -> "Box":
-        """The box of another CRS that holds this one, whose sides are bent there."""
+        """Returns the bounding box in another CRS, where the sides of this one are bent."""
         if crs == self.crs:
             return self
         if crs == WEB_MERCATOR and around(self.crs) is None:
@@ -90,7 +90,7 @@ class Box:
         return Box(crs, whole)
 
     def _in_world(self) -> Iterator[tuple[BBox, int]]:
-        """The box cut at the edges of the world, and how often each part has passed one."""
+        """Yields the box cut at the edges of the world, with the turns of each part."""
         left, bottom, right, top = self.bounds
         world = around(self.crs)
         if world is None:
@@ -122,20 +122,20 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many pixels are asked for; none at all for as many as the scenes have."""
+    """The requested size in pixels; by default as many as the scenes have."""
 
     width: int | None = None
     height: int | None = None
     max_size: int | None = None
-    """Of the longer side; nothing where a side is given."""
+    """Pixels of the longer side; ignored where a side is given."""
 
     @property
     def given(self) -> bool:
-        """Whether it follows from nothing else."""
+        """Whether both sides are given."""
         return bool(self.width and self.height)
 
     def of(self, box: Box, step: Step | None) -> tuple[int, int]:
-        """Width and height of a picture of scenes whose pixels have that size; None: of none."""
+        """Returns width and height of a box's image; `step` is a pixel of its scenes, if any."""
         if self.width and self.height:
             return self.width, self.height
         across, down = _native(box, step)
@@ -163,13 +163,16 @@ def _side(pixels: float) -> int:
 
 
 def step_of(frame: Frame, crs: CRS) -> Step | None:
-    """The size of a raster's pixels in another CRS, as GDAL would warp it; None if it cannot."""
+    """Returns the pixel size of a raster warped by GDAL to another CRS; None if it cannot be."""
     to_map = warped(frame, crs)
     return (abs(to_map.a), abs(to_map.e)) if to_map else None
 
 
 def warped(frame: Frame, crs: CRS) -> Affine | None:
-    """The upright pixels of a raster as GDAL would warp it: corner (column, row) → CRS (x, y)."""
+    """Returns GDAL's default transform of a raster warped to a CRS; None if it cannot be.
+
+    Pixel corner (column, row) → CRS (x, y), north up.
+    """
     to_map = frame.transform
     if frame.crs == crs and not (to_map.b or to_map.d):
         return to_map

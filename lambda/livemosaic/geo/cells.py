@@ -1,4 +1,4 @@
-"""The grid of index cells: tiles of the mosaic's TileMatrixSet, and what lies where among them.
+"""The grid of index cells: tiles of the mosaic's TileMatrixSet.
 
 A cell is one tile of a quadtree TileMatrixSet, written as its quadkey.
 """
@@ -49,7 +49,7 @@ class Cell:
 
     @classmethod
     def of(cls, quadkey: str) -> "Cell":
-        """The cell of a quadkey."""
+        """Returns the cell of a quadkey."""
         x = y = 0
         for digit in quadkey:
             x, y = x << 1 | int(digit) & 1, y << 1 | int(digit) >> 1
@@ -67,7 +67,7 @@ class CellGrid:
 
     @classmethod
     def of(cls, tms_id: str) -> "CellGrid":
-        """The grid of a registered TileMatrixSet; `InvalidRequestError` if it is no quadtree."""
+        """Makes the grid of a TileMatrixSet; raises `InvalidRequestError` if it is no quadtree."""
         tms = tile_matrix_set(tms_id)
         if not tms.is_quadtree:
             raise InvalidRequestError(
@@ -78,14 +78,14 @@ class CellGrid:
         return cls(tms, tms.rasterio_crs, (left, bottom, right, top))
 
     def bounds(self, cell: Cell) -> BBox:
-        """Left, bottom, right, top in `crs`."""
+        """Returns left, bottom, right, top of a cell in `crs`."""
         left, _, right, top = self.root
         span = (right - left) / (1 << cell.zoom)
         x, y = left + cell.x * span, top - cell.y * span
         return x, y - span, x + span, y
 
     def project(self, footprint: BaseGeometry) -> BaseGeometry:
-        """A polygon in longitude and latitude, in `crs`, without what the grid cannot show."""
+        """Projects a polygon in degrees to `crs`, clipped to what the grid can show."""
         inside = footprint.intersection(self._domain)
         if inside.is_empty:
             return inside
@@ -96,12 +96,12 @@ class CellGrid:
         return projected if projected.is_valid else shapely.make_valid(projected)
 
     def cells_of(self, bounds: BBox, zoom: int) -> list[Cell]:
-        """The cells that a box in `crs` shares area with."""
+        """Returns the cells that a box in `crs` shares area with."""
         columns, rows = self._spans(bounds, zoom)
         return [Cell(zoom, x, y) for y in rows for x in columns]
 
     def count(self, bounds: BBox, zoom: int) -> int:
-        """How many `cells_of` would give, without making them."""
+        """Returns the number of cells that `cells_of` would give."""
         columns, rows = self._spans(bounds, zoom)
         return len(columns) * len(rows)
 
@@ -113,12 +113,12 @@ class CellGrid:
         return columns, _span((top - bounds[3]) / span, (top - bounds[1]) / span, last)
 
     def zoom_of(self, bounds: BBox) -> float:
-        """The zoom, fractional, at which a cell is as large as the box is at its longest side."""
+        """Returns the fractional zoom at which a cell is as wide as the longest side of a box."""
         longest = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
         return math.log2((self.root[2] - self.root[0]) / longest) if longest > 0 else math.inf
 
     def from_lonlat(self, bbox: BBox) -> list[BBox]:
-        """A box in longitude and latitude as boxes in `crs`; two where west > east."""
+        """Projects a box in longitude and latitude to boxes in `crs`; two where west > east."""
         projected = map(self._project_box, lonlat_boxes(bbox))
         return [part.bounds for part in projected if not part.is_empty]
 
@@ -143,12 +143,12 @@ class CellGrid:
 
 @lru_cache(64)
 def cell_grid(tms_id: str) -> CellGrid:
-    """The cell grid of a registered TileMatrixSet; there are about a dozen."""
+    """Returns the cached cell grid of a registered TileMatrixSet; there are about a dozen."""
     return CellGrid.of(tms_id)
 
 
 def _span(first: float, end: float, last: int) -> range:
-    """The cells that share length with an interval, in cells; those that a point touches."""
+    """Returns the cells that share length with an interval, in cells, or that a point touches."""
     nudge = 1e-9 if end > first else -1e-9
     start, stop = math.floor(first + nudge), math.floor(end - nudge)
     return range(min(last, max(0, start)), min(last, max(0, stop)) + 1)

@@ -1,4 +1,4 @@
-"""Which index cells a footprint covers, and with what part of it.
+"""Coverings: the index cells that a footprint covers, and its part in each.
 
 A footprint is projected once, then clipped down the quadtree, so a cell costs one clip of what is
 left of its parent.
@@ -38,7 +38,7 @@ _TOLERANCE: Final = 2.0**-18
 eight zooms below the cell."""
 _MAX_VERTICES: Final = 1000
 _MAX_RINGS: Final = 100
-"""Of a part with more vertices than that: simplifying takes none away."""
+"""Rings of a part with too many vertices: simplifying removes no ring."""
 _SLIVER: Final = 1e-12
 """A clip with less than this part of the cell, or of the footprint, only touches an edge."""
 
@@ -59,7 +59,7 @@ class Cover:
     coarse: tuple[str, ...] = ()
     """Quadkeys of their ancestors on the coarse rungs, down to the mosaic's floor."""
     clips: Mapping[str, BaseGeometry] = field(default_factory=dict, repr=False)
-    """The footprint inside each of those cells, in the grid's CRS."""
+    """The footprint inside each of these cells, in the grid's CRS."""
 
     @property
     def level(self) -> int | None:
@@ -76,7 +76,7 @@ class Cover:
 
 
 def coarse_rungs(quadkey_zoom: int) -> tuple[int, ...]:
-    """The zooms of coarse cells, deepest first: of the ladder, less what is next to the top."""
+    """The zooms of coarse cells, deepest first: the ladder without the rungs next to the top."""
     return (*(z for z in ladder(quadkey_zoom) if z > _TOP + 1), min(quadkey_zoom, _TOP))
 
 
@@ -175,7 +175,7 @@ def _packed(part: BaseGeometry, bounds: BBox) -> bytes:
 
 
 def _simplified(part: BaseGeometry, width: float) -> BaseGeometry:
-    """With at most `_MAX_VERTICES`; the hull where too many rings are in the way of that."""
+    """Simplifies to at most `_MAX_VERTICES`; to the hull where there are too many rings."""
     tolerance = _TOLERANCE * width
     simple = part.simplify(tolerance)
     while shapely.get_num_coordinates(simple) > _MAX_VERTICES:
@@ -194,9 +194,9 @@ def rings_of(geometry: BaseGeometry) -> list[Ring]:
 
 
 def uncut(grid: CellGrid, footprint: MultiPolygon) -> bytes | None:
-    """A footprint in longitude and latitude, stored as if the cell of zoom 0 held it.
+    """Encodes a footprint in longitude and latitude as if the cell of zoom 0 held it.
 
-    For who meets a scene without its cells. None where the grid shows nothing of it.
+    For scenes read without their cells. None where the grid shows nothing of the footprint.
     """
     projected = grid.project(footprint)
     if projected.area == 0:

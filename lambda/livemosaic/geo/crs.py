@@ -1,4 +1,4 @@
-"""The way from one CRS to another."""
+"""Transformers between CRSs."""
 
 from functools import lru_cache
 from typing import Final
@@ -8,7 +8,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 LONLAT: Final = CRS.from_epsg(4326)
-"""As always here with longitude first, so OGC:CRS84 to others."""
+"""Longitude first, as everywhere in this package: OGC:CRS84."""
 
 
 class NoTransformError(Exception):
@@ -17,7 +17,7 @@ class NoTransformError(Exception):
 
 @lru_cache(maxsize=128)
 def transformer(source: CRS, target: CRS) -> pyproj.Transformer:
-    """x before y on both sides; NoTransformError where PROJ knows no way.
+    """Returns a transformer, x before y on both sides; raises `NoTransformError` if PROJ has none.
 
     Cached, as PROJ needs some 10 ms to find the best operation. Safe in threads: pyproj keeps one
     for each.

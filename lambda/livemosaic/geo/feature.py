@@ -1,4 +1,4 @@
-"""Shapes of GeoJSON: the pixels of a picture that lie in one, in any CRS (RFC 7946)."""
+"""GeoJSON shapes in any CRS (RFC 7946), and the pixels of a grid that they touch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from livemosaic.model.raster import Grid
 _KINDS: Final = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
 
 _MANY: Final = 5000
-"""Vertices, between which there is little left to bend."""
+"""Vertices; the edges between so many are too short to bend."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +39,9 @@ class Shape:
 
     @classmethod
     def of(cls, feature: Mapping[str, Any], crs: CRS, max_vertices: int) -> "Shape":
-        """Of a GeoJSON Feature, whose coordinates are in `crs`; else `InvalidRequestError`.
+        """Reads a GeoJSON Feature in `crs`; raises `InvalidRequestError` if it is invalid.
 
-        One that is cut at the antimeridian, or jumps across it, becomes one piece again.
+        A shape that is cut at the antimeridian, or jumps across it, becomes one piece again.
         """
         found = _geometry(feature)
         vertices = shapely.get_num_coordinates(found)
@@ -61,7 +61,7 @@ class Shape:
         return Box(self.crs, self.geometry.bounds)
 
     def on(self, grid: Grid) -> BaseGeometry:
-        """It in the CRS of a grid, and on the grid's turn around the world."""
+        """Projects the shape to the CRS of a grid, on the grid's turn around the world."""
         same = self.crs == grid.crs
         there = self.geometry if same else self._moved(_fine(self.geometry), grid.crs)
         world = around(grid.crs)
@@ -111,13 +111,13 @@ def _geometry(feature: Mapping[str, Any]) -> BaseGeometry:
             flat: BaseGeometry = shapely.force_2d(shape(geometry))
     except (ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InvalidRequestError(
-            f"the coordinates are not those of a {kind}: {str(error)[:200]}"
+            f"the coordinates do not make a {kind}: {str(error)[:200]}"
         ) from error
     return flat
 
 
 def _fine(geometry: BaseGeometry) -> BaseGeometry:
-    """With edges cut so short that they bend in another CRS as they should, if they are few."""
+    """Cuts edges so short that they bend in another CRS as they should, if they are few."""
     if shapely.get_num_coordinates(geometry) > _MANY:
         return geometry
     left, bottom, right, top = geometry.bounds

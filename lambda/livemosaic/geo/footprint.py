@@ -1,6 +1,4 @@
-"""GeoJSON geometries become footprints: valid on a flat map of the globe, antimeridian and poles
-included (RFC 7946).
-"""
+"""Footprints from GeoJSON (RFC 7946): valid on a flat map, antimeridian and poles included."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +22,7 @@ _HULL_STEPS: Final = 4096
 
 
 def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
-    """A GeoJSON Polygon or MultiPolygon as one that is valid on a flat map of the globe.
+    """Converts a GeoJSON Polygon or MultiPolygon to one that is valid on a flat map of the globe.
 
     A ring that jumps more than 180° in longitude crosses the antimeridian (RFC 7946 3.1.9 asks for
     two parts, few producers do it) and is split there; one that goes around a pole is closed along
@@ -32,7 +30,7 @@ def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
     Longitudes beyond ±180 wrap. Where there is no geometry, the `bbox` is one.
 
     What is not valid is repaired to too much, never too little: that costs a reader requests, not
-    pixels. `InvalidItemError` for anything else.
+    pixels. Raises `InvalidItemError` for anything else.
     """
     if geometry is None and bbox is not None:
         return _of_bbox(bbox)
@@ -47,8 +45,7 @@ def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
             flat = shapely.force_2d(shape(geometry))
     except (ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InvalidItemError(
-            f"geometry has coordinates that are not those of a {geometry['type']}: "
-            f"{str(error)[:200]}"
+            f"geometry has coordinates that do not make a {geometry['type']}: {str(error)[:200]}"
         ) from error
     _check_coordinates(flat)
     many = len(shapely.get_coordinates(flat)) > MAX_VERTICES
@@ -63,7 +60,7 @@ def footprint(geometry: object, bbox: object = None) -> MultiPolygon:
 
 
 def centre(found: MultiPolygon) -> LonLat:
-    """Of a footprint, rounded to a metre; of one on both sides of the antimeridian, near it."""
+    """Returns the centroid, rounded to a metre; near ±180 for a footprint that crosses it."""
     west, _, east, _ = found.bounds
     whole = eastwards(found) if east - west > 180 else found
     lon, lat = whole.centroid.coords[0]
@@ -71,9 +68,9 @@ def centre(found: MultiPolygon) -> LonLat:
 
 
 def check_axes(found: MultiPolygon, hints: Mapping[str, object]) -> None:
-    """Refuse a footprint where a hint about its place holds with its axes swapped, and only then.
+    """Refuses a footprint that meets a hint about its place only with its axes swapped.
 
-    Hints, by name, are boxes as west, south, east, north; any other value tells nothing.
+    Hints, by name, are boxes as west, south, east, north; any other value is ignored.
     """
     bounds = found.bounds
     for name, hint in hints.items():
@@ -110,7 +107,7 @@ def _is_bbox(value: object) -> TypeGuard[Sequence[float]]:
 
 
 def _corners(bbox: Sequence[float]) -> BBox:
-    """Without the heights of RFC 7946's box of six numbers."""
+    """Returns the corners without the heights of RFC 7946's box of six numbers."""
     half = len(bbox) // 2
     return bbox[0], bbox[1], bbox[half], bbox[half + 1]
 
@@ -147,7 +144,7 @@ def _polygons(geometry: BaseGeometry) -> Iterator[Polygon]:
 
 
 def _flattened(polygon: Polygon, *, hull: bool) -> BaseGeometry:
-    """One polygon, or its hull, split at the antimeridian or closed along a pole it goes around."""
+    """Splits a polygon, or its hull, at the antimeridian, or closes it along the pole inside it."""
     if _is_globe(polygon):
         return polygon
     shell = enclosed(polygon.exterior)

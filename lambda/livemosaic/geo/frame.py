@@ -15,7 +15,7 @@ WEB_MERCATOR: Final = CRS.from_epsg(3857)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a raster lies: what positions are relative to."""
+    """The CRS, transform and size of a raster."""
 
     crs: CRS
     transform: Affine
@@ -33,7 +33,7 @@ class Frame:
 
 
 def around(crs: CRS) -> float | None:
-    """Units of x around the world, where x repeats."""
+    """Returns the units of x around the world; None for a CRS in which x does not repeat."""
     if crs.is_geographic:
         # GeoTIFF stores nearly every geographic CRS in degrees; the factor is radians per unit.
         return float(2 * np.pi / crs.units_factor[1])
@@ -41,6 +41,6 @@ def around(crs: CRS) -> float | None:
 
 
 def level_frame(frame: Frame, width: int, height: int) -> Frame:
-    """The frame of an overview of that size."""
+    """Returns the frame of an overview of that size."""
     scale = Affine.scale(frame.width / width, frame.height / height)
     return Frame(frame.crs, frame.transform @ scale, width, height)

@@ -1,4 +1,4 @@
-"""Rasterizing: which pixels of a grid a footprint covers, whether any, and how much of each."""
+"""Rasterizes footprints: the pixels of a grid that they cover, and how much of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Line = NDArray[np.float64]
 _PIECE: Final = 2048
 """Parts of pixels that are rasterized together, along an edge."""
 _MAX_PARTS: Final = 1_000_000_000
-"""Of one grid. They take a second or two."""
+"""Parts of pixels of one grid, which take a second or two."""
 Windows = NDArray[np.int64]
 """Shape (n, 4), or (4,) of one: first column, first row, one past the last column, and last row."""
 
@@ -88,7 +88,7 @@ def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
 
 
 def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> Mask:
-    """Which of the first pixel centres (rows, columns) lie inside rings in pixels."""
+    """Returns the pixel centres of a shape (rows, columns) that lie inside rings in pixels."""
     padded = shape[0], shape[1] + 1
     crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]
     toggles = np.bincount(np.concatenate(crossings), minlength=padded[0] * padded[1])
@@ -114,7 +114,7 @@ def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:
 
 
 def _ends(starts: Line) -> Line:
-    """Of the edges of a ring. `np.roll` takes ten times as long."""
+    """Returns the end of each edge of a ring. `np.roll` takes ten times as long."""
     return np.concatenate((starts[1:], starts[:1]))
 
 
@@ -128,10 +128,11 @@ def _reproject(ring: Ring, source: CRS, target: CRS) -> Ring:
 
 
 def coverage(shape: BaseGeometry, grid: Grid, scale: int) -> NDArray[np.float32]:
-    """Shape (height, width), 0 to 1, of valid polygons or lines in the CRS of the grid.
+    """Returns how much of each pixel a shape covers, 0 to 1; shape (height, width).
 
-    As `rio_tiler.models.ImageData.get_coverage_array`: pixels are divided into `scale` × `scale`
-    parts, and those count that the shape touches. Only where its edge is, pixels are divided.
+    The shape is valid polygons or lines in the grid's CRS. Counts like rio-tiler's
+    `ImageData.get_coverage_array`: pixels along the edge are divided into `scale` × `scale` parts,
+    of which the touched ones count.
     """
     covered = np.zeros((grid.height, grid.width), np.float32)
     shapely.prepare(shape)
@@ -147,7 +148,7 @@ def coverage(shape: BaseGeometry, grid: Grid, scale: int) -> NDArray[np.float32]
 
 
 def _sorted(shape: BaseGeometry, grid: Grid, most: int) -> tuple[Windows, Windows]:
-    """Windows inside the shape, and those that its edge crosses, at most so many pixels a side."""
+    """Returns the windows inside a shape, and at its edge, these at most `most` pixels wide."""
     inside, edges = [], []
     windows: Windows = np.array([[0, 0, grid.width, grid.height]])
     while len(windows):
@@ -202,6 +203,6 @@ def _divided(
 
 
 def _clipped(shape: BaseGeometry, grid: Grid, window: tuple[int, int, int, int]) -> BaseGeometry:
-    """What a window and a pixel around it see of the shape: a coast has very many vertices."""
+    """Clips a shape to a window and a pixel around it: a coast has very many vertices."""
     west, south, east, north = map(float, _bounds(grid, np.add(window, (-1, -1, 1, 1))))
     return shapely.clip_by_rect(shape, west, south, east, north)

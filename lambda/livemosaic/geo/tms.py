@@ -10,9 +10,9 @@ from livemosaic.errors import InvalidRequestError
 
 @lru_cache(64)
 def tile_matrix_set(tms_id: str) -> TileMatrixSet:
-    """A registered TileMatrixSet; `InvalidRequestError` names the known ones.
+    """Returns a registered TileMatrixSet; raises `InvalidRequestError` for an unknown id.
 
-    Kept, as morecantile copies it deeply each time. Do not change it.
+    Cached, as morecantile makes a deep copy each time: do not modify it.
     """
     if tms_id not in morecantile.tms.list():
         raise InvalidRequestError(

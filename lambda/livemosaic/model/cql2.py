@@ -33,7 +33,7 @@ class Cql2Filter:
 
     @classmethod
     def parse(cls, cql2: str | Mapping[str, Any], *, strict: bool = False) -> "Cql2Filter":
-        """Parses CQL2 text or JSON; `strict` validates it by the standard's schema, in 13 ms.
+        """Parses CQL2 text or JSON; `strict` also validates it by the standard's schema, in 13 ms.
 
         Raises `InvalidRequestError` for what is not valid, and for text too long or nested too deep
         to be parsed.

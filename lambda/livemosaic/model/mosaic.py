@@ -23,12 +23,12 @@ Access = Literal["public", "private"]
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """What a truncated collection has at or below a version is gone, whatever rows are left."""
+    """The version up to which scenes of a truncated collection are gone, whatever rows remain."""
 
     collection: str
     version: str
     expires: int
-    """Epoch seconds; from then on no event can come that it would have to keep out."""
+    """Epoch seconds, from which on no event can come that it would have to keep out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +38,17 @@ class Mosaic:
     id: str
     title: str = ""
     access: Access = "public"
-    """Who may see it: everybody, or who holds an access token."""
+    """Who may see the mosaic: everybody, or holders of an access token."""
     collections: tuple[str, ...] = (ANY_COLLECTION,)
     """STAC collections it subscribes to; `*` is every collection, and items without one."""
     filter: Mapping[str, Any] | None = None
     """CQL2-JSON that an Item must pass."""
     assets: tuple[str, ...] = ()
-    """Asset keys it keeps; empty keeps every GeoTIFF asset that is not a thumbnail."""
+    """Asset keys that are kept; empty keeps every GeoTIFF asset that is not a thumbnail."""
     default_assets: tuple[str, ...] = ()
     """Assets of a tile that names none; empty chooses `visual`, else red, green, blue, else one."""
     properties: tuple[str, ...] = ()
-    """Item properties it keeps beside `datetime`."""
+    """Item properties that are kept beside `datetime`."""
     sortby: str = "-datetime"
     """A property that is a number or an RFC 3339 time; `-` puts the largest on top."""
     tms: str = "WebMercatorQuad"
@@ -61,12 +61,12 @@ class Mosaic:
     max_cells: int = 16
     """A scene is indexed at the deepest level at which it covers at most this many cells."""
     max_age_s: int = 0
-    """How long caches may show a tile without asking again. 0: they ask each time, and are told
-    cheaply that it is the same; more delays the newest scenes by as much."""
+    """How long caches may show a tile without revalidation. 0: they revalidate each time, which is
+    cheap; more delays the newest scenes by as much."""
     stale_while_revalidate_s: int = 0
-    """How much longer they may show it while they ask (RFC 5861)."""
+    """How much longer caches may show a tile while they revalidate it (RFC 5861)."""
     rules: RulePolicy = field(default_factory=RulePolicy)
-    """What requests may ask for instead of the stored order, and what holds where they do not."""
+    """The rules that requests may use, and the default."""
     renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""
 
@@ -75,13 +75,13 @@ class Mosaic:
     revision: int = 0
     """Grows by one with each write of the mosaic's own row; not with each scene."""
     bounds: BBox | None = None
-    """Longitude and latitude of all that was ever added, west, south, east, north."""
+    """West, south, east, north of all scenes ever added, in degrees."""
     levels: tuple[int, ...] = ()
     """Zooms at which scenes have been indexed."""
     known_assets: tuple[str, ...] = ()
     """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
     watermarks: tuple[Watermark, ...] = ()
-    """Of collections that were truncated, one each."""
+    """Watermarks of truncated collections, one each."""
     deleting: bool = False
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ LonLat = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The pixels of an answer: an upright raster in some CRS."""
+    """The pixels of a response: a north-up raster in some CRS."""
 
     crs: CRS
     bounds: BBox
@@ -28,7 +28,7 @@ class Grid:
     width: int
     height: int
     world: float | None = None
-    """Of one that goes on beyond the edge of the world: units of x once around it."""
+    """Units of x around the world, for a grid that goes on beyond its edge."""
 
     @property
     def transform(self) -> Affine:

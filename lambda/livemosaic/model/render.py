@@ -1,4 +1,4 @@
-"""How pixels of scenes are read, and how they become an image."""
+"""How pixels of scenes are read, and how they are rendered."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,7 +26,7 @@ class Algorithm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What becomes of values until they are colors, in the order of the fields."""
+    """The steps from values to colors, in the order of the fields."""
 
     algorithm: Algorithm | None = None
     rescale: tuple[tuple[float, float], ...] = ()
@@ -39,14 +39,14 @@ class Style:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """How the pixels of one scene are taken; the same for all scenes of a request."""
+    """How the pixels of each scene of a request are read."""
 
     assets: tuple[str, ...] = ()
     """Assets to stack, in this order; empty is the mosaic's default."""
     bidx: tuple[int, ...] = ()
     """1-based bands of each asset; empty is all but alpha."""
     bidx_of: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """Of some assets, by key, instead of `bidx`."""
+    """Bands of some assets, by key, instead of `bidx`."""
     expression: str | None = None
     """Band math over `b1`…, `{asset}` and `{asset}_b1`…; blocks are separated by `;`."""
     nodata: float | None = None
@@ -57,10 +57,10 @@ class Read:
     palette: bool = True
     """Turn a palette image into red, green, blue with its transparent entries invalid."""
     style: Style | None = None
-    """Of each scene, before they become one picture (ArcGIS: itemRenderingRule)."""
+    """Style of each scene, before they are composed (ArcGIS: itemRenderingRule)."""
 
     def of(self, asset: str) -> "Read":
-        """How the pixels of one asset are taken."""
+        """Returns how the pixels of one asset are read."""
         own = dict(self.bidx_of).get(asset) if self.bidx_of else None
         return self if own is None else replace(self, bidx=own)
 

@@ -1,6 +1,6 @@
-"""A mosaic rule: which scenes take part in a picture, in which order, and what becomes of them.
+"""Mosaic rules: which scenes take part in an image, in which order, and how they are composed.
 
-The words are those of ArcGIS's mosaic rule objects, whose JSON `arcgis` reads.
+The terms are from ArcGIS's mosaic rule objects, whose JSON `tiler.rules.arcgis` reads.
 """
 
 from collections.abc import Mapping
@@ -10,35 +10,17 @@ from typing import Any, Final, Literal
 Method = Literal[
     "default", "attribute", "center", "northwest", "nadir", "viewpoint", "lock", "seamline"
 ]
-"""What orders the scenes; `default` is the mosaic's stored order, read a page at a time."""
+"""How scenes are ordered; `default` is the mosaic's stored order, read a page at a time."""
 
 Operation = Literal[
-    "first",
-    "last",
-    "min",
-    "max",
-    "mean",
-    "blend",
-    "sum",
-    "median",
-    "stdev",
-    "count",
-    "lastbandlow",
-    "lastbandhigh",
-]
-"""What a pixel becomes of the scenes that have it."""
+    "first", "last", "min", "max", "mean", "blend", "sum", "median", "stdev", "count",
+    "lastbandlow", "lastbandhigh",
+]  # fmt: skip
+"""How a pixel is computed from the scenes that have it."""
 
 PixelSelection = Literal[
-    "first",
-    "highest",
-    "lowest",
-    "mean",
-    "median",
-    "stdev",
-    "lastbandlow",
-    "lastbandhigh",
-    "count",
-]
+    "first", "highest", "lowest", "mean", "median", "stdev", "lastbandlow", "lastbandhigh", "count",
+]  # fmt: skip
 """The operations that rio-tiler has, by the names of its mosaic methods."""
 
 
@@ -50,15 +32,15 @@ class Rule:
     ascending: bool = True
     """False turns the order around."""
     sort_field: str = ""
-    """Of `attribute`: a property that the mosaic keeps, or `datetime`."""
+    """For `attribute`: a property that the mosaic keeps, or `datetime`."""
     sort_value: float | str | None = None
-    """Of `attribute`: those nearest to it come first."""
+    """For `attribute`: scenes nearest to this value come first."""
     viewpoint: tuple[float, float] | None = None
-    """Of `viewpoint`: longitude and latitude."""
+    """For `viewpoint`: longitude and latitude."""
     kept_in: str = ""
-    """Of `nadir`, `viewpoint` and `seamline`: the kept property that holds what they go by."""
+    """For `nadir`, `viewpoint` and `seamline`: the kept property that they use."""
     lock: tuple[str, ...] = ()
-    """Of `lock`: Item ids (`id` or `collection/id`), top first, visible at all scales."""
+    """For `lock`: Item ids (`id` or `collection/id`), top first, visible at all scales."""
     datetime: tuple[str | None, str | None] | None = None
     """RFC 3339 in UTC, both ends within; None is open."""
     where: Mapping[str, Any] | None = None
@@ -71,11 +53,11 @@ class Rule:
     clip: bool = False
     """Drop pixels outside the footprint."""
     min_pixels: int = 0
-    """Scenes whose footprint claims fewer pixels of the picture take no part."""
+    """Scenes whose footprint claims fewer pixels of the image take no part."""
     nodata_inside: bool = False
-    """Pixels without data inside a footprint hide what is below, as ArcGIS has it."""
+    """Pixels without data inside a footprint hide the scenes below, as in ArcGIS."""
     item_render: str = ""
-    """The mosaic's render that scenes are drawn by before they become one (itemRenderingRule)."""
+    """The mosaic's render that draws each scene before composition (itemRenderingRule)."""
 
     @property
     def in_stored_order(self) -> bool:
@@ -89,23 +71,23 @@ class Rule:
 
 
 DEFAULT: Final = Rule()
-"""The newest pixels, or what else the mosaic's `sortby` puts on top."""
+"""The first valid pixels in the order of the mosaic's `sortby`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulePolicy:
-    """What a mosaic says of rules: which of them requests may ask for."""
+    """The rules that requests to a mosaic may use, and its default."""
 
     default: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of a request that does not name them, as `tiler.rules.parse` takes them."""
     methods: tuple[Method, ...] = ()
-    """Those allowed beside that of the default; empty is all."""
+    """Methods allowed beside the default's; empty is all."""
     operations: tuple[Operation, ...] = ()
-    """Those allowed beside that of the default; empty is all."""
+    """Operations allowed beside the default's; empty is all."""
     fields: tuple[str, ...] = ()
     """Properties to sort and filter by; empty is all that the mosaic keeps."""
     max_scenes: int | None = None
-    """Scenes that a picture reads at most, within the server's own limit."""
+    """Scenes that an image reads at most, within the server's own limit."""
     nadir: str = ""
     """The kept property that holds where the sensor was: see `order`."""
     seamline: str = ""
@@ -113,7 +95,7 @@ class RulePolicy:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "RulePolicy":
-        """From JSON, which has lists for tuples."""
+        """Makes a policy from JSON, which has lists for tuples."""
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

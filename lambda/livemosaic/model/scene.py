@@ -24,7 +24,7 @@ Part = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What one mosaic keeps of one STAC Item."""
+    """The part of a STAC Item that a mosaic keeps."""
 
     collection: str
     id: str
@@ -47,7 +47,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class IndexedScene:
-    """A scene as a reader meets it: all that planning and reading a tile needs."""
+    """A scene as read from index cells: all that planning and reading a tile needs."""
 
     key: str
     rank: str
@@ -56,9 +56,9 @@ class IndexedScene:
     assets: Mapping[str, str]
     properties: Mapping[str, Any]
     parts: tuple[Part, ...]
-    """Of each cell in which it was met."""
+    """The part of the footprint in each cell in which the scene was met."""
     centre: LonLat | None = None
-    """Of its footprint; None in rows of before it was kept."""
+    """Centre of the footprint; None in rows written before it was kept."""
 
     @property
     def collection(self) -> str:
@@ -77,12 +77,12 @@ def scene_key(collection: str, scene_id: str) -> str:
 
 
 def deletion_version(time: datetime) -> str:
-    """The version of a deletion at that time."""
+    """Returns the version of a deletion at a time."""
     return f"{utc_text(time)}#{DELETION}"
 
 
 def check_collection(value: object) -> str:
-    """A collection id; empty for none."""
+    """Returns a collection id, empty for None; raises `InvalidItemError` for an invalid one."""
     if value is None:
         return ""
     if not isinstance(value, str) or "#" in value or _bad_text(value):
@@ -94,7 +94,7 @@ def check_collection(value: object) -> str:
 
 
 def check_id(value: object) -> str:
-    """An Item's id."""
+    """Returns an Item's id; raises `InvalidItemError` for an invalid one."""
     if not isinstance(value, str) or not value or _bad_text(value):
         raise InvalidItemError(
             f"id {str(value)[:80]!r} must be text of 1 to {_MAX_ID_BYTES} bytes without control "
@@ -119,7 +119,7 @@ def is_utf8(text: str) -> bool:
 
 
 def rank(sortby: str, properties: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that sort as the property does; `~` where it is missing.
+    """Returns 16 hexadecimal digits that sort as the property does; `~` where it is missing.
 
     The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
     of a negative one.
@@ -151,7 +151,7 @@ def _time_number(properties: Mapping[str, Any]) -> float | None:
 
 
 def time_of(properties: Mapping[str, Any]) -> str | None:
-    """`datetime`, or the start of the Item's time range where it is null (STAC common metadata)."""
+    """Returns `datetime`, or `start_datetime` where it is null (STAC common metadata)."""
     for name in ("datetime", "start_datetime"):
         value = properties.get(name)
         if value is None:

@@ -8,7 +8,7 @@ MAX_SKEW: Final = timedelta(days=1)
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 text in UTC, which it means where it names no offset; `ValueError` if it is none."""
+    """Parses RFC 3339 text, in UTC where it has no offset; raises `ValueError` if it is invalid."""
     time = datetime.fromisoformat(text.strip().upper())
     try:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
@@ -17,5 +17,5 @@ def parse_time(text: str) -> datetime:
 
 
 def utc_text(time: datetime) -> str:
-    """RFC 3339 in UTC with microseconds: such texts sort as the times do."""
+    """Formats as RFC 3339 in UTC with microseconds: such texts sort as the times do."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")

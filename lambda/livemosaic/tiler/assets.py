@@ -1,4 +1,4 @@
-"""Which assets of a scene a request reads. Pure."""
+"""The assets of a scene that a request reads. Pure."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -13,9 +13,9 @@ _RGB: Final = ("red", "green", "blue")
 
 
 def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tuple[str, ...]:
-    """The assets that a request names, itself or in its expression; empty for the usual ones.
+    """Returns the assets that a request or its expression names; empty for the defaults.
 
-    `InvalidRequestError` for one that the mosaic does not know, as far as it knows any.
+    Raises `InvalidRequestError` for an asset that the mosaic does not know, if it knows any.
     """
     known = tuple(dict.fromkeys((*mosaic.assets, *mosaic.known_assets)))
     named = read.assets or (expression.assets(known) if expression else ())
@@ -30,10 +30,10 @@ def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tupl
 
 
 def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
-    """The assets of a scene that a request reads, in order.
+    """Returns the assets of a scene that a request reads, in order.
 
-    Those asked for; else the mosaic's default; else `visual`; else red, green and blue; else the
-    first. `UnreadableAssetError` names one that is not there.
+    The requested assets; else the mosaic's defaults; else `visual`; else red, green and blue; else
+    the first. Raises `UnreadableAssetError` for an asset that the scene does not have.
     """
     wanted = read.assets or mosaic.default_assets or _usual(assets)
     for name in wanted:

@@ -41,7 +41,7 @@ class Candidates:
         return self.rule.in_stored_order
 
     def scenes(self) -> Iterator[IndexedScene]:
-        """The scenes that share an index cell with the view, or those of a lock, in stored order.
+        """The scenes that share an index cell with the view, or that a lock names, in stored order.
 
         Nothing is read before the first scene is taken.
         """
@@ -122,7 +122,7 @@ def _keys(mosaic: Mosaic, name: str) -> list[str]:
 
 
 def seamline(scene: IndexedScene, rule: Rule) -> MultiPolygon | None:
-    """The seamline of a scene, in longitude and latitude; None where its footprint stands for it.
+    """Returns the seamline of a scene (longitude, latitude); None where its footprint is used.
 
     None for methods other than `seamline`, and for scenes that keep no valid one.
     """

@@ -1,4 +1,4 @@
-"""Use case: a picture of a mosaic. Find, plan, read, compose."""
+"""Use case: an image of a mosaic. Find, plan, read, compose."""
 
 import asyncio
 import logging
@@ -31,20 +31,20 @@ log = logging.getLogger(__name__)
 
 
 class Timings:
-    """Seconds by step, from when this was made on; a step may come several times."""
+    """Seconds by step, counted from construction; a step may occur several times."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
         self._since = perf_counter()
 
     def end(self, step: str) -> None:
-        """All time since the end of the last step was for this one."""
+        """Adds the time since the last step ended to this step."""
         now = perf_counter()
         self._seconds[step] = self._seconds.get(step, 0.0) + now - self._since
         self._since = now
 
     def seconds(self) -> Mapping[str, float]:
-        """By step, in the order of their first ends."""
+        """Returns the seconds of each step, in the order in which steps first ended."""
         return self._seconds
 
 
@@ -60,84 +60,84 @@ class AssetReader(Protocol):
         version: str,
         allowance: Allowance | None,
     ) -> Pixels:
-        """The bands of all assets (href by key, in order) on a grid."""
+        """Returns the bands of all assets (href by key, in order) on a grid."""
         ...
 
     async def frame(self, href: str, *, version: str) -> Frame:
-        """Where the pixels of one asset lie."""
+        """Returns where the pixels of an asset lie."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """What one picture may cost."""
+    """Limits on the cost of one image."""
 
     max_scenes: int = 20
     """Scenes read, as in ArcGIS Image Server (maxMosaicImageCount)."""
     max_rows: int = 2000
-    """Index rows looked at."""
+    """Index rows examined."""
     pixels_at_once: int = 8 * 1024 * 1024
-    """Of all scenes that are being read; of a large picture, that may be one."""
+    """Pixels of all scenes that are read concurrently; for a large image, that may be one scene."""
     scene_timeout_s: float = 15.0
-    """For all reads of one scene; then it is skipped."""
+    """For all reads of one scene, which is then skipped."""
     seconds: float = 20.0
     """For all reads; scenes that are not read by then are skipped."""
     bytes: int = 1024 * 1024 * 1024
-    """Decoded, of all reads; scenes that need more than is left are skipped."""
+    """Decoded bytes of all reads; scenes that need more than is left are skipped."""
     assets: int = 16
-    """Of each scene."""
+    """Assets read of each scene."""
     bands: int = 16
-    """Of each asset, by number."""
+    """Bands read of each asset."""
     expression: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Composed pixels, and what they are made of."""
+    """Composed pixels, and the scenes that they come from."""
 
     pixels: Pixels
     grid: Grid
     scenes: Sequence[str]
     """Ids of the scenes that show, top first."""
     skipped: Sequence[tuple[str, str]]
-    """Ids of the scenes that should show and could not be read, and why."""
+    """Ids of the scenes that could not be read, and why."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
     seen: Seen
-    """What it follows from, unless scenes were skipped."""
+    """The scenes that determine the image, unless some were skipped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A picture that was asked for, before anything is read for it."""
+    """A requested image, before anything is read for it."""
 
     mosaic: Mosaic
     view: View
     read: Read
-    """With the assets that its expression names."""
+    """Includes the assets that its expression names."""
     expression: Expression | None
     rule: Rule
     plan: Plan
     timings: Timings = field(default_factory=Timings)
-    """Of what is then done for it: `index`, `read`, `compose`."""
+    """Of the steps `index`, `read` and `compose`."""
 
     @property
     def grid(self) -> Grid:
-        """The pixels of the picture."""
+        """The pixels of the image."""
         return self.view.grid
 
 
 @dataclass(slots=True)
 class Reads:
-    """What was read for one picture, by place in its plan: the smaller, the higher up."""
+    """Results of reading the scenes of an image, by place in its plan; the smallest is on top."""
 
     layers: dict[int, Pixels] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Means:
-    """What is left for one picture."""
+class _ReadBudget:
+    """Concurrency, bytes and time for the reads of one image."""
 
     turns: asyncio.Semaphore
     allowance: Allowance
@@ -147,7 +147,7 @@ class _Means:
 
 @dataclass(frozen=True, slots=True)
 class Tiler:
-    """Makes pictures of mosaics: tiles, and whatever else has a grid."""
+    """Makes images of mosaics: tiles, and any other grid."""
 
     index: Index
     reader: AssetReader
@@ -162,7 +162,7 @@ class Tiler:
         *,
         every: bool = False,
     ) -> Draft:
-        """What is asked for; nothing is read for it yet. `every` reads hidden scenes too.
+        """Prepares an image without reading anything; `every` includes hidden scenes.
 
         Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
         that no scene of the mosaic ever had.
@@ -175,7 +175,7 @@ class Tiler:
         return Draft(mosaic, view, read, expression, rule, plan)
 
     def understood(self, mosaic: Mosaic, read: Read) -> tuple[Read, Expression | None]:
-        """A read with the assets that its expression names, and that expression.
+        """Returns a read with the assets that its expression names, and that expression.
 
         Raises `InvalidRequestError` for an asset that no scene of the mosaic ever had, and for more
         than the limits allow.
@@ -196,23 +196,23 @@ class Tiler:
         return read, expression
 
     async def make(self, draft: Draft) -> Picture:
-        """The pixels that the rule wants; scenes that cannot be read are skipped.
+        """Reads and composes an image; scenes that cannot be read are skipped.
 
-        Scenes without an asset that is asked for take no part. Raises `InvalidRequestError` where
-        what is asked for fits none of the scenes.
+        Scenes without a requested asset take no part. Raises `InvalidRequestError` where the
+        request fits none of the scenes.
         """
         return await self.compose(draft, await self.read(draft))
 
     async def compose(self, draft: Draft, done: Reads) -> Picture:
-        """What was read for a picture, as one."""
+        """Composes the scenes that were read into one image."""
         return await asyncio.to_thread(self._finished, draft, done)
 
     async def read(self, draft: Draft) -> Reads:
-        """The scenes that a picture needs, before they are one; raises as `make`."""
-        done, means = Reads(), self._means(draft.grid)
+        """Reads the scenes that an image needs, uncomposed; raises as `make`."""
+        done, budget = Reads(), self._read_budget(draft.grid)
         while places := await asyncio.to_thread(draft.plan.next_round):
             draft.timings.end("index")
-            await self._read_round(draft, places, means, done)
+            await self._read_round(draft, places, budget, done)
             draft.timings.end("read")
         draft.timings.end("index")
         invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
@@ -221,7 +221,7 @@ class Tiler:
         return done
 
     async def native(self, draft: Draft) -> Frame | None:
-        """Where the pixels of its topmost readable scene lie; None where there is none."""
+        """Returns where the pixels of the topmost readable scene lie; None if there is none."""
         while places := await asyncio.to_thread(draft.plan.next_round):
             for place in places:
                 scene = draft.plan.scene(place)
@@ -235,9 +235,7 @@ class Tiler:
     async def explain(
         self, mosaic: Mosaic, view: View, rule: Rule = DEFAULT, *, every: bool = False
     ) -> list[tuple[IndexedScene, str]]:
-        """By footprints alone, top first: the scenes that a picture meets, and what becomes of
-        each. See `Plan.explained`, and `draft` for `every`.
-        """
+        """Returns the scenes that an image meets, by footprints alone; see `Plan.explained`."""
         plan = self._plan(mosaic, view, rule, ())
         plan.needs_all |= every
         return await asyncio.to_thread(plan.explained)
@@ -256,19 +254,19 @@ class Tiler:
             view.mask,
         )
 
-    def _means(self, grid: Grid) -> "_Means":
+    def _read_budget(self, grid: Grid) -> _ReadBudget:
         limits = self.limits
-        return _Means(
+        return _ReadBudget(
             asyncio.Semaphore(max(1, limits.pixels_at_once // (grid.width * grid.height))),
             Allowance(limits.bytes),
             asyncio.get_running_loop().time() + limits.seconds,
         )
 
     async def _read_round(
-        self, draft: Draft, places: Sequence[int], means: "_Means", done: Reads
+        self, draft: Draft, places: Sequence[int], budget: _ReadBudget, done: Reads
     ) -> None:
         plan = draft.plan
-        reads = [self._scene(draft, place, means) for place in places]
+        reads = [self._scene(draft, place, budget) for place in places]
         for place, result in zip(places, await asyncio.gather(*reads), strict=True):
             if isinstance(result, Pixels):
                 done.layers[place] = result
@@ -278,13 +276,13 @@ class Tiler:
                 done.errors[place] = result
                 plan.record(place, None)
 
-    async def _scene(self, draft: Draft, place: int, means: "_Means") -> Pixels | Exception:
-        """One scene's pixels, or why there are none."""
+    async def _scene(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels | Exception:
+        """Returns the pixels of a scene, or the error that kept them from being read."""
         try:
-            async with means.turns:
-                return await self._pixels(draft, place, means)
+            async with budget.turns:
+                return await self._pixels(draft, place, budget)
         except TimeoutError:
-            limits, late = self.limits, asyncio.get_running_loop().time() >= means.end
+            limits, late = self.limits, asyncio.get_running_loop().time() >= budget.end
             return UnreadableAssetError(
                 f"was not read within the {limits.seconds:g} s that a picture may take"
                 if late
@@ -297,13 +295,13 @@ class Tiler:
             log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": key})
             return UnreadableAssetError("an unexpected error; it was logged")
 
-    async def _pixels(self, draft: Draft, place: int, means: "_Means") -> Pixels:
+    async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
         assets = chosen_assets(draft.mosaic, scene.assets, read)
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
-        async with asyncio.timeout_at(min(own_end, means.end)):
+        async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await self.reader.read(
-                assets, grid, read, version=scene.version, allowance=means.allowance
+                assets, grid, read, version=scene.version, allowance=budget.allowance
             )
         if draft.expression is not None:
             alone = next(iter(assets)) if len(assets) == 1 else None

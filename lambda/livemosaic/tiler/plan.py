@@ -1,15 +1,15 @@
-"""Which scenes a tile must read. Pure: footprints in, candidates out, a round at a time.
+"""The scenes that a tile must read. Pure: footprints in, places to read out, in rounds.
 
 Footprints only save work, pixels decide. A round assumes that every unread scene fills all that its
-footprint claims, and asks for those that would still show something. When their pixels are known,
+footprint claims, and reads the scenes that would still show something. When their pixels are known,
 the next round asks again from the top with what is truly there: where a footprint promised too much
 the scenes below it are wanted after all, in order, and nothing is read twice.
 
 Scenes come in stored order, and are taken only as far as needed. Where a rule wants another order,
 all of them are taken first, up to `max_rows`, and arranged.
 
-So a tile follows from the scenes that were looked at in all rounds (`Plan.seen`), and whoever meets
-the same scenes again (`Plan.foreseen`) knows that it would come out the same.
+So a tile is determined by the scenes that all rounds looked at (`Plan.seen`): where the same scenes
+are met again (`Plan.foreseen`), the tile would be the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from livemosaic.model.raster import Mask
 from livemosaic.model.scene import IndexedScene
 
 End = Literal["full", "exhausted", "limited"]
-"""What ended the looking: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
+"""Why the search ended: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
 
 
 Claim = Callable[[], Mask]
@@ -33,10 +33,10 @@ Claim = Callable[[], Mask]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a tile follows from: the scenes that were looked at, and none but those."""
+    """The scenes that a tile was made from, and how the search for them ended."""
 
     scenes: tuple[IndexedScene, ...]
-    """The first of those that claim a pixel, top first."""
+    """The first scenes that claim a pixel, top first."""
     end: End
 
 
@@ -47,7 +47,7 @@ class _PlannedScene:
     scene: IndexedScene
     _claim: Claim
     _packed: NDArray[np.uint8] | None = None
-    """Its claim, a bit a pixel: there may be thousands."""
+    """The claim, a bit a pixel: a plan may hold thousands."""
 
     def claim(self, height: int, width: int) -> Mask:
         if self._packed is None:
@@ -97,24 +97,24 @@ class Plan:
     truncated: str = ""
     """Why scenes that might have shown were left out; empty if none were."""
     _scenes: Iterator[IndexedScene] | None = None
-    """What is left of the scenes; None before the first is taken."""
+    """The scenes not taken yet; None before the first is taken."""
     _looked: int = 0
     """Scenes taken so far."""
     _cut: bool = False
     """Whether there were more scenes than could be arranged."""
     _end: End = "full"
-    """Why no more of them can be taken; `full` where they can."""
+    """Why no more scenes can be taken; `full` where they can."""
     _met: dict[int, _PlannedScene] = field(default_factory=dict)
-    """Those that claim a pixel, by their place in the order."""
+    """Scenes that claim a pixel, by their place in the order."""
     _used: int = 0
-    """How many of them rounds have looked at."""
+    """How many scenes of `_met` rounds have looked at."""
     _used_up: bool = False
-    """Whether a round came to the end of them."""
+    """Whether a round reached the end of the scenes."""
     _shown: dict[int, Mask] = field(default_factory=dict)
     """Pixels that a read scene has, by its place."""
 
     def next_round(self) -> list[int]:
-        """Places of the scenes to read now; none when the tile is done."""
+        """Returns the places of the scenes to read now; none when the tile is done."""
         self.truncated = ""
         every = np.ones((self.height, self.width), np.bool_)
         holes = every if self.mask is None else self.mask.copy()
@@ -141,15 +141,14 @@ class Plan:
 
     @property
     def seen(self) -> Seen:
-        """What the rounds so far have looked at."""
+        """The scenes that the rounds so far have looked at."""
         scenes = [met.scene for met in self._met.values()]
         return Seen(tuple(scenes[: self._used]), self._end if self._used_up else "full")
 
     def foreseen(self, count: int, end: End) -> Seen | None:
-        """What a tile saw that ended like this after `count` scenes, as it would see it now.
+        """Returns what a tile that ended so after `count` scenes would see now; None if it changed.
 
-        None where it would not end so. Takes no more scenes than such a tile did, burns no
-        claim, and what is taken is there for the rounds.
+        Takes no more scenes than such a tile did, and burns no claim; the rounds use what is taken.
         """
         met: list[IndexedScene] = []
         for _, each in self._all_met():
@@ -169,12 +168,12 @@ class Plan:
         return self._met[place].claim(self.height, self.width)
 
     def record(self, place: int, shown: Mask | None) -> None:
-        """Say which pixels a scene turned out to have; None if it could not be read."""
+        """Records the pixels that a scene turned out to have; None if it could not be read."""
         none = np.zeros((self.height, self.width), np.bool_)
         self._shown[place] = none if shown is None else shown
 
     def explained(self) -> list[tuple[IndexedScene, str]]:
-        """The scenes met before any is read, top first, and what becomes of each, in words."""
+        """Returns the scenes met before any is read, top first, each with its outcome in words."""
         words = dict.fromkeys(self.next_round(), "shows")
         if self.truncated.startswith("max_scenes"):
             words[max(self._met)] = f"left out by {self.truncated}"
@@ -184,7 +183,7 @@ class Plan:
         ]
 
     def _all_met(self) -> Iterator[tuple[int, _PlannedScene]]:
-        """Places and scenes, those met before first."""
+        """Yields places and scenes; scenes that earlier rounds met come first."""
         scenes = self._ordered()
         yield from list(self._met.items())
         while self._looked < self.max_rows:
@@ -202,11 +201,11 @@ class Plan:
             self._end = "limited" if more else "exhausted"
 
     def _is_read(self, scene: IndexedScene) -> bool:
-        """Whether all of a scene is to be read already, of which the index gives one more part."""
+        """Whether the scene is one more part of a scene that is to be read as a whole already."""
         return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
 
     def _ordered(self) -> Iterator[IndexedScene]:
-        """The scenes left to take; all are taken at once if that is what their order needs."""
+        """The scenes left to take; all are taken at once if their order needs that."""
         if self._scenes is None:
             self._scenes = self.source.scenes()
             if not self.source.in_stored_order:

@@ -1,9 +1,9 @@
 """Statistics of an area, block by block, in bounded memory. Pure.
 
-Of each band a table of its values is kept: how many pixels have each, and how much of them is
-covered. All that `rio_tiler.utils.get_array_statistics` says follows from it, and pieces of it can
-be joined. Continuous data may have too many values: then the table forgets the last bits of their
-mantissas, as few as it can. Least, largest, count, sum, mean and deviation stay exact.
+Each band has a table of its values: how many pixels have each, and how much of them is covered.
+All results of `rio_tiler.utils.get_array_statistics` follow from it, and tables can be joined.
+Continuous data may have too many values: then the table drops the last bits of their mantissas, as
+few as it can. Least, largest, count, sum, mean and deviation stay exact.
 """
 
 import math
@@ -18,7 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
 
 MAX_VALUES: Final = 1 << 20
-"""Distinct values of a band that are told apart: all of a block of 1024 × 1024 pixels."""
+"""Distinct values of a band that are kept apart: as many as a block of `zonal` has pixels."""
 _MAX_TOGETHER: Final = 4 * MAX_VALUES
 """Of all bands of an area, at 24 bytes each."""
 MAX_CATEGORIES: Final = 10_000
@@ -31,7 +31,7 @@ Coverage = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is asked of the values."""
+    """The statistics that a request wants."""
 
     categorical: bool = False
     """Count the pixels of each value, or of `categories`, where else the histogram is."""
@@ -52,13 +52,13 @@ class _Table:
     counts: NDArray[np.int64]
     """Pixels of each."""
     weights: NDArray[np.float64]
-    """The same, by how much they are covered."""
+    """Pixels of each, weighted by how much they are covered."""
     bits: int | None = None
     """Of the mantissa of keys, the rest is zero; None where keys are the values themselves."""
 
     @classmethod
     def of(cls, values: NDArray[Any], weights: NDArray[Any]) -> "_Table":
-        """Of pixels, shape (n,)."""
+        """The table of pixels; both arrays have shape (n,)."""
         keys, where, counts = np.unique(values, return_inverse=True, return_counts=True)
         return cls(keys, counts, _sums(where, weights, len(keys)))
 
@@ -71,7 +71,7 @@ class _Table:
         return _Table(keys, counts.astype(np.int64), weights, bits)
 
     def within(self, most: int) -> "_Table":
-        """At most so many keys; half of them where some must go, so that it is not for each one."""
+        """Shortens keys, if more than `most`, to half as many, so that not every block does so."""
         if len(self.keys) <= most:
             return self
         bits = min(self.bits or _FIRST_BITS, _FIRST_BITS)
@@ -88,26 +88,26 @@ class _Table:
 
     @property
     def values(self) -> NDArray[Any]:
-        """Those of the keys; for a shortened key the middle of what it stands for, and zero."""
+        """The values of the keys; a shortened key is the middle of its range, zero stays zero."""
         if self.bits is None:
             return self.keys
         return np.where(self.keys == 0, self.keys, self.keys / 2 + _end(self.keys, self.bits) / 2)
 
 
 def _sums(where: NDArray[np.intp], values: NDArray[Any], length: int) -> NDArray[np.float64]:
-    """Exact for integers, which stay far below 2⁵³."""
+    """Sums by key; exact for integers, which stay far below 2⁵³."""
     return np.bincount(where, values, length).astype(np.float64, copy=False)
 
 
 def _cut(keys: NDArray[Any], bits: int | None) -> NDArray[Any]:
-    """Towards zero, so that order is kept, and to cut twice is to cut once."""
+    """Truncates towards zero, so that order is kept, and cutting twice equals cutting once."""
     keys, unsigned, rest = _as_bits(keys, bits)
     cut: NDArray[Any] = (unsigned & ~rest).view(keys.dtype)
     return cut
 
 
 def _end(keys: NDArray[Any], bits: int | None) -> NDArray[Any]:
-    """The value farthest from zero that `_cut` makes of each key."""
+    """Returns the value farthest from zero that `_cut` turns into each key."""
     keys, unsigned, rest = _as_bits(keys, bits)
     end: NDArray[Any] = (unsigned | rest).view(keys.dtype)
     return end
@@ -122,14 +122,14 @@ def _as_bits(keys: NDArray[Any], bits: int | None) -> tuple[NDArray[Any], NDArra
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
-    """Of weighted values."""
+    """Extremes, sum and squares of weighted values."""
 
     least: float = np.inf
     largest: float = -np.inf
     weight: float = 0.0
     sum: float = 0.0
     squares: float = 0.0
-    """Of the distances from the mean, weighted."""
+    """Weighted sum of squared distances from the mean."""
 
     @classmethod
     def of(cls, table: _Table) -> "_Moments":
@@ -155,7 +155,7 @@ class _Moments:
             self.squares + other.squares + apart * apart * self.weight * other.weight / weight,
         )
 
-    def told(self) -> dict[str, float | None]:
+    def summary(self) -> dict[str, float | None]:
         if not self.weight:
             return {**dict.fromkeys(("min", "max", "mean", "std")), "count": 0.0, "sum": 0.0}
         return {
@@ -194,21 +194,21 @@ class _Band:
 
 @dataclass(slots=True)
 class Tally:
-    """Statistics of an area, as far as its blocks are known."""
+    """Statistics of the blocks of an area that have been added."""
 
     pixels: int = 0
     """Of all blocks, also those beside the area."""
     covered: int = 0
-    """Those that the area touches."""
+    """Pixels that the area touches."""
     names: tuple[str, ...] = ()
     max_values: int = MAX_VALUES
     _bands: list[_Band] = field(default_factory=list)
 
     def add(self, coverage: Coverage, pixels: Pixels | None) -> None:
-        """One more block, and its pixels if there are any.
+        """Adds a block, and its pixels if there are any.
 
-        As in a picture, one band is grey and stands for every band of other blocks; of more the
-        first are taken, as many as all blocks have.
+        A single band is grey, as in an image, and stands for every band of other blocks; of several
+        the first are taken, as many as all blocks have.
         """
         touched = coverage > 0
         self.covered += int(np.count_nonzero(touched))
@@ -226,11 +226,11 @@ class Tally:
             self.names = self.names[: len(bands)]
 
     def statistics(self, wanted: Wanted) -> list[tuple[str, dict[str, Any]]]:
-        """Of each band its name, and what `rio_tiler.models.BandStatistics` holds; None for NaN.
+        """Returns each band's name and fields of `rio_tiler.models.BandStatistics`; None for NaN.
 
-        What is not exact is said in `approximate`: percentiles and median are off by this part of
-        themselves at most; histogram, majority, minority and unique are those of rounded values.
-        InvalidRequestError where there are too many values to be categories.
+        `approximate` is the largest relative error of percentiles and median, where values were
+        rounded; histogram, majority, minority and unique then count rounded values.
+        Raises `InvalidRequestError` where there are too many values to be categories.
         """
         return [
             (name, self._described(band, wanted))
@@ -241,7 +241,7 @@ class Tally:
         table, moments = band.table, band.moments
         valid = int(table.counts.sum())
         shown = {
-            **moments.told(),
+            **moments.summary(),
             **_of_table(table, moments, wanted),
             "valid_percent": round(100 * min(valid / self.covered, 1), 2) if self.covered else 0.0,
             "masked_pixels": float(self.pixels - valid),
@@ -267,17 +267,17 @@ def _of_table(table: _Table, moments: _Moments, wanted: Wanted) -> dict[str, Any
         values, wanted = values.clip(*ends), replace(wanted, range=wanted.range or ends)
     quantiles = {"median": 0.5, **{f"percentile_{p}": p / 100 for p in wanted.percentiles}}
     count = _categories if wanted.categorical else _histogram
-    told = {"unique": float(len(values)), "histogram": count(values, table, wanted)}
+    found = {"unique": float(len(values)), "histogram": count(values, table, wanted)}
     if not len(values):
-        return told | dict.fromkeys(("majority", "minority", *quantiles))
+        return found | dict.fromkeys(("majority", "minority", *quantiles))
     heap = np.cumsum(table.weights)
     places = {name: np.searchsorted(heap, part * heap[-1]) for name, part in quantiles.items()}
     places |= {"majority": table.counts.argmax(), "minority": table.counts.argmin()}
-    return told | {name: float(values[place]) for name, place in places.items()}
+    return found | {name: float(values[place]) for name, place in places.items()}
 
 
 def _histogram(values: NDArray[Any], table: _Table, wanted: Wanted) -> list[list[Any]]:
-    """Pixels of each bin, and the edges."""
+    """Returns the pixels of each bin, and the edges."""
     with np.errstate(over="ignore"):
         if len(values) and not np.isfinite(values[-1] - values[0]):
             return [[], []]  # numpy cannot: the bins would be wider than a number
@@ -286,7 +286,7 @@ def _histogram(values: NDArray[Any], table: _Table, wanted: Wanted) -> list[list
 
 
 def _categories(values: NDArray[Any], table: _Table, wanted: Wanted) -> list[list[Any]]:
-    """Pixels of each category, and the categories."""
+    """Returns the pixels of each category, and the categories."""
     if table.bits is not None or (len(values) > MAX_CATEGORIES and not wanted.categories):
         raise InvalidRequestError(
             f"there are {len(values):,} values, at most {MAX_CATEGORIES:,} can be categories; ask "

@@ -1,4 +1,4 @@
-"""What a mosaic reaches of a TileMatrixSet: between which zooms, and which of its tiles."""
+"""The zooms and tiles of a TileMatrixSet that a mosaic covers."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -19,14 +19,14 @@ from livemosaic.model.raster import BBox
 from livemosaic.tiler.views import TileAddress
 
 WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
-"""The bounds of a mosaic that has none yet: there is no knowing where its scenes will be."""
+"""The bounds of a mosaic without scenes: they may come anywhere."""
 
 _ALONG: Final = 1024
 """Points along an edge. A full circle of so many is inside the true one by 5 millionths of its
 radius."""
 _WITHIN: Final = 33
 _TOUCH: Final = 1e-9
-"""Of a tile: what reaches into the next one by less than that only touches it."""
+"""Part of a tile; an extent that reaches into the next tile by less only touches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class MatrixLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a mosaic reaches of one TileMatrixSet."""
+    """The zooms and the extent of a TileMatrixSet that a mosaic covers."""
 
     tms: TileMatrixSet
     minzoom: int
@@ -49,11 +49,11 @@ class Reach:
     """In the CRS of the TileMatrixSet, x before y."""
 
     def limits(self) -> list[MatrixLimits]:
-        """The tiles of each zoom that may show something."""
+        """Returns the tiles of each zoom that may show something."""
         return [self._at(zoom) for zoom in range(self.minzoom, self.maxzoom + 1)]
 
     def between(self, minzoom: int | None, maxzoom: int | None) -> "Reach":
-        """The same between other zooms, as far as the TileMatrixSet has them."""
+        """Returns a reach with other zooms, clamped to the TileMatrixSet's own."""
         least, most = self.tms.minzoom, self.tms.maxzoom
         low = self.minzoom if minzoom is None else min(most, max(least, minzoom))
         high = self.maxzoom if maxzoom is None else min(most, max(least, maxzoom))
@@ -75,9 +75,9 @@ class Reach:
 
 
 def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
-    """What a mosaic reaches of a TileMatrixSet; None where it lies outside.
+    """Returns the part of a TileMatrixSet that a mosaic covers; None where it lies outside.
 
-    `InvalidRequestError` for an unknown one.
+    Raises `InvalidRequestError` for an unknown TileMatrixSet.
     """
     tms = tile_matrix_set(tms_id)
     bounds = mosaic.bounds or WORLD
@@ -100,7 +100,7 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
 
 
 def reached(mosaic: Mosaic, tms_id: str) -> Reach:
-    """The same; `NotFoundError` where the mosaic lies outside."""
+    """Returns the reach of a mosaic; raises `NotFoundError` where it lies outside."""
     found = reach(mosaic, tms_id)
     if found is None:
         raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms_id}")
@@ -108,10 +108,10 @@ def reached(mosaic: Mosaic, tms_id: str) -> Reach:
 
 
 def _samples(bounds_lonlat: BBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points of a box, the middle first.
+    """Returns longitudes and latitudes of points of a box, the middle first.
 
-    Many of its edges, which bend in the projection, and some within: the edges of the world are not
-    those of its picture.
+    Many along its edges, which bend in the projection, and some within: the edges of the world do
+    not bound its projection.
     """
     west, south, east, north = bounds_lonlat
     along, across = np.linspace(west, east, _ALONG), np.linspace(south, north, _ALONG)
@@ -136,7 +136,7 @@ def _itself(zoom: int) -> int:
 
 
 def _like(mosaic: Mosaic, tms: TileMatrixSet, amid: BBox, zoom: int) -> int:
-    """The zoom of the mosaic's own TileMatrixSet that a tile amid the mosaic is taken for."""
+    """Returns the zoom in the mosaic's own TileMatrixSet of a tile amid the mosaic."""
     (at,) = Reach(tms, zoom, zoom, amid).limits()
     return TileAddress(str(tms.id), zoom, at.columns[0], at.rows[0]).view(mosaic, 1).area.zoom
 

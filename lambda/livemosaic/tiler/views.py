@@ -1,4 +1,4 @@
-"""What a picture shows: pixels in some CRS, and where they lie in a mosaic's own grid."""
+"""Views: the pixels of an image in some CRS, and their area in a mosaic's own cell grid."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -21,9 +21,9 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid
 
 _TILE: Final = 256
-"""Pixels of a tile's edge, by which zooms are told."""
+"""Pixels of the edge of a tile at its nominal zoom."""
 _ROUNDED: Final = 0.2
-"""By so much of a zoom may a picture be coarser than a tile of the minzoom."""
+"""Part of a zoom by which an image may be coarser than a tile of the minzoom."""
 _DEGREES: Final = 1e-9
 _METRES: Final = 1e-4
 """Sides of a pixel around a place: far smaller than any scene's, so that the scene is read at its
@@ -32,17 +32,17 @@ full resolution, and far larger than the last digits of coordinates."""
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The pixels of a picture of a mosaic."""
+    """The pixels of an image of a mosaic."""
 
     grid: Grid
     area: Area
     what: str
-    """How messages call its scale: `zoom 3`."""
+    """The scale as messages name it: `zoom 3`."""
     mask: NDArray[np.bool_] | None = field(default=None, compare=False)
     """Shape of the grid; True where pixels are wanted. None: all are."""
 
     def check_scale(self, mosaic: Mosaic) -> None:
-        """`NotFoundError` below the mosaic's minzoom."""
+        """Raises `NotFoundError` below the mosaic's minzoom."""
         if self.area.zoom < mosaic.minzoom:
             raise NotFoundError(
                 f"{self.what} is below the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}"
@@ -59,9 +59,9 @@ class TileAddress:
     y: int
 
     def grid(self, size: int, buffer: float = 0.0) -> Grid:
-        """Its pixels, and those of a buffer around them; `NotFoundError` outside the TileMatrixSet.
+        """Returns the tile's pixels and a buffer; `NotFoundError` outside the TileMatrixSet.
 
-        The buffer is in pixels, a multiple of a half: in all it adds twice as many.
+        The buffer is in pixels on each side, a multiple of a half.
         """
         tms = tile_matrix_set(self.tms)
         if not tms.minzoom <= self.z <= tms.maxzoom:
@@ -82,10 +82,7 @@ class TileAddress:
         return Grid(tms.rasterio_crs, (left, bottom, right, top), size, size)
 
     def view(self, mosaic: Mosaic, size: int, buffer: float = 0.0) -> View:
-        """It as a picture of `size` × `size` pixels, and those of a buffer around them.
-
-        `NotFoundError` outside the TileMatrixSet.
-        """
+        """Returns the tile as a view of `size` × `size` pixels and a buffer; raises as `grid`."""
         grid = self.grid(size, buffer)
         if self.tms == mosaic.tms:
             area = Area(cell_grid(mosaic.tms), (grid.bounds,), self.z)
@@ -95,7 +92,7 @@ class TileAddress:
 
 
 def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
-    """A box in longitude and latitude (west > east crosses the antimeridian) in a mosaic's grid."""
+    """Returns a box in degrees (west > east crosses ±180) as an area of the mosaic's grid."""
     grid = cell_grid(mosaic.tms)
     boxes = tuple(grid.from_lonlat(bbox_lonlat))
     zooms = [grid.zoom_of(bounds) for bounds in boxes]
@@ -103,7 +100,7 @@ def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
 
 
 def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
-    """A box as a picture of so many pixels, however coarse; see `check_zoom`."""
+    """Returns a box as a view of `width` × `height` pixels, however coarse; see `check_zoom`."""
     left, _, right, _ = box.bounds
     world = around(box.crs)
     beyond = world is not None and max(-left, right) > world / 2
@@ -118,7 +115,7 @@ def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
 
 
 def check_zoom(mosaic: Mosaic, view: View) -> None:
-    """`InvalidRequestError` for a picture that is coarser than tiles of the mosaic's minzoom."""
+    """Raises `InvalidRequestError` for a view coarser than tiles of the mosaic's minzoom."""
     grid = view.grid
     pixels = math.log2(max(grid.width, grid.height) / _TILE)
     zoom = min((view.area.grid.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
@@ -140,7 +137,7 @@ class Point:
 
     @property
     def lonlat(self) -> tuple[float, float]:
-        """In degrees; `InvalidRequestError` where it is not on the globe."""
+        """Longitude and latitude; raises `InvalidRequestError` off the globe."""
         try:
             lon, lat = transformer(self.crs, LONLAT).transform(self.x, self.y)
         except NoTransformError as error:
@@ -153,7 +150,7 @@ class Point:
         return lon, lat
 
     def view(self, mosaic: Mosaic) -> View:
-        """A picture of one pixel, with the place in its centre."""
+        """Returns a view of one pixel, with the point in its centre."""
         lon, lat = self.lonlat
         half = (_DEGREES if self.crs.is_geographic else _METRES) / 2
         bounds = self.x - half, self.y - half, self.x + half, self.y + half

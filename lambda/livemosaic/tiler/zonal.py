@@ -41,16 +41,16 @@ _ON_EDGE: Final = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counting:
-    """How an area is looked at."""
+    """How the pixels of an area are counted."""
 
     size: Size
-    """Pixels of the box of an area; without, those of its topmost scene."""
+    """Pixels of the box of an area; by default as many as its topmost scene has."""
     cover_scale: int
     """Parts into which pixels along the edge of an area are divided, in each direction."""
     style: Style
-    """Of which only the algorithm counts."""
+    """Only its algorithm is used."""
     max_pixels: int
-    """In blocks that an area meets."""
+    """Limit on the pixels of the blocks that an area meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Block:
 
 
 Look = tuple[Coverage, Picture]
-"""How much of each pixel of a block is in an area, and the block."""
+"""How much of each pixel of a block is in an area, and the block's image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class Zone:
     height: int
 
     def blocks(self, max_pixels: int) -> list[Block]:
-        """Those that the area meets."""
+        """Returns the blocks that the area meets; `InvalidRequestError` for too many pixels."""
         across, down = -(-self.width // _BLOCK), -(-self.height // _BLOCK)
         blocks = list(self._all_blocks()) if across * down <= _MAX_BLOCKS else []
         shapely.prepare(self.shape)
@@ -103,13 +103,13 @@ class Zone:
 
 @dataclass(slots=True)
 class Counted:
-    """Statistics of an area, and what they are made of."""
+    """Statistics of an area, and the scenes that they come from."""
 
     tally: Tally
     scenes: dict[str, None] = field(default_factory=dict)
-    """Ids of those that show, in the order in which blocks met them."""
+    """Ids of the scenes that show, in the order in which blocks met them."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Ids of those that should show and could not be read, and why."""
+    """Ids of the scenes that could not be read, and why."""
     truncated: str = ""
     """Which limit left scenes out of a block; empty if none did."""
 
@@ -117,10 +117,10 @@ class Counted:
 async def count(
     tiler: Tiler, mosaic: Mosaic, shape: Shape, crs: CRS, read: Read, rule: Rule, how: Counting
 ) -> Counted:
-    """Statistics of the pixels of a picture in `crs`, weighted by how much of them is in a shape.
+    """Counts the pixels of an image in `crs`, weighted by how much of them is in a shape.
 
-    Each block is a picture of its own. `InvalidRequestError` where an area has too many pixels, or
-    too few for the mosaic's minzoom.
+    Each block is an image of its own. Raises `InvalidRequestError` where an area has too many
+    pixels, or too few for the mosaic's minzoom.
     """
     zone = await _zone(tiler, mosaic, shape, crs, read, rule, how.size)
     counted = Counted(Tally(pixels=zone.width * zone.height))
@@ -141,7 +141,7 @@ async def count(
 async def _one_ahead(
     look: Callable[[Block], Coroutine[Any, Any, Look]], blocks: Sequence[Block]
 ) -> AsyncGenerator[Look]:
-    """Blocks in order; while one is counted, the next is read."""
+    """Yields blocks in order; while one is counted, the next is read."""
     ahead: asyncio.Task[Look] | None = None
     try:
         for block in blocks:
@@ -173,7 +173,7 @@ async def _zone(
 
 
 async def _frame(tiler: Tiler, mosaic: Mosaic, box: Box, read: Read, rule: Rule) -> Frame | None:
-    """That of the topmost scene; where a box is too large for one look, of one of its quarters."""
+    """Returns the topmost scene's frame; of a quarter where the box is too large for one look."""
     boxes = deque([box])
     for _ in range(_MAX_LOOKS):
         if not boxes:
@@ -196,7 +196,7 @@ def _quarters(box: Box) -> list[Box]:
 
 
 def _aligned(box: Box, to_map: Affine) -> Box:
-    """Grown to whole pixels of a raster, as rio-tiler grows it for statistics."""
+    """Grows a box to whole pixels of a raster, as rio-tiler does for statistics."""
     left, bottom, right, top = box.bounds
     corners = np.array([~to_map @ (left, top), ~to_map @ (right, bottom)])
     (first, above), (last, below) = (

@@ -185,9 +185,9 @@ class TestFootprint:
                 id="no area",
             ),
             pytest.param({"type": "Polygon", "coordinates": []}, "no coordinates", id="empty"),
-            pytest.param({"type": "Polygon"}, "not those of a Polygon", id="no coordinates"),
+            pytest.param({"type": "Polygon"}, "do not make a Polygon", id="no coordinates"),
             pytest.param(
-                {"type": "Polygon", "coordinates": [[[["x"]]]]}, "not those of", id="nested wrongly"
+                {"type": "Polygon", "coordinates": [[[["x"]]]]}, "do not make", id="nested wrongly"
             ),
             pytest.param(
                 {"type": "Polygon", "coordinates": [[[0, 0], [1, float("nan")], [1, 1], [0, 0]]]},
@@ -195,7 +195,7 @@ class TestFootprint:
                 id="nan",
             ),
             pytest.param(
-                {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}, "not those", id="2"
+                {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}, "do not make", id="2"
             ),
         ],
     )

@@ -1,4 +1,4 @@
-"""ArcGIS's mosaic rules as parameters of ours. Pure.
+"""Translates ArcGIS's mosaic rules to request parameters. Pure.
 
 Sources: "Mosaic rules" in the ArcGIS REST API; `esriMosaicMethod` and `rstMosaicOperatorType` of
 the ArcGIS Enterprise SDK; "Standardized queries" of ArcGIS Server for `where`. Names of methods are
@@ -56,10 +56,10 @@ _TOKEN: Final = re.compile(
 
 
 def parameters(text: str) -> dict[str, Any]:
-    """The parameters, as `parse` takes them, that say what a mosaic rule in JSON says.
+    """Returns the parameters, as `parse` takes them, that mean the same as a mosaic rule in JSON.
 
-    `InvalidRequestError` names what is not understood. What a method does not use is passed over,
-    as clients send it whatever the method is.
+    Raises `InvalidRequestError` for what is not understood. Fields that a method does not use are
+    ignored: clients send them whatever the method is.
     """
     rule = {name: value for name, value in _read(text).items() if value is not None}
     named = rule.get("mosaicMethod")
@@ -109,7 +109,7 @@ def _sort_value(value: object) -> dict[str, Any]:
 
 
 def _base(sortby: str, value: str | float) -> str | float:
-    """Times as ArcGIS writes them: with slashes, or in milliseconds since 1970."""
+    """Converts times as ArcGIS writes them: with slashes, or in milliseconds since 1970."""
     if isinstance(value, str):
         return re.sub(r"^(\d{4})/(\d\d)/(\d\d)", r"\1-\2-\3", value)
     if sortby != "+datetime":
@@ -180,7 +180,7 @@ def _where(value: object) -> dict[str, Any]:
 
 
 def _cql2(sql: str) -> Iterator[str]:
-    """The words of CQL2 text that say what an SQL where clause says."""
+    """Yields the words of CQL2 text equivalent to an SQL where clause."""
     end = 0
     rest = sql.rstrip()
     while end < len(rest):
@@ -241,4 +241,4 @@ _OF_METHOD: Final[dict[str, Method]] = {
     "lockRasterIds": "lock",
     "viewpoint": "viewpoint",
 }
-"""Fields that one method uses, and no other."""
+"""Fields that only one method uses."""

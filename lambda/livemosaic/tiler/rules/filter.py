@@ -97,7 +97,7 @@ def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
 
 
 def _without_between(node: Any) -> Any:
-    """A filter with each `between` as two comparisons: `cql2` lets no time be between two."""
+    """Replaces each `between` by two comparisons: `cql2` evaluates no `between` of times."""
     if isinstance(node, Mapping) and node.get("op") == "between":
         value, low, high = map(_without_between, node["args"])
         return {

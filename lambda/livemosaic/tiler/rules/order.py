@@ -1,13 +1,12 @@
-"""Scenes in the order that a rule asks for, top first. Pure.
+"""Orders scenes by a rule, top first. Pure.
 
 Each method gives a scene a value; the smallest is on top, or the largest where the rule is not
 ascending. Equal values keep the stored order (rank, then key), and scenes without a value come last
-either way. So every order is total, and the same for whoever asks.
+either way. So every order is total, and the same for every request.
 
-Distances are along the globe, so neither the antimeridian nor a pole is in their way. `nadir` and
-`viewpoint` go by where the sensor was straight above, which is, of these, the first that a scene
-keeps: the property that the mosaic names; what follows from the view extension of STAC; the centre
-of the footprint.
+Distances are along the globe, so neither the antimeridian nor a pole matters. `nadir` and
+`viewpoint` use the sub-satellite point: the first that a scene has of the property that the mosaic
+names, the point derived from STAC's view extension, and the centre of the footprint.
 """
 
 import math
@@ -27,7 +26,7 @@ from livemosaic.model.scene import UNRANKED, IndexedScene
 from livemosaic.model.time import parse_time
 
 Value = tuple[int, float | str]
-"""Kind and value: numbers before times before text, each among their own."""
+"""Kind and value: numbers (0) before times (1) before text (2)."""
 
 
 def ordered(
@@ -103,7 +102,7 @@ def _comparable(found: object) -> Value | None:
 
 
 def _closeness(value: Value, base: float | str) -> Value | None:
-    """How far a value is from a base of its kind; text is the same or, in its own order, not."""
+    """Returns the distance of a value from a base of its kind; other text keeps its own order."""
     kind, found = value
     if kind == 2:
         return (0, 0.0) if found == str(base) else (2, found)
@@ -115,13 +114,13 @@ def _closeness(value: Value, base: float | str) -> Value | None:
 
 
 def _northwest(place: LonLat) -> Value:
-    """The same for every view: how far a scene lies from a point far in the northwest."""
+    """Grows with the distance from a point far in the northwest, whatever the view."""
     lon, lat = place
     return 0, lon - lat
 
 
 def centre(scene: IndexedScene, cells: CellGrid) -> LonLat:
-    """The centre of its footprint; of what the cells know of it where rows keep none yet."""
+    """Returns the centre of a scene's footprint; computed from its cells where rows keep none."""
     if scene.centre is not None:
         return scene.centre
     rings = [ring for cell, stored in scene.parts for ring in decode(cells, cell, stored)]
@@ -136,7 +135,7 @@ def _nadir(scene: IndexedScene, kept_in: str, cells: CellGrid) -> LonLat:
 
 
 def _place(kept: object) -> LonLat | None:
-    """Longitude and latitude, of a GeoJSON Point, a pair, or as `proj:centroid` names them."""
+    """Reads longitude and latitude from a GeoJSON Point, a pair, or a `proj:centroid`."""
     if isinstance(kept, Mapping):
         kept = kept.get("coordinates") or [kept.get("lon"), kept.get("lat")]
     if not isinstance(kept, Sequence) or isinstance(kept, str) or len(kept) < 2:
@@ -161,7 +160,7 @@ def _below_sensor(scene: IndexedScene, middle: LonLat) -> LonLat:
 
 
 def _moved(place: LonLat, bearing: float, angle: float) -> LonLat:
-    """Where one comes to on a great circle; all in degrees."""
+    """Returns the place at an angle along a great circle; all in degrees."""
     lon, lat, turn, far = map(math.radians, (*place, bearing, angle))
     new_lat = math.asin(
         math.sin(lat) * math.cos(far) + math.cos(lat) * math.sin(far) * math.cos(turn)

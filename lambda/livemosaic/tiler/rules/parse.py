@@ -1,4 +1,4 @@
-"""The rule of a request: what it asks for, what else its mosaic has, and what that allows."""
+"""Parses the rule of a request, completed by the mosaic's default and held to its policy."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
 
 
 def check_rules(mosaic: Mosaic) -> None:
-    """Refuse `rules` that name what the mosaic does not keep, and a default that cannot be."""
+    """Refuses `rules` that name properties the mosaic does not keep, and an invalid default."""
     rules = mosaic.rules
     for name in filter(None, (*rules.fields, rules.nadir, rules.seamline)):
         if name not in (*mosaic.properties, "datetime"):
@@ -98,7 +98,7 @@ def _check_allowed(
 
 
 def _method(asked: Mapping[str, Any]) -> Method:
-    """As named, or as the one parameter says that only one method has."""
+    """Returns the method named, or implied by a parameter that only one method has."""
     implied = [m for name, m in _IMPLIED.items() if name in asked]
     named: Method | None = asked.get("method")
     named = "default" if asked.get("method") == "none" else named
@@ -119,7 +119,7 @@ _IMPLIED: Final[dict[str, Method]] = {
 
 
 def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str, bool]:
-    """The property to sort by, and whether upwards."""
+    """Returns the property to sort by, and whether ascending."""
     ascending = asked.get("ascending", True)
     if method != "attribute":
         if "sort_value" in asked:
@@ -193,7 +193,7 @@ def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
 
 
 def _interval(text: str) -> tuple[str | None, str | None]:
-    """An instant or interval as STAC API has it; a date alone is the whole of that day."""
+    """Parses an instant or interval of STAC API; a date alone means the whole day."""
     start, slash, end = text.partition("/")
     since, until = _end(text, start, ""), _end(text, end if slash else start, _END_OF_DAY)
     if (since is None and until is None) or (since and until and since > until):
