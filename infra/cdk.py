@@ -47,17 +47,14 @@ class Cdk:
     def run(self, *arguments: str) -> None:
         """Runs the command in the root of the checkout; raises `CdkError` if it fails."""
         given = [part for key, value in self.context.items() for part in ("-c", f"{key}={value}")]
-        start = Path(self.log.name).stat().st_size if self.log else 0
         with TemporaryDirectory() as folder:  # concurrent runs must not share a cdk.out
-            command = [
-                *(str(ROOT / "node_modules/.bin/cdk"), *arguments, *given),
-                *("--app", f"{sys.executable} app.py", "--output", folder, "--ci"),
-            ]
-            done = subprocess.run(  # noqa: S603
-                command, cwd=ROOT, env=dict(self.environment), stdout=self.log, stderr=self.log
-            )
-        if done.returncode:
-            raise CdkError(f"cdk {arguments[0]} failed{self._output_since(start)}")
+            app = ("--app", f"{sys.executable} app.py", "--output", folder)
+            self._run(ROOT, *arguments, *given, *app)
+
+    def bootstrap(self, account: str, region: str) -> None:
+        """Prepares a region of an account, without synthesizing the app, which bootstrap ignores."""
+        with TemporaryDirectory() as elsewhere:  # cdk.json names the app
+            self._run(Path(elsewhere), "bootstrap", f"aws://{account}/{region}")
 
     def deploy(self, *arguments: str) -> Outputs:
         """Deploys all stacks without confirmation and returns their outputs."""
@@ -68,6 +65,18 @@ class Cdk:
                 *("--outputs-file", str(file), *arguments),
             )
             return Outputs.read(file)
+
+    def _run(self, folder: Path, *arguments: str) -> None:
+        start = Path(self.log.name).stat().st_size if self.log else 0
+        done = subprocess.run(  # noqa: S603
+            [str(ROOT / "node_modules/.bin/cdk"), *arguments, "--ci"],
+            cwd=folder,
+            env=dict(self.environment),
+            stdout=self.log,
+            stderr=self.log,
+        )
+        if done.returncode:
+            raise CdkError(f"cdk {arguments[0]} failed{self._output_since(start)}")
 
     def _output_since(self, start: int) -> str:
         if self.log is None:

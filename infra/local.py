@@ -77,7 +77,7 @@ def deployed(
 
 def _deploy(aws: Emulator, cdk: Cdk, step: Step) -> Account:
     with step("cdk bootstrap"):
-        cdk.run("bootstrap")
+        cdk.bootstrap(aws.client("sts").get_caller_identity()["Account"], REGION)
     with step("cdk deploy"):
         outputs = cdk.deploy()
     aws.client("s3").create_bucket(
