@@ -46,5 +46,7 @@ def test_the_demo_arrives_through_an_emulated_aws_of_which_ctrl_c_leaves_nothing
 def scenes(host: str) -> list[object]:
     """Those of the mosaic, of an API whose name not every system resolves."""
     url = f"http://127.0.0.1:{host.rpartition(':')[2]}/mosaics/demo/items"
-    found: list[object] = urllib3.request("GET", url, headers={"Host": host}).json()["features"]
+    found: list[object] = urllib3.request("GET", url, headers={"Host": host}, timeout=60).json()[
+        "features"
+    ]
     return found
