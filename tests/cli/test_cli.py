@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
+from livemosaic.serving import listening
 
 Run = Callable[..., Result]
 
@@ -169,6 +170,16 @@ class TestDemo:
             assert (
                 f"cannot listen on 127.0.0.1:{port}" in run(*words, "--port", port, code=1).output
             )
+
+
+def test_no_connection_of_a_listener_holds_a_body_back() -> None:
+    """Until the client acknowledges the header, as TCP does unless it is told not to (RFC 896)."""
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:
