@@ -1,6 +1,5 @@
 """WMTS as GDAL reads it, and as the standard's schema has it (OGC 07-057r7)."""
 
-import socket
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -17,6 +16,7 @@ from rasterio.warp import transform
 from api.served import Server, X, Y, Z
 from cogs import write_cog
 from items import box, item
+from livemosaic.serving import listening
 
 URL = "/mosaics/m/WMTSCapabilities.xml"
 NAMES = {"": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows/1.1"}
@@ -178,7 +178,7 @@ class TestLayers:
 @pytest.fixture
 def address(server: Server) -> Iterator[str]:
     """The same application on a socket, which GDAL needs."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listening("127.0.0.1", 0) as listener:
         running = uvicorn.Server(
             uvicorn.Config(server.client.app, log_level="warning", ws="none", lifespan="off")
         )

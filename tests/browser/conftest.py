@@ -1,7 +1,6 @@
 """A real server with real COGs, and a real Chromium that looks at it."""
 
 import os
-import socket
 import threading
 import time
 import warnings
@@ -28,6 +27,7 @@ from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
 from livemosaic.services import running
+from livemosaic.serving import listening
 from livemosaic.settings import Settings
 
 TOKEN = "browser-tests"
@@ -113,8 +113,7 @@ class Site:
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with listening("127.0.0.1", 0) as free:
         config = uvicorn.Config(app, log_level="warning", ws="none", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [free]})
