@@ -255,6 +255,17 @@ def counting(sqlite_table: SqliteTable, tmp_path: Path) -> Iterator[Counting]:
         yield Counting(server, table, store)
 
 
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the index, `table.db`, of 120 scenes of one place."""
+    folder = tmp_path_factory.mktemp("crowd")
+    with serving(SqliteTable(folder / "table.db"), folder) as server:
+        server.create()
+        path = raster(folder / "a.tif", 1)
+        server.add(*(scene(f"s{n:03}", server.url(path)) for n in range(120)))
+    return folder
+
+
 class TestCost:
     @pytest.mark.parametrize(
         "parts",
@@ -298,13 +309,10 @@ class TestCost:
     @pytest.mark.parametrize("count", ["40", "2000", "999999"])
     @pytest.mark.parametrize("end", ["f", "e", "l"])
     def test_a_forged_tag_costs_no_more_rows_than_there_may_be(
-        self, sqlite_table: SqliteTable, tmp_path: Path, count: str, end: str
+        self, crowd: Path, count: str, end: str
     ) -> None:
-        table = CountedTable(sqlite_table)
-        with serving(table, tmp_path, max_rows=40) as server:
-            server.create()
-            path = raster(server.folder / "a.tif", 1)
-            server.add(*(scene(f"s{n:03}", server.url(path)) for n in range(120)))
+        table = CountedTable(SqliteTable(crowd / "table.db"))
+        with serving(table, crowd, max_rows=40) as server:
             table.forget()
             answer = again(server, f'"{"0" * 32}.{count}{end}"')
             assert answer.status_code == 200
