@@ -52,7 +52,7 @@ class Cdk:
             self._run(ROOT, *arguments, *given, *app)
 
     def bootstrap(self, account: str, region: str) -> None:
-        """Prepares a region of an account, without synthesizing the app, which bootstrap ignores."""
+        """Prepares a region of an account without synthesizing the app."""
         with TemporaryDirectory() as elsewhere:  # cdk.json names the app
             self._run(Path(elsewhere), "bootstrap", f"aws://{account}/{region}")
 

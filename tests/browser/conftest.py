@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from livemosaic.serving import listening
 from playwright.sync_api import Browser, Page, sync_playwright
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
@@ -27,7 +28,6 @@ from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
 from livemosaic.services import running
-from livemosaic.serving import listening
 from livemosaic.settings import Settings
 
 TOKEN = "browser-tests"
