@@ -22,12 +22,12 @@ import json, sys
 from pathlib import Path
 from starlette.testclient import TestClient
 import livemosaic
-from livemosaic.api.app import create_app
+from livemosaic.api.app import App
 from livemosaic.services import running
 from livemosaic.settings import Settings
 assert livemosaic.__file__.startswith(sys.argv[1])
 with running(Settings()) as services:
-    client = TestClient(create_app(services))
+    client = TestClient(App(services))
     print(json.dumps([client.get(url).headers["ETag"] for url in sys.argv[2:]]))
 """
 

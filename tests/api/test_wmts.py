@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import rasterio
 import uvicorn
-from livemosaic.serving import listening
 from rasterio.warp import transform
 
 from api.served import Server, X, Y, Z
 from cogs import write_cog
 from items import box, item
+from livemosaic.cli.server import listening
 
 URL = "/mosaics/m/WMTSCapabilities.xml"
 NAMES = {"": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows/1.1"}

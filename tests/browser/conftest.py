@@ -15,7 +15,6 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
-from livemosaic.serving import listening
 from playwright.sync_api import Browser, Page, sync_playwright
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
@@ -27,6 +26,7 @@ from chromium import executable
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
+from livemosaic.cli.server import listening
 from livemosaic.services import running
 from livemosaic.settings import Settings
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from livemosaic.serving import listening
 from typer.testing import CliRunner
 
 from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
+from livemosaic.cli.server import listening
 
 Run = Callable[..., Result]
 

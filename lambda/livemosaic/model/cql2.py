@@ -77,10 +77,12 @@ class Cql2Filter:
     def matches(self, item: Mapping[str, Any]) -> bool:
         """Whether a STAC Item passes; a comparison with a property that it does not have is false.
 
-        Raises `InvalidItemError` for text or numbers that `cql2` cannot read.
+        Raises `InvalidItemError` for text or numbers that `cql2` cannot read, `InvalidRequestError`
+        for a document that `parse` did not return and that is no filter.
         """
+        expr = self._expr
         try:
-            return bool(self._expr.matches(dict(item)))
+            return bool(expr.matches(dict(item)))
         except (ValueError, OverflowError) as error:  # half a surrogate pair, a long number
             raise InvalidItemError(f"holds what no filter can read: {error}") from error
         except Exception:  # noqa: BLE001 (cql2 raises bare Exception where a property is missing)
@@ -90,7 +92,10 @@ class Cql2Filter:
     def _expr(self) -> "Expr":
         from cql2 import Expr
 
-        return Expr(dict(self.document))
+        try:
+            return Expr(dict(self.document))
+        except Exception as error:  # cql2 raises bare Exception
+            raise InvalidRequestError(f"filter is not valid CQL2: {str(error)[:500]}") from error
 
 
 def _check_text(text: str) -> None:
