@@ -65,6 +65,11 @@ class Rule:
         return self.method == "default" and self.ascending and self.operation != "last"
 
     @property
+    def selects(self) -> bool:
+        """Whether scenes are left out by their time, by a filter, or by their ids."""
+        return self.datetime is not None or self.where is not None or bool(self.ids)
+
+    @property
     def needs_all(self) -> bool:
         """Whether a pixel depends on every scene that has it."""
         return self.operation not in ("first", "last")

@@ -242,10 +242,11 @@ class Tiler:
 
     def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
         limits = self.limits
+        selection = Selection.of(rule) if rule.selects else None
         if rule.method != "lock":
             view.check_scale(mosaic)
         return Plan(
-            Candidates(self.index, mosaic, view, rule, Selection.of(rule), assets),
+            Candidates(self.index, mosaic, view, rule, selection, assets),
             view.grid.height,
             view.grid.width,
             min(limits.max_scenes, rule.max_scenes or limits.max_scenes),

@@ -41,10 +41,8 @@ class Selection:
     where: Cql2Filter | None
 
     @classmethod
-    def of(cls, rule: Rule) -> "Selection | None":
-        """The selection of a rule; None where all scenes take part."""
-        if rule.datetime is None and rule.where is None and not rule.ids:
-            return None
+    def of(cls, rule: Rule) -> "Selection":
+        """Returns the selection of a rule."""
         since, until = rule.datetime or (None, None)
         where = None if rule.where is None else Cql2Filter(_without_between(rule.where))
         return cls(frozenset(rule.ids), since or "", until or "", where)
