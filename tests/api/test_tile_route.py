@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from api.served import Server, tile_url
 from livemosaic.api.app import App
-from livemosaic.api.responses.errors import problems
+from livemosaic.api.responses.errors import describe_errors
 from livemosaic.api.routes.tiles import TileRequest
 from livemosaic.errors import InvalidRequestError
 
@@ -29,7 +29,7 @@ def fastapi_says(query: str) -> Any:
 
     @app.exception_handler(RequestValidationError)
     async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse(problems([{**e, "loc": e["loc"][1:]} for e in error.errors()]))
+        return JSONResponse(describe_errors([{**e, "loc": e["loc"][1:]} for e in error.errors()]))
 
     return TestClient(app).get(f"/?{query}").json()
 

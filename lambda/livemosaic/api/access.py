@@ -1,4 +1,4 @@
-"""Who may see a mosaic, and who may write."""
+"""Authorization: who may see a mosaic, and who may write."""
 
 import secrets
 from collections.abc import Callable
@@ -13,33 +13,33 @@ from livemosaic.errors import NotFoundError, UnauthorizedError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
 
-PARAMETER: Final = "access_token"
-"""Of the query, as in RFC 6750, 2.3; `token` is a page of STAC APIs."""
-OPENED: Final = "livemosaic.opened"
-"""In the scope of a request whose answer is for who holds a credential."""
+TOKEN_PARAMETER: Final = "access_token"  # noqa: S105 (a name)
+"""Query parameter of a token (RFC 6750, 2.3); `token` is a page token in STAC APIs."""
+PRIVATE: Final = "livemosaic.private"
+"""Key in the ASGI scope of a request whose response depends on a credential."""
 
 
 def services_of(request: Request) -> Services:
-    """The services of the application that answers the request."""
+    """Returns the services of the application that handles the request."""
     found: Services = request.app.state.services
     return found
 
 
 def mosaic_of(mosaic: str, request: Request) -> Mosaic:
-    """The mosaic named in the path, at most seconds old, if the caller may see it."""
-    return _seen(mosaic, services_of(request).cache.get, request)
+    """Returns the mosaic named in the path, at most seconds old, if the caller may see it."""
+    return _visible(mosaic, services_of(request).cache.get, request)
 
 
-def mosaic_now(mosaic: str, request: Request) -> Mosaic:
-    """The mosaic named in the path as it is now, if the caller may see it."""
-    return _seen(mosaic, services_of(request).mosaics.get, request)
+def current_mosaic(mosaic: str, request: Request) -> Mosaic:
+    """Returns the current state of the mosaic named in the path, if the caller may see it."""
+    return _visible(mosaic, services_of(request).mosaics.get, request)
 
 
-def mosaics_of(request: Request) -> list[Mosaic]:
-    """The mosaics that the caller may see, by id."""
-    scope = _scope_held(request)
+def visible_mosaics(request: Request) -> list[Mosaic]:
+    """Returns the mosaics that the caller may see, sorted by id."""
+    scope = _granted_scope(request)
     if scope is not None:
-        request.scope[OPENED] = True
+        request.scope[PRIVATE] = True
     return [
         mosaic
         for mosaic in services_of(request).mosaics.all()
@@ -47,20 +47,20 @@ def mosaics_of(request: Request) -> list[Mosaic]:
     ]
 
 
-def _seen(mosaic_id: str, find: Callable[[str], Mosaic], request: Request) -> Mosaic:
-    """Answers alike for a private mosaic and for none, so that nobody learns which there are."""
+def _visible(mosaic_id: str, find: Callable[[str], Mosaic], request: Request) -> Mosaic:
+    """Without a token, a private mosaic and a missing one raise the same error: ids are secret."""
     try:
         found: Mosaic | None = find(mosaic_id)
     except NotFoundError:
         found = None
     if found is not None and found.access == "public":
         return found
-    scope = _scope_held(request)
+    scope = _granted_scope(request)
     if scope is None:
         raise NotFoundError(
             f"there is no mosaic {mosaic_id[:80]!r} that everybody may see; if it is private, add "
-            f"{PARAMETER}=TOKEN to the URL or send 'Authorization: Bearer TOKEN' (`livemosaic "
-            "token` makes one)"
+            f"{TOKEN_PARAMETER}=TOKEN to the URL or send 'Authorization: Bearer TOKEN' ("
+            "`livemosaic token` creates one)"
         )
     if found is None and scope == EVERYTHING:
         raise NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
@@ -68,37 +68,38 @@ def _seen(mosaic_id: str, find: Callable[[str], Mosaic], request: Request) -> Mo
         raise UnauthorizedError(
             f"the access token does not open mosaic {mosaic_id[:80]!r}: it is for another one"
         )
-    request.scope[OPENED] = True
+    request.scope[PRIVATE] = True
     return found
 
 
-def _scope_held(request: Request) -> str | None:
-    """What the caller's credential opens; None without one. Who may write may see everything."""
+def _granted_scope(request: Request) -> str | None:
+    """Returns the scope of the caller's credential; None without one. Writers see everything."""
     services = services_of(request)
     if is_authorized(request.scope, services.settings.authorizer):
         return EVERYTHING
     bearer = _bearer(request)
     if bearer and _is_writer(services, bearer):
         return EVERYTHING
-    token = bearer or request.query_params.get(PARAMETER)
+    token = bearer or request.query_params.get(TOKEN_PARAMETER)
     return services.tokens.scope(token) if token else None
 
 
-def carrying(request: Request, url: str) -> str:
-    """A link with the token that the request has in its query, for clients that follow links."""
-    token = request.query_params.get(PARAMETER)
-    return str(URL(url).include_query_params(**{PARAMETER: token})) if token else url
+def with_token(request: Request, url: str) -> str:
+    """Adds the token in the request's query to a link, for clients that follow links."""
+    token = request.query_params.get(TOKEN_PARAMETER)
+    return str(URL(url).include_query_params(**{TOKEN_PARAMETER: token})) if token else url
 
 
 def may_write(request: Request) -> None:
-    """Let through who signed for API Gateway, or carries the bearer token (RFC 6750)."""
+    """Raises `UnauthorizedError` unless the request is signed with IAM, or carries the writers'
+    bearer token (RFC 6750)."""
     services = services_of(request)
     if is_authorized(request.scope, services.settings.authorizer):
         return
     if services.settings.token is None:
         raise UnauthorizedError(
-            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
-            "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
+            "this server accepts no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
+            "AWS, sign writes with IAM credentials: livemosaic --api URL …"
         )
     bearer = _bearer(request)
     if not bearer:

@@ -1,4 +1,4 @@
-"""The application: tiles by plain routes, everything else by FastAPI."""
+"""The ASGI application: plain Starlette routes for tiles, FastAPI for everything else."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class App:
-    """The API over the given services, as a server takes it (ASGI).
+    """ASGI application that serves the whole API.
 
-    FastAPI is imported, and its application made, when something other than a tile is first asked
-    for: that takes a fifth of a cold start.
+    FastAPI is imported, and its application created, at the first request for anything but a tile:
+    both take a fifth of a cold start.
     """
 
     def __init__(self, services: Services) -> None:
@@ -34,13 +34,13 @@ class App:
 
     @cached_property
     def api(self) -> "FastAPI":
-        """The application of FastAPI: all routes, with their OpenAPI document."""
+        """The FastAPI application with all routes and their OpenAPI document."""
         from livemosaic.api.routing import create_api
 
         return create_api(self._services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Dispatches a request to one of the two applications."""
         app = self._tiles if scope["type"] != "http" or _is_tile(scope) else self.api
         await app(scope, receive, send)
 

@@ -1,7 +1,7 @@
-"""Dependencies of FastAPI's routes: what they take from a request.
+"""FastAPI dependencies: services, mosaics and parsed parameters of a request.
 
-A dependency that never waits is a coroutine: FastAPI would run a plain function in another thread,
-which costs more than most of these do.
+A dependency that never blocks is a coroutine: FastAPI would run a plain function in another thread,
+which costs more than most of them.
 """
 
 from typing import Annotated
@@ -9,10 +9,16 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 from rasterio.crs import CRS
 
-from livemosaic.api.access import mosaic_now, mosaic_of, mosaics_of, services_of
+from livemosaic.api.access import (
+    current_mosaic,
+    may_write,
+    mosaic_of,
+    services_of,
+    visible_mosaics,
+)
 from livemosaic.api.params.crs import crs_of
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
-from livemosaic.api.params.rule import AskedRule
+from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
@@ -21,28 +27,29 @@ from livemosaic.services import Services
 
 
 async def get_services(request: Request) -> Services:
-    """The services of the application that answers the request."""
+    """Returns the services of the application that handles the request."""
     return services_of(request)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 CachedMosaic = Annotated[Mosaic, Depends(mosaic_of)]
-CurrentMosaic = Annotated[Mosaic, Depends(mosaic_now)]
-VisibleMosaics = Annotated[list[Mosaic], Depends(mosaics_of)]
+CurrentMosaic = Annotated[Mosaic, Depends(current_mosaic)]
+VisibleMosaics = Annotated[list[Mosaic], Depends(visible_mosaics)]
+Writes = Depends(may_write)
 
 
 async def read_params(mosaic: CachedMosaic, query: Annotated[ReadQuery, Query()]) -> Read:
-    """How pixels are read from each scene."""
+    """Parses how pixels are read from each scene."""
     return query.to_read(mosaic)
 
 
 async def render_params(mosaic: CachedMosaic, query: Annotated[RenderQuery, Query()]) -> Render:
-    """How pixels become an image; the path may name its format."""
+    """Parses how pixels become an image, apart from its format."""
     return query.to_render(mosaic)
 
 
-async def rule_params(mosaic: CachedMosaic, query: Annotated[AskedRule, Query()]) -> Rule:
-    """Which scenes take part, in which order, and what becomes of them."""
+async def rule_params(mosaic: CachedMosaic, query: Annotated[MosaicRuleQuery, Query()]) -> Rule:
+    """Parses which scenes take part, in which order, and how they are combined."""
     return query.to_rule(mosaic)
 
 
@@ -51,16 +58,17 @@ RenderParams = Annotated[Render, Depends(render_params)]
 RuleParams = Annotated[Rule, Depends(rule_params)]
 
 IfNoneMatchHeader = Annotated[
-    list[str] | None, Header(alias="If-None-Match", description="ETags of what is there")
+    list[str] | None, Header(alias="If-None-Match", description="ETags of the client's copies")
 ]
 
 
 async def crs_param(
     crs: Annotated[
-        str | None, Query(max_length=100, description="CRS of the bounds, longitude first without")
+        str | None,
+        Query(max_length=100, description="CRS of the bounds; longitude and latitude by default"),
     ] = None,
 ) -> CRS:
-    """The CRS in which bounds are told."""
+    """Parses the CRS of the bounds in a response."""
     return crs_of(crs) if crs else LONLAT
 
 
@@ -70,20 +78,23 @@ InCrs = Annotated[CRS, Depends(crs_param)]
 async def coord_crs_param(
     coord_crs: Annotated[
         str | None,
-        Query(max_length=100, description="CRS of the coordinates, longitude first without"),
+        Query(
+            max_length=100,
+            description="CRS of the given coordinates; longitude and latitude by default",
+        ),
     ] = None,
 ) -> CRS:
-    """The CRS in which coordinates of a path or a body are told."""
+    """Parses the CRS of the coordinates in the path or the body."""
     return crs_of(coord_crs) if coord_crs else LONLAT
 
 
 async def dst_crs_param(
     dst_crs: Annotated[
         str | None,
-        Query(max_length=100, description="CRS of the pixels, that of the coordinates without"),
+        Query(max_length=100, description="CRS of the pixels; that of the coordinates by default"),
     ] = None,
 ) -> CRS | None:
-    """The CRS of an answer, where one is asked for."""
+    """Parses the CRS of the pixels; None for that of the coordinates."""
     return crs_of(dst_crs) if dst_crs else None
 
 

@@ -1,4 +1,4 @@
-"""The application as a Lambda function behind an HTTP API of API Gateway, payload format 2.0."""
+"""Lambda handler for an HTTP API of API Gateway, payload format 2.0."""
 
 import asyncio
 import json
@@ -12,24 +12,24 @@ Answer = dict[str, Any]
 Handler = Callable[[Any, Any], Answer]
 
 LIMIT: Final = 6_291_556
-"""Bytes of JSON that a function may answer: the 6 MB of Lambda's quotas, as its own error counts
-them. API Gateway turns a longer answer into a 500 that says nothing."""
+"""Maximum bytes of JSON in a function's response: the 6 MB of Lambda's quotas, as its own error
+counts them. API Gateway turns a longer response into a 500 without a reason."""
 
-_LESS: Final = {
+_ADVICE: Final = {
     True: "ask for fewer pixels or bands, or for jpg or webp",
     False: "ask for less at once, with a smaller limit",
 }
-"""What to do, for images and for text."""
+"""Advice for responses that are too long: images (True) and text (False)."""
 
 
 def handler(app: ASGI) -> Handler:
-    """The function that Lambda calls, for the thread that calls this one."""
+    """Returns the handler that Lambda calls, which must run in the thread that calls this."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     mangum = Mangum(app, lifespan="off")
 
     def answer(event: Any, context: Any) -> Answer:
-        # Mangum runs a request on the thread's event loop, which every asyncio.run leaves without.
+        # Mangum needs the thread's event loop, which every asyncio.run removes.
         asyncio.set_event_loop(loop)
         return _within_limit(mangum(event, context))
 
@@ -37,9 +37,9 @@ def handler(app: ASGI) -> Handler:
 
 
 def is_authorized(scope: Mapping[str, Any], authorizer: Literal["iam", "jwt"]) -> bool:
-    """Whether API Gateway let the caller in, on a route that it guards by that authorizer.
+    """Whether API Gateway admitted the caller on a route guarded by the authorizer.
 
-    It stands in the event, which Mangum puts beside what the client sent, and nothing else can.
+    Clients cannot forge this: it is read from the event, which Mangum keeps apart from the request.
     """
     context = scope.get("aws.event", {}).get("requestContext") or {}
     known = (context.get("authorizer") or {}).get(authorizer) or {}
@@ -52,8 +52,8 @@ def _within_limit(answer: Answer) -> Answer:
     if size <= LIMIT:
         return answer
     detail = (
-        f"the answer takes {size:,} bytes as Lambda sends it, images in base64, and at most "
-        f"{LIMIT:,} go through: {_LESS[answer['isBase64Encoded']]}"
+        f"the answer takes {size:,} bytes as Lambda sends it, with images in base64; the limit is "
+        f"{LIMIT:,}: {_ADVICE[answer['isBase64Encoded']]}"
     )
     return {
         "statusCode": 413,
@@ -65,12 +65,12 @@ def _within_limit(answer: Answer) -> Answer:
 
 
 def _size(answer: Answer) -> int:
-    """Bytes of the answer as the runtime writes it, at most.
+    """Returns an upper bound for the bytes that the runtime writes.
 
-    Runtimes since Python 3.12 write what is not ASCII as it is, which is shorter than its escapes.
+    Runtimes since Python 3.12 write non-ASCII text unescaped, which is shorter.
     """
     body = answer["body"]
-    # Nothing in base64 is escaped, and it is what the long answers are: no need to write it twice.
+    # Long responses are base64, where nothing is escaped: no need to serialize them twice.
     length = len(body) if answer["isBase64Encoded"] else len(json.dumps(body)) - len('""')
     return length + len(json.dumps(answer | {"body": ""}))
 

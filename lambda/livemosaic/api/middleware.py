@@ -1,4 +1,4 @@
-"""ASGI middleware: limits, HEAD, and answers that no shared cache may keep."""
+"""ASGI middleware: limits, HEAD, and responses that no shared cache may store."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livemosaic.api.access import OPENED
+from livemosaic.api.access import PRIVATE
 from livemosaic.api.responses import picture
-from livemosaic.api.responses.errors import answer
+from livemosaic.api.responses.errors import error_response
 from livemosaic.settings import Settings
 
 
 def middleware(settings: Settings) -> list[Middleware]:
-    """What every request goes through, whichever application answers it; the first is outermost."""
+    """Returns the middleware of both applications (`app.App`), outermost first."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -25,17 +25,22 @@ def middleware(settings: Settings) -> list[Middleware]:
             *(picture.CONTENT_BBOX, picture.CONTENT_CRS),
         ],
     )
-    return [cors, Middleware(HeadAsGet), Middleware(KeptByHolder), Middleware(_Limits, settings)]
+    return [
+        cors,
+        Middleware(HeadAsGet),
+        Middleware(PrivateResponses),
+        Middleware(_Limits, settings),
+    ]
 
 
 class HeadAsGet:
-    """Answers HEAD on every route as GET, less the body (RFC 9110, 9.3.2)."""
+    """Handles HEAD on every route as GET without the body (RFC 9110, 9.3.2)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let all else through as it is."""
+        """Passes requests of all other methods through."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
@@ -48,28 +53,28 @@ class HeadAsGet:
         await self.app({**scope, "method": "GET"}, receive, send_bodiless)
 
 
-class KeptByHolder:
-    """Lets no shared cache keep what a credential has opened (RFC 6750, 2.3; RFC 9111, 5.2.2.7)."""
+class PrivateResponses:
+    """Marks responses that depend on a credential as private (RFC 6750, 2.3; RFC 9111, 5.2.2.7)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Whatever route it was that answers."""
+        """Adds `private` to Cache-Control on any route where access needed a credential."""
 
         async def send_private(message: Message) -> None:
-            if OPENED in scope and message["type"] == "http.response.start":
+            if PRIVATE in scope and message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                said = headers.get("Cache-Control", "no-cache").split(", ")
-                own = [word for word in said if word not in ("public", "private")]
-                headers["Cache-Control"] = ", ".join(["private", *own])
+                directives = headers.get("Cache-Control", "no-cache").split(", ")
+                kept = [each for each in directives if each not in ("public", "private")]
+                headers["Cache-Control"] = ", ".join(["private", *kept])
             await send(message)
 
         await self.app(scope, receive, send_private)
 
 
 class _Limits:
-    """Refuses what is too long before anything parses it."""
+    """Refuses queries and bodies that are too long, before anything parses them."""
 
     # Not by `app.middleware`, which adds a task and two streams to every request.
 
@@ -84,17 +89,17 @@ class _Limits:
         settings = self.settings
         query = len(request.scope.get("query_string", b""))
         if query > settings.max_query_bytes:
-            return answer(
+            return error_response(
                 414,
-                f"the query is {query:,} bytes long, at most {settings.max_query_bytes:,} are read",
+                f"the query is {query:,} bytes long; the limit is {settings.max_query_bytes:,}",
             )
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > settings.max_body_bytes:
-            return answer(
+            return error_response(
                 413,
-                f"the body is {length[:20]} bytes long, at most {settings.max_body_bytes:,} are "
-                "read; send the items in several requests",
+                f"the body is {length[:20]} bytes long; the limit is {settings.max_body_bytes:,}: "
+                "send the items in several requests",
             )
         if request.method in ("POST", "PUT") and "content-length" not in request.headers:
-            return answer(411, "a body needs a Content-Length header")
+            return error_response(411, "a body needs a Content-Length header")
         return None

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what FastAPI derives from its routes."""
+"""Parts of the OpenAPI document that FastAPI does not derive from routes."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,7 +7,7 @@ from fastapi import Depends, Response
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-from livemosaic.api.access import PARAMETER
+from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import IfNoneMatchHeader
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
@@ -17,58 +17,58 @@ _SCHEMA: Final = {
     "type": "object",
     "title": "Refusal",
     "required": ["detail"],
-    "properties": {"detail": {"type": "string", "description": "What is wrong, and the fix"}},
+    "properties": {"detail": {"type": "string", "description": "The problem, and how to fix it"}},
 }
-_WORDS: Final = {
-    "400": "The request can never succeed as it stands",
-    "401": "A credential is needed, or the one that was sent opens something else",
-    "404": "There is none, or none that everybody may see",
+_DESCRIPTIONS: Final = {
+    "400": "The request is invalid",
+    "401": "A credential is required, or the given one does not grant access",
+    "404": "The resource does not exist, or is private",
     "409": "The id is taken",
-    "411": "A body needs a Content-Length",
-    "413": "The body, or the answer, is too long",
+    "411": "The body has no Content-Length",
+    "413": "The body or the response is too large",
     "414": "The query is too long",
-    "503": "The index is busy or out of reach: ask again",
+    "503": "The index is busy or unavailable: retry",
 }
 
 
-def documented(route: Route) -> APIRoute:
-    """A plain route of tiles as one of FastAPI, whose parameters are those of `TileRequest`."""
+def documented_route(route: Route) -> APIRoute:
+    """Converts a plain tile route to a FastAPI route, documented with `TileRequest`'s fields."""
     return APIRoute(
         route.path,
         route.endpoint,
         tags=["tiles"],
         response_class=Response,
         responses=RESPONSES,
-        dependencies=[Depends(_held)],
+        dependencies=[Depends(_if_none_match)],
         openapi_extra={"parameters": list(_parameters(route.path))},
     )
 
 
-async def _held(if_none_match: IfNoneMatchHeader = None) -> None:
-    """Has the header documented; the route reads it by itself."""
+async def _if_none_match(if_none_match: IfNoneMatchHeader = None) -> None:
+    """Documents the header, which the route reads by itself."""
 
 
 def _parameters(path: str) -> Iterator[dict[str, Any]]:
-    """What a tile takes from its path and its query."""
+    """Yields the path and query parameters of a tile route."""
     for name, schema in TileRequest.model_json_schema()["properties"].items():
         in_path = f"{{{name}}}" in path
-        if in_path or schema.get("default", ...) is None:  # which FastAPI does not document either
+        if in_path or schema.get("default", ...) is None:  # as FastAPI does
             schema.pop("default", None)
         place = {"name": name, "in": "path" if in_path else "query", "required": in_path}
-        words = {"description": schema["description"]} if "description" in schema else {}
-        yield place | {"schema": schema} | words
+        texts = {"description": schema["description"]} if "description" in schema else {}
+        yield place | {"schema": schema} | texts
 
 
 def describe_credentials(document: dict[str, Any]) -> None:
-    """Add to a document how a credential is sent, where one is needed."""
+    """Adds the ways to send a credential to a document."""
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     schemes["bearer"] = {"type": "http", "scheme": "bearer"}
-    schemes[PARAMETER] = {"type": "apiKey", "in": "query", "name": PARAMETER}
-    document["security"] = [{}, {"bearer": []}, {PARAMETER: []}]
+    schemes[TOKEN_PARAMETER] = {"type": "apiKey", "in": "query", "name": TOKEN_PARAMETER}
+    document["security"] = [{}, {"bearer": []}, {TOKEN_PARAMETER: []}]
 
 
 def describe_refusals(document: dict[str, Any]) -> None:
-    """Add to a document what each operation may refuse, instead of FastAPI's 422."""
+    """Adds the error responses of each operation to a document, instead of FastAPI's 422."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Refusal"] = _SCHEMA
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -81,7 +81,10 @@ def describe_refusals(document: dict[str, Any]) -> None:
 
 
 def _refusal(status: str) -> dict[str, Any]:
-    return {"description": _WORDS[status], "content": {"application/json": {"schema": _BODY}}}
+    return {
+        "description": _DESCRIPTIONS[status],
+        "content": {"application/json": {"schema": _BODY}},
+    }
 
 
 def _statuses(path: str, method: str) -> Iterator[str]:

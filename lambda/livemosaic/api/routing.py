@@ -1,4 +1,4 @@
-"""The application of FastAPI: every route, and the OpenAPI document."""
+"""The FastAPI application: every route, and the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from starlette.routing import Mount
 
 import livemosaic
 from livemosaic.api.middleware import middleware
-from livemosaic.api.openapi import describe_credentials, describe_refusals, documented
+from livemosaic.api.openapi import describe_credentials, describe_refusals, documented_route
 from livemosaic.api.responses import errors
 from livemosaic.api.routes import (
     bbox,
@@ -31,24 +31,24 @@ _MODULES: Final = (
     *(health, tile_assets, landing, mosaics, tokens, items, bbox, maps, point, statistics),
     *(renders, tilesets, registries, wmts, tilejson, pages),
 )
-"""Of two routes that fit a path, that of the first one answers."""
+"""Modules of routes; where two routes match a path, the earlier module's answers."""
 
 
 def create_api(services: Services) -> FastAPI:
-    """The whole API over the given services, of which `app.App` answers tiles faster."""
+    """Creates the whole API over the given services; `app.App` serves its tiles faster."""
     api = _Api(
         title="livemosaic",
         version=livemosaic.__version__,
         description="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out.",
         license_info={"name": "MIT", "identifier": "MIT"},
-        docs_url=None,  # see pages: FastAPI's own are made of another host's files
+        docs_url=None,  # see pages: FastAPI's own load files from another host
         redoc_url=None,
         middleware=middleware(services.settings),
         exception_handlers=errors.HANDLERS | {RequestValidationError: _invalid_request},
     )
     api.state.services = services
-    # Not include_router, by which the first request would make all routes before its own anew.
-    api.router.routes += map(documented, tiles.ROUTES)
+    # Not include_router: the first request would then recreate all routes before its own.
+    api.router.routes += map(documented_route, tiles.ROUTES)
     api.router.routes += [route for module in _MODULES for route in module.router.routes]
     api.router.routes += [Mount("/static", pages.static_files(), name="static")]
     return api
@@ -67,10 +67,10 @@ class _Api(FastAPI):
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (as registered)
     found = error.errors()
-    told = errors.problems([{**one, "loc": one["loc"][1:] or one["loc"]} for one in found])
-    if any(one["loc"][0] == "body" for one in found[:5]) and not _is_json(request):
-        told += "; send it with the header Content-Type: application/json"
-    return errors.answer(400, told)
+    detail = errors.describe_errors([{**e, "loc": e["loc"][1:] or e["loc"]} for e in found])
+    if any(e["loc"][0] == "body" for e in found[:5]) and not _is_json(request):
+        detail += "; send it with the header Content-Type: application/json"
+    return errors.error_response(400, detail)
 
 
 def _is_json(request: Request) -> bool:

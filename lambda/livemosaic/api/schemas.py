@@ -1,4 +1,4 @@
-"""Bodies of requests and answers, as pydantic models."""
+"""Request and response bodies, as pydantic models."""
 
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ _HIDDEN = {"generation", "watermarks", "deleting"}
 
 
 class DefaultRule(RuleQuery):
-    """Parameters of a request that does not name them."""
+    """Rule parameters that apply to requests without them."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -33,21 +33,27 @@ class DefaultRule(RuleQuery):
 
 
 class RulePolicyBody(BaseModel):
-    """What requests may ask for instead of the stored order, and what holds where they do not."""
+    """Limits and defaults for the rules in requests."""
 
     model_config = ConfigDict(extra="forbid")
 
     default: DefaultRule = DefaultRule()
-    methods: list[Method] = Field([], max_length=20, description="Allowed methods; none is all")
+    methods: list[Method] = Field(
+        [], max_length=20, description="Allowed methods; all if the list is empty"
+    )
     operations: list[Operation] = Field(
-        [], max_length=20, description="Allowed operations; none is all"
+        [], max_length=20, description="Allowed operations; all if the list is empty"
     )
     fields: list[str] = Field(
-        [], max_length=64, description="Properties to sort and filter by; none is all that are kept"
+        [],
+        max_length=64,
+        description="Properties that may be sorted and filtered by; all stored ones if empty",
     )
-    max_scenes: int | None = Field(None, ge=1, description="Scenes of a picture, at most")
-    nadir: str = Field("", max_length=200, description="Property: where the sensor was")
-    seamline: str = Field("", max_length=200, description="Property: a GeoJSON polygon to clip to")
+    max_scenes: int | None = Field(None, ge=1, description="Maximum number of scenes in an image")
+    nadir: str = Field("", max_length=200, description="Property with the sensor's position")
+    seamline: str = Field(
+        "", max_length=200, description="Property with a GeoJSON polygon that clips the scene"
+    )
 
 
 class MosaicSettings(BaseModel):
@@ -55,49 +61,55 @@ class MosaicSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=500, description="Title for people")
+    title: str = Field("", max_length=500, description="Human-readable title")
     access: Access = Field(
-        "public", description="`private`: only holders of an access token may see it"
+        "public", description="`private` restricts the mosaic to holders of an access token"
     )
     collections: list[str] = Field(
-        ["*"], max_length=100, description="STAC collections it subscribes to; `*` is any"
+        ["*"], max_length=100, description="STAC collections to subscribe to; `*` matches any"
     )
     filter: str | dict[str, Any] | None = Field(
-        None, description="CQL2, text or JSON, that an Item must pass: `eo:cloud_cover < 10`"
+        None,
+        description="CQL2 filter for Items, as text or JSON, for example `eo:cloud_cover < 10`",
     )
     assets: list[str] = Field(
-        [], max_length=64, description="Assets it keeps; every GeoTIFF by default"
+        [], max_length=64, description="Assets to store; every GeoTIFF by default"
     )
     default_assets: list[str] = Field(
-        [], max_length=16, description="Assets of a tile that names none"
+        [], max_length=16, description="Assets to show where a request names none"
     )
     properties: list[str] = Field(
-        [], max_length=64, description="Item properties it keeps beside datetime"
+        [], max_length=64, description="Item properties to store besides datetime"
     )
     sortby: str = Field(
         "-datetime",
         max_length=200,
-        description="Order of its scenes: `-datetime` puts the newest on top, `eo:cloud_cover` the "
+        description="Order of the scenes: `-datetime` puts the newest on top, `eo:cloud_cover` the "
         "clearest",
     )
-    tms: str = Field("WebMercatorQuad", description="TileMatrixSet of its index; a quadtree")
-    minzoom: int = Field(0, ge=0, le=24, description="Smallest zoom of its tiles")
-    maxzoom: int = Field(22, ge=0, le=30, description="Largest zoom that its TileJSON names")
+    tms: str = Field(
+        "WebMercatorQuad", description="TileMatrixSet of the index; must be a quadtree"
+    )
+    minzoom: int = Field(0, ge=0, le=24, description="Smallest zoom with tiles")
+    maxzoom: int = Field(22, ge=0, le=30, description="Largest zoom in the TileJSON")
     quadkey_zoom: int = Field(
         14,
         ge=0,
         le=24,
-        description="Deepest zoom of an index cell; at one where each scene has at most "
-        "`max_cells`, a tile takes one query",
+        description="Deepest zoom of index cells; where every scene fits into `max_cells` of them, "
+        "a tile takes one query",
     )
     max_cells: int = Field(
-        16, ge=1, le=MAX_ROWS_PER_SCENE, description="Index cells of one scene, at most"
+        16, ge=1, le=MAX_ROWS_PER_SCENE, description="Maximum number of index cells per scene"
     )
     max_age_s: int = Field(
-        0, ge=0, le=MAX_AGE_S, description="How long caches keep a tile; 0 makes them ask each time"
+        0,
+        ge=0,
+        le=MAX_AGE_S,
+        description="How long caches may reuse a tile; 0 to always revalidate",
     )
     stale_while_revalidate_s: int = Field(
-        0, ge=0, le=MAX_AGE_S, description="How much longer they may show it while they ask"
+        0, ge=0, le=MAX_AGE_S, description="How much longer caches may serve it while revalidating"
     )
     renders: dict[str, dict[str, Any]] = Field(
         {},
@@ -106,11 +118,22 @@ class MosaicSettings(BaseModel):
     )
     rules: RulePolicyBody = RulePolicyBody()
 
+    def mosaic_fields(self) -> dict[str, Any]:
+        """Returns the settings as arguments of `Mosaic`, with the filter as CQL2-JSON."""
+        known = {field.name for field in fields(Mosaic)} - {"id"}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.model_dump(include=known).items()
+        }
+        cql2 = values["filter"]
+        parsed = None if cql2 is None else Cql2Filter.parse(cql2, strict=True).document
+        return values | {"filter": parsed, "rules": RulePolicy.of(values["rules"])}
+
 
 class NewMosaic(MosaicSettings):
     """A mosaic to create."""
 
-    id: str = Field(max_length=63, description="Letters, digits, `_`, `.`, `-`")
+    id: str = Field(max_length=63, description="Id of letters, digits, `_`, `.` and `-`")
 
 
 class MosaicOut(NewMosaic):
@@ -118,39 +141,27 @@ class MosaicOut(NewMosaic):
 
     revision: int
     bounds: tuple[float, float, float, float] | None = Field(
-        description="West, south, east, north of all that was ever added"
+        description="West, south, east and north of all scenes ever added"
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
-    known_assets: list[str] = Field(description="Assets that its scenes ever had")
+    known_assets: list[str] = Field(description="Assets of all scenes ever added")
 
-
-def shown(mosaic: Mosaic) -> MosaicOut:
-    """A mosaic as the API shows it."""
-    return MosaicOut(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
-
-
-def values(settings: MosaicSettings) -> dict[str, Any]:
-    """Settings as `Mosaic` takes them, less the id; the filter as CQL2-JSON."""
-    known = {field.name for field in fields(Mosaic)} - {"id"}
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in settings.model_dump(include=known).items()
-    }
-    cql2 = values["filter"]
-    parsed = None if cql2 is None else Cql2Filter.parse(cql2, strict=True).document
-    return values | {"filter": parsed, "rules": RulePolicy.of(values["rules"])}
+    @classmethod
+    def of(cls, mosaic: Mosaic) -> "MosaicOut":
+        """Describes a mosaic without its internal state."""
+        return cls(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
 
 
 class TokenOut(BaseModel):
-    """A token, in the words of OAuth 2.0 (RFC 6749, 5.1)."""
+    """An access token (OAuth 2.0, RFC 6749, 5.1)."""
 
     access_token: str
-    token_type: str = "Bearer"  # noqa: S105 (what it is)
+    token_type: str = "Bearer"  # noqa: S105 (a kind, no secret)
     expires_in: int
     expires: datetime
 
-
-def told(granted: Granted) -> TokenOut:
-    """A new token as the API tells it, this once."""
-    left = round((granted.expires - datetime.now(UTC)).total_seconds())
-    return TokenOut(access_token=granted.token, expires_in=left, expires=granted.expires)
+    @classmethod
+    def of(cls, granted: Granted) -> "TokenOut":
+        """Describes a new token."""
+        left = round((granted.expires - datetime.now(UTC)).total_seconds())
+        return cls(access_token=granted.token, expires_in=left, expires=granted.expires)

@@ -1,4 +1,4 @@
-"""Addresses of tiles, as clients fill them in, with the parameters that were asked for."""
+"""Tile URLs that carry the parameters of the request."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
-from livemosaic.api.access import PARAMETER
+from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import (
     CachedMosaic,
     ReadParams,
@@ -16,55 +16,55 @@ from livemosaic.api.dependencies import (
 )
 from livemosaic.api.params.pixels import EdgeQuery, format_of
 
-_OF_DESCRIPTIONS: Final = (
+_OWN_PARAMETERS: Final = (
     *("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms"),
-    # What WMTS clients add, in capitals or not (OGC 07-057r7, 7.1.1).
+    # Added by WMTS clients, in either case (OGC 07-057r7, 7.1.1).
     *("acceptformats", "acceptversions", "request", "sections", "service", "updatesequence"),
     "version",
 )
-"""Parameters that the tiles do not have."""
+"""Parameters that descriptions have and tiles do not."""
 
 
 @dataclass(frozen=True, slots=True)
-class TileAddresses:
-    """Where a mosaic's tiles are."""
+class TileURLs:
+    """URLs of a mosaic's tiles."""
 
     base: str
-    """All before the TileMatrixSet."""
+    """The URL up to the TileMatrixSet."""
     query: tuple[tuple[str, str], ...]
-    """Parameters of tiles."""
+    """Query parameters for tiles."""
 
     def at(self, path: str) -> str:
-        """The address of something below `base`."""
+        """Returns the URL of a path below `base`."""
         query = f"?{urlencode(self.query)}" if self.query else ""
         return f"{self.base}/{path}{query}"
 
     def template(self, tms: str, suffix: str = "") -> str:
-        """Of tiles, to fill in `{z}`, `{x}` and `{y}`; `suffix` is a scale and a format."""
+        """Returns a URL template with `{z}`, `{x}` and `{y}`; `suffix` is a scale and a format."""
         return self.at(f"{tms}/{{z}}/{{x}}/{{y}}{suffix}")
 
-    def less(self, dropped: str) -> "TileAddresses":
-        """The same without some parameter."""
+    def without(self, dropped: str) -> "TileURLs":
+        """Returns these URLs without a query parameter."""
         kept = tuple((name, value) for name, value in self.query if name != dropped)
-        return TileAddresses(self.base, kept)
+        return TileURLs(self.base, kept)
 
-    def drawn_by(self, render: str) -> "TileAddresses":
-        """The same drawn by a named render, and by nothing that was asked for."""
-        token = tuple((name, value) for name, value in self.query if name == PARAMETER)
-        return TileAddresses(self.base, (("render", render), *token))
+    def for_render(self, render: str) -> "TileURLs":
+        """Returns the URLs of tiles in a named render, without any other parameter."""
+        token = tuple((name, value) for name, value in self.query if name == TOKEN_PARAMETER)
+        return TileURLs(self.base, (("render", render), *token))
 
 
-async def addresses(request: Request, mosaic: CachedMosaic) -> TileAddresses:
-    """With the parameters of this request, whatever they are."""
+async def tile_urls(request: Request, mosaic: CachedMosaic) -> TileURLs:
+    """Returns tile URLs with the parameters of this request, unchecked."""
     given = request.query_params.multi_items()
-    query = tuple((name, value) for name, value in given if name.lower() not in _OF_DESCRIPTIONS)
-    return TileAddresses(f"{request.base_url}mosaics/{mosaic.id}/tiles", query)
+    query = tuple((name, value) for name, value in given if name.lower() not in _OWN_PARAMETERS)
+    return TileURLs(f"{request.base_url}mosaics/{mosaic.id}/tiles", query)
 
 
-TileURLsDep = Annotated[TileAddresses, Depends(addresses)]
+TileURLsDep = Annotated[TileURLs, Depends(tile_urls)]
 
 
-async def checked(
+async def checked_tile_urls(
     tiles: TileURLsDep,
     mosaic: CachedMosaic,
     services: ServicesDep,
@@ -72,21 +72,21 @@ async def checked(
     _render: RenderParams,
     _rule: RuleParams,
     edge: Annotated[EdgeQuery, Query()],
-) -> TileAddresses:
-    """The same, where tiles would refuse none of the parameters."""
+) -> TileURLs:
+    """Returns tile URLs with this request's parameters, after the checks that tiles make."""
     edge.edge(1, services.settings)
     services.tiler.understood(mosaic, read)
     return tiles
 
 
-CheckedTileURLsDep = Annotated[TileAddresses, Depends(checked)]
+CheckedTileURLsDep = Annotated[TileURLs, Depends(checked_tile_urls)]
 
 
 async def tile_suffix(
-    tile_format: Annotated[str | None, Query(description="Extension of the tile URL")] = None,
-    tile_scale: Annotated[int, Query(ge=1, le=4, description="2 for `@2x` tiles")] = 1,
+    tile_format: Annotated[str | None, Query(description="File extension in tile URLs")] = None,
+    tile_scale: Annotated[int, Query(ge=1, le=4, description="Tile scale: 2 for `@2x`")] = 1,
 ) -> str:
-    """What follows a tile's row: `@2x.png`, or nothing."""
+    """Returns the suffix of tile URLs, such as `@2x.png`, or an empty string."""
     scale = "" if tile_scale == 1 else f"@{tile_scale}x"
     if tile_format is None:
         return scale

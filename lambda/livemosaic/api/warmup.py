@@ -1,8 +1,8 @@
-"""What the first tile of a process would wait for, done before somebody does.
+"""Warm-up of a process, before its first request.
 
-Modules that are imported at first use, PROJ's database, decoders and threads: a third of what the
-first tile takes. It takes twice as long as it saves, so it is for a start that nobody waits for: a
-snapshot (SnapStart) keeps what came of it. Nobody is talked to.
+Loads the modules that are imported at first use, PROJ's database, decoders and threads: a third of
+the time of the first tile. It takes twice as long as it saves, so it only pays before a snapshot
+(SnapStart), which keeps the result. It opens no connections.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from livemosaic.tiler.views import TileAddress
 
 _SIZE: Final = 256
 _TILE: Final = TileAddress("WebMercatorQuad", 14, 8529, 5975)
-_PLACE: Final[dict[str, Any]] = {
+_GEOREFERENCE: Final[dict[str, Any]] = {
     "crs": "EPSG:32632",
     "transform": from_origin(372_000, 4_842_000, 10, 10),
 }
-"""Of a raster that fills a part of the tile."""
+"""Georeference of a raster that fills a part of the tile."""
 
 
 def warm_up() -> None:
-    """Make one tile of a raster in memory."""
+    """Renders one tile of a raster in memory."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(_tile())
@@ -48,7 +48,7 @@ def warm_up() -> None:
 
 
 async def _tile() -> None:
-    "localhost".encode("idna")  # as each first connection to a host does; its tables are slow
+    "localhost".encode("idna")  # needed by every first connection; loading its tables is slow
     mosaic, read = Mosaic(id="warm-up"), Read()
     grid, cells = _TILE.view(mosaic, _SIZE).grid, cell_grid(mosaic.tms)
     rings = decode(cells, "", WHOLE)
@@ -65,11 +65,11 @@ async def _tile() -> None:
 
 
 def _raster() -> bytes:
-    """A GeoTIFF of one block."""
+    """Returns a GeoTIFF of one block."""
     bands = np.ones((3, _SIZE, _SIZE), np.uint8)
     kind = {"driver": "GTiff", "tiled": True, "compress": "deflate", "dtype": "uint8", "count": 3}
     with rasterio.Env(DummySession()), MemoryFile() as file:
-        with file.open(width=_SIZE, height=_SIZE, **kind, **_PLACE) as written:
+        with file.open(width=_SIZE, height=_SIZE, **kind, **_GEOREFERENCE) as written:
             written.write(bands)
         body: bytes = file.read()
     return body

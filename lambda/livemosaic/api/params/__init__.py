@@ -1,1 +1,1 @@
-"""Query parameters, and the values that they become."""
+"""Query parameters: models that check them, and parsers to values."""

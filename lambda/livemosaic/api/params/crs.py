@@ -1,4 +1,4 @@
-"""CRS as clients name them, and as we do."""
+"""CRS names in requests and responses."""
 
 import re
 from functools import lru_cache
@@ -18,13 +18,13 @@ _NAMED: Final = re.compile(
     r"(?:urn:ogc:def:crs:|https?://www\.opengis\.net/def/crs/|\[?)"
     r"(?P<authority>[A-Za-z]{3,8})(?:[:/][\w.]*)?[:/](?P<code>\w{1,16})\]?"
 )
-"""`EPSG:32632`, `[EPSG:32632]`, `urn:ogc:def:crs:EPSG::32632` or the URI (OGC 09-048r5). Nothing
-else: GDAL would take a file's name or an address too, and read it."""
+"""`EPSG:32632`, `[EPSG:32632]`, `urn:ogc:def:crs:EPSG::32632` or the URI (OGC 09-048r5). Other
+forms are refused: GDAL would also accept a file name or a URL, and read it."""
 
 
 @lru_cache(128)
 def crs_of(name: str) -> CRS:
-    """The CRS of a name; `InvalidRequestError` where there is none, or not of a flat map."""
+    """Parses the name of a CRS; `InvalidRequestError` if it is unknown, or has no x and y."""
     found = _NAMED.fullmatch(name)
     try:
         if name.upper() == "CRS84" or (found and found["code"].upper() == "CRS84"):
@@ -42,7 +42,7 @@ def crs_of(name: str) -> CRS:
 
 @lru_cache(128)  # PROJ takes 0.3 ms to name Web Mercator
 def uri_of(crs: CRS) -> str:
-    """The URI of a CRS of which coordinates are told x before y."""
+    """Returns the URI of a CRS whose coordinates are given x before y."""
     if crs in (LONLAT, _OGC_LONLAT):
         return _CRS84
     authority, code = crs.to_authority()

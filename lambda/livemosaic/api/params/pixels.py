@@ -1,4 +1,4 @@
-"""Query parameters of pixels and colors, as models that check them."""
+"""Query parameters for pixels and colors, as pydantic models."""
 
 import math
 from typing import Final, get_args
@@ -18,11 +18,11 @@ FORMATS: Final[dict[str, Format]] = {
     "pngraw": "png",
     "tiff": "tif",
 }
-"""What a format may be called, and its name here."""
+"""Formats by every name that requests may use."""
 
 
 def encodable(text: str) -> str:
-    """Text as UTF-8 can carry it: JSON lets half a surrogate pair in, which no answer lets out."""
+    """Replaces lone surrogates, which JSON requests may contain and UTF-8 cannot encode."""
     return text.encode(errors="replace").decode()
 
 
@@ -30,28 +30,28 @@ class _Named(BaseModel):
     named: str | None = Field(
         None,
         alias="render",
-        description="A named render of the mosaic; other parameters go before what it says",
+        description="Named render of the mosaic; other parameters override its values",
     )
 
 
 class ReadQuery(_Named, ReadParameters):
-    """Query parameters that say how pixels are read, and the named render that they override."""
+    """Query parameters for reading pixels, and the named render that they override."""
 
     def to_read(self, mosaic: Mosaic) -> Read:
-        """The parsed values; `InvalidRequestError` names the one that is wrong."""
+        """Parses the values; `InvalidRequestError` names the invalid one."""
         return (self.over(parameters_of(mosaic, self.named)) if self.named else self).read()
 
 
 class RenderQuery(_Named, RenderParameters):
-    """Query parameters that say how pixels become an image, and the named render they override."""
+    """Query parameters for turning pixels into an image, and the named render they override."""
 
     def to_render(self, mosaic: Mosaic) -> Render:
-        """The parsed values but the format; `InvalidRequestError` names the one that is wrong."""
+        """Parses the values except the format; `InvalidRequestError` names the invalid one."""
         return (self.over(parameters_of(mosaic, self.named)) if self.named else self).render()
 
 
 def format_of(name: str) -> Format:
-    """A format by any of its names; `InvalidRequestError` names the known ones."""
+    """Returns a format by any of its names; `InvalidRequestError` lists the known ones."""
     known = FORMATS.get(name.lower())
     if known is None:
         raise InvalidRequestError(
@@ -61,21 +61,22 @@ def format_of(name: str) -> Format:
 
 
 class EdgeQuery(BaseModel):
-    """Query parameters that say how many pixels the edge of a tile has."""
+    """Query parameters for the size of a tile."""
 
-    tilesize: int = Field(256, description="Pixels of an edge, before `@{n}x`")
+    tilesize: int = Field(256, description="Pixels per tile edge, before the scale `@{n}x`")
     buffer: float = Field(
-        0.0, description="More pixels on each side, in halves: 0.5 makes 257 of 256"
+        0.0,
+        description="Extra pixels on each side, a multiple of 0.5: 0.5 makes a 256 px tile 257 px",
     )
     padding: int = Field(
         0,
         ge=0,
         le=1024,
-        description="Changes nothing: resampling always reads as far around as it needs",
+        description="Has no effect: resampling always reads as many pixels around as it needs",
     )
 
     def edge(self, scale: int, settings: Settings) -> int:
-        """Pixels of an edge without the buffer, which counts where it is limited."""
+        """Returns pixels per edge without the buffer; the limit applies with the buffer."""
         if not 1 <= scale <= 4:
             raise InvalidRequestError(f"scale @{scale}x must be @1x to @4x")
         buffer = self.buffer
@@ -87,7 +88,7 @@ class EdgeQuery(BaseModel):
         whole = size + int(2 * buffer)
         if not 1 <= size <= whole <= settings.max_tile_size:
             raise InvalidRequestError(
-                f"tilesize {self.tilesize} at @{scale}x makes {whole} pixels with its buffer, this "
+                f"tilesize {self.tilesize} at @{scale}x makes {whole} pixels with its buffer; this "
                 f"server allows 1 to {settings.max_tile_size}"
             )
         return size

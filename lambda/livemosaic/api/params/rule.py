@@ -1,4 +1,4 @@
-"""Mosaic rules as query parameters, plain or in ArcGIS's JSON."""
+"""Mosaic rules as query parameters, plain or as ArcGIS JSON."""
 
 from typing import Any, Final, Literal
 
@@ -10,77 +10,93 @@ from livemosaic.model.rule import Method, Operation, PixelSelection, Rule
 from livemosaic.tiler.rules import arcgis
 from livemosaic.tiler.rules.parse import rule_of
 
-_BESIDE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
-"""What ArcGIS's rules do not say, so that it may be said beside one."""
+_COMBINABLE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
+"""Parameters without a counterpart in ArcGIS rules, which may be given together with one."""
 
 
 class RuleQuery(BaseModel):
-    """A rule in plain parameters."""
+    """A mosaic rule in plain parameters."""
 
     method: Literal[Method, "none"] | None = Field(
-        None, description="What orders the scenes; `sortby`, `viewpoint` and `lock` imply theirs"
+        None, description="Order of the scenes; implied by `sortby`, `viewpoint` and `lock`"
     )
     sortby: str | None = Field(
-        None, max_length=200, description="A kept property; `-property` puts the largest on top"
+        None,
+        max_length=200,
+        description="Stored property to sort by; `-property` puts the largest value on top",
     )
     sort_value: str | float | None = Field(
-        None, description="Puts those on top whose `sortby` is nearest to it: a number or a time"
+        None,
+        description="Number or time: scenes whose `sortby` property is nearest to it are on top",
     )
-    ascending: bool | None = Field(None, description="False turns the order around")
+    ascending: bool | None = Field(None, description="False reverses the order")
     viewpoint: str | None = Field(
-        None, max_length=100, description="`longitude,latitude`: seen from there is on top"
+        None,
+        max_length=100,
+        description="`longitude,latitude`: scenes whose sensor was nearest to it are on top",
     )
     lock: list[str] | None = Field(
-        None, description="Only these scenes, `id` or `collection/id`, top first, at all scales"
+        None,
+        description="Scenes to show exclusively, top first and at all scales: `id` or "
+        "`collection/id`",
     )
     datetime: str | None = Field(
-        None, max_length=100, description="A time or an interval: `2026-01-01/..`"
+        None,
+        max_length=100,
+        description="Time or interval of the scenes to include: `2026-01-01/..`",
     )
     filter: str | None = Field(
-        None, description="CQL2 over kept properties, `id`, `collection` and `datetime`"
+        None,
+        description="CQL2 filter over stored properties, `id`, `collection` and `datetime`",
     )
-    filter_lang: Literal["cql2-text", "cql2-json"] | None = Field(None, alias="filter-lang")
-    ids: list[str] | None = Field(None, description="Only these scenes: `id` or `collection/id`")
-    max_scenes: int | None = Field(None, ge=1, description="Scenes that are read, at most")
+    filter_lang: Literal["cql2-text", "cql2-json"] | None = Field(
+        None, alias="filter-lang", description="Language of `filter`; `cql2-text` by default"
+    )
+    ids: list[str] | None = Field(
+        None, description="Scenes to include: `id` or `collection/id`; all others are left out"
+    )
+    max_scenes: int | None = Field(None, ge=1, description="Maximum number of scenes to read")
     operation: Operation | None = Field(
-        None, description="What a pixel becomes of the scenes that have it"
+        None, description="How the values of overlapping scenes are combined into a pixel"
     )
     pixel_selection: PixelSelection | None = Field(
-        None, description="The same by the names of rio-tiler"
+        None, description="Alternative to `operation`, with rio-tiler's names"
     )
     clip: bool | None = Field(None, description="Drop pixels outside a scene's footprint")
     min_pixels: int | None = Field(
-        None, ge=0, le=2**31, description="Leave out scenes that cover fewer pixels of the picture"
+        None, ge=0, le=2**31, description="Leave out scenes that cover fewer pixels of the image"
     )
     nodata_inside: bool | None = Field(
-        None, description="Pixels without data inside a footprint hide what is below"
+        None, description="Pixels without data inside a footprint hide the scenes below"
     )
     item_render: str | None = Field(
-        None, max_length=63, description="The render by which each scene is drawn before the mosaic"
+        None,
+        max_length=63,
+        description="Named render that draws each scene before the scenes are combined",
     )
 
 
-class AskedRule(RuleQuery):
-    """A rule in plain parameters, or in ArcGIS's JSON."""
+class MosaicRuleQuery(RuleQuery):
+    """A mosaic rule in plain parameters or as ArcGIS JSON."""
 
     mosaic_rule: str | None = Field(
         None,
         alias="mosaicRule",
         max_length=8000,
-        description="ArcGIS's JSON, instead of the parameters that say the same",
+        description="Mosaic rule as ArcGIS JSON, instead of the equivalent parameters",
     )
 
     def to_rule(self, mosaic: Mosaic) -> Rule:
-        """The rule; `InvalidRequestError` where it cannot be, or the mosaic does not allow it."""
+        """Parses the rule; `InvalidRequestError` if it is invalid or the mosaic disallows it."""
         return rule_of(self._parameters(), mosaic)
 
     def _parameters(self) -> dict[str, Any]:
         plain = {n: v for n in RuleQuery.model_fields if (v := getattr(self, n)) is not None}
         if self.mosaic_rule is None:
             return plain
-        twice = [name for name in plain if name not in _BESIDE]
+        twice = [name for name in plain if name not in _COMBINABLE]
         if twice:
             raise InvalidRequestError(
-                f"mosaicRule and {twice[0]} are given at once: say all of it in one of the forms"
+                f"mosaicRule and {twice[0]} are given at once: use one form for the whole rule"
             )
         return plain | arcgis.parameters(self.mosaic_rule)

@@ -1,1 +1,1 @@
-"""Answers: images, documents, explanations and errors."""
+"""Responses: images, documents, explanations and errors."""

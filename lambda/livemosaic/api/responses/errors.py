@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: the status of each, and a body that says what is wrong."""
+"""HTTP responses to errors: a status for each class, and a body that describes the problem."""
 
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,11 +27,11 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.TableBusyError: 503,
     errors.TableUnavailableError: 503,
 }
-"""The status of each error, and of those derived from it; 500 for the rest."""
+"""Status by error class, also for derived classes; any other error is a 500."""
 
 
-def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer that refuses, which no cache may keep."""
+def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Creates a response to a failed request, which no cache may store."""
     return JSONResponse(
         {"detail": encodable(detail)},
         status,
@@ -39,39 +39,41 @@ def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> J
     )
 
 
-def problems(found: Sequence[Any]) -> str:
-    """What pydantic found to be wrong, by the names of parameters."""
-    return "; ".join(map(_problem, found[:5]))
+def describe_errors(found: Sequence[Any]) -> str:
+    """Describes the first of pydantic's validation errors, by the names of parameters."""
+    return "; ".join(map(_describe_error, found[:5]))
 
 
-def _problem(found: Any) -> str:
+def _describe_error(found: Any) -> str:
     place = ".".join(str(part) for part in found["loc"])
     value = found.get("input")
     given = f" (it is {str(value)[:80]!r})" if isinstance(value, str | int | float) else ""
     return f"{place}: {found['msg']}{given}"
 
 
-async def _known_error(request: Request, error: Exception) -> Response:
+async def _handle_known(request: Request, error: Exception) -> Response:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status == 500:
-        return await _unknown_error(request, error)
+        return await _handle_unknown(request, error)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
-    return answer(status, str(error), headers)
+
+    return error_response(status, str(error), headers)
 
 
-async def _unknown_error(request: Request, error: Exception) -> Response:
+async def _handle_unknown(request: Request, error: Exception) -> Response:
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
-    return answer(500, "something went wrong here; it was logged")
+
+    return error_response(500, "something went wrong here; it was logged")
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _handle_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
     return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
 
 
 HANDLERS: Final[dict[int | type[Exception], Handler]] = {
-    errors.LivemosaicError: _known_error,
-    HTTPException: _http_error,
-    Exception: _unknown_error,
+    errors.LivemosaicError: _handle_known,
+    HTTPException: _handle_http,
+    Exception: _handle_unknown,
 }
-"""By the error that each of them answers; of those that fit one, the nearest class."""
+"""Exception handlers by class; Starlette picks the most derived class that matches."""

@@ -1,8 +1,8 @@
-"""ETags of tiles, and what of an If-None-Match still holds (RFC 9110, 8.8.3 and 13.1.2).
+"""ETags of images, and the evaluation of If-None-Match (RFC 9110, 8.8.3 and 13.1.2).
 
-A tag is `"{digest}.{count}{end}"`: the digest of all that the tile follows from, how many scenes
-the plan looked at, and what ended it (`plan.End`, its first letter). Count and end let a later
-request look at just the same scenes and compare, without a pixel.
+A tag is `"{digest}.{count}{end}"`: the digest of everything that determines the image, the number
+of scenes that the plan visited, and the first letter of the reason why it ended (`plan.End`). Count
+and end let a later request visit exactly these scenes and compare, without reading a pixel.
 """
 
 import hashlib
@@ -17,43 +17,43 @@ _TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _OWN: Final = re.compile(r"[0-9a-f]{32}\.(\d{1,6})([a-z])")
 _ENDS: Final[dict[str, End]] = {end[0]: end for end in get_args(End)}
 _MOST_TRIED: Final = 4
-"""Tags of one request for which scenes are looked at; others are compared when the tile is made."""
+"""Tags of one request for which scenes are visited; others are compared with the new image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """All that a tile follows from but its scenes, as values whose `repr` tells them apart."""
+    """Everything but scenes that determines an image, as values with a distinctive `repr`."""
 
     values: tuple[Any, ...]
 
     def etag(self, seen: Seen) -> str:
-        """The strong ETag of the tile that follows from those scenes."""
+        """Returns the strong ETag of the image of the given scenes."""
         digest = hashlib.blake2b(repr((self.values, seen.end)).encode(), digest_size=16)
         for scene in seen.scenes:
-            # A reader may meet a scene before all of its rows: what is hidden depends on which.
+            # A reader may find a scene before all of its rows; these decide what it hides.
             digest.update(repr((scene.key, scene.version, sorted(scene.parts))).encode())
         return f'"{digest.hexdigest()}.{len(seen.scenes)}{seen.end[0]}"'
 
 
 @dataclass(frozen=True, slots=True)
 class IfNoneMatch:
-    """The tags that a client holds; `*` stands for any. What is no tag is ignored."""
+    """The tags in an If-None-Match header, or `*` for any; malformed tags are ignored."""
 
     tags: tuple[str, ...] = ()
     any: bool = False
 
     @classmethod
     def of(cls, header: str) -> "IfNoneMatch":
-        """Read the header, several of which are joined by commas; the empty string is none."""
+        """Parses the header; several are joined by commas, and an empty one has no tags."""
         tags = dict.fromkeys(f'"{tag}"' for tag in _TAG.findall(header))
         return cls(tuple(tags), header.strip() == "*")
 
-    def holds(self, etag: str | None) -> bool:
-        """Whether the client has the tile of that tag, by weak comparison."""
+    def matches(self, etag: str | None) -> bool:
+        """Whether the client has the image with this tag, by weak comparison."""
         return self.any or etag in self.tags
 
-    def foreseen(self, basis: Basis, plan: Plan) -> Seen | None:
-        """What the tile that the client has was made of, if it is still to be made of the same."""
+    def unchanged(self, basis: Basis, plan: Plan) -> Seen | None:
+        """Returns the scenes of the client's image if a new one would have the same ETag."""
         for tag, count, end in self._own():
             seen = plan.foreseen(count, end) if count <= plan.max_rows else None
             if seen is not None and basis.etag(seen) == tag:

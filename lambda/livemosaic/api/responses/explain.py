@@ -1,4 +1,4 @@
-"""What a picture would read, and why, before anything is read."""
+"""Explanations of images: which scenes would be read and why, without reading any."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from livemosaic.tiler.views import View
 PLAIN = Style()
 
 
-async def explained(
+async def explain_view(
     services: Services, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
 ) -> dict[str, Any]:
-    """The scenes that it meets, top first, by footprints alone."""
+    """Lists the scenes that a view intersects, top first, by footprints alone."""
     return {
         "scenes": [
             {
@@ -34,6 +34,6 @@ async def explained(
 
 
 def band_names(read: Read, names: Sequence[str], style: Style = PLAIN) -> list[str]:
-    """What an expression or an algorithm makes is numbered; its text, `names`, describes it."""
+    """Returns `names`, or `b1`, `b2`, … for bands computed by an expression or an algorithm."""
     made = read.expression or style.algorithm
     return [f"b{n}" for n in range(1, len(names) + 1)] if made else list(names)

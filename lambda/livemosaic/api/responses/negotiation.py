@@ -1,4 +1,4 @@
-"""Documents: JSON for programs, and a page of the same for people."""
+"""Documents as JSON or as HTML pages, by content negotiation."""
 
 import json
 import re
@@ -16,42 +16,42 @@ WEB: Final = Path(__file__).parent.parent / "web"
 
 PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
-    # MapLibre's style sheet carries its icons as data: images.
+    # MapLibre's style sheet embeds its icons as data: images.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; worker-src 'self'; "
     "style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Of every page."""
+"""Headers of every HTML page."""
 
-BOTH: Final[dict[int | str, dict[str, Any]]] = {
+DOCUMENT_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/json": {}, "text/html": {}}}
 }
-"""Of routes that answer with a document."""
+"""OpenAPI responses of routes that return a document."""
 
 Form = Literal["json", "html"]
 _HREF: Final = re.compile(r"(?<=&quot;href&quot;: &quot;)https?://(?:(?!&quot;)[^{\s])+(?=&quot;)")
-"""In escaped JSON. Templates have braces, and lead nowhere."""
+"""URLs in escaped JSON. URL templates, which have braces, do not become links."""
 _NUMBERS: Final = re.compile(r"\[[-+.,\dEe\s]+\]")
-"""In JSON: a list of them goes on one line."""
+"""Lists of numbers in JSON, which are printed on one line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """Who asked, and whether a program or a person."""
+class Responder:
+    """Creates responses in the negotiated form."""
 
     request: Request
-    form: str
+    form: Form
 
     def answer(self, title: str, document: Mapping[str, Any], above: str = "") -> Response:
-        """The document as it is asked for; `above` is HTML to stand above it on the page."""
+        """Returns the document in the negotiated form; pages show the HTML `above` before it."""
         if self.form == "html":
             return self.page(title, above + self._printed(document))
         return JSONResponse(document, headers={"Vary": "Accept"})
 
     def page(self, title: str, body: str) -> HTMLResponse:
-        """A page of some HTML. All its links are relative: nobody here knows its name outside."""
+        """Returns an HTML page. All links are relative, as the server's public URL is unknown."""
         template = Template((WEB / "page.html").read_text("utf-8"))
         text = template.substitute(
             title=escape(title), root=self._root, crumbs=self._crumbs(), body=body
@@ -60,7 +60,7 @@ class Reader:
 
     @property
     def _steps(self) -> list[str]:
-        """What the path says below the root of the API."""
+        """Segments of the path below the root of the API."""
         scope = self.request.scope
         return str(scope["path"]).removeprefix(scope.get("root_path", "")).split("/")[1:]
 
@@ -69,7 +69,7 @@ class Reader:
         return "../" * (len(self._steps) - 1) or "./"
 
     def _crumbs(self) -> str:
-        """Links to what the path goes through; none at the root."""
+        """Returns links to all parents of the path; an empty string at the root."""
         above = self._steps[:-1]
         names = ["livemosaic", *above] if self._steps != [""] else []
         links = [
@@ -89,27 +89,27 @@ class Reader:
         return f'<a href="{inside}">{href}</a>'
 
 
-async def reader(
+async def negotiate(
     request: Request,
     f: Annotated[
-        Form | None, Query(description="`html` for a page; else as the Accept header says")
+        Form | None, Query(description="`html` or `json`; by the Accept header if not given")
     ] = None,
-) -> Reader:
-    """The reader of a document, by `f` or else by Accept (RFC 9110, 12.5.1)."""
-    return Reader(request, f or preferred(request))
+) -> Responder:
+    """Negotiates the form of a document by `f`, or else by Accept (RFC 9110, 12.5.1)."""
+    return Responder(request, f or preferred_form(request))
 
 
-def preferred(request: Request) -> Form:
-    """What Accept says is rather wanted; where both are welcome, it is JSON."""
-    wanted = accepted(request.headers.get("accept", ""))
+def preferred_form(request: Request) -> Form:
+    """Returns the form that Accept prefers; JSON where both are equal."""
+    wanted = accepted_types(request.headers.get("accept", ""))
     other = max(wanted.get("*/*", 0.0), wanted.get("application/*", 0.0))
     return (
         "html" if wanted.get("text/html", 0.0) > wanted.get("application/json", other) else "json"
     )
 
 
-def accepted(header: str) -> dict[str, float]:
-    """How much each media type of an Accept header is wanted, 0 to 1."""
+def accepted_types(header: str) -> dict[str, float]:
+    """Returns the quality, 0 to 1, of each media type in an Accept header."""
     wanted: dict[str, float] = {}
     for part in header.split(","):
         name, *parameters = part.replace(" ", "").lower().split(";")
@@ -124,4 +124,4 @@ def _quality(parameter: str) -> float:
         return 0.0
 
 
-Negotiated = Annotated[Reader, Depends(reader)]
+Negotiated = Annotated[Responder, Depends(negotiate)]

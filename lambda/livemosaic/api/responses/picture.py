@@ -1,4 +1,4 @@
-"""A picture as an HTTP answer: conditional, cacheable, and saying what it is made of."""
+"""Images as HTTP responses: conditional, cacheable, with headers that describe their content."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -27,11 +27,10 @@ CONTENT_BBOX: Final = "Content-Bbox"
 CONTENT_CRS: Final = "Content-Crs"
 _MAX_HEADER: Final = 2000
 _BRIEF_S: Final = 10
-"""How long a picture without scenes, or with skipped ones, may be kept at most: it soon has more.
-"""
+"""Maximum age of an image without scenes, or with skipped ones: more scenes may appear soon."""
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "The picture is as `If-None-Match` says that it is known"},
+    304: {"description": "The image still has an ETag of `If-None-Match`"},
     200: {
         "content": {
             "image/png": {},
@@ -41,10 +40,10 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             "image/tiff; application=geotiff": {},
             "application/x-binary": {},
         },
-        "description": f"An image; `format` is one of {', '.join(sorted(FORMATS))}",
+        "description": f"Image in the requested `format`: {', '.join(sorted(FORMATS))}",
     },
 }
-"""Of routes that answer with `image`."""
+"""OpenAPI responses of routes that return `image`."""
 
 
 async def image(
@@ -54,32 +53,33 @@ async def image(
     read: Read,
     render: Render,
     rule: Rule = DEFAULT,
-    *,
-    held: list[str] | None = None,
+    if_none_match: list[str] | None = None,
 ) -> Response:
-    """Its `ETag` changes when scenes that it is made of do. What is `held` is answered from the
-    index alone, with 304 where nothing changed. A picture with skipped scenes has none, nor one
-    of a part of its grid.
+    """Renders an image, or returns 304 where `if_none_match` shows that the client has it.
 
-    Headers say what it is made of: `X-Scenes` the scenes that show, `X-Skipped-Scenes` those that
-    could not be read and why, `X-Truncated` the limit that left scenes out. `Content-Bbox` and
-    `Content-Crs` say where it lies, `Server-Timing` how many milliseconds each step took.
+    The `ETag` changes when the scenes in the image do; unless they did, the 304 needs the index
+    alone. Images with skipped scenes and masked images have no ETag.
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
     draft = services.tiler.draft(mosaic, view, read, rule)
     basis = _basis(draft, render, services)
-    known = IfNoneMatch.of(",".join(held or ()))
-    if known.tags and (same := await run_in_threadpool(known.foreseen, basis, draft.plan)):
-        return _not_modified(basis.etag(same), _life(mosaic, brief=not same.scenes))
+    known = IfNoneMatch.of(",".join(if_none_match or ()))
+    if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
+        return _not_modified(basis.etag(same), _cache_control(mosaic, brief=not same.scenes))
     made = await services.tiler.make(draft)
     etag = None if made.skipped or view.mask is not None else basis.etag(made.seen)
-    life = _life(mosaic, brief=not (etag and made.seen.scenes))
+    life = _cache_control(mosaic, brief=not (etag and made.seen.scenes))
     encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
     draft.timings.end("encode")
-    if known.holds(etag):
+    if known.matches(etag):
         return _not_modified(etag, life)
-    headers = _kept(etag, life) | _told(made) | _placed(encoded.grid) | {TIMING: _timed(draft)}
+    headers = (
+        _cache_headers(etag, life)
+        | _headers(made)
+        | _location_headers(encoded.grid)
+        | {TIMING: _server_timing(draft)}
+    )
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
 
 
@@ -96,8 +96,8 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
     )
 
 
-def _life(mosaic: Mosaic, *, brief: bool) -> str:
-    """Cache-Control of a picture (RFC 9111, 5.2.2; RFC 5861)."""
+def _cache_control(mosaic: Mosaic, *, brief: bool) -> str:
+    """Returns Cache-Control of an image (RFC 9111, 5.2.2; RFC 5861)."""
     if not mosaic.max_age_s and (brief or not mosaic.stale_while_revalidate_s):
         return "no-cache"
     if brief:
@@ -107,36 +107,36 @@ def _life(mosaic: Mosaic, *, brief: bool) -> str:
     return f"public, max-age={mosaic.max_age_s}{while_revalidate}"
 
 
-def _kept(etag: str | None, life: str) -> dict[str, str]:
+def _cache_headers(etag: str | None, life: str) -> dict[str, str]:
     return {"Cache-Control": life} | ({"ETag": etag} if etag else {})
 
 
 def _not_modified(etag: str | None, life: str) -> Response:
-    return Response(status_code=304, headers=_kept(etag, life))
+    return Response(status_code=304, headers=_cache_headers(etag, life))
 
 
-def _told(made: Picture) -> dict[str, str]:
-    headers = {SCENES: _listed(made.scenes)}
+def _headers(made: Picture) -> dict[str, str]:
+    headers = {SCENES: _name_list(made.scenes)}
     if made.skipped:
-        headers[SKIPPED] = _listed([f"{name}={why}" for name, why in made.skipped])
+        headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in made.skipped])
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
 
 
-def _placed(grid: Grid) -> dict[str, str]:
-    """As OGC API - Maps has them (20-058), x before y."""
+def _location_headers(grid: Grid) -> dict[str, str]:
+    """Returns the headers of OGC API - Maps (20-058): the bounds, x before y, and the CRS."""
     bounds = ",".join(map(str, grid.bounds))
     return {CONTENT_BBOX: bounds, CONTENT_CRS: f"<{uri_of(grid.crs)}>"}
 
 
-def _timed(draft: Draft) -> str:
-    """As W3C Server Timing has it."""
+def _server_timing(draft: Draft) -> str:
+    """Returns milliseconds per step (W3C Server Timing)."""
     steps = draft.timings.seconds().items()
     return ", ".join(f"{step};dur={1000 * seconds:.1f}" for step, seconds in steps)
 
 
-def _listed(names: Any) -> str:
-    """Comma-separated, percent-encoded (headers are ASCII), cut between names."""
+def _name_list(names: Any) -> str:
+    """Joins names by commas, percent-encoded as headers are ASCII; a long list is cut."""
     text = ",".join(quote(name, safe=" =:/()'") for name in names)
     return text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER].rpartition(",")[0] + ",..."

@@ -1,4 +1,4 @@
-"""Pictures of boxes in any CRS, and what they are made of."""
+"""Images of boxes and features in any CRS."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -18,7 +18,7 @@ from livemosaic.api.dependencies import (
     ServicesDep,
 )
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.responses.explain import explained
+from livemosaic.api.responses.explain import explain_view
 from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size, step_of
@@ -33,11 +33,11 @@ router = APIRouter(tags=["boxes and features"])
 
 
 MAX_SIDE: Final = 100_000
-"""Pixels, of which a picture has fewer in all than the square of this."""
+"""Maximum width and height in pixels; their product is limited further."""
 
 _PATH: Final = "/mosaics/{mosaic}/bbox/{minx},{miny},{maxx},{maxy}"
 _ROUGH: Final = 256
-"""Pixels of an edge, where only footprints are looked at."""
+"""Pixels per edge of a grid that only footprints are drawn on."""
 
 _FEATURE_PATH: Final = "/mosaics/{mosaic}/feature"
 
@@ -49,7 +49,7 @@ async def box_params(
     maxy: Annotated[float, Path(description="North, or the largest y")],
     coord_crs: CoordCrs,
 ) -> Box:
-    """The box in the path, in the CRS of its coordinates."""
+    """Parses the box in the path, in the CRS of its coordinates."""
     return Box.of(coord_crs, (minx, miny, maxx, maxy))
 
 
@@ -57,18 +57,20 @@ async def size_params(
     max_size: Annotated[
         int | None,
         Query(
-            ge=1, le=MAX_SIDE, description="Pixels of the longer side at most; if no side is given"
+            ge=1,
+            le=MAX_SIDE,
+            description="Maximum pixels of the longer side, if neither width nor height is given",
         ),
     ] = None,
     # Without Query: one route has them in its path.
     height: Annotated[
-        int | None, Field(ge=1, le=MAX_SIDE, description="Pixels from top to bottom")
+        int | None, Field(ge=1, le=MAX_SIDE, description="Image height in pixels")
     ] = None,
     width: Annotated[
-        int | None, Field(ge=1, le=MAX_SIDE, description="Pixels from left to right")
+        int | None, Field(ge=1, le=MAX_SIDE, description="Image width in pixels")
     ] = None,
 ) -> Size:
-    """How many pixels; as many as the topmost scene has there if nothing is said."""
+    """Parses the size of an image; the topmost scene's resolution by default."""
     return Size(width, height, max_size)
 
 
@@ -76,11 +78,11 @@ GivenBox = Annotated[Box, Depends(box_params)]
 SizeParams = Annotated[Size, Depends(size_params)]
 
 
-async def framed(
+async def sized_view(
     services: Services, mosaic: Mosaic, box: Box, size: Size, read: Read, rule: Rule
 ) -> View:
-    """A box as a picture of the size that is asked for; `InvalidRequestError` if it is too large,
-    or coarser than the mosaic's minzoom.
+    """Returns the view of a box at a size; `InvalidRequestError` if it has too many pixels, or is
+    coarser than the mosaic's minzoom.
     """
     step = None
     if not size.given:
@@ -91,11 +93,11 @@ async def framed(
     most = services.settings.max_image_pixels
     if width * height > most:
         raise InvalidRequestError(
-            f"{box} makes {width:,} × {height:,} pixels, this server allows {most:,} in all; give "
+            f"{box} makes {width:,} × {height:,} pixels; this server allows {most:,} in all: give "
             f"a smaller width and height, or max_size={int(most**0.5)}"
         )
     view = box_view(box, mosaic, width, height)
-    if rule.method != "lock":  # which shows at every scale
+    if rule.method != "lock":  # locked scenes are visible at every scale
         check_zoom(mosaic, view)
     return view
 
@@ -112,14 +114,14 @@ async def bbox_image(
     format: str,  # noqa: A002 (the name that the path gives it)
     if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
-    """A picture of a box, as a tile is one: the same parameters, headers and ETags.
+    """Renders an image of a box, with the parameters, headers and ETags of tiles.
 
-    It shows just the box, in `dst_crs` the box around it, in pixels as large as those of the
-    topmost scene unless a size is given.
+    The image covers exactly the box, or its bounds in `dst_crs`, at the resolution of the topmost
+    scene unless a size is given.
     """
     render = replace(render, format=format_of(format))
-    view = await framed(services, mosaic, box.to(dst_crs or box.crs), size, read, rule)
-    return await image(services, mosaic, view, read, render, rule, held=if_none_match)
+    view = await sized_view(services, mosaic, box.to(dst_crs or box.crs), size, read, rule)
+    return await image(services, mosaic, view, read, render, rule, if_none_match)
 
 
 for _suffix in ("/{width}x{height}.{format}", ".{format}"):
@@ -130,15 +132,15 @@ for _suffix in ("/{width}x{height}.{format}", ".{format}"):
 async def bbox_assets(
     mosaic: CachedMosaic, box: GivenBox, services: ServicesDep, rule: RuleParams
 ) -> dict[str, Any]:
-    """What a picture of the box would read, top first, and which scenes those hide."""
-    return await explained(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), rule)
+    """Lists the scenes that an image of the box would read or hide, top first."""
+    return await explain_view(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), rule)
 
 
 async def feature_image(
     mosaic: CachedMosaic,
     feature: Annotated[
         dict[str, Any],
-        Body(description="GeoJSON Feature of polygons or lines; a ring may cross itself"),
+        Body(description="GeoJSON Feature of polygons or lines; rings may cross themselves"),
     ],
     coord_crs: CoordCrs,
     dst_crs: DstCrs,
@@ -149,13 +151,13 @@ async def feature_image(
     rule: RuleParams,
     format: str = "auto",  # noqa: A002 (the name that the path gives it)
 ) -> Response:
-    """A picture of a feature's box, of which only the pixels are valid that the feature touches.
+    """Renders an image of a feature's bounds, where only pixels that touch the feature are valid.
 
-    Parameters and headers are those of a picture of a box; there is no ETag.
+    Parameters and headers are the same as for boxes, without an ETag.
     """
     shape = await run_in_threadpool(Shape.of, feature, coord_crs, services.settings.max_vertices)
     render = replace(render, format=format_of(format))
-    view = await framed(services, mosaic, shape.box.to(dst_crs or coord_crs), size, read, rule)
+    view = await sized_view(services, mosaic, shape.box.to(dst_crs or coord_crs), size, read, rule)
     view = replace(view, mask=await run_in_threadpool(shape.mask, view.grid))
     return await image(services, mosaic, view, read, render, rule)
 

@@ -1,4 +1,4 @@
-"""Is it up, and does its table answer."""
+"""Health check of the service and its table."""
 
 from fastapi import APIRouter
 
@@ -11,6 +11,6 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health")
 def health(services: ServicesDep) -> dict[str, str]:
-    """`ok` where the index answers; 503 where it does not."""
+    """Reports `ok`, or 503 if the table does not respond."""
     services.mosaics.table.get(Key("mosaics", "health"))
     return {"status": "ok", "version": livemosaic.__version__}

@@ -1,4 +1,4 @@
-"""Scenes of a mosaic: put in, list, show, take out."""
+"""Scenes of a mosaic: add, list, show and delete."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.access import may_write
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep
+from livemosaic.api.dependencies import CachedMosaic, ServicesDep, Writes
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
 from livemosaic.geo.antimeridian import lonlat_boxes
@@ -25,7 +24,6 @@ from livemosaic.storage.allowlist import redact
 from livemosaic.tiler.views import area_of
 
 router = APIRouter(tags=["items"])
-Writes = Depends(may_write)
 
 
 Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
@@ -35,43 +33,46 @@ _OUTCOMES: Final = {
     "required": ["outcomes"],
     "properties": {"outcomes": {"type": "array", "items": {"type": "object"}}},
 }
-_SOME: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
-_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": words, "content": {"application/json": {"schema": _SOME}}}
+_BODY: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": words,
+        "content": {"application/json": {"schema": _BODY}},
+    }
     for status, words in {
-        207: "Some were taken",
-        400: "None was taken, and none ever can be",
-        503: "The index was too busy for some: send them again",
+        207: "Some Items were accepted",
+        400: "No Item was accepted, and retrying cannot help",
+        503: "The index was too busy for some Items: send them again",
     }.items()
 }
 
 
-@router.post("/items", dependencies=[Writes], responses=_TAKEN)
+@router.post("/items", dependencies=[Writes], responses=_RESPONSES)
 def deliver_items(document: Document, services: ServicesDep, response: Response) -> dict[str, Any]:
-    """Put Items into every mosaic that wants them, as an event would; each succeeds or fails alone.
+    """Adds Items to every mosaic that subscribes to them, as an event would.
 
-    200 where all were taken, 207 where some were, 400 where none was and none ever can be, 503
-    where the index was too busy: send them again, nothing is done twice.
+    Each Item succeeds or fails on its own: 200 if all were accepted, 207 if some were, 400 if none
+    can ever be, 503 if the index was too busy. Sending Items again is safe.
     """
-    return _taken(document, services, response, None)
+    return _ingest_documents(document, services, response, None)
 
 
-@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_TAKEN)
+@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_RESPONSES)
 def add_items(
     mosaic: str, document: Document, services: ServicesDep, response: Response
 ) -> dict[str, Any]:
-    """Put Items into one mosaic; answers as `POST /items`."""
-    return _taken(document, services, response, services.mosaics.get(mosaic))
+    """Adds Items to one mosaic, with the responses of `POST /items`."""
+    return _ingest_documents(document, services, response, services.mosaics.get(mosaic))
 
 
-def _taken(
+def _ingest_documents(
     document: dict[str, Any], services: Services, response: Response, only: Mosaic | None
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
     features = document.get("features") if document.get("type") == "FeatureCollection" else None
     documents = features if isinstance(features, list) else [document]
     messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
-    # Writing waits for no other thread, so it may use those that query.
+    # Writes wait for no other thread, so they may share the threads of queries.
     outcomes = services.ingest.batch(messages, only=only, pool=services.index.pool)
     response.status_code = _status(outcomes)
     return {
@@ -110,16 +111,16 @@ def list_items(
     bbox: Annotated[
         str | None,
         Query(
-            description="west,south,east,north in degrees; west > east crosses the antimeridian. "
-            "Scenes come top first; a box without area asks for one point"
+            description="Box that scenes must intersect: west,south,east,north in degrees, or one "
+            "point; west > east crosses the antimeridian. Scenes are listed top first"
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    token: Annotated[str, Query(max_length=600, description="From a `next` link")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of scenes")] = 100,
+    token: Annotated[str, Query(max_length=600, description="Page token, from a `next` link")] = "",
 ) -> dict[str, Any]:
-    """Scenes as GeoJSON: those under a box from the top, or all of them page by page."""
+    """Lists scenes as GeoJSON: scenes in a box from the top, or all scenes page by page."""
     if bbox is not None:
-        scenes, following = _under(services, mosaic, _bbox(bbox), limit), None
+        scenes, following = _scenes_in(services, mosaic, _bbox(bbox), limit), None
     else:
         scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
     links = []
@@ -147,7 +148,7 @@ def _bbox(text: str) -> BBox:
     return west, south, east, north
 
 
-def _under(services: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
+def _scenes_in(services: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
     boxes = lonlat_boxes(bbox)
     found = islice(services.index.find(mosaic, area_of(mosaic, bbox)), services.settings.max_rows)
     scenes = services.index.scenes(mosaic, (scene.key for scene in found))
@@ -162,7 +163,7 @@ def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:
 def show_item(
     mosaic: CachedMosaic, item: str, services: ServicesDep, collection: str | None = None
 ) -> dict[str, Any]:
-    """One scene; `collection` where the mosaic takes Items of more than one."""
+    """Shows one scene; `collection` is needed if the mosaic subscribes to several."""
     try:
         return feature(services.index.scene(mosaic, _key(mosaic, item, collection)))
     except NotFoundError as error:
@@ -175,7 +176,7 @@ def show_item(
 def delete_item(
     mosaic: str, item: str, services: ServicesDep, collection: str | None = None
 ) -> None:
-    """Take a scene out; 404 where it is not in."""
+    """Deletes a scene; 404 if it does not exist."""
     target = services.mosaics.get(mosaic)
     key = _key(target, item, collection)
     services.index.scene(target, key)
@@ -187,7 +188,7 @@ def delete_item(
         raise InvalidItemError(outcome.reason)
     if any(change.change == "outdated" for change in outcome.changes):
         raise NotFoundError(
-            f"item {item[:200]!r} has a version of the future, which a deletion now does not touch"
+            f"item {item[:200]!r} has a version in the future, which a deletion now does not affect"
         )
 
 
@@ -196,7 +197,7 @@ def _key(mosaic: Mosaic, item: str, collection: str | None) -> str:
 
 
 def feature(scene: Scene) -> dict[str, Any]:
-    """A scene as a GeoJSON Feature, in the shape of a STAC Item."""
+    """Returns a scene as a GeoJSON Feature with the members of a STAC Item."""
     return {
         "type": "Feature",
         "id": scene.id,

@@ -1,73 +1,71 @@
-"""Mosaics: list, create, show, change, delete."""
+"""Mosaics: list, create, show, change and delete."""
 
 import time
 from typing import Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from livemosaic.api.access import may_write
-from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, shown, values
+from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics, Writes
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic
 from livemosaic.index.mosaics import FIXED
 from livemosaic.model.mosaic import Mosaic
 
 router = APIRouter(tags=["mosaics"])
-Writes = Depends(may_write)
 
 DELETE_S: Final = 15.0
-"""How long one request deletes: API Gateway waits 30 s for an answer (HTTP API quotas), of which a
-busy table may take ten for the last scene."""
+"""Time limit of one deletion request: API Gateway waits 30 s for a response (HTTP API quotas), of
+which a busy table may take ten for the last scene."""
 
 
 class MosaicList(BaseModel):
-    """All mosaics."""
+    """A list of mosaics."""
 
     mosaics: list[MosaicOut]
 
 
 @router.get("/mosaics")
 def list_mosaics(mosaics: VisibleMosaics) -> MosaicList:
-    """Every public mosaic, and every private one that the credential opens."""
-    return MosaicList(mosaics=[shown(mosaic) for mosaic in mosaics])
+    """Lists all public mosaics, and private mosaics that the credential gives access to."""
+    return MosaicList(mosaics=[MosaicOut.of(mosaic) for mosaic in mosaics])
 
 
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
 def create_mosaic(new: NewMosaic, services: ServicesDep) -> MosaicOut:
-    """Create a mosaic; 409 where its id is taken."""
-    return shown(services.mosaics.create(Mosaic(id=new.id, **values(new))))
+    """Creates a mosaic; 409 if its id is taken."""
+    return MosaicOut.of(services.mosaics.create(Mosaic(id=new.id, **new.mosaic_fields())))
 
 
 @router.get("/mosaics/{mosaic}")
 def show_mosaic(mosaic: CurrentMosaic) -> MosaicOut:
-    """One mosaic."""
-    return shown(mosaic)
+    """Shows the current settings and state of a mosaic."""
+    return MosaicOut.of(mosaic)
 
 
 @router.put("/mosaics/{mosaic}", dependencies=[Writes])
 def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) -> MosaicOut:
-    """Change its settings; those that indexed rows depend on may be left out, not changed.
+    """Replaces a mosaic's settings; the ones that indexed rows depend on cannot change.
 
-    `access` stays as it is where it is left out: nothing private becomes public by an oversight.
+    Omitting `access` leaves it unchanged, so that a private mosaic cannot become public by mistake.
     """
     given = settings.model_fields_set
     stays = {*FIXED, "access"} - given
-    kept = {k: v for k, v in values(settings).items() if k not in stays}
-    return shown(services.mosaics.update(mosaic, kept))
+    kept = {k: v for k, v in settings.mosaic_fields().items() if k not in stays}
+    return MosaicOut.of(services.mosaics.update(mosaic, kept))
 
 
 @router.delete(
     "/mosaics/{mosaic}",
     status_code=204,
     response_class=Response,
-    responses={202: {"description": "Not all scenes are deleted yet: ask again"}},
+    responses={202: {"description": "Some scenes are left: repeat the request"}},
     dependencies=[Writes],
 )
 def delete_mosaic(mosaic: str, services: ServicesDep) -> Response:
-    """Delete a mosaic and all its scenes; 202 where there is more to do: ask again until 204.
+    """Deletes a mosaic and all its scenes; while it returns 202, repeat the request until 204.
 
-    It is gone for readers from the first request on. Its id can be taken again after the last.
+    Readers no longer see the mosaic after the first request; its id is free after the last.
     """
     end = time.monotonic() + DELETE_S
     for deleted, _ in enumerate(services.index.drop(mosaic), 1):

@@ -1,4 +1,4 @@
-"""The pages and the files they are made of, all served from here."""
+"""HTML pages and their static files, all served from this origin."""
 
 from html import escape
 from typing import Any, Final
@@ -16,8 +16,11 @@ from livemosaic.errors import NotFoundError, UnauthorizedError
 router = APIRouter(tags=["pages"])
 
 _TMS: Final = "WebMercatorQuad"
-"""What MapLibre draws."""
-_PAGE: Final[dict[str, Any]] = {"description": "A page that says so", "content": {"text/html": {}}}
+"""The only TileMatrixSet that MapLibre draws."""
+_PAGE: Final[dict[str, Any]] = {
+    "description": "Page that describes the error",
+    "content": {"text/html": {}},
+}
 
 _MISSING: Final = """<!doctype html>
 <html lang="en">
@@ -40,7 +43,7 @@ _MISSING: Final = """<!doctype html>
 
 
 class _Files(StaticFiles):
-    """Files that a browser asks for again: an old script must not meet a new page."""
+    """Files that browsers revalidate, so that no old script runs in a new page."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -49,13 +52,13 @@ class _Files(StaticFiles):
 
 
 def static_files() -> StaticFiles:
-    """The page's script and style, and what `make` copies from npm packages."""
+    """Returns an application for scripts, styles, and files that `make` copies from npm."""
     return _Files(directory=WEB)
 
 
 @router.get("/docs", include_in_schema=False)
 def docs() -> HTMLResponse:
-    """The OpenAPI document as a page, by Swagger UI from its npm package."""
+    """Serves Swagger UI, from its npm package, for the OpenAPI document."""
     return get_swagger_ui_html(
         openapi_url="openapi.json",
         title="livemosaic",
@@ -66,10 +69,12 @@ def docs() -> HTMLResponse:
 
 
 @router.get(
-    "/mosaics/{mosaic}/map.html", response_class=HTMLResponse, responses={401: _PAGE, 404: _PAGE}
+    "/mosaics/{mosaic}/map.html",
+    response_class=HTMLResponse,
+    responses={401: _PAGE, 404: _PAGE},
 )
 def map_page(mosaic: str, request: Request) -> HTMLResponse:
-    """A map of the mosaic that follows it: parameters of tiles may be added to its address."""
+    """Serves a map page that updates with the mosaic; its URL accepts the parameters of tiles."""
     try:
         mosaic_of(mosaic, request)
     except (NotFoundError, UnauthorizedError) as error:
@@ -84,19 +89,19 @@ def map_page(mosaic: str, request: Request) -> HTMLResponse:
     "/mosaics/{mosaic}/tiles/{tms}/map.html", status_code=307, response_class=RedirectResponse
 )
 def map_page_of_tiles(mosaic: str, tms: str, request: Request) -> RedirectResponse:
-    """The same map at its one address; there is none of other TileMatrixSets."""
+    """Redirects to the mosaic's map page; 404 for other TileMatrixSets."""
     return _to_map("../../map.html", mosaic, tms, request)
 
 
 @router.get("/mosaics/{mosaic}/{tms}/map.html", status_code=307, response_class=RedirectResponse)
 def map_page_of_tms(mosaic: str, tms: str, request: Request) -> RedirectResponse:
-    """The same, where TiTiler has it."""
+    """Redirects TiTiler's URL of the map page to ours; 404 for other TileMatrixSets."""
     return _to_map("../map.html", mosaic, tms, request)
 
 
 def _to_map(path: str, mosaic: str, tms: str, request: Request) -> RedirectResponse:
     if tms != _TMS:
         raise NotFoundError(f"the map page of mosaic {mosaic[:80]!r} draws {_TMS} only")
-    # Relative: nobody here knows what the server is called outside.
+    # Relative, as the server's public URL is unknown.
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{path}{query}", 307)

@@ -1,4 +1,4 @@
-"""The values of a place: of each scene, and of what the rule makes of them."""
+"""Band values at a point, of each scene and of the mosaic."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from livemosaic.api.dependencies import CachedMosaic, CoordCrs, ReadParams, RuleParams, ServicesDep
-from livemosaic.api.responses.explain import band_names, explained
+from livemosaic.api.responses.explain import band_names, explain_view
 from livemosaic.model.raster import Pixels
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.picture import Draft, Picture, Reads
@@ -19,7 +19,7 @@ router = APIRouter(tags=["numbers"])
 
 
 class Values(BaseModel):
-    """Of each band, null where it has none."""
+    """Values by band, null where there is no data."""
 
     values: list[float | None]
     band_names: list[str]
@@ -27,7 +27,7 @@ class Values(BaseModel):
 
 
 class ScenePoint(Values):
-    """Values of one scene."""
+    """Band values of one scene."""
 
     name: str
     collection: str | None
@@ -42,7 +42,7 @@ class Skipped(BaseModel):
 
 
 class PointOut(Values):
-    """Values of a place: all in all by the rule, and of each scene."""
+    """Values at a point: of the mosaic by its rule, and of each scene."""
 
     coordinates: tuple[float, float]
     assets: list[ScenePoint]
@@ -54,7 +54,7 @@ class PointOut(Values):
 @router.get(
     "/mosaics/{mosaic}/point/{lon},{lat}",
     response_model=PointOut,
-    responses={204: {"description": "No scene is there"}},
+    responses={204: {"description": "No scene covers the point"}},
 )
 async def point(
     mosaic: CachedMosaic,
@@ -65,9 +65,9 @@ async def point(
     read: ReadParams,
     rule: RuleParams,
 ) -> Any:
-    """The pixel of each scene that holds a place, top first, at full resolution."""
+    """Reads the pixel of each scene at a point, top first, at full resolution."""
     view = Point(crs, lon, lat).view(mosaic)
-    # Nothing lies between the pixels that could be mixed, nor is one of them a sliver.
+    # One pixel needs neither interpolation nor a minimum of pixels.
     read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
     draft = services.tiler.draft(mosaic, view, read, rule, every=True)
     done = await services.tiler.read(draft)
@@ -115,6 +115,6 @@ async def point_assets(
     services: ServicesDep,
     rule: RuleParams,
 ) -> dict[str, Any]:
-    """The scenes whose values a place has, top first, by footprints alone."""
+    """Lists the scenes that cover a point, top first, by footprints alone."""
     view = Point(crs, lon, lat).view(mosaic)
-    return await explained(services, mosaic, view, replace(rule, min_pixels=0), every=True)
+    return await explain_view(services, mosaic, view, replace(rule, min_pixels=0), every=True)

@@ -1,4 +1,4 @@
-"""Named renders of a mosaic: `render=NAME` stands for what they say."""
+"""Named renders of a mosaic, which requests apply by `render=NAME`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from livemosaic.api.access import carrying
+from livemosaic.api.access import with_token
 from livemosaic.api.dependencies import CurrentMosaic
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import render_of
@@ -25,14 +25,16 @@ class Link(BaseModel):
 
 
 class RenderOut(BaseModel):
-    """A render, and where it is to be had."""
+    """A named render with its links."""
 
-    params: dict[str, Any] = Field(description="Of the STAC render extension 2.0, and what else")
+    params: dict[str, Any] = Field(
+        description="Fields of the STAC render extension 2.0, and other parameters"
+    )
     links: list[Link]
 
 
 class RenderList(BaseModel):
-    """All renders of a mosaic."""
+    """The named renders of a mosaic."""
 
     renders: dict[str, RenderOut]
     links: list[Link]
@@ -40,7 +42,7 @@ class RenderList(BaseModel):
 
 @router.get("/mosaics/{mosaic}/renders")
 def list_renders(mosaic: CurrentMosaic, request: Request) -> RenderList:
-    """Its renders, by name."""
+    """Lists the named renders of a mosaic."""
     title = f"Renders of {mosaic.title or mosaic.id}"
     here = Link(rel="self", href=_url(request, mosaic), type="application/json", title=title)
     renders = {name: _shown(request, mosaic, name, mosaic.renders[name]) for name in mosaic.renders}
@@ -49,7 +51,7 @@ def list_renders(mosaic: CurrentMosaic, request: Request) -> RenderList:
 
 @router.get("/mosaics/{mosaic}/renders/{render}")
 def show_render(mosaic: CurrentMosaic, render: str, request: Request) -> RenderOut:
-    """One render, with links to its tiles."""
+    """Shows a named render, with links to its tiles."""
     return _shown(request, mosaic, render, render_of(mosaic, render))
 
 
@@ -64,7 +66,7 @@ def _shown(request: Request, mosaic: Mosaic, name: str, params: Mapping[str, Any
     )
     tilejson = Link(
         rel="tilesets-map",
-        href=carrying(request, f"{tiles}/tilejson.json?render={name}"),
+        href=with_token(request, f"{tiles}/tilejson.json?render={name}"),
         type="application/json",
         title=f"TileJSON of {title}",
         templated=True,
@@ -73,4 +75,4 @@ def _shown(request: Request, mosaic: Mosaic, name: str, params: Mapping[str, Any
 
 
 def _url(request: Request, mosaic: Mosaic, path: str = "") -> str:
-    return carrying(request, f"{request.base_url}mosaics/{mosaic.id}/renders{path}")
+    return with_token(request, f"{request.base_url}mosaics/{mosaic.id}/renders{path}")

@@ -1,4 +1,4 @@
-"""Statistics of the areas of GeoJSON features."""
+"""Statistics of pixel values in the areas of GeoJSON features."""
 
 import asyncio
 import json
@@ -34,23 +34,23 @@ _MAX_BINS: Final = 1000
 _MAX_CATEGORIES: Final = 1000
 _MAX_PERCENTILES: Final = 100
 _MAX_COUNTS: Final = 500_000
-"""In all histograms of an answer."""
+"""Maximum counts in all histograms of a response."""
 
 
 async def wanted_params(
     categorical: Annotated[
         bool | None, Query(description="Count the pixels of each value instead of a histogram")
     ] = None,
-    c: Annotated[list[float] | None, Query(description="Values to count; none is all")] = None,
-    p: Annotated[list[int] | None, Query(description="Percentiles; 2 and 98 without")] = None,
+    c: Annotated[list[float] | None, Query(description="Values to count; all if not given")] = None,
+    p: Annotated[list[int] | None, Query(description="Percentiles; 2 and 98 by default")] = None,
     histogram_bins: Annotated[
-        str | None, Query(description="How many bins, or their edges separated by commas")
+        str | None, Query(description="Number of bins, or comma-separated edges")
     ] = None,
     histogram_range: Annotated[
-        str | None, Query(description="`min,max` of the histogram; that of the values without")
+        str | None, Query(description="Histogram range `min,max`; by default that of the values")
     ] = None,
 ) -> Wanted:
-    """What is asked of the values."""
+    """Parses which statistics of the values are requested."""
     categories, percentiles = tuple(c or ()), tuple(p or ()) or (2, 98)
     if len(categories) > _MAX_CATEGORIES:
         raise InvalidRequestError(f"{len(categories)} values c, at most {_MAX_CATEGORIES} are read")
@@ -104,12 +104,12 @@ async def counting_params(
         Query(
             ge=1,
             le=1000,
-            description="Parts, in each direction, into which pixels are divided to see how much "
-            "of them is in the area: 10 without",
+            description="Subdivisions of a pixel per direction, to estimate its share in the area; "
+            "10 by default",
         ),
     ] = None,
 ) -> Counting:
-    """How areas are looked at; of the render only the algorithm counts."""
+    """Parses how pixels in areas are counted; of the render, only the algorithm matters."""
     return Counting(
         size=size,
         cover_scale=cover_scale or 10,
@@ -124,9 +124,9 @@ async def counting_params(
     responses={
         200: {
             "content": {"application/geo+json": {}},
-            "description": "The same, with `statistics` and `used_assets` in its properties",
+            "description": "The given GeoJSON, with `statistics` and `used_assets` in properties",
         },
-        204: {"description": "No scene is there"},
+        204: {"description": "No scene covers the areas"},
     },
 )
 async def statistics(
@@ -142,13 +142,13 @@ async def statistics(
     how: Annotated[Counting, Depends(counting_params)],
     wanted: Annotated[Wanted, Depends(wanted_params)],
 ) -> Response:
-    """Statistics of each band in each area, of all of its pixels at the resolution of its topmost
-    scene, unless a size is given. Pixels count by how much of them is in the area.
+    """Computes statistics of each band in each area, at the resolution of the topmost scene unless
+    a size is given. Pixels are weighted by their share in the area.
 
-    Large areas are read in blocks of 1024 × 1024 pixels, each a picture of its own to the rule.
-    `used_assets` are the scenes that show; `skipped_assets` those that could not be read and why,
-    `truncated` the limit that left scenes out, and of a band `approximate` the relative error of
-    its percentiles, where there are any.
+    Large areas are read in blocks of 1024 × 1024 pixels; the rule is applied to each block.
+    `used_assets` are the visible scenes, `skipped_assets` the scenes that could not be read and
+    why, `truncated` the limit that left scenes out, and a band's `approximate` the relative error
+    of its percentiles, if any.
     """
     features = _features(geojson, services.settings.max_features)
     if any(not isinstance(feature.get("properties") or {}, dict) for feature in features):
@@ -158,23 +158,25 @@ async def statistics(
         for feature in features
     ]
     read = replace(read, palette=False)
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(services.settings.max_statistics_s):
             for shape in shapes:
                 counted = await count(
                     services.tiler, mosaic, shape, dst_crs or coord_crs, read, rule, how
                 )
-                told.append(await run_in_threadpool(_told, counted, wanted, read, how.style))
-                _refuse_too_many(told)
+                results.append(
+                    await run_in_threadpool(_properties, counted, wanted, read, how.style)
+                )
+                _refuse_too_many(results)
     except TimeoutError as error:
         raise InvalidRequestError(
             f"this took longer than {services.settings.max_statistics_s:g} s; ask for fewer areas, "
             "or for fewer pixels with max_size"
         ) from error
-    if told and not any(each["statistics"] or "skipped_assets" in each for each in told):
+    if results and not any(each["statistics"] or "skipped_assets" in each for each in results):
         return Response(status_code=204)
-    body = await run_in_threadpool(_body, geojson, features, told)
+    body = await run_in_threadpool(_body, geojson, features, results)
     return Response(body, media_type="application/geo+json")
 
 
@@ -192,10 +194,10 @@ def _features(geojson: dict[str, Any], most: int) -> list[dict[str, Any]]:
     return features
 
 
-def _told(counted: Counted, wanted: Wanted, read: Read, style: Style) -> dict[str, Any]:
+def _properties(counted: Counted, wanted: Wanted, read: Read, style: Style) -> dict[str, Any]:
     names = band_names(read, counted.tally.names, style)
     bands = counted.tally.statistics(wanted)
-    told: dict[str, Any] = {
+    properties: dict[str, Any] = {
         "statistics": {
             name: statistics | {"description": description}
             for name, (description, statistics) in zip(names, bands, strict=True)
@@ -203,28 +205,28 @@ def _told(counted: Counted, wanted: Wanted, read: Read, style: Style) -> dict[st
         "used_assets": list(counted.scenes),
     }
     if counted.skipped:
-        told["skipped_assets"] = [{"name": n, "why": why} for n, why in counted.skipped.items()]
+        properties["skipped_assets"] = [{"name": n, "why": y} for n, y in counted.skipped.items()]
     if counted.truncated:
-        told["truncated"] = counted.truncated
-    return told
+        properties["truncated"] = counted.truncated
+    return properties
 
 
-def _refuse_too_many(told: Sequence[dict[str, Any]]) -> None:
-    bands = [band for each in told for band in each["statistics"].values()]
+def _refuse_too_many(results: Sequence[dict[str, Any]]) -> None:
+    bands = [band for each in results for band in each["statistics"].values()]
     numbers = sum(len(band["histogram"][0]) for band in bands)
     if numbers > _MAX_COUNTS:
         raise InvalidRequestError(
-            f"the histograms of {len(told)} features have {numbers:,} counts, at most "
-            f"{_MAX_COUNTS:,} are told at once; ask for fewer areas, bins or categories"
+            f"the histograms of {len(results)} features have {numbers:,} counts; the limit is "
+            f"{_MAX_COUNTS:,}: ask for fewer areas, bins or categories"
         )
 
 
 def _body(
-    geojson: dict[str, Any], features: Sequence[dict[str, Any]], told: Sequence[dict[str, Any]]
+    geojson: dict[str, Any], features: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]
 ) -> bytes:
     answers = [
         feature | {"properties": (feature.get("properties") or {}) | properties}
-        for feature, properties in zip(features, told, strict=True)
+        for feature, properties in zip(features, results, strict=True)
     ]
     collection = geojson.get("type") == "FeatureCollection"
     answer = geojson | {"features": answers} if collection else answers[0]

@@ -1,4 +1,4 @@
-"""A mosaic in short: what it is, where it lies, and where its tiles are."""
+"""Descriptions of a mosaic: info, bounds and TileJSON."""
 
 import math
 from contextlib import suppress
@@ -13,7 +13,7 @@ from shapely.geometry import box, mapping
 
 from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic, InCrs
 from livemosaic.api.params.crs import uri_of
-from livemosaic.api.schemas import MosaicOut, shown
+from livemosaic.api.schemas import MosaicOut
 from livemosaic.api.urls import CheckedTileURLsDep, Suffix
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
@@ -26,8 +26,8 @@ router = APIRouter(tags=["describe"])
 
 @router.get("/mosaics/{mosaic}/info")
 def info(mosaic: CurrentMosaic) -> MosaicOut:
-    """The mosaic as it is now: settings, bounds, levels."""
-    return shown(mosaic)
+    """Shows the current settings, bounds and levels of a mosaic."""
+    return MosaicOut.of(mosaic)
 
 
 class _GeoJson(JSONResponse):
@@ -36,24 +36,24 @@ class _GeoJson(JSONResponse):
 
 @router.get("/mosaics/{mosaic}/info.geojson", response_class=_GeoJson)
 def info_geojson(mosaic: CurrentMosaic, crs: InCrs) -> dict[str, Any]:
-    """The same as a GeoJSON feature, its bounds as geometry; of an empty mosaic there is none."""
+    """Shows a mosaic as a GeoJSON Feature with its bounds as geometry, null if it is empty."""
     known = bounds_in(mosaic, crs) if mosaic.bounds else None
     return {
         "type": "Feature",
         "id": mosaic.id,
         "geometry": mapping(box(*known)) if known else None,
-        "properties": shown(mosaic).model_dump(mode="json"),
+        "properties": MosaicOut.of(mosaic).model_dump(mode="json"),
     } | ({"bbox": known} if known else {})
 
 
 @router.get("/mosaics/{mosaic}/bounds")
 def bounds(mosaic: CachedMosaic, crs: InCrs) -> dict[str, Any]:
-    """Left, bottom, right, top, x before y; of an empty mosaic the world's."""
+    """Returns a mosaic's left, bottom, right and top, x before y; an empty one has the world's."""
     return {"bounds": bounds_in(mosaic, crs), "crs": uri_of(crs)}
 
 
 def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
-    """The bounds of a mosaic in a CRS, x before y; `InvalidRequestError` where they have none."""
+    """Returns a mosaic's bounds in a CRS, x before y; `InvalidRequestError` if outside of it."""
     known = mosaic.bounds or WORLD
     if crs == LONLAT:
         return known
@@ -70,10 +70,14 @@ def tilejson(
     tms: str,
     tiles: CheckedTileURLsDep,
     suffix: Suffix,
-    minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
-    maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
+    minzoom: Annotated[
+        int | None, Query(ge=0, le=30, description="Minimum zoom, instead of the mosaic's")
+    ] = None,
+    maxzoom: Annotated[
+        int | None, Query(ge=0, le=30, description="Maximum zoom, instead of the mosaic's")
+    ] = None,
 ) -> dict[str, Any]:
-    """TileJSON 3.0.0; parameters of tiles are checked here and go into the tile URL."""
+    """Returns TileJSON 3.0.0; parameters of tiles are checked and added to the tile URL."""
     found = reached(mosaic, tms)
     if minzoom is not None and maxzoom is not None and minzoom > maxzoom:
         raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
@@ -97,7 +101,7 @@ def tilejson(
     "/mosaics/{mosaic}/{tms}/tilejson.json", status_code=307, response_class=RedirectResponse
 )
 def tilejson_of_titiler(mosaic: str, tms: str, request: Request) -> RedirectResponse:
-    """The same, where TiTiler has it."""
-    # Not by the same function: FastAPI takes long at start for each route with so many parameters.
+    """Redirects TiTiler's URL of the TileJSON to ours."""
+    # Not the same function: each route with so many parameters slows down the start of FastAPI.
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"../../{quote(mosaic)}/tiles/{quote(tms)}/tilejson.json{query}", 307)

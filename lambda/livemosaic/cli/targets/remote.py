@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut, shown, values
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
 from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
@@ -44,7 +44,7 @@ class Remote:
 
     def create(self, new: NewMosaic) -> MosaicOut:
         """See `Target`."""
-        wanted = shown(Mosaic(id=new.id, **values(new)))
+        wanted = MosaicOut.of(Mosaic(id=new.id, **new.mosaic_fields()))
         answer = self.client.ask("POST", "/mosaics", new.model_dump_json().encode())
         if answer.status == 201:
             return self._mosaic(answer, answer.document)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut, shown, told, values
+from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
 from livemosaic.auth.tokens import scope_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.ingest.batch import Outcome
@@ -92,25 +92,25 @@ class Local:
 
     def create(self, new: NewMosaic) -> MosaicOut:
         """See `Target`."""
-        return shown(self.services.mosaics.create(Mosaic(id=new.id, **values(new))))
+        return MosaicOut.of(self.services.mosaics.create(Mosaic(id=new.id, **new.mosaic_fields())))
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
         """See `Target`. Private mosaics are always included."""
         del private
-        return [shown(mosaic) for mosaic in self.services.mosaics.all()]
+        return [MosaicOut.of(mosaic) for mosaic in self.services.mosaics.all()]
 
     def get(self, mosaic: str) -> MosaicOut:
         """See `Target`."""
-        return shown(self.services.mosaics.get(mosaic))
+        return MosaicOut.of(self.services.mosaics.get(mosaic))
 
     def open_to(self, access: Access, mosaic: str) -> MosaicOut:
         """See `Target`."""
-        return shown(self.services.mosaics.update(mosaic, {"access": access}))
+        return MosaicOut.of(self.services.mosaics.update(mosaic, {"access": access}))
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""
         scope = scope_of(self.services.mosaics.get(mosaic))
-        return told(self.services.tokens.mint(scope, seconds))
+        return TokenOut.of(self.services.tokens.mint(scope, seconds))
 
     def drop(self, mosaic: str) -> Iterator[int]:
         """See `Target`."""

@@ -1,4 +1,4 @@
-"""The way in: what is here, for people and for programs (OGC API - Common, 19-072)."""
+"""Landing page, for people and programs (OGC API - Common, 19-072)."""
 
 from collections.abc import Mapping
 from html import escape
@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from livemosaic.api.access import PARAMETER
+from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import VisibleMosaics
-from livemosaic.api.responses.negotiation import BOTH, Negotiated
+from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.ogc import maps
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.tiler.tilesets import WORLD
@@ -24,7 +24,7 @@ _CONFORMS_TO: Final = [
     *(f"{_OGC}spec/ogcapi-tiles-1/1.0/conf/{name}" for name in ("tileset", "tilesets-list")),
     *maps.CONFORMS_TO,
 ]
-_WHAT: Final = "Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out."
+_DESCRIPTION: Final = "Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out."
 _LINKS: Final = (
     ("", "self", "application/json", "This page"),
     (
@@ -46,54 +46,56 @@ _LINKS: Final = (
     ("colorMaps", "data", "application/json", "Colormaps"),
     ("health", "status", "application/json", "Health"),
 )
-_OF_A_MOSAIC: Final = {
+_MOSAIC_LINKS: Final = {
     "Map": "map.html",
     "TileJSON": "tiles/WebMercatorQuad/tilejson.json",
     "WMTS": "WMTSCapabilities.xml",
     "Tilesets": "tiles",
     "Info": "info",
 }
-_NONE: Final = (
-    "There is no mosaic here yet, or none for all to see. "
-    "<code>livemosaic mosaics create NAME</code> makes one."
+_NO_MOSAICS: Final = (
+    "There is no mosaic here yet, or no public one. "
+    "<code>livemosaic mosaics create NAME</code> creates one."
 )
 _SHOWN: Final = 500
-"""Mosaics on the page."""
+"""Maximum number of mosaics on the page."""
 _SMALLEST: Final = 10.0
-"""Degrees that a mosaic takes at least where it is located."""
+"""Minimum width and height, in degrees, of a mosaic's extent on the locator map."""
 _GRATICULE: Final = "".join(
     [f"M{lon},-90V90" for lon in range(-150, 180, 30)]
     + [f"M-180,{lat}H180" for lat in range(-60, 90, 30)]
 )
 
 
-@router.get("/", response_class=Response, responses=BOTH)
-def landing(request: Request, mosaics: VisibleMosaics, reader: Negotiated) -> Response:
-    """What is here: links to all else, and on the page the mosaics that the reader may see."""
-    if reader.form == "html":
-        token = request.query_params.get(PARAMETER)
-        query = f"?{urlencode({PARAMETER: token})}" if token else ""
-        return reader.page("livemosaic", _body(mosaics, query))
+@router.get("/", response_class=Response, responses=DOCUMENT_RESPONSES)
+def landing(request: Request, mosaics: VisibleMosaics, responder: Negotiated) -> Response:
+    """Links to all resources; the HTML page also lists the mosaics that the user may see."""
+    if responder.form == "html":
+        token = request.query_params.get(TOKEN_PARAMETER)
+        query = f"?{urlencode({TOKEN_PARAMETER: token})}" if token else ""
+        return responder.page("livemosaic", _body(mosaics, query))
     links = [
         {"href": f"{request.base_url}{path}", "rel": rel, "type": kind, "title": title}
         for path, rel, kind, title in _LINKS
     ]
-    return reader.answer("", {"title": "livemosaic", "description": _WHAT, "links": links})
+    return responder.answer(
+        "", {"title": "livemosaic", "description": _DESCRIPTION, "links": links}
+    )
 
 
-@router.get("/conformance", response_class=Response, responses=BOTH)
-def conformance(reader: Negotiated) -> Response:
-    """The conformance classes of OGC API standards that are kept."""
-    return reader.answer("Conformance", {"conformsTo": _CONFORMS_TO})
+@router.get("/conformance", response_class=Response, responses=DOCUMENT_RESPONSES)
+def conformance(responder: Negotiated) -> Response:
+    """Lists the conformance classes of OGC API standards that the API implements."""
+    return responder.answer("Conformance", {"conformsTo": _CONFORMS_TO})
 
 
 def _body(mosaics: list[Mosaic], query: str) -> str:
     cards = "".join(_card(mosaic, query) for mosaic in mosaics[:_SHOWN])
     more = len(mosaics) - _SHOWN
-    listed = f'<ul class="mosaics">{cards}</ul>' if cards else f'<p class="none">{_NONE}</p>'
+    listed = f'<ul class="mosaics">{cards}</ul>' if cards else f'<p class="none">{_NO_MOSAICS}</p>'
     rest = f'<p><a href="mosaics{escape(query)}">{more:,} more mosaics</a></p>' if more > 0 else ""
     links = _anchors({title: path for path, _, _, title in _LINKS[1:]}, "", "")
-    return f'<p class="lead">{_WHAT}</p>{listed}{rest}<nav class="links">{links}</nav>'
+    return f'<p class="lead">{_DESCRIPTION}</p>{listed}{rest}<nav class="links">{links}</nav>'
 
 
 def _card(mosaic: Mosaic, query: str) -> str:
@@ -103,7 +105,7 @@ def _card(mosaic: Mosaic, query: str) -> str:
         f'<li><a class="card" href="{base}map.html{escape(query)}">{_locator(mosaic)}'
         f"<h2>{escape(mosaic.title or mosaic.id)}</h2>"
         f"<p><code>{mosaic.id}</code>{private}</p><p>{_place(mosaic)}</p></a>"
-        f'<nav class="links">{_anchors(_OF_A_MOSAIC, base, query)}</nav></li>'
+        f'<nav class="links">{_anchors(_MOSAIC_LINKS, base, query)}</nav></li>'
     )
 
 
@@ -127,7 +129,7 @@ def _degrees(low: float, high: float, signs: str) -> str:
 
 
 def _locator(mosaic: Mosaic) -> str:
-    """Where it lies in the world; what is small there is drawn larger than it is."""
+    """Draws the mosaic's extent on a world map; small extents are enlarged."""
     west, south, east, north = mosaic.bounds or WORLD
     width, height = max(_SMALLEST, east - west), max(_SMALLEST, north - south)
     x, y = (west + east - width) / 2, -(south + north + height) / 2

@@ -15,9 +15,9 @@ from livemosaic.api.dependencies import (
 )
 from livemosaic.api.params.crs import crs_of
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.responses.negotiation import accepted
+from livemosaic.api.responses.negotiation import accepted_types
 from livemosaic.api.responses.picture import RESPONSES, image
-from livemosaic.api.routes.bbox import MAX_SIDE, framed
+from livemosaic.api.routes.bbox import MAX_SIDE, sized_view
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size
 from livemosaic.geo.crs import LONLAT
@@ -47,29 +47,35 @@ async def get_map(
     render: RenderParams,
     rule: RuleParams,
     bbox: Annotated[
-        str | None, Query(description="Box, four numbers or six; the whole mosaic if not given")
+        str | None,
+        Query(description="Box of four or six numbers; the whole mosaic if not given"),
     ] = None,
     bbox_crs: Annotated[
-        str | None, Query(alias="bbox-crs", description="Of the box; EPSG:4326 if not given")
+        str | None,
+        Query(alias="bbox-crs", description="CRS of the box; EPSG:4326 if not given"),
     ] = None,
-    crs: Annotated[str | None, Query(description="Of the map; EPSG:4326 if not given")] = None,
-    width: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Of the map, pixels")] = None,
+    crs: Annotated[str | None, Query(description="CRS of the map; EPSG:4326 if not given")] = None,
+    width: Annotated[
+        int | None, Query(ge=1, le=MAX_SIDE, description="Map width in pixels")
+    ] = None,
     height: Annotated[
-        int | None, Query(ge=1, le=MAX_SIDE, description="Of the map, pixels")
+        int | None, Query(ge=1, le=MAX_SIDE, description="Map height in pixels")
     ] = None,
-    f: Annotated[str | None, Query(description="Format, rather than by `Accept`: png")] = None,
+    f: Annotated[
+        str | None, Query(description="Image format, such as `png`; overrides `Accept`")
+    ] = None,
     accept: Annotated[str, Header()] = "",
     if_none_match: IfNoneMatchHeader = None,
 ) -> Response:
-    """A map of a box, or of all there is: PNG of at most 1024 pixels if nothing else is asked for.
+    """Renders a map of a box, or of the whole mosaic; by default a PNG of at most 1024 pixels.
 
     Coordinates are x before y in every CRS, so longitude before latitude, as in TiTiler.
     """
-    render = replace(render, format=format_of(f) if f else _liked(accept))
+    render = replace(render, format=format_of(f) if f else _preferred_format(accept))
     box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else LONLAT)
     size = Size(width, height, None if width or height else _DEFAULT_SIZE)
-    view = await framed(services, mosaic, box, size, read, rule)
-    answer = await image(services, mosaic, view, read, render, rule, held=if_none_match)
+    view = await sized_view(services, mosaic, box, size, read, rule)
+    answer = await image(services, mosaic, view, read, render, rule, if_none_match)
     answer.headers.add_vary_header("Accept")
     return answer
 
@@ -90,9 +96,9 @@ def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
     return Box.of(crs_of(bbox_crs) if bbox_crs else LONLAT, (left, bottom, right, top))
 
 
-def _liked(accept: str) -> Format:
-    """The format that a client likes best, of equals the first of ours; PNG if it likes none."""
-    wanted = accepted(accept)
+def _preferred_format(accept: str) -> Format:
+    """Returns the format that Accept prefers; the first of equals, PNG if it accepts none."""
+    wanted = accepted_types(accept)
     liked = {name: wanted.get(kind.partition(";")[0], 0.0) for name, kind in MEDIA_TYPES.items()}
     best = max(liked, key=lambda name: liked[name])
     return best if liked[best] > 0 else "png"

@@ -1,4 +1,4 @@
-"""What requests may name: TileMatrixSets, algorithms, colormaps."""
+"""Registries of TileMatrixSets, algorithms and colormaps."""
 
 from html import escape
 from typing import Annotated, Any, Final, Literal
@@ -8,7 +8,12 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.responses.negotiation import BOTH, Negotiated, Reader, preferred
+from livemosaic.api.responses.negotiation import (
+    DOCUMENT_RESPONSES,
+    Negotiated,
+    Responder,
+    preferred_form,
+)
 from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.crs import LONLAT
@@ -21,7 +26,7 @@ from livemosaic.render.encode import MEDIA_TYPES, encode
 router = APIRouter(tags=["catalogues"])
 
 _LONG: Final = 256
-"""Pixels of a legend along its colors: one for each."""
+"""Default length of a legend in pixels: one per color."""
 _SHORT: Final = 20
 _MAX_LEGEND: Final = 2048
 
@@ -31,96 +36,102 @@ _LEGENDS: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-_Side = Annotated[int | None, Query(ge=1, le=_MAX_LEGEND, description="Pixels of the legend")]
+_Side = Annotated[
+    int | None, Query(ge=1, le=_MAX_LEGEND, description="Legend width or height in pixels")
+]
 
 
-@router.get("/tileMatrixSets", response_class=Response, responses=BOTH)
-def tile_matrix_sets(request: Request, reader: Negotiated) -> Response:
-    """The TileMatrixSets in which there are tiles (OGC 17-083r4)."""
+@router.get("/tileMatrixSets", response_class=Response, responses=DOCUMENT_RESPONSES)
+def tile_matrix_sets(request: Request, responder: Negotiated) -> Response:
+    """Lists the supported TileMatrixSets (OGC 17-083r4)."""
     listed = [
         {
             "id": name,
             "title": tile_matrix_set(name).title or name,
-            **_linked(request, f"tileMatrixSets/{name}", TILING_SCHEME, f"Definition of {name}"),
+            **_item_links(
+                request, f"tileMatrixSets/{name}", TILING_SCHEME, f"Definition of {name}"
+            ),
         }
         for name in morecantile.tms.list()
     ]
-    return reader.answer("TileMatrixSets", {"tileMatrixSets": listed})
+    return responder.answer("TileMatrixSets", {"tileMatrixSets": listed})
 
 
-@router.get("/tileMatrixSets/{tms}", response_class=Response, responses=BOTH)
-def show_tile_matrix_set(tms: str, reader: Negotiated) -> Response:
-    """A TileMatrixSet in JSON of its standard."""
+@router.get("/tileMatrixSets/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
+def show_tile_matrix_set(tms: str, responder: Negotiated) -> Response:
+    """Shows a TileMatrixSet in its standard's JSON (OGC 17-083r4)."""
     if tms not in morecantile.tms.list():
         raise NotFoundError(f"there is no TileMatrixSet {tms[:80]!r}; /tileMatrixSets lists them")
-    return reader.answer(tms, tile_matrix_set(tms).model_dump(mode="json", exclude_none=True))
+    return responder.answer(tms, tile_matrix_set(tms).model_dump(mode="json", exclude_none=True))
 
 
-def _linked(request: Request, path: str, rel: str, title: str) -> dict[str, Any]:
+def _item_links(request: Request, path: str, rel: str, title: str) -> dict[str, Any]:
     href = f"{request.base_url}{path}"
     return {"links": [{"href": href, "rel": rel, "type": "application/json", "title": title}]}
 
 
-@router.get("/algorithms", response_class=Response, responses=BOTH)
-def list_algorithms(request: Request, reader: Negotiated) -> Response:
-    """What `algorithm` may name: TiTiler's."""
+@router.get("/algorithms", response_class=Response, responses=DOCUMENT_RESPONSES)
+def list_algorithms(request: Request, responder: Negotiated) -> Response:
+    """Lists the algorithms for the parameter `algorithm`, which are TiTiler's."""
     # Imported late: TiTiler brings its routers with it, a quarter of a cold start.
     from titiler.core.algorithm import algorithms
 
     listed = [
         {
             "id": name,
-            "title": _titled(algorithms.get(name).model_json_schema()["properties"], name),
-            **_linked(request, f"algorithms/{name}", "item", f"Definition of {name}"),
+            "title": _title(algorithms.get(name).model_json_schema()["properties"], name),
+            **_item_links(request, f"algorithms/{name}", "item", f"Definition of {name}"),
         }
         for name in algorithms.list()
     ]
-    return reader.answer("Algorithms", {"algorithms": listed})
+    return responder.answer("Algorithms", {"algorithms": listed})
 
 
-@router.get("/algorithms/{algorithm}", response_class=Response, responses=BOTH)
-def show_algorithm(algorithm: str, reader: Negotiated) -> Response:
-    """What an algorithm takes and makes, and the JSON Schema of its `algorithm_params`."""
+@router.get("/algorithms/{algorithm}", response_class=Response, responses=DOCUMENT_RESPONSES)
+def show_algorithm(algorithm: str, responder: Negotiated) -> Response:
+    """Shows an algorithm's inputs and outputs, and the JSON Schema of its `algorithm_params`."""
     from titiler.core.algorithm import algorithms
 
     if algorithm not in algorithms.list():
         raise NotFoundError(f"there is no algorithm {algorithm[:80]!r}; /algorithms lists them")
     fields = algorithms.get(algorithm).model_json_schema()["properties"]
-    return reader.answer(algorithm, _algorithm(fields))
+    return responder.answer(algorithm, _algorithm(fields))
 
 
 def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
-    """As TiTiler has it: what describes the algorithm are defaults of its fields."""
-    said = {name: field.get("default") for name, field in fields.items()}
+    """Describes an algorithm from the defaults of its model's fields, as TiTiler does."""
+    defaults = {name: field.get("default") for name, field in fields.items()}
 
     def about(kind: str) -> dict[str, Any]:
-        return {name.removeprefix(kind): said[name] for name in said if name.startswith(kind)}
+        return {n.removeprefix(kind): defaults[n] for n in defaults if n.startswith(kind)}
 
     return {
-        **{name: said.get(name) for name in DESCRIPTIVE},
+        **{name: defaults.get(name) for name in DESCRIPTIVE},
         "inputs": about("input_"),
         "outputs": about("output_"),
         "parameters": {name: fields[name] for name in filter(is_parameter, fields)},
     }
 
 
-def _titled(fields: dict[str, Any], name: str) -> str:
+def _title(fields: dict[str, Any], name: str) -> str:
     return str(fields.get("title", {}).get("default", name))
 
 
-@router.get("/colorMaps", response_class=Response, responses=BOTH)
-def list_colormaps(request: Request, reader: Negotiated) -> Response:
-    """What `colormap_name` may name: rio-tiler's."""
+@router.get("/colorMaps", response_class=Response, responses=DOCUMENT_RESPONSES)
+def list_colormaps(request: Request, responder: Negotiated) -> Response:
+    """Lists the colormaps for the parameter `colormap_name`, which are rio-tiler's."""
     from rio_tiler.colormap import cmap
 
     names = sorted(cmap.list())
-    if reader.form == "html":
-        return reader.page("Colormaps", f'<ul class="swatches">{"".join(map(_swatch, names))}</ul>')
+    if responder.form == "html":
+        return responder.page(
+            "Colormaps", f'<ul class="swatches">{"".join(map(_swatch, names))}</ul>'
+        )
     listed = [
-        {"id": name, **_linked(request, f"colorMaps/{name}", "item", f"Definition of {name}")}
+        {"id": name, **_item_links(request, f"colorMaps/{name}", "item", f"Definition of {name}")}
         for name in names
     ]
-    return reader.answer("Colormaps", {"colormaps": listed})
+    return responder.answer("Colormaps", {"colormaps": listed})
 
 
 def _swatch(name: str) -> str:
@@ -135,13 +146,13 @@ def show_colormap(
     request: Request,
     f: Annotated[
         Literal["json", "html", "png", "jpeg", "jpg", "webp", "jp2", "tif", "tiff", "npy"] | None,
-        Query(description="An image is a legend; else as the Accept header says"),
+        Query(description="Document or image format; an image is a legend. By Accept if not given"),
     ] = None,
     orientation: Literal["horizontal", "vertical"] = "horizontal",
     width: _Side = None,
     height: _Side = None,
 ) -> Response:
-    """The colors of a colormap by value, or a legend of them."""
+    """Shows the colors of a colormap by value, or as a legend."""
     from rio_tiler.colormap import cmap
 
     if colormap not in cmap.list():
@@ -152,14 +163,14 @@ def show_colormap(
             for value, color in dict(cmap.get(colormap)).items()
         }
         legend = f'<img class="legend" src="{escape(colormap)}?f=png" alt="Legend">'
-        return Reader(request, f or preferred(request)).answer(colormap, colors, legend)
+        return Responder(request, f or preferred_form(request)).answer(colormap, colors, legend)
     lying = orientation == "horizontal"
     wide, high = (_LONG, _SHORT) if lying else (_SHORT, _LONG)
     return _legend(colormap, format_of(f), width or wide, height or high, lying=lying)
 
 
 def _legend(colormap: str, format_: Format, width: int, height: int, *, lying: bool) -> Response:
-    """All values of a byte, from left to right or from top to bottom."""
+    """Draws the colors of 0 to 255 from left to right, or from top to bottom."""
     ramp = np.linspace(0, 255, width if lying else height).round().astype(np.uint8)
     data = np.broadcast_to(ramp if lying else ramp[:, None], (1, height, width))
     pixels = Pixels(data, np.ones((height, width), bool), ("b1",))

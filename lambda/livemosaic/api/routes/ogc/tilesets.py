@@ -8,9 +8,9 @@ from rasterio.crs import CRS
 
 from livemosaic.api.dependencies import CachedMosaic, InCrs
 from livemosaic.api.params.crs import uri_of
-from livemosaic.api.responses.negotiation import BOTH, Negotiated
+from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.tilejson import bounds_in
-from livemosaic.api.urls import TileAddresses, TileURLsDep
+from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.tiler.tilesets import MatrixLimits, Reach, reach, reached
@@ -21,38 +21,41 @@ TILING_SCHEME: Final = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
 Link = dict[str, Any]
 
 
-@router.get("/mosaics/{mosaic}/tiles", response_class=Response, responses=BOTH)
+@router.get("/mosaics/{mosaic}/tiles", response_class=Response, responses=DOCUMENT_RESPONSES)
 def tilesets(
-    mosaic: CachedMosaic, tiles: TileURLsDep, crs: InCrs, request: Request, reader: Negotiated
+    mosaic: CachedMosaic, tiles: TileURLsDep, crs: InCrs, request: Request, responder: Negotiated
 ) -> Response:
-    """One tileset for each TileMatrixSet that it reaches. Parameters of tiles go into links."""
+    """Lists a tileset per TileMatrixSet that covers the mosaic; links keep tile parameters."""
     every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
-    listed = [_told(mosaic, one, tiles, request, crs) for one in every]
-    return reader.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
+    listed = [_tileset(mosaic, one, tiles, request, crs) for one in every]
+    return responder.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
 
 
-@router.get("/mosaics/{mosaic}/tiles/{tms}", response_class=Response, responses=BOTH)
+@router.get("/mosaics/{mosaic}/tiles/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
 def tileset(
     mosaic: CachedMosaic,
     tms: str,
     tiles: TileURLsDep,
     request: Request,
-    reader: Negotiated,
-    minzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
-    maxzoom: Annotated[int | None, Query(ge=0, le=30, description="Instead of its own")] = None,
+    responder: Negotiated,
+    minzoom: Annotated[
+        int | None, Query(ge=0, le=30, description="Minimum zoom, instead of the mosaic's")
+    ] = None,
+    maxzoom: Annotated[
+        int | None, Query(ge=0, le=30, description="Maximum zoom, instead of the mosaic's")
+    ] = None,
 ) -> Response:
-    """One tileset, with the tiles of each zoom that may show something. Parameters of tiles go into
-    links."""
+    """Shows a tileset, with the range of tiles at each zoom; links keep the parameters of tiles."""
     found = reached(mosaic, tms)
     limits = found.between(minzoom, maxzoom).limits()
-    told = _told(mosaic, found, tiles, request, LONLAT)
-    told["links"] += _more_links(tms, tiles)
-    told["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
-    return reader.answer(told["title"], told)
+    document = _tileset(mosaic, found, tiles, request, LONLAT)
+    document["links"] += _more_links(tms, tiles)
+    document["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
+    return responder.answer(document["title"], document)
 
 
-def _told(
-    mosaic: Mosaic, reached: Reach, tiles: TileAddresses, request: Request, crs: CRS
+def _tileset(
+    mosaic: Mosaic, reached: Reach, tiles: TileURLs, request: Request, crs: CRS
 ) -> dict[str, Any]:
     tms, tms_id = reached.tms, str(reached.tms.id)
     left, bottom, right, top = bounds_in(mosaic, crs)
@@ -74,7 +77,7 @@ def _told(
     }
 
 
-def _more_links(tms: str, tiles: TileAddresses) -> list[Link]:
+def _more_links(tms: str, tiles: TileURLs) -> list[Link]:
     links = [
         _tiles(tiles, tms, "item"),  # as OGC calls it; TiTiler calls it tile
         _link(tiles.at(f"{tms}/tilejson.json"), "alternate", "TileJSON"),
@@ -84,7 +87,7 @@ def _more_links(tms: str, tiles: TileAddresses) -> list[Link]:
     return links
 
 
-def _tiles(tiles: TileAddresses, tms: str, rel: str) -> Link:
+def _tiles(tiles: TileURLs, tms: str, rel: str) -> Link:
     return {"href": tiles.template(tms), "rel": rel, "title": "Tiles", "templated": True}
 
 

@@ -1,4 +1,4 @@
-"""The mosaic as a service of tiles for GIS programs (WMTS 1.0.0, OGC 07-057r7, RESTful)."""
+"""WMTS capabilities of a mosaic, for GIS programs (WMTS 1.0.0, OGC 07-057r7, RESTful)."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from morecantile.models import TileMatrix
 
 from livemosaic.api.dependencies import CachedMosaic
 from livemosaic.api.params.pixels import format_of
-from livemosaic.api.urls import CheckedTileURLsDep, TileAddresses
+from livemosaic.api.urls import CheckedTileURLsDep, TileURLs
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
@@ -23,12 +23,12 @@ from livemosaic.tiler.tilesets import WORLD, MatrixLimits, Reach, reach
 router = APIRouter(tags=["describe"])
 
 Zooms = Mapping[str, tuple[int, int]]
-"""By TileMatrixSet; `*` stands for all."""
+"""Minimum and maximum zoom by TileMatrixSet; `*` stands for all."""
 
 _MAX_ZOOMS: Final = 50
 _PIXEL_M: Final = 0.28e-3
 _RADIUS_M: Final = 6_378_137
-"""Of WGS 84, which all TileMatrixSets in degrees have."""
+"""Equatorial radius of WGS 84, the datum of all TileMatrixSets in degrees."""
 _ZOOMS: Final = re.compile(r"(\w{1,64}|\*)::(-?\d{1,2}),(-?\d{1,2})", re.ASCII)
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML cannot carry, not even escaped (XML 1.0, 2.2)."""
@@ -105,21 +105,24 @@ def capabilities(
     request: Request,
     tiles: CheckedTileURLsDep,
     tms: Annotated[
-        str | None, Query(max_length=100, description="The only TileMatrixSet; else all are there")
+        str | None,
+        Query(max_length=100, description="TileMatrixSet to include; all if not given"),
     ] = None,
-    tile_format: Annotated[str, Query(description="Extension of the tile URL")] = "png",
+    tile_format: Annotated[str, Query(description="File extension in tile URLs")] = "png",
     zooms: Annotated[
         list[str] | None,
-        Query(max_length=_MAX_ZOOMS, description="`TMS::MIN,MAX` or `*::MIN,MAX`"),
+        Query(
+            max_length=_MAX_ZOOMS, description="Zoom range: `TMS::MIN,MAX`, or `*::MIN,MAX` for all"
+        ),
     ] = None,
     use_epsg: Annotated[
-        bool, Query(description="Call CRS `EPSG:3857`, as ArcMap wants it, not by URN")
+        bool, Query(description="Name CRS like `EPSG:3857`, as ArcMap requires, not by URN")
     ] = False,
 ) -> Response:
-    """Capabilities of WMTS 1.0.0, for tiles in all TileMatrixSets that the mosaic reaches.
+    """Returns WMTS 1.0.0 capabilities, for tiles in all TileMatrixSets that cover the mosaic.
 
-    Parameters of tiles are checked here and go into the tile URL of the first layer; named renders
-    are layers of their own.
+    Parameters of tiles are checked and added to the tile URL of the first layer; named renders are
+    separate layers.
     """
     reached = list(_reached(mosaic, tms, dict(map(_zoom_range, zooms or ()))))
     if not reached:
@@ -128,7 +131,7 @@ def capabilities(
     if format_ == "auto":
         raise InvalidRequestError("a WMTS layer has one format: tile_format=png, jpg, webp or tif")
     media_type = MEDIA_TYPES[format_]
-    layers = _layers(mosaic, reached, tiles.less("tilesize"), tile_format, media_type)
+    layers = _layers(mosaic, reached, tiles.without("tilesize"), tile_format, media_type)
     contents = "".join([*layers, *(_tms(one.tms, use_epsg=use_epsg) for one in reached)])
     url = _text(str(request.url))
     operations = (_OPERATION.format(name=n, url=url) for n in ("GetCapabilities", "GetTile"))
@@ -151,30 +154,30 @@ def _zoom_range(text: str) -> tuple[str, tuple[int, int]]:
 def _reached(mosaic: Mosaic, tms_id: str | None, zooms: Zooms) -> Iterable[Reach]:
     for name in [tms_id] if tms_id else morecantile.tms.list():
         if tile_matrix_set(name).is_variable:
-            continue  # WMTS has no rows of tiles that grow towards the poles
+            continue  # WMTS has no rows of variable width
         found = reach(mosaic, name)
         if found is not None:
             yield found.between(*zooms.get(name, zooms.get("*", (None, None))))
 
 
 def _layers(
-    mosaic: Mosaic, reached: Iterable[Reach], tiles: TileAddresses, extension: str, media_type: str
+    mosaic: Mosaic, reached: Iterable[Reach], tiles: TileURLs, extension: str, media_type: str
 ) -> Iterable[str]:
-    """One as the request would have it, and one for each named render."""
+    """Yields a layer with the request's parameters, and one per named render."""
     title, links = mosaic.title or mosaic.id, "".join(map(_link, reached))
     layers = {mosaic.id: (title, tiles)} | {
-        f"{mosaic.id}_{name}": (f"{title}: {render.get('title') or name}", tiles.drawn_by(name))
+        f"{mosaic.id}_{name}": (f"{title}: {render.get('title') or name}", tiles.for_render(name))
         for name, render in mosaic.renders.items()
     }
     place = f"{{TileMatrixSet}}/{{TileMatrix}}/{{TileCol}}/{{TileRow}}.{extension}"
-    for identifier, (name, addresses) in layers.items():
+    for identifier, (name, tile_urls) in layers.items():
         yield _LAYER.format(
             title=_text(name),
             bounds=mosaic.bounds or WORLD,
             id=identifier,
             media_type=media_type,
             links=links,
-            template=_text(addresses.at(place)),
+            template=_text(tile_urls.at(place)),
         )
 
 
@@ -196,8 +199,8 @@ def _tms(tms: TileMatrixSet, *, use_epsg: bool) -> str:
 
 
 def _scale(tms: TileMatrixSet, matrix: TileMatrix) -> float:
-    """Of pixels of 0.28 mm, as WMTS has them: those of CanadianNAD83_LCC's own scales are smaller,
-    and clients tell the pixel's size from the scale."""
+    """Returns the scale denominator for WMTS's pixels of 0.28 mm, from which clients derive the
+    pixel size; CanadianNAD83_LCC's own scales assume smaller pixels."""
     degree_m = 2 * math.pi * _RADIUS_M / 360
     size_m = matrix.cellSize * (degree_m if tms.rasterio_crs.is_geographic else 1)
     return size_m / _PIXEL_M
