@@ -1,26 +1,24 @@
-"""The pixel version: a fingerprint of the code and the libraries that can change a picture.
+"""The pixel version: a fingerprint of the code and libraries that can change an image.
 
-It is part of every ETag: mending the resampling makes every cached tile stale, a word of the
-command's help none. A stale picture is worse than a refetch, so code and libraries count unless
-they are left out here by name; a new package of ours and a new dependency count by themselves.
+It is part of every ETag: a fix of the resampling invalidates every cached tile, a change of the
+command's help none. A stale image is worse than a refetch, so code and libraries count unless they
+are excluded here by name; new packages of ours and new dependencies count automatically.
 
-Of our code, comments, docstrings and formatting do not count, and neither do these:
+Comments, docstrings and formatting do not count, nor does this code of ours:
 
-- `cli` and `ingest` make no picture. What ingestion wrote is in the ETag: the key, the version and
-  the index cells of each scene.
-- `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), and the ETag holds these
-  values: where a parameter is read differently, the ETag differs already. `api/responses` counts,
-  which makes the answer and its ETag.
-- `table` returns rows as they were put; `tests/contract` holds each adapter to that.
-- Credentials, tokens, settings, logs and the tuning of the process decide who gets a picture and
-  how fast. Settings that decide what it shows are in the ETag by their values.
+- `cli` and `ingest` draw no image. Their results are in the ETag: the key, the version and the
+  index cells of each scene.
+- `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
+  themselves. `api/responses` counts: it creates the response and its ETag.
+- `table` returns rows as they were put, which `tests/contract` checks for each adapter.
+- Credentials, tokens, settings, logs and process tuning decide who gets an image and how fast.
+  Settings that decide what it shows are in the ETag by their values.
 
-Of the libraries, those in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the
-machine do: `sum` compensates floats since 3.12, and the last digits of numpy and GDAL depend on
-the instructions that they were built for.
+Libraries in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the machine do: `sum`
+compensates floats since 3.12, and the last digits of numpy and GDAL depend on the instruction set.
 
-The Lambda bundle carries its version in a file, because parsing sources would slow a cold start.
-Elsewhere it is computed from the sources and from the libraries that are installed.
+The Lambda bundle carries its version in a file, as parsing sources would slow a cold start;
+elsewhere it is computed from the sources and the installed libraries.
 """
 
 import ast
@@ -42,16 +40,16 @@ _CODE_LEFT_OUT: Final = (
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
     *("settings.py", "snapstart.py", FILE),
 )
-"""Starts of paths inside the package."""
+"""Path prefixes, relative to the package."""
 _CODE_KEPT: Final = ("api/responses/",)
-"""Starts of paths that count although `_CODE_LEFT_OUT` covers them."""
+"""Path prefixes that count although `_CODE_LEFT_OUT` covers them."""
 
 _LIBRARIES_LEFT_OUT: Final = frozenset(
     {
-        "livemosaic",  # a release is no reason for new pixels
+        "livemosaic",  # a release alone changes no pixels
         # AWS's SDK: reads the table, signs
         *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six"),
-        # HTTP: takes requests, sends bytes
+        # HTTP
         *("anyio", "fastapi", "h11", "httpcore2", "httpx2", "httpx2-jsfetch", "idna", "jinja2"),
         *("mangum", "markupsafe", "opentelemetry-api", "starlette", "uvicorn"),
         # Trust, tokens, settings, types
@@ -66,9 +64,9 @@ _EXTENSIONS_LEFT_OUT: Final = "pystac-ext-"
 
 
 def fingerprint(package: Path, libraries: Mapping[str, str], runs_on: str) -> str:
-    """Hex digest of a package's sources, of library versions by name, and of what runs them.
+    """Returns the hex digest of a package's sources, of library versions by name, and of `runs_on`.
 
-    Any version of Python computes the same. Raises `ValueError` for a folder without sources.
+    Every Python version computes the same. Raises `ValueError` for a folder without sources.
     """
     digest = hashlib.blake2b(runs_on.encode(), digest_size=16)
     for name, version in sorted(libraries.items()):
@@ -94,7 +92,7 @@ def library_counts(name: str) -> bool:
 
 @cache
 def current() -> str:
-    """The pixel version of this process; computed at the first call where no bundle carries it."""
+    """Returns the pixel version of this process, from the bundle's file or computed once."""
     package = Path(__file__).parent
     try:
         return (package / FILE).read_text()
@@ -105,15 +103,15 @@ def current() -> str:
 
 
 def libraries_in(folders: Iterable[str]) -> dict[str, str]:
-    """Versions, by normalized name, of all distributions in folders; the first found count."""
+    """Returns the versions of all distributions in folders, by normalized name; the first wins."""
     found = metadata.distributions(path=list(folders))
     return {_normalized(each.name): each.version for each in reversed(list(found))}
 
 
 def required_by(name: str) -> dict[str, str]:
-    """Versions of all that an installed distribution requires, directly or not; empty without it.
+    """Returns versions of all direct and indirect requirements of a distribution, if installed.
 
-    Markers other than `extra` are not evaluated: what they exclude here is not installed.
+    Markers other than `extra` are not evaluated: requirements they exclude are not installed.
     """
     versions: dict[str, str] = {}
     wanted = [(name, "")]
@@ -135,14 +133,14 @@ def _extra(line: str) -> str:
 
 
 def _requirement(line: str) -> list[tuple[str, str]]:
-    """The distribution that a Requires-Dist names: alone, and with each extra that is asked for."""
+    """Returns the distribution in a Requires-Dist, alone and with each of its extras."""
     found = re.match(r"([\w.-]+)\s*(?:\[([^]]*)\])?", line)
     name, extras = (found[1], found[2] or "") if found else (line, "")
     return [(_normalized(name), extra.strip()) for extra in ("", *extras.split(","))]
 
 
 def _linked() -> dict[str, str]:
-    """Versions of libraries that wheels contain, and that other builds take from the system."""
+    """Returns versions of libraries that wheels contain and other builds take from the system."""
     import pyproj
     import rasterio
     import shapely
@@ -156,12 +154,12 @@ def _linked() -> dict[str, str]:
 
 
 def _normalized(name: str) -> str:
-    """As PEP 503 has it."""
+    """Normalizes a name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
-    """Paths inside the package of all files that count, each with what counts of its content."""
+    """Yields the path inside the package and the relevant content of each file that counts."""
     for path in package.rglob("*"):
         name = path.relative_to(package).as_posix()
         generated = path.parent.name == "__pycache__" or path.name.startswith(".")
@@ -171,9 +169,9 @@ def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _syntax(source: bytes) -> bytes:
-    """A module's syntax tree without docstrings, as text that any version of Python writes alike.
+    """Returns a module's syntax tree without docstrings, as text equal in all Python versions.
 
-    `ast.dump` writes fields that only newer versions have.
+    `ast.dump` would include fields that only newer versions have.
     """
     words: list[str] = []
     _write(ast.parse(source), words.append)
@@ -202,7 +200,7 @@ def _write(node: ast.AST, put: Callable[[str], None]) -> None:
 
 
 def _is_docstring(node: ast.AST) -> bool:
-    """Whether it is a string alone: of a module, class or function, or below a constant."""
+    """Whether a node is a bare string, as the docstrings of functions and constants are."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -12,7 +12,6 @@ from livemosaic.api.openapi import describe_credentials, describe_refusals, docu
 from livemosaic.api.responses import errors
 from livemosaic.api.routes import (
     bbox,
-    health,
     items,
     mosaics,
     pages,
@@ -28,7 +27,7 @@ from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
 from livemosaic.services import Services
 
 _MODULES: Final = (
-    *(health, tile_assets, landing, mosaics, tokens, items, bbox, maps, point, statistics),
+    *(tile_assets, landing, mosaics, tokens, items, bbox, maps, point, statistics),
     *(renders, tilesets, registries, wmts, tilejson, pages),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""

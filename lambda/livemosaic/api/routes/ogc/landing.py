@@ -1,4 +1,4 @@
-"""Landing page, for people and programs (OGC API - Common, 19-072)."""
+"""Landing page, for people and programs (OGC API - Common, 19-072), and health check."""
 
 from collections.abc import Mapping
 from html import escape
@@ -7,14 +7,16 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
+import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
-from livemosaic.api.dependencies import VisibleMosaics
+from livemosaic.api.dependencies import ServicesDep, VisibleMosaics
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.ogc import maps
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.table import Key
 from livemosaic.tiler.tilesets import WORLD
 
-router = APIRouter(tags=["describe"])
+router = APIRouter()
 
 _OGC: Final = "http://www.opengis.net/"
 _CONFORMS_TO: Final = [
@@ -67,7 +69,7 @@ _GRATICULE: Final = "".join(
 )
 
 
-@router.get("/", response_class=Response, responses=DOCUMENT_RESPONSES)
+@router.get("/", tags=["describe"], response_class=Response, responses=DOCUMENT_RESPONSES)
 def landing(request: Request, mosaics: VisibleMosaics, responder: Negotiated) -> Response:
     """Links to all resources; the HTML page also lists the mosaics that the user may see."""
     if responder.form == "html":
@@ -83,10 +85,19 @@ def landing(request: Request, mosaics: VisibleMosaics, responder: Negotiated) ->
     )
 
 
-@router.get("/conformance", response_class=Response, responses=DOCUMENT_RESPONSES)
+@router.get(
+    "/conformance", tags=["describe"], response_class=Response, responses=DOCUMENT_RESPONSES
+)
 def conformance(responder: Negotiated) -> Response:
     """Lists the conformance classes of OGC API standards that the API implements."""
     return responder.answer("Conformance", {"conformsTo": _CONFORMS_TO})
+
+
+@router.get("/health", tags=["health"])
+def health(services: ServicesDep) -> dict[str, str]:
+    """Reports `ok`, or 503 if the table does not respond."""
+    services.mosaics.table.get(Key("mosaics", "health"))
+    return {"status": "ok", "version": livemosaic.__version__}
 
 
 def _body(mosaics: list[Mosaic], query: str) -> str:
