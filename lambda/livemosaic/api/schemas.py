@@ -109,7 +109,10 @@ class MosaicSettings(BaseModel):
         description="How long caches may reuse a tile; 0 to always revalidate",
     )
     stale_while_revalidate_s: int = Field(
-        0, ge=0, le=MAX_AGE_S, description="How much longer caches may serve it while revalidating"
+        0,
+        ge=0,
+        le=MAX_AGE_S,
+        description="How much longer caches may serve a tile while revalidating",
     )
     renders: dict[str, dict[str, Any]] = Field(
         {},

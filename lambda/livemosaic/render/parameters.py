@@ -92,16 +92,18 @@ class RenderParameters(_Parameters):
         None, description="`min,max` for all bands, or once per band; mapped to 0–255"
     )
     color_formula: str | None = Field(
-        None, description="color-operations: `gamma rgb 1.8, saturation 1.1`"
+        None, description="Color operations: `gamma rgb 1.8, saturation 1.1`"
     )
-    colormap_name: str | None = Field(None, description="A colormap of rio-tiler, for one band")
+    colormap_name: str | None = Field(
+        None, description="Name of a rio-tiler colormap, for one band"
+    )
     colormap: str | None = Field(
         None,
         description='One as JSON: `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or of intervals: '
         '`[[[0, 10], "#ff0000"]]`',
     )
     return_mask: bool | None = Field(
-        None, description="Add validity as alpha or a last band: unless false"
+        None, description="Add validity as an alpha or last band; true by default"
     )
 
     def render(self) -> Render:

@@ -23,6 +23,13 @@ from livemosaic.tiler.tilesets import WORLD, reached
 
 router = APIRouter(tags=["describe"])
 
+MinZoom = Annotated[
+    int | None, Query(ge=0, le=30, description="Minimum zoom, instead of the mosaic's")
+]
+MaxZoom = Annotated[
+    int | None, Query(ge=0, le=30, description="Maximum zoom, instead of the mosaic's")
+]
+
 
 @router.get("/mosaics/{mosaic}/info")
 def info(mosaic: CurrentMosaic) -> MosaicOut:
@@ -70,12 +77,8 @@ def tilejson(
     tms: str,
     tiles: CheckedTileURLsDep,
     suffix: Suffix,
-    minzoom: Annotated[
-        int | None, Query(ge=0, le=30, description="Minimum zoom, instead of the mosaic's")
-    ] = None,
-    maxzoom: Annotated[
-        int | None, Query(ge=0, le=30, description="Maximum zoom, instead of the mosaic's")
-    ] = None,
+    minzoom: MinZoom = None,
+    maxzoom: MaxZoom = None,
 ) -> dict[str, Any]:
     """Returns TileJSON 3.0.0; parameters of tiles are checked and added to the tile URL."""
     found = reached(mosaic, tms)

@@ -1,15 +1,15 @@
 """Tilesets of a mosaic, one for each TileMatrixSet (OGC API - Tiles, 20-057)."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import morecantile
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from rasterio.crs import CRS
 
 from livemosaic.api.dependencies import CachedMosaic, InCrs
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
-from livemosaic.api.routes.tilejson import bounds_in
+from livemosaic.api.routes.tilejson import MaxZoom, MinZoom, bounds_in
 from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
@@ -38,12 +38,8 @@ def tileset(
     tiles: TileURLsDep,
     request: Request,
     responder: Negotiated,
-    minzoom: Annotated[
-        int | None, Query(ge=0, le=30, description="Minimum zoom, instead of the mosaic's")
-    ] = None,
-    maxzoom: Annotated[
-        int | None, Query(ge=0, le=30, description="Maximum zoom, instead of the mosaic's")
-    ] = None,
+    minzoom: MinZoom = None,
+    maxzoom: MaxZoom = None,
 ) -> Response:
     """Shows a tileset, with the range of tiles at each zoom; links keep the parameters of tiles."""
     found = reached(mosaic, tms)
