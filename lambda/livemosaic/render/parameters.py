@@ -86,7 +86,7 @@ class RenderParameters(_Parameters):
         None, description="One of TiTiler's algorithms: `hillshade`, `contours`, …"
     )
     algorithm_params: str | None = Field(
-        None, description='Its parameters, as JSON: `{"azimuth": 90}`'
+        None, description='Parameters of the algorithm as JSON: `{"azimuth": 90}`'
     )
     rescale: list[str] | None = Field(
         None, description="`min,max` for all bands, or once per band; mapped to 0–255"
@@ -99,7 +99,7 @@ class RenderParameters(_Parameters):
     )
     colormap: str | None = Field(
         None,
-        description='One as JSON: `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or of intervals: '
+        description='Colormap as JSON: `{"1": "#ff0000", "2": [0, 0, 255, 128]}`, or of intervals: '
         '`[[[0, 10], "#ff0000"]]`',
     )
     return_mask: bool | None = Field(
