@@ -215,7 +215,7 @@ class TestAntimeridian:
         pytest.param("0,86,9,89", {"dst_crs": "EPSG:3857"}, "has no place in", id="off mercator"),
         pytest.param("10,45,12,46", {"max_size": 0}, "max_size: ", id="no pixels"),
         pytest.param("10,45,12,46", {"width": 9**30}, "width: ", id="many columns"),
-        pytest.param("10,45,12,46", {"width": 9000}, "9,000 × 4,500 pixels, this server allows",
+        pytest.param("10,45,12,46", {"width": 9000}, "9,000 × 4,500 pixels; this server allows",
                      id="many pixels"),
         pytest.param("10,45,12,46", {"f": "x", "bidx": 0}, "bidx", id="others are checked as well"),
     ],

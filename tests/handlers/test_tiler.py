@@ -131,7 +131,7 @@ class TestLimit:
         }
         assert "X-Truncated" in answer.headers["access-control-expose-headers"]
         detail = answer.json["detail"]
-        assert "at most 6,291,556 go through" in detail
+        assert "the limit is 6,291,556" in detail
         assert detail.endswith("ask for fewer pixels or bands, or for jpg or webp")
 
     @pytest.mark.parametrize("query", [".tif?tilesize=512", "@4x.jpg?rescale=0,60000"])
@@ -258,8 +258,8 @@ class TestWrites:
         answer = send(api, "POST", "/mosaics", {"id": "x"}, authorizer=authorizer)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert answer.json["detail"] == (
-            "this server takes no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
-            "AWS, writes are signed with IAM credentials: livemosaic --api URL …"
+            "this server accepts no writes over HTTP: it was started without LIVEMOSAIC_TOKEN. On "
+            "AWS, sign writes with IAM credentials: livemosaic --api URL …"
         )
 
     CLAIM = json.dumps({"requestContext": {"authorizer": SIGNED}})
