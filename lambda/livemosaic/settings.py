@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from livemosaic.storage.objects import COALESCE_GAP, COALESCED_MAX
+from livemosaic.storage.coalesce import COALESCE_GAP, COALESCED_MAX
 
 ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 """Any origin, or one (RFC 6454)."""

@@ -15,7 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.session import DummySession
 from rasterio.windows import Window
 
-from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, Level, Profile, WindowTuple
+from livemosaic.cog.overviews import Level, WindowTuple
+from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, Profile
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.objects import Object, ObjectError

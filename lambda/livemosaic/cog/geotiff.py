@@ -15,16 +15,8 @@ from rasterio.errors import CRSError, RasterioError
 
 from livemosaic.cog.blocks import fetch, is_bounded
 from livemosaic.cog.gdal import GdalRaster
-from livemosaic.cog.raster import (
-    NO_PLACE,
-    NOT_A_COG,
-    AssetLimits,
-    DecodeError,
-    Level,
-    Profile,
-    WindowTuple,
-    decoding,
-)
+from livemosaic.cog.overviews import Level, WindowTuple
+from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, DecodeError, Profile, decoding
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import InMemoryObject, RangeSource
 from livemosaic.storage.cache import Recent, SharedObject, Span

@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from livemosaic.cog.raster import AssetLimits, Profile, WindowTuple
+from livemosaic.cog.overviews import WindowTuple, choose_level
+from livemosaic.cog.raster import AssetLimits, Profile
 from livemosaic.cog.warp import Piece, locate, pieces, resample_smooth, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
@@ -75,7 +76,7 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
         positions = locate(grid, profile.frame)
     except NoTransformError as e:
         raise ObjectError("is in a CRS that cannot be transformed to the map's") from e
-    number = profile.level_for(positions.step)
+    number = choose_level(profile.levels, positions.step)
     level = profile.levels[number]
     parts = tuple(pieces(positions, profile.frame, level.frame))
     step = positions.step * level.frame.width / profile.frame.width

@@ -12,19 +12,16 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from livemosaic.cog.overviews import Level, WindowTuple
 from livemosaic.errors import LivemosaicError
 from livemosaic.geo.frame import Frame
-from livemosaic.storage.objects import COALESCE_GAP, ObjectError
+from livemosaic.storage.coalesce import COALESCE_GAP
+from livemosaic.storage.objects import ObjectError
 
 NOT_A_COG: Final = (
     "is not tiled, so it is no COG: convert it with `rio cogeo create in.tif out.tif`"
 )
 NO_PLACE: Final = "has no georeferencing, so nobody knows where its pixels lie"
-
-_OVERVIEW_EPSILON: Final = 0.1
-
-WindowTuple = tuple[int, int, int, int]
-"""First column, first row, width, height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +38,6 @@ class AssetLimits:
     seconds: float = 30.0
     gap: int = COALESCE_GAP
     """Bytes between two ranges up to which one request reads both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The full resolution or one overview."""
-
-    frame: Frame
-    block: tuple[int, int]
-    """Width and height of a block, in pixels."""
-
-    def samples(self, window: WindowTuple, bands: int) -> int:
-        """Returns the samples decoded to read a window: whole blocks count."""
-        (left, top, width, height), (w, h) = window, self.block
-        across = (left + width - 1) // w - left // w + 1
-        down = (top + height - 1) // h - top // h + 1
-        return across * w * down * h * bands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,21 +59,6 @@ class Profile:
     offsets: tuple[float, ...]
     palette: NDArray[np.uint8] | None
     """Shape (entries, 3): red, green, blue by value."""
-
-    def level_for(self, step: float) -> int:
-        """Returns the coarsest level not coarser than `step` source pixels, as GDAL's `-ovr AUTO`.
-
-        GDAL's tolerance of a tenth is kept, so that 2 source pixels per output pixel, give or take
-        the curvature of the Earth, is the first overview. Unlike GDAL's, `step` is measured on the
-        tile, not the whole file, and by area: degrees on Mercator far from the equator are read
-        somewhat coarser in y than shown, not many times finer in x.
-        """
-        fits = [
-            i
-            for i, level in enumerate(self.levels)
-            if self.frame.width / level.frame.width < step + _OVERVIEW_EPSILON
-        ]
-        return max(fits, default=0)
 
 
 class Raster(Protocol):

@@ -14,15 +14,8 @@ from shapely.geometry import MultiPolygon
 from livemosaic.errors import InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import (
-    DELETION,
-    Scene,
-    check_collection,
-    check_id,
-    is_utf8,
-    rank,
-    time_of,
-)
+from livemosaic.model.rank import rank
+from livemosaic.model.scene import DELETION, Scene, check_collection, check_id, is_utf8, time_of
 from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
 from livemosaic.storage.allowlist import AllowList
 

@@ -1,7 +1,5 @@
 """Scenes: what a mosaic keeps of a STAC Item, and how a scene is identified and ranked."""
 
-import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +12,6 @@ from livemosaic.model.raster import LonLat
 from livemosaic.model.time import parse_time, utc_text
 
 _MAX_ID_BYTES: Final = 512
-UNRANKED: Final = "~"
-"""Rank of a scene without the property to sort by: after every hexadecimal digit."""
 DELETION: Final = "~deleted"
 """Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
 Part = tuple[str, bytes]
@@ -116,38 +112,6 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:  # a lone surrogate, from "\ud800" in JSON
         return False
     return True
-
-
-def rank(sortby: str, properties: Mapping[str, Any]) -> str:
-    """Returns 16 hexadecimal digits that sort as the property does; `~` where it is missing.
-
-    The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
-    of a negative one.
-    """
-    name = sortby.lstrip("+-")
-    value = properties.get(name)
-    number = _time_number(properties) if name == "datetime" else _number(value)
-    if number is None:
-        return UNRANKED
-    (bits,) = struct.unpack(
-        ">Q", struct.pack(">d", (-number if sortby[0] == "-" else number) + 0.0)
-    )
-    return f"{bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63):016x}"
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = parse_time(value).timestamp() if isinstance(value, str) else float(value)
-    except (ValueError, OverflowError):  # no time; an integer of hundreds of digits
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _time_number(properties: Mapping[str, Any]) -> float | None:
-    text = time_of(properties)
-    return None if text is None else _number(text)
 
 
 def time_of(properties: Mapping[str, Any]) -> str | None:

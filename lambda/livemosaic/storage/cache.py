@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 
 from cachetools import TTLCache
 
-from livemosaic.storage.objects import COALESCE_GAP, Buffer, Object, coalesce
+from livemosaic.storage.coalesce import COALESCE_GAP, coalesce
+from livemosaic.storage.objects import Buffer, Object
 
 RECENT_BYTES: Final = 64 * 1024 * 1024
 RECENT_S: Final = 5.0

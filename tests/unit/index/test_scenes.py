@@ -26,7 +26,8 @@ from livemosaic.geo.cells import CellGrid
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import IndexedScene, Scene, rank
+from livemosaic.model.rank import rank
+from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
 from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiler.checks import check_settings

@@ -21,7 +21,8 @@ from livemosaic.ingest.catalogue import Comparison
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import Scene, rank
+from livemosaic.model.rank import rank
+from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
 from proof.memory import MemoryTable

@@ -14,7 +14,8 @@ from livemosaic.errors import ForbiddenHrefError, InvalidItemError
 from livemosaic.geo.footprint import footprint
 from livemosaic.ingest.item import StacItem, resolve
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import Scene, rank
+from livemosaic.model.rank import rank
+from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList
 
 ALLOW = AllowList(("https://", "s3://"))

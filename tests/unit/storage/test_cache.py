@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from livemosaic.storage.cache import Recent, SharedObject, Span
-from livemosaic.storage.objects import COALESCE_GAP, ObjectError
+from livemosaic.storage.coalesce import COALESCE_GAP
+from livemosaic.storage.objects import ObjectError
 
 BODY = bytes(range(256)) * 8
 

@@ -14,9 +14,10 @@ from livemosaic.errors import NotFoundError, UnreadableAssetError
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.rank import rank
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read
-from livemosaic.model.scene import Scene, rank
+from livemosaic.model.scene import Scene
 from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiler.picture import Picture, PictureLimits, Tiler
 from livemosaic.tiler.views import TileAddress

@@ -20,9 +20,10 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import decode
 from livemosaic.geo.crs import LONLAT, transformer
+from livemosaic.model.rank import UNRANKED
 from livemosaic.model.raster import Grid, LonLat
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import UNRANKED, IndexedScene
+from livemosaic.model.scene import IndexedScene
 from livemosaic.model.time import parse_time
 
 Value = tuple[int, float | str]
