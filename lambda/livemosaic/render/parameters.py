@@ -21,7 +21,9 @@ _REPLACES: Final = {
 """Parameters that a given one removes underneath: its alternative, or its part."""
 
 
-class _Parameters(BaseModel):
+class QueryParameters(BaseModel):
+    """Parameters for pixels or colors, as written in a query; None if not given."""
+
     model_config = ConfigDict(frozen=True)
 
     def over(self, others: "Parameters") -> "Parameters":
@@ -31,7 +33,7 @@ class _Parameters(BaseModel):
         return others.model_copy(update={**removed, **given})
 
 
-class ReadParameters(_Parameters):
+class ReadParameters(QueryParameters):
     """How the pixels of each scene are read, as written in a query; None if not given."""
 
     assets: list[str] | None = Field(
@@ -79,7 +81,7 @@ class ReadParameters(_Parameters):
         )
 
 
-class RenderParameters(_Parameters):
+class RenderParameters(QueryParameters):
     """How pixels become an image, as written in a query; None if not given."""
 
     algorithm: str | None = Field(

@@ -1,7 +1,7 @@
 """Query parameters for pixels and colors, as pydantic models."""
 
 import math
-from typing import Final, get_args
+from typing import Final, Self, get_args
 
 from pydantic import BaseModel, Field
 
@@ -9,7 +9,12 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Format, Read, Render
 from livemosaic.render.named_renders import parameters_of
-from livemosaic.render.parameters import ReadParameters, RenderParameters
+from livemosaic.render.parameters import (
+    Parameters,
+    QueryParameters,
+    ReadParameters,
+    RenderParameters,
+)
 from livemosaic.settings import Settings
 
 FORMATS: Final[dict[str, Format]] = {
@@ -26,12 +31,16 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-class _Named(BaseModel):
+class _Named(QueryParameters):
     named: str | None = Field(
         None,
         alias="render",
         description="Named render of the mosaic; other parameters override its values",
     )
+
+    def over_named(self, mosaic: Mosaic) -> Self | Parameters:
+        """Returns these parameters, over those of the named render if there is one."""
+        return self.over(parameters_of(mosaic, self.named)) if self.named else self
 
 
 class ReadQuery(_Named, ReadParameters):
@@ -39,7 +48,7 @@ class ReadQuery(_Named, ReadParameters):
 
     def to_read(self, mosaic: Mosaic) -> Read:
         """Parses the values; `InvalidRequestError` names the invalid one."""
-        return (self.over(parameters_of(mosaic, self.named)) if self.named else self).read()
+        return self.over_named(mosaic).read()
 
 
 class RenderQuery(_Named, RenderParameters):
@@ -47,7 +56,7 @@ class RenderQuery(_Named, RenderParameters):
 
     def to_render(self, mosaic: Mosaic) -> Render:
         """Parses the values except the format; `InvalidRequestError` names the invalid one."""
-        return (self.over(parameters_of(mosaic, self.named)) if self.named else self).render()
+        return self.over_named(mosaic).render()
 
 
 def format_of(name: str) -> Format:
