@@ -22,7 +22,7 @@ deploy: setup ## Deploy to your AWS account, after listing what that creates and
 	$(BIN)/python -m infra.deploy $(ARGS)
 
 check: lint ## Run lint, unit tests, the table contract on SQLite and the API tests: a few minutes.
-	$(BIN)/pytest -q -n $(WORKERS) -m "not emulator" tests/unit tests/contract tests/api $(ARGS)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not emulator" tests/unit tests/contract tests/api $(ARGS)
 
 test: setup ## Run all tests, including emulated DynamoDB and headless Chromium.
 	@$(BIN)/python tests/chromium.py
