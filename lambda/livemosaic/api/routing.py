@@ -1,14 +1,21 @@
 """The FastAPI application: every route, and the OpenAPI document."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from starlette.routing import Mount
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.routing import BaseRoute, Mount
 
 import livemosaic
+from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.middleware import middleware
 from livemosaic.api.openapi import describe_credentials, describe_refusals, documented_route
+from livemosaic.api.params.names import CheckedQuery, KnownNames, is_list, names_of
 from livemosaic.api.responses import errors
 from livemosaic.api.routes import (
     bbox,
@@ -24,6 +31,7 @@ from livemosaic.api.routes import (
     tokens,
 )
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
+from livemosaic.api.urls import KVP, tile_urls
 from livemosaic.services import Services
 
 _MODULES: Final = (
@@ -48,9 +56,56 @@ def create_api(services: Services) -> FastAPI:
     api.state.services = services
     # Not include_router: the first request would then recreate all routes before its own.
     api.router.routes += map(documented_route, tiles.ROUTES)
-    api.router.routes += [route for module in _MODULES for route in module.router.routes]
+    api.router.routes += map(
+        _checked, [route for module in _MODULES for route in module.router.routes]
+    )
     api.router.routes += [Mount("/static", pages.static_files(), name="static")]
     return api
+
+
+_ALSO_READ: Final = {
+    tiles.tile: tiles.QUERY,
+    tile_urls: tiles.QUERY,
+    wmts.kvp: KnownNames(frozenset(), any_case=KVP),
+}
+"""Query parameters that endpoints and dependencies read by themselves."""
+
+
+_PASS_ON: Final = frozenset(
+    (pages.map_page, pages.map_page_of_tiles, pages.map_page_of_tms, tilejson.tilejson_of_titiler)
+)
+"""Endpoints that pass their query on to a route that checks it, or to a page that does."""
+
+
+def _checked(route: BaseRoute) -> BaseRoute:
+    """Makes a route check the names in its query, unless it only passes them on."""
+    wrapped = isinstance(route, APIRoute) and not isinstance(route.app, CheckedQuery)
+    if isinstance(route, APIRoute) and wrapped and route.endpoint not in _PASS_ON:
+        route.app = CheckedQuery(route.app, partial(_names_in, route.dependant))
+    return route
+
+
+def _names_in(root: Dependant) -> KnownNames:
+    names, lists, any_case = {TOKEN_PARAMETER}, set[str](), set[str]()
+    for known in _read_by(root):
+        names |= known.names
+        lists |= known.lists
+        any_case |= known.any_case
+    return KnownNames(frozenset(names), frozenset(lists), frozenset(any_case))
+
+
+def _read_by(dependant: Dependant) -> Iterator[KnownNames]:
+    """Yields the query parameters of an endpoint, or a dependency, and of its dependencies."""
+    for field in dependant.query_params:
+        kind, name = field.field_info.annotation, frozenset({field.alias})
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield names_of(kind)
+        else:
+            yield KnownNames(name, name if is_list(kind) else frozenset())
+    if dependant.call in _ALSO_READ:
+        yield _ALSO_READ[dependant.call]
+    for inner in dependant.dependencies:
+        yield from _read_by(inner)
 
 
 class _Api(FastAPI):

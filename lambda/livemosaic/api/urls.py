@@ -16,11 +16,15 @@ from livemosaic.api.dependencies import (
 )
 from livemosaic.api.params.pixels import EdgeQuery, format_of
 
-_OWN_PARAMETERS: Final = (
-    *("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms"),
-    # Added by WMTS clients, in either case (OGC 07-057r7, 7.1.1).
-    *("acceptformats", "acceptversions", "request", "sections", "service", "updatesequence"),
-    "version",
+KVP: Final = frozenset(
+    {
+        *("acceptformats", "acceptversions", "request", "sections", "service", "updatesequence"),
+        "version",
+    }
+)
+"""Parameters of GetCapabilities that WMTS clients add, in any case (OGC 07-057r7, 7.1.1)."""
+_OWN_PARAMETERS: Final = KVP | frozenset(
+    ("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms")
 )
 """Parameters that descriptions have and tiles do not."""
 

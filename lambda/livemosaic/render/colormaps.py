@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.names import suggested
 from livemosaic.model.render import Colors, Rgba
 
 _MAX_FORMULA: Final = 200
@@ -75,7 +76,8 @@ def check_colormap_name(name: str) -> str:
 
     if name not in cmap.list():
         raise InvalidRequestError(
-            f"unknown colormap_name {name[:80]!r}; rio-tiler's names are known"
+            f"unknown colormap_name {suggested(name[:80], cmap.list())}; /colorMaps lists "
+            "the known names"
         )
     return name
 

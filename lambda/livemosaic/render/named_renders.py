@@ -14,6 +14,7 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.names import nearest
 from livemosaic.model.render import Read, Resampling
 from livemosaic.render.expression import Expression
 from livemosaic.render.parameters import Parameters
@@ -21,6 +22,7 @@ from livemosaic.render.parameters import Parameters
 MAX_RENDERS: Final = 32
 _MAX_JSON: Final = 64_000
 """Bytes of all renders of a mosaic, whose row may take 400 KB (DynamoDB)."""
+_MAX_FIELD: Final = 80
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _JSON: Final = ("colormap", "algorithm_params")
 _LISTS: Final = ("assets", "bidx", "minmax_zoom")
@@ -30,7 +32,7 @@ Finite = Annotated[float, AllowInfNan(False)]
 
 
 class NamedRender(BaseModel):
-    """A render object; other fields are stored and ignored."""
+    """A render object; other fields are stored and ignored, unless they misspell one of these."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -122,6 +124,9 @@ def check_renders(renders: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _check(render: Mapping[str, Any]) -> None:
+    for name in render.keys() - NamedRender.model_fields.keys():
+        if meant := nearest(str(name)[:_MAX_FIELD], NamedRender.model_fields):
+            raise InvalidRequestError(f"there is no field {name!r}; did you mean {meant!r}?")
     parameters = _parsed(render).parameters()
     read = parameters.read()
     if read.expression:

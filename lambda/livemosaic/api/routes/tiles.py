@@ -5,7 +5,8 @@ so a cold start for a tile avoids both.
 """
 
 from dataclasses import replace
-from typing import Final, get_args, get_origin
+from functools import partial
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livemosaic.api.access import mosaic_of, services_of
+from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
+from livemosaic.api.params.names import CheckedQuery, KnownNames, names_of
 from livemosaic.api.params.pixels import EdgeQuery, ReadQuery, RenderQuery, format_of
 from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.api.responses.errors import describe_errors
@@ -43,19 +45,20 @@ class TileRequest(EdgeQuery, TilePath, MosaicRuleQuery, RenderQuery, ReadQuery):
     def of(cls, request: Request) -> "TileRequest":
         """Parses a request; `InvalidRequestError` names the values of the wrong type."""
         query = request.query_params
-        given = {name: query.getlist(name) if name in _LISTS else query[name] for name in query}
+        given = {
+            name: query.getlist(name) if name in _NAMES.lists else query[name] for name in query
+        }
         try:
             return cls.model_validate(given | request.path_params)
         except ValidationError as error:
             raise InvalidRequestError(describe_errors(error.errors())) from error
 
 
-_LISTS: Final = frozenset(
-    field.alias or name
-    for name, field in TileRequest.model_fields.items()
-    if any(get_origin(kind) is list for kind in get_args(field.annotation))
+_NAMES: Final = names_of(TileRequest)
+QUERY: Final = KnownNames(
+    _NAMES.names - TilePath.model_fields.keys() | {TOKEN_PARAMETER}, _NAMES.lists
 )
-"""Parameters that may be repeated; for any other, the last value counts."""
+"""Query parameters of all tiles."""
 
 
 async def tile(request: Request) -> Response:
@@ -77,8 +80,15 @@ async def tile(request: Request) -> Response:
     return await image(services, mosaic, view, read, render, rule, etags)
 
 
+def _query_of(route: Route) -> KnownNames:
+    """Returns the query parameters of a tile whose path may lack the scale or the format."""
+    not_in_path = {"scale", "format"} - route.param_convertors.keys()
+    return KnownNames(QUERY.names | not_in_path, QUERY.lists)
+
+
 ROUTES: Final = [
     Route(PATH + suffix, tile) for suffix in ("@{scale}x.{format}", "@{scale}x", ".{format}", "")
 ]
 for _route in ROUTES:
     _route.methods = {"GET"}  # the middleware turns HEAD into GET, and a 405 names GET alone
+    _route.app = CheckedQuery(_route.app, partial(_query_of, _route))

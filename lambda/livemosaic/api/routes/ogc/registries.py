@@ -18,6 +18,7 @@ from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.model.names import suggested
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Render
 from livemosaic.render.algorithms import DESCRIPTIVE, is_parameter
@@ -156,7 +157,9 @@ def show_colormap(
     from rio_tiler.colormap import cmap
 
     if colormap not in cmap.list():
-        raise NotFoundError(f"there is no colormap {colormap[:80]!r}; /colorMaps lists them")
+        raise NotFoundError(
+            f"there is no colormap {suggested(colormap[:80], cmap.list())}; /colorMaps lists them"
+        )
     if f in ("json", "html", None):
         colors = {
             str(value): [int(part) for part in color]

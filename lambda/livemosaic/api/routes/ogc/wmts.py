@@ -7,7 +7,7 @@ from html import escape
 from typing import Annotated, Final
 
 import morecantile
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from morecantile import TileMatrixSet
 from morecantile.models import TileMatrix
 
@@ -99,7 +99,21 @@ class _Xml(Response):
     media_type = "application/xml"
 
 
-@router.get("/mosaics/{mosaic}/WMTSCapabilities.xml", response_class=_Xml)
+async def kvp(request: Request) -> None:
+    """Refuses operations, services and versions other than GetCapabilities of WMTS 1.0.0."""
+    given = {name.lower(): value for name, value in request.query_params.items()}
+    for name, only in (("service", "WMTS"), ("request", "GetCapabilities"), ("version", "1.0.0")):
+        value = given.get(name, only)
+        if value.lower() != only.lower():
+            raise InvalidRequestError(
+                f"{name} {value[:80]!r} is not offered here: this is {only}; tiles are RESTful, as "
+                "the ResourceURL of these capabilities describes them"
+            )
+
+
+@router.get(
+    "/mosaics/{mosaic}/WMTSCapabilities.xml", response_class=_Xml, dependencies=[Depends(kvp)]
+)
 def capabilities(
     mosaic: CachedMosaic,
     request: Request,
