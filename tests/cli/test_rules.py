@@ -32,10 +32,19 @@ def test_a_default_rule_is_typed_as_a_query_beside_a_file_of_the_rest(tmp_path: 
     }
 
 
-@pytest.mark.parametrize("query", ["sortby", "colour=red", "max_scenes=0", "sortby=gone"])
+@pytest.mark.parametrize(
+    "query",
+    ["sortby", "colour=red", "max_scenes=0", "sortby=gone", "sortby=cloud&sortby=datetime"],
+)
 def test_a_rule_that_no_request_could_follow_is_refused(query: str) -> None:
     result = create("--rule", query)
     assert (result.exit_code, query.partition("=")[0] in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("sortby", ["foo bar", "cloud,-datetime", "-id", "clouds", "-platform"])
+def test_an_order_that_makes_no_sense_is_refused(sortby: str) -> None:
+    result = create("--sortby", sortby)
+    assert (result.exit_code, f"sortby '{sortby}'" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize("content", ["[1]", "7", "{"])

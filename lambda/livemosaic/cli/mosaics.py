@@ -228,10 +228,18 @@ def _rules(file: Path | None, query: str) -> RulePolicyBody:
     try:
         found = json.loads(file.read_text()) if file else {}
         default = parse_qs(query, strict_parsing=True) if query else {}
-        given = {name: v if name in ("ids", "lock") else v[-1] for name, v in default.items()}
+        given = {
+            name: v if name in ("ids", "lock") else _once(name, v) for name, v in default.items()
+        }
         return RulePolicyBody.model_validate(found | ({"default": given} if query else {}))
     except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"--rule and --rules are no rules: {error}") from error
+
+
+def _once(name: str, values: list[str]) -> str:
+    if len(set(values)) > 1:
+        raise ValueError(f"{name} is given more than once, as {' and '.join(values[:2])}")
+    return values[0]
 
 
 def _print(mosaic: MosaicOut) -> None:

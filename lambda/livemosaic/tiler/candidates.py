@@ -18,7 +18,7 @@ from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
 from livemosaic.tiler.plan import Claim
 from livemosaic.tiler.rules.filter import Selection
-from livemosaic.tiler.rules.order import ordered
+from livemosaic.tiler.rules.order import check_base, ordered
 from livemosaic.tiler.views import View
 
 
@@ -50,7 +50,8 @@ class Candidates:
         return self.index.find(self.mosaic, self.view.area)
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
-        """Scenes in the order of the rule, top first, each once."""
+        """Scenes in the order of the rule, top first, each once; raises as `check_base`."""
+        check_base(scenes, self.rule)
         return ordered(scenes, self.rule, self.view.area.grid, self.view.grid)
 
     def claim(self, scene: IndexedScene) -> Claim | None:

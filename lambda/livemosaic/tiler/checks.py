@@ -5,6 +5,7 @@ from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import check_renders
 from livemosaic.tiler.rules.parse import check_rules
+from livemosaic.tiler.rules.sortby import check_sortby
 
 
 def check_settings(mosaic: Mosaic) -> None:
@@ -12,5 +13,7 @@ def check_settings(mosaic: Mosaic) -> None:
     CellGrid.of(mosaic.tms)
     check_renders(mosaic.renders)
     check_rules(mosaic)
+    if not mosaic.revision:  # later it cannot change, and was stored whatever it is
+        check_sortby(mosaic)
     if mosaic.filter is not None:
         Cql2Filter.parse(mosaic.filter, strict=True)

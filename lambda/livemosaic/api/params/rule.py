@@ -99,4 +99,7 @@ class MosaicRuleQuery(RuleQuery):
             raise InvalidRequestError(
                 f"mosaicRule and {twice[0]} are given at once: use one form for the whole rule"
             )
-        return plain | arcgis.parameters(self.mosaic_rule)
+        rule = arcgis.parameters(self.mosaic_rule)
+        if "datetime" in rule and "datetime" in plain:
+            raise InvalidRequestError("mosaicRule has a time, and datetime is given: use one")
+        return plain | rule

@@ -7,19 +7,21 @@ also taken as services list them (`ByAttribute`), and as ArcGIS's SDK for JavaSc
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
 from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import Method, Operation
-from livemosaic.model.time import parse_time, utc_text
+from livemosaic.model.time import parse_period, utc_text
+from livemosaic.tiler.rules.spatial_reference import crs_of_reference
 
 _METHODS: Final[dict[str, Method]] = {
     "none": "default",
@@ -40,8 +42,11 @@ _OPERATIONS: Final[dict[str, Operation]] = {
     "blend": "blend",
     "sum": "sum",
 }
-_WEB_MERCATOR: Final = (102100, 102113)
-"""Esri's numbers of EPSG:3857."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS: Final = re.compile(r"-?\d{5,}", re.ASCII)
+"""More digits than a year has."""
+_YEARS: Final = range(1000, 10_000)
+"""Numbers that are rather years than the first seconds of 1970."""
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         (?P<time>(?:DATE|TIMESTAMP)\s*'(?P<moment>[^']*)')
@@ -109,17 +114,52 @@ def _sort_value(value: object) -> dict[str, Any]:
 
 
 def _base(sortby: str, value: str | float) -> str | float:
-    """Converts times as ArcGIS writes them: with slashes, or in milliseconds since 1970."""
-    if isinstance(value, str):
-        return re.sub(r"^(\d{4})/(\d\d)/(\d\d)", r"\1-\2-\3", value)
-    if sortby != "+datetime":
+    """Converts milliseconds since 1970, as ArcGIS writes times, to a time."""
+    if sortby != "+datetime" or (isinstance(value, str) and not _MILLISECONDS.fullmatch(value)):
         return value
+    return utc_text(_moment("sortValue", int(value) if isinstance(value, str) else value))
+
+
+def _moment(what: str, milliseconds: object) -> datetime:
+    given = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
+    number: Any = milliseconds if given else None
     try:
-        return utc_text(datetime.fromtimestamp(value / 1000, UTC))
-    except (ValueError, OverflowError, OSError) as error:
+        time = _EPOCH + timedelta(milliseconds=number)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidRequestError(
-            f"sortValue {str(value)[:80]} must be a time: text, or milliseconds since 1970"
+            f"{what} {str(milliseconds)[:80]!r} must be a time in milliseconds since 1970"
         ) from error
+    if number in _YEARS:
+        raise InvalidRequestError(f"{what} {number} must be in milliseconds since 1970, not a year")
+    return time
+
+
+def _time(value: object) -> dict[str, Any]:
+    """Reads a time instant, or an extent of two: `[start, end]` or `"start, end"`, null is open.
+
+    As exportImage's parameter `time` has them (ArcGIS REST API). Both ends are included.
+    """
+    given = _numbers(value) if isinstance(value, str) else value
+    ends = given if isinstance(given, list) else [given, given]
+    if len(ends) == 1:
+        ends *= 2
+    if len(ends) != 2:
+        raise InvalidRequestError(f"time {str(value)[:80]!r} must be an instant or [start, end]")
+    since, until = (None if end is None else _moment("time", end) for end in ends)
+    if since is None and until is None:
+        return {}
+    first = "" if since is None else utc_text(since)
+    # Times have microseconds here, of which a millisecond has a thousand.
+    last = "" if until is None else utc_text(until + timedelta(microseconds=999))
+    return {"datetime": f"{first}/{last}"}
+
+
+def _numbers(text: str) -> list[object]:
+    try:
+        found: list[object] = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        found = [text]
+    return found
 
 
 def _ascending(value: object) -> dict[str, Any]:
@@ -142,25 +182,21 @@ def _viewpoint(value: object) -> dict[str, Any]:
         raise InvalidRequestError(
             f'viewpoint {str(value)[:80]!r} must be a point: {{"x": …, "y": …}}'
         )
-    reference = point.get("spatialReference") or {}
-    if not isinstance(reference, dict):
-        raise InvalidRequestError(
-            f'spatialReference {str(reference)[:80]!r} must be an object, such as {{"wkid": 4326}}'
-        )
-    wkid = reference.get("latestWkid") or reference.get("wkid") or 4326
-    lon, lat = (x, y) if wkid == 4326 else _to_lonlat(wkid, x, y)
+    lon, lat = _to_lonlat(crs_of_reference(point.get("spatialReference")), x, y)
     return {"viewpoint": f"{lon!r},{lat!r}"}
 
 
-def _to_lonlat(wkid: object, x: float, y: float) -> LonLat:
-    code = 3857 if wkid in _WEB_MERCATOR else wkid
+def _to_lonlat(crs: CRS, x: float, y: float) -> LonLat:
+    if crs == LONLAT:
+        return x, y
     try:
-        lon, lat = transformer(CRS.from_epsg(code), LONLAT).transform(x, y)
-    except (CRSError, NoTransformError, TypeError, ValueError, OverflowError) as error:
+        lon, lat = transformer(crs, LONLAT).transform(x, y)
+    except (NoTransformError, ProjError, OverflowError):
+        lon = lat = math.nan
+    if not (math.isfinite(lon) and math.isfinite(lat)):
         raise InvalidRequestError(
-            f"viewpoint is in spatialReference {str(wkid)[:80]!r}, which is not known; give "
-            "longitude and latitude, wkid 4326"
-        ) from error
+            f"viewpoint {x!r}, {y!r} is no place on the globe in {crs.to_string()[:80]}"
+        )
     return float(lon), float(lat)
 
 
@@ -198,13 +234,22 @@ def _cql2(sql: str) -> Iterator[str]:
 
 def _word(found: re.Match[str]) -> str:
     if found["time"]:
-        try:
-            return f"TIMESTAMP('{utc_text(parse_time(found['moment']))}')"
-        except ValueError as error:
-            raise InvalidRequestError(
-                f"where has the time {found['moment'][:80]!r}, which is none"
-            ) from error
+        return f"TIMESTAMP('{utc_text(_day_or_time(found['moment']))}')"
     return "<>" if found["sign"] == "!=" else found[0].strip()
+
+
+def _day_or_time(text: str) -> datetime:
+    """Parses a time, or a day, of which SQL compares the midnight."""
+    try:
+        first, last = parse_period(text)
+    except ValueError:
+        first, last = _EPOCH, datetime.max.replace(tzinfo=UTC)
+    if last - first >= timedelta(days=1):
+        raise InvalidRequestError(
+            f"where has the time {text[:80]!r}, which must be like '2026-01-31' or "
+            "'2026-01-31 12:00:00'"
+        )
+    return first
 
 
 def _text(name: str, value: object) -> str:
@@ -233,6 +278,7 @@ _FIELDS: Final[dict[str, Callable[[Any], dict[str, Any]]]] = {
         "operation": _named("mosaicOperation", name, _OPERATIONS),
     },
     "itemRenderingRule": _item_render,
+    "time": _time,
     "multidimensionalDefinition": _refused,
 }
 _OF_METHOD: Final[dict[str, Method]] = {

@@ -24,7 +24,7 @@ from livemosaic.model.rank import UNRANKED
 from livemosaic.model.raster import Grid, LonLat
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
-from livemosaic.model.time import parse_time
+from livemosaic.model.time import parse_period, parse_time
 
 Value = tuple[int, float | str]
 """Kind and value: numbers (0) before times (1) before text (2)."""
@@ -83,12 +83,31 @@ def _value_of(rule: Rule, cells: CellGrid, view: Grid) -> Callable[[IndexedScene
 
 
 def _attribute(scene: IndexedScene, rule: Rule) -> Value | None:
-    name = rule.sort_field
-    found = scene.datetime if name == "datetime" else scene.properties.get(name)
-    value = _comparable(found)
+    value = _sorted_by(scene, rule)
     if value is None or rule.sort_value is None:
         return value
     return _closeness(value, rule.sort_value)
+
+
+def _sorted_by(scene: IndexedScene, rule: Rule) -> Value | None:
+    name = rule.sort_field
+    return _comparable(scene.datetime if name == "datetime" else scene.properties.get(name))
+
+
+def check_base(scenes: Sequence[IndexedScene], rule: Rule) -> None:
+    """Raises `InvalidRequestError` for a `sort_value` that no scene's value can be near to.
+
+    A word is near to no number, so that scenes would silently keep the stored order.
+    """
+    if rule.sort_value is None:
+        return
+    values = [value for scene in scenes if (value := _sorted_by(scene, rule)) is not None]
+    if values and not any(_closeness(value, rule.sort_value) for value in values):
+        kind = "number" if values[0][0] == 0 else "time"
+        raise InvalidRequestError(
+            f"sort_value {str(rule.sort_value)[:80]!r} must be a {kind}, as "
+            f"{rule.sort_field[:80]!r} of the scenes is"
+        )
 
 
 def _comparable(found: object) -> Value | None:
@@ -108,7 +127,7 @@ def _closeness(value: Value, base: float | str) -> Value | None:
     if kind == 2:
         return (0, 0.0) if found == str(base) else (2, found)
     try:
-        goal = float(base) if kind == 0 else parse_time(str(base)).timestamp()
+        goal = float(base) if kind == 0 else parse_period(str(base))[0].timestamp()
     except ValueError:
         return None
     return 0, abs(float(found) - goal)

@@ -1,15 +1,18 @@
 """Parses the rule of a request, completed by the mosaic's default and held to its policy."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.names import suggested
 from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
-from livemosaic.model.time import parse_time, utc_text
+from livemosaic.model.time import parse_period, utc_text
 from livemosaic.tiler.rules.filter import check_filter
 
 _RENAMED: Final[dict[PixelSelection, Operation]] = {"highest": "max", "lowest": "min"}
@@ -21,7 +24,9 @@ _FILTER: Final = frozenset({"filter", "filter_lang"})
 _MAX_NAMES: Final = 100
 _MAX_NAME: Final = 1000
 """Bytes of a collection and an id: a table's key takes 1,024."""
-_END_OF_DAY: Final = "T23:59:59.999999Z"
+_OPEN: Final = ("", "..")
+_SLASHED: Final = re.compile(r"\d{4}/\d\d(/\d\d)?", re.ASCII)
+"""A month or a day with slashes; no interval, as no year has two digits."""
 
 
 def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
@@ -61,7 +66,7 @@ def _with_default(asked: Mapping[str, Any], default: Mapping[str, Any]) -> dict[
 def _parsed(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
     method = _method(asked)
     field, up = _sort(asked, method, mosaic)
-    base = _base(asked["sort_value"]) if "sort_value" in asked else None
+    base = _base(asked["sort_value"], field) if "sort_value" in asked else None
     stored = mosaic.sortby.removeprefix("+")
     if method == "attribute" and base is None and (field if up else f"-{field}") == stored:
         method, field, up = "default", "", True
@@ -125,7 +130,7 @@ def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str
         if "sort_value" in asked:
             raise InvalidRequestError("sort_value needs sortby: what of a scene is near it")
         return "", ascending
-    text = asked.get("sortby", "")
+    text = re.sub("^ ", "+", asked.get("sortby", ""))  # a plus sign that a query means as a space
     field = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     if not field:
         raise InvalidRequestError("method 'attribute' needs sortby=PROPERTY, or sortby=-PROPERTY")
@@ -134,7 +139,9 @@ def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str
     return field, ascending != text.startswith("-")
 
 
-def _base(value: str | float) -> str | float:
+def _base(value: str | float, field: str) -> str | float:
+    if field == "datetime":
+        return _base_time(value)
     try:
         finite = math.isfinite(float(value))
     except ValueError:  # a time, or other text
@@ -146,11 +153,29 @@ def _base(value: str | float) -> str | float:
     return value
 
 
-def _check_field(field: str, mosaic: Mosaic) -> None:
-    if field not in _fields(mosaic):
+def _base_time(value: str | float) -> str:
+    """Returns the start of a year, month or day, or a time, as RFC 3339."""
+    whole = isinstance(value, float) and value.is_integer()
+    try:
+        return utc_text(parse_period(f"{value:.0f}" if whole else str(value))[0])
+    except (ValueError, OverflowError) as error:
         raise InvalidRequestError(
-            f"sortby {field[:80]!r} is not a property that can be sorted by; in mosaic "
-            f"{mosaic.id!r} there are: {', '.join(_fields(mosaic))}"
+            f"sort_value {str(value)[:80]!r} must be a time, as sortby is datetime: 2026, 2026-01, "
+            "2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from error
+
+
+def _check_field(field: str, mosaic: Mosaic) -> None:
+    known = _fields(mosaic)
+    if "," in field and field not in known:
+        raise InvalidRequestError(
+            f"sortby {field[:80]!r} has several keys; scenes are sorted by one property, and equal "
+            "ones keep the stored order"
+        )
+    if field not in known:
+        raise InvalidRequestError(
+            f"sortby {suggested(field[:80], known)} is not a property that can be sorted by; in "
+            f"mosaic {mosaic.id!r} there are: {', '.join(known)}"
         )
 
 
@@ -193,32 +218,40 @@ def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
 
 
 def _interval(text: str) -> tuple[str | None, str | None]:
-    """Parses an instant or interval of STAC API; a date alone means the whole day."""
+    """Parses an instant or interval of STAC API, of times or of whole years, months and days."""
     start, slash, end = text.partition("/")
-    since, until = _end(text, start, ""), _end(text, end if slash else start, _END_OF_DAY)
+    try:
+        if not slash or _SLASHED.fullmatch(text):
+            first, last = parse_period(text)
+            return utc_text(first), utc_text(last)
+        since = None if start in _OPEN else utc_text(_hyphened(start)[0])
+        until = None if end in _OPEN else utc_text(_hyphened(end)[1])
+    except (ValueError, OverflowError) as error:
+        raise _bad_interval(text) from error
     if (since is None and until is None) or (since and until and since > until):
         raise _bad_interval(text)
     return since, until
 
 
-def _end(text: str, end: str, of_day: str) -> str | None:
-    if end in ("", ".."):
-        return None
-    try:
-        return utc_text(parse_time(end + of_day if len(end) == len("2026-01-31") else end))
-    except ValueError as error:
-        raise _bad_interval(text) from error
+def _hyphened(end: str) -> tuple[datetime, datetime]:
+    """Parses an end of an interval, where a slash separates the ends and nothing else."""
+    if "/" in end:
+        raise ValueError(f"{end!r} holds another slash")
+    return parse_period(end)
 
 
 def _bad_interval(text: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"datetime {text[:80]!r} must be an RFC 3339 time, or two around a slash, the earlier "
-        "first, of which one may be `..`"
+        f"datetime {text[:80]!r} must be a time: 2026, 2026-01, 2026-01-31 or "
+        "2026-01-31T12:00:00Z; or two of them around a slash, the earlier first, of which one may "
+        "be `..`"
     )
 
 
 def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None:
     text = asked.get("filter")
+    if text is None and "filter_lang" in asked:
+        raise InvalidRequestError("filter-lang needs a filter: the text that is in this language")
     if text is None:
         return None
     is_json = asked.get("filter_lang") == "cql2-json"
