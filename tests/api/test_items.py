@@ -42,6 +42,12 @@ class TestPutIn:
             "outcomes": [{"id": "a", "status": "done", "changes": ["applied"]}]
         }
 
+    def test_an_asset_that_may_not_be_read_is_named(self, server: Server) -> None:
+        assets = {name: {"href": f"{name}://bucket/a.tif"} for name in ("s3", "gs")}
+        (outcome,) = server.post(item("a", assets=assets)).json()["outcomes"]
+        assert outcome["status"] == "done"
+        assert "item 'a' without its asset 'gs'" in outcome["warnings"][0]
+
     def test_the_same_again_changes_nothing(self, server: Server) -> None:
         document = item("a", updated="2026-01-01T00:00:00Z")
         changes = [server.post(document).json()["outcomes"][0]["changes"] for _ in range(2)]

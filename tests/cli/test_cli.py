@@ -131,6 +131,15 @@ class TestIngest:
         assert "items.ndjson:2: item 'bad': has no geometry" in output
         assert "items.ndjson:3: not JSON" in output
 
+    def test_an_asset_that_is_left_out_is_named_and_counted(self, run: Run, tmp_path: Path) -> None:
+        path = tmp_path / "item.json"
+        assets = {name: {"href": f"{name}://bucket/a.tif"} for name in ("s3", "gs")}
+        path.write_text(json.dumps(item("a", assets=assets)))
+        output = " ".join(run("ingest", str(path)).output.split())
+        assert "item 'a' without its asset 'gs'" in output
+        assert "1 applied" in output
+        assert "shown without assets that may not be read: 1" in output
+
     def test_assets_on_disk_need_permission(self, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "item.json"
         path.write_text(json.dumps(item("a", href="./a.tif")))

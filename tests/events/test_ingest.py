@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -55,6 +55,56 @@ def shown(ingest: Ingest, mosaic_id: str = "m") -> list[str]:
 
 def changes(outcome: Outcome) -> dict[str, str]:
     return {change.mosaic: change.change for change in outcome.changes}
+
+
+class TestLeftOutAssets:
+    TIFF: ClassVar = "image/tiff; application=geotiff"
+    ASSETS: ClassVar = {
+        "visual": {"href": "https://example.com/a.tif", "type": TIFF},
+        "mirror": {"href": "gs://bucket/x.tif", "type": TIFF},
+    }
+
+    def test_the_others_are_shown_and_the_outcome_and_the_log_say_so(
+        self, ingest: Ingest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        create(ingest)
+        (outcome,) = send(ingest, item("a", assets=self.ASSETS))
+        assert outcome.status == "done"
+        (warning,) = outcome.warnings
+        assert warning.startswith("mosaic 'm' shows item 'a' without its asset 'mirror': ")
+        assert "gs://bucket/x.tif" in warning
+        assert [vars(record).get("reason") for record in caplog.records] == [warning]
+        scene = ingest.index.scene(ingest.index.mosaics.get("m"), "s2#a")
+        assert list(scene.assets) == ["visual"]
+
+    def test_one_that_the_map_shows_is_named_so(self, ingest: Ingest) -> None:
+        create(ingest)
+        create(ingest, "n", default_assets=("mirror",))
+        swapped = {"visual": self.ASSETS["mirror"], "mirror": self.ASSETS["visual"]}
+        (outcome,) = send(ingest, item("a", assets=swapped))
+        assert "'visual', which its tiles need by default:" in outcome.warnings[0]
+        (outcome,) = send(ingest, item("a", assets=self.ASSETS))
+        warnings = {warning.split("'")[1]: warning for warning in outcome.warnings}
+        assert "by default" not in warnings["m"]
+        assert "'mirror', which its tiles need by default:" in warnings["n"]
+
+    def test_with_none_left_the_item_is_refused(self, ingest: Ingest) -> None:
+        create(ingest)
+        (outcome,) = send(ingest, item("a", assets={"mirror": self.ASSETS["mirror"]}))
+        assert (outcome.status, outcome.warnings) == ("rejected", [])
+        assert "'gs'" in outcome.reason
+        assert "never allowed" not in outcome.reason
+
+    def test_once_it_is_allowed_the_item_sent_again_has_it(self, ingest: Ingest) -> None:
+        create(ingest)
+        assets = self.ASSETS | {"mirror": {"href": "http://h:8/x.tif", "type": self.TIFF}}
+        document = item("a", updated="2026-02-01T00:00:00Z", assets=assets)
+        send(ingest, document)
+        wider = replace(ingest, allow=AllowList(("https://", "http://h:8")))
+        assert changes(send(wider, document)[0]) == {"m": "applied"}
+        assert changes(send(wider, document)[0]) == {"m": "unchanged"}
+        scene = ingest.index.scene(ingest.index.mosaics.get("m"), "s2#a")
+        assert list(scene.assets) == ["visual", "mirror"]
 
 
 class TestSubscriptions:

@@ -72,7 +72,8 @@ def ingest(
 ) -> None:
     """Put STAC Items into the mosaics that subscribe to them.
 
-    A rejected Item is named with the reason; the others are ingested, and the exit code is 1.
+    A rejected Item is named with the reason; the others are ingested, and the exit code is 1. So is
+    an asset that may not be read; its Item is shown without it, and the exit code stays 0.
     Events may arrive meanwhile, and the command may be repeated: the newest version of an Item
     stays. The version of an Item without `updated` is the start of the run with --stac, the time
     of its object in S3, and the time of its request with --api.
@@ -150,6 +151,7 @@ class _IngestReport:
         self._task: TaskID = bar.add_task("", total=reading.total, completed=ledger.done.weight)
         self._begun = time.monotonic()
         self._reasons = 0
+        self._incomplete = 0
         if ledger.resumed:
             console.print(f"resuming after {ledger.resumed:,} Items")
 
@@ -164,6 +166,11 @@ class _IngestReport:
             if self._reasons <= _MAX_REASONS:
                 line = f"{outcome.entry.message.id}: {outcome.reason}"
                 console.print(line, style="red", markup=False)
+        if outcome.warnings:
+            self._incomplete += 1
+            if self._incomplete <= _MAX_REASONS:
+                line = f"{outcome.entry.message.id}: {'; '.join(outcome.warnings)}"
+                console.print(line, style="yellow", markup=False)
 
     def summary(self) -> None:
         """Prints the counts of all outcomes."""
@@ -172,6 +179,9 @@ class _IngestReport:
         console.print(f"{text}; {self._rate():,.0f} Items/s" if text else "no Items found")
         if self._reasons > _MAX_REASONS:
             console.print(f"{self._reasons - _MAX_REASONS} more were rejected", style="red")
+        if self._incomplete:
+            text = f"shown without assets that may not be read: {self._incomplete:,}"
+            console.print(text, style="yellow")
 
     def _rate(self) -> float:
         count = self._ledger.done.items - self._ledger.resumed

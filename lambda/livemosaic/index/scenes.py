@@ -33,7 +33,7 @@ from livemosaic.index.schema import (
     mosaic_prefix,
     unchanged,
 )
-from livemosaic.index.search import SceneReader, is_above, same_content, watermark_of
+from livemosaic.index.search import SceneReader, is_above, same_scene, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.scene import DELETION, Scene
 from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put
@@ -57,8 +57,9 @@ class Index(SceneReader):
     def apply(self, mosaic: Mosaic, scene: Scene) -> Change:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
 
-        One transaction: a reader meets the old scene or the new one. Raises `TableBusyError`
-        (nothing written, send again) and `TooLargeError`.
+        A stored scene of equal content is written anew where it differs nevertheless: an earlier
+        release made it, or another allow-list. One transaction: a reader meets the old scene or the
+        new one. Raises `TableBusyError` (nothing written, send again) and `TooLargeError`.
         """
         return contended(lambda: self._apply_once(mosaic, scene))
 
@@ -71,7 +72,7 @@ class Index(SceneReader):
         contested = head is not None and _contested(head.version, scene.version)
         if head is not None and head.version > scene.version:
             return "contested" if contested else "outdated"
-        if is_above(head, mark) and same_content(head.version, scene.version):
+        if is_above(head, mark) and same_scene(head, scene):
             if head.version < scene.version:  # a later event of equal content
                 newer = replace(head, scene=replace(head.scene, version=scene.version))
                 key = head_key(mosaic, scene.key)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeGuard
 
@@ -147,6 +147,13 @@ def is_above(head: Head | Tombstone | None, watermark: str) -> TypeGuard[Head]:
 def _is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
     """Whether a scene itself is above the watermark of its collection."""
     return isinstance(head, Head) and head.version > watermark_of(mosaic, head.key)
+
+
+def same_scene(head: Head, scene: Scene) -> bool:
+    """Whether a stored scene is what an Item of equal content is made into now."""
+    if not same_content(head.version, scene.version):
+        return False
+    return replace(head.scene, version=scene.version) == scene
 
 
 def same_content(one: str, other: str) -> bool:

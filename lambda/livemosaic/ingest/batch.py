@@ -68,6 +68,11 @@ class Outcome:
         """Whether the message can be forgotten."""
         return self.status in ("done", "ignored")
 
+    @property
+    def warnings(self) -> list[str]:
+        """Assets that scenes were put into mosaics without, each with the reason."""
+        return [warning for change in self.changes for warning in change.warnings]
+
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
@@ -141,6 +146,7 @@ class Ingest:
             log.exception("message failed", extra={"message_id": message.id})
             return Outcome(message.id, "failed", applied, "an unexpected error; it was logged")
         _warn_of_contested(message.id, applied)
+        _warn_of_left_out(message.id, applied)
         if rejected:
             return _unfinished(message.id, "rejected", applied, "; ".join(rejected))
         return Outcome(message.id, "done" if applied else "ignored", applied)
@@ -277,6 +283,12 @@ def _warn_of_contested(message_id: str, changes: Sequence[Applied]) -> None:
                     "collection": change.collection,
                 },
             )
+
+
+def _warn_of_left_out(message_id: str, changes: Sequence[Applied]) -> None:
+    for change in changes:
+        for warning in change.warnings:
+            log.warning("asset left out", extra={"message_id": message_id, "reason": warning})
 
 
 def _unfinished(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint
+from livemosaic.ingest.hrefs import ReadableAssets, readable_assets
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import DELETION, Scene, check_collection, check_id, is_utf8, time_of
@@ -21,6 +21,8 @@ from livemosaic.storage.allowlist import AllowList
 
 _MAX_ASSETS: Final = 500
 """Every row of a scene holds the hrefs of its assets."""
+_REASONS: Final = 3
+"""Reasons that a message lists at most."""
 _MAX_DEPTH: Final = 16
 _MAX_NUMBER: Final = 2**63
 _MIN_NUMBER: Final = 1e-130
@@ -73,10 +75,12 @@ class StacItem:
         )
 
     def scene(self, mosaic: Mosaic, allow: AllowList) -> Scene:
-        """Returns its scene in a mosaic; `InvalidItemError` if assets are missing or forbidden."""
-        assets = self._kept(mosaic)
-        for href in assets.values():
-            allow.check(href)
+        """Returns its scene in a mosaic, with the assets that may be read.
+
+        `InvalidItemError` if the Item has none of those that the mosaic keeps, or if none of them
+        may be read.
+        """
+        assets = self._readable(mosaic, allow).hrefs
         wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}
         for name, value in {**wanted, "assets": list(assets)}.items():
             _check_storable(name, value)
@@ -96,7 +100,23 @@ class StacItem:
         """Version of its deletion from a mosaic whose filter it does not pass."""
         return f"{self.order}#{DELETION}"
 
-    def _kept(self, mosaic: Mosaic) -> dict[str, str]:
+    def left_out(self, mosaic: Mosaic, allow: AllowList) -> dict[str, str]:
+        """Returns why assets that the mosaic keeps are missing from its scene, by their keys."""
+        return {k: str(error) for k, error in self._readable(mosaic, allow).left_out.items()}
+
+    def _readable(self, mosaic: Mosaic, allow: AllowList) -> ReadableAssets:
+        found = readable_assets(self.assets, self._kept(mosaic), self.base, allow)
+        if found.hrefs:
+            return found
+        errors = list(found.left_out.values())
+        if len(errors) == 1:
+            raise errors[0]
+        reasons = "; ".join(map(str, errors[:_REASONS]))
+        more = f"; and {len(errors) - _REASONS} more" if len(errors) > _REASONS else ""
+        raise type(errors[0])(f"none of its {len(errors)} assets may be read: {reasons}{more}")
+
+    def _kept(self, mosaic: Mosaic) -> list[str]:
+        """Returns the keys of the assets that the mosaic keeps, if they may be read."""
         wanted = mosaic.assets or tuple(k for k, a in self.assets.items() if _is_raster(a))
         found = [k for k in wanted if k in self.assets]
         if len(found) > _MAX_ASSETS:
@@ -104,21 +124,13 @@ class StacItem:
                 f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; name the "
                 f"ones that mosaic {mosaic.id!r} keeps in its `assets`"
             )
-        kept = {k: self._href(k) for k in found}
-        if not kept:
+        if not found:
             keeps = ", ".join(mosaic.assets) or "GeoTIFF assets"
             has = ", ".join(self.assets) or "none"
             raise InvalidItemError(
                 f"has no asset that mosaic {mosaic.id!r} keeps ({keeps}); its assets: {has[:300]}"
             )
-        return kept
-
-    def _href(self, key: str) -> str:
-        asset = self.assets[key]
-        href = asset.get("href") if isinstance(asset, Mapping) else None
-        if not isinstance(href, str) or not href:
-            raise InvalidItemError(f"asset {key[:80]!r} has no href")
-        return resolve(href, self.base)
+        return found
 
     def _digest(self, mosaic: Mosaic) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""
@@ -182,20 +194,6 @@ def _is_raster(asset: object) -> bool:
     media = str(asset.get("type", "")).lower()
     path = urlsplit(str(asset.get("href", ""))).path.lower()
     return media.startswith(_TIFF_TYPES) or (not media and path.endswith((".tif", ".tiff")))
-
-
-def resolve(href: str, base: str | None) -> str:
-    """Returns an absolute href; a relative one starts from the folder of `base`."""
-    if "://" in href or href.startswith("/"):
-        return href
-    if base is None:
-        raise InvalidItemError(
-            f"href {href[:200]!r} is relative, and the Item does not name its own URL: add a link "
-            "with rel 'self', or make the href absolute"
-        )
-    scheme, found, rest = base.rpartition("://")
-    joined = posixpath.normpath(posixpath.join(posixpath.dirname(rest), href))
-    return f"{scheme}{found}{joined}"
 
 
 def _order(updated: object, event_time: datetime) -> str:

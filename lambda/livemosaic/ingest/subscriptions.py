@@ -1,7 +1,7 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,10 +11,12 @@ from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import scene_key
+from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_AGE_S: Final = 5.0
+_SHOWN: Final = ("visual", "red", "green", "blue")
+"""Assets that tiles show where a mosaic names no defaults: see `tiler.assets`."""
 
 
 class RecentMosaics:
@@ -61,6 +63,8 @@ class Applied:
     hrefs: Collection[str] = field(default=(), repr=False)
     """Assets that the mosaic keeps, even where nothing changed: an Item is also sent again because
     a COG was overwritten, or because of a crash before its header was cached."""
+    warnings: Sequence[str] = field(default=(), repr=False)
+    """Assets that are left out of the scene, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,11 @@ class Subscribers:
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
         change = self.index.apply(mosaic, scene)
-        hrefs = () if change == "outdated" else tuple(scene.assets.values())
-        return Applied(mosaic.id, item.collection, item.id, change, hrefs)
+        if change == "outdated":
+            return Applied(mosaic.id, item.collection, item.id, change)
+        hrefs = tuple(scene.assets.values())
+        warnings = left_out_assets(item.left_out(mosaic, self.allow), scene, mosaic)
+        return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
         """Removes Items at a version."""
@@ -123,6 +130,16 @@ class Subscribers:
                 self.index.forget(old, key)
             elif new.watermark(change.collection) > old.watermark(change.collection):
                 self.index.apply_watermark(new, key)
+
+
+def left_out_assets(reasons: Mapping[str, str], scene: Scene, mosaic: Mosaic) -> list[str]:
+    """Returns a sentence for each asset that is left out of a scene."""
+    shown = mosaic.default_assets or _SHOWN
+    return [
+        f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without its asset {key[:80]!r}"
+        f"{', which its tiles need by default' if key in shown else ''}: {reason}"
+        for key, reason in reasons.items()
+    ]
 
 
 def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:

@@ -118,21 +118,24 @@ def parse(href: str) -> Location:
         case "file":
             return _file(href, unquote(parts.path), parts.netloc, parts.query)
         case "s3":
-            return _s3(href, parts)
+            return _s3(href)
         case "https" | "http":
             return _http(href, parts)
-    raise _never(href, "must start with s3:// or https://")
+    raise ForbiddenHrefError(
+        f"asset href {redact(href)!r} has the scheme {scheme[:20]!r}: it must start with "
+        "s3:// or https:// to be read"
+    )
 
 
 def _refuse_unsafe_text(href: str) -> None:
     if len(href) > MAX_HREF_LENGTH:
         raise _never(href, f"has {len(href)} characters; at most {MAX_HREF_LENGTH} are read")
-    spaced = " " in href and not href.startswith("s3://")  # keys may have them, URLs may not
-    if not href.isprintable() or spaced:
+    is_url = not href.startswith(("s3://", "/"))  # keys and paths may hold both, URLs may not
+    if not href.isprintable() or (is_url and " " in href):
         raise _never(href, "holds white space or control characters")
-    if "#" in href:
+    if is_url and "#" in href:
         raise _never(href, "has a fragment")
-    plain = _fully_unquoted(href.partition("?")[0])
+    plain = _fully_unquoted(href.partition("?")[0] if is_url else href)
     if not plain.isprintable():
         raise _never(href, "holds control characters")
     if "\\" in plain:
@@ -156,13 +159,14 @@ def _file(href: str, path: str, host: str = "", query: str = "") -> Location:
     return Location("file", "", re.sub("/+", "/", path))
 
 
-def _s3(href: str, parts: SplitResult) -> Location:
-    key = parts.path.removeprefix("/")
-    if not _BUCKET.fullmatch(parts.netloc):
+def _s3(href: str) -> Location:
+    """Splits by hand, as `#` is a part of keys."""
+    bucket, _, key = href.partition("://")[2].partition("/")
+    if not _BUCKET.fullmatch(bucket):
         raise _never(href, "names no valid S3 bucket")
-    if not key or parts.query or "?" in href:
+    if not key or "?" in href:
         raise _never(href, "names no object key, or has a query string")
-    return Location("s3", parts.netloc, key)
+    return Location("s3", bucket, key)
 
 
 def _http(href: str, parts: SplitResult) -> Location:

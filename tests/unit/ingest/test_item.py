@@ -12,7 +12,8 @@ from shapely.geometry import Point
 from items import NOW, box, item
 from livemosaic.errors import ForbiddenHrefError, InvalidItemError
 from livemosaic.geo.footprint import footprint
-from livemosaic.ingest.item import StacItem, resolve
+from livemosaic.ingest.hrefs import resolve
+from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import Scene

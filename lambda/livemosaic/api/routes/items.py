@@ -52,7 +52,8 @@ def deliver_items(document: Document, services: ServicesDep, response: Response)
     """Adds Items to every mosaic that subscribes to them, as an event would.
 
     Each Item succeeds or fails on its own: 200 if all were accepted, 207 if some were, 400 if none
-    can ever be, 503 if the index was too busy. Sending Items again is safe.
+    can ever be, 503 if the index was too busy. Sending Items again is safe. `warnings` of an
+    outcome name the assets that may not be read, which its scene is shown without.
     """
     return _ingest_documents(document, services, response, None)
 
@@ -95,11 +96,13 @@ def _status(outcomes: list[Outcome]) -> int:
 
 def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
     given = document.get("id") if isinstance(document, Mapping) else None
-    shown = {
+    shown: dict[str, Any] = {
         "id": encodable(given) if isinstance(given, str) else None,
         "status": outcome.status,
         "changes": [change.change for change in outcome.changes],
     }
+    if outcome.warnings:
+        shown["warnings"] = [encodable(warning) for warning in outcome.warnings]
     return shown | ({"detail": encodable(outcome.reason)} if outcome.reason else {})
 
 

@@ -146,7 +146,11 @@ class Remote:
             raise self.client.refusal(answer) if known else self.client.unknown_api(answer)
         return [
             EntryOutcome(
-                request.entry, str(o.get("status")), o.get("changes", ()), str(o.get("detail", ""))
+                request.entry,
+                str(o.get("status")),
+                o.get("changes", ()),
+                str(o.get("detail", "")),
+                o.get("warnings", ()),
             )
             for request, o in zip(requests, outcomes, strict=True)
         ]

@@ -36,6 +36,8 @@ class EntryOutcome:
     """See `Outcome.status`."""
     changes: Sequence[str] = ()
     reason: str = ""
+    warnings: Sequence[str] = ()
+    """See `Outcome.warnings`."""
 
     @property
     def ok(self) -> bool:
@@ -146,7 +148,7 @@ class Local:
 
 def _outcome(entry: Entry, outcome: Outcome) -> EntryOutcome:
     changes = [applied.change for applied in outcome.changes]
-    return EntryOutcome(entry, outcome.status, changes, outcome.reason)
+    return EntryOutcome(entry, outcome.status, changes, outcome.reason, outcome.warnings)
 
 
 def map_in_order(values: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:
