@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
 from api.served import AUTHORIZED, SIZE, Server, footprint, serving, tile_url
+from livemosaic.api.params.names import CheckedQuery
+from livemosaic.api.routes import tiles
+from livemosaic.api.routing import create_api
 from livemosaic.table.sqlite import SqliteTable
 
 BOX = "/mosaics/m/bbox/7,45,8,46"
@@ -41,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class TestMisspelled:
-    @pytest.mark.parametrize("name", [name for name in ROUTES if name != "items"])
+    @pytest.mark.parametrize("name", ROUTES)
     def test_it_is_refused_with_the_name_that_was_meant(self, server: Server, name: str) -> None:
         answer = server.get(ROUTES[name], sortyb="-datetime")
         assert answer.status_code == 400
@@ -100,6 +104,18 @@ class TestMisspelled:
     def test_the_name_of_a_colormap_is_suggested(self, server: Server) -> None:
         answer = server.tile(".png", colormap_name="virdis")
         assert (answer.status_code, "did you mean 'viridis'?" in answer.text) == (400, True)
+
+    def test_a_parameter_of_another_route_is_no_slip(self, server: Server) -> None:
+        """The map page gives all routes all of its parameters."""
+        routes = [*tiles.ROUTES, *create_api(server.services).routes]
+        apps = [
+            app for route in routes if isinstance(app := getattr(route, "app", 0), CheckedQuery)
+        ]
+        routes_names = [app.known() for app in apps]
+        every = {name for known in routes_names for name in known.names}
+        assert {"bbox", "rescale", "zooms", "histogram_bins", "tilesize"} <= every
+        for known in routes_names:
+            known.check(urlencode(dict.fromkeys(every, "?")).encode())
 
 
 class TestUnknown:

@@ -243,6 +243,105 @@ class TestSelection:
         assert [one["id"] for one in told["scenes"]] == ["middle", "north", "west"]
 
 
+def listed(server: Server, mosaic: str = "m", **query: Any) -> list[str]:
+    """The scenes of the tile's box as `/items` lists them."""
+    west, south, east, north = *lonlat(1, SIZE - 1), *lonlat(SIZE - 1, 1)
+    query.setdefault("bbox", f"{west},{south},{east},{north}")
+    answer = server.get(f"/mosaics/{mosaic}/items", **query)
+    assert answer.status_code == 200, answer.text
+    return [feature["id"] for feature in answer.json()["features"]]
+
+
+class TestItems:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            {}, {"ascending": False}, {"sortby": "cloud"}, {"sortby": "-cloud"},
+            {"ids": "west,bare"}, {"sortby": "cloud", "sort_value": 21}, {"method": "center"},
+            {"method": "northwest"}, {"method": "nadir"}, {"viewpoint": at(28, 128)},
+            {"lock": "west,north"}, {"lock": "west,north", "ascending": False},
+            {"datetime": "2026-01-02/2026-01-03"},
+            {"filter": "cloud < 25", "sortby": "platform"}, {"datetime": "2025"},
+            {"mosaicRule": '{"sortField": "cloud", "ascending": false, "mosaicOperation": "mean"}'},
+            {"mosaicRule": '{"time": [1767312000000, null], "mosaicOperation": "mean"}'},
+            {"assets": "visual"},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_of_a_box_are_those_of_its_image_in_the_order_of_the_rule(
+        self, four: Server, rule: dict[str, Any]
+    ) -> None:
+        """The image is the oracle: a mean names every scene that has a part in it, top first."""
+        mean = {} if "mosaicRule" in rule else {"operation": "mean"}
+        assert listed(four, **rule) == four.picture(**rule, **mean).scenes
+
+    def test_the_first_is_on_top(self, four: Server) -> None:
+        for rule in ({}, {"sortby": "-cloud"}, {"operation": "last"}, {"pixel_selection": "first"}):
+            assert listed(four, **rule)[0] == four.picture(**rule).scenes[0]
+
+    def test_the_default_of_the_mosaic_is_the_rule_of_a_box_alone(self, server: Server) -> None:
+        """Pages list everything: `verify` and backfills compare them with a source."""
+        settings = {"collections": ["s2"], "properties": KEEPS}
+        default = {"filter": "cloud > 10", "sortby": "cloud"}
+        server.client.put(
+            "/mosaics/m", json=settings | {"rules": {"default": default}}, headers=AUTHORIZED
+        )
+        assert listed(server) == order(server) == ["north", "west"]
+        assert listed(server, sortby="-cloud") == ["west", "north"]
+        every = server.get("/mosaics/m/items").json()["features"]
+        assert sorted(f["id"] for f in every) == sorted(STORED)
+
+    def test_pages_have_the_scenes_that_are_selected(self, four: Server) -> None:
+        url, found = "/mosaics/m/items?limit=1&filter=cloud<25&datetime=2026-01", []
+        while url:
+            page = four.get(url).json()
+            found += [feature["id"] for feature in page["features"]]
+            url = next((link["href"] for link in page["links"]), "")
+        assert sorted(found) == ["middle", "north"]
+
+    @pytest.mark.parametrize("rule", [{"sortby": "cloud"}, {"lock": "west"}, {"ascending": False}])
+    def test_without_a_box_there_is_no_order(self, four: Server, rule: dict[str, Any]) -> None:
+        answer = four.get("/mosaics/m/items", **rule)
+        assert (answer.status_code, "listed in no order" in answer.text) == (400, True)
+
+    def test_how_they_make_an_image_is_named(self, four: Server) -> None:
+        url = "/mosaics/m/items?bbox=7,45,8,46&method=center&operation=median"
+        assert four.get(url).json()["rule"] == {"method": "center", "operation": "median"}
+
+    def test_a_seamline_stands_for_the_footprint(self, server: Server) -> None:
+        west, south = lonlat(0, SIZE)
+        middle, north = lonlat(MIDDLE, 0)
+        ring = [[west, south], [middle, south], [middle, north], [west, north], [west, south]]
+        put(server, "sewn", 9, day=9, cut={"type": "Polygon", "coordinates": [ring]})
+        east_of_it = f"{at(MIDDLE + 9, 200)},{at(MIDDLE + 9, 200)}"
+        assert "sewn" in listed(server, bbox=east_of_it)
+        assert "sewn" not in listed(server, bbox=east_of_it, method="seamline")
+        url = f"/mosaics/m/items?bbox={at(9, 9)},{at(9, 9)}&method=seamline"
+        assert server.get(url).json()["features"][0]["bbox"] == pytest.approx(
+            [west, south, middle, north], abs=1e-6
+        )
+
+    def test_a_scene_without_the_assets_takes_no_part(self, server: Server) -> None:
+        path = raster(server.folder / "other.tif", 5)
+        server.add(scene("other", {"extra": server.url(path)}, day=9))
+        assert "other" in listed(server)
+        for route in ("/assets", ""):
+            names = (
+                [one["id"] for one in server.tile("/assets", assets="visual").json()["scenes"]]
+                if route
+                else listed(server, assets="visual")
+            )
+            assert ("other" in names, "bare" in names) == (False, True)
+        assert listed(server, expression="extra_b1*2") == ["other"]
+
+    def test_a_limit_of_the_search_is_named(self, sqlite_table: SqliteTable, folder: Path) -> None:
+        with serving(sqlite_table, folder, max_rows=3) as server:
+            fill(server)
+            url = "/mosaics/m/items?bbox=-180,-85,180,85"
+            assert server.get(url).json()["truncated"] == "max_rows=3"
+            assert "truncated" not in server.get(f"{url}&lock=west").json()
+
+
 class TestArcGIS:
     @pytest.mark.parametrize(
         ("rule", "like"),

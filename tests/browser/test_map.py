@@ -297,6 +297,122 @@ def test_a_parameter_that_fits_no_scene_is_explained(site: Site, troubled: View)
     expect(message).to_contain_text("nonesuch")
 
 
+OUTLINES = "() => livemosaic.map.getSource('outline').serialize().data.geometries?.length ?? 0"
+
+
+def _two(site: Site, **settings: Any) -> str:
+    """A mosaic of a clear older scene, and a cloudy newer one over its east."""
+    mosaic = site.mosaic(properties=["eo:cloud_cover"], **settings)
+    site.publish(mosaic, "older", BOTH, RED, properties={"eo:cloud_cover": 1.0})
+    site.publish(mosaic, "newer", EAST, GREEN, day=12, properties={"eo:cloud_cover": 60.0})
+    return mosaic
+
+
+def _listed(view: View, at: tuple[float, float], *names: str) -> None:
+    """What lies under the cursor is listed, top first; the first alone is on top and outlined."""
+    view.point_to(*at)
+    expect(view.page.locator("#scenes .id")).to_have_text(list(names))
+    expect(view.page.locator("#scenes > li").first).to_contain_text("on top")
+    expect(view.page.locator("#scenes .top")).to_have_count(1)
+    view.until(f"() => ({OUTLINES})() === 1")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?datetime=2026-01-01",
+        "?filter=%22eo:cloud_cover%22%20%3C%2020",
+        "?ids=older",
+        "?lock=s2/older",
+        "?mosaicRule=%7B%22where%22:%22%5C%22eo:cloud_cover%5C%22%20%3C%2020%22%7D",
+    ],
+)
+def test_scenes_that_the_rule_leaves_out_are_neither_counted_nor_listed(
+    site: Site, view: View, query: str
+) -> None:
+    view.open(_two(site), query)
+    view.shows(*IN_EAST, RED)
+    expect(view.page.locator("#count")).to_have_text("1 scene in view")
+    _listed(view, IN_EAST, "older")
+    view.click(*IN_EAST)
+    expect(view.page.locator("#panel.pinned .id")).to_have_text(["older"])
+    expect(view.page.locator("#scenes .top")).to_have_count(1)
+
+
+def test_the_list_and_the_outline_are_in_the_order_of_the_rule(site: Site, view: View) -> None:
+    view.open(_two(site), "?sortby=eo:cloud_cover")
+    view.shows(*IN_EAST, RED)
+    expect(view.page.locator("#count")).to_have_text("2 scenes in view")
+    _listed(view, IN_EAST, "older", "newer")
+    outlined = "() => livemosaic.map.getSource('outline').serialize().data.geometries[0]"
+    west = min(x for x, _ in view.page.evaluate(outlined)["coordinates"][0][0])
+    assert west == pytest.approx(BOTH[0])
+
+
+def test_the_default_rule_of_the_mosaic_is_that_of_the_lists(site: Site, view: View) -> None:
+    rules = {"default": {"sortby": "eo:cloud_cover"}}
+    view.open(_two(site, rules=rules))
+    view.shows(*IN_EAST, RED)
+    _listed(view, IN_EAST, "older", "newer")
+
+
+def test_a_chosen_order_is_that_of_the_lists_at_once(site: Site, view: View) -> None:
+    view.open(_two(site))
+    view.shows(*IN_EAST, GREEN)
+    _listed(view, IN_EAST, "newer", "older")
+    view.click(*IN_EAST)
+    view.page.get_by_label("Order of scenes").select_option("Oldest on top")
+    view.shows(8.7, 45.3, RED)
+    names = view.page.locator("#panel.pinned .id")
+    expect(names).to_have_text(["older", "newer"])
+    expect(view.page.locator("#scenes > li").first).to_contain_text("on top")
+    assert view.page.locator("#feed li").count() == 0
+
+
+def test_where_scenes_are_combined_none_is_on_top_and_all_are_outlined(
+    site: Site, view: View
+) -> None:
+    view.open(_two(site), "?operation=max")
+    view.shows(*IN_EAST, (200, 160, 70))
+    view.point_to(*IN_EAST)
+    expect(view.page.locator("#scenes .id")).to_have_text(["newer", "older"])
+    expect(view.page.locator("#more")).to_contain_text("Combined: max.")
+    assert view.page.locator("#scenes .top").count() == 0
+    view.until(f"() => ({OUTLINES})() === 2")
+    view.click(*IN_EAST)
+    expect(view.page.locator("#panel.pinned #more")).to_contain_text("Combined: max.")
+    assert view.page.locator("#scenes .top").count() == 0
+
+
+def test_an_order_that_differs_from_tile_to_tile_is_that_of_the_tile(
+    site: Site, view: View
+) -> None:
+    """Both scenes cover all of the view; the one nearer to the centre of a tile is on top there."""
+    mosaic = site.mosaic()
+    site.publish(mosaic, "western", (5.0, 44.0, 10.0, 47.0), RED)
+    site.publish(mosaic, "eastern", (6.0, 44.0, 11.0, 47.0), GREEN, day=2)
+    view.open(mosaic, "?method=center#7/45.5/8")
+    view.shows(6.6, 45.3, RED)
+    view.shows(9.4, 45.3, GREEN)
+    _listed(view, (6.6, 45.3), "western", "eastern")
+    _listed(view, (9.4, 45.3), "eastern", "western")
+    view.click(6.6, 45.3)
+    expect(view.page.locator("#panel.pinned .id")).to_have_text(["western", "eastern"])
+
+
+def test_a_rule_that_makes_no_sense_is_explained(site: Site, troubled: View) -> None:
+    troubled.open(_two(site), "?datetime=yesterday")
+    expect(troubled.page.locator("#message")).to_contain_text("cannot be drawn like this")
+    expect(troubled.page.locator("#message")).to_contain_text("datetime 'yesterday' must be")
+    expect(troubled.page.locator("#status")).to_have_text("not drawn")
+    expect(troubled.page.locator("#count")).to_have_text("")
+
+
+def test_a_misspelled_parameter_is_explained(site: Site, troubled: View) -> None:
+    troubled.open(_two(site), "?sortyb=eo:cloud_cover")
+    expect(troubled.page.locator("#message")).to_contain_text("did you mean 'sortby'?")
+
+
 def test_a_parameter_that_is_no_parameter_is_explained(site: Site, troubled: View) -> None:
     mosaic = site.mosaic()
     site.publish(mosaic, "scene", BOTH, RED)

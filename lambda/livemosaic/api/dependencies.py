@@ -48,7 +48,15 @@ async def render_params(mosaic: CachedMosaic, query: Annotated[RenderQuery, Quer
     return query.to_render(mosaic)
 
 
-async def rule_params(mosaic: CachedMosaic, query: Annotated[MosaicRuleQuery, Query()]) -> Rule:
+async def rule_query(query: Annotated[MosaicRuleQuery, Query()]) -> MosaicRuleQuery:
+    """Returns the parameters of a rule as given."""
+    return query
+
+
+GivenRule = Annotated[MosaicRuleQuery, Depends(rule_query)]
+
+
+async def rule_params(mosaic: CachedMosaic, query: GivenRule) -> Rule:
     """Parses which scenes take part, in which order, and how they are combined."""
     return query.to_rule(mosaic)
 

@@ -91,7 +91,8 @@ def _names_in(root: Dependant) -> KnownNames:
         names |= known.names
         lists |= known.lists
         any_case |= known.any_case
-    return KnownNames(frozenset(names), frozenset(lists), frozenset(any_case))
+    sets = map(frozenset[str], (names, lists, any_case, tiles.QUERY.names))
+    return KnownNames(*sets)
 
 
 def _read_by(dependant: Dependant) -> Iterator[KnownNames]:

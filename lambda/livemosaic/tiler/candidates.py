@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from shapely.geometry import MultiPolygon
@@ -54,11 +55,15 @@ class Candidates:
         check_base(scenes, self.rule)
         return ordered(scenes, self.rule, self.view.area.grid, self.view.grid)
 
+    def takes(self, scene: IndexedScene | Scene) -> bool:
+        """Whether a scene takes part wherever it lies: it has the assets, and is selected."""
+        if not all(name in scene.assets for name in self.assets):
+            return False
+        return self.selection is None or self.selection.takes(scene)
+
     def claim(self, scene: IndexedScene) -> Claim | None:
         """The pixels that a scene claims; None where it takes no part, or claims none."""
-        if not all(name in scene.assets for name in self.assets):
-            return None
-        if self.selection is not None and not self.selection.takes(scene):
+        if not self.takes(scene):
             return None
         outlines = [outline for outline in self._outlines(scene) if outline.meets()]
         if not outlines:
@@ -110,6 +115,35 @@ class Candidates:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Listing:
+    """Lists the scenes that take part, top first, each once; read as they are taken.
+
+    What needs the pixels of an image is left aside: `min_pixels`, and the number of scenes read.
+    """
+
+    candidates: Candidates
+    max_rows: int
+    """Index rows that may be examined."""
+    truncated: str = ""
+    """Which limit left scenes out; known when the iteration has ended."""
+
+    def __iter__(self) -> Iterator[IndexedScene]:
+        met = self.candidates.scenes()
+        listed: set[str] = set()
+        for scene in self._ordered(islice(met, self.max_rows)):
+            if scene.key not in listed and self.candidates.takes(scene):
+                listed.add(scene.key)
+                yield scene
+        if next(met, None) is not None:
+            self.truncated = f"max_rows={self.max_rows}"
+
+    def _ordered(self, scenes: Iterator[IndexedScene]) -> Iterator[IndexedScene]:
+        if self.candidates.in_stored_order:
+            return scenes
+        return iter(self.candidates.arranged(list(scenes)))
+
+
 def _union(outlines: Sequence[Outline]) -> Mask:
     found: Mask = np.logical_or.reduce([outline.burn() for outline in outlines])
     return found
@@ -122,7 +156,7 @@ def _keys(mosaic: Mosaic, name: str) -> list[str]:
     return [alone, scene_key(collection, scene_id)] if slash else [alone]
 
 
-def seamline(scene: IndexedScene, rule: Rule) -> MultiPolygon | None:
+def seamline(scene: IndexedScene | Scene, rule: Rule) -> MultiPolygon | None:
     """Returns the seamline of a scene (longitude, latitude); None where its footprint is used.
 
     None for methods other than `seamline`, and for scenes that keep no valid one.

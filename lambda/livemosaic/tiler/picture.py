@@ -22,7 +22,7 @@ from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
 from livemosaic.render.style import draw_scene
 from livemosaic.tiler.assets import asked_for, chosen_assets
-from livemosaic.tiler.candidates import Candidates, seamline
+from livemosaic.tiler.candidates import Candidates, Listing, seamline
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
@@ -167,12 +167,15 @@ class Tiler:
         Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
         that no scene of the mosaic ever had.
         """
-        if rule.item_render:
-            read = read_of_scenes(mosaic, rule.item_render, read)
-        read, expression = self.understood(mosaic, read)
+        read, expression = self._of_scenes(mosaic, read, rule)
         plan = self._plan(mosaic, view, rule, read.assets)
         plan.needs_all |= every
         return Draft(mosaic, view, read, expression, rule, plan)
+
+    def _of_scenes(self, mosaic: Mosaic, read: Read, rule: Rule) -> tuple[Read, Expression | None]:
+        if rule.item_render:
+            read = read_of_scenes(mosaic, rule.item_render, read)
+        return self.understood(mosaic, read)
 
     def understood(self, mosaic: Mosaic, read: Read) -> tuple[Read, Expression | None]:
         """Returns a read with the assets that its expression names, and that expression.
@@ -233,20 +236,26 @@ class Tiler:
         return None
 
     async def explain(
-        self, mosaic: Mosaic, view: View, rule: Rule = DEFAULT, *, every: bool = False
+        self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT, *, every: bool = False
     ) -> list[tuple[IndexedScene, str]]:
         """Returns the scenes that an image meets, by footprints alone; see `Plan.explained`."""
-        plan = self._plan(mosaic, view, rule, ())
+        read, _ = self._of_scenes(mosaic, read, rule)
+        plan = self._plan(mosaic, view, rule, read.assets)
         plan.needs_all |= every
         return await asyncio.to_thread(plan.explained)
 
+    def listing(self, mosaic: Mosaic, view: View, read: Read, rule: Rule) -> Listing:
+        """Returns the scenes that take part in a view, at any scale; raises as `draft`."""
+        read, _ = self._of_scenes(mosaic, read, rule)
+        candidates = self._candidates(mosaic, view, rule, read.assets)
+        return Listing(candidates, self.limits.max_rows)
+
     def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
         limits = self.limits
-        selection = Selection.of(rule) if rule.selects else None
         if rule.method != "lock":
             view.check_scale(mosaic)
         return Plan(
-            Candidates(self.index, mosaic, view, rule, selection, assets),
+            self._candidates(mosaic, view, rule, assets),
             view.grid.height,
             view.grid.width,
             min(limits.max_scenes, rule.max_scenes or limits.max_scenes),
@@ -254,6 +263,12 @@ class Tiler:
             rule.needs_all,
             view.mask,
         )
+
+    def _candidates(
+        self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]
+    ) -> Candidates:
+        selection = Selection.of(rule) if rule.selects else None
+        return Candidates(self.index, mosaic, view, rule, selection, assets)
 
     def _read_budget(self, grid: Grid) -> _ReadBudget:
         limits = self.limits

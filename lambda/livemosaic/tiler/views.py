@@ -99,6 +99,13 @@ def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
     return Area(grid, boxes, max(0, math.floor(min(24.0, *zooms) + 0.2)) if zooms else 24)
 
 
+def lonlat_view(mosaic: Mosaic, bbox_lonlat: BBox) -> View:
+    """Returns a box in degrees, however thin, as a view of one pixel; west > east crosses ±180."""
+    west, south, east, north = bbox_lonlat
+    grid = Grid(LONLAT, (west, south, east if west <= east else east + 360, north), 1, 1)
+    return View(grid, area_of(mosaic, bbox_lonlat), "bbox")
+
+
 def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
     """Returns a box as a view of `width` × `height` pixels, however coarse; see `check_zoom`."""
     left, _, right, _ = box.bounds

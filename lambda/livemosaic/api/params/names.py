@@ -39,6 +39,8 @@ class KnownNames:
     """The ones of `names` that may be repeated."""
     any_case: frozenset[str] = frozenset()
     """Further parameters, in lower case, that are read in any case (OGC 06-121r9, 11.5.2)."""
+    elsewhere: frozenset[str] = frozenset()
+    """Parameters of other routes: unknown to this one, and not misspelled."""
 
     def check(self, query: bytes) -> list[str]:
         """Returns the names in a query that are not known.
@@ -56,7 +58,7 @@ class KnownNames:
 
     def _refuse_misspelled(self, unknown: Sequence[str]) -> None:
         for name in unknown[:_MAX_NAMES]:
-            if len(name) > _MAX_NAME or name.lower() in _OF_OTHER_TOOLS:
+            if len(name) > _MAX_NAME or name.lower() in _OF_OTHER_TOOLS or name in self.elsewhere:
                 continue
             if meant := nearest(name, self.names):
                 raise InvalidRequestError(
@@ -91,14 +93,14 @@ class CheckedQuery:
 
     def __init__(self, app: ASGIApp, known: Callable[[], KnownNames]) -> None:
         """`known` is called at the first request with a query."""
-        self.app, self._known = app, known
+        self.app, self.known = app, known
         self._names: KnownNames | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Adds `X-Unknown-Parameters`; raises `InvalidRequestError` as `KnownNames.check`."""
         query = scope.get("query_string", b"")
         if query:
-            self._names = self._names or self._known()
+            self._names = self._names or self.known()
             if unknown := self._names.check(query):
                 send = _naming(unknown, send)
         await self.app(scope, receive, send)

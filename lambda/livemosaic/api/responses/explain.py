@@ -14,7 +14,7 @@ PLAIN = Style()
 
 
 async def explain_view(
-    services: Services, mosaic: Mosaic, view: View, rule: Rule, *, every: bool = False
+    services: Services, mosaic: Mosaic, view: View, read: Read, rule: Rule, *, every: bool = False
 ) -> dict[str, Any]:
     """Lists the scenes that a view intersects, top first, by footprints alone."""
     return {
@@ -28,7 +28,7 @@ async def explain_view(
                 "why": why,
                 "assets": {name: redact(href) for name, href in scene.assets.items()},
             }
-            for scene, why in await services.tiler.explain(mosaic, view, rule, every=every)
+            for scene, why in await services.tiler.explain(mosaic, view, read, rule, every=every)
         ]
     }
 

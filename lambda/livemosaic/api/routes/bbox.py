@@ -130,10 +130,14 @@ for _suffix in ("/{width}x{height}.{format}", ".{format}"):
 
 @router.get(_PATH + "/assets")
 async def bbox_assets(
-    mosaic: CachedMosaic, box: GivenBox, services: ServicesDep, rule: RuleParams
+    mosaic: CachedMosaic,
+    box: GivenBox,
+    services: ServicesDep,
+    read: ReadParams,
+    rule: RuleParams,
 ) -> dict[str, Any]:
     """Lists the scenes that an image of the box would read or hide, top first."""
-    return await explain_view(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), rule)
+    return await explain_view(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), read, rule)
 
 
 async def feature_image(

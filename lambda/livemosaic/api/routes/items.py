@@ -1,7 +1,8 @@
 """Scenes of a mosaic: add, list, show and delete."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.api.dependencies import CachedMosaic, ServicesDep, Writes
+from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
 from livemosaic.geo.antimeridian import lonlat_boxes
@@ -18,10 +19,14 @@ from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
+from livemosaic.model.render import Read
+from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.services import Services
 from livemosaic.storage.allowlist import redact
-from livemosaic.tiler.views import area_of
+from livemosaic.tiler.candidates import seamline
+from livemosaic.tiler.tilesets import WORLD
+from livemosaic.tiler.views import lonlat_view
 
 router = APIRouter(tags=["items"])
 
@@ -111,6 +116,8 @@ def list_items(
     mosaic: CachedMosaic,
     services: ServicesDep,
     request: Request,
+    read: ReadParams,
+    given: GivenRule,
     bbox: Annotated[
         str | None,
         Query(
@@ -121,20 +128,53 @@ def list_items(
     limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of scenes")] = 100,
     token: Annotated[str, Query(max_length=600, description="Page token, from a `next` link")] = "",
 ) -> dict[str, Any]:
-    """Lists scenes as GeoJSON: scenes in a box from the top, or all scenes page by page."""
+    """Lists scenes as GeoJSON: the scenes of an image of a box, or all scenes page by page.
+
+    In a box, scenes are selected and ordered, top first, by the mosaic's rule as the request
+    changes it; `rule` names how they make an image, `truncated` the limit that left some out, and a
+    geometry is the seamline where the rule uses seamlines. Without a box, scenes are in no order
+    and the mosaic's own rule selects none; a page may have fewer scenes than `limit`.
+    """
     if bbox is not None:
-        scenes, following = _scenes_in(services, mosaic, _bbox(bbox), limit), None
-    else:
-        scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
+        return _stack(services, mosaic, read, given.to_rule(mosaic), _bbox(bbox), limit)
+    ruleless = replace(mosaic, rules=replace(mosaic.rules, default={}))
+    takes = _selection(services, mosaic, read, given.to_rule(ruleless))
+    scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
     links = []
     if following:
         url = request.url.include_query_params(limit=limit, token=following)
         links = [{"rel": "next", "href": str(url), "type": "application/geo+json"}]
-    return {
-        "type": "FeatureCollection",
-        "features": [feature(scene) for scene in scenes],
-        "links": links,
-    }
+    return _collection(feature(scene) for scene in scenes if takes(scene)) | {"links": links}
+
+
+def _collection(features: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": list(features), "links": []}
+
+
+def _stack(
+    services: Services, mosaic: Mosaic, read: Read, rule: Rule, bbox: BBox, limit: int
+) -> dict[str, Any]:
+    """Lists the scenes of a box, top first, as an image of it stacks them."""
+    listing = services.tiler.listing(mosaic, lonlat_view(mosaic, bbox), read, rule)
+    boxes = lonlat_boxes(bbox)
+    scenes = services.index.scenes(mosaic, (scene.key for scene in listing))
+    shown = ((scene, seamline(scene, rule) or scene.footprint) for scene in scenes)
+    met = ((scene, shape) for scene, shape in shown if _meets(shape, boxes))
+    found = _collection(feature(scene, shape) for scene, shape in islice(met, limit))
+    found["rule"] = {"method": rule.method, "operation": rule.operation}
+    return found | ({"truncated": listing.truncated} if listing.truncated else {})
+
+
+def _selection(
+    services: Services, mosaic: Mosaic, read: Read, rule: Rule
+) -> Callable[[Scene], bool]:
+    """Returns whether a scene is selected; refuses an order, which needs a box."""
+    if rule.method != "default" or not rule.ascending:
+        raise InvalidRequestError(
+            "without a bbox, scenes are listed in no order: give a bbox, or leave out "
+            f"{'ascending' if rule.method == 'default' else f'the method {rule.method!r}'}"
+        )
+    return services.tiler.listing(mosaic, lonlat_view(mosaic, WORLD), read, rule).candidates.takes
 
 
 def _bbox(text: str) -> BBox:
@@ -149,13 +189,6 @@ def _bbox(text: str) -> BBox:
             f"bbox {text[:80]!r} must be within ±180 and ±90 degrees, the south first"
         )
     return west, south, east, north
-
-
-def _scenes_in(services: Services, mosaic: Mosaic, bbox: BBox, limit: int) -> list[Scene]:
-    boxes = lonlat_boxes(bbox)
-    found = islice(services.index.find(mosaic, area_of(mosaic, bbox)), services.settings.max_rows)
-    scenes = services.index.scenes(mosaic, (scene.key for scene in found))
-    return list(islice((s for s in scenes if _meets(s.footprint, boxes)), limit))
 
 
 def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:
@@ -199,14 +232,18 @@ def _key(mosaic: Mosaic, item: str, collection: str | None) -> str:
     return scene_key(mosaic.only_collection if collection is None else collection, item)
 
 
-def feature(scene: Scene) -> dict[str, Any]:
-    """Returns a scene as a GeoJSON Feature with the members of a STAC Item."""
+def feature(scene: Scene, shape: BaseGeometry | None = None) -> dict[str, Any]:
+    """Returns a scene as a GeoJSON Feature with the members of a STAC Item.
+
+    The geometry is `shape`, or else the footprint.
+    """
+    shape = shape or scene.footprint
     return {
         "type": "Feature",
         "id": scene.id,
         "collection": scene.collection or None,
-        "geometry": mapping(scene.footprint),
-        "bbox": scene.footprint.bounds,
+        "geometry": mapping(shape),
+        "bbox": shape.bounds,
         "properties": {"datetime": scene.datetime, **scene.properties},
         # The query of a signed URL is a credential.
         "assets": {name: {"href": redact(href)} for name, href in scene.assets.items()},

@@ -113,8 +113,9 @@ async def point_assets(
     lat: float,
     crs: CoordCrs,
     services: ServicesDep,
+    read: ReadParams,
     rule: RuleParams,
 ) -> dict[str, Any]:
     """Lists the scenes that cover a point, top first, by footprints alone."""
     view = Point(crs, lon, lat).view(mosaic)
-    return await explain_view(services, mosaic, view, replace(rule, min_pixels=0), every=True)
+    return await explain_view(services, mosaic, view, read, replace(rule, min_pixels=0), every=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from livemosaic.api.dependencies import CachedMosaic, RuleParams, ServicesDep
+from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams, ServicesDep
 from livemosaic.api.responses.explain import explain_view
 from livemosaic.api.routes.tiles import PATH
 from livemosaic.tiler.views import TileAddress
@@ -14,7 +14,16 @@ router = APIRouter(tags=["tiles"])
 
 @router.get(PATH + "/assets")
 async def tile_assets(
-    mosaic: CachedMosaic, tms: str, z: int, x: int, y: int, services: ServicesDep, rule: RuleParams
+    mosaic: CachedMosaic,
+    tms: str,
+    z: int,
+    x: int,
+    y: int,
+    services: ServicesDep,
+    read: ReadParams,
+    rule: RuleParams,
 ) -> dict[str, Any]:
     """Lists the scenes that a tile would read or hide, top first, by footprints alone."""
-    return await explain_view(services, mosaic, TileAddress(tms, z, x, y).view(mosaic, 256), rule)
+    return await explain_view(
+        services, mosaic, TileAddress(tms, z, x, y).view(mosaic, 256), read, rule
+    )

@@ -4,8 +4,8 @@
  */
 
 import { drawGraticule, map, paint } from "./map/canvas.js";
-import { look, lookIn, looks } from "./map/live.js";
-import { info, noteFailure, recheck, sayZoom, stay } from "./map/mosaic.js";
+import { look, lookAnew, lookIn, looks } from "./map/live.js";
+import { info, noteFailure, onChange, recheck, sayZoom, stay } from "./map/mosaic.js";
 import { $, status } from "./map/page.js";
 import { click, pinAt, pointAt, unpin } from "./map/panel.js";
 import { forgetBad } from "./map/tiles.js";
@@ -25,6 +25,7 @@ map.on("moveend", () => {
   sayZoom();
   if (info) lookIn(AFTER_MOVE_MS);
 });
+onChange(lookAnew);
 map.on("mousemove", ({ lngLat }) => pointAt(lngLat));
 map.on("mouseout", () => pointAt(null));
 map.on("click", click);

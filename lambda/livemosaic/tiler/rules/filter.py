@@ -12,7 +12,7 @@ from typing import Any, Final
 from livemosaic.errors import InvalidItemError, InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import IndexedScene
+from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.model.time import parse_time, utc_text
 
 ALWAYS: Final = ("datetime", "id", "collection")
@@ -47,7 +47,7 @@ class Selection:
         where = None if rule.where is None else Cql2Filter(_without_between(rule.where))
         return cls(frozenset(rule.ids), since or "", until or "", where)
 
-    def takes(self, scene: IndexedScene) -> bool:
+    def takes(self, scene: IndexedScene | Scene) -> bool:
         """Whether a scene takes part."""
         if self.ids and self.ids.isdisjoint((scene.id, f"{scene.collection}/{scene.id}")):
             return False
@@ -62,7 +62,7 @@ class Selection:
         return self.since <= time and (not self.until or time <= self.until)
 
 
-def _passes(where: Cql2Filter, scene: IndexedScene) -> bool:
+def _passes(where: Cql2Filter, scene: IndexedScene | Scene) -> bool:
     kept = {name: scene.properties[name] for name in where.names if name in scene.properties}
     if scene.datetime is not None:
         kept["datetime"] = scene.datetime

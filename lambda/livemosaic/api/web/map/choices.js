@@ -5,6 +5,8 @@ import { $, el } from "./page.js";
 const OPERATIONS = { mean: "Mean of all", median: "Median of all", min: "Lowest values", max: "Highest values" };
 /** URL parameters of orders that the menu does not offer. */
 const OTHER_ORDERS = ["lock", "method", "mosaicRule", "pixel_selection", "sortby", "viewpoint"];
+/** URL parameters that are not of the rule, and would mean something else to a list of scenes. */
+const NOT_OF_SCENES = ["access_token", "bbox", "limit", "tile_format", "tile_scale", "token"];
 const BY_DATE = ["Newest on top", "Oldest on top"];
 
 /** The offered choices as text, so that the menus are not rebuilt while in use. */
@@ -34,6 +36,13 @@ function orders({ sortby, rules }) {
   return { "": usual, "ascending=false": turned, ...Object.fromEntries(operations) };
 }
 
+/** The parameters of the page's URL for requests about scenes: which there are, and in which order. */
+export function rule() {
+  const given = new URLSearchParams(location.search);
+  for (const name of NOT_OF_SCENES) given.delete(name);
+  return given;
+}
+
 /** Fill a menu; it is hidden if it has one choice, or if the URL has a value that it does not offer. */
 function fill(id, options, names, chosen) {
   const current = [...new URLSearchParams(location.search)].filter(([name]) => names.includes(name));
@@ -46,9 +55,6 @@ function fill(id, options, names, chosen) {
     chosen();
   };
 }
-
-/** Whether the first scene in the mosaic's own order is the visible one. */
-export const asStored = () => $("order").selectedIndex === 0;
 
 function choose(names, query) {
   const kept = [...new URLSearchParams(location.search)].filter(([name]) => !names.includes(name));

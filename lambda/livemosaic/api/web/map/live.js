@@ -55,8 +55,16 @@ async function react(change, signal) {
   await learn(signal);
 }
 
+/** Poll by another rule: nothing of the last poll is news. */
+export function lookAnew() {
+  scenes.forget();
+  renew();
+  look();
+}
+
 function found() {
   looks += 1;
+  say("rule", null);
   if (failures) recovered();
   failures = 0;
   status("live", "live");
@@ -66,7 +74,12 @@ function found() {
 
 function lost(error) {
   failures += 1;
-  if (error.status === 404) {
+  if (error.status === 400) {
+    looks += 1;
+    $("count").textContent = "";
+    status("gone", "not drawn");
+    say("rule", "The mosaic cannot be drawn like this", error.message);
+  } else if (error.status === 404) {
     status("gone", "not found");
     say("gone", "This mosaic does not exist", error.message);
   } else if (error.status === 401) {

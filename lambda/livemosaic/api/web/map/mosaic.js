@@ -1,7 +1,7 @@
 /** The mosaic: its description from the server, and its layer on the map. */
 
 import { MercatorCoordinate, fit, map, placed, tileZoom, zoomFor } from "./canvas.js";
-import { offer } from "./choices.js";
+import { offer, rule } from "./choices.js";
 import { boundsOf, polygons } from "./geometry.js";
 import { $, say } from "./page.js";
 import { ask, passes } from "./server.js";
@@ -29,6 +29,10 @@ export const stale = () => !info?.bounds || Date.now() - learned > STALE_MS;
 
 export const tooLow = () => info !== null && tileZoom() < info.minzoom;
 
+/** Called after the viewer has chosen other parameters. */
+let changed = () => {};
+export const onChange = (handler) => (changed = handler);
+
 export async function learn(signal) {
   const now = await ask("info", signal);
   const before = info;
@@ -47,7 +51,7 @@ export async function learn(signal) {
 async function arrive(animate) {
   const zoom = zoomFor(info.bounds);
   if (zoom === undefined || Math.round(zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
-  const [scene] = (await ask("items?limit=1")).features;
+  const [scene] = (await ask(`items?limit=1&${rule()}`).catch(() => ask("items?limit=1"))).features;
   const [west, south, east, north] = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
   map.jumpTo({ center: [(west + east) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
 }
@@ -78,6 +82,7 @@ function redraw() {
   say("page", null);
   forgetBad();
   map.getSource("mosaic").setUrl(tilejson());
+  changed();
 }
 
 /** Tiles that failed, to be requested again. */

@@ -18,7 +18,7 @@ export function status(state, text) {
 }
 
 /** Problems, most serious first; the first is shown. */
-const problems = { page: null, gone: null, empty: null, low: null, tiles: null };
+const problems = { page: null, rule: null, gone: null, empty: null, low: null, tiles: null };
 
 export function say(kind, title, text = "", action = null) {
   problems[kind] = title && { title, text, action };

@@ -1,11 +1,10 @@
 /** The list of scenes at a place: under the cursor, or at the viewer's pin. */
 
 import { draw, map } from "./canvas.js";
-import { asStored } from "./choices.js";
 import { day, minute } from "./date.js";
 import { wrap } from "./geometry.js";
 import { $, el, motion, narrow } from "./page.js";
-import { at, under } from "./scenes.js";
+import { arranged, at, combined, under } from "./scenes.js";
 
 const SHOWN = 8;
 const REST_MS = 40;
@@ -25,9 +24,12 @@ export function pointAt(place) {
 }
 
 /** List the scenes under the cursor, unless a list is pinned. */
-export function hover() {
+export async function hover() {
   if (pin) return;
-  const scenes = pointer && !map.isMoving() ? under(pointer) : [];
+  const place = pointer;
+  const found = place && !map.isMoving() ? under(place) : [];
+  const scenes = await arranged(found, place).catch(() => []);
+  if (pin || place !== pointer) return;
   scenes.length ? show(scenes, "Under the cursor") : hide();
 }
 
@@ -69,11 +71,11 @@ function hide() {
   if ($("panel").hidden) return;
   $("panel").hidden = true;
   shownKey = "";
-  outline(null);
+  outline();
 }
 
 function show(scenes, title, note = "") {
-  const key = JSON.stringify([title, note, scenes.map((scene) => [scene.key, scene.version])]);
+  const key = JSON.stringify([title, note, combined(), scenes.map((scene) => [scene.key, scene.version])]);
   if (key === shownKey) return;
   shownKey = key;
   const open = new Set([...$("scenes").querySelectorAll("details[open]")].map((d) => d.parentElement.sceneKey));
@@ -83,12 +85,14 @@ function show(scenes, title, note = "") {
   $("panel").classList.toggle("pinned", Boolean(pin));
   $("panel-title").textContent = title;
   $("scenes").replaceChildren(...shown.map((scene, i) => entry(scene, i === 0, open.has(scene.key))));
-  $("more").textContent = pin ? note : `${hidden ? `${hidden} more. ` : ""}Click to keep the list`;
-  outline(scenes[0]);
+  const how = combined() && scenes.length > 1 ? `Combined: ${combined()}. ` : "";
+  $("more").textContent = pin ? how + note : `${hidden ? `${hidden} more. ` : ""}${how}Click to keep the list`;
+  outline(...(combined() ? scenes : scenes.slice(0, 1)));
   if (pin && narrow()) clearOf($("panel").getBoundingClientRect().top);
 }
 
-const outline = (scene) => draw("outline", scene?.geometry);
+/** Outline the scenes that show: the one on top, or all that are combined. */
+const outline = (...scenes) => draw("outline", { type: "GeometryCollection", geometries: scenes.map(({ geometry }) => geometry) });
 
 /** Move the map so that the pinned place is above the sheet. */
 function clearOf(top) {
@@ -108,7 +112,7 @@ function about(scene, top) {
   const cloud = scene.properties?.["eo:cloud_cover"];
   const made = el("span", { class: "about" }, el("span", {}, pin ? minute(scene) : day(scene)));
   if (typeof cloud === "number") made.append(el("span", {}, `${Math.round(cloud)} % cloud`));
-  if (top && asStored()) made.append(el("span", { class: "top" }, "on top"));
+  if (top && !combined()) made.append(el("span", { class: "top" }, "on top"));
   return made;
 }
 

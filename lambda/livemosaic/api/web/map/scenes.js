@@ -1,29 +1,47 @@
-/** The scenes in view, and what was added, changed and removed between two polls. */
+/** The scenes in view by the rule of the page's URL, and what changed between two polls. */
 
 import { MercatorCoordinate, map, tileZoom, view } from "./canvas.js";
-import { covers, meets, quarters, split, wrap, wrapped } from "./geometry.js";
+import { rule } from "./choices.js";
+import { covers, holds, meets, quarters, split, wrap, wrapped } from "./geometry.js";
+import { info } from "./mosaic.js";
 import { ask } from "./server.js";
 
 const LIMIT = 200;
 const EDGE = 1e-6; // degrees: boxes are sent with seven decimals
 
-/** The last poll: its box and its scenes, top first; null if there was none. */
+/** Methods that look at each tile by itself, so that the order differs from tile to tile. */
+const BY_TILE = ["center", "nadir"];
+/** Operations that show one scene; all others make a pixel of several. */
+const OF_ONE = ["first", "last"];
+
+/** The last poll: its box, the lists of its parts, and all of its scenes; null if there was none. */
 let seen = null;
 
-const cut = ({ scenes }) => scenes.length >= LIMIT;
+const cut = ({ parts }) => parts.some(({ scenes, truncated }) => truncated || scenes.length >= LIMIT);
+
+/** The method and the operation of the rule, as the server last named them. */
+let ruled = { method: "default", operation: "first" };
+/** Requests for the order of a tile since the last poll, by tile. */
+const orders = new Map();
+
+/** The operation that combines several scenes; null if one of them is on top. */
+export const combined = () => (OF_ONE.includes(ruled.operation) ? null : ruled.operation);
 
 /** Poll again; returns the changes since the last poll. */
 export async function look(signal) {
   const box = watched();
-  const scenes = await within(box, signal);
+  const parts = await within(box, signal);
+  const scenes = [...byKey(parts.flatMap((part) => part.scenes)).values()];
   const before = seen;
-  seen = { box, scenes };
+  seen = { box, parts, scenes };
+  orders.clear();
   return before && difference(before, seen);
 }
 
 /** Stop watching: the last poll is forgotten. */
 export function forget() {
   seen = null;
+  orders.clear();
 }
 
 /** The number of scenes in view, in words. */
@@ -35,11 +53,37 @@ export function count() {
 }
 
 /** The scenes at a place as of the last poll, top first. */
-export const under = ({ lng, lat }) => seen?.scenes.filter((scene) => covers(scene, [wrap(lng), lat])) ?? [];
+export function under({ lng, lat }) {
+  const place = [wrap(lng), lat];
+  const part = seen?.parts.find(({ box }) => split(box).some((each) => holds(each, place)));
+  return part?.scenes.filter((scene) => covers(scene, place)) ?? [];
+}
 
 /** The scenes at a place, requested from the server, top first. */
-export function at({ lng, lat }, signal) {
-  return inBox([wrap(lng), lat, wrap(lng), lat], signal);
+export async function at({ lng, lat }, signal) {
+  const { scenes } = await inBox([wrap(lng), lat, wrap(lng), lat], signal);
+  return arranged(scenes, { lng, lat }, signal);
+}
+
+/** Scenes of a place in the order of the tile there, where each tile has an order of its own. */
+export async function arranged(scenes, place, signal) {
+  if (!BY_TILE.includes(ruled.method) || scenes.length < 2) return scenes;
+  const order = await orderOfTile(place, signal);
+  const rank = ({ key }) => (order.includes(key) ? order.indexOf(key) : order.length);
+  return scenes.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Keys of the scenes of the tile at a place, top first; requested once per poll. */
+function orderOfTile({ lng, lat }, signal) {
+  const z = Math.min(tileZoom(), info.maxzoom);
+  const { x, y } = MercatorCoordinate.fromLngLat([wrap(lng), lat]);
+  const tile = `${z}/${Math.floor(x * 2 ** z)}/${Math.floor(y * 2 ** z)}`;
+  if (!orders.has(tile)) {
+    const asked = ask(`tiles/WebMercatorQuad/${tile}/assets?${rule()}`, signal).then(({ scenes }) => scenes.map(keyOf));
+    asked.catch(() => orders.delete(tile));
+    orders.set(tile, asked);
+  }
+  return orders.get(tile);
 }
 
 /** The view extended to the edges of its tiles, so that everything on the map is watched. */
@@ -53,22 +97,29 @@ function watched() {
   return wrapped([from.lng, to.lat, to.lng, from.lat]);
 }
 
-const keyed = (feature) => ({ ...feature, key: JSON.stringify([feature.collection, feature.id]) });
+const keyOf = ({ collection, id }) => JSON.stringify([collection, id]);
 
 const byKey = (scenes) => new Map(scenes.map((scene) => [scene.key, scene]));
 
+/** The list of a box: its scenes, top first, and what the server says of it. */
 async function inBox(box, signal) {
-  const { features } = await ask(`items?bbox=${box.map((d) => d.toFixed(7))}&limit=${LIMIT}`, signal);
-  return features.map(keyed);
+  const given = rule();
+  const more = given.size ? `&${given}` : "";
+  const list = await ask(`items?bbox=${box.map((d) => d.toFixed(7))}&limit=${LIMIT}${more}`, signal);
+  const scenes = list.features.map((feature) => ({ ...feature, key: keyOf(feature) }));
+  ruled = list.rule;
+  return { box, scenes, truncated: list.truncated };
 }
 
-/** The scenes of a box, top first; in four parts if the server finds it too large. */
+/** The lists of a box: one, or four if the server finds it too large. */
 async function within(box, signal) {
-  const found = await inBox(box, signal).catch((error) => {
+  try {
+    return [await inBox(box, signal)];
+  } catch (error) {
     if (error.status !== 400) throw error;
-    return Promise.all(split(box).flatMap(quarters).map((part) => inBox(part, signal)));
-  });
-  return [...byKey(found.flat()).values()];
+    const parts = split(box).flatMap(quarters).map((part) => inBox(part, signal));
+    return Promise.all(parts);
+  }
 }
 
 const inside = ({ box }) => split(box).map(([w, s, e, n]) => [w + EDGE, s + EDGE, e - EDGE, n - EDGE]);
