@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import morecantile
 import pytest
+from shapely.geometry import shape
 from titiler.core.models.mapbox import TileJSON
 
 from api.served import LEFT, RIGHT, WHOLE, Server, X, Y, Z, scene, serving, tile_url
@@ -80,6 +81,34 @@ class TestTileJson:
             answer = server.get(template.format(z=zoom, x=tile.x, y=tile.y))
             statuses.append(answer.status_code)
         assert statuses == [404, 200]
+
+    def test_a_scene_across_the_antimeridian_is_in_the_centre(self, server: Server) -> None:
+        """Bounds of TileJSON must not wrap (3.5); all others do, west > east (RFC 7946, 5.2)."""
+        server.create("fiji")
+        href = server.url("nowhere.tif")
+        server.add(item("a", box(178, -19, 181, -16), href=href), mosaic="fiji")
+        document = server.get(TILEJSON.replace("/m/", "/fiji/")).json()
+        assert document["bounds"] == [-180, -19, 180, -16]
+        assert document["center"][:2] == [179.5, -17.5]
+        assert server.get("/mosaics/fiji/info").json()["bounds"] == [178, -19, -179, -16]
+        assert server.get("/mosaics/fiji/bounds").json()["bounds"] == [178, -19, -179, -16]
+        assert server.get("/mosaics/fiji/items").json()["features"][0]["bbox"] == [
+            178,
+            -19,
+            -179,
+            -16,
+        ]
+        feature = server.get("/mosaics/fiji/info.geojson").json()
+        assert feature["bbox"] == [178, -19, -179, -16]
+        assert shape(feature["geometry"]).area == pytest.approx(9)
+        tileset = server.get("/mosaics/fiji/tiles/WebMercatorQuad?f=json").json()
+        assert tileset["boundingBox"]["lowerLeft"] == [178, -19]
+        assert tileset["boundingBox"]["upperRight"] == [-179, -16]
+        mercator = server.get("/mosaics/fiji/bounds?crs=EPSG:3857").json()["bounds"]
+        assert mercator[0] < 0 < mercator[2]
+        capabilities = server.get("/mosaics/fiji/WMTSCapabilities.xml").text
+        assert "<ows:LowerCorner>178.0 -19.0</ows:LowerCorner>" in capabilities
+        assert server.get("/mosaics/fiji/map").status_code == 200
 
     def test_zooms_may_be_asked_for(self, server: Server) -> None:
         document = server.get(TILEJSON, minzoom=3, maxzoom=7).json()

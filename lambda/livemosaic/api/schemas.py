@@ -144,7 +144,7 @@ class MosaicOut(NewMosaic):
 
     revision: int
     bounds: tuple[float, float, float, float] | None = Field(
-        description="West, south, east and north of all scenes ever added"
+        description="West, south, east and north of all scenes ever added; west > east across ±180"
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
     known_assets: list[str] = Field(description="Assets of all scenes ever added")

@@ -4,7 +4,8 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -13,12 +14,33 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.model.raster import BBox, Grid
+from livemosaic.model.raster import BBox, Grid, LonLat
 
 _DEGREES: Final = 360.0
 _MAP: Final = box(-180, -90, 180, 90)
 _WHOLE: Final = 1e-5
 """Part of a turn: coordinates of requests this close to a whole turn mean one."""
+_NEARLY: Final = 11 / 12
+"""Part of a turn from which on bounds are the whole turn: a world without a gap at its seam."""
+_AT_POLE: Final = 1e-7
+"""Degrees; a centimetre."""
+_NEAR_EQUATOR: Final = 30.0
+"""Latitude that a ring around the globe must come within to be taken for a hemisphere's."""
+_CONVEX: Final = 0.98
+_STAR: Final = 0.03
+"""Parts of a hull: a shape that fills as much is convex; one that fills so much less is not."""
+_BALANCED: Final = 0.1
+"""Mean sine of latitude of a ring that leaves about half of the globe on either side."""
+
+PoleHint = Callable[[], float | None]
+"""Gives the latitude of the pole that a footprint holds, 90 or -90, if something names it."""
+Span = tuple[float, float]
+"""West and east; west > east across ±180."""
+
+
+def no_hint() -> float | None:
+    """Knows nothing of poles."""
+    return None
 
 
 def continuous(
@@ -37,17 +59,63 @@ def continuous(
     return xy
 
 
-def enclosed(ring: BaseGeometry) -> Polygon:
+def enclosed(ring: BaseGeometry, held: PoleHint = no_hint) -> Polygon:
     """The inside of a ring in degrees, with longitudes that run on past ±180.
 
-    A ring around the globe encloses the nearer pole: winding, which should decide, is wrong in too
-    many catalogues.
+    A ring around the globe encloses the pole whose latitude `held` gives (which is asked for such
+    rings only), else the one that its shape makes likely.
     """
-    xy = continuous(ring)
+    xy = continuous(_along_poles(ring))
     if len(xy) == 0 or abs(xy[0, 0] - xy[-1, 0]) <= _DEGREES / 2:
         return Polygon(xy)
-    pole = math.copysign(90, xy[:, 1].mean())
+    pole = held() or _likely_pole(xy)
     return Polygon([*xy, (xy[-1, 0], pole), (xy[0, 0], pole)])
+
+
+def _along_poles(ring: BaseGeometry) -> BaseGeometry:
+    """A ring with two vertices for a pole that it touches, on the meridians beside it.
+
+    A pole has all longitudes, and its vertex has any of them.
+    """
+    xy = shapely.get_coordinates(ring)[:-1]
+    at_pole = np.abs(xy[:, 1]) >= 90 - _AT_POLE
+    if not at_pole.any() or at_pole.all():
+        return ring
+    start = -int(at_pole.argmin())  # begin beside a pole, not at one
+    xy, at_pole = np.roll(xy, start, axis=0), np.roll(at_pole, start)
+    xy = np.vstack([xy, xy[:1]])
+    edges = np.flatnonzero(np.diff(at_pole.astype(int), append=0))
+    for before, last in reversed(list(zip(edges[::2], edges[1::2], strict=True))):
+        ends, beside = xy[[before + 1, last]], xy[[before, last + 1], 0]
+        if np.abs(ends[:, 0] - beside).max() > _AT_POLE:
+            corners = np.column_stack([beside, ends[:, 1]])
+            xy = np.vstack([xy[: before + 1], corners, xy[last + 1 :]])
+    return shapely.linearrings(xy)
+
+
+def _likely_pole(xy: NDArray[np.float64]) -> float:
+    """The latitude of the pole that a ring around the globe encloses, by its shape.
+
+    The nearer pole, by area, with two exceptions. A raster of a hemisphere may reach far beyond the
+    equator with its corners, but it is convex around its pole and a star around the other. Along
+    the equator winding decides (RFC 7946, 3.1.6), which is wrong in too many catalogues elsewhere.
+    """
+    height, steps = np.sin(np.radians(xy[:, 1])), np.diff(xy[:, 0])
+    mean = float(((height[1:] + height[:-1]) / 2 * steps).sum() / steps.sum())
+    near = math.copysign(90, mean)
+    if np.abs(xy[:, 1]).min() > _NEAR_EQUATOR:
+        return near
+    here, beyond = _convexity(xy, near), _convexity(xy, -near)
+    if max(here, beyond) > _CONVEX and abs(here - beyond) > _STAR:
+        return near if here > beyond else -near
+    return near if abs(mean) > _BALANCED else math.copysign(90, steps.sum())
+
+
+def _convexity(xy: NDArray[np.float64], pole: float) -> float:
+    """The part of its convex hull that a ring fills, in an equal-area projection from a pole."""
+    lon, radius = np.radians(xy[:, 0]), 2 * np.sin(np.radians(np.abs(pole - xy[:, 1])) / 2)
+    flat = Polygon(np.column_stack([radius * np.cos(lon), radius * np.sin(lon)]))
+    return float(shapely.make_valid(flat).area / flat.convex_hull.area)
 
 
 def wrapped(geometry: BaseGeometry) -> BaseGeometry:
@@ -59,6 +127,51 @@ def wrapped(geometry: BaseGeometry) -> BaseGeometry:
         return box(-180, south, 180, north)
     turns = range(math.floor((west + 180) / _DEGREES), math.ceil((east + 180) / _DEGREES))
     return shapely.union_all([_shifted(geometry, -_DEGREES * n).intersection(_MAP) for n in turns])
+
+
+def extent(polygons: BaseGeometry) -> BBox:
+    """The bounds of polygons within ±180, in degrees; west > east across it (RFC 7946, 5.2)."""
+    boxes: list[BBox] = [part.bounds for part in shapely.get_parts(polygons)]
+    boxes.sort(key=lambda box: min(180 + box[0], 180 - box[2]))  # first across ±180
+    return reduce(united, boxes)
+
+
+def united(one: BBox, other: BBox) -> BBox:
+    """The bounds of two boxes in degrees; west > east across ±180.
+
+    Boxes on both sides of ±180 are joined across it where they meet there, or where that is less
+    than half as wide as the way around.
+    """
+    west, east = _joined((one[0], one[2]), (other[0], other[2]))
+    return west, min(one[1], other[1]), east, max(one[3], other[3])
+
+
+def middle(bbox: BBox) -> LonLat:
+    """The centre of a box in degrees, whose west may exceed its east."""
+    west, south, east, north = bbox
+    lon = west + _width((west, east)) / 2
+    return lon - _DEGREES if lon > 180 else lon, (south + north) / 2
+
+
+def _joined(one: Span, other: Span) -> Span:
+    ends = [(w, e) for w in (one[0], other[0]) for e in (one[1], other[1])]
+    holding = [span for span in ends if _holds(span, one) and _holds(span, other)]
+    crossing = one[0] > one[1] or other[0] > other[1]
+    plain = (-180.0, 180.0) if crossing else (min(one[0], other[0]), max(one[1], other[1]))
+    narrowest = min(holding, key=_width, default=plain)
+    if narrowest[0] <= narrowest[1]:
+        return narrowest
+    meet = crossing or (-180 in (one[0], other[0]) and 180 in (one[1], other[1]))
+    return narrowest if _width(narrowest) < _width(plain) * (_NEARLY if meet else 0.5) else plain
+
+
+def _holds(span: Span, part: Span) -> bool:
+    return (part[0] - span[0]) % _DEGREES + _width(part) <= _width(span) + _AT_POLE
+
+
+def _width(span: Span) -> float:
+    west, east = span
+    return east - west if west <= east else east - west + _DEGREES
 
 
 def eastwards(polygons: MultiPolygon) -> MultiPolygon:

@@ -15,6 +15,7 @@ from livemosaic.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from livemosaic.geo.antimeridian import united
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, MOSAIC_ID, Mosaic, Watermark
 from livemosaic.model.raster import BBox
 from livemosaic.model.rule import RulePolicy
@@ -151,12 +152,10 @@ class Mosaics:
 
 
 def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> Mosaic:
-    old = mosaic.bounds or bounds
-    west, south = min(old[0], bounds[0]), min(old[1], bounds[1])
-    east, north = max(old[2], bounds[2]), max(old[3], bounds[3])
+    extent = united(mosaic.bounds or bounds, bounds)
     levels = tuple(sorted({*mosaic.levels, level}))
     known = tuple(dict.fromkeys((*mosaic.known_assets, *assets)))[:MAX_KNOWN_ASSETS]
-    return replace(mosaic, bounds=(west, south, east, north), levels=levels, known_assets=known)
+    return replace(mosaic, bounds=extent, levels=levels, known_assets=known)
 
 
 def _missing(mosaic_id: str) -> NotFoundError:

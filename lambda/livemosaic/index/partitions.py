@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shapely.geometry import MultiPolygon, box
-
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import floor_rung
@@ -59,7 +57,5 @@ def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
 
 def _reached(mosaic: Mosaic, grid: CellGrid, zoom: int) -> set[str]:
     """The cells of a zoom that the mosaic's bounds intersect, and perhaps some more."""
-    extent = grid.project(MultiPolygon([box(*mosaic.bounds)])) if mosaic.bounds else None
-    if extent is None or extent.is_empty:
-        return set()
-    return {cell.quadkey for cell in grid.cells_of(extent.bounds, zoom)}
+    extents = grid.from_lonlat(mosaic.bounds) if mosaic.bounds else []
+    return {cell.quadkey for bounds in extents for cell in grid.cells_of(bounds, zoom)}

@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.geo.footprint import check_axes, footprint
+from livemosaic.geo.footprint import check_axes, footprint, held_pole
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
@@ -61,7 +62,7 @@ class StacItem:
             raise InvalidItemError(f"stac_version is {version!r}; 1.0 and 1.1 are read")
         properties = _mapping(document, "properties")
         bbox = document.get("bbox")
-        found = footprint(document.get("geometry"), bbox)
+        found = footprint(document.get("geometry"), bbox, partial(held_pole, document))
         check_axes(found, {"bbox": bbox, "proj:centroid": _centroid(properties)})
         return cls(
             collection=check_collection(document.get("collection")),

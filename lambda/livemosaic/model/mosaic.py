@@ -75,7 +75,7 @@ class Mosaic:
     revision: int = 0
     """Grows by one with each write of the mosaic's own row; not with each scene."""
     bounds: BBox | None = None
-    """West, south, east, north of all scenes ever added, in degrees."""
+    """West, south, east, north of all scenes ever added, in degrees; west > east across ±180."""
     levels: tuple[int, ...] = ()
     """Zooms at which scenes have been indexed."""
     known_assets: tuple[str, ...] = ()

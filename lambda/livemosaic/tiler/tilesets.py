@@ -114,6 +114,7 @@ def _samples(bounds_lonlat: BBox) -> tuple[NDArray[np.float64], NDArray[np.float
     not bound its projection.
     """
     west, south, east, north = bounds_lonlat
+    east += 360 * (west > east)
     along, across = np.linspace(west, east, _ALONG), np.linspace(south, north, _ALONG)
     inner = np.meshgrid(np.linspace(west, east, _WITHIN), np.linspace(south, north, _WITHIN))
     lon = [along, along, np.full(_ALONG, west), np.full(_ALONG, east), inner[0].ravel()]

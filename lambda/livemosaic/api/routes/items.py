@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
-from livemosaic.geo.antimeridian import lonlat_boxes
+from livemosaic.geo.antimeridian import extent, lonlat_boxes
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
@@ -243,7 +243,7 @@ def feature(scene: Scene, shape: BaseGeometry | None = None) -> dict[str, Any]:
         "id": scene.id,
         "collection": scene.collection or None,
         "geometry": mapping(shape),
-        "bbox": shape.bounds,
+        "bbox": extent(shape) if shape.area else shape.bounds,
         "properties": {"datetime": scene.datetime, **scene.properties},
         # The query of a signed URL is a credential.
         "assets": {name: {"href": redact(href)} for name, href in scene.assets.items()},

@@ -9,13 +9,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
-from shapely.geometry import box, mapping
+from shapely.geometry import MultiPolygon, mapping
+from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic, InCrs
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.schemas import MosaicOut
 from livemosaic.api.urls import CheckedTileURLsDep, Suffix
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.antimeridian import lonlat_boxes, middle
 from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -48,14 +50,23 @@ def info_geojson(mosaic: CurrentMosaic, crs: InCrs) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": mosaic.id,
-        "geometry": mapping(box(*known)) if known else None,
+        "geometry": mapping(_outline(known)) if known else None,
         "properties": MosaicOut.of(mosaic).model_dump(mode="json"),
     } | ({"bbox": known} if known else {})
 
 
+def _outline(bounds: BBox) -> BaseGeometry:
+    """Returns a box as a polygon, cut in two where it crosses ±180 (RFC 7946, 3.1.9)."""
+    parts = lonlat_boxes(bounds)
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
 @router.get("/mosaics/{mosaic}/bounds")
 def bounds(mosaic: CachedMosaic, crs: InCrs) -> dict[str, Any]:
-    """Returns a mosaic's left, bottom, right and top, x before y; an empty one has the world's."""
+    """Returns a mosaic's left, bottom, right and top, x before y; an empty one has the world's.
+
+    In degrees, left > right crosses the antimeridian (RFC 7946, 5.2).
+    """
     return {"bounds": bounds_in(mosaic, crs), "crs": uri_of(crs)}
 
 
@@ -65,9 +76,11 @@ def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
     if crs == LONLAT:
         return known
     with suppress(NoTransformError, ProjError):
-        left, bottom, right, top = transformer(LONLAT, crs).transform_bounds(*known)
-        if all(map(math.isfinite, (left, bottom, right, top))):
-            return left, bottom, right, top
+        to_crs = transformer(LONLAT, crs)
+        parts = [to_crs.transform_bounds(*part.bounds) for part in lonlat_boxes(known)]
+        left, bottom, right, top = zip(*parts, strict=True)
+        if all(map(math.isfinite, (*left, *bottom, *right, *top))):
+            return min(left), min(bottom), max(right), max(top)
     raise InvalidRequestError(f"mosaic {mosaic.id!r} does not lie within {uri_of(crs)}")
 
 
@@ -86,7 +99,9 @@ def tilejson(
         raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
     found = found.between(minzoom, maxzoom)
     low = max(0, found.minzoom)
-    west, south, east, north = mosaic.bounds or WORLD
+    west, south, east, north = known = mosaic.bounds or WORLD
+    if west > east:  # TileJSON's bounds must not wrap around the antimeridian (3.0.0, 3.5)
+        west, east = -180.0, 180.0
     return {
         "tilejson": "3.0.0",
         "name": mosaic.title or mosaic.id,
@@ -96,7 +111,7 @@ def tilejson(
         "minzoom": low,
         "maxzoom": max(low, found.maxzoom),
         "bounds": [west, south, east, north],
-        "center": [(west + east) / 2, (south + north) / 2, low],
+        "center": [*middle(known), low],
     }
 
 

@@ -12,7 +12,9 @@ from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import ServicesDep, VisibleMosaics
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.ogc import maps
+from livemosaic.geo.antimeridian import lonlat_boxes
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
 from livemosaic.table import Key
 from livemosaic.tiler.tilesets import WORLD
 
@@ -141,13 +143,19 @@ def _degrees(low: float, high: float, signs: str) -> str:
 
 def _locator(mosaic: Mosaic) -> str:
     """Draws the mosaic's extent on a world map; small extents are enlarged."""
-    west, south, east, north = mosaic.bounds or WORLD
-    width, height = max(_SMALLEST, east - west), max(_SMALLEST, north - south)
-    x, y = (west + east - width) / 2, -(south + north + height) / 2
     kind = "extent" if mosaic.bounds else "empty"
+    parts = lonlat_boxes(mosaic.bounds or WORLD)
+    extent = "".join(_rectangle(kind, part.bounds) for part in parts)
     return (
         '<svg viewBox="-180 -90 360 180" aria-hidden="true">'
         f'<path class="graticule" d="{_GRATICULE}"/><path class="axes" d="M0,-90V90M-180,0H180"/>'
-        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
-        "</svg>"
+        f"{extent}</svg>"
     )
+
+
+def _rectangle(kind: str, bounds: BBox) -> str:
+    west, south, east, north = bounds
+    width, height = max(_SMALLEST, east - west), max(_SMALLEST, north - south)
+    x, y = (west + east - width) / 2, -(south + north + height) / 2
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{kind}" {place}/>'

@@ -96,7 +96,7 @@ export const drawGraticule = () => draw("graticule", graticule(view(), map.getZo
 
 export const tileZoom = () => Math.max(0, Math.round(map.getZoom() + 1)); // tiles are 256 pixels wide
 
-const corners = ([west, south, east, north]) => [[west, south], [east, north]];
+const corners = ([west, south, east, north]) => [[west, south], [east + (west > east ? 360 : 0), north]];
 const padding = () => (narrow() ? { top: 90, bottom: 40, left: 24, right: 24 } : 56);
 
 /** The zoom at which a whole box is in view. */

@@ -53,7 +53,7 @@ async function arrive(animate) {
   if (zoom === undefined || Math.round(zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
   const [scene] = (await ask(`items?limit=1&${rule()}`).catch(() => ask("items?limit=1"))).features;
   const [west, south, east, north] = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
-  map.jumpTo({ center: [(west + east) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
+  map.jumpTo({ center: [(west + east + (west > east ? 360 : 0)) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
 }
 
 export function sayZoom() {
@@ -72,8 +72,9 @@ function followSource(before) {
     map.addLayer({ id: "mosaic", type: "raster", source: "mosaic", paint: { "raster-fade-duration": 200 } }, "flash-6");
     return;
   }
-  const world = [-180, -90, 180, 90];
-  const behind = !same(source.bounds, info.bounds ?? world) || source.minzoom !== info.minzoom;
+  const [west, south, east, north] = info.bounds ?? [-180, -90, 180, 90];
+  const expected = west > east ? [-180, south, 180, north] : [west, south, east, north];
+  const behind = !same(source.bounds, expected) || source.minzoom !== info.minzoom;
   if (before?.revision !== info.revision || behind) source.setUrl(tilejson());
 }
 
