@@ -17,12 +17,14 @@ from livemosaic.model.scene import IndexedScene, Part
 
 
 class _MergedRow(NamedTuple):
-    """A row in the merge; sorts by present rank, then scene, then order of arrival."""
+    """A row in the merge; sorts by the key that it has, or has now, then by order of arrival."""
 
-    rank: str
-    scene: str
+    key: str
+    """`{rank}#{scene}`, as tables sort it: of two ranks, one may begin with the other."""
     arrival: int
     """Unique, so that rows themselves are never compared."""
+    rank: str
+    """The present rank."""
     row: CellRow
     stream: Iterator[CellRow] | None
     """What to read on from once the row is taken; None for a moved row."""
@@ -43,7 +45,7 @@ def merged(
     while heap:
         first = _pop(heap, now, arrivals)
         rows = [first.row]
-        while heap and heap[0].scene == first.scene and heap[0].rank == first.rank:
+        while heap and heap[0].key == first.key:
             rows.append(_pop(heap, now, arrivals).row)
         found = _indexed_scene(first.rank, rows)
         before = given.setdefault(found.key, found)
@@ -83,10 +85,16 @@ def _advance(
     """Push a stream's next row, and the moved rows before it at the rank that they have now."""
     for row in stream:
         if row.moved is None:
-            heapq.heappush(heap, _MergedRow(row.place.rank, row.scene, next(arrivals), row, stream))
+            heapq.heappush(heap, _merged_row(row.place.rank, row, next(arrivals), stream))
             return
         if row.place.expires > now:
-            heapq.heappush(heap, _MergedRow(row.moved, row.scene, next(arrivals), row, None))
+            heapq.heappush(heap, _merged_row(row.moved, row, next(arrivals), None))
+
+
+def _merged_row(
+    rank: str, row: CellRow, arrival: int, stream: Iterator[CellRow] | None
+) -> _MergedRow:
+    return _MergedRow(f"{rank}#{row.scene}", arrival, rank, row, stream)
 
 
 def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:

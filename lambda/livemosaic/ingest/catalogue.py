@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.index.schema import Head
-from livemosaic.index.search import same_content
+from livemosaic.index.search import same_content, same_scene
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
@@ -111,4 +111,7 @@ class Comparison:
 
 
 def _is_older(head: Head, scene: Scene) -> bool:
-    return head.version < scene.version and not same_content(head.version, scene.version)
+    """Whether a stored scene is of an older version, or of an older release or allow-list."""
+    if same_content(head.version, scene.version):
+        return head.version <= scene.version and not same_scene(head, scene)
+    return head.version < scene.version

@@ -1,4 +1,10 @@
-"""The stored order of scenes: the rank of a scene, the smallest on top."""
+"""The stored order of scenes: the rank of a scene, the smallest on top.
+
+A rank is that of the property to sort by. Its last word is the time of processing, as two
+processings of one acquisition have all else in common; `!` lies between the two. That sorts before
+the `#` after a rank in the keys of rows: rows of releases before the time of processing, which have
+none, are below rows of equal rank that have one.
+"""
 
 import math
 import struct
@@ -10,23 +16,50 @@ from livemosaic.model.time import parse_time
 
 UNRANKED: Final = "~"
 """Rank of a scene without the property to sort by: after every hexadecimal digit."""
+_LATER: Final = "!"
+_PROCESSED: Final = ("updated", "created", "processing:datetime")
+"""STAC common metadata, and the processing extension; the first that is a time counts."""
 
 
 def rank(sortby: str, properties: Mapping[str, Any]) -> str:
-    """Returns 16 hexadecimal digits that sort as the property does; `~` where it is missing.
+    """Returns a text that sorts as the property does, and the latest processing of equals first.
 
-    The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
-    of a negative one.
+    16 hexadecimal digits, or `~` where the property is missing; and, where the Item has a time of
+    processing, `!` and 16 more.
     """
     name = sortby.lstrip("+-")
     value = properties.get(name)
     number = _time_number(properties) if name == "datetime" else _number(value)
-    if number is None:
-        return UNRANKED
-    (bits,) = struct.unpack(
-        ">Q", struct.pack(">d", (-number if sortby[0] == "-" else number) + 0.0)
-    )
+    digits = UNRANKED if number is None else _digits(-number if sortby[0] == "-" else number)
+    processed = _processed(properties)
+    return digits if processed is None else f"{digits}{_LATER}{_digits(-processed)}"
+
+
+def value_of(rank: str) -> str:
+    """Returns the part of a rank that is of the property to sort by."""
+    return rank.partition(_LATER)[0]
+
+
+def processing_of(rank: str) -> str:
+    """Returns the part of a rank that is of the processing: the latest sorts first."""
+    return rank.partition(_LATER)[2] or UNRANKED
+
+
+def _digits(number: float) -> str:
+    """Returns 16 hexadecimal digits that sort as numbers do.
+
+    The bits of an IEEE 754 double sort like the number once the sign bit is flipped, and all bits
+    of a negative one.
+    """
+    (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
     return f"{bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63):016x}"
+
+
+def _processed(properties: Mapping[str, Any]) -> float | None:
+    """Returns when the Item was processed last, in seconds since 1970."""
+    values = (properties.get(name) for name in _PROCESSED)
+    times = (_number(value) for value in values if isinstance(value, str))
+    return next((time for time in times if time is not None), None)
 
 
 def _number(value: object) -> float | None:

@@ -4,6 +4,9 @@ Each method gives a scene a value; the smallest is on top, or the largest where 
 ascending. Equal values keep the stored order (rank, then key), and scenes without a value come last
 either way. So every order is total, and the same for every request.
 
+In the stored order the later of two processings of one acquisition is above the earlier; in an
+order by time it is so whatever the stored order is by.
+
 Distances are along the globe, so neither the antimeridian nor a pole matters. `nadir` and
 `viewpoint` use the sub-satellite point: the first that a scene has of the property that the mosaic
 names, the point derived from STAC's view extension, and the centre of the footprint.
@@ -20,7 +23,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import decode
 from livemosaic.geo.crs import LONLAT, transformer
-from livemosaic.model.rank import UNRANKED
+from livemosaic.model import rank
 from livemosaic.model.raster import Grid, LonLat
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
@@ -41,7 +44,9 @@ def ordered(
     if rule.method == "lock":
         found = whole if rule.ascending else whole[::-1]
     else:
-        found = _sorted(whole, _value_of(rule, cells, view), ascending=rule.ascending)
+        value_of = _value_of(rule, cells, view)
+        by_time = rule.method == "attribute" and rule.sort_field == "datetime"
+        found = _sorted(whole, value_of, ascending=rule.ascending, by_time=by_time)
     return found[::-1] if rule.operation == "last" else found
 
 
@@ -59,9 +64,12 @@ def _sorted(
     value_of: Callable[[IndexedScene], Value | None],
     *,
     ascending: bool,
+    by_time: bool,
 ) -> list[IndexedScene]:
     valued = [(value_of(scene), scene) for scene in scenes]
     with_value = [(value, scene) for value, scene in valued if value is not None]
+    if by_time:  # sorting is stable, the other way round too
+        with_value.sort(key=lambda pair: rank.processing_of(pair[1].rank))
     with_value.sort(key=lambda pair: pair[0], reverse=not ascending)
     return [scene for _, scene in with_value] + [s for value, s in valued if value is None]
 
@@ -79,7 +87,12 @@ def _value_of(rule: Rule, cells: CellGrid, view: Grid) -> Callable[[IndexedScene
             goal = rule.viewpoint or _middle(view)
             return lambda scene: (0, _distance(_nadir(scene, rule.kept_in, cells), goal))
         case _:
-            return lambda scene: None if scene.rank == UNRANKED else (2, scene.rank)
+            return _stored
+
+
+def _stored(scene: IndexedScene) -> Value | None:
+    value = rank.value_of(scene.rank)
+    return None if value == rank.UNRANKED else (2, value)
 
 
 def _attribute(scene: IndexedScene, rule: Rule) -> Value | None:
