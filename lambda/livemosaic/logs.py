@@ -38,8 +38,20 @@ def configure(level: int = logging.INFO) -> None:
     """
     # rasterio hides this warning when it warps arrays, but not from a second thread.
     warnings.filterwarnings("ignore", "Dataset has no geotransform")
+    _send(level, JsonFormatter())
+
+
+def configure_terminal() -> None:
+    """Prints unexpected errors with their tracebacks to standard error, as text for people.
+
+    Outcomes, which are logged as warnings, are left to the commands that print them.
+    """
+    _send(logging.ERROR, logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+
+def _send(level: int, formatter: logging.Formatter) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(formatter)
     logger = logging.getLogger("livemosaic")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

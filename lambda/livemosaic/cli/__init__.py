@@ -1,12 +1,12 @@
 """The command `livemosaic`."""
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import livemosaic
+from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.ingest import ingest
@@ -131,5 +131,5 @@ def _prefix(text: str) -> str:
 
 def main() -> None:
     """Run the command."""
-    logging.getLogger("livemosaic").addHandler(logging.NullHandler())
+    logs.configure_terminal()
     app()
