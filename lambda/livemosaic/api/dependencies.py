@@ -17,6 +17,7 @@ from livemosaic.api.access import (
     visible_mosaics,
 )
 from livemosaic.api.params.crs import crs_of
+from livemosaic.api.params.items import find_items_in_thread
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
 from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.geo.crs import LONLAT
@@ -56,9 +57,11 @@ async def rule_query(query: Annotated[MosaicRuleQuery, Query()]) -> MosaicRuleQu
 GivenRule = Annotated[MosaicRuleQuery, Depends(rule_query)]
 
 
-async def rule_params(mosaic: CachedMosaic, query: GivenRule) -> Rule:
+async def rule_params(mosaic: CachedMosaic, query: GivenRule, request: Request) -> Rule:
     """Parses which scenes take part, in which order, and how they are combined."""
-    return query.to_rule(mosaic)
+    rule = query.to_rule(mosaic)
+    await find_items_in_thread(request, mosaic, query.items_named(rule))
+    return rule
 
 
 ReadParams = Annotated[Read, Depends(read_params)]

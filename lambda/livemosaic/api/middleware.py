@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livemosaic.api.access import PRIVATE
-from livemosaic.api.params import names
+from livemosaic.api.params import items, names
 from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import error_response
 from livemosaic.settings import Settings
@@ -23,7 +23,7 @@ def middleware(settings: Settings) -> list[Middleware]:
         allow_headers=["Authorization", "Content-Type", "If-None-Match"],
         expose_headers=[
             *("ETag", picture.SCENES, picture.SKIPPED, picture.TRUNCATED, picture.TIMING),
-            *(picture.CONTENT_BBOX, picture.CONTENT_CRS, names.UNKNOWN),
+            *(picture.CONTENT_BBOX, picture.CONTENT_CRS, names.UNKNOWN, items.MISSING),
         ],
     )
     return [

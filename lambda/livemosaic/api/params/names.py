@@ -16,6 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livemosaic.api.access import TOKEN_PARAMETER
+from livemosaic.api.params.items import MISSING
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.names import nearest
 
@@ -97,22 +98,26 @@ class CheckedQuery:
         self._names: KnownNames | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Adds `X-Unknown-Parameters`; raises `InvalidRequestError` as `KnownNames.check`."""
+        """Adds `X-Unknown-Parameters` and `X-Missing-Items`; raises as `KnownNames.check`."""
         query = scope.get("query_string", b"")
         if query:
             self._names = self._names or self.known()
-            if unknown := self._names.check(query):
-                send = _naming(unknown, send)
+            send = _naming(self._names.check(query), scope, send)
         await self.app(scope, receive, send)
 
 
-def _naming(unknown: Sequence[str], send: Send) -> Send:
-    names = [quote(name[:_MAX_NAME], safe="") for name in unknown[:_MAX_NAMES]]
-    more = ["..."] if len(unknown) > _MAX_NAMES else []
-
+def _naming(unknown: Sequence[str], scope: Scope, send: Send) -> Send:
     async def send_named(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[UNKNOWN] = ",".join(names + more)
+            headers = MutableHeaders(scope=message)
+            for header, names in ((UNKNOWN, unknown), (MISSING, scope.get(MISSING))):
+                if names:
+                    headers[header] = _listed(names)
         await send(message)
 
     return send_named
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [quote(name[:_MAX_NAME], safe="/:") for name in names[:_MAX_NAMES]]
+    return ",".join([*quoted, *(["..."] if len(names) > _MAX_NAMES else [])])

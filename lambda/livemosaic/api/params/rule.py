@@ -90,6 +90,15 @@ class MosaicRuleQuery(RuleQuery):
         """Parses the rule; `InvalidRequestError` if it is invalid or the mosaic disallows it."""
         return rule_of(self._parameters(), mosaic)
 
+    def items_named(self, rule: Rule) -> tuple[str, ...]:
+        """Returns the Items that the request names, of its parsed rule; not ones of a default."""
+        if not (self.ids or self.lock or self.mosaic_rule):
+            return ()
+        asked = self._parameters()
+        return tuple(
+            name for what in ("ids", "lock") if what in asked for name in getattr(rule, what)
+        )
+
     def _parameters(self) -> dict[str, Any]:
         plain = {n: v for n in RuleQuery.model_fields if (v := getattr(self, n)) is not None}
         if self.mosaic_rule is None:

@@ -12,6 +12,7 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
+from livemosaic.api.params.items import find_items
 from livemosaic.api.params.pixels import encodable
 from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
 from livemosaic.geo.antimeridian import extent, lonlat_boxes
@@ -135,10 +136,12 @@ def list_items(
     geometry is the seamline where the rule uses seamlines. Without a box, scenes are in no order
     and the mosaic's own rule selects none; a page may have fewer scenes than `limit`.
     """
-    if bbox is not None:
-        return _stack(services, mosaic, read, given.to_rule(mosaic), _bbox(bbox), limit)
     ruleless = replace(mosaic, rules=replace(mosaic.rules, default={}))
-    takes = _selection(services, mosaic, read, given.to_rule(ruleless))
+    rule = given.to_rule(ruleless if bbox is None else mosaic)
+    find_items(request, mosaic, given.items_named(rule))
+    if bbox is not None:
+        return _stack(services, mosaic, read, rule, _bbox(bbox), limit)
+    takes = _selection(services, mosaic, read, rule)
     scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
     links = []
     if following:

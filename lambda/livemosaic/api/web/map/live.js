@@ -39,10 +39,19 @@ export async function look() {
 async function lookOnce(signal) {
   if (failures || stale()) await learn(signal);
   sayZoom();
-  const change = tooLow() ? scenes.forget() : await scenes.look(signal);
+  const change = tooLow() ? scenes.forget() : await scenes.look(signal).catch((error) => ofRule(error, signal));
   $("count").textContent = info.bounds ? scenes.count() : "";
   hover();
   if (change) await react(change, signal);
+}
+
+/** A 404 is of the rule, which names scenes that do not exist, where the mosaic itself exists. */
+async function ofRule(error, signal) {
+  if (error.status === 404) {
+    await learn(signal);
+    error.status = 400;
+  }
+  throw error;
 }
 
 async function react(change, signal) {
