@@ -41,6 +41,10 @@ class UnreadableAssetError(LivemosaicError):
     """An asset's pixels cannot be read; the tile leaves its scene out."""
 
 
+class AmbiguousAssetError(LivemosaicError):
+    """The name of an asset, a title or a pattern, stands for several assets of a scene."""
+
+
 class TableBusyError(LivemosaicError):
     """The table stays throttled, locked or in conflict after our retries; safe to send again."""
 

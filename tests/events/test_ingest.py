@@ -80,6 +80,7 @@ class TestLeftOutAssets:
     def test_one_that_the_map_shows_is_named_so(self, ingest: Ingest) -> None:
         create(ingest)
         create(ingest, "n", default_assets=("mirror",))
+        send(ingest, item("z", assets=self.ASSETS))
         swapped = {"visual": self.ASSETS["mirror"], "mirror": self.ASSETS["visual"]}
         (outcome,) = send(ingest, item("a", assets=swapped))
         assert "'visual', which its tiles need by default:" in outcome.warnings[0]

@@ -19,7 +19,7 @@ from livemosaic.model.mosaic import MAX_AGE_S, MAX_ROWS_PER_SCENE, Access, Mosai
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 
-_HIDDEN = {"generation", "watermarks", "deleting"}
+_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets"}
 
 
 class DefaultRule(RuleQuery):
@@ -73,10 +73,16 @@ class MosaicSettings(BaseModel):
         description="CQL2 filter for Items, as text or JSON, for example `eo:cloud_cover < 10`",
     )
     assets: list[str] = Field(
-        [], max_length=64, description="Assets to store; every GeoTIFF by default"
+        [],
+        max_length=64,
+        description="Assets to store, by key, by title or by a pattern for the last part of the "
+        "href (`*_B04.tif`); every GeoTIFF by default",
     )
     default_assets: list[str] = Field(
-        [], max_length=16, description="Assets to show where a request names none"
+        [],
+        max_length=16,
+        description="Assets to show where a request names none; by default chosen from the first "
+        "Item",
     )
     properties: list[str] = Field(
         [], max_length=64, description="Item properties to store besides datetime"
@@ -148,11 +154,18 @@ class MosaicOut(NewMosaic):
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
     known_assets: list[str] = Field(description="Assets of all scenes ever added")
+    shown_assets: list[str] = Field(
+        [],
+        description="Assets shown where a request names none: `default_assets`, or the ones chosen "
+        "from the first Item. Scenes without one of them are left out, and named in "
+        "`X-Skipped-Scenes`",
+    )
 
     @classmethod
     def of(cls, mosaic: Mosaic) -> "MosaicOut":
         """Describes a mosaic without its internal state."""
-        return cls(**{k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN})
+        values = {k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN}
+        return cls(**values, shown_assets=list(mosaic.shown_assets))
 
 
 class TokenOut(BaseModel):

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Any, Final
@@ -15,10 +15,11 @@ from livemosaic.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from livemosaic.geo.antimeridian import united
+from livemosaic.geo.antimeridian import extent, united
+from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, MOSAIC_ID, Mosaic, Watermark
-from livemosaic.model.raster import BBox
 from livemosaic.model.rule import RulePolicy
+from livemosaic.model.scene import Scene
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
 from livemosaic.table.retry import contended
 
@@ -73,12 +74,15 @@ class Mosaics:
     def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
         """Change settings on which scenes already indexed do not depend.
 
-        A changed filter or asset list applies to later events only. Raises `InvalidRequestError`
+        A changed filter or asset list applies to later events only, and `chosen_assets` change only
+        where they are no longer kept. Raises `InvalidRequestError`
         for a change of a `FIXED` setting.
         """
 
         def change(mosaic: Mosaic) -> Mosaic:
             changed = replace(mosaic, **settings)
+            if changed.assets != mosaic.assets and mosaic.known_assets:
+                changed = replace(changed, chosen_assets=_kept_choice(mosaic, changed))
             for name in FIXED:
                 if getattr(changed, name) != getattr(mosaic, name):
                     raise InvalidRequestError(
@@ -91,14 +95,14 @@ class Mosaics:
 
         return self._write(mosaic_id, change)
 
-    def grow(self, mosaic: Mosaic, bounds: BBox, level: int, assets: Iterable[str]) -> None:
+    def grow(self, mosaic: Mosaic, scene: Scene, level: int) -> None:
         """Extend the mosaic's bounds, levels and known assets to include a scene to be indexed.
 
-        The row is written only when they grow, so it is not hot; `mosaic` may be seconds old.
+        The first scene also chooses the assets to show: of several at once, one does. The row is
+        written only when something grows, so it is not hot; `mosaic` may be seconds old.
         """
-        keys = tuple(assets)
-        if _grown(mosaic, bounds, level, keys) != mosaic:
-            self._write(mosaic.id, lambda current: _grown(current, bounds, level, keys))
+        if _grown(mosaic, scene, level) != mosaic:
+            self._write(mosaic.id, lambda current: _grown(current, scene, level))
 
     def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
         """Hide all scenes of a collection up to a version at once, from readers and writers.
@@ -151,11 +155,26 @@ class Mosaics:
         return _from_item(item)
 
 
-def _grown(mosaic: Mosaic, bounds: BBox, level: int, assets: Sequence[str]) -> Mosaic:
-    extent = united(mosaic.bounds or bounds, bounds)
-    levels = tuple(sorted({*mosaic.levels, level}))
-    known = tuple(dict.fromkeys((*mosaic.known_assets, *assets)))[:MAX_KNOWN_ASSETS]
-    return replace(mosaic, bounds=extent, levels=levels, known_assets=known)
+def _grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
+    bounds = extent(scene.footprint)
+    return replace(
+        mosaic,
+        bounds=united(mosaic.bounds or bounds, bounds),
+        levels=tuple(sorted({*mosaic.levels, level})),
+        known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *scene.assets)))[:MAX_KNOWN_ASSETS],
+        chosen_assets=mosaic.chosen_assets or _choice(mosaic, scene),
+    )
+
+
+def _choice(mosaic: Mosaic, scene: Scene) -> tuple[str, ...]:
+    """Returns what the first scene shows; of a mosaic stored before, what it has shown so far."""
+    return usual_assets(mosaic.known_assets) or scene.shown_assets or usual_assets([*scene.assets])
+
+
+def _kept_choice(old: Mosaic, new: Mosaic) -> tuple[str, ...]:
+    """Returns the chosen assets after a change of settings: others if they are no longer kept."""
+    chosen = old.chosen_assets or usual_assets(old.known_assets)
+    return usual_assets(new.assets) if new.assets and not {*chosen} <= {*new.assets} else chosen
 
 
 def _missing(mosaic_id: str) -> NotFoundError:

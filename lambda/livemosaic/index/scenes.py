@@ -21,7 +21,6 @@ from typing import Final, Literal
 
 from shapely.geometry import MultiPolygon
 
-from livemosaic.geo.antimeridian import extent
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.schema import (
@@ -85,7 +84,7 @@ class Index(SceneReader):
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> None:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
-            self.mosaics.grow(mosaic, extent(scene.footprint), cells.level, scene.assets)
+            self.mosaics.grow(mosaic, scene, cells.level)
         head = Head(scene, scene.version, cells.cells, cells.coarse)
         rows = {row.key(mosaic): row for row in cell_rows(scene, cells, head.places())}
         old = {place.key(mosaic, scene.key): place for place in self._places(before)}

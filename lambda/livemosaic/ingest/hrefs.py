@@ -4,11 +4,12 @@ Sources: RFC 3986, section 5 (reference resolution); STAC alternate-assets exten
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import ForbiddenHrefError, InvalidItemError
+from livemosaic.ingest.assets.media import check_readable
 from livemosaic.storage.allowlist import AllowList, redact
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -25,14 +26,15 @@ class ReadableAssets:
 
 
 def readable_assets(
-    assets: Mapping[str, Any], keys: Iterable[str], base: str | None, allow: AllowList
+    assets: Mapping[str, Any], base: str | None, allow: AllowList
 ) -> ReadableAssets:
-    """Sorts the assets of an Item with these keys into readable ones and others."""
+    """Sorts assets into readable ones, and others: of other formats, or forbidden."""
     hrefs: dict[str, str] = {}
     left_out: dict[str, InvalidItemError] = {}
-    for key in keys:
+    for key, asset in assets.items():
         try:
-            hrefs[key] = _readable(key, assets[key], base, allow)
+            check_readable(key, asset)
+            hrefs[key] = _readable(key, asset, base, allow)
         except InvalidItemError as error:
             left_out[key] = error
     return ReadableAssets(hrefs, left_out)

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from shapely.geometry import MultiPolygon
 
-from livemosaic.errors import InvalidItemError
+from livemosaic.errors import AmbiguousAssetError, InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint, held_pole
+from livemosaic.ingest.assets.choice import choose_assets
+from livemosaic.ingest.assets.media import describe_asset
+from livemosaic.ingest.assets.names import select_assets
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
@@ -28,8 +30,6 @@ _MAX_DEPTH: Final = 16
 _MAX_NUMBER: Final = 2**63
 _MIN_NUMBER: Final = 1e-130
 """The smallest positive number of DynamoDB."""
-_TIFF_TYPES: Final = ("image/tiff", "image/vnd.stac.geotiff", "image/geotiff")
-_NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class StacItem:
             rank=rank(mosaic.sortby, self.properties),
             datetime=time_of(self.properties),
             assets=assets,
+            shown_assets=self._shown(mosaic, assets),
             properties=wanted,
         )
 
@@ -102,11 +103,11 @@ class StacItem:
         return f"{self.order}#{DELETION}"
 
     def left_out(self, mosaic: Mosaic, allow: AllowList) -> dict[str, str]:
-        """Returns why assets that the mosaic keeps are missing from its scene, by their keys."""
+        """Returns why assets that the mosaic keeps are missing from its scene, by their names."""
         return {k: str(error) for k, error in self._readable(mosaic, allow).left_out.items()}
 
     def _readable(self, mosaic: Mosaic, allow: AllowList) -> ReadableAssets:
-        found = readable_assets(self.assets, self._kept(mosaic), self.base, allow)
+        found = readable_assets(self._kept(mosaic), self.base, allow)
         if found.hrefs:
             return found
         errors = list(found.left_out.values())
@@ -116,10 +117,13 @@ class StacItem:
         more = f"; and {len(errors) - _REASONS} more" if len(errors) > _REASONS else ""
         raise type(errors[0])(f"none of its {len(errors)} assets may be read: {reasons}{more}")
 
-    def _kept(self, mosaic: Mosaic) -> list[str]:
-        """Returns the keys of the assets that the mosaic keeps, if they may be read."""
-        wanted = mosaic.assets or tuple(k for k, a in self.assets.items() if _is_raster(a))
-        found = [k for k in wanted if k in self.assets]
+    def _kept(self, mosaic: Mosaic) -> dict[str, Any]:
+        """Returns the assets that the mosaic keeps, by their names there, if they may be read."""
+        try:
+            keys = select_assets(self.id, self.assets, mosaic.assets, mosaic.default_assets)
+        except AmbiguousAssetError as error:
+            raise InvalidItemError(str(error)) from error
+        found = {name: self.assets[key] for name, key in keys.items()}
         if len(found) > _MAX_ASSETS:
             raise InvalidItemError(
                 f"has {len(found):,} GeoTIFF assets, a scene at most {_MAX_ASSETS}; name the "
@@ -127,11 +131,16 @@ class StacItem:
             )
         if not found:
             keeps = ", ".join(mosaic.assets) or "GeoTIFF assets"
-            has = ", ".join(self.assets) or "none"
+            has = ", ".join(describe_asset(k, a) for k, a in self.assets.items()) or "none"
             raise InvalidItemError(
-                f"has no asset that mosaic {mosaic.id!r} keeps ({keeps}); its assets: {has[:300]}"
+                f"has no asset that mosaic {mosaic.id!r} keeps ({keeps}); its assets: {has[:600]}"
             )
         return found
+
+    def _shown(self, mosaic: Mosaic, kept: Iterable[str]) -> tuple[str, ...]:
+        """Returns the assets to show of scenes like this one, of the ones with these names."""
+        found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
+        return choose_assets(found, self.properties, self.id, self.collection)
 
     def _digest(self, mosaic: Mosaic) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""
@@ -184,17 +193,6 @@ def _self_link(document: Mapping[str, Any]) -> str | None:
             href = link.get("href")
             return href if isinstance(href, str) and "://" in href else None
     return None
-
-
-def _is_raster(asset: object) -> bool:
-    if not isinstance(asset, Mapping):
-        return False
-    roles = asset.get("roles")
-    if isinstance(roles, list) and _NOT_DATA.intersection(r for r in roles if isinstance(r, str)):
-        return False
-    media = str(asset.get("type", "")).lower()
-    path = urlsplit(str(asset.get("href", ""))).path.lower()
-    return media.startswith(_TIFF_TYPES) or (not media and path.endswith((".tif", ".tiff")))
 
 
 def _order(updated: object, event_time: datetime) -> str:

@@ -15,8 +15,6 @@ from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_AGE_S: Final = 5.0
-_SHOWN: Final = ("visual", "red", "green", "blue")
-"""Assets that tiles show where a mosaic names no defaults: see `tiler.assets`."""
 
 
 class RecentMosaics:
@@ -134,7 +132,7 @@ class Subscribers:
 
 def left_out_assets(reasons: Mapping[str, str], scene: Scene, mosaic: Mosaic) -> list[str]:
     """Returns a sentence for each asset that is left out of a scene."""
-    shown = mosaic.default_assets or _SHOWN
+    shown = mosaic.shown_assets or scene.shown_assets
     return [
         f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without its asset {key[:80]!r}"
         f"{', which its tiles need by default' if key in shown else ''}: {reason}"
@@ -152,6 +150,7 @@ def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
         bounds=new.bounds,
         levels=new.levels,
         known_assets=new.known_assets,
+        chosen_assets=new.chosen_assets,
         watermarks=new.watermarks,
     )
 

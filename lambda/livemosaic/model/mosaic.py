@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.assets import usual_assets
 from livemosaic.model.raster import BBox
 from livemosaic.model.rule import RulePolicy
 
@@ -44,9 +45,10 @@ class Mosaic:
     filter: Mapping[str, Any] | None = None
     """CQL2-JSON that an Item must pass."""
     assets: tuple[str, ...] = ()
-    """Asset keys that are kept; empty keeps every GeoTIFF asset that is not a thumbnail."""
+    """Assets that are kept, by key, title or a pattern for the last part of the href such as
+    `*_B04.tif`; empty keeps every GeoTIFF asset that is not a thumbnail."""
     default_assets: tuple[str, ...] = ()
-    """Assets of a tile that names none; empty chooses `visual`, else red, green, blue, else one."""
+    """Assets of a tile that names none; empty shows the `chosen_assets`."""
     properties: tuple[str, ...] = ()
     """Item properties that are kept beside `datetime`."""
     sortby: str = "-datetime"
@@ -80,6 +82,9 @@ class Mosaic:
     """Zooms at which scenes have been indexed."""
     known_assets: tuple[str, ...] = ()
     """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
+    chosen_assets: tuple[str, ...] = ()
+    """Assets chosen from the first Item, for tiles that name none. They stay, whatever later Items
+    have, so that a picture never changes to other bands by itself."""
     watermarks: tuple[Watermark, ...] = ()
     """Watermarks of truncated collections, one each."""
     deleting: bool = False
@@ -113,6 +118,14 @@ class Mosaic:
                 )
         if not self.sortby.lstrip("+-"):
             raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
+
+    @property
+    def shown_assets(self) -> tuple[str, ...]:
+        """The assets of a tile that names none: the same of every scene; empty without scenes.
+
+        Mosaics stored before the choice was show what they showed of the usual collections.
+        """
+        return self.default_assets or self.chosen_assets or usual_assets(self.known_assets)
 
     @property
     def only_collection(self) -> str:

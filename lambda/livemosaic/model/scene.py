@@ -33,6 +33,8 @@ class Scene:
     datetime: str | None = None
     assets: Mapping[str, str] = field(default_factory=dict)
     """Href by asset key."""
+    shown_assets: tuple[str, ...] = field(default=(), compare=False)
+    """Assets to show of scenes like it, chosen from its Item; not stored with the scene."""
     properties: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,25 +1,23 @@
 """The assets of a scene that a request reads. Pure."""
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
 
-from livemosaic.errors import InvalidRequestError, UnreadableAssetError
+from livemosaic.errors import AmbiguousAssetError, InvalidRequestError, UnreadableAssetError
+from livemosaic.model.assets import find_asset, names_file
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
 from livemosaic.model.render import Read
 from livemosaic.render.expression import Expression
-
-_VISUAL: Final = ("visual",)
-_RGB: Final = ("red", "green", "blue")
 
 
 def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tuple[str, ...]:
     """Returns the assets that a request or its expression names; empty for the defaults.
 
-    Raises `InvalidRequestError` for an asset that the mosaic does not know, if it knows any.
+    Raises `InvalidRequestError` for an asset that the mosaic does not know, if it knows any; names
+    of files, and patterns for them, are looked for in each scene.
     """
     known = tuple(dict.fromkeys((*mosaic.assets, *mosaic.known_assets)))
     named = read.assets or (expression.assets(known) if expression else ())
-    strangers = [name for name in named if name not in known]
+    strangers = [name for name in named if name not in known and not names_file(name)]
     strangers += expression.strangers(known) if expression else ()
     if strangers and 0 < len(known) < MAX_KNOWN_ASSETS:
         raise InvalidRequestError(
@@ -30,20 +28,31 @@ def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tupl
 
 
 def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
-    """Returns the assets of a scene that a request reads, in order.
+    """Returns the hrefs of a scene that a request reads, in order, by the names of the assets.
 
-    The requested assets; else the mosaic's defaults; else `visual`; else red, green and blue; else
-    the first. Raises `UnreadableAssetError` for an asset that the scene does not have.
+    The requested assets; else the ones that the mosaic shows, which are the same of every scene.
+    Raises `UnreadableAssetError` for an asset that the scene does not have, and for a name that
+    several of its assets have.
     """
-    wanted = read.assets or mosaic.default_assets or _usual(assets)
+    wanted = read.assets or mosaic.shown_assets
+    if missing := lacking(assets, wanted):
+        raise UnreadableAssetError(missing)
+    try:
+        return {name: assets[find_asset(name, assets) or name] for name in wanted}
+    except AmbiguousAssetError as error:
+        raise UnreadableAssetError(str(error)) from error
+
+
+def lacking(assets: Mapping[str, str], wanted: Sequence[str]) -> str:
+    """Returns which of the wanted assets a scene lacks, in words; empty where it has all."""
     for name in wanted:
-        if name not in assets:
-            raise UnreadableAssetError(f"has no asset {name[:80]!r}")
-    return {name: assets[name] for name in wanted}
+        if name not in assets and not _is_found(name, assets):
+            return f"has no asset {name[:80]!r}"
+    return "" if wanted else "has no assets that its mosaic shows yet"
 
 
-def _usual(assets: Collection[str]) -> tuple[str, ...]:
-    for usual in (_VISUAL, _RGB):
-        if all(name in assets for name in usual):
-            return usual
-    return tuple(assets)[:1]
+def _is_found(name: str, assets: Mapping[str, str]) -> bool:
+    try:
+        return find_asset(name, assets) is not None
+    except AmbiguousAssetError:
+        return True  # the read says which

@@ -17,6 +17,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Mask
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
+from livemosaic.tiler.assets import lacking
 from livemosaic.tiler.plan import Claim
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
@@ -34,7 +35,7 @@ class Candidates:
     selection: Selection | None
     """The rule's; None where every scene takes part."""
     assets: Sequence[str] = ()
-    """Scenes without one of them take no part."""
+    """Assets that the request names: scenes without one of them take no part."""
 
     @property
     def in_stored_order(self) -> bool:
@@ -57,12 +58,15 @@ class Candidates:
 
     def takes(self, scene: IndexedScene | Scene) -> bool:
         """Whether a scene takes part wherever it lies: it has the assets, and is selected."""
-        if not all(name in scene.assets for name in self.assets):
+        if self.assets and lacking(scene.assets, self.assets):
             return False
         return self.selection is None or self.selection.takes(scene)
 
-    def claim(self, scene: IndexedScene) -> Claim | None:
-        """The pixels that a scene claims; None where it takes no part, or claims none."""
+    def claim(self, scene: IndexedScene) -> Claim | str | None:
+        """The pixels that a scene claims; None where it takes no part, or claims none.
+
+        Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows.
+        """
         if not self.takes(scene):
             return None
         outlines = [outline for outline in self._outlines(scene) if outline.meets()]
@@ -70,7 +74,9 @@ class Candidates:
             return None
         claim = outlines[0].burn if len(outlines) == 1 else partial(_union, outlines)
         least = self.rule.min_pixels
-        return None if least > 1 and claim().sum() < least else claim
+        if least > 1 and claim().sum() < least:
+            return None
+        return lacking(scene.assets, self.assets or self.mosaic.shown_assets) or claim
 
     def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
         cells, cut = self.view.area.grid, seamline(scene, self.rule)

@@ -101,6 +101,8 @@ class Picture:
     """Ids of the scenes that show, top first."""
     skipped: Sequence[tuple[str, str]]
     """Ids of the scenes that could not be read, and why."""
+    left_out: Sequence[tuple[str, str]]
+    """Ids of the scenes that lack an asset that the mosaic shows, and which."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
     seen: Seen
@@ -201,7 +203,8 @@ class Tiler:
     async def make(self, draft: Draft) -> Picture:
         """Reads and composes an image; scenes that cannot be read are skipped.
 
-        Scenes without a requested asset take no part. Raises `InvalidRequestError` where the
+        Scenes without a requested asset take no part; scenes without an asset that the mosaic shows
+        are left out, and named. Raises `InvalidRequestError` where the
         request fits none of the scenes.
         """
         return await self.compose(draft, await self.read(draft))
@@ -345,6 +348,7 @@ class Tiler:
             grid=draft.grid,
             scenes=[s.id for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
+            left_out=plan.left_out_ids,
             truncated=plan.truncated,
             seen=plan.seen,
         )

@@ -15,7 +15,7 @@ are met again (`Plan.foreseen`), the tile would be the same.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +74,11 @@ class SceneSource(Protocol):
         """All scenes in another order, top first."""
         ...
 
-    def claim(self, scene: IndexedScene) -> Claim | None:
-        """The pixels that a scene claims; None for a scene that claims none or takes no part."""
+    def claim(self, scene: IndexedScene) -> Claim | str | None:
+        """The pixels that a scene claims; None for a scene that claims none or takes no part.
+
+        Text says why a scene is left out that would claim some.
+        """
         ...
 
 
@@ -96,6 +99,8 @@ class Plan:
     """The pixels that are wanted; None: all are."""
     truncated: str = ""
     """Why scenes that might have shown were left out; empty if none were."""
+    left_out: dict[int, tuple[IndexedScene, str]] = field(default_factory=dict)
+    """Scenes met so far that would claim a pixel but are not read, and why, by their place."""
     _scenes: Iterator[IndexedScene] | None = None
     """The scenes not taken yet; None before the first is taken."""
     _looked: int = 0
@@ -159,6 +164,11 @@ class Plan:
                 return None
         return Seen(tuple(met), end) if (len(met), self._end) == (count, end) else None
 
+    @property
+    def left_out_ids(self) -> list[tuple[str, str]]:
+        """The ids of the scenes that are not read although they would claim a pixel, and why."""
+        return [*dict.fromkeys((scene.id, why) for scene, why in self.left_out.values())]
+
     def scene(self, place: int) -> IndexedScene:
         """The scene at a place that `next_round` gave."""
         return self._met[place].scene
@@ -177,10 +187,11 @@ class Plan:
         words = dict.fromkeys(self.next_round(), "shows")
         if self.truncated.startswith("max_scenes"):
             words[max(self._met)] = f"left out by {self.truncated}"
-        return [
-            (met.scene, words.get(place, "hidden by scenes above it"))
+        met = {
+            place: (met.scene, words.get(place, "hidden by scenes above it"))
             for place, met in self._met.items()
-        ]
+        }
+        return [outcome for _, outcome in sorted((met | self.left_out).items(), key=_by_place)]
 
     def _all_met(self) -> Iterator[tuple[int, _PlannedScene]]:
         """Yields places and scenes; scenes that earlier rounds met come first."""
@@ -193,7 +204,9 @@ class Plan:
                 return
             place, self._looked = self._looked, self._looked + 1
             claim = None if self._is_read(scene) else self.source.claim(scene)
-            if claim is not None:
+            if isinstance(claim, str):
+                self.left_out[place] = scene, claim
+            elif claim is not None:
                 self._met[place] = _PlannedScene(scene, claim)
                 yield place, self._met[place]
         if self._end == "full":
@@ -213,3 +226,7 @@ class Plan:
                 self._cut = next(self._scenes, None) is not None
                 self._scenes = iter(self.source.arranged(taken))
         return self._scenes
+
+
+def _by_place(entry: tuple[int, Any]) -> int:
+    return entry[0]

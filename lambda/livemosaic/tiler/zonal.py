@@ -216,5 +216,5 @@ def _add(counted: Counted, covered: Coverage, made: Picture, style: Style) -> No
         pixels = run_algorithm_in_place(made.pixels, made.grid, style, "for statistics")
     counted.tally.add(covered, pixels)
     counted.scenes |= dict.fromkeys(made.scenes)
-    counted.skipped |= dict(made.skipped)
+    counted.skipped |= dict(made.skipped) | dict(made.left_out)
     counted.truncated = counted.truncated or made.truncated

@@ -20,6 +20,7 @@ STATE = {
     "bounds",
     "levels",
     "known_assets",
+    "chosen_assets",
     "watermarks",
     "deleting",
 }

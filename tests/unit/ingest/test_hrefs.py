@@ -152,7 +152,7 @@ def asset(href: str, *alternates: str) -> dict[str, Any]:
 
 
 def chosen(given: dict[str, Any], *prefixes: str, base: str | None = None) -> str:
-    return readable_assets({"x": given}, ["x"], base, AllowList(prefixes)).hrefs["x"]
+    return readable_assets({"x": given}, base, AllowList(prefixes)).hrefs["x"]
 
 
 LANDSAT = asset("https://landsatlook.usgs.gov/x.TIF", "s3://usgs-landsat/x.TIF")

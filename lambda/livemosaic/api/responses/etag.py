@@ -25,10 +25,14 @@ class Basis:
     """Everything but scenes that determines an image, as values with a distinctive `repr`."""
 
     values: tuple[Any, ...]
+    of_scenes: tuple[Any, ...] = ()
+    """What determines the image of any scene, but not an image without scenes."""
 
     def etag(self, seen: Seen) -> str:
         """Returns the strong ETag of the image of the given scenes."""
         digest = hashlib.blake2b(repr((self.values, seen.end)).encode(), digest_size=16)
+        if seen.scenes:
+            digest.update(repr(self.of_scenes).encode())
         for scene in seen.scenes:
             # A reader may find a scene before all of its rows; these decide what it hides.
             digest.update(repr((scene.key, scene.version, sorted(scene.parts))).encode())

@@ -88,11 +88,12 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
     return Basis(
         (
             services.pixel_version(),
-            (mosaic.id, mosaic.generation, mosaic.default_assets),
+            (mosaic.id, mosaic.generation),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             (draft.read, draft.rule, render),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
-        )
+        ),
+        of_scenes=mosaic.shown_assets,
     )
 
 
@@ -117,8 +118,8 @@ def _not_modified(etag: str | None, life: str) -> Response:
 
 def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: _name_list(made.scenes)}
-    if made.skipped:
-        headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in made.skipped])
+    if skipped := [*made.skipped, *made.left_out]:
+        headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers

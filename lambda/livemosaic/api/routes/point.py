@@ -71,7 +71,7 @@ async def point(
     read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
     draft = services.tiler.draft(mosaic, view, read, rule, every=True)
     done = await services.tiler.read(draft)
-    if not (done.layers or done.errors):
+    if not (done.layers or done.errors or draft.plan.left_out):
         return Response(status_code=204)
     return _shown((lon, lat), draft, done, await services.tiler.compose(draft, done))
 
@@ -81,7 +81,7 @@ def _shown(coordinates: tuple[float, float], draft: Draft, done: Reads, made: Pi
     return PointOut(
         coordinates=coordinates,
         assets=[_scene(draft, draft.plan.scene(at), done.layers[at]) for at in places],
-        skipped=[Skipped(name=name, why=why) for name, why in made.skipped],
+        skipped=[Skipped(name=name, why=why) for name, why in (*made.skipped, *made.left_out)],
         truncated=made.truncated or None,
         **(_values(draft, made.pixels) if places else dict.fromkeys(Values.model_fields, ())),
     )

@@ -1,0 +1,1 @@
+"""The assets of a STAC Item: which are rasters that are read, their names, and the ones to show."""
