@@ -10,6 +10,7 @@ with starting():
     from livemosaic import logs
     from livemosaic.ingest import sqs
     from livemosaic.ingest.dead_letters import DeadLetterQueue
+    from livemosaic.ingest.redelivery import Redelivery
     from livemosaic.services import build
     from livemosaic.settings import Settings
 
@@ -22,8 +23,14 @@ with starting():
         """Returns the queue, opened for the first dead letter: its client takes 0.1 s to make."""
         return DeadLetterQueue.open(url, os.environ["AWS_REGION"])
 
+    @cache
+    def redelivery() -> Redelivery:
+        """Returns it, opened for the first message that has to wait."""
+        return Redelivery.open(os.environ["AWS_REGION"])
+
     handler = sqs.handler(
         services.ingest,
         ThreadPoolExecutor(8, thread_name_prefix="ingest"),
         (lambda letters: dead_letters().send(letters)) if url else None,
+        lambda record: redelivery().soon(record),
     )

@@ -63,3 +63,7 @@ class TableUnavailableError(LivemosaicError):
 
 class SourceUnavailableError(LivemosaicError):
     """An event's reference cannot be fetched now: 5xx, throttled, timed out or cut; try again."""
+
+
+class NotYetThereError(SourceUnavailableError):
+    """The source has no document at an event's reference yet; try again within a minute."""

@@ -83,6 +83,21 @@ def tracked(thing: str, sequence: str, time: str, *, gone: bool = False) -> Trac
     return TrackedChange(thing, sequence, at(time), None if gone else thing)
 
 
+class TestOpenDataCube:
+    """Digital Earth Australia and Africa mark Items by the attribute `action`."""
+
+    @pytest.mark.parametrize("action", ["ADDED", "UPDATED", "added", ""])
+    def test_what_is_added_is_an_upsert(self, action: str) -> None:
+        (found,) = told(notification(item("a"), action=action, product="ga_ls8c_ard_3"))
+        assert isinstance(found, Upsert)
+
+    @pytest.mark.parametrize("action", ["ARCHIVED", "archived", "DELETED"])
+    def test_what_is_archived_is_a_deletion(self, action: str) -> None:
+        expected = [Deletion("s2", "a", at(PUBLISHED))]
+        assert told(notification(item("a"), action=action)) == expected
+        assert told(item("a"), action=action) == [Deletion("s2", "a", NOW)]
+
+
 class TestBare:
     def test_an_item_is_an_upsert(self) -> None:
         assert told(item("a")) == [Upsert("s2", "a", NOW, item("a"))]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -424,6 +425,22 @@ class TestReferences:
         scene = ingest.index.scene(ingest.index.mosaics.get("m"), "s2#a")
         assert scene.assets == {"visual": "https://example.com/items/a.tif"}
 
+    def test_what_is_not_there_yet_is_asked_for_again_for_some_minutes(
+        self, ingest: Ingest, bucket: Bucket
+    ) -> None:
+        """APIs announce Items a little before they show them."""
+        create(ingest)
+        href = "https://example.com/items/a.json"
+        now = datetime.fromtimestamp(ingest.index.clock(), UTC)
+        event = replace(message({"href": href}), received=now - timedelta(seconds=1))
+        (outcome,) = ingest.batch([event])
+        assert (outcome.status, outcome.soon) == ("failed", True)
+        assert "is not there; it may be on its way there" in outcome.reason
+        (outcome,) = ingest.batch([replace(event, received=now - timedelta(minutes=5))])
+        assert (outcome.status, outcome.soon) == ("rejected", False)
+        bucket.objects[href] = item("a")
+        assert statuses(ingest.batch([event])) == ["done"]
+
     def test_what_is_not_there_can_never_succeed(self, ingest: Ingest, bucket: Bucket) -> None:
         create(ingest)
         (outcome,) = ingest.batch([message({"href": "https://example.com/gone.json"})])
@@ -436,3 +453,68 @@ class TestReferences:
         create(ingest, collections=("landsat",))
         bucket.objects[PLACE] = item("a")
         assert statuses(ingest.batch([message({"href": PLACE})])) == ["ignored"]
+
+
+class TestOffloadedMessages:
+    """Bodies that the extended clients of SQS and SNS put into S3."""
+
+    CLASSES = (
+        "software.amazon.payloadoffloading.PayloadS3Pointer",
+        "com.amazon.sqs.javamessaging.MessageS3Pointer",
+    )
+    HREF = "s3://bucket/payloads/0000"
+
+    def pointer(self, name: str = CLASSES[0]) -> str:
+        return json.dumps([name, {"s3BucketName": "bucket", "s3Key": "payloads/0000"}])
+
+    @pytest.mark.parametrize("name", CLASSES)
+    def test_the_body_is_fetched_and_read(self, ingest: Ingest, bucket: Bucket, name: str) -> None:
+        create(ingest)
+        bucket.objects[self.HREF] = {
+            "type": "FeatureCollection",
+            "features": [item("a"), item("b")],
+        }
+        assert statuses(ingest.batch([message(self.pointer(name))])) == ["done"]
+        assert sorted(shown(ingest)) == ["a", "b"]
+
+    def test_it_has_the_attributes_and_the_time_of_its_envelope(
+        self, ingest: Ingest, bucket: Bucket
+    ) -> None:
+        create(ingest)
+        bucket.objects[self.HREF] = item("a")
+        ingest.batch([message(self.pointer())])
+        notification = {
+            "Type": "Notification",
+            "Message": self.pointer(),
+            "Timestamp": "2026-03-02T00:00:00Z",
+            "MessageAttributes": {"action": {"Type": "String", "Value": "ARCHIVED"}},
+        }
+        event = message(notification, seconds=86400)
+        (outcome,) = ingest.batch([event])
+        assert [change.change for change in outcome.changes] == ["deleted"]
+        assert shown(ingest) == []
+
+    def test_a_pointer_to_a_pointer_is_refused(self, ingest: Ingest, bucket: Bucket) -> None:
+        create(ingest)
+        bucket.objects[self.HREF] = self.pointer().encode()
+        (outcome,) = ingest.batch([message(self.pointer())])
+        assert (outcome.status, bucket.fetched) == ("rejected", [self.HREF])
+        assert "is a pointer again" in outcome.reason
+
+    def test_one_that_is_gone_or_malformed_or_not_fetched_is_refused(self, ingest: Ingest) -> None:
+        create(ingest)
+        for text, says in (
+            (self.pointer(), "is not there"),
+            (json.dumps([self.CLASSES[0], {"s3BucketName": "bucket"}]), "s3Key 'None'"),
+            (json.dumps([self.CLASSES[0], None]), "s3BucketName 'None'"),
+        ):
+            (outcome,) = ingest.batch([message(text)])
+            assert (outcome.status, says in outcome.reason) == ("rejected", True), outcome.reason
+        (outcome,) = replace(ingest, fetch=None).batch([message(self.pointer())])
+        assert "its body is at s3://bucket/payloads/0000, and nothing is fetched" in outcome.reason
+
+    def test_a_store_that_is_away_fails_it_for_another_try(
+        self, ingest: Ingest, bucket: Bucket
+    ) -> None:
+        bucket.objects[self.HREF] = SourceUnavailableError("HTTP 503")
+        assert statuses(ingest.batch([message(self.pointer())])) == ["failed"]

@@ -21,6 +21,7 @@ from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import (
     Deletion,
     ItemChange,
+    OffloadedMessage,
     Reference,
     TrackedChange,
     Truncation,
@@ -139,7 +140,7 @@ def about(letter: ReceivedDeadLetter) -> str:
     return (", ".join(subjects[:_SHOWN]) or "nothing") + more
 
 
-def _subject(change: ItemChange) -> str:
+def _subject(change: ItemChange | OffloadedMessage) -> str:
     match change:
         case Upsert(collection=collection, id=name):
             return f"{collection}/{name}"
@@ -147,7 +148,7 @@ def _subject(change: ItemChange) -> str:
             return f"deletion of {collection}/{name}"
         case Truncation(collection=collection):
             return f"truncation of {collection}"
-        case Reference(href=href):
+        case Reference(href=href) | OffloadedMessage(href=href):
             return href
         case TrackedChange(object_name=name, href=href):
             return name if href else f"removal of {name}"

@@ -1,7 +1,7 @@
 """Use case: messages about STAC Items change mosaics. One message succeeds or fails alone."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Final, Literal
 from livemosaic.errors import (
     InvalidItemError,
     LivemosaicError,
+    NotYetThereError,
     SourceUnavailableError,
     TableBusyError,
     TableUnavailableError,
@@ -21,6 +22,7 @@ from livemosaic.ingest.events.body import parse
 from livemosaic.ingest.events.changes import (
     Deletion,
     ItemChange,
+    OffloadedMessage,
     Reference,
     TrackedChange,
     Truncation,
@@ -43,6 +45,8 @@ _RETRYABLE: Final = (TableBusyError, TableUnavailableError, SourceUnavailableErr
 _PURGE_CHUNK: Final = 64
 _NO_TIME: Final = "the time of this run is nearly over: the rest is left to the next delivery"
 _OBJECT: Final = "s3://"
+_PATIENCE_S: Final = 240
+"""How long a reference may lead to nothing: APIs publish Items before, or behind, their caches."""
 
 KeepHeaders = Callable[[Collection[str], Executor | None], None]
 """Caches the headers of the COGs at some hrefs, in parallel on the executor; never raises."""
@@ -62,6 +66,8 @@ class Outcome:
     changes: Sequence[Applied] = ()
     """Changes that were made, in a failed message too: repeating them changes nothing."""
     reason: str = ""
+    soon: bool = False
+    """Whether a failed message should be sent again within a minute, and not much later."""
 
     @property
     def ok(self) -> bool:
@@ -129,7 +135,7 @@ class Ingest:
         applied: list[Applied] = []
         rejected: list[str] = []
         try:
-            for change in read_changes(message):
+            for change in self._changes(message):
                 if late():
                     return _unfinished(message.id, "failed", applied, _NO_TIME)
                 try:
@@ -139,7 +145,8 @@ class Ingest:
                 except LivemosaicError as error:  # other Items of the message continue
                     rejected.append(f"{_subject(change)}: {error}")
         except _RETRYABLE as error:
-            return _unfinished(message.id, "failed", applied, str(error))
+            failed = _unfinished(message.id, "failed", applied, str(error))
+            return replace(failed, soon=isinstance(error, NotYetThereError))
         except LivemosaicError as error:
             rejected.append(str(error))
         except Exception:
@@ -150,6 +157,22 @@ class Ingest:
         if rejected:
             return _unfinished(message.id, "rejected", applied, "; ".join(rejected))
         return Outcome(message.id, "done" if applied else "ignored", applied)
+
+    def _changes(self, message: Message) -> Iterator[ItemChange]:
+        """Yields the changes of a message; fetches its body where that is in S3."""
+        for change in read_changes(message):
+            if not isinstance(change, OffloadedMessage):
+                yield change
+                continue
+            for inner in read_changes(replace(change.message, body=self._body(change.href))):
+                if isinstance(inner, OffloadedMessage):
+                    raise InvalidItemError(f"its body at {redact(change.href)} is a pointer again")
+                yield inner
+
+    def _body(self, href: str) -> bytes:
+        if self.fetch is None:
+            raise InvalidItemError(f"its body is at {redact(href)}, and nothing is fetched here")
+        return self.fetch(href)
 
     def _apply(
         self, change: ItemChange, message: Message, subscribers: Subscribers
@@ -162,7 +185,7 @@ class Ingest:
                 item = StacItem.parse(document, event_time=time, base=base)
                 return self._put(item, base, time, subscribers)
             case Reference(href, time):
-                return self._put(self._fetch(href, time), href, time, subscribers)
+                return self._put(self._referenced(href, time, message), href, time, subscribers)
             case Deletion(collection, item_id, time):
                 return subscribers.remove([ItemName(collection, item_id)], deletion_version(time))
             case Truncation(collection, time):
@@ -209,6 +232,16 @@ class Ingest:
             if event.object_name.startswith(_OBJECT):  # S3 is strongly consistent
                 return None
             raise SourceUnavailableError(f"{error}; it may be on its way there") from error
+
+    def _referenced(self, href: str, time: datetime, message: Message) -> StacItem:
+        """Returns the Item at a reference, which may be a little behind its event."""
+        try:
+            return self._fetch(href, time)
+        except MissingError as error:
+            began = message.received
+            if began is None or self.index.clock() - began.timestamp() > _PATIENCE_S:
+                raise
+            raise NotYetThereError(f"{error}; it may be on its way there") from error
 
     def _fetch(self, href: str, time: datetime) -> StacItem:
         if self.fetch is None:

@@ -26,13 +26,20 @@ SendToDeadLetters = Callable[[Sequence[DeadLetter]], Collection[str]]
 """Sends dead letters to their queue; returns the ids of the messages that arrived there."""
 
 
+ShowSoon = Callable[[Mapping[str, Any]], None]
+"""Makes the queue deliver a message again within minutes; never raises."""
+
+
 def handler(
-    ingest: Ingest, pool: Executor, send_to_dead_letters: SendToDeadLetters | None = None
+    ingest: Ingest,
+    pool: Executor,
+    send_to_dead_letters: SendToDeadLetters | None = None,
+    show_soon: ShowSoon | None = None,
 ) -> Handler:
     """Returns the function that Lambda calls; it raises `InvalidRequestError` for other events.
 
     A rejected message goes to the dead letters at once, if there are any; else it fails, like the
-    messages that time ran out for.
+    messages that time ran out for. One that waits for a document to appear is shown again soon.
     """
 
     def handle(event: Any, context: Any) -> dict[str, Any]:
@@ -45,6 +52,9 @@ def handler(
         ]
         sent = send_to_dead_letters(letters) if send_to_dead_letters and letters else ()
         failed = [name for name in unfinished if name not in sent]
+        for name in failed:
+            if show_soon and unfinished[name].soon:
+                show_soon(records[name])
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
 
     return handle

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events import cloudevents, cmr, commands, envelopes, items, landsat, s3
-from livemosaic.ingest.events.body import Body, parse
-from livemosaic.ingest.events.changes import ItemChange
+from livemosaic.ingest.events import cloudevents, commands, envelopes, items, s3, unread
+from livemosaic.ingest.events.agencies import cmr, landsat
+from livemosaic.ingest.events.body import Body, parse, parse_any
+from livemosaic.ingest.events.changes import ItemChange, OffloadedMessage
 from livemosaic.ingest.events.kinds import MessageKind, MessagePart
 from livemosaic.ingest.events.message import Message, sqs_messages
 
@@ -26,11 +27,14 @@ _KINDS: Final = (
     *cloudevents.KINDS,
     *landsat.KINDS,
     *cmr.KINDS,
+    *unread.KINDS,
 )
 
 
-def read_changes(message: Message) -> Iterator[ItemChange]:
+def read_changes(message: Message) -> Iterator[ItemChange | OffloadedMessage]:
     """Yields the changes of a message; none where it is of no concern to a mosaic.
+
+    A message whose body is elsewhere yields that: fetch the body, and read the message with it.
 
     Raises `InvalidItemError` where the message is of no known kind, or is malformed. A message with
     several parts yields its valid parts first, and then raises the errors of the others as one.
@@ -45,17 +49,24 @@ def read_changes(message: Message) -> Iterator[ItemChange]:
         raise InvalidItemError("; ".join(map(str, errors))) from errors[0]
 
 
-def _read(message: Message, envelopes: int) -> Iterator[MessagePart]:
-    body = message.body if isinstance(message.body, Mapping) else parse(message.body)
-    if envelopes and body.get("type") in ("Collection", "Catalog") and "stac_version" in body:
+def _read(message: Message, level: int) -> Iterator[MessagePart | OffloadedMessage]:
+    body = message.body if isinstance(message.body, Mapping) else parse_any(message.body)
+    if isinstance(body, list):
+        if href := envelopes.pointer(body):
+            yield OffloadedMessage(href, message)
+            return
+        unread.refuse_list(body)
+    if not isinstance(body, Mapping):
+        raise InvalidItemError(f"a JSON {type(body).__name__}, not an object")
+    if level and body.get("type") in ("Collection", "Catalog") and "stac_version" in body:
         return  # topics for Items carry them too; without an envelope it is an error of the sender
     for part in _kind(body).read(body, message):
         if not isinstance(part, Message):
             yield part
-        elif envelopes == MAX_ENVELOPES:
+        elif level == MAX_ENVELOPES:
             raise InvalidItemError(f"a message in more than {MAX_ENVELOPES} envelopes")
         else:
-            yield from _read(part, envelopes + 1)
+            yield from _read(part, level + 1)
 
 
 def _kind(body: Body) -> MessageKind:

@@ -19,7 +19,15 @@ _TOO_DEEP: Final = f"JSON nested more than {MAX_DEPTH} levels deep"
 
 
 def parse(text: str | bytes) -> Body:
-    """Parses a JSON object.
+    """Parses a JSON object; `InvalidItemError` for any other text, as `parse_any` has it."""
+    body = parse_any(text)
+    if not isinstance(body, Mapping):
+        raise InvalidItemError(f"a JSON {type(body).__name__}, not an object")
+    return body
+
+
+def parse_any(text: str | bytes) -> Any:
+    """Parses JSON.
 
     Raises `InvalidItemError` for any other text, and for duplicate members, `NaN`, `Infinity` and
     nesting deeper than `MAX_DEPTH`: of duplicates one reader takes the first and another the last.
@@ -31,8 +39,6 @@ def parse(text: str | bytes) -> Body:
         raise InvalidItemError(f"not JSON: {str(error)[:200]}") from error
     except RecursionError as error:
         raise InvalidItemError(_TOO_DEEP) from error
-    if not isinstance(body, Mapping):
-        raise InvalidItemError(f"a JSON {type(body).__name__}, not an object")
     if _is_deep(body):
         raise InvalidItemError(_TOO_DEEP)
     return body
@@ -67,7 +73,7 @@ def is_object(body: Body, *names: str) -> bool:
     return all(isinstance(body.get(name), Mapping) for name in names)
 
 
-def _is_deep(body: Body) -> bool:
+def _is_deep(body: Any) -> bool:
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []

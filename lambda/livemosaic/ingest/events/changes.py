@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from livemosaic.ingest.events.message import Message
+
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
@@ -62,6 +64,15 @@ class TrackedChange:
     time: datetime
     href: str | None
     """URL of the Item; None where the object was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffloadedMessage:
+    """A message whose body is in S3, and must be fetched to be read."""
+
+    href: str
+    message: Message
+    """The message that the body belongs to, with its time and attributes."""
 
 
 ItemChange: TypeAlias = Upsert | Deletion | Truncation | Reference | TrackedChange

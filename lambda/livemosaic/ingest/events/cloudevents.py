@@ -18,6 +18,7 @@ from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference
 from livemosaic.ingest.events.items import is_notice, upsert
 from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.events.unread import refuse_cloudevent
 from livemosaic.model.scene import check_collection, check_id
 
 _OGC: Final = "org.ogc.api."
@@ -36,6 +37,7 @@ def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
     elif kind == _ITEM and operation in _WRITTEN:
         yield _written(event, message)
     elif not event["type"].startswith(_OGC) or event["type"].startswith(_ITEM):
+        refuse_cloudevent(event["type"])
         operations = ", ".join(sorted(_WRITTEN | {"delete"}))
         raise InvalidItemError(
             f"type {event['type'][:80]!r} is not {_ITEM}. and one of {operations}"

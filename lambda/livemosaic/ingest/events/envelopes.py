@@ -1,18 +1,36 @@
 """Envelopes: SNS notifications and EventBridge events, which may contain any other message.
 
-Sources: SNS Developer Guide, "HTTP/HTTPS notification JSON format"; EventBridge User Guide, "Event
-structure reference".
+And pointers of the extended clients of SQS and SNS to bodies in S3. Sources: SNS Developer Guide,
+"HTTP/HTTPS notification JSON format"; EventBridge User Guide, "Event structure reference";
+awslabs/amazon-sqs-java-extended-client-lib, and -python-.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, is_text, time_member
+from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
 from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
+
+_POINTERS: Final = (
+    "software.amazon.payloadoffloading.PayloadS3Pointer",
+    "com.amazon.sqs.javamessaging.MessageS3Pointer",
+)
+"""Java classes that begin a pointer; the second is that of version 1."""
+
+
+def pointer(body: list[Any]) -> str | None:
+    """Returns the href of the body that an extended client put into S3; None for another list.
+
+    Raises `InvalidItemError` for a pointer without bucket or key.
+    """
+    if len(body) != 2 or body[0] not in _POINTERS:
+        return None
+    at = body[1] if isinstance(body[1], Mapping) else {}
+    return f"s3://{text(at, 's3BucketName')}/{text(at, 's3Key')}"
 
 
 def is_eventbridge(body: Body) -> bool:

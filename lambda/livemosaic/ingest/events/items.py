@@ -1,7 +1,8 @@
 """Messages that hold Items: bare, in an ItemCollection, from stac-server, or as an href.
 
 Sources: STAC item-spec 1.1; cirrus-geo `build_item_sns_attributes`, which Earth Search runs;
-stac-server `src/lib/sns.ts` and `src/lambdas/ingest`.
+stac-server `src/lib/sns.ts` and `src/lambdas/ingest`; Open Data Cube `odc.apps.dc_tools`, whose
+topics Digital Earth Australia and Africa run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,9 @@ from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference, Up
 from livemosaic.ingest.events.kinds import DELETED, MessageKind, MessagePart, read_each
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
+
+_ARCHIVED: Final = frozenset({"archive", "archived"})
+"""Words for a deletion in the attribute `action`; Open Data Cube has `ADDED` and `UPDATED` too."""
 
 
 def is_notice(feature: Body) -> bool:
@@ -30,7 +34,8 @@ def upsert(item: Body, message: Message) -> Upsert:
 
 def _item(item: Body, message: Message) -> Iterator[ItemChange]:
     status = message.attributes.get("operation") or message.attributes.get("status") or ""
-    if status.lower() not in DELETED:
+    action = message.attributes.get("action", "")
+    if status.lower() not in DELETED and action.lower() not in DELETED | _ARCHIVED:
         yield upsert(item, message)
         return
     collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))

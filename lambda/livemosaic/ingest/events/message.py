@@ -22,6 +22,8 @@ class Message:
     attributes: Mapping[str, str]
     base: str | None = None
     """URL of the document; relative hrefs are resolved against it."""
+    received: datetime | None = None
+    """When its queue delivered it first, aware; None where it does not come from a queue."""
 
 
 def sqs_messages(event: Mapping[str, Any]) -> list[Message]:
@@ -36,7 +38,9 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
     }
     sent_ms = _sent_ms(record, attributes)
     time = datetime.fromtimestamp(sent_ms / 1000, UTC) if sent_ms else datetime.now(UTC)
-    return Message(record["messageId"], record.get("body", ""), time, attributes)
+    first_ms = int(record.get("attributes", {}).get("ApproximateFirstReceiveTimestamp", 0))
+    received = datetime.fromtimestamp(first_ms / 1000, UTC) if first_ms else None
+    return Message(record["messageId"], record.get("body", ""), time, attributes, received=received)
 
 
 def _sent_ms(record: Mapping[str, Any], attributes: Mapping[str, str]) -> int:

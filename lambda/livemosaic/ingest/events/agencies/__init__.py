@@ -1,0 +1,1 @@
+"""Notifications of space agencies about their own products."""
