@@ -4,15 +4,25 @@ Items come from strangers. An href is checked when its item is ingested and agai
 and only by its text: nothing here opens a connection.
 """
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError
+from livemosaic.storage.access import way
+from livemosaic.storage.access.known import (
+    bucket_and_key,
+    prefix_of_bucket,
+    prefix_of_url,
+)
+from livemosaic.storage.access.signed import find_signature
+from livemosaic.storage.access.way import Way
 
 SETTING: Final = "LIVEMOSAIC_ALLOWED_PREFIXES"
 MAX_HREF_LENGTH: Final = 2048
@@ -44,40 +54,151 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """An allowed prefix: hrefs below it may be read, in the way that it names."""
+
+    text: str
+    """The prefix without its way in."""
+    place: Location
+    """Host and path may be empty, for any; a host with a leading dot is any label below it."""
+    way: Way
+
+    @property
+    def names_host(self) -> bool:
+        """Whether it names one host or bucket."""
+        return bool(self.place.host) and not self.place.host.startswith(".")
+
+    @property
+    def precision(self) -> tuple[int, int, bool]:
+        """Orders the prefixes of an href; the greatest decides how to get in."""
+        host = bool(self.place.host) + self.names_host
+        return host, len(self.place.path), self.way.is_named
+
+    def covers(self, location: Location) -> bool:
+        """Whether a location is below it."""
+        place = self.place
+        if place.scheme != location.scheme or not self._covers_host(location):
+            return False
+        return not place.path or location.path.startswith(place.path + "/")
+
+    def _covers_host(self, location: Location) -> bool:
+        host = self.place.host
+        if not host:  # a bare `https://` means the port of https: any other must be named
+            return location.scheme != "https" or location.host.endswith(":443")
+        if host.startswith("."):
+            label, _, rest = location.host.partition(".")
+            return bool(label) and f".{rest}" == host
+        return host == location.host
+
+
+@dataclass(frozen=True, slots=True)
 class AllowList:
     """The prefixes that hrefs must have, from settings.
 
     A prefix is a scheme (`s3://`, `https://`), or a scheme with a host or bucket and perhaps a
     path, or a local folder (`/data` or `file:///data`). `http` and local files have no bare form.
-    Paths match whole segments: `/data` does not allow `/database/x`.
+    Paths match whole segments: `/data` does not allow `/database/x`. The first label of an HTTPS
+    host may be `*`. After a prefix may come the way in (`access.way`); of several prefixes of an
+    href, that of the longest is taken.
     """
 
     prefixes: Sequence[str] = ("s3://", "https://")
+    parsed: Sequence[Prefix] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
-        for prefix in self.prefixes:
-            _parse_prefix(prefix)
+        parsed = [parse_prefix(prefix) for prefix in self.prefixes]
+        _check_ways(parsed)
+        order = sorted(parsed, key=lambda prefix: prefix.precision, reverse=True)
+        object.__setattr__(self, "parsed", tuple(order))
 
     def check(self, href: str) -> None:
-        """Raises ForbiddenHrefError unless the href may be read."""
-        self.locate(href)
+        """Raises ForbiddenHrefError unless the href may be read, and can be with what is here."""
+        self.admit(href)
+
+    def admit(self, href: str) -> str:
+        """Returns an href as it is stored, without a signature that can be made anew.
+
+        ForbiddenHrefError if it may not be read, or never can be with the ways in that are set:
+        the signature has expired, or the place is known to ask for a login.
+        """
+        unsigned = self.unsigned(href)
+        location, prefix = self._find(unsigned)
+        signature = find_signature(location.query) if location.query else None
+        if signature and signature.expires and signature.expires < datetime.now(UTC):
+            raise ForbiddenHrefError(
+                f"asset href {redact(href)!r} cannot be read any more: its signature "
+                f"({signature.kind}) expired at {signature.expires:%Y-%m-%dT%H:%M:%SZ}; a prefix "
+                f"of {SETTING} that names a way in signs anew"
+            )
+        if signature is None and (line := _missing(location, prefix)):
+            raise ForbiddenHrefError(
+                f"asset href {redact(href)!r} cannot be read with what is configured: its store "
+                f"is not open to everyone; {SETTING} would need the prefix {line!r}"
+            )
+        return unsigned
+
+    def unsigned(self, href: str) -> str:
+        """Returns an href without a signature that can be made anew, else as it is.
+
+        Dropped below a prefix that names a way in, and for URLs of a bucket that an `s3://` prefix
+        names, which become `s3://BUCKET/KEY`. Hrefs that may not be read stay as they are.
+        """
+        query = href.partition("?")[2]
+        if not query or (signature := find_signature(query)) is None:
+            return href
+        plain = href.partition("?")[0] + (f"?{signature.rest}" if signature.rest else "")
+        try:
+            if not signature.rest and (named := self._in_bucket(parse(plain))):
+                return named
+            return plain if self._find(href)[1].way.is_named else href
+        except ForbiddenHrefError:
+            return href
+
+    def expiry(self, href: str) -> datetime | None:
+        """Returns when the signature of an admitted href ends, in UTC; None if never."""
+        query = href.partition("?")[2]
+        signature = find_signature(query) if query else None
+        return signature.expires if signature else None
 
     def locate(self, href: str) -> Location:
         """Returns the location of an href; ForbiddenHrefError if it may not be read."""
+        return self.find(href)[0]
+
+    def find(self, href: str) -> tuple[Location, Way]:
+        """Returns the location of an href, and the way in that its longest prefix names.
+
+        ForbiddenHrefError if it may not be read.
+        """
+        location, prefix = self._find(href)
+        return location, prefix.way
+
+    def _find(self, href: str) -> tuple[Location, Prefix]:
         location = parse(href)
-        granting = [p for p in map(_parse_prefix, self.prefixes) if _covers(p, location)]
+        granting = [prefix for prefix in self.parsed if prefix.covers(location)]
         if not granting:
             raise ForbiddenHrefError(
                 f"asset href {redact(href)!r} is outside the allowed prefixes; "
                 f"{SETTING} lists what may be read"
             )
-        if _is_private(location) and not any(p.host for p in granting):
+        if _is_private(location) and not any(prefix.names_host for prefix in granting):
             raise ForbiddenHrefError(
                 f"asset href {redact(href)!r} is on a private host; "
                 f"{SETTING} must name that very host to allow it"
             )
-        return location
+        return location, granting[0]
+
+    def _in_bucket(self, location: Location) -> str | None:
+        """Returns the `s3://` href of a URL whose bucket an `s3://` prefix names."""
+        for prefix in self.parsed:
+            if prefix.place.scheme != "s3" or not prefix.place.host:
+                continue
+            found = bucket_and_key(location.host, location.path, prefix.way.endpoint)
+            if found and found[0] == prefix.place.host:
+                named = f"s3://{found[0]}/{unquote(found[1])}"
+                if prefix.covers(parse(named)):
+                    return named
+        return None
 
     def file(self, location: Location) -> Path:
         """Returns the real file behind a local location, resolved when it is read.
@@ -86,7 +207,7 @@ class AllowList:
         is itself a symlink is followed. Touches the disk.
         """
         real = Path(location.path).resolve()
-        folders = [p.path for p in map(_parse_prefix, self.prefixes) if p.scheme == "file"]
+        folders = [p.place.path for p in self.parsed if p.place.scheme == "file"]
         if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
             raise ForbiddenHrefError(
                 f"asset href {location.path!r} links out of the folders that {SETTING} allows"
@@ -184,13 +305,24 @@ def _http(href: str, parts: SplitResult) -> Location:
 
 
 @lru_cache(256)
-def _parse_prefix(prefix: str) -> Location:
-    """Parses a prefix: host or path may be empty; InvalidRequestError if it is malformed."""
+def parse_prefix(text: str) -> Prefix:
+    """Parses a prefix and the way in after it; InvalidRequestError if one is malformed."""
+    prefix, words = way.split(text)
+    place = _place(prefix)
+    try:
+        return Prefix(prefix, place, way.parse(words, place.scheme, place.host))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{SETTING}: {prefix!r}: {error}") from error
+
+
+def _place(prefix: str) -> Location:
+    """Parses a prefix: host or path may be empty."""
     if prefix in ("s3://", "https://"):
         return Location("s3" if prefix == "s3://" else "https", "", "")
     # The prefix itself must have the form of an allowed href: a name is added to make it one.
+    any_label = prefix.startswith("https://*.")
     try:
-        location = parse(prefix.rstrip("/") + "/x")
+        location = parse(prefix.replace("*.", "any.", any_label).rstrip("/") + "/x")
     except ForbiddenHrefError as e:
         raise InvalidRequestError(f"{SETTING}: {e}") from e
     if location.query:
@@ -198,15 +330,39 @@ def _parse_prefix(prefix: str) -> Location:
     path = location.path.removesuffix("x").rstrip("/")
     if location.scheme == "file" and not path:
         raise InvalidRequestError(f"{SETTING}: {prefix!r} would allow every file of the machine")
-    return Location(location.scheme, location.host, path)
+    if not any_label:
+        return Location(location.scheme, location.host, path)
+    host = location.host.removeprefix("any")
+    if host.count(".") < 2:
+        raise InvalidRequestError(f"{SETTING}: {prefix!r} would allow all of a top-level domain")
+    return Location(location.scheme, host, path)
 
 
-def _covers(prefix: Location, location: Location) -> bool:
-    same_store = prefix.scheme == location.scheme and prefix.host in ("", location.host)
-    # A bare `https://` means the port of https: any other must be named.
-    if not prefix.host and location.scheme == "https" and not location.host.endswith(":443"):
-        return False
-    return same_store and (not prefix.path or location.path.startswith(prefix.path + "/"))
+def _check_ways(prefixes: Sequence[Prefix]) -> None:
+    """Raises InvalidRequestError if one prefix names two ways in."""
+    ways: dict[Location, Way] = {}
+    for prefix in prefixes:
+        if prefix.way.is_named and ways.setdefault(prefix.place, prefix.way) != prefix.way:
+            raise InvalidRequestError(f"{SETTING}: {prefix.text} is listed with two ways in")
+
+
+def _missing(location: Location, prefix: Prefix) -> str | None:
+    """Returns the prefix line that an href needs, if it can never be read without it."""
+    way = prefix.way
+    if location.scheme == "file":
+        return None
+    if location.scheme != "s3":
+        closed = prefix_of_url(location.scheme, location.host, location.path)
+        return None if way.is_named else closed
+    elsewhere = way.endpoint or _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    pays = way.requester_pays or _environment("AWS_REQUEST_PAYER", "AWS_REQUESTER_PAYS")
+    # Where the bucket is named, the environment may hold keys that open it.
+    keys = way.is_named or prefix.names_host
+    return None if elsewhere else prefix_of_bucket(location.host, pays=bool(pays), keys=keys)
+
+
+def _environment(*names: str) -> str:
+    return next((value for name in names if (value := os.environ.get(name))), "")
 
 
 def _is_private(location: Location) -> bool:

@@ -4,6 +4,8 @@ obstore's HTTPStore follows redirects, which would carry a read past the allow-l
 the query string of a signed URL beside a path.
 """
 
+from __future__ import annotations
+
 import asyncio
 import re
 import ssl
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import certifi
 import urllib3
@@ -30,6 +32,10 @@ from livemosaic.storage.objects import (
     status_error,
     too_short,
 )
+
+if TYPE_CHECKING:
+    from livemosaic.storage.access.logins import Login, Logins
+    from livemosaic.storage.access.way import Way
 
 CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 15.0
@@ -63,10 +69,24 @@ class HttpPool:
                 respect_retry_after_header=False,
             ),
         )
+        self._logins: Logins | None = None
 
-    def get(self, url: str, start: int, stop: int, pin: Pin) -> bytes:
+    def login(self, way: Way) -> Login | None:
+        """Returns the login of a way in; None where it takes none."""
+        return self.logins().of(way) if way.logs_in else None
+
+    def logins(self) -> Logins:
+        """Returns the logins of this pool, imported and made when first needed."""
+        if self._logins is None:
+            from livemosaic.storage.access.logins import Logins
+
+            self._logins = Logins(self._pool)
+        return self._logins
+
+    def get(self, url: str, start: int, stop: int, pin: Pin, login: Login | None = None) -> bytes:
         """Returns the bytes of a half-open range, fewer at the end of the object."""
-        with self._response(url, headers={"Range": f"bytes={start}-{stop - 1}"}) as answer:
+        range_ = {"Range": f"bytes={start}-{stop - 1}"}
+        with self._response(url, login, headers=range_) as answer:
             if answer.status == 416:
                 pin.check_end(start)
             size = _size_of_object(answer, start, stop)
@@ -77,11 +97,11 @@ class HttpPool:
             answer.read(1)
         return body
 
-    def get_whole(self, url: str, at_most: int) -> bytes:
+    def get_whole(self, url: str, at_most: int, login: Login | None = None) -> bytes:
         """Returns all of a small object, even without ranges or a length from its server."""
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=WHOLE_READ_S)
         # Not decoded: a small body could become a large one.
-        with self._response(url, decode_content=False, timeout=timeout) as answer:
+        with self._response(url, login, decode_content=False, timeout=timeout) as answer:
             if answer.status != 200:
                 raise status_error(answer.status)
             if encoding := answer.headers.get("Content-Encoding"):
@@ -90,23 +110,45 @@ class HttpPool:
 
     @contextmanager
     def _response(
-        self, url: str, *, headers: Mapping[str, str] | None = None, **how: Any
+        self,
+        url: str,
+        login: Login | None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **how: Any,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Yields the response, its body unread; UnreachableError if the connection fails."""
+        """Yields the response, its body unread; UnreachableError if the connection fails.
+
+        Where a login is refused, a new one is tried once: it may have expired or been replaced.
+        """
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            with self._pool.request(
-                "GET",
-                url,
-                headers={"Accept-Encoding": "identity", **(headers or {})},
-                redirect=False,
-                preload_content=False,
-                **how,
-            ) as answer:
+            with self._logged_in(url, login, headers, how) as answer:
                 yield answer
         except urllib3.exceptions.HTTPError as e:
             raise UnreachableError(
                 f"cannot be read: its server failed or could not be reached ({type(e).__name__})"
             ) from e
+
+    def _logged_in(
+        self, url: str, login: Login | None, headers: Mapping[str, str], how: Mapping[str, Any]
+    ) -> urllib3.BaseHTTPResponse:
+        if login is None:
+            return self._request(url, headers, how)
+        signed = login.sign(url)
+        answer = self._request(signed.url, {**headers, **signed.headers}, how)
+        if answer.status in (401, 403) and login.renew(url, signed):
+            answer.close()
+            signed = login.sign(url)
+            answer = self._request(signed.url, {**headers, **signed.headers}, how)
+        return answer
+
+    def _request(
+        self, url: str, headers: Mapping[str, str], how: Mapping[str, Any]
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            "GET", url, headers=headers, redirect=False, preload_content=False, **how
+        )
 
 
 def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
@@ -151,10 +193,13 @@ def _size_of_object(answer: urllib3.BaseHTTPResponse, start: int, stop: int) -> 
 
 
 class HttpObject:
-    """An object at a URL, requested exactly as the href has it, with its query."""
+    """An object at a URL, requested exactly as the href has it, with its query, or by a login."""
 
-    def __init__(self, pool: HttpPool, location: Location, pin: Pin) -> None:
+    def __init__(
+        self, pool: HttpPool, location: Location, pin: Pin, login: Login | None = None
+    ) -> None:
         self._pool = pool
+        self._login = login
         self._pin = pin
         query = f"?{location.query}" if location.query else ""
         self._url = f"{location.scheme}://{location.host}{location.path}{query}"
@@ -166,13 +211,13 @@ class HttpObject:
 
     def read_blocking(self, start: int, stop: int) -> bytes:
         """Returns bytes of a half-open range, for a thread; fewer where the object ends."""
-        return self._pool.get(self._url, start, stop, self._pin)
+        return self._pool.get(self._url, start, stop, self._pin, self._login)
 
     def whole_blocking(self, at_most: int) -> bytes:
         """Returns the whole object, for a thread; ObjectError if it exceeds `at_most` bytes."""
-        return self._pool.get_whole(self._url, at_most)
+        return self._pool.get_whole(self._url, at_most, self._login)
 
     def size_blocking(self) -> int:
         """Returns the object's length in bytes, for a thread."""
-        self._pool.get(self._url, 0, 1, self._pin)
+        self._pool.get(self._url, 0, 1, self._pin, self._login)
         return self._pin.edition.length if self._pin.edition else 0

@@ -20,6 +20,8 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import LocalStore, S3Store
 
 from livemosaic.auth.credentials import CredentialsError, Identity
+from livemosaic.storage.access.known import EARTHDATA_REGION
+from livemosaic.storage.access.way import Way
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, HttpObject, HttpPool
@@ -56,7 +58,8 @@ class Stores:
     def __init__(self, allow: AllowList, *, limit: int = 64) -> None:
         self._allow = allow
         self._limit = limit
-        self._buckets: OrderedDict[str, Any] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, Way], Any] = OrderedDict()
+        self._keys: dict[object, Any] = {}
         self._http = HttpPool()
         self._identity = _SharedIdentity()
 
@@ -65,24 +68,35 @@ class Stores:
 
         ForbiddenHrefError if the href is outside the allow-list.
         """
-        location = self._allow.locate(href)
+        location, way = self._allow.find(href)
         pin = pin or Pin()
         match location.scheme:
             case "s3":
-                return StoredObject(self._bucket(location.host), location.path, pin)
+                return StoredObject(self._bucket(location.host, way), location.path, pin)
             case "file":
                 path = self._allow.file(location)
                 return StoredObject(LocalStore("/"), path.as_posix().lstrip("/"), pin)
             case "https" | "http":
-                return HttpObject(self._http, location, pin)
+                return HttpObject(self._http, location, pin, self._http.login(way))
 
-    def _bucket(self, name: str) -> Any:
-        if name not in self._buckets:
-            self._buckets[name] = _s3_store(name, self._identity)
+    def _bucket(self, name: str, way: Way) -> Any:
+        key = name, way
+        if key not in self._buckets:
+            self._buckets[key] = self._open_bucket(name, way)
             while len(self._buckets) > self._limit:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(name)
-        return self._buckets[name]
+        self._buckets.move_to_end(key)
+        return self._buckets[key]
+
+    def _open_bucket(self, name: str, way: Way) -> Any:
+        if not way.has_keys:
+            return _s3_store(name, self._identity, way)
+        from livemosaic.storage.access import s3
+
+        shared = way if way.role or way.keys else (name, way)
+        if shared not in self._keys:
+            self._keys[shared] = s3.keys(way, name, self._http.logins)
+        return _s3_store(name, self._keys[shared], way)
 
 
 class _SharedIdentity:
@@ -130,19 +144,27 @@ def _denied(error: CredentialsError) -> ObjectError:
     return ObjectError(f"may not be read: {error}; AWS_NO_SIGN_REQUEST=YES reads public buckets")
 
 
-def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
-    """Opens a bucket, configured by the environment.
+def _s3_store(bucket: str, provider: Any, way: Way | None = None) -> Any:
+    """Opens a bucket, configured by its prefix's way in, else by the environment.
 
     obstore itself reads keys, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_REQUEST_PAYER` and more. Added
     here: plain HTTP if the endpoint is (an emulator), the AWS CLI's variable for no signing, and,
     if the environment has no keys, credentials from wherever else the AWS CLI finds them.
     """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    way = way or Way()
+    endpoint = (
+        way.endpoint
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or ""
+    )
     unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
+    unsigned = way.anonymous or (unsigned and not way.signs)
+    from_environment = bool(os.environ.get("AWS_ACCESS_KEY_ID")) and not way.has_keys
     return S3Store(
         bucket,
-        config={"skip_signature": True} if unsigned else None,
-        credential_provider=(None if unsigned or os.environ.get("AWS_ACCESS_KEY_ID") else identity),
+        config=_config(way, unsigned) or None,
+        credential_provider=None if unsigned or from_environment else provider,
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
@@ -153,6 +175,20 @@ def _s3_store(bucket: str, identity: _SharedIdentity) -> Any:
             "retry_timeout": timedelta(seconds=READ_TIMEOUT_S),
         },
     )
+
+
+def _config(way: Way, unsigned: bool) -> S3Config:
+    config: S3Config = {}
+    if unsigned:
+        config["skip_signature"] = True
+    if way.requester_pays:
+        config["request_payer"] = True
+    if way.endpoint:
+        config["endpoint"] = way.endpoint
+        config["virtual_hosted_style_request"] = False
+    if region := way.region or (EARTHDATA_REGION if way.earthdata else ""):
+        config["region"] = region
+    return config
 
 
 class StoredObject:
@@ -276,7 +312,10 @@ def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
         pin.check_end(start)
         return ObjectError(too_short(start))
     if "region" in text.lower():
-        return ObjectError("is in a bucket of another region: set AWS_REGION")
+        return ObjectError(
+            "is in a bucket of another region: add region=NAME to its allowed prefix, or set "
+            "AWS_REGION"
+        )
     if status:
         return status_error(int(status[1]))
     return UnreachableError("cannot be read: its store failed or could not be reached")

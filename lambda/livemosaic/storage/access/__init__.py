@@ -1,0 +1,1 @@
+"""How to get in where objects are: ways in, logins and signed URLs."""

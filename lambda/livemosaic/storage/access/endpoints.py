@@ -1,0 +1,78 @@
+"""Requests to endpoints that give tokens: JSON of a few kilobytes, over HTTPS."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import urllib3
+
+from livemosaic.auth.credentials import CredentialsError
+from livemosaic.auth.secrets import SecretName, SecretUnavailableError
+from livemosaic.storage.access.way import is_safe
+from livemosaic.storage.http import trust
+from livemosaic.storage.objects import ObjectError, UnavailableError, UnreachableError
+
+_TIMEOUT: Final = urllib3.Timeout(connect=3, read=10)
+_MAX_BYTES: Final = 64 * 1024
+
+
+class Endpoints:
+    """Connections to endpoints. Redirects are not followed: they would carry secrets along."""
+
+    def __init__(self) -> None:
+        self._pool = urllib3.PoolManager(
+            num_pools=8,
+            ssl_context=trust(),
+            timeout=_TIMEOUT,
+            retries=urllib3.Retry(
+                total=1,
+                redirect=0,
+                allowed_methods=None,
+                status_forcelist=(429, 500, 502, 503, 504),
+                backoff_factor=0.2,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+            ),
+        )
+
+    def json(
+        self, method: str, url: str, headers: Mapping[str, str], *, whose: str
+    ) -> Mapping[str, Any]:
+        """Returns the JSON object that an endpoint answers with.
+
+        ObjectError if it refuses, UnavailableError if trying again may help; messages name it by
+        `whose` and show nothing of what was sent or answered.
+        """
+        if not is_safe(url):
+            raise ObjectError(f"may not be read: {whose} is not at an https URL")
+        try:
+            answer = self._pool.request(
+                method, url, headers=dict(headers), redirect=False, preload_content=False
+            )
+            with answer:
+                status, body = answer.status, answer.read(_MAX_BYTES)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(
+                f"cannot be read: {whose} failed or could not be reached ({type(error).__name__})"
+            ) from error
+        if status == 429 or status >= 500:
+            raise UnavailableError(f"cannot be read: {whose} gives HTTP {status}")
+        if status != 200:
+            raise ObjectError(f"may not be read: {whose} refuses (HTTP {status})")
+        try:
+            found = json.loads(body)
+        except ValueError as error:
+            raise ObjectError(f"may not be read: {whose} does not answer with JSON") from error
+        if not isinstance(found, Mapping):
+            raise ObjectError(f"may not be read: {whose} answers with no JSON object")
+        return found
+
+
+def read_secret(name: SecretName) -> str:
+    """Returns a secret; ObjectError names the one that cannot be read, and why."""
+    try:
+        return name.read()
+    except CredentialsError as error:
+        raise ObjectError(f"may not be read: {error}") from error
+    except SecretUnavailableError as error:
+        raise UnavailableError(f"cannot be read now: {error}") from error
