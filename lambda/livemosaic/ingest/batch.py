@@ -321,7 +321,7 @@ def _warn_of_contested(message_id: str, changes: Sequence[Applied]) -> None:
 def _warn_of_left_out(message_id: str, changes: Sequence[Applied]) -> None:
     for change in changes:
         for warning in change.warnings:
-            log.warning("asset left out", extra={"message_id": message_id, "reason": warning})
+            log.warning("asset", extra={"message_id": message_id, "reason": warning})
 
 
 def _unfinished(

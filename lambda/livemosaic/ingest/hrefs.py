@@ -50,12 +50,11 @@ def _readable(key: str, asset: Any, base: str | None, allow: AllowList) -> str:
     errors: list[InvalidItemError] = []
     for href in _hrefs(asset):
         try:
-            absolute = resolve(href, base)
-            scheme = allow.locate(absolute).scheme
+            absolute = allow.admit(resolve(href, base))
         except InvalidItemError as error:
             errors.append(error)
             continue
-        if scheme == "s3":
+        if absolute.startswith("s3://"):
             return absolute
         found.append(absolute)
     if found:
@@ -66,6 +65,23 @@ def _readable(key: str, asset: Any, base: str | None, allow: AllowList) -> str:
     if not others:
         raise errors[0]
     raise type(errors[0])(f"{errors[0]}; nor may {others} alternate of it") from errors[0]
+
+
+def without_signatures(assets: Any, allow: AllowList) -> Any:
+    """Returns assets as an Item has them, without the signatures that are made anew.
+
+    So an Item that is only signed again is the same version of it.
+    """
+    if isinstance(assets, Mapping):
+        return {
+            key: allow.unsigned(value)
+            if key == "href" and isinstance(value, str)
+            else without_signatures(value, allow)
+            for key, value in assets.items()
+        }
+    return (
+        [without_signatures(one, allow) for one in assets] if isinstance(assets, list) else assets
+    )
 
 
 def _hrefs(asset: Any) -> Iterator[str]:

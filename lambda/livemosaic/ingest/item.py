@@ -15,7 +15,7 @@ from livemosaic.geo.footprint import check_axes, footprint, held_pole
 from livemosaic.ingest.assets.choice import choose_assets
 from livemosaic.ingest.assets.media import describe_asset
 from livemosaic.ingest.assets.names import select_assets
-from livemosaic.ingest.hrefs import ReadableAssets, readable_assets
+from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import DELETION, Scene, check_collection, check_id, is_utf8, time_of
@@ -88,7 +88,7 @@ class StacItem:
         return Scene(
             collection=self.collection,
             id=self.id,
-            version=f"{self.order}#{self._digest(mosaic)}",
+            version=f"{self.order}#{self._digest(mosaic, allow)}",
             footprint=self.footprint,
             rank=rank(mosaic.sortby, self.properties),
             datetime=time_of(self.properties),
@@ -142,11 +142,12 @@ class StacItem:
         found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
         return choose_assets(found, self.properties, self.id, self.collection)
 
-    def _digest(self, mosaic: Mosaic) -> str:
+    def _digest(self, mosaic: Mosaic, allow: AllowList) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""
         content = {k: v for k, v in self.document.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
         try:
+            content["assets"] = without_signatures(self.assets, allow)
             text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
         except RecursionError as error:
             raise InvalidItemError("is nested too deeply to be read") from error

@@ -91,6 +91,7 @@ class Subscribers:
             return Applied(mosaic.id, item.collection, item.id, change)
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(item.left_out(mosaic, self.allow), scene, mosaic)
+        warnings += doubtful_assets(scene, mosaic, self.allow)
         return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
@@ -137,6 +138,16 @@ def left_out_assets(reasons: Mapping[str, str], scene: Scene, mosaic: Mosaic) ->
         f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without its asset {key[:80]!r}"
         f"{', which its tiles need by default' if key in shown else ''}: {reason}"
         for key, reason in reasons.items()
+    ]
+
+
+def doubtful_assets(scene: Scene, mosaic: Mosaic, allow: AllowList) -> list[str]:
+    """Returns a sentence for each asset of a scene that may not be readable, now or later."""
+    doubts = {key: allow.doubt(href) for key, href in scene.assets.items()}
+    return [
+        f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r}, but its asset {key[:80]!r} {doubt}"
+        for key, doubt in doubts.items()
+        if doubt
     ]
 
 

@@ -54,7 +54,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
+class AllowedPrefix:
     """An allowed prefix: hrefs below it may be read, in the way that it names."""
 
     text: str
@@ -103,7 +103,7 @@ class AllowList:
     """
 
     prefixes: Sequence[str] = ("s3://", "https://")
-    parsed: Sequence[Prefix] = field(init=False, repr=False, compare=False)
+    parsed: Sequence[AllowedPrefix] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
@@ -131,7 +131,9 @@ class AllowList:
                 f"({signature.kind}) expired at {signature.expires:%Y-%m-%dT%H:%M:%SZ}; a prefix "
                 f"of {SETTING} that names a way in signs anew"
             )
-        if signature is None and (line := _missing(location, prefix)):
+        line = None if signature else _missing(location, prefix)
+        # Where a bucket is named, the tiler's environment may hold what opens it.
+        if line and not (location.scheme == "s3" and prefix.names_host):
             raise ForbiddenHrefError(
                 f"asset href {redact(href)!r} cannot be read with what is configured: its store "
                 f"is not open to everyone; {SETTING} would need the prefix {line!r}"
@@ -155,11 +157,15 @@ class AllowList:
         except ForbiddenHrefError:
             return href
 
-    def expiry(self, href: str) -> datetime | None:
-        """Returns when the signature of an admitted href ends, in UTC; None if never."""
-        query = href.partition("?")[2]
-        signature = find_signature(query) if query else None
-        return signature.expires if signature else None
+    def doubt(self, href: str) -> str | None:
+        """Returns why an admitted href may not be readable, now or later; None without a doubt."""
+        location, prefix = self._find(href)
+        signature = find_signature(location.query) if location.query else None
+        if signature and signature.expires:
+            end = f"{signature.expires:%Y-%m-%dT%H:%M:%SZ}"
+            return f"is readable only until its signature ({signature.kind}) expires at {end}"
+        line = None if signature else _missing(location, prefix)
+        return f"needs the prefix {line!r} in {SETTING}, or the same of the tiler" if line else None
 
     def locate(self, href: str) -> Location:
         """Returns the location of an href; ForbiddenHrefError if it may not be read."""
@@ -173,7 +179,7 @@ class AllowList:
         location, prefix = self._find(href)
         return location, prefix.way
 
-    def _find(self, href: str) -> tuple[Location, Prefix]:
+    def _find(self, href: str) -> tuple[Location, AllowedPrefix]:
         location = parse(href)
         granting = [prefix for prefix in self.parsed if prefix.covers(location)]
         if not granting:
@@ -305,12 +311,12 @@ def _http(href: str, parts: SplitResult) -> Location:
 
 
 @lru_cache(256)
-def parse_prefix(text: str) -> Prefix:
+def parse_prefix(text: str) -> AllowedPrefix:
     """Parses a prefix and the way in after it; InvalidRequestError if one is malformed."""
     prefix, words = way.split(text)
     place = _place(prefix)
     try:
-        return Prefix(prefix, place, way.parse(words, place.scheme, place.host))
+        return AllowedPrefix(prefix, place, way.parse(words, place.scheme, place.host))
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{SETTING}: {prefix!r}: {error}") from error
 
@@ -338,7 +344,7 @@ def _place(prefix: str) -> Location:
     return Location(location.scheme, host, path)
 
 
-def _check_ways(prefixes: Sequence[Prefix]) -> None:
+def _check_ways(prefixes: Sequence[AllowedPrefix]) -> None:
     """Raises InvalidRequestError if one prefix names two ways in."""
     ways: dict[Location, Way] = {}
     for prefix in prefixes:
@@ -346,7 +352,7 @@ def _check_ways(prefixes: Sequence[Prefix]) -> None:
             raise InvalidRequestError(f"{SETTING}: {prefix.text} is listed with two ways in")
 
 
-def _missing(location: Location, prefix: Prefix) -> str | None:
+def _missing(location: Location, prefix: AllowedPrefix) -> str | None:
     """Returns the prefix line that an href needs, if it can never be read without it."""
     way = prefix.way
     if location.scheme == "file":
@@ -356,9 +362,9 @@ def _missing(location: Location, prefix: Prefix) -> str | None:
         return None if way.is_named else closed
     elsewhere = way.endpoint or _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     pays = way.requester_pays or _environment("AWS_REQUEST_PAYER", "AWS_REQUESTER_PAYS")
-    # Where the bucket is named, the environment may hold keys that open it.
-    keys = way.is_named or prefix.names_host
-    return None if elsewhere else prefix_of_bucket(location.host, pays=bool(pays), keys=keys)
+    if elsewhere:
+        return None
+    return prefix_of_bucket(location.host, pays=bool(pays), keys=way.has_keys)
 
 
 def _environment(*names: str) -> str:

@@ -162,7 +162,13 @@ class TestAlternates:
     @pytest.mark.parametrize(
         ("given", "prefixes", "expected"),
         [
-            pytest.param(LANDSAT, ("s3://", "https://"), "s3://usgs-landsat/x.TIF", id="both"),
+            pytest.param(
+                LANDSAT, ("s3:// requester-pays", "https://"), "s3://usgs-landsat/x.TIF", id="both"
+            ),
+            pytest.param(
+                LANDSAT, ("s3://", "https://"), "https://landsatlook.usgs.gov/x.TIF",
+                id="nobody pays",
+            ),
             pytest.param(LANDSAT, ("s3://usgs-landsat/",), "s3://usgs-landsat/x.TIF", id="named"),
             pytest.param(LANDSAT, ("https://",), "https://landsatlook.usgs.gov/x.TIF", id="no S3"),
             pytest.param(

@@ -183,7 +183,7 @@ def _refusal(status: int) -> Exception:
 def _delivery(target: str, url: str) -> str:
     """Returns the target of a redirect, if it is of a host that delivers for Earthdata."""
     host = urlsplit(target).hostname or ""
-    if host in (login_host().partition(":")[0], "urs.earthdata.nasa.gov"):
+    if urlsplit(target).netloc == login_host():
         raise _TokenRefusedError("may not be read: Earthdata Login refuses the token")
     nearby = is_local(host) and is_local(urlsplit(url).hostname or "")
     if is_safe(target) and (nearby or _DELIVERY.fullmatch(host)):
