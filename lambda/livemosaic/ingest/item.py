@@ -147,7 +147,7 @@ class StacItem:
         content = {k: v for k, v in self.document.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
         try:
-            content["assets"] = without_signatures(self.assets, allow)
+            content["assets"] = without_signatures(content["assets"], allow)
             text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
         except RecursionError as error:
             raise InvalidItemError("is nested too deeply to be read") from error
