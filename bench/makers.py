@@ -112,7 +112,12 @@ class Livemosaic:
             middle = morecantile.tms.get(_TMS).tile((west + east) / 2, (south + north) / 2, 14)
             grid = TileAddress(_TMS, middle.z, middle.x, middle.y).grid(8)
             await services.tiler.reader.read(
-                scene.assets, grid, Read(), version=scene.version, allowance=None
+                scene.assets,
+                grid,
+                Read(),
+                version=scene.version,
+                encodings={},
+                allowance=None,
             )
 
     def create(self, items: Sequence[Mapping[str, Any]]) -> None:

@@ -138,7 +138,7 @@ class TestIngest:
         output = " ".join(run("ingest", str(path)).output.split())
         assert "item 'a' without its asset 'gs'" in output
         assert "1 applied" in output
-        assert "shown without assets that may not be read: 1" in output
+        assert "shown, with warnings: 1" in output
 
     def test_assets_on_disk_need_permission(self, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "item.json"

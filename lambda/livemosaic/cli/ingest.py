@@ -180,7 +180,7 @@ class _IngestReport:
         if self._reasons > _MAX_REASONS:
             console.print(f"{self._reasons - _MAX_REASONS} more were rejected", style="red")
         if self._incomplete:
-            text = f"shown without assets that may not be read: {self._incomplete:,}"
+            text = f"shown, with warnings: {self._incomplete:,}"
             console.print(text, style="yellow")
 
     def _rate(self) -> float:

@@ -152,7 +152,7 @@ def _values(
 ) -> Values:
     """Returns chosen bands of `raw` (all bands, …), zero where invalid, and their validity."""
     chosen = raw if bands == tuple(range(len(raw))) else raw[list(bands)]
-    valid = _validity(chosen, raw, mask, profile, read)
+    valid = _validity(chosen, raw, mask, profile, bands, read)
     if inside is not None:
         valid &= inside
     if read.unscale:
@@ -167,6 +167,7 @@ def _validity(
     raw: NDArray[Any],
     mask: NDArray[np.bool_] | None,
     profile: Profile,
+    bands: tuple[int, ...],
     read: Read,
 ) -> NDArray[np.bool_]:
     """Returns True where valid. As in GDAL, the internal mask outranks the nodata value.
@@ -181,9 +182,17 @@ def _validity(
     same = None if nodata is None else _in_dtype(nodata, raw.dtype)
     if same is not None:
         valid &= (chosen != same).any(axis=0)
+    if profile.nodata_of_bands and read.nodata is None:
+        of_bands = [profile.nodata_of_bands[index] for index in bands]
+        valid &= np.any(list(map(_is_data, chosen, of_bands)), axis=0)
     if chosen.dtype.kind == "f":
         valid &= ~np.isnan(chosen).any(axis=0)
     return valid
+
+
+def _is_data(band: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    same = None if nodata is None else _in_dtype(nodata, band.dtype)
+    return np.ones(band.shape, np.bool_) if same is None else band != same
 
 
 def _in_dtype(nodata: float, dtype: np.dtype[Any]) -> Any:

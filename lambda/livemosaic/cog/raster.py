@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from livemosaic.cog.overviews import Level, WindowTuple
 from livemosaic.errors import LivemosaicError
 from livemosaic.geo.frame import Frame
+from livemosaic.model.raster import Encoding, band_of
 from livemosaic.storage.coalesce import COALESCE_GAP
 from livemosaic.storage.objects import ObjectError
 
@@ -59,6 +60,31 @@ class Profile:
     offsets: tuple[float, ...]
     palette: NDArray[np.uint8] | None
     """Shape (entries, 3): red, green, blue by value."""
+    nodata_of_bands: tuple[float | None, ...] = ()
+    """Nodata of each band where they differ, which only a STAC Item states; else empty."""
+
+    def completed(self, encoding: Encoding) -> "Profile":
+        """Returns the profile with what a STAC Item states, where the file says nothing.
+
+        A nodata value, an internal mask or an alpha band of the file outranks the Item's nodata. A
+        scale or an offset of any band outranks all of the Item's.
+        """
+        if not encoding:
+            return self
+        stated = [band_of(encoding, index) for index in range(self.count)]
+        own: dict[str, Any] = {}
+        if self.nodata is None and self.alpha is None and not self.masked:
+            own |= _nodata([band.nodata for band in stated])
+        if set(self.scales) <= {1} and set(self.offsets) <= {0}:
+            own["scales"] = tuple(band.scale for band in stated)
+            own["offsets"] = tuple(band.offset for band in stated)
+        return replace(self, **own)
+
+
+def _nodata(of_bands: list[float | None]) -> dict[str, Any]:
+    if len(set(of_bands)) == 1:
+        return {"nodata": of_bands[0]}
+    return {"nodata_of_bands": tuple(of_bands)}
 
 
 class Raster(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,7 @@ from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, plan_read, resa
 from livemosaic.cog.raster import AssetLimits, DecodeError, Profile, Raster, decoding
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.storage.allowlist import AllowList, redact
 from livemosaic.storage.cache import Recent
@@ -73,14 +74,15 @@ class CogReader:
         read: Read,
         *,
         version: str,
+        encodings: Mapping[str, Encoding] = MappingProxyType({}),
         allowance: Allowance | None = None,
     ) -> Pixels:
         """Returns the pixels of a scene's assets (href by key), stacked in their order.
 
         Takes the bands that `read` names, else all but alpha; `read.expression` is not applied.
         Bands are named by their number in the file: `b1`, or `red_b1` of several assets. The data
-        type holds all of them; a pixel is valid where all assets are. Decoded bytes are deducted
-        from `allowance`, if given.
+        type holds all of them; a pixel is valid where all assets are. `encodings` of assets count
+        where their file states nothing. Decoded bytes are deducted from `allowance`, if given.
 
         UnreadableAssetError names the unreadable asset and the reason; InvalidRequestError, a band
         that it lacks; ForbiddenHrefError, an href outside the allow-list.
@@ -88,7 +90,7 @@ class CogReader:
         if not assets:
             raise InvalidRequestError("no asset to read")
         strips = [
-            await self._strip(assets, version, _Plans(strip, read, allowance))
+            await self._strip(assets, version, _Plans(strip, read, encodings, allowance))
             for strip in split_into_strips(grid)
         ]
         return strips[0] if len(strips) == 1 else join_strips(strips)
@@ -187,7 +189,7 @@ class CogReader:
         return raster
 
     async def _take(self, raster: Raster, asset: str, plans: "_Plans") -> Layer:
-        profile, read = raster.profile, plans.read
+        profile, read = raster.profile.completed(plans.encoding), plans.read
         bands = choose_bands(profile, read, asset, self._limits)
         plan = await plans.of(profile)
         self._refuse_too_much(plan.samples)
@@ -208,19 +210,27 @@ class CogReader:
 class _Plans:
     """Read plans of one scene's assets: files of the same size and place share one."""
 
-    def __init__(self, grid: Grid, read: Read, allowance: Allowance | None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        read: Read,
+        encodings: Mapping[str, Encoding],
+        allowance: Allowance | None,
+    ) -> None:
         self.grid = grid
         self.read = read
+        self.encoding: Encoding = ()
         self.allowance = allowance
+        self._encodings = encodings
         self._made: dict[tuple[object, ...], asyncio.Task[ReadPlan]] = {}
 
     def of_asset(self, key: str) -> "_Plans":
-        """Returns these plans with the bands of one asset."""
-        read = self.read.of(key)
-        if read is self.read:
+        """Returns these plans with the bands and the encoding of one asset."""
+        read, encoding = self.read.of(key), self._encodings.get(key, ())
+        if read is self.read and not encoding:
             return self
-        own = copy(self)  # shares the plans, which do not depend on the bands
-        own.read = read
+        own = copy(self)  # shares the plans, which do not depend on either
+        own.read, own.encoding = read, encoding
         return own
 
     async def of(self, profile: Profile) -> ReadPlan:

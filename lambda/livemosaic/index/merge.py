@@ -113,6 +113,7 @@ def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
         content.properties,
         parts + _beside(parts, _parts(older)) if older else parts,
         content.centre,
+        content.encodings,
     )
 
 

@@ -13,7 +13,8 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 | moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
 |           |                        |                  | `moved` (the rank it has now)    |
 
-C: `version`, `datetime`, `assets` (href by key), `properties`. `{scene}` is `{collection}#{id}`,
+C: `version`, `datetime`, `assets` (href by key), `properties`, and where the Item states any,
+`encodings` (text, see `model.raster`). `{scene}` is `{collection}#{id}`,
 `expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
 scene's rows; later events of equal content raise `version` alone. `moved` of a head lists its
 moved rows (kind, quadkey, rank, `expires`). Cell, coarse and moved rows also have the `centre` of
@@ -163,6 +164,7 @@ def parse_head(key: str, item: Item) -> Head | Tombstone:
         datetime=item["datetime"],
         assets=item["assets"],
         properties=item["properties"],
+        encodings=item.get("encodings", ""),
     )
     moved = [Place(*place) for place in item["moved"]]
     return Head(scene, item["written"], item["cells"], item["coarse"], moved)
@@ -193,6 +195,7 @@ class CellRow(NamedTuple):
     """The centre of the whole footprint; None in rows written before it was kept."""
     moved: str | None
     """The scene's present rank, in a moved row; None in others."""
+    encodings: str = ""
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -211,6 +214,7 @@ class CellRow(NamedTuple):
             item["footprint"],
             (centre[0], centre[1]) if centre else None,
             moved,
+            item.get("encodings", ""),
         )
 
     def key(self, mosaic: Mosaic) -> Key:
@@ -233,18 +237,22 @@ def cell_rows(
     for place in places:
         part = cover.part(place.quadkey)
         if part is not None:
-            yield CellRow(place, scene.key, *content, part, middle, moved)
+            yield CellRow(place, scene.key, *content, part, middle, moved, scene.encodings)
 
 
 def _content(row: Scene | CellRow) -> dict[str, Any]:
+    encodings = {"encodings": row.encodings} if row.encodings else {}
     return {
         "version": row.version,
         "datetime": row.datetime,
         "assets": dict(row.assets),
         "properties": dict(row.properties),
+        **encodings,
     }
 
 
 def repeats(item: Item, scene: Scene) -> bool:
     """Whether a cell or coarse row, damaged or not, holds what it should repeat of its scene."""
-    return "moved" not in item and {**item, **_content(scene)} == item
+    content = {"encodings": "", **_content(scene)}
+    stored = {"encodings": "", **item}
+    return "moved" not in item and {**stored, **content} == stored

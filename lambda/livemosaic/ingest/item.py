@@ -15,9 +15,11 @@ from livemosaic.geo.footprint import check_axes, footprint, held_pole
 from livemosaic.ingest.assets.choice import choose_assets
 from livemosaic.ingest.assets.media import describe_asset
 from livemosaic.ingest.assets.names import select_assets
+from livemosaic.ingest.bands import StatedEncodings, stated_encodings
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
+from livemosaic.model.raster import encodings_to_text
 from livemosaic.model.scene import DELETION, Scene, check_collection, check_id, is_utf8, time_of
 from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
 from livemosaic.storage.allowlist import AllowList
@@ -95,6 +97,7 @@ class StacItem:
             assets=assets,
             shown_assets=self._shown(mosaic, assets),
             properties=wanted,
+            encodings=encodings_to_text(self._stated(mosaic, assets).encodings),
         )
 
     @property
@@ -105,6 +108,10 @@ class StacItem:
     def left_out(self, mosaic: Mosaic, allow: AllowList) -> dict[str, str]:
         """Returns why assets that the mosaic keeps are missing from its scene, by their names."""
         return {k: str(error) for k, error in self._readable(mosaic, allow).left_out.items()}
+
+    def misstated(self, mosaic: Mosaic, scene: Scene) -> Sequence[str]:
+        """Returns a sentence for each nodata, scale or offset of its scene that cannot be used."""
+        return self._stated(mosaic, scene.assets).problems
 
     def _readable(self, mosaic: Mosaic, allow: AllowList) -> ReadableAssets:
         found = readable_assets(self._kept(mosaic), self.base, allow)
@@ -141,6 +148,11 @@ class StacItem:
         """Returns the assets to show of scenes like this one, of the ones with these names."""
         found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
         return choose_assets(found, self.properties, self.id, self.collection)
+
+    def _stated(self, mosaic: Mosaic, kept: Iterable[str]) -> StatedEncodings:
+        """Returns the encodings of the assets with these names."""
+        found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
+        return stated_encodings(found, self.properties)
 
     def _digest(self, mosaic: Mosaic, allow: AllowList) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""

@@ -92,6 +92,8 @@ class Subscribers:
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(item.left_out(mosaic, self.allow), scene, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
+        misstated = item.misstated(mosaic, scene)
+        warnings += [f"item {item.id[:80]!r}: {problem}" for problem in misstated]
         return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:

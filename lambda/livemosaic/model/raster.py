@@ -1,7 +1,10 @@
-"""Rasters: grids of pixels, and the pixels on them."""
+"""Rasters: grids of pixels, the pixels on them, and what stored numbers mean."""
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from affine import Affine
@@ -53,3 +56,64 @@ class Pixels:
             raise ValueError(
                 f"data {self.data.shape}, valid {self.valid.shape} and names {self.names} disagree"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class BandEncoding:
+    """The encoding of one band: its value is the stored number × `scale` + `offset`."""
+
+    nodata: float | None = None
+    """The stored number of pixels without data; an int where it is one, so that 64 bits stay exact.
+    None where there is none."""
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+Encoding = tuple[BandEncoding, ...]
+"""The bands of an asset, in the order of the file; one entry alone is that of every band."""
+
+PLAIN: Final = BandEncoding()
+
+
+def band_of(encoding: Encoding, index: int) -> BandEncoding:
+    """Returns the encoding of a band, counted from 0; a plain one beyond those that are stated."""
+    if len(encoding) == 1:
+        return encoding[0]
+    return encoding[index] if index < len(encoding) else PLAIN
+
+
+def encodings_to_text(encodings: Mapping[str, Encoding]) -> str:
+    """Returns the encodings of assets as rows of the table keep them; empty where all are plain.
+
+    JSON, as short as can be since each row of a scene repeats it: assets by equal encoding, a band
+    as `[nodata, scale, offset]` without what is plain at its end.
+    """
+    assets: dict[Encoding, list[str]] = {}
+    for asset, encoding in encodings.items():
+        shortened = _without_repeats(encoding)
+        if shortened != (PLAIN,):
+            assets.setdefault(shortened, []).append(asset)
+    groups = [[[_to_json(band) for band in bands], names] for bands, names in assets.items()]
+    return json.dumps(groups, separators=(",", ":"), ensure_ascii=False) if groups else ""
+
+
+@lru_cache(1024)
+def encodings_from_text(text: str) -> Mapping[str, Encoding]:
+    """Returns the encodings of assets, by their keys, as `encodings_to_text` wrote them."""
+    groups = json.loads(text) if text else ()
+    return {
+        name: tuple(BandEncoding(*band) for band in bands)
+        for bands, names in groups
+        for name in names
+    }
+
+
+def _without_repeats(encoding: Encoding) -> Encoding:
+    return encoding[:1] if len(set(encoding)) == 1 else encoding or (PLAIN,)
+
+
+def _to_json(band: BandEncoding) -> list[float | None]:
+    values = list(astuple(band))
+    while values and values[-1] == astuple(PLAIN)[len(values) - 1]:
+        values.pop()
+    return values

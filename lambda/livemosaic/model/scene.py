@@ -36,6 +36,8 @@ class Scene:
     shown_assets: tuple[str, ...] = field(default=(), compare=False)
     """Assets to show of scenes like it, chosen from its Item; not stored with the scene."""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    encodings: str = ""
+    """What the numbers in the assets mean, as text: see `model.raster`."""
 
     @property
     def key(self) -> str:
@@ -57,6 +59,8 @@ class IndexedScene:
     """The part of the footprint in each cell in which the scene was met."""
     centre: LonLat | None = None
     """Centre of the footprint; None in rows written before it was kept."""
+    encodings: str = ""
+    """As in `Scene`; empty in rows written before they were kept."""
 
     @property
     def collection(self) -> str:

@@ -1,11 +1,13 @@
 """The assets of a scene that a request reads. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from livemosaic.errors import AmbiguousAssetError, InvalidRequestError, UnreadableAssetError
 from livemosaic.model.assets import find_asset, names_file
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
+from livemosaic.model.raster import Encoding, encodings_from_text
 from livemosaic.model.render import Read
+from livemosaic.model.scene import IndexedScene
 from livemosaic.render.expression import Expression
 
 
@@ -41,6 +43,13 @@ def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict
         return {name: assets[find_asset(name, assets) or name] for name in wanted}
     except AmbiguousAssetError as error:
         raise UnreadableAssetError(str(error)) from error
+
+
+def encodings_of(scene: IndexedScene, names: Collection[str]) -> dict[str, Encoding]:
+    """Returns what the numbers in assets of a scene mean, where its Item states it, by name."""
+    stated = encodings_from_text(scene.encodings)
+    keys = {name: find_asset(name, scene.assets) or name for name in names if stated}
+    return {name: stated[key] for name, key in keys.items() if key in stated}
 
 
 def lacking(assets: Mapping[str, str], wanted: Sequence[str]) -> str:

@@ -118,6 +118,7 @@ class Candidates:
             properties=scene.properties,
             parts=(("", part),),
             centre=centre(scene.footprint),
+            encodings=scene.encodings,
         )
 
 

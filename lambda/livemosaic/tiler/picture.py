@@ -12,7 +12,7 @@ from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, Unreadabl
 from livemosaic.geo.frame import Frame
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
@@ -21,7 +21,7 @@ from livemosaic.render.expression import Bounds, Expression
 from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
 from livemosaic.render.style import draw_scene
-from livemosaic.tiler.assets import asked_for, chosen_assets
+from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
@@ -58,6 +58,7 @@ class AssetReader(Protocol):
         read: Read,
         *,
         version: str,
+        encodings: Mapping[str, Encoding],
         allowance: Allowance | None,
     ) -> Pixels:
         """Returns the bands of all assets (href by key, in order) on a grid."""
@@ -320,7 +321,12 @@ class Tiler:
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await self.reader.read(
-                assets, grid, read, version=scene.version, allowance=budget.allowance
+                assets,
+                grid,
+                read,
+                version=scene.version,
+                encodings=encodings_of(scene, assets),
+                allowance=budget.allowance,
             )
         if draft.expression is not None:
             alone = next(iter(assets)) if len(assets) == 1 else None

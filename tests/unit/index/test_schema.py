@@ -44,11 +44,14 @@ HEAD: dict[str, Any] = CONTENT | {
     "geometry": SCENE.footprint.wkb,
     "moved": [],
 }
+ENCODED = {"encodings": '[[[[0]],["visual"]]]'}
 TOMBSTONE = {"version": "2026-02-03T00:00:00Z#~deleted", "deleted": True, "expires": 5185000}
 AT = Key("m.0#coarse#120", "3e25aa91bfffffff#s2#a#1")
 
 
-@pytest.mark.parametrize("item", [CELL, MOVED], ids=["cell", "moved"])
+@pytest.mark.parametrize(
+    "item", [CELL, MOVED, CELL | ENCODED], ids=["cell", "moved", "with encodings"]
+)
 def test_a_cell_row_is_written_as_it_was_read(item: dict[str, Any]) -> None:
     row = CellRow.from_row(Row(AT, item))
     assert row.place[:3] == ("coarse", "120", "3e25aa91bfffffff")
@@ -56,7 +59,9 @@ def test_a_cell_row_is_written_as_it_was_read(item: dict[str, Any]) -> None:
     assert row.to_item() == item
 
 
-@pytest.mark.parametrize("item", [HEAD, TOMBSTONE], ids=["head", "tombstone"])
+@pytest.mark.parametrize(
+    "item", [HEAD, TOMBSTONE, HEAD | ENCODED], ids=["head", "tombstone", "with encodings"]
+)
 def test_a_head_is_written_as_it_was_read(item: dict[str, Any]) -> None:
     assert parse_head("s2#a#1", item).to_item() == item
 

@@ -35,7 +35,14 @@ class FakeReader:
         self.cancelled: list[str] = []
 
     async def read(
-        self, assets: Mapping[str, str], grid: Grid, read: Read, *, version: str, allowance: Any
+        self,
+        assets: Mapping[str, str],
+        grid: Grid,
+        read: Read,
+        *,
+        version: str,
+        encodings: Any,
+        allowance: Any,
     ) -> Pixels:
         (href,) = assets.values()
         self.reading.append(href)

@@ -35,7 +35,9 @@ class Basis:
             digest.update(repr(self.of_scenes).encode())
         for scene in seen.scenes:
             # A reader may find a scene before all of its rows; these decide what it hides.
-            digest.update(repr((scene.key, scene.version, sorted(scene.parts))).encode())
+            # Encodings may be added to a stored scene, whose version stays the same.
+            one = scene.key, scene.version, sorted(scene.parts), scene.encodings
+            digest.update(repr(one).encode())
         return f'"{digest.hexdigest()}.{len(seen.scenes)}{seen.end[0]}"'
 
 

@@ -59,7 +59,8 @@ def deliver_items(document: Document, services: ServicesDep, response: Response)
 
     Each Item succeeds or fails on its own: 200 if all were accepted, 207 if some were, 400 if none
     can ever be, 503 if the index was too busy. Sending Items again is safe. `warnings` of an
-    outcome name the assets that may not be read, which its scene is shown without.
+    outcome name the assets that may not be read, which its scene is shown without, and values of
+    `nodata`, scale and offset that are none.
     """
     return _ingest_documents(document, services, response, None)
 
