@@ -86,8 +86,8 @@ class TestMisspelled:
 
     @pytest.mark.parametrize("url", ["/mosaics/m/statistics", "/mosaics/m/feature.png"])
     def test_it_is_refused_where_a_body_is_sent(self, server: Server, url: str) -> None:
-        answer = server.client.post(url, params={"rescal": "0,1"}, json=FEATURE)
-        assert (answer.status_code, "'rescale'" in answer.text) == (400, True)
+        answer = server.client.post(url, params={"expresion": "b1"}, json=FEATURE)
+        assert (answer.status_code, "'expression'" in answer.text) == (400, True)
 
     def test_nothing_is_deleted_by_a_misspelled_collection(self, server: Server) -> None:
         url = "/mosaics/m/items/a?colection=s2"
@@ -156,6 +156,11 @@ class TestUnknown:
         assert (same.status_code, same.headers[UNKNOWN]) == (304, "_ts")
         assert UNKNOWN in same.headers["Access-Control-Expose-Headers"]
 
+    def test_statistics_name_the_colors_that_they_do_not_need(self, server: Server) -> None:
+        given = {"rescale": "0,1", "colormap_name": "magma", "algorithm": "normalizedIndex"}
+        answer = server.client.post("/mosaics/m/statistics", params=given, json=FEATURE)
+        assert answer.headers[UNKNOWN] == "rescale,colormap_name"
+
     def test_what_the_path_has_is_not_read_from_the_query(self, server: Server) -> None:
         assert server.tile(".png", scale="2", format="npy").headers[UNKNOWN] == "format"
         assert UNKNOWN not in server.tile(scale="2", format="npy").headers
@@ -196,6 +201,20 @@ class TestUnclear:
     def test_a_parameter_without_a_value_is_refused(self, server: Server, name: str) -> None:
         answer = server.tile(".png", **{name: ""})
         assert (answer.status_code, f"{name} '' has no value" in answer.text) == (400, True)
+
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            ("/mosaics/m/items?bbox=7,45,8,46&token=0%23a", "token is of pages without a bbox"),
+            (f"{ROUTES['TileJSON']}?item_render=nope", "there is no render 'nope'"),
+            (f"{ROUTES['WMTS']}?zooms=Nope::1,2", "unknown TileMatrixSet 'Nope'"),
+        ],
+    )
+    def test_what_would_have_no_effect_is_refused(
+        self, server: Server, url: str, says: str
+    ) -> None:
+        answer = server.get(url)
+        assert (answer.status_code, says in answer.text) == (400, True)
 
     def test_no_token_is_no_credential_and_the_first_page(self, server: Server) -> None:
         assert server.get("/mosaics/m/items?token=&access_token=").status_code == 200

@@ -1,6 +1,6 @@
 """The FastAPI application: every route, and the OpenAPI document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from livemosaic.api.routes import (
 )
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
 from livemosaic.api.urls import KVP, tile_urls
+from livemosaic.render.parameters import RenderParameters
 from livemosaic.services import Services
 
 _MODULES: Final = (
@@ -77,6 +78,13 @@ _PASS_ON: Final = frozenset(
 """Endpoints that pass their query on to a route that checks it, or to a page that does."""
 
 
+_WITHOUT_EFFECT: Final[Mapping[Any, frozenset[str]]] = {
+    statistics.statistics: frozenset(RenderParameters.model_fields)
+    - {"algorithm", "algorithm_params"},
+}
+"""Query parameters that an endpoint takes along, and that change nothing in its response."""
+
+
 def _checked(route: BaseRoute) -> BaseRoute:
     """Makes a route check the names in its query, unless it only passes them on."""
     wrapped = isinstance(route, APIRoute) and not isinstance(route.app, CheckedQuery)
@@ -88,7 +96,7 @@ def _checked(route: BaseRoute) -> BaseRoute:
 def _names_in(root: Dependant) -> KnownNames:
     names, lists, any_case = {TOKEN_PARAMETER}, set[str](), set[str]()
     for known in _read_by(root):
-        names |= known.names
+        names |= known.names - _WITHOUT_EFFECT.get(root.call, frozenset())
         lists |= known.lists
         any_case |= known.any_case
     sets = map(frozenset[str], (names, lists, any_case, tiles.QUERY.names))

@@ -74,12 +74,12 @@ async def checked_tile_urls(
     services: ServicesDep,
     read: ReadParams,
     _render: RenderParams,
-    _rule: RuleParams,
+    rule: RuleParams,
     edge: Annotated[EdgeQuery, Query()],
 ) -> TileURLs:
     """Returns tile URLs with this request's parameters, after the checks that tiles make."""
     edge.edge(1, services.settings)
-    services.tiler.understood(mosaic, read)
+    services.tiler.of_scenes(mosaic, read, rule)
     return tiles
 
 

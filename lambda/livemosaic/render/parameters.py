@@ -158,7 +158,10 @@ def _assets(given: str) -> list[tuple[str, tuple[int, ...]]]:
     """Parses keys between commas, or one key and its bands, as in TiTiler: `red|bidx=1,2`."""
     name, options, text = given.partition("|")
     if not options:
-        return [(name, ()) for name in given.split(",") if name]
+        names = given.split(",")
+        if not all(names):
+            raise InvalidRequestError(f"assets {given[:80]!r} names an asset without a name")
+        return [(name, ()) for name in names]
     option, _, numbers = text.partition("=")
     try:
         bands = tuple(map(int, numbers.split(",")))

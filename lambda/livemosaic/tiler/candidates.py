@@ -142,6 +142,8 @@ class Listing:
             if scene.key not in listed and self.candidates.takes(scene):
                 listed.add(scene.key)
                 yield scene
+        if not listed and self.candidates.selection is not None:
+            self.candidates.selection.check_kinds()
         if next(met, None) is not None:
             self.truncated = f"max_rows={self.max_rows}"
 

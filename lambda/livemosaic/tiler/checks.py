@@ -4,6 +4,7 @@ from livemosaic.geo.cells import CellGrid
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import check_renders
+from livemosaic.tiler.rules.literals import check_literals
 from livemosaic.tiler.rules.parse import check_rules
 from livemosaic.tiler.rules.sortby import check_sortby
 
@@ -16,4 +17,4 @@ def check_settings(mosaic: Mosaic) -> None:
     if not mosaic.revision:  # later it cannot change, and was stored whatever it is
         check_sortby(mosaic)
     if mosaic.filter is not None:
-        Cql2Filter.parse(mosaic.filter, strict=True)
+        check_literals(Cql2Filter.parse(mosaic.filter, strict=True).document)

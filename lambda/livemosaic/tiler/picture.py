@@ -121,6 +121,7 @@ class Draft:
     expression: Expression | None
     rule: Rule
     plan: Plan
+    selection: Selection | None = None
     timings: Timings = field(default_factory=Timings)
     """Of the steps `index`, `read` and `compose`."""
 
@@ -170,12 +171,14 @@ class Tiler:
         Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
         that no scene of the mosaic ever had.
         """
-        read, expression = self._of_scenes(mosaic, read, rule)
-        plan = self._plan(mosaic, view, rule, read.assets)
+        read, expression = self.of_scenes(mosaic, read, rule)
+        candidates = self._candidates(mosaic, view, rule, read.assets)
+        plan = self._plan(candidates)
         plan.needs_all |= every
-        return Draft(mosaic, view, read, expression, rule, plan)
+        return Draft(mosaic, view, read, expression, rule, plan, candidates.selection)
 
-    def _of_scenes(self, mosaic: Mosaic, read: Read, rule: Rule) -> tuple[Read, Expression | None]:
+    def of_scenes(self, mosaic: Mosaic, read: Read, rule: Rule) -> tuple[Read, Expression | None]:
+        """Returns how a rule reads each scene, as `understood` does; the rule may name a render."""
         if rule.item_render:
             read = read_of_scenes(mosaic, rule.item_render, read)
         return self.understood(mosaic, read)
@@ -225,6 +228,8 @@ class Tiler:
         invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
         if invalid and not done.layers:
             raise invalid[0]
+        if draft.selection is not None and not (done.layers or done.errors):
+            draft.selection.check_kinds()
         return done
 
     async def native(self, draft: Draft) -> Frame | None:
@@ -243,23 +248,27 @@ class Tiler:
         self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT, *, every: bool = False
     ) -> list[tuple[IndexedScene, str]]:
         """Returns the scenes that an image meets, by footprints alone; see `Plan.explained`."""
-        read, _ = self._of_scenes(mosaic, read, rule)
-        plan = self._plan(mosaic, view, rule, read.assets)
+        read, _ = self.of_scenes(mosaic, read, rule)
+        candidates = self._candidates(mosaic, view, rule, read.assets)
+        plan = self._plan(candidates)
         plan.needs_all |= every
-        return await asyncio.to_thread(plan.explained)
+        explained = await asyncio.to_thread(plan.explained)
+        if candidates.selection is not None and not explained:
+            candidates.selection.check_kinds()
+        return explained
 
     def listing(self, mosaic: Mosaic, view: View, read: Read, rule: Rule) -> Listing:
         """Returns the scenes that take part in a view, at any scale; raises as `draft`."""
-        read, _ = self._of_scenes(mosaic, read, rule)
+        read, _ = self.of_scenes(mosaic, read, rule)
         candidates = self._candidates(mosaic, view, rule, read.assets)
         return Listing(candidates, self.limits.max_rows)
 
-    def _plan(self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]) -> Plan:
-        limits = self.limits
+    def _plan(self, candidates: Candidates) -> Plan:
+        limits, rule, view = self.limits, candidates.rule, candidates.view
         if rule.method != "lock":
-            view.check_scale(mosaic)
+            view.check_scale(candidates.mosaic)
         return Plan(
-            self._candidates(mosaic, view, rule, assets),
+            candidates,
             view.grid.height,
             view.grid.width,
             min(limits.max_scenes, rule.max_scenes or limits.max_scenes),

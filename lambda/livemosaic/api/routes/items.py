@@ -140,6 +140,8 @@ def list_items(
     ruleless = replace(mosaic, rules=replace(mosaic.rules, default={}))
     rule = given.to_rule(ruleless if bbox is None else mosaic)
     find_items(request, mosaic, given.items_named(rule))
+    if bbox is not None and token:
+        raise InvalidRequestError("token is of pages without a bbox: leave one of them out")
     if bbox is not None:
         return _stack(services, mosaic, read, rule, _bbox(bbox), limit)
     takes = _selection(services, mosaic, read, rule)

@@ -86,12 +86,19 @@ def parameters(text: str) -> dict[str, Any]:
 
 def _read(text: str) -> Mapping[str, Any]:
     try:
-        rule = json.loads(text)
+        rule = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"mosaicRule {text[:80]!r} is not JSON: {error}") from error
     if not isinstance(rule, dict):
         raise InvalidRequestError(f"mosaicRule {text[:80]!r} is not a JSON object")
     return rule
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a member twice")
+    return found
 
 
 def _named(what: str, given: object, known: Mapping[str, Any]) -> Any:

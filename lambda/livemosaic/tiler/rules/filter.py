@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
+from livemosaic.model.names import suggested
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.model.time import parse_time, utc_text
+from livemosaic.tiler.rules.literals import ComparedKinds, check_literals
 
 ALWAYS: Final = ("datetime", "id", "collection")
 """Names that every filter may use."""
@@ -39,13 +41,16 @@ class Selection:
     since: str
     until: str
     where: Cql2Filter | None
+    kinds: ComparedKinds | None = None
+    """Kinds of the values that `where` compares."""
 
     @classmethod
     def of(cls, rule: Rule) -> "Selection":
         """Returns the selection of a rule."""
         since, until = rule.datetime or (None, None)
         where = None if rule.where is None else Cql2Filter(_without_between(rule.where))
-        return cls(frozenset(rule.ids), since or "", until or "", where)
+        kinds = None if rule.where is None else ComparedKinds.of(rule.where)
+        return cls(frozenset(rule.ids), since or "", until or "", where, kinds)
 
     def takes(self, scene: IndexedScene | Scene) -> bool:
         """Whether a scene takes part."""
@@ -53,7 +58,17 @@ class Selection:
             return False
         if (self.since or self.until) and not self._in_time(scene.datetime):
             return False
-        return self.where is None or _passes(self.where, scene)
+        if self.where is None:
+            return True
+        passed = _passes(self.where, scene)
+        if self.kinds is not None:
+            self.kinds.note(scene.properties, passed=passed)
+        return passed
+
+    def check_kinds(self) -> None:
+        """Raises `InvalidRequestError` where `where` compares values of different kinds alone."""
+        if self.kinds is not None:
+            self.kinds.check()
 
     def _in_time(self, text: str | None) -> bool:
         if text is None:
@@ -73,7 +88,8 @@ def _passes(where: Cql2Filter, scene: IndexedScene | Scene) -> bool:
 
 
 def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
-    """Refuses operators that are not evaluated, and names beyond `known` and `ALWAYS`.
+    """Refuses operators that are not evaluated, comparisons that are never true, and names beyond
+    `known` and `ALWAYS`.
 
     `why` introduces the list of known names in the message of the `InvalidRequestError`.
     """
@@ -90,8 +106,10 @@ def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
     for name in where.names:
         if name not in known and name not in ALWAYS:
             raise InvalidRequestError(
-                f"the filter asks for {name[:80]!r}; {why}: {', '.join([*ALWAYS, *known])}"
+                f"the filter asks for {suggested(name[:80], (*ALWAYS, *known))}; {why}: "
+                f"{', '.join([*ALWAYS, *known])}"
             )
+    check_literals(where.document)
 
 
 def _without_between(node: Any) -> Any:

@@ -14,6 +14,7 @@ from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
 from livemosaic.model.time import parse_period, utc_text
 from livemosaic.tiler.rules.filter import check_filter
+from livemosaic.tiler.rules.literals import with_times
 
 _RENAMED: Final[dict[PixelSelection, Operation]] = {"highest": "max", "lowest": "min"}
 """The pixel selections that are not named as operations are."""
@@ -207,6 +208,8 @@ def _lock(asked: Mapping[str, Any], method: Method) -> tuple[str, ...]:
 
 def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
     names = dict.fromkeys(name for text in given for name in text.split(",") if name)
+    if given and not names:
+        raise InvalidRequestError(f"{what} names no Item: give ids, or leave it out")
     if len(names) > _MAX_NAMES:
         raise InvalidRequestError(f"{what} names {len(names)} scenes, at most {_MAX_NAMES} can be")
     for name in names:
@@ -256,9 +259,9 @@ def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None
         return None
     is_json = asked.get("filter_lang") == "cql2-json"
     where = Cql2Filter.parse_json(text) if is_json else Cql2Filter.parse(text)
-    fields = _fields(mosaic)
-    check_filter(where, fields, f"mosaic {mosaic.id!r} can be filtered by")
-    return where.document
+    check_filter(where, _fields(mosaic), f"mosaic {mosaic.id!r} can be filtered by")
+    document: Mapping[str, Any] = with_times(where.document)
+    return document
 
 
 def _operation(asked: Mapping[str, Any]) -> Operation:

@@ -162,6 +162,8 @@ def _zoom_range(text: str) -> tuple[str, tuple[int, int]]:
         raise InvalidRequestError(
             f"zooms {text[:80]!r} must be like WebMercatorQuad::0,5 or *::0,5"
         )
+    if found[1] != "*":
+        tile_matrix_set(found[1])
     return found[1], (int(found[2]), int(found[3]))
 
 
