@@ -54,6 +54,24 @@ class TestEveryScene:
         assert (document["values"], document["band_names"]) == ([3, 30], ["b1", "b2"])
         assert (document["skipped"], document["truncated"]) == ([], None)
 
+    @pytest.mark.parametrize(
+        ("dtype", "value", "nodata"),
+        [
+            ("int64", 9007199254740993, 9007199254740992),
+            ("int64", -9223372036854775807, None),
+            ("uint64", 18446744073709551613, None),
+        ],
+    )
+    def test_integers_of_64_bits_are_exact(
+        self, server: Server, dtype: str, value: int, nodata: int | None
+    ) -> None:
+        """float64 has neither the value nor its difference from nodata."""
+        pixels = np.full((1, SIZE, SIZE), value, dtype)
+        server.publish("exact", pixels, nodata=nodata)
+        document = told(server)
+        assert document["values"] == [value]
+        assert of_scenes(document) == {"exact": [value]}
+
     def test_scenes_beside_it_are_not(self, server: Server) -> None:
         server.publish("left", 1, LEFT)
         server.publish("right", 2, RIGHT)

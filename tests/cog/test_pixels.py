@@ -58,8 +58,10 @@ def stack(tmp_path: Path, grid: Grid, assets: dict[str, Path], **how: Any) -> Pi
 )
 @pytest.mark.parametrize("resampling", USUAL)
 def test_values_and_types_survive(tmp_path: Path, stored: str, given: str, resampling: str) -> None:
-    """On the raster's own grid every resampling gives back the raster."""
+    """On the raster's own grid every resampling gives back the raster; 64-bit integers, which are
+    interpolated as float64, keep their type where they are not."""
     data = noise(stored, 2)
+    given = stored if resampling == "nearest" else given
     pixels = read(cog(tmp_path, data), same_grid(), resampling=resampling)
     assert pixels.data.dtype == given
     assert pixels.valid.all()
@@ -264,7 +266,7 @@ def test_assets_are_stacked_in_order_and_valid_where_all_are(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("one", "other", "both"),
-    [("uint8", "uint16", "uint16"), ("uint32", "int32", "float64"), ("int8", "uint8", "int16")],
+    [("uint8", "uint16", "uint16"), ("uint32", "int32", "int64"), ("int8", "uint8", "int16")],
 )
 def test_a_stack_has_a_type_that_holds_all(tmp_path: Path, one: str, other: str, both: str) -> None:
     assets = {d: cog(tmp_path, noise(d), f"{d}.tif") for d in (one, other)}
@@ -322,12 +324,18 @@ def without_gdals_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_gdals_reader")
-@pytest.mark.parametrize("compress", ["none", "deflate", "lzw", "lzma", "zstd", "lerc"])
 @pytest.mark.parametrize(
-    ("dtype", "predictor"),
-    [("uint8", 1), ("uint8", 2), ("uint16", 2), ("int32", 2), ("float32", 3), ("float64", 3)],
-)
-@pytest.mark.parametrize("endianness", ["little", "big"])
+    ("compress", "dtype", "predictor", "endianness"),
+    [
+        (compress, dtype, predictor, endianness)
+        for compress in ("none", "deflate", "lzw", "lzma", "zstd", "lerc")
+        for dtype, predictor in (
+            ("uint8", 1), ("uint8", 2), ("uint16", 2), ("int32", 2), ("float32", 3), ("float64", 3),
+        )
+        for endianness in ("little", "big")
+        if (compress, dtype[0], endianness) != ("lerc", "f", "big")  # which is left to GDAL
+    ],
+)  # fmt: skip
 def test_lossless_compressions_keep_values(
     tmp_path: Path, compress: str, dtype: str, predictor: int, endianness: str
 ) -> None:

@@ -1,7 +1,7 @@
 """Fetches blocks of a TIFF and decodes each to no more bytes than it may hold."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +14,13 @@ from livemosaic.cog.codecs.bounds import (
     BombError,
     jpeg_bound,
     lerc_bound,
+    lerc_has_holes,
     webp_bound,
     zstd_bound,
 )
 from livemosaic.cog.codecs.deflate import bounded_inflate
 from livemosaic.cog.codecs.lzw import decode_bodies
+from livemosaic.cog.raster import UnsupportedError
 from livemosaic.storage.objects import Buffer
 
 _DEFLATE: Final = (Compression.Deflate, Compression.OldDeflate)
@@ -53,6 +55,8 @@ async def fetch(
     full = min(line * (ifd.tile_height or 0), most)
     if ifd.compression in _BOUNDS:
         _refuse_bombs(ifd, blocks, full)
+    if ifd.compression == _LERC and any(map(lerc_has_holes, _all_bodies(blocks))):
+        raise UnsupportedError("LERC with holes, which async-tiff fills with zeros")
     if ifd.compression not in (*_DEFLATE, *_BY_LIBTIFF):
         return [np.asarray(a) for a in await asyncio.gather(*(b.decode() for b in blocks))]
     work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
@@ -100,9 +104,13 @@ def _refuse_bombs(ifd: ImageFileDirectory, blocks: Sequence[Tile], full: int) ->
     """Raises BombError for a block whose own header declares more than `full` bytes."""
     zstd = ifd.compression == Compression.ZSTD
     allowed = _ZSTD_SLACK * full + ZSTD_BLOCK if zstd else full
-    for body in (body for block in blocks for body in _bodies(block)):
-        if _BOUNDS[ifd.compression](_stream(ifd, bytes(body))) > allowed:
+    for body in _all_bodies(blocks):
+        if _BOUNDS[ifd.compression](_stream(ifd, body)) > allowed:
             raise BombError(f"more than {full:,} bytes")
+
+
+def _all_bodies(blocks: Sequence[Tile]) -> Iterator[bytes]:
+    return (bytes(body) for block in blocks for body in _bodies(block))
 
 
 def _bodies(block: Tile) -> list[Buffer]:

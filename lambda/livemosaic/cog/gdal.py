@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +17,29 @@ from rasterio.session import DummySession
 from rasterio.windows import Window
 
 from livemosaic.cog.overviews import Level, WindowTuple
-from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, Profile
+from livemosaic.cog.raster import COMPLEX, NO_PLACE, NOT_A_COG, AssetLimits, Profile
+from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory, iterate_directories
+from livemosaic.cog.tiff.nodata import read_nodata
+from livemosaic.cog.tiff.support import GRAY, PHOTOMETRIC, RGB
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.objects import Object, ObjectError
 
 GDAL_BUDGET_FACTOR: Final = 16
 """Bytes that GDAL may fetch for one read, in multiples of the header limit."""
+_HEADER_RANGES: Final = 64
+"""Ranges that are kept while a header is read: GDAL opens the file anew for each overview."""
+_PLAIN: Final = (0, 1, 2, 3)
+"""Photometric interpretations of values that are shown as stored: grays, RGB, palette."""
+_RGB: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_COLORS: Final = {
+    4: "a transparency mask", 5: "CMYK or other inks", 6: "YCbCr", 8: "CIELab", 9: "ICCLab",
+    10: "ITULab", 32803: "a color filter array", 32844: "LogL", 32845: "LogLuv",
+    34892: "linear raw",
+}  # fmt: skip
+
+ReadRange = Callable[[int, int], bytes]
+"""Returns the bytes of a half-open range; fewer where the file ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +50,8 @@ class GdalRaster:
     _source: Object
     _size: int
     _budget: int
+    _numbers: tuple[int, ...]
+    """GDAL's number of each level: 0, then those of overviews, from 1."""
 
     @classmethod
     async def open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
@@ -42,16 +61,19 @@ class GdalRaster:
     @classmethod
     def _open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
         size = source.size_blocking()
-        with _gdal(source, size, limits.header_bytes) as dataset:
-            profile = _gdal_profile(dataset)
-            sizes = [profile.levels[0]]
-            overviews = len(dataset.overviews(1))
-        for i in range(overviews):
-            with _gdal(source, size, limits.header_bytes, OVERVIEW_LEVEL=i) as overview:
-                frame = level_frame(profile.frame, overview.width, overview.height)
-                sizes.append(Level(frame, overview.block_shapes[0][::-1]))
+        read = lru_cache(maxsize=_HEADER_RANGES)(source.read_blocking)
+        with _gdal(read, size, limits.header_bytes) as dataset:
+            profile = _gdal_profile(dataset, _first_directory(read, size))
+            count = len(dataset.overviews(1))
+        found = [
+            (i + 1, level)
+            for i in range(count)
+            if (level := _overview(read, size, limits.header_bytes, i, profile)) is not None
+        ]
         budget = limits.header_bytes * GDAL_BUDGET_FACTOR
-        return cls(replace(profile, levels=tuple(sizes)), source, size, budget)
+        levels = (*profile.levels, *(level for _, level in found))
+        numbers = (0, *(number for number, _ in found))
+        return cls(replace(profile, levels=levels), source, size, budget, numbers)
 
     async def read(
         self, level: int, window: WindowTuple
@@ -62,8 +84,9 @@ class GdalRaster:
     def _read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        chosen = {"OVERVIEW_LEVEL": level - 1} if level else {}
-        with _gdal(self._source, self._size, self._budget, **chosen) as dataset:
+        number = self._numbers[level]
+        chosen = {"OVERVIEW_LEVEL": number - 1} if number else {}
+        with _gdal(self._source.read_blocking, self._size, self._budget, **chosen) as dataset:
             data = dataset.read(window=Window(*window))
             masked = self.profile.masked
             mask = dataset.read_masks(1, window=Window(*window)) > 0 if masked else None
@@ -76,9 +99,9 @@ class _GdalFile(RangeFile):
     That is an error to GDAL, too; an exception would surface anywhere in rasterio.
     """
 
-    def __init__(self, source: Object, size: int, budget: int) -> None:
+    def __init__(self, read: ReadRange, size: int, budget: int) -> None:
         super().__init__(self._fetch_within_budget, size)
-        self._source = source
+        self._read_range = read
         self._limit = self._budget = budget
         self.failure: ObjectError | None = None
         """Why the last read failed."""
@@ -97,17 +120,17 @@ class _GdalFile(RangeFile):
             raise ObjectError(
                 f"needs more than {self._limit:,} bytes at once, the most that is read"
             )
-        return self._source.read_blocking(start, stop)
+        return self._read_range(start, stop)
 
 
 @contextmanager
-def _gdal(source: Object, size: int, budget: int, **options: int) -> Iterator[Any]:
+def _gdal(read: ReadRange, size: int, budget: int, **options: int) -> Iterator[Any]:
     """A rasterio dataset over an object; ObjectError if it cannot be opened or read."""
     files: list[_GdalFile] = []
 
     def opener(_path: str, mode: str = "rb") -> _GdalFile:
         del mode
-        files.append(_GdalFile(source, size, budget))
+        files.append(_GdalFile(read, size, budget))
         return files[-1]
 
     try:
@@ -132,7 +155,45 @@ def _gdal(source: Object, size: int, budget: int, **options: int) -> Iterator[An
         raise (failures[0] if failures else e) from e
 
 
-def _gdal_profile(dataset: Any) -> Profile:
+def _first_directory(read: ReadRange, size: int) -> Directory:
+    file = RangeFile(read, size)
+
+    def fetch(start: int, stop: int) -> bytes:
+        file.seek(start)
+        body = file.read(stop - start)
+        if len(body) < stop - start:
+            raise BrokenHeaderError(f"cut short at byte {stop}")
+        return body
+
+    return next(iterate_directories(fetch))
+
+
+def _overview(read: ReadRange, size: int, budget: int, number: int, full: Profile) -> Level | None:
+    """Returns an overview, as a level; None for one without a mask if the full image has one."""
+    with _gdal(read, size, budget, OVERVIEW_LEVEL=number) as dataset:
+        if full.masked and not _is_masked(dataset):
+            return None
+        frame = level_frame(full.frame, dataset.width, dataset.height)
+        return Level(frame, dataset.block_shapes[0][::-1])
+
+
+def _is_masked(dataset: Any) -> bool:
+    flags = dataset.mask_flag_enums[0]
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+
+
+def _refuse_raw_colors(dataset: Any, directory: Directory) -> None:
+    """Refuses colors that are neither plain nor converted to RGB by libtiff or a codec."""
+    number = directory.number(PHOTOMETRIC, GRAY)
+    if number not in _PLAIN and dataset.colorinterp[:3] != _RGB:
+        name = _COLORS.get(number, f"photometric interpretation {number}")
+        raise ObjectError(
+            f"has colors that are not converted to RGB ({name}, {dataset.dtypes[0]}): "
+            "convert the file, or publish its bands as gray"
+        )
+
+
+def _gdal_profile(dataset: Any, directory: Directory) -> Profile:
     if dataset.crs is None or dataset.transform.is_identity:
         raise ObjectError(NO_PLACE)
     block = dataset.block_shapes[0][::-1]
@@ -140,20 +201,23 @@ def _gdal_profile(dataset: Any) -> Profile:
         raise ObjectError(NOT_A_COG)
     if len(set(dataset.dtypes)) != 1:
         raise ObjectError("mixes data types")
+    if dataset.dtypes[0].startswith("complex"):
+        raise ObjectError(COMPLEX)
+    _refuse_raw_colors(dataset, directory)
+    dtype = np.dtype(dataset.dtypes[0])
     alphas = [i for i, c in enumerate(dataset.colorinterp) if c == ColorInterp.alpha]
-    flags = dataset.mask_flag_enums[0]
     frame = Frame(dataset.crs, dataset.transform, dataset.width, dataset.height)
     return Profile(
         frame=frame,
         levels=(Level(frame, block),),
-        dtype=np.dtype(dataset.dtypes[0]),
+        dtype=dtype,
         count=dataset.count,
-        nodata=dataset.nodata,
+        nodata=read_nodata(directory, dtype),
         alpha=alphas[0] if alphas else None,
-        masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        masked=_is_masked(dataset),
         scales=dataset.scales,
         offsets=dataset.offsets,
-        palette=_gdal_palette(dataset),
+        palette=_gdal_palette(dataset) if directory.number(PHOTOMETRIC, GRAY) != RGB else None,
     )
 
 

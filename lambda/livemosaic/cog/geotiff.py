@@ -7,16 +7,27 @@ from typing import Any, Final
 import numpy as np
 from affine import Affine
 from async_geotiff import GeoTIFF, Overview
-from async_tiff import TIFF, GeoKeyDirectory, ImageFileDirectory
+from async_tiff import TIFF, ImageFileDirectory
 from async_tiff.enums import ExtraSamples, PlanarConfiguration
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
 
 from livemosaic.cog.blocks import fetch, is_bounded
-from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.overviews import Level, WindowTuple
-from livemosaic.cog.raster import NO_PLACE, NOT_A_COG, AssetLimits, DecodeError, Profile, decoding
+from livemosaic.cog.raster import (
+    NO_PLACE,
+    NOT_A_COG,
+    AssetLimits,
+    DecodeError,
+    Profile,
+    UnsupportedError,
+    decoding,
+)
+from livemosaic.cog.tiff.directories import Directory, read_directories
+from livemosaic.cog.tiff.geokeys import read_crs
+from livemosaic.cog.tiff.nodata import read_nodata
+from livemosaic.cog.tiff.palette import read_palette
+from livemosaic.cog.tiff.support import reason_for_gdal
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import InMemoryObject, RangeSource
 from livemosaic.storage.cache import Recent, SharedObject, Span
@@ -27,12 +38,7 @@ PREFETCH: Final = 32 * 1024
 
 _ALPHAS: Final = (ExtraSamples.AssociatedAlpha, ExtraSamples.UnassociatedAlpha)
 _POINT: Final = 2
-_USER_DEFINED: Final = 32767
 _REDUCED: Final = 1
-
-
-class UnsupportedError(Exception):
-    """The file has a feature that async-geotiff lacks or gets wrong; GDAL may read it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +63,7 @@ class TiffRaster:
         """
         start = source if header is None else InMemoryObject(header)
         ranges = RangeSource(start, header_bytes=limits.header_bytes)
-        tiff = await TIFF.open("", store=ranges, prefetch=len(header or b"") or PREFETCH)
+        directory, tiff = await _open(ranges, len(header or b"") or PREFETCH)
         shared = SharedObject(source, recent or Recent(0), limits.gap)
         ranges.header_done(shared)
         _refuse_untiled(tiff.ifds[0])
@@ -66,8 +72,8 @@ class TiffRaster:
             raise UnsupportedError("an overview or mask without tiles")
         geotiff = GeoTIFF(tiff)
         levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
-        frame = Frame(await _crs(geotiff, start, limits), _transform(geotiff.ifd), *_size(geotiff))
-        return cls(_tiff_profile(geotiff, frame, levels), levels, shared)
+        frame = Frame(_crs(directory), _transform(geotiff.ifd), *_size(geotiff))
+        return cls(_tiff_profile(geotiff, directory, frame, levels), levels, shared)
 
     async def read(
         self, level: int, window: WindowTuple
@@ -105,14 +111,23 @@ class TiffRaster:
 async def leading_bytes(source: Object, limits: AssetLimits) -> bytes | None:
     """Returns the bytes that open a COG; None unless its header is contiguous at the start."""
     ranges = RangeSource(source, header_bytes=limits.header_bytes)
-    tiff = await TIFF.open("", store=ranges, prefetch=PREFETCH)
-    leading = bytes(ranges.head[: tiff.header_byte_size])
     try:
         with decoding():
+            _, tiff = await _open(ranges, PREFETCH)
+            leading = bytes(ranges.head[: tiff.header_byte_size])
             await TiffRaster.open(InMemoryObject(leading), limits, leading)
     except DecodeError:
         return None
     return leading
+
+
+async def _open(ranges: RangeSource, first: int) -> tuple[Directory, TIFF]:
+    """Reads the header; UnsupportedError if GDAL has to, before async-tiff could misread it."""
+    directories = await read_directories(ranges.leading, first)
+    reason = reason_for_gdal(directories)
+    if reason:
+        raise UnsupportedError(reason)
+    return directories[0], await TIFF.open("", store=ranges, prefetch=len(ranges.head))
 
 
 def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]]:
@@ -187,7 +202,7 @@ def _overviews(geotiff: GeoTIFF) -> list[Overview]:
 
 
 def _tiff_profile(
-    geotiff: GeoTIFF, frame: Frame, levels: tuple[GeoTIFF | Overview, ...]
+    geotiff: GeoTIFF, directory: Directory, frame: Frame, levels: tuple[GeoTIFF | Overview, ...]
 ) -> Profile:
     """Describes the file; ValueError and the like if async-geotiff cannot read its header."""
     if geotiff.dtype is None:
@@ -205,12 +220,12 @@ def _tiff_profile(
         ),
         dtype=np.dtype(geotiff.dtype),
         count=geotiff.count,
-        nodata=geotiff.nodata,
+        nodata=read_nodata(directory, np.dtype(geotiff.dtype)),
         alpha=_alpha(geotiff),
         masked=geotiff.mask_ifd is not None,
         scales=geotiff.scales,
         offsets=geotiff.offsets,
-        palette=geotiff.colormap.as_array() if geotiff.colormap else None,
+        palette=read_palette(directory),
     )
 
 
@@ -236,13 +251,19 @@ def _alpha(geotiff: GeoTIFF) -> int | None:
 
 
 def _transform(ifd: ImageFileDirectory) -> Affine:
-    """Returns pixel → CRS (GeoTIFF 1.1, 7.3); async-geotiff assumes a tie point at pixel (0, 0)."""
-    if ifd.model_transformation is not None:
-        m = ifd.model_transformation
+    """Returns pixel → CRS (GeoTIFF 1.1, 7.3) as GDAL has it; async-geotiff ties pixel (0, 0).
+
+    A scale outranks a matrix, and the first tie point others. A negative scale of y is north-up all
+    the same: against the standard, but it is what its writers meant.
+    """
+    scale, tie, m = ifd.model_pixel_scale or (), ifd.model_tiepoint or (), ifd.model_transformation
+    if len(scale) >= 2 and scale[0] and scale[1]:
+        if len(tie) < 6:
+            raise ObjectError(NO_PLACE)
+        col, row, _, x, y, *_ = tie
+        corner = Affine(scale[0], 0, x, 0, -abs(scale[1]), y) @ Affine.translation(-col, -row)
+    elif m is not None and len(m) == 16:
         corner = Affine(m[0], m[1], m[3], m[4], m[5], m[7])
-    elif ifd.model_pixel_scale is not None and ifd.model_tiepoint is not None:
-        (dx, dy, *_), (col, row, _, x, y, *_) = ifd.model_pixel_scale, ifd.model_tiepoint
-        corner = Affine(dx, 0, x, 0, -dy, y) @ Affine.translation(-col, -row)
     else:
         raise ObjectError(NO_PLACE)
     if not corner.determinant or not np.isfinite(tuple(corner)).all():
@@ -252,26 +273,16 @@ def _transform(ifd: ImageFileDirectory) -> Affine:
     return corner @ Affine.translation(-0.5, -0.5) if is_point else corner
 
 
-async def _crs(geotiff: GeoTIFF, source: Object, limits: AssetLimits) -> CRS:
-    """Returns the CRS by its EPSG code; GDAL reads one that is spelled out in keys.
+def _crs(directory: Directory) -> CRS:
+    """Returns the CRS that GDAL makes of the keys.
 
     async-geotiff silently misreads some of them: a false easting in feet puts the raster thousands
     of kilometres away.
     """
-    code = _epsg(geotiff.ifd.geo_key_directory)
-    try:
-        if code is not None:
-            return CRS.from_epsg(code)
-    except (RasterioError, CRSError):
-        pass  # not an EPSG code: some software writes ESRI's there, which GDAL knows
-    return (await GdalRaster.open(source, limits)).profile.frame.crs
-
-
-def _epsg(keys: GeoKeyDirectory | None) -> int | None:
-    if keys is None:
-        return None
-    code = {1: keys.projected_type, 2: keys.geographic_type}.get(keys.model_type or 0)
-    return code if code not in (None, 0, _USER_DEFINED) else None
+    crs = read_crs(directory)
+    if crs is None:
+        raise ObjectError(NO_PLACE)
+    return crs
 
 
 def _plain(image: GeoTIFF | Overview, profile: Profile) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from livemosaic.cog.overviews import WindowTuple, choose_level
 from livemosaic.cog.raster import AssetLimits, Profile
+from livemosaic.cog.tiff.nodata import Nodata, nodata_in
 from livemosaic.cog.warp import Piece, locate, pieces, resample_smooth, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
@@ -116,7 +117,7 @@ def resample(
         parts.append(part)
     if len(parts) != 1:
         shape = (len(bands), grid.height, grid.width)
-        parts = [_joined(parts, np.zeros(shape, _dtype(profile.dtype, read)))]
+        parts = [_joined(parts, np.zeros(shape, _dtype(profile, read)))]
     layer = Layer(*parts[0], tuple(i + 1 for i in bands))
     show_colors = profile.palette is not None and read.palette and not read.bidx
     return _colored(layer, profile.palette) if show_colors else layer
@@ -131,15 +132,16 @@ def _joined(parts: Sequence[Values], data: NDArray[Any]) -> Values:
     return data, valid
 
 
-def _dtype(stored: np.dtype[Any], read: Read) -> np.dtype[Any]:
+def _dtype(profile: Profile, read: Read) -> np.dtype[Any]:
+    """Returns the dtype of pixels: the stored one, so that 64-bit integers stay exact.
+
+    But interpolated they are float64, in which GDAL's warper computes.
+    """
     if read.unscale:
         return np.dtype(np.float32)
-    return _drawable(stored)
-
-
-def _drawable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Returns float64 for 64-bit integers: GDAL's warper and most formats stop at 32 bits."""
-    return np.dtype(np.float64) if dtype.kind in "iu" and dtype.itemsize == 8 else dtype
+    stored = profile.dtype
+    wide = stored.kind in "iu" and stored.itemsize == 8
+    return np.dtype(np.float64) if wide and _is_smooth(profile, read) else stored
 
 
 def _values(
@@ -158,7 +160,7 @@ def _values(
     if read.unscale:
         values = _unscaled(chosen, profile, bands)
     else:
-        values = chosen.astype(_drawable(chosen.dtype), copy=False)
+        values = chosen.astype(_dtype(profile, read), copy=False)
     return (values if valid.all() else np.where(valid, values, values.dtype.type(0))), valid
 
 
@@ -179,9 +181,9 @@ def _validity(
     if profile.alpha is not None:
         valid &= raw[profile.alpha] != 0
     nodata = profile.nodata if read.nodata is None and mask is None else read.nodata
-    same = None if nodata is None else _in_dtype(nodata, raw.dtype)
+    same = None if nodata is None else nodata_in(chosen, nodata)
     if same is not None:
-        valid &= (chosen != same).any(axis=0)
+        valid &= ~same.all(axis=0)
     if profile.nodata_of_bands and read.nodata is None:
         of_bands = [profile.nodata_of_bands[index] for index in bands]
         valid &= np.any(list(map(_is_data, chosen, of_bands)), axis=0)
@@ -190,19 +192,9 @@ def _validity(
     return valid
 
 
-def _is_data(band: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    same = None if nodata is None else _in_dtype(nodata, band.dtype)
-    return np.ones(band.shape, np.bool_) if same is None else band != same
-
-
-def _in_dtype(nodata: float, dtype: np.dtype[Any]) -> Any:
-    """Returns the value in a dtype; None if it does not fit. NaN equals nothing."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return dtype.type(nodata)
-    info = np.iinfo(dtype)
-    fits = np.isfinite(nodata) and nodata == int(nodata) and info.min <= nodata <= info.max
-    return dtype.type(int(nodata)) if fits else None
+def _is_data(band: NDArray[Any], nodata: Nodata | None) -> NDArray[np.bool_]:
+    same = None if nodata is None else nodata_in(band, nodata)
+    return np.ones(band.shape, np.bool_) if same is None else ~same
 
 
 def _unscaled(
@@ -230,7 +222,7 @@ def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
     if len(layers) == 1:
         (layer,) = layers
         return Pixels(layer.data, layer.valid, tuple(f"b{n}" for n in layer.numbers))
-    dtype = _drawable(np.result_type(*(layer.data.dtype for layer in layers)))
+    dtype = np.result_type(*(layer.data.dtype for layer in layers))
     valid = np.logical_and.reduce([layer.valid for layer in layers])
     data = np.concatenate([layer.data for layer in layers], dtype=dtype)
     names = tuple(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.cog.overviews import Level, WindowTuple
+from livemosaic.cog.tiff.nodata import Nodata
 from livemosaic.errors import LivemosaicError
 from livemosaic.geo.frame import Frame
 from livemosaic.model.raster import Encoding, band_of
@@ -22,6 +23,7 @@ from livemosaic.storage.objects import ObjectError
 NOT_A_COG: Final = (
     "is not tiled, so it is no COG: convert it with `rio cogeo create in.tif out.tif`"
 )
+COMPLEX: Final = "holds complex numbers, which no map shows"
 NO_PLACE: Final = "has no georeferencing, so nobody knows where its pixels lie"
 
 
@@ -51,7 +53,7 @@ class Profile:
     dtype: np.dtype[Any]
     count: int
     """All bands, including alpha."""
-    nodata: float | None
+    nodata: Nodata | None
     alpha: int | None
     """Index of the alpha band, from 0."""
     masked: bool
@@ -104,6 +106,10 @@ class Raster(Protocol):
 
 class DecodeError(ObjectError):
     """The bytes were read but cannot be decoded; another reader may succeed."""
+
+
+class UnsupportedError(Exception):
+    """The file has a feature that async-geotiff lacks or gets wrong; GDAL may read it."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
 from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, plan_read, resample, stack
-from livemosaic.cog.raster import AssetLimits, DecodeError, Profile, Raster, decoding
+from livemosaic.cog.raster import COMPLEX, AssetLimits, DecodeError, Profile, Raster, decoding
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.model.raster import Encoding, Grid, Pixels
@@ -184,7 +184,7 @@ class CogReader:
                 f"has blocks of {width} × {height} pixels; at most {self._limits.block_edge} a side"
             )
         if raster.profile.dtype.kind == "c":
-            raise ObjectError("holds complex numbers, which no map shows")
+            raise ObjectError(COMPLEX)
         self._opened[key] = raster
         return raster
 

@@ -151,7 +151,10 @@ def _mean(stack: Stack) -> NDArray[np.float64]:
 def _cut(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Converts to a dtype; integers are truncated and saturate."""
     if dtype.kind in "iu":
-        values = np.clip(values, *_ends(dtype))
+        low, high = map(np.float64, _ends(dtype))
+        # float64 rounds the largest 64-bit integers up to one that does not fit.
+        fits = int(high) <= np.iinfo(dtype).max
+        values = np.clip(values, low, high if fits else np.nextafter(high, 0))
     return values.astype(dtype, copy=False)
 
 

@@ -36,8 +36,19 @@ class RangeSource:
         self._source = source
         self._header_bytes = header_bytes
         self._header_left: int | None = header_bytes
+        self._whole = False
         self.head = bytearray()
         """The leading bytes of the object, as far as they were read for its header."""
+
+    async def leading(self, stop: int) -> bytearray:
+        """Returns the leading bytes up to an offset or farther, or all of a shorter object.
+
+        Each request doubles what was read before: later ones, of async-tiff, are answered from it.
+        """
+        while len(self.head) < stop and not self._whole:
+            start = len(self.head)
+            await self.get_range_async("", start=start, end=max(stop, 2 * start))
+        return self.head
 
     def header_done(self, source: Readable) -> None:
         """Reads tiles of `source` from now on, uncounted: the caller has checked their sizes."""
@@ -51,6 +62,8 @@ class RangeSource:
         """Returns one range; `path` is ignored, as there is one object."""
         del path
         stop = start + (length or 0) if end is None else end
+        if self.head and (stop <= len(self.head) or self._whole):
+            return bytes(memoryview(self.head)[start:stop])
         self._count(stop - start)
         got = await self._source.read(start, stop)
         if start == 0:
@@ -60,6 +73,7 @@ class RangeSource:
                 raise LongHeaderError
         if start == len(self.head) and self._header_left is not None:
             self.head += memoryview(got)
+            self._whole = len(self.head) < stop
         return got
 
     async def get_ranges_async(

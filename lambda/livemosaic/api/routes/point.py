@@ -21,7 +21,8 @@ router = APIRouter(tags=["numbers"])
 class Values(BaseModel):
     """Values by band, null where there is no data."""
 
-    values: list[float | None]
+    values: list[int | float | None]
+    """Integers of bands of 64 bits, exactly; else floating-point numbers."""
     band_names: list[str]
     band_descriptions: list[str]
 
@@ -99,8 +100,10 @@ def _scene(draft: Draft, scene: IndexedScene, pixels: Pixels) -> ScenePoint:
 def _values(draft: Draft, pixels: Pixels) -> dict[str, Sequence[Any]]:
     found = pixels.data[:, 0, 0]
     real = pixels.valid[0, 0] & np.isfinite(found)
+    # float64 does not hold 64-bit integers exactly, and holds all else.
+    exact = found if found.dtype.itemsize == 8 else found.astype(np.float64)
     return {
-        "values": [v if ok else None for v, ok in zip(found.tolist(), real, strict=True)],
+        "values": [v if ok else None for v, ok in zip(exact.tolist(), real, strict=True)],
         "band_names": band_names(draft.read, pixels.names),
         "band_descriptions": pixels.names,
     }

@@ -85,3 +85,17 @@ def lerc_bound(body: bytes) -> int:
         height, width, kind = struct.unpack_from(layout, body)
     size: int = height * width * depth * _LERC_BYTES[kind]
     return size * body.count(b"Lerc2 ")
+
+
+def lerc_has_holes(body: bytes) -> bool:
+    """Whether a LERC2 block has values that are masked or nodata: GDAL's NaN, async-tiff's zero."""
+    at = body.find(b"Lerc2 ")
+    while at >= 0:
+        version = int.from_bytes(body[at + 6 : at + 10], "little")
+        sizes = at + (14 if version > 2 else 10)
+        depth = version > 3
+        height, width, *_, valid = struct.unpack_from("<4i" if depth else "<3i", body, sizes)
+        if valid != height * width or (version > 5 and body[sizes + 32]):
+            return True
+        at = body.find(b"Lerc2 ", at + 1)
+    return False

@@ -1,0 +1,1 @@
+"""What a TIFF's header states, read before any library decodes it."""

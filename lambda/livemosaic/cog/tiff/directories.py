@@ -1,0 +1,153 @@
+"""Directories of a TIFF (TIFF 6.0, section 2; BigTIFF): their tags, undecoded."""
+
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from livemosaic.storage.objects import Buffer
+
+_FORMATS: Final = {
+    1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f",
+    12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q",
+}  # fmt: skip
+"""struct's codes of each type of tag."""
+_SIZES: Final = {kind: struct.calcsize(f"={codes}") for kind, codes in _FORMATS.items()}
+_TEXT: Final = 2
+_MOST_DIRECTORIES: Final = 256
+"""More than any image has levels and masks; also ends a chain that loops."""
+_LONG: Final = 64 * 1024
+"""Longer values, such as tables of tiles, are not needed here."""
+
+Fetch = Callable[[int, int], Buffer]
+"""Returns the bytes of a half-open range of the file; BrokenHeaderError where it has none."""
+
+
+class BrokenHeaderError(ValueError):
+    """The header is damaged, or cut short."""
+
+
+class BeyondError(BrokenHeaderError):
+    """The header goes on beyond the bytes at hand."""
+
+    def __init__(self, stop: int) -> None:
+        super().__init__(f"cut short at byte {stop}")
+        self.stop = stop
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A tag's type and count, and the offset of its values in the file."""
+
+    kind: int
+    count: int
+    at: int
+
+    @property
+    def stop(self) -> int:
+        """Offset of the end of the values; types that are not known count as bytes."""
+        return self.at + self.count * _SIZES.get(self.kind, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directory:
+    """One image of a TIFF, by the numbers of its tags."""
+
+    order: str
+    """struct's code of the byte order: `<` or `>`."""
+    fields: dict[int, Field]
+    _fetch: Fetch
+
+    def numbers(self, tag: int, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        """Returns a tag's values, numerator and denominator of rationals; the default if absent.
+
+        BrokenHeaderError if they are of an unknown type, or cannot be fetched.
+        """
+        field = self.fields.get(tag)
+        if field is None:
+            return default
+        if field.kind not in _FORMATS:
+            raise BrokenHeaderError(f"tag {tag} of type {field.kind}")
+        return struct.unpack(
+            self.order + _FORMATS[field.kind] * field.count, self._fetch(field.at, field.stop)
+        )
+
+    def number(self, tag: int, default: int) -> int:
+        """Returns a tag's first value as an integer; the default if absent or empty."""
+        return int(next(iter(self.numbers(tag)), default))
+
+    def body(self, tag: int) -> bytes:
+        """Returns the bytes of a text; none if it is absent."""
+        field = self.fields.get(tag)
+        return bytes(self._fetch(field.at, field.stop)) if field else b""
+
+    def fetch_short_values(self) -> None:
+        """Fetches all values but tables; BeyondError names where they end."""
+        for field in self.fields.values():
+            if field.stop - field.at <= _LONG or field.kind == _TEXT:
+                self._fetch(field.at, field.stop)
+
+
+def iterate_directories(fetch: Fetch) -> Iterator[Directory]:
+    """Yields the directories in the file's order; BrokenHeaderError if it is damaged."""
+    order = "<" if bytes(fetch(0, 1)) == b"I" else ">"
+    big = struct.unpack(f"{order}H", fetch(2, 4))[0] == 43
+    count, entry, pointer = (struct.Struct(order + code) for code in (_BIG if big else _CLASSIC))
+    (at,) = pointer.unpack(fetch(pointer.size, 2 * pointer.size))
+    seen: set[int] = set()
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+        seen.add(at)
+        start = at + count.size
+        stop = start + count.unpack(fetch(at, start))[0] * entry.size
+        yield Directory(order, _fields(entry, pointer, fetch(start, stop), start), fetch)
+        (at,) = pointer.unpack(fetch(stop, stop + pointer.size))
+
+
+_CLASSIC: Final = ("H", "HHI4s", "I")
+_BIG: Final = ("Q", "HHQ8s", "Q")
+"""struct's codes of a directory's count of entries, of an entry, and of a pointer."""
+
+
+def _fields(
+    entry: struct.Struct, pointer: struct.Struct, entries: Buffer, start: int
+) -> dict[int, Field]:
+    fields: dict[int, Field] = {}
+    at = start + entry.size - pointer.size
+    for tag, kind, count, place in entry.iter_unpack(entries):
+        inline = count * _SIZES.get(kind, 1) <= pointer.size
+        fields.setdefault(tag, Field(kind, count, at if inline else pointer.unpack(place)[0]))
+        at += entry.size
+    return fields
+
+
+async def read_directories(
+    leading: Callable[[int], Awaitable[Buffer]], first: int
+) -> list[Directory]:
+    """Reads all directories of a TIFF from its leading bytes, as many as they take.
+
+    `leading` returns the bytes up to an offset or farther, fewer only where the file ends; `first`
+    of them suffice for most files. BrokenHeaderError if the header is damaged.
+    """
+    head = await leading(first)
+    while True:
+        try:
+            found = list(iterate_directories(_within(head)))
+            for directory in found:
+                directory.fetch_short_values()
+        except BeyondError as e:
+            head = await leading(e.stop)
+            if len(head) < e.stop:
+                raise
+        else:
+            return found
+
+
+def _within(head: Buffer) -> Fetch:
+    body = bytes(head)
+
+    def fetch(start: int, stop: int) -> bytes:
+        if stop > len(body):
+            raise BeyondError(stop)
+        return body[start:stop]
+
+    return fetch

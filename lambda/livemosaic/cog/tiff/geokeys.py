@@ -1,0 +1,66 @@
+"""GeoKeys (OGC 19-008r4, 7.1) and the CRS that GDAL makes of them.
+
+A code alone does not decide: GDAL heeds units, citations and parameters beside it.
+"""
+
+import struct
+from functools import lru_cache
+from typing import Final
+
+from rasterio.crs import CRS
+
+from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory
+from livemosaic.cog.tiff.written import Value, open_written, shorts
+
+KEYS, DOUBLES, TEXTS = 34735, 34736, 34737
+_TAGS: Final = (KEYS, DOUBLES, TEXTS)
+_HEADER: Final = 4
+"""Numbers before the keys, and numbers of each."""
+
+
+def read_keys(directory: Directory) -> dict[int, int | None]:
+    """Returns the keys that hold a number themselves; others have None.
+
+    BrokenHeaderError if they are of a version that async-tiff panics at, or point beyond the tags
+    that hold their values.
+    """
+    numbers = [int(n) for n in directory.numbers(KEYS)]
+    rows = [numbers[i : i + _HEADER] for i in range(0, len(numbers), _HEADER)]
+    if not rows:
+        return {}
+    if rows[0][:2] != [1, 1] or len(rows[0]) < _HEADER:
+        raise BrokenHeaderError("keys of another version")
+    wanted = rows[1 : 1 + rows[0][3]]
+    texts = directory.body(TEXTS).rstrip(b"\0")
+    sizes = {DOUBLES: len(directory.numbers(DOUBLES)), TEXTS: len(texts)}
+    if len(wanted) != rows[0][3] or not all(_is_within(row, sizes) for row in wanted):
+        raise BrokenHeaderError("keys that are cut short")
+    return {key: value if place == 0 else None for key, place, _, value in wanted}
+
+
+def _is_within(row: list[int], sizes: dict[int, int]) -> bool:
+    return len(row) == _HEADER and row[3] + row[2] <= sizes.get(row[1], 1 << 17)
+
+
+def read_crs(directory: Directory) -> CRS | None:
+    """Returns the CRS of the first directory, as GDAL understands its keys; None if it does not.
+
+    Files of one collection have the same keys: GDAL, which takes a millisecond, is asked once.
+    """
+    return _crs(tuple(_as_written(directory, tag) for tag in _TAGS))
+
+
+def _as_written(directory: Directory, tag: int) -> Value:
+    numbers = directory.numbers(tag)
+    code, kind = {KEYS: ("H", 3), DOUBLES: ("d", 12), TEXTS: ("B", 2)}[tag]
+    cast = numbers if code == "d" else map(int, numbers)
+    return kind, len(numbers), struct.pack(f"<{len(numbers)}{code}", *cast)
+
+
+# Entries never go stale: their keys are all that the CRS is made of.
+@lru_cache(maxsize=512)
+def _crs(values: tuple[Value, ...]) -> CRS | None:
+    tags = {tag: value for tag, value in zip(_TAGS, values, strict=True) if value[1]}
+    pixel = {256: shorts(1), 257: shorts(1), 258: shorts(8), 262: shorts(1), 278: shorts(1)}
+    with open_written(pixel | tags, [b"\0"]) as dataset:
+        return dataset.crs
