@@ -144,6 +144,14 @@ class TestPrivateMosaics:
         assert "'hidden'" in run("mosaics", "access", "alps", "hidden", code=2).output
         assert "there is no mosaic 'x'" in run("mosaics", "access", "x", "public", code=1).output
 
+    def test_the_assets_to_show_are_changed_and_nothing_else_is(self, run: Run) -> None:
+        before = json.loads(run("mosaics", "create", "alps", "--private", "--title", "T").stdout)
+        for assets in (["red", "green", "blue"], []):
+            after = json.loads(run("mosaics", "default-assets", "alps", *assets).stdout)
+            changed = {"default_assets", "shown_assets", "revision"}
+            assert {k for k, v in after.items() if before[k] != v} <= changed
+            assert after["default_assets"] == after["shown_assets"] == assets
+
     def test_nobody_else_is_told_of_them(self, server: Gateway) -> None:
         invoke("--api", server.url, "--token", TOKEN, "mosaics", "create", "a", "--private")
         assert listed(invoke("--api", server.url, "mosaics", "list", "--json")) == []

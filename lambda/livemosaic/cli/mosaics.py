@@ -180,7 +180,27 @@ def access(
     Example: `livemosaic --api https://HOST --profile prod mosaics access alps private`
     """
     with target(context) as mosaics:
-        _print(mosaics.open_to(to, mosaic))
+        _print(mosaics.change(mosaic, {"access": to}))
+
+
+@app.command("default-assets")
+def default_assets(
+    context: typer.Context,
+    mosaic: str,
+    assets: Annotated[
+        list[str] | None,
+        typer.Argument(help="Assets to show, in order; without any, the ones chosen at first."),
+    ] = None,
+) -> None:
+    """Change the assets that a mosaic shows where a request names none.
+
+    They are chosen from the first Item, and never change by themselves; `mosaics show` lists them
+    as `shown_assets`. Scenes without one of them are left out of the image.
+
+    Example: `livemosaic mosaics default-assets alps red green blue`
+    """
+    with target(context) as mosaics:
+        _print(mosaics.change(mosaic, {"default_assets": assets or []}))
 
 
 @app.command()

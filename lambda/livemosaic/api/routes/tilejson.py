@@ -93,7 +93,10 @@ def tilejson(
     minzoom: MinZoom = None,
     maxzoom: MaxZoom = None,
 ) -> dict[str, Any]:
-    """Returns TileJSON 3.0.0; parameters of tiles are checked and added to the tile URL."""
+    """Returns TileJSON 3.0.0; parameters of tiles are checked and added to the tile URL.
+
+    `shown_assets` are the mosaic's, which tiles show unless the URL names others.
+    """
     found = reached(mosaic, tms)
     if minzoom is not None and maxzoom is not None and minzoom > maxzoom:
         raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
@@ -107,6 +110,7 @@ def tilejson(
         "name": mosaic.title or mosaic.id,
         "version": "1.0.0",
         "scheme": "xyz",
+        "shown_assets": list(mosaic.shown_assets),
         "tiles": [tiles.template(tms, suffix=suffix)],
         "minzoom": low,
         "maxzoom": max(low, found.maxzoom),

@@ -16,7 +16,7 @@ from livemosaic.cli.targets.target import EntryOutcome, group_adjacent, map_in_o
 from livemosaic.errors import InvalidItemError, NotFoundError
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.sources import Entry
-from livemosaic.model.mosaic import MOSAIC_ID, Access, Mosaic
+from livemosaic.model.mosaic import MOSAIC_ID, Mosaic
 
 _REQUEST_BYTES: Final = 4_000_000
 """Lambda accepts 6 MB, in which API Gateway escapes every quote of the body once more."""
@@ -78,10 +78,10 @@ class Remote:
             raise self.client.refusal(answer)
         return self._mosaic(answer, answer.document)
 
-    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
+    def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
         """See `Target`. Omitted settings would be reset, so all are sent."""
-        settings = self.get(mosaic).model_dump(include={*MosaicSettings.model_fields})
-        body = json.dumps(settings | {"access": access}).encode()
+        before = self.get(mosaic).model_dump(include={*MosaicSettings.model_fields})
+        body = json.dumps({**before, **settings}).encode()
         answer = self.client.ask("PUT", _path(mosaic), body)
         if answer.status != 200:
             raise self.client.refusal(answer)

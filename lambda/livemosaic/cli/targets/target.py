@@ -2,18 +2,18 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
 from livemosaic.auth.tokens import scope_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.sources import Entry
-from livemosaic.model.mosaic import Access, Mosaic
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
 from livemosaic.table.retry import Backoff
 
@@ -65,8 +65,8 @@ class Target(Protocol):
         """Returns one mosaic."""
         ...
 
-    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
-        """Changes who may see a mosaic."""
+    def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
+        """Changes some settings of a mosaic; the others stay."""
         ...
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
@@ -105,9 +105,11 @@ class Local:
         """See `Target`."""
         return MosaicOut.of(self.services.mosaics.get(mosaic))
 
-    def open_to(self, access: Access, mosaic: str) -> MosaicOut:
+    def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
         """See `Target`."""
-        return MosaicOut.of(self.services.mosaics.update(mosaic, {"access": access}))
+        checked = MosaicSettings.model_validate(settings).mosaic_fields()
+        given = {name: checked[name] for name in settings}
+        return MosaicOut.of(self.services.mosaics.update(mosaic, given))
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""
