@@ -90,6 +90,7 @@ class Site:
         bounds: tuple[float, float, float, float],
         color: Color | np.ndarray[Any, Any],
         day: int = 1,
+        asset: str = "visual",
         **rest: Any,
     ) -> None:
         """Publish a scene of one colour, or of given bands; a later `day` lies on top."""
@@ -100,7 +101,8 @@ class Site:
         write_cog(path, data, crs="EPSG:4326", bounds=bounds, overviews=(2, 4))
         rest.setdefault("properties", {"eo:cloud_cover": 12.4})
         date = f"2026-01-{day:02}T10:30:00Z"
-        document = item(scene, box(*bounds), datetime=date, href=str(path), **rest)
+        assets = {asset: {"href": str(path), "type": "image/tiff"}}
+        document = item(scene, box(*bounds), datetime=date, assets=assets, **rest)
         answer = self.client.post(f"/mosaics/{mosaic}/items", json=document)
         assert answer.status_code == 200, answer.text
 

@@ -576,3 +576,16 @@ def test_the_documentation_is_served_from_here_too(site: Site, view: View, base:
     expect(view.page.get_by_text("/mosaics/{mosaic}/items").first).to_be_visible()
     assert all(url.startswith(("data:", f"{site.url}{base}/")) for url in view.requests)
     assert view.complaints == []
+
+
+def test_a_scene_without_the_assets_that_are_shown_is_marked(site: Site, view: View) -> None:
+    mosaic = site.mosaic()
+    site.publish(mosaic, "older", BOTH, RED)
+    site.publish(mosaic, "newer", BOTH, GREEN, day=12, asset="mask")
+    view.open(mosaic)
+    view.shows(*IN_EAST, RED)
+    expect(view.page.locator("#assets")).to_have_text("visual")
+    view.click(*IN_EAST)
+    expect(view.page.locator("#panel.pinned .id")).to_have_text(["newer", "older"])
+    expect(view.page.locator("#scenes .lacks")).to_have_text(["left out: no asset visual"])
+    expect(view.page.locator("#scenes li:nth-child(2) .top")).to_have_text("on top")

@@ -145,7 +145,12 @@ class StacItem:
         return found
 
     def _shown(self, mosaic: Mosaic, kept: Iterable[str]) -> tuple[str, ...]:
-        """Returns the assets to show of scenes like this one, of the ones with these names."""
+        """Returns the assets to show of scenes like this one, of the ones with these names.
+
+        Empty where the mosaic has chosen already.
+        """
+        if mosaic.chosen_assets:
+            return ()
         found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
         return choose_assets(found, self.properties, self.id, self.collection)
 

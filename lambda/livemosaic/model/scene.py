@@ -34,7 +34,8 @@ class Scene:
     assets: Mapping[str, str] = field(default_factory=dict)
     """Href by asset key."""
     shown_assets: tuple[str, ...] = field(default=(), compare=False)
-    """Assets to show of scenes like it, chosen from its Item; not stored with the scene."""
+    """Assets to show of scenes like it, chosen from its Item where the mosaic has not chosen
+    yet; not stored with the scene."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     encodings: str = ""
     """What the numbers in the assets mean, as text: see `model.raster`."""

@@ -38,7 +38,8 @@ _NOT_READ: Final = (
     ("GIF", r"image/gif", ("gif",)),
 )
 """Formats that are not read: name, media type and extensions."""
-_FORMATS: Final = [(name, re.compile(media), tails) for name, media, tails in _NOT_READ]
+_OF_MEDIA: Final = [(name, re.compile(media)) for name, media, _ in _NOT_READ]
+_OF_EXTENSION: Final = {tail: name for name, _, tails in _NOT_READ for tail in tails}
 _NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
 _DATA: Final = frozenset({"data", "visual"})
 
@@ -62,15 +63,14 @@ def is_geotiff(key: str, asset: object) -> bool:
 def unread_format(asset: Mapping[str, Any]) -> str:
     """Returns the name of the format of an asset that is never read; empty for others."""
     media, path = media_type(asset), _path(asset)
-    folders = path.split("/")
-    for name, pattern, extensions in _FORMATS:
-        if pattern.fullmatch(media):
-            return name
-        # A Zarr store is a folder; its asset may be an array within.
-        parts = folders if name == "Zarr" else folders[-1:]
-        if any(part.rpartition(".")[2] in extensions for part in parts if "." in part):
-            return name
-    return ""
+    extension = path.rpartition("/")[2].rpartition(".")[2]
+    if extension in _OF_EXTENSION:
+        return _OF_EXTENSION[extension]
+    if ".zarr/" in path:  # an array in a store, which is a folder
+        return "Zarr"
+    if not media or _TIFF.fullmatch(media):
+        return ""
+    return next((name for name, like in _OF_MEDIA if like.fullmatch(media)), "")
 
 
 def check_readable(key: str, asset: object) -> None:

@@ -1,7 +1,7 @@
 """Names of assets that are the same in every Item of a collection. Pure.
 
 The keys of some catalogues say nothing, or differ from Item to Item: NASA's CMR has `data`, `data1`
-in any order, told apart by titles; Umbra and swisstopo use file names, others the Item's id. Such
+in any order, with different titles; Umbra and swisstopo use file names, others the Item's id. Such
 an asset is stored under its title, or under the part of its file name that is not the Item's own.
 """
 
@@ -53,7 +53,8 @@ def _find(name: str, item_id: str, assets: Assets) -> str | None:
         return name
     rasters = {key: asset for key, asset in assets.items() if is_geotiff(key, asset)}
     titled = [key for key, asset in rasters.items() if matches(name, _title(asset))]
-    stable = [key for key, stored in stable_names(item_id, assets).items() if stored == name]
+    named = _named(item_id, assets, list(rasters))
+    stable = [key for key, stored in named.items() if stored == name]
     if titled or stable:
         return only_match(name, titled or stable)
     return find_asset(name, {key: str(asset.get("href")) for key, asset in rasters.items()})
@@ -61,7 +62,10 @@ def _find(name: str, item_id: str, assets: Assets) -> str | None:
 
 def stable_names(item_id: str, assets: Assets) -> dict[str, str]:
     """Returns a name for the key of each GeoTIFF: the key itself, unless that is no good name."""
-    rasters = [key for key, asset in assets.items() if is_geotiff(key, asset)]
+    return _named(item_id, assets, [k for k, asset in assets.items() if is_geotiff(k, asset)])
+
+
+def _named(item_id: str, assets: Assets, rasters: Sequence[str]) -> dict[str, str]:
     names = {key: key for key in rasters}
     for changed in (_by_title(item_id, assets, rasters), _by_file(item_id, assets, rasters)):
         others = {name for key, name in names.items() if key not in changed}
@@ -113,9 +117,11 @@ def _common(stems: Sequence[str]) -> int:
 
 
 def _is_own_file(key: str, asset: Any) -> bool:
-    file = last_part(str(asset.get("href"))) if isinstance(asset, Mapping) else ""
-    stem = _EXTENSION.sub("", file)
-    return (key == file and _has_serial(key)) or (key == stem and bool(_DATE.search(key)))
+    dated = bool(_DATE.search(key))
+    if not isinstance(asset, Mapping) or not (dated or _has_serial(key)):
+        return False
+    file = last_part(str(asset.get("href")))
+    return key == file or (dated and key == _EXTENSION.sub("", file))
 
 
 def _is_file(item_id: str, text: str) -> bool:

@@ -33,6 +33,24 @@ export const tooLow = () => info !== null && tileZoom() < info.minzoom;
 let changed = () => {};
 export const onChange = (handler) => (changed = handler);
 
+/** URL parameters that name assets, instead of the ones that the mosaic shows. */
+const NAMES_ASSETS = ["assets", "expression", "render"];
+/** Names of files, and patterns for them, which are no keys of assets. */
+const FILE = /[*?]|\.tiff?$/i;
+
+/** The assets of every scene that tiles show; none if the page's URL names others. */
+function shownAssets() {
+  const given = new URLSearchParams(location.search);
+  return NAMES_ASSETS.some((name) => given.has(name)) ? [] : (info?.shown_assets ?? []);
+}
+
+/** The asset for lack of which tiles leave a scene out; undefined if they show it. */
+export const lacking = (scene) => shownAssets().find((name) => !FILE.test(name) && !Object.hasOwn(scene.assets ?? {}, name));
+
+function sayAssets() {
+  $("assets").textContent = shownAssets().join(", ");
+}
+
 export async function learn(signal) {
   const now = await ask("info", signal);
   const before = info;
@@ -41,6 +59,7 @@ export async function learn(signal) {
   $("title").textContent = info.title || info.id;
   say("gone", null);
   say("empty", info.bounds ? null : "This mosaic is empty", "Scenes appear here as soon as they are added.");
+  sayAssets();
   offer(info, redraw);
   followSource(before);
   if (!before && info.bounds && placed) stay();
@@ -82,6 +101,7 @@ function followSource(before) {
 function redraw() {
   say("page", null);
   forgetBad();
+  sayAssets();
   map.getSource("mosaic").setUrl(tilejson());
   changed();
 }

@@ -3,6 +3,7 @@
 import { draw, map } from "./canvas.js";
 import { day, minute } from "./date.js";
 import { wrap } from "./geometry.js";
+import { lacking } from "./mosaic.js";
 import { $, el, motion, narrow } from "./page.js";
 import { arranged, at, combined, under } from "./scenes.js";
 
@@ -75,19 +76,20 @@ function hide() {
 }
 
 function show(scenes, title, note = "") {
-  const key = JSON.stringify([title, note, combined(), scenes.map((scene) => [scene.key, scene.version])]);
+  const key = JSON.stringify([title, note, combined(), scenes.map((scene) => [scene.key, scene.version, lacking(scene)])]);
   if (key === shownKey) return;
   shownKey = key;
   const open = new Set([...$("scenes").querySelectorAll("details[open]")].map((d) => d.parentElement.sceneKey));
+  const top = scenes.find((scene) => !lacking(scene));
   const shown = pin ? scenes : scenes.slice(0, SHOWN);
   const hidden = scenes.length - shown.length;
   $("panel").hidden = false;
   $("panel").classList.toggle("pinned", Boolean(pin));
   $("panel-title").textContent = title;
-  $("scenes").replaceChildren(...shown.map((scene, i) => entry(scene, i === 0, open.has(scene.key))));
+  $("scenes").replaceChildren(...shown.map((scene) => entry(scene, scene === top, open.has(scene.key))));
   const how = combined() && scenes.length > 1 ? `Combined: ${combined()}. ` : "";
   $("more").textContent = pin ? how + note : `${hidden ? `${hidden} more. ` : ""}${how}Click to keep the list`;
-  outline(...(combined() ? scenes : scenes.slice(0, 1)));
+  outline(...(combined() ? scenes.filter((scene) => !lacking(scene)) : top ? [top] : []));
   if (pin && narrow()) clearOf($("panel").getBoundingClientRect().top);
 }
 
@@ -112,6 +114,8 @@ function about(scene, top) {
   const cloud = scene.properties?.["eo:cloud_cover"];
   const made = el("span", { class: "about" }, el("span", {}, pin ? minute(scene) : day(scene)));
   if (typeof cloud === "number") made.append(el("span", {}, `${Math.round(cloud)} % cloud`));
+  const lacks = lacking(scene);
+  if (lacks) made.append(el("span", { class: "lacks" }, `left out: no asset ${lacks}`));
   if (top && !combined()) made.append(el("span", { class: "top" }, "on top"));
   return made;
 }
