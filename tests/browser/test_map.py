@@ -408,6 +408,13 @@ def test_a_rule_that_makes_no_sense_is_explained(site: Site, troubled: View) -> 
     expect(troubled.page.locator("#count")).to_have_text("")
 
 
+def test_scenes_that_do_not_exist_are_explained(site: Site, troubled: View) -> None:
+    troubled.open(_two(site), "?ids=gone")
+    expect(troubled.page.locator("#message")).to_contain_text("cannot be drawn like this")
+    expect(troubled.page.locator("#message")).to_contain_text("has the id 'gone'")
+    expect(troubled.page.locator("#status")).to_have_text("not drawn")
+
+
 def test_a_misspelled_parameter_is_explained(site: Site, troubled: View) -> None:
     troubled.open(_two(site), "?sortyb=eo:cloud_cover")
     expect(troubled.page.locator("#message")).to_contain_text("did you mean 'sortby'?")

@@ -50,7 +50,9 @@ def _problem(name: str, known: tuple[str, ...]) -> str:
     if name in _TEXTS:
         return f"sorts nothing: {name!r} of STAC is neither a number nor a time"
     meant = None if name in known else nearest(name[:80], known)
-    return f"is probably misspelled: did you mean {meant!r}?" if meant else ""
+    if meant:
+        return f"is probably misspelled: did you mean {meant!r}? If not, list it in properties too"
+    return ""
 
 
 def _first(keys: str) -> str:
