@@ -23,7 +23,7 @@ def server(server: Server) -> Server:
 @pytest.fixture(autouse=True)
 def anywhere(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """Items of this module have hrefs that are never read."""
-    object.__setattr__(server.services.ingest.allow, "parsed", AllowList().parsed)
+    object.__setattr__(server.services.ingest.allow, "prefixes", AllowList().prefixes)
 
 
 def ids(answer: Any) -> list[str]:

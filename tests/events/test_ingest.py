@@ -71,7 +71,8 @@ class TestLeftOutAssets:
         (outcome,) = send(ingest, item("a", assets=self.ASSETS))
         assert outcome.status == "done"
         (warning,) = outcome.warnings
-        assert warning.startswith("mosaic 'm' shows item 'a' without its asset 'mirror': ")
+        start = "mosaic 'm' shows item 'a' without its asset 'mirror'"
+        assert warning.startswith(f"{start} (its tiles show visual by default): ")
         assert "gs://bucket/x.tif" in warning
         assert [vars(record).get("reason") for record in caplog.records] == [warning]
         scene = ingest.index.scene(ingest.index.mosaics.get("m"), "s2#a")

@@ -177,10 +177,10 @@ class TestStacItems:
     def anywhere(self, real: Server) -> Iterator[None]:
         """Hrefs in catalogues are on S3 and the web; none is read here."""
         allow = real.services.ingest.allow
-        before = allow.parsed
-        object.__setattr__(allow, "parsed", AllowList().parsed)
+        before = allow.prefixes
+        object.__setattr__(allow, "prefixes", AllowList().prefixes)
         yield
-        object.__setattr__(allow, "parsed", before)
+        object.__setattr__(allow, "prefixes", before)
 
     def outcomes(self, real: Server, mosaic: str, body: str) -> list[dict[str, Any]]:
         real.create(mosaic)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -83,9 +83,11 @@ class StacItem:
         `InvalidItemError` if the Item has none of those that the mosaic keeps, or if none of them
         may be read.
         """
-        assets = self._readable(mosaic, allow).hrefs
+        kept = self._kept(mosaic)
+        found = self._readable(kept, allow)
+        stated = self._stated(kept, found.hrefs)
         wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}
-        for name, value in {**wanted, "assets": list(assets)}.items():
+        for name, value in {**wanted, "assets": list(found.hrefs)}.items():
             _check_storable(name, value)
         return Scene(
             collection=self.collection,
@@ -94,10 +96,12 @@ class StacItem:
             footprint=self.footprint,
             rank=rank(mosaic.sortby, self.properties),
             datetime=time_of(self.properties),
-            assets=assets,
-            shown_assets=self._shown(mosaic, assets),
+            assets=found.hrefs,
+            misstated=stated.problems,
+            left_out={key: str(error) for key, error in found.left_out.items()},
+            shown_assets=() if mosaic.chosen_assets else self._shown(kept, found.hrefs),
             properties=wanted,
-            encodings=encodings_to_text(self._stated(mosaic, assets).encodings),
+            encodings=encodings_to_text(stated.encodings),
         )
 
     @property
@@ -105,16 +109,8 @@ class StacItem:
         """Version of its deletion from a mosaic whose filter it does not pass."""
         return f"{self.order}#{DELETION}"
 
-    def left_out(self, mosaic: Mosaic, allow: AllowList) -> dict[str, str]:
-        """Returns why assets that the mosaic keeps are missing from its scene, by their names."""
-        return {k: str(error) for k, error in self._readable(mosaic, allow).left_out.items()}
-
-    def misstated(self, mosaic: Mosaic, scene: Scene) -> Sequence[str]:
-        """Returns a sentence for each nodata, scale or offset of its scene that cannot be used."""
-        return self._stated(mosaic, scene.assets).problems
-
-    def _readable(self, mosaic: Mosaic, allow: AllowList) -> ReadableAssets:
-        found = readable_assets(self._kept(mosaic), self.base, allow)
+    def _readable(self, kept: Mapping[str, Any], allow: AllowList) -> ReadableAssets:
+        found = readable_assets(kept, self.base, allow)
         if found.hrefs:
             return found
         errors = list(found.left_out.values())
@@ -144,19 +140,14 @@ class StacItem:
             )
         return found
 
-    def _shown(self, mosaic: Mosaic, kept: Iterable[str]) -> tuple[str, ...]:
-        """Returns the assets to show of scenes like this one, of the ones with these names.
-
-        Empty where the mosaic has chosen already.
-        """
-        if mosaic.chosen_assets:
-            return ()
-        found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
+    def _shown(self, kept: Mapping[str, Any], names: Collection[str]) -> tuple[str, ...]:
+        """Returns the assets to show of scenes like this one, of the ones with these names."""
+        found = {name: asset for name, asset in kept.items() if name in names}
         return choose_assets(found, self.properties, self.id, self.collection)
 
-    def _stated(self, mosaic: Mosaic, kept: Iterable[str]) -> StatedEncodings:
+    def _stated(self, kept: Mapping[str, Any], names: Collection[str]) -> StatedEncodings:
         """Returns the encodings of the assets with these names."""
-        found = {name: asset for name, asset in self._kept(mosaic).items() if name in kept}
+        found = {name: asset for name, asset in kept.items() if name in names}
         return stated_encodings(found, self.properties)
 
     def _digest(self, mosaic: Mosaic, allow: AllowList) -> str:
@@ -164,11 +155,17 @@ class StacItem:
         content = {k: v for k, v in self.document.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
         try:
-            content["assets"] = without_signatures(content["assets"], allow)
-            text = json.dumps([content, keeps], sort_keys=True, separators=(",", ":"))
+            text = _canonical([content, keeps])
+            if "?" in text:  # perhaps a signature
+                content["assets"] = without_signatures(content["assets"], allow)
+                text = _canonical([content, keeps])
         except RecursionError as error:
             raise InvalidItemError("is nested too deeply to be read") from error
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _check_storable(name: str, value: object, depth: int = 0) -> None:

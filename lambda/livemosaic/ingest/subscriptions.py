@@ -1,7 +1,7 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -90,10 +90,9 @@ class Subscribers:
         if change == "outdated":
             return Applied(mosaic.id, item.collection, item.id, change)
         hrefs = tuple(scene.assets.values())
-        warnings = left_out_assets(item.left_out(mosaic, self.allow), scene, mosaic)
+        warnings = left_out_assets(scene, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
-        misstated = item.misstated(mosaic, scene)
-        warnings += [f"item {item.id[:80]!r}: {problem}" for problem in misstated]
+        warnings += [f"item {item.id[:80]!r}: {problem}" for problem in scene.misstated]
         return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
@@ -133,13 +132,15 @@ class Subscribers:
                 self.index.apply_watermark(new, key)
 
 
-def left_out_assets(reasons: Mapping[str, str], scene: Scene, mosaic: Mosaic) -> list[str]:
+def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:
     """Returns a sentence for each asset that is left out of a scene."""
-    shown = mosaic.shown_assets or scene.shown_assets
+    chosen = "" if mosaic.shown_assets else ", ".join(scene.shown_assets)
+    instead = f" (its tiles show {chosen} by default)" if chosen else ""
     return [
         f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without its asset {key[:80]!r}"
-        f"{', which its tiles need by default' if key in shown else ''}: {reason}"
-        for key, reason in reasons.items()
+        f"{', which its tiles need by default' if key in mosaic.shown_assets else instead}"
+        f": {reason}"
+        for key, reason in scene.left_out.items()
     ]
 
 

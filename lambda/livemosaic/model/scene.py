@@ -1,6 +1,6 @@
 """Scenes: what a mosaic keeps of a STAC Item, and how a scene is identified and ranked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +33,10 @@ class Scene:
     datetime: str | None = None
     assets: Mapping[str, str] = field(default_factory=dict)
     """Href by asset key."""
+    left_out: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Why an asset that the mosaic keeps is not among `assets`, by its key; not stored."""
+    misstated: Sequence[str] = field(default=(), compare=False)
+    """A sentence for each nodata, scale or offset of its Item that cannot be used; not stored."""
     shown_assets: tuple[str, ...] = field(default=(), compare=False)
     """Assets to show of scenes like it, chosen from its Item where the mosaic has not chosen
     yet; not stored with the scene."""

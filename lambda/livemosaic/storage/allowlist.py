@@ -7,7 +7,7 @@ and only by its text: nothing here opens a connection.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -103,14 +103,15 @@ class AllowList:
     """
 
     prefixes: Sequence[str] = ("s3://", "https://")
-    parsed: Sequence[AllowedPrefix] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
-        parsed = [parse_prefix(prefix) for prefix in self.prefixes]
-        _check_ways(parsed)
-        order = sorted(parsed, key=lambda prefix: prefix.precision, reverse=True)
-        object.__setattr__(self, "parsed", tuple(order))
+        _ = self.parsed  # raises for a malformed one
+
+    @property
+    def parsed(self) -> Sequence[AllowedPrefix]:
+        """The prefixes, the most precise first."""
+        return _parse_prefixes(tuple(self.prefixes))
 
     def check(self, href: str) -> None:
         """Raises ForbiddenHrefError unless the href may be read, and can be with what is here."""
@@ -308,6 +309,13 @@ def _http(href: str, parts: SplitResult) -> Location:
         raise _never(href, "has no valid host name")
     scheme: Scheme = "https" if parts.scheme == "https" else "http"
     return Location(scheme, f"{host}:{parts.port or _PORTS[scheme]}", parts.path, parts.query)
+
+
+@lru_cache(64)
+def _parse_prefixes(prefixes: tuple[str, ...]) -> Sequence[AllowedPrefix]:
+    parsed = [parse_prefix(prefix) for prefix in prefixes]
+    _check_ways(parsed)
+    return tuple(sorted(parsed, key=lambda prefix: prefix.precision, reverse=True))
 
 
 @lru_cache(256)

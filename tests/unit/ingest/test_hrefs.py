@@ -210,9 +210,10 @@ class TestLeftOut:
     }
 
     def test_an_asset_that_may_not_be_read_keeps_no_other_out(self) -> None:
-        found, allow = StacItem.parse(item(assets=self.ASSETS), event_time=NOW), AllowList()
-        assert found.scene(Mosaic(id="m"), allow).assets == {"visual": "https://example.com/a.tif"}
-        assert found.left_out(Mosaic(id="m"), allow) == {
+        parsed = StacItem.parse(item(assets=self.ASSETS), event_time=NOW)
+        found = parsed.scene(Mosaic(id="m"), AllowList())
+        assert found.assets == {"visual": "https://example.com/a.tif"}
+        assert found.left_out == {
             "mirror": "asset href 'gs://bucket/x.tif' has the scheme 'gs': it must start with "
             "s3:// or https:// to be read"
         }
