@@ -17,7 +17,15 @@ from rasterio.session import DummySession
 from rasterio.windows import Window
 
 from livemosaic.cog.overviews import Level, WindowTuple
-from livemosaic.cog.raster import COMPLEX, NO_PLACE, NOT_A_COG, AssetLimits, Profile
+from livemosaic.cog.raster import (
+    COMPLEX,
+    NO_PLACE,
+    NOT_A_COG,
+    RPC_ONLY,
+    AssetLimits,
+    Profile,
+    frame_of_gcps,
+)
 from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory, iterate_directories
 from livemosaic.cog.tiff.nodata import read_nodata
 from livemosaic.cog.tiff.support import GRAY, PHOTOMETRIC, RGB
@@ -194,8 +202,7 @@ def _refuse_raw_colors(dataset: Any, directory: Directory) -> None:
 
 
 def _gdal_profile(dataset: Any, directory: Directory) -> Profile:
-    if dataset.crs is None or dataset.transform.is_identity:
-        raise ObjectError(NO_PLACE)
+    frame = _gdal_frame(dataset)
     block = dataset.block_shapes[0][::-1]
     if not dataset.profile.get("tiled"):
         raise ObjectError(NOT_A_COG)
@@ -206,7 +213,6 @@ def _gdal_profile(dataset: Any, directory: Directory) -> Profile:
     _refuse_raw_colors(dataset, directory)
     dtype = np.dtype(dataset.dtypes[0])
     alphas = [i for i, c in enumerate(dataset.colorinterp) if c == ColorInterp.alpha]
-    frame = Frame(dataset.crs, dataset.transform, dataset.width, dataset.height)
     return Profile(
         frame=frame,
         levels=(Level(frame, block),),
@@ -219,6 +225,16 @@ def _gdal_profile(dataset: Any, directory: Directory) -> Profile:
         offsets=dataset.offsets,
         palette=_gdal_palette(dataset) if directory.number(PHOTOMETRIC, GRAY) != RGB else None,
     )
+
+
+def _gdal_frame(dataset: Any) -> Frame:
+    size = dataset.width, dataset.height
+    if dataset.crs is not None and not dataset.transform.is_identity:
+        return Frame(dataset.crs, dataset.transform, *size)
+    points, crs = dataset.gcps
+    if crs is None or len(points) < 2:
+        raise ObjectError(RPC_ONLY if dataset.rpcs else NO_PLACE)
+    return frame_of_gcps(((p.col, p.row, p.x, p.y) for p in points), crs, *size)
 
 
 def _gdal_palette(dataset: Any) -> NDArray[np.uint8] | None:

@@ -17,11 +17,13 @@ from livemosaic.cog.overviews import Level, WindowTuple
 from livemosaic.cog.raster import (
     NO_PLACE,
     NOT_A_COG,
+    RPC_ONLY,
     AssetLimits,
     DecodeError,
     Profile,
     UnsupportedError,
     decoding,
+    frame_of_gcps,
 )
 from livemosaic.cog.tiff.directories import Directory, read_directories
 from livemosaic.cog.tiff.geokeys import read_crs
@@ -29,6 +31,7 @@ from livemosaic.cog.tiff.nodata import read_nodata
 from livemosaic.cog.tiff.palette import read_palette
 from livemosaic.cog.tiff.support import reason_for_gdal
 from livemosaic.geo.frame import Frame, level_frame
+from livemosaic.geo.gcps import GcpTuple
 from livemosaic.storage.adapters import InMemoryObject, RangeSource
 from livemosaic.storage.cache import Recent, SharedObject, Span
 from livemosaic.storage.objects import Object, ObjectError
@@ -39,6 +42,8 @@ PREFETCH: Final = 32 * 1024
 _ALPHAS: Final = (ExtraSamples.AssociatedAlpha, ExtraSamples.UnassociatedAlpha)
 _POINT: Final = 2
 _REDUCED: Final = 1
+_RPC: Final = 50844
+"""The tag of rational polynomial coefficients (RPCs in GeoTIFF)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +77,11 @@ class TiffRaster:
             raise UnsupportedError("an overview or mask without tiles")
         geotiff = GeoTIFF(tiff)
         levels: tuple[GeoTIFF | Overview, ...] = (geotiff, *_overviews(geotiff))
-        frame = Frame(_crs(directory), _transform(geotiff.ifd), *_size(geotiff))
+        crs, gcps, size = _crs(directory), _gcps(geotiff.ifd), _size(geotiff)
+        if gcps:
+            frame = await asyncio.to_thread(frame_of_gcps, gcps, crs, *size)
+        else:
+            frame = Frame(crs, _transform(geotiff.ifd), *size)
         return cls(_tiff_profile(geotiff, directory, frame, levels), levels, shared)
 
     async def read(
@@ -184,10 +193,9 @@ def _size(image: GeoTIFF | Overview) -> tuple[int, int]:
 def _refuse_untiled(ifd: ImageFileDirectory) -> None:
     if ifd.tile_width is None or ifd.tile_height is None:
         raise ObjectError(NOT_A_COG)
-    if ifd.geo_key_directory is None or (
-        ifd.model_transformation is None and ifd.model_pixel_scale is None
-    ):
-        raise ObjectError(NO_PLACE)
+    placed = ifd.model_transformation or ifd.model_pixel_scale or _gcps(ifd)
+    if ifd.geo_key_directory is None or not placed:
+        raise ObjectError(RPC_ONLY if _RPC in ifd.other_tags else NO_PLACE)
 
 
 def _overviews(geotiff: GeoTIFF) -> list[Overview]:
@@ -248,6 +256,19 @@ def _alpha(geotiff: GeoTIFF) -> int | None:
     first = geotiff.count - len(extra)
     tagged = [first + i for i, sample in enumerate(extra) if sample in _ALPHAS]
     return next(iter(named + tagged), None)
+
+
+def _gcps(ifd: ImageFileDirectory) -> list[GcpTuple]:
+    """Returns ground control points of a file that has no transform; as GDAL's GTiff driver."""
+    scale, points = ifd.model_pixel_scale or (), np.array(ifd.model_tiepoint or (), float)
+    scaled = len(scale) >= 2 and scale[0] and scale[1]
+    if scaled or ifd.model_transformation or len(points) < 12 or len(points) % 6:
+        return []
+    keys = ifd.geo_key_directory
+    half = 0.5 if keys is not None and keys.raster_type == _POINT else 0.0
+    return [
+        (col + half, row + half, x, y) for col, row, _, x, y, _ in points.reshape(-1, 6).tolist()
+    ]
 
 
 def _transform(ifd: ImageFileDirectory) -> Affine:

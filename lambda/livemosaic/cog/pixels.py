@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from livemosaic.cog.overviews import WindowTuple, choose_level
 from livemosaic.cog.raster import AssetLimits, Profile
 from livemosaic.cog.tiff.nodata import Nodata, nodata_in
-from livemosaic.cog.warp import Piece, locate, pieces, resample_smooth, take
+from livemosaic.cog.warp import Piece, Positions, locate, pieces, resample_smooth, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
 from livemosaic.model.raster import Grid, Pixels
@@ -34,6 +34,7 @@ class ReadPlan:
     """What to read of an asset for a grid."""
 
     level: int
+    positions: Positions
     pieces: tuple[Piece, ...]
     windows: tuple[WindowTuple, ...]
     """One per piece, in pixels of the level."""
@@ -84,7 +85,9 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
     pad = _KERNEL * (1 + int(step)) + 1 if _is_smooth(profile, read) else 0
     windows = tuple(part.window(level.frame, pad) for part in parts)
     samples = sum(level.samples(window, profile.count) for window in windows)
-    return ReadPlan(number, parts, windows, samples, 2 * samples * profile.dtype.itemsize)
+    return ReadPlan(
+        number, positions, parts, windows, samples, 2 * samples * profile.dtype.itemsize
+    )
 
 
 def _is_smooth(profile: Profile, read: Read) -> bool:
@@ -106,7 +109,9 @@ def resample(
         if _is_smooth(profile, read):
             level = profile.levels[plan.level].frame
             whole = _values(block, mask, profile, bands, read)
-            part = resample_smooth(*whole, window, level, piece, grid, read.resampling)
+            part = resample_smooth(
+                *whole, window, level, piece, plan.positions, profile.frame, read.resampling
+            )
         else:
             flat_indices = piece.flat_indices(window)
             taken, kept = (

@@ -4,18 +4,21 @@
 `objects.Object`, so a file that GDAL opens can reach nothing else: no sidecar, no VRT, no URL.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 
 from livemosaic.cog.overviews import Level, WindowTuple
 from livemosaic.cog.tiff.nodata import Nodata
 from livemosaic.errors import LivemosaicError
+from livemosaic.geo.crs import NoTransformError
 from livemosaic.geo.frame import Frame
+from livemosaic.geo.gcps import GcpError, GcpTuple, gcp_transform
 from livemosaic.model.raster import Encoding, band_of
 from livemosaic.storage.coalesce import COALESCE_GAP
 from livemosaic.storage.objects import ObjectError
@@ -25,6 +28,10 @@ NOT_A_COG: Final = (
 )
 COMPLEX: Final = "holds complex numbers, which no map shows"
 NO_PLACE: Final = "has no georeferencing, so nobody knows where its pixels lie"
+RPC_ONLY: Final = (
+    "has only rational polynomial coefficients (RPC) for georeferencing, which need a terrain "
+    "model: orthorectify it with `gdalwarp -rpc`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +94,14 @@ def _nodata(of_bands: list[float | None]) -> dict[str, Any]:
     if len(set(of_bands)) == 1:
         return {"nodata": of_bands[0]}
     return {"nodata_of_bands": tuple(of_bands)}
+
+
+def frame_of_gcps(gcps: Iterable[GcpTuple], crs: CRS, width: int, height: int) -> Frame:
+    """Returns the frame of a raster with ground control points; ObjectError if none fits them."""
+    try:
+        return Frame.of_gcps(gcp_transform(tuple(gcps), crs, width, height), width, height)
+    except (GcpError, NoTransformError) as error:
+        raise ObjectError(str(error)) from error
 
 
 class Raster(Protocol):

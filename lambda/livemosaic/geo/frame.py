@@ -7,6 +7,8 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from livemosaic.geo.gcps import Floats, GcpTransform
+
 WEB_MERCATOR_WORLD: Final = 40075016.685578488
 """Metres around the equator in EPSG:3857."""
 
@@ -19,17 +21,36 @@ class Frame:
 
     crs: CRS
     transform: Affine
-    """Pixel corner (column, row) → CRS (x, y)."""
+    """Pixel corner (column, row) → CRS (x, y); only roughly so where there are `gcps`."""
     width: int
     height: int
+    gcps: GcpTransform | None = None
+    """Where pixels lie, of a raster that has ground control points instead of a transform."""
 
     @property
     def period(self) -> float | None:
         """Pixels around the world, where columns run along it and x repeats."""
-        if self.transform.b or self.transform.d:
+        if self.transform.b or self.transform.d or self.gcps:
             return None
         turn = around(self.crs)
         return None if turn is None else turn / abs(self.transform.a)
+
+    @classmethod
+    def of_gcps(cls, gcps: GcpTransform, width: int, height: int) -> "Frame":
+        """Returns the frame of a raster with ground control points."""
+        return cls(gcps.crs, gcps.affine, width, height, gcps)
+
+    def to_map(self, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+        """Returns x and y of pixels; longitudes may run on beyond ±180."""
+        return self.gcps.to_map(cols, rows) if self.gcps else _applied(self.transform, cols, rows)
+
+    def to_pixel(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Returns columns and rows of places; NaN where no pixel of the raster can be."""
+        return self.gcps.to_pixel(x, y) if self.gcps else _applied(~self.transform, x, y)
+
+
+def _applied(to: Affine, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    return to.a * x + to.b * y + to.c, to.d * x + to.e * y + to.f
 
 
 def around(crs: CRS) -> float | None:

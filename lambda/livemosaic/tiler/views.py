@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError, NotFoundError
-from livemosaic.geo.bounds import lonlat_bounds
-from livemosaic.geo.box import Box
+from livemosaic.geo.box import Box, lonlat_bounds
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
 from livemosaic.geo.frame import around

@@ -8,8 +8,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.bounds import lonlat_bounds
-from livemosaic.geo.box import Box
+from livemosaic.geo.box import Box, lonlat_bounds
 from livemosaic.geo.crs import transformer
 from livemosaic.model.raster import Grid
 

@@ -15,7 +15,7 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.bounds import lonlat_bounds
+from livemosaic.geo.box import lonlat_bounds
 from livemosaic.geo.cells import Cell, CellGrid
 from livemosaic.geo.covering import WHOLE, Cover, coarse_rungs, cover, decode, floor_rung, ladder
 from livemosaic.geo.rasterize import Outline
