@@ -1,9 +1,14 @@
 """Rules that go by footprints: clipping, slivers, holes, and blends from edge to edge."""
 
+import io
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
 
 from api.served import SIZE, WHOLE, Server, X, Y, Z, scene, tile_url
 from livemosaic.table.sqlite import SqliteTable
@@ -114,3 +119,59 @@ def test_a_footprint_that_changed_blends_anew(server: Server) -> None:
     path = next(Path(server.folder).glob("a-*"))
     server.add(scene("a", server.url(path), WHOLE, day=1))
     assert server.client.get(url, headers=held).status_code == 200
+
+
+FAULTS = Path(__file__).parents[2].parent / "shared" / "faults" / "pixels"
+
+
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="needs ../shared/faults")
+@pytest.mark.parametrize("name", ["f8_easegrid_north", "f9_gcps_only"])
+def test_a_faulty_file_shows_the_right_value(server: Server, name: str) -> None:
+    shutil.copy(FAULTS / f"{name}.tif", server.folder)
+    lines = [json.loads(line) for line in (FAULTS / "items.ndjson").read_text().splitlines()]
+    (document,) = [one for one in lines if one["id"] == name]
+    document["assets"]["data"]["href"] = server.url(f"{name}.tif")
+    server.add(document)
+    rights = [json.loads(line) for line in (FAULTS / "right.ndjson").read_text().splitlines()]
+    (right,) = [one for one in rights if one["file"] == name]
+    asked = f"/mosaics/m/point/{right['lon']},{right['lat']}"
+    answer = server.get(asked, bidx=right["bidx"])
+    assert answer.json()["assets"][0]["values"] == right["right"]
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "average"])
+def test_a_file_with_control_points_is_drawn_by_every_route(
+    server: Server, resampling: str
+) -> None:
+    path = server.folder / "gcps.tif"
+    corners = (
+        (0, 0, 14.0, 50.0),
+        (0, 256, 14.5, 50.1),
+        (256, 0, 13.9, 49.7),
+        (256, 256, 14.4, 49.8),
+    )
+    with rasterio.open(
+        path, "w", driver="GTiff", width=256, height=256, count=1, dtype="uint8", tiled=True,
+        blockxsize=128, blockysize=128,
+    ) as file:  # fmt: skip
+        file.write(np.full((1, 256, 256), 7, np.uint8))
+        file.gcps = (
+            [GroundControlPoint(row=row, col=col, x=x, y=y) for row, col, x, y in corners],
+            rasterio.crs.CRS.from_epsg(4326),
+        )
+    outline = [[14, 50], [14.5, 50.1], [14.4, 49.8], [13.9, 49.7], [14, 50]]
+    shape = {"type": "Polygon", "coordinates": [outline]}
+    server.add(scene("gcps", server.url(path)) | {"geometry": shape})
+    point = server.get("/mosaics/m/point/14.2,49.9").json()
+    assert point["values"] == [7]
+    box = server.get("/mosaics/m/bbox/14.1,49.85,14.2,49.95/40x40.npy", resampling=resampling)
+    data, valid = np.load(io.BytesIO(box.content))
+    assert (data == 7).all()
+    assert valid.all()
+    native = server.get("/mosaics/m/bbox/14.1,49.85,14.2,49.95.npy")
+    assert native.status_code == 200
+    tile = server.picture("/mosaics/m/tiles/WebMercatorQuad/9/276/173", resampling=resampling)
+    assert set(tile.data[0][tile.valid].tolist()) == {7}
+    feature = {"type": "Feature", "properties": {}, "geometry": shape}
+    statistics = server.client.post("/mosaics/m/statistics", json=feature).json()
+    assert statistics["properties"]["statistics"]["b1"]["mean"] == 7

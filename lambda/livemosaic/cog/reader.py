@@ -1,6 +1,7 @@
 """Asset → pixels: the flow of one read, and the cache of opened files."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -25,6 +26,8 @@ from livemosaic.storage.allowlist import AllowList, redact
 from livemosaic.storage.cache import Recent
 from livemosaic.storage.objects import ChangedError, Object, ObjectError, Pin
 from livemosaic.storage.stores import Stores
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -185,6 +188,8 @@ class CogReader:
             )
         if raster.profile.dtype.kind == "c":
             raise ObjectError(COMPLEX)
+        if gcps := raster.profile.frame.gcps:
+            log.info("placed by GCPs", extra={"asset": redact(key[0]), "fit": gcps.fit})
         self._opened[key] = raster
         return raster
 
