@@ -20,10 +20,11 @@ from pydantic import (
 
 from infra.bundle import ONLY_EMULATED, PYTHONS, Target
 from infra.sources import BUCKET, Bus, ItemBucket, Topic
+from infra.ways import check_deployable, paid_buckets
 from infra.writers import Jwt
 from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import ORIGIN
-from livemosaic.storage.allowlist import SETTING, AllowList
+from livemosaic.storage.allowlist import SETTING, AllowList, parse_prefix
 
 RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -99,8 +100,9 @@ class Config(BaseModel):
     ".json", "account": …}]`. Assets may be there too: the functions may read them as with
     `buckets`."""
     allowed_prefixes: Words = Field((), validate_default=True)
-    """Prefixes of allowed asset URLs, like `s3://BUCKET/,https://HOST/PATH/`; `buckets` and
-    `item_buckets` are added. A public bucket needs no grant if its prefix is an https URL."""
+    """Prefixes of allowed asset URLs, like `s3://BUCKET/,https://HOST/PATH/`, each perhaps with its
+    way in (docs/assets.md); `buckets` and `item_buckets` are added. The functions may assume the
+    roles, read the secrets and pay for the buckets that are named here."""
     requester_pays: bool = False
     """Whether to pay for reads of requester-pays buckets."""
     topics: Annotated[tuple[Topic, ...], BeforeValidator(_as_list)] = ()
@@ -141,7 +143,8 @@ class Config(BaseModel):
     @property
     def readable(self) -> tuple[str, ...]:
         """Buckets, or `NAME/PREFIX` folders in them, whose objects all functions may read."""
-        return _readable(dict(self))
+        paid = paid_buckets(self.allowed_prefixes)
+        return tuple(dict.fromkeys((*_readable(dict(self)), *paid)))
 
     @field_validator("python")
     @classmethod
@@ -190,6 +193,7 @@ class Config(BaseModel):
             )
         for prefix in wanted:
             _check_prefix(prefix)
+        _check_together(wanted)
         return wanted
 
     @field_validator("topics")
@@ -241,7 +245,14 @@ def _check_prefix(prefix: str) -> None:
             f"{prefix!r} contains a comma, which separates prefixes: percent-encode it"
         )
     try:
-        AllowList((prefix,))
+        check_deployable(parse_prefix(prefix))
+    except InvalidRequestError as error:
+        raise ValueError(str(error).removeprefix(f"{SETTING}: ")) from error
+
+
+def _check_together(prefixes: Sequence[str]) -> None:
+    try:
+        AllowList(prefixes)
     except InvalidRequestError as error:
         raise ValueError(str(error).removeprefix(f"{SETTING}: ")) from error
 

@@ -19,6 +19,7 @@ from infra.dashboard import dashboard
 from infra.functions import function, live
 from infra.inbox import Inbox
 from infra.signing import SigningKey
+from infra.ways import grant_ways
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
@@ -152,6 +153,7 @@ class Service(cdk.Stack):
         )
         for bucket in self._config.readable:  # pixels for tiles, headers and Items for ingestion
             self._grant_objects(made, bucket)
+        grant_ways(made, self._config.allowed_prefixes)
         return made
 
     def _environment(self) -> dict[str, str]:

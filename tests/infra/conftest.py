@@ -66,6 +66,22 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "ingest_concurrency": "3",
     },
     "adopted": {"table": "livemosaic-data-Table-OLD", "buckets": "imagery"},
+    "logged in": {
+        "region": "us-west-2",
+        "allowed_prefixes": [
+            "https://sentinel-cogs.s3.us-west-2.amazonaws.com/",
+            "s3://usgs-landsat/collection02/ requester-pays",
+            "s3://partner/ role=arn:aws:iam::210987654321:role/reader external-id=us",
+            "https://data.lpdaac.earthdatacloud.nasa.gov/ "
+            "earthdata=arn:aws:secretsmanager:us-west-2:123456789012:secret:edl-AbCdEf",
+            "s3://lp-prod-protected/ "
+            "earthdata=arn:aws:secretsmanager:us-west-2:123456789012:secret:edl-AbCdEf",
+            "https://api.example.com/ "
+            "bearer=arn:aws:ssm:us-west-2:123456789012:parameter/livemosaic/token",
+            "https://*.blob.core.windows.net/ planetary-computer",
+            "s3://open/ anonymous",
+        ],
+    },
     "snapshots": {"region": "us-west-2", "snap_start": "true"},
     "guarded": {
         "region": "us-west-2",
