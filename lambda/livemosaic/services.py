@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from livemosaic import pixel_version
 from livemosaic.auth.keys import KeyRing, open_keys
@@ -19,6 +19,7 @@ from livemosaic.settings import Settings
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.cache import Recent
 from livemosaic.storage.fetch import Fetcher
+from livemosaic.storage.probe import LoginProbe
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
@@ -65,7 +66,12 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         mosaics=mosaics,
         cache=MosaicCache(mosaics, settings.mosaic_max_age_s),
         index=index,
-        ingest=Ingest(index, allow, HeaderKeeper(table, allow).keep, Fetcher(allow)),
+        ingest=Ingest(
+            index,
+            replace(allow, probe=LoginProbe(allow).check),
+            HeaderKeeper(table, allow).keep,
+            Fetcher(allow),
+        ),
         tiler=Tiler(index, reader, limits),
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s

@@ -6,8 +6,8 @@ and only by its text: nothing here opens a connection.
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -103,6 +103,8 @@ class AllowList:
     """
 
     prefixes: Sequence[str] = ("s3://", "https://")
+    probe: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    """Asks the server of an href that is to be admitted; raises ForbiddenHrefError if closed."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
@@ -121,7 +123,7 @@ class AllowList:
         """Returns an href as it is stored, without a signature that can be made anew.
 
         ForbiddenHrefError if it may not be read, or never can be with the ways in that are set:
-        the signature has expired, or the place is known to ask for a login.
+        the signature has expired, or the place is known or found to ask for a login.
         """
         unsigned = self.unsigned(href)
         location, prefix = self._find(unsigned)
@@ -139,6 +141,8 @@ class AllowList:
                 f"asset href {redact(href)!r} cannot be read with what is configured: its store "
                 f"is not open to everyone; {SETTING} would need the prefix {line!r}"
             )
+        if signature is None and self.probe is not None:
+            self.probe(unsigned)
         return unsigned
 
     def unsigned(self, href: str) -> str:

@@ -32,6 +32,10 @@ class AbsentError(ObjectError):
     """The store has no such object."""
 
 
+class ClosedError(ObjectError):
+    """The server asks for a login, or leads elsewhere: it gives nothing to who asks like this."""
+
+
 class UnavailableError(ObjectError):
     """The store fails or is too busy now; trying again later may help."""
 
@@ -40,7 +44,7 @@ class UnreachableError(UnavailableError):
     """The store did not answer at all, so other objects of its host are unreachable, too."""
 
 
-_KINDS: Final = (ChangedError, AbsentError, UnavailableError, UnreachableError)
+_KINDS: Final = (ChangedError, AbsentError, ClosedError, UnavailableError, UnreachableError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,12 @@ def status_error(status: int) -> ObjectError:
     """Returns the error that an HTTP status without bytes of the object means."""
     if status in (404, 410):
         return AbsentError("is missing")
-    if status in (401, 403):
+    if status == 401:
+        return ClosedError("may not be read: its server denies access without a login (HTTP 401)")
+    if status == 403:
         return ObjectError("may not be read: its server denies access")
     if 300 <= status < 400:
-        return ObjectError(f"is redirected (HTTP {status}); redirects are not followed")
+        return ClosedError(f"is redirected (HTTP {status}); redirects are not followed")
     kind = UnavailableError if status == 429 or status >= 500 else ObjectError
     return kind(f"cannot be read: its server gives HTTP {status}")
 
