@@ -101,7 +101,7 @@ class Config(BaseModel):
     `buckets`."""
     allowed_prefixes: Words = Field((), validate_default=True)
     """Prefixes of allowed asset URLs, like `s3://BUCKET/,https://HOST/PATH/`, each perhaps with its
-    way in (docs/assets.md); `buckets` and `item_buckets` are added. The functions may assume the
+    way in (docs/prefixes.md); `buckets` and `item_buckets` are added. The functions may assume the
     roles, read the secrets and pay for the buckets that are named here."""
     requester_pays: bool = False
     """Whether to pay for reads of requester-pays buckets."""

@@ -20,7 +20,8 @@ class Settings(BaseSettings):
     index: str = "sqlite:///livemosaic.db"
     """`sqlite:///FILE` or `dynamodb://REGION/TABLE`."""
     allowed_prefixes: Annotated[tuple[str, ...], NoDecode] = ("s3://", "https://")
-    """Allowed prefixes of assets, separated by commas in the environment."""
+    """Allowed prefixes of assets, each perhaps with its way in (`storage.access.way`), separated by
+    commas in the environment."""
     token: SecretStr | None = None
     """Bearer token for writes; without one, nothing can be written over HTTP."""
     authorizer: Literal["iam", "jwt"] = "iam"

@@ -15,7 +15,7 @@ import pytest
 from access.fakes import BODY, Answer, Asked, Fake, ranged
 from livemosaic.storage.access import expiring, logins
 from livemosaic.storage.allowlist import AllowList
-from livemosaic.storage.objects import AbsentError, ObjectError, UnavailableError
+from livemosaic.storage.objects import AbsentError, ClosedError, ObjectError, UnavailableError
 from livemosaic.storage.stores import Stores
 
 SECRET = "s3cret-token"
@@ -73,7 +73,7 @@ class TestBearer:
         with Fake(ranged) as other:
             stores = opened(f"{api.url}/in/ bearer=env:TOKEN", f"{api.url}/", f"{other.url}/")
             assert read(stores, f"{api.url}/in/a.tif") == BODY
-            assert "denies access" in refusal(stores, f"{api.url}/inside.tif")
+            assert "denies access" in refusal(stores, f"{api.url}/inside.tif", ClosedError)
             read(stores, f"{other.url}/in/a.tif")
             assert [asked.bearer for asked in (*api.asked, *other.asked)] == [SECRET, None, None]
 
@@ -83,7 +83,7 @@ class TestBearer:
             to = {"Location": f"{other.url}/a.tif"}
             with Fake(lambda _: Answer(302, headers=to)) as api:
                 stores = opened(f"{api.url}/ bearer=env:TOKEN")
-                assert "redirected" in refusal(stores, f"{api.url}/a.tif")
+                assert "redirected" in refusal(stores, f"{api.url}/a.tif", ClosedError)
             assert other.asked == []
 
     def test_a_replaced_token_is_noticed(
@@ -91,7 +91,7 @@ class TestBearer:
     ) -> None:
         monkeypatch.setenv("TOKEN", "old")
         stores = opened(f"{api.url}/ bearer=env:TOKEN")
-        refusal(stores, f"{api.url}/a.tif")
+        refusal(stores, f"{api.url}/a.tif", ClosedError)
         monkeypatch.setenv("TOKEN", SECRET)
         assert read(stores, f"{api.url}/a.tif") == BODY
 
@@ -101,7 +101,7 @@ class TestBearer:
         monkeypatch.setenv("TOKEN", "old")
         stores = opened(f"{api.url}/ bearer=env:TOKEN")
         for _ in range(3):
-            refusal(stores, f"{api.url}/a.tif")
+            refusal(stores, f"{api.url}/a.tif", ClosedError)
         assert len(api.asked) == 3
 
     def test_a_missing_secret_is_named(self, api: Fake) -> None:

@@ -44,6 +44,8 @@ def _version(wanted: bool) -> None:
     epilog="Examples:\n\n"
     "`livemosaic --profile prod --index dynamodb://eu-central-1/maps mosaics list`\n\n"
     "`livemosaic --profile prod --api https://HOST ingest items.ndjson`\n\n"
+    '`livemosaic --allow "s3://usgs-landsat/ requester-pays region=us-west-2" serve`\n\n'
+    '`livemosaic --allow "https://data.lpdaac.earthdatacloud.nasa.gov/ earthdata" serve`\n\n'
     "`livemosaic --token TOKEN --api http://localhost:8000 mosaics create alps`"
 )
 def common(
@@ -81,7 +83,8 @@ def common(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where assets may be: a folder, `s3://BUCKET/PREFIX` or `https://HOST/PATH`; "
+            help="Where assets may be: a folder, `s3://BUCKET/PREFIX` or `https://HOST/PATH`, and "
+            "how to get in, as in `s3://BUCKET/ requester-pays` (docs/prefixes.md); "
             "may be repeated. Without it, LIVEMOSAIC_ALLOWED_PREFIXES, else any s3:// and "
             "https://."
         ),
