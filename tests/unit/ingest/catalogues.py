@@ -43,7 +43,7 @@ _RGB: Final = ("red", "green", "blue")
 _LANDSAT: Final = "LC08_L2SP_195026_20260101_20260105_02_T1"
 _SWISS: Final = "swissimage-dop10_2019_2600-1200"
 _UMBRA: Final = "2023-06-11-14-55-33_UMBRA-06"
-_CMR: Final = "https://data.lpdaac.earthdatacloud.nasa.gov/lp-prod-protected/HLSS30.020"
+_CMR: Final = "https://example.com/HLSS30.020"
 
 EXCERPTS: Final = [
     Excerpt(
@@ -439,9 +439,17 @@ EXCERPTS: Final = [
         "aerial",
         "flight-1",
         {
-            "b": {"href": "https://x/b.tif", "type": COG, "bands": [{"eo:common_name": "blue"}]},
-            "g": {"href": "https://x/g.tif", "type": COG, "bands": [{"eo:common_name": "green"}]},
-            "r": {"href": "https://x/r.tif", "type": COG, "eo:common_name": "red"},
+            "b": {
+                "href": "https://example.com/b.tif",
+                "type": COG,
+                "bands": [{"eo:common_name": "blue"}],
+            },
+            "g": {
+                "href": "https://example.com/g.tif",
+                "type": COG,
+                "bands": [{"eo:common_name": "green"}],
+            },
+            "r": {"href": "https://example.com/r.tif", "type": COG, "eo:common_name": "red"},
         },
         ["r", "g", "b"],
     ),

@@ -61,13 +61,39 @@ class TestDisagreement:
             assert choose_assets(assets, {"eo:bands": 3, "platform": []}) == ("a",)
 
 
+class TestNames:
+    def test_patterns_of_settings_are_bands_too(self) -> None:
+        names = [f"*_SR_B{n}.TIF" for n in (2, 3, 4, 5)]
+        assets = {f"{name[1:]}": asset(f"LC09_1_{name[2:]}") for name in names}
+        kept = select_assets("LC09_1", assets, names, ())
+        found = {name: assets[key] for name, key in kept.items()}
+        assert choose_assets(found, {"platform": "landsat-9"}) == (names[2], names[1], names[0])
+
+    def test_ordinary_keys_stay(self) -> None:
+        keys = ["B01", "B02", "data", "250m_16_days_NDVI", "LST_Day_1km", "band1", "S2", "cog"]
+        assets = {key: asset(f"scene-1/{key}.tif") for key in keys}
+        assert select_assets("scene-1", assets, (), ()) == {key: key for key in keys}
+
+    def test_names_that_would_be_the_same_are_left_as_they_are(self) -> None:
+        assets = {
+            "data": asset("x.tif", COG, title="B04"),
+            "data1": asset("y.tif", COG, title="B05"),
+            "B04": asset("z.tif"),
+        }
+        assert set(select_assets("a", assets, (), ())) == {"data", "data1", "B04"}
+
+    def test_long_patterns_take_no_time(self) -> None:
+        assets = {"a": asset(f"{'a' * 500}.tif")}
+        assert select_assets("i", assets, ["*a" * 100 + "*b.tif"], ()) == {}
+
+
 class TestRealItems:
     @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
     def test_items_of_one_collection_agree(self) -> None:
         """Of every collection in ../shared/data, all Items give the same choice, whatever the
         order of their assets."""
         choices: dict[str, set[tuple[str, ...]]] = {}
-        for item in _items():
+        for item in real_items():
             kept = select_assets(item["id"], item["assets"], (), ())
             found = {name: item["assets"][key] for name, key in kept.items()}
             if found:
@@ -78,7 +104,8 @@ class TestRealItems:
         assert {name: found for name, found in choices.items() if len(found) > 1} == {}
 
 
-def _items() -> Iterator[dict[str, Any]]:
+def real_items() -> Iterator[dict[str, Any]]:
+    """The Items in ../shared/data."""
     for path in sorted(SHARED.rglob("*json")):
         for document in _documents(path.read_text()):
             for item in document.get("features", [document]):

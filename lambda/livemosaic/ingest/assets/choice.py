@@ -56,8 +56,13 @@ class _Candidate:
     """Common names of its bands, or their names; empty where nothing is known."""
 
     @property
+    def label(self) -> str:
+        """The name in lower case; of the pattern `*_B4.TIF`, without the extension."""
+        return re.sub(r"\.tiff?$", "", self.name.lower())
+
+    @property
     def words(self) -> list[str]:
-        return re.findall(r"[a-z0-9]+", self.name.lower())
+        return re.findall(r"[a-z0-9]+", self.label)
 
     @property
     def is_visual(self) -> bool:
@@ -72,7 +77,7 @@ class _Candidate:
     def is_auxiliary(self) -> bool:
         return (
             bool(roles_of(self.asset) & _AUXILIARY_ROLES)
-            or self.name.lower() in _AUXILIARY_NAMES
+            or self.label in _AUXILIARY_NAMES
             or any(_AUXILIARY_WORDS.fullmatch(word) for word in self.words)
         )
 
@@ -88,11 +93,10 @@ class _Candidate:
 
     def order(self) -> tuple[Any, ...]:
         """Sorts the asset that a person would choose first."""
-        name = self.name.lower()
-        preferred = [n for n, like in enumerate(_PREFERRED) if re.fullmatch(like, name)]
+        preferred = [n for n, like in enumerate(_PREFERRED) if re.fullmatch(like, self.label)]
         media = str(self.asset.get("type")).replace(" ", "").lower()
         place = preferred[0] if preferred else len(_PREFERRED)
-        return place, _resolution(self.asset), _COG not in media, _natural(name), self.name
+        return place, _resolution(self.asset), _COG not in media, _natural(self.label), self.name
 
 
 def choose_assets(
@@ -130,7 +134,7 @@ def _three(
     families: dict[str, dict[str, list[_Candidate]]] = {}
     for candidate in candidates:
         if color := color_of(candidate):
-            family = families.setdefault(re.sub(rf"{color}|\d+", "", candidate.name.lower()), {})
+            family = families.setdefault(re.sub(rf"{color}|\d+", "", candidate.label), {})
             for group in (family, everything):
                 group.setdefault(color, []).append(candidate)
     whole = [group for group in families.values() if len(group) == len(_RGB)]
@@ -150,7 +154,7 @@ def _of_number(numbers: Sequence[str]) -> Callable[[_Candidate], str]:
     colors = dict(zip(numbers, _RGB, strict=False))
 
     def color_of(candidate: _Candidate) -> str:
-        found = _BAND.fullmatch(candidate.name.lower())
+        found = _BAND.fullmatch(candidate.label)
         return colors.get(found[1], "") if found else ""
 
     return color_of
