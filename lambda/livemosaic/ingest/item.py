@@ -12,11 +12,12 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import AmbiguousAssetError, InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint, held_pole
+from livemosaic.ingest.assets.bands import StatedEncodings, stated_encodings
 from livemosaic.ingest.assets.choice import choose_assets
 from livemosaic.ingest.assets.media import describe_asset
 from livemosaic.ingest.assets.names import select_assets
-from livemosaic.ingest.bands import StatedEncodings, stated_encodings
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
+from livemosaic.ingest.migration import migrate
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.raster import encodings_to_text
@@ -48,20 +49,27 @@ class StacItem:
     properties: Mapping[str, Any]
     assets: Mapping[str, Mapping[str, Any]]
     document: Mapping[str, Any]
+    """The Item in STAC 1.0 or 1.1."""
+    published: Mapping[str, Any]
+    """The Item as it was published, perhaps in an earlier version of STAC."""
     base: str | None
     """URL of the Item; relative hrefs are resolved against it."""
+    notes: Sequence[str] = ()
+    """Sentences about what a migration from an earlier version lost."""
 
     @classmethod
     def parse(
         cls, document: Mapping[str, Any], *, event_time: datetime, base: str | None = None
     ) -> "StacItem":
-        """Checks an Item; `InvalidItemError` names the member and its value."""
+        """Checks an Item, migrated if it is of an earlier version of STAC.
+
+        `InvalidItemError` names the member and its value.
+        """
         if document.get("type") != "Feature":
             kind = str(document.get("type"))[:80]
             raise InvalidItemError(f"type is {kind!r}, a STAC Item's is 'Feature'")
-        version = str(document.get("stac_version"))[:80]
-        if not version.startswith("1."):
-            raise InvalidItemError(f"stac_version is {version!r}; 1.0 and 1.1 are read")
+        published, present = document, migrate(document)
+        document = present.document
         properties = _mapping(document, "properties")
         bbox = document.get("bbox")
         found = footprint(document.get("geometry"), bbox, partial(held_pole, document))
@@ -74,7 +82,9 @@ class StacItem:
             properties=properties,
             assets=_mapping(document, "assets"),
             document=document,
+            published=published,
             base=base or _self_link(document),
+            notes=present.notes,
         )
 
     def scene(self, mosaic: Mosaic, allow: AllowList) -> Scene:
@@ -152,7 +162,7 @@ class StacItem:
 
     def _digest(self, mosaic: Mosaic, allow: AllowList) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""
-        content = {k: v for k, v in self.document.items() if k != "links"}
+        content = {k: v for k, v in self.published.items() if k != "links"}
         keeps = [mosaic.assets, mosaic.properties]
         try:
             text = _canonical([content, keeps])

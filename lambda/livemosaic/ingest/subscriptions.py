@@ -92,7 +92,8 @@ class Subscribers:
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(scene, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
-        warnings += [f"item {item.id[:80]!r}: {problem}" for problem in scene.misstated]
+        doubts = (*item.notes, *scene.misstated)
+        warnings += [f"item {item.id[:80]!r}: {doubt}" for doubt in doubts]
         return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from items import item
-from livemosaic.ingest.bands import stated_encodings
+from livemosaic.ingest.assets.bands import stated_encodings
 from livemosaic.model.raster import (
     BandEncoding,
     Encoding,
@@ -58,6 +58,7 @@ def encoding(asset: dict[str, Any], **properties: Any) -> Encoding | None:
             id="both lists, of which one says it",
         ),
         pytest.param({"raster:bands": [{"nodata": None, "scale": 1, "offset": 0}]}, None, id="no"),
+        pytest.param({"file:nodata": [0]}, (ZERO,), id="file 1"),
         pytest.param({"nodata": "nan"}, None, id="NaN is never data"),
         pytest.param({"nodata": "-inf"}, (BandEncoding(nodata=-math.inf),), id="-inf"),
         pytest.param({"nodata": "inf"}, (BandEncoding(nodata=math.inf),), id="inf"),
@@ -82,6 +83,7 @@ def test_assets_fall_back_to_the_properties() -> None:
         {"nodata": "none"},
         {"nodata": True},
         {"nodata": [0]},
+        {"file:nodata": [0, 255]},
         {"nodata": 10**40},
         {"raster:scale": 0},
         {"raster:scale": "inf"},

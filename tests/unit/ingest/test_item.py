@@ -322,7 +322,7 @@ class TestBadItems:
         [
             pytest.param({}, "type is 'None'", id="empty"),
             pytest.param(item() | {"type": "Collection"}, "'Collection'", id="a collection"),
-            pytest.param(item() | {"stac_version": "0.9.0"}, "'0.9.0'", id="old STAC"),
+            pytest.param(item() | {"stac_version": "0.7.0"}, "'0.7.0'", id="old STAC"),
             pytest.param(item() | {"id": ""}, "id ''", id="no id"),
             pytest.param(item() | {"id": 5}, "id '5'", id="a number as id"),
             pytest.param(item("x" * 513), "512 bytes", id="a long id"),

@@ -1,7 +1,8 @@
 """What a STAC Item states about the numbers in its assets: nodata, scale and offset of each band.
 
 Sources: STAC 1.1, common metadata and `bands` (which fall back to the asset, and assets to the
-Item's properties); raster extension 1.1 (`raster:bands`) and 2.0 (`raster:scale`, `raster:offset`).
+Item's properties); raster extension 1.1 (`raster:bands`) and 2.0 (`raster:scale`, `raster:offset`);
+file extension 1.0 (`file:nodata`, removed since).
 The data type is not used: a TIFF always states its own.
 """
 
@@ -42,13 +43,14 @@ def _bands(
     asset: Mapping[str, Any], properties: Mapping[str, Any], what: str, problems: list[str]
 ) -> Iterator[BandEncoding]:
     bands, raster_bands = _objects(asset.get("bands")), _objects(asset.get("raster:bands"))
+    of_file = {"nodata": _only(asset.get("file:nodata"))}
     for index in range(max(len(bands), len(raster_bands), 1)):
         own = [listed[index] for listed in (bands, raster_bands) if index < len(listed)]
         band: dict[str, float] = {}
         for name, full_name in _FIELDS.items():
             value = _first(own, full_name, name)
             if value is None:
-                value = _first((asset, properties), full_name)
+                value = _first((asset, of_file, properties), full_name)
             try:
                 if (number := _number(name, value)) is not None:
                     band[name] = number
@@ -60,6 +62,11 @@ def _bands(
 def _objects(value: object) -> list[Mapping[str, Any]]:
     listed = value if isinstance(value, list) else []
     return [one if isinstance(one, Mapping) else {} for one in listed]
+
+
+def _only(values: object) -> object:
+    """Returns the value of a list of one, and anything else as it is."""
+    return values[0] if isinstance(values, list) and len(values) == 1 else values
 
 
 def _first(places: Iterable[Mapping[str, Any]], *names: str) -> object:
