@@ -216,5 +216,10 @@ class TestUnclear:
         answer = server.get(url)
         assert (answer.status_code, says in answer.text) == (400, True)
 
+    def test_a_token_is_not_repeated_to_anybody(self, server: Server) -> None:
+        answer = server.get(tile_url(".png?access_token=secret1&access_token=secret2"))
+        assert (answer.status_code, "secret" in answer.text) == (400, False)
+        assert "access_token is given more than once" in answer.text
+
     def test_no_token_is_no_credential_and_the_first_page(self, server: Server) -> None:
         assert server.get("/mosaics/m/items?token=&access_token=").status_code == 200

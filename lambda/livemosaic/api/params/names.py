@@ -71,8 +71,9 @@ class KnownNames:
             if name not in self.names:
                 continue
             if name not in self.lists and len(set(values)) > 1:
-                shown = " and ".join(repr(value[:80]) for value in values[:2])
-                raise InvalidRequestError(f"{name} is given more than once, as {shown}")
+                shown = ", as " + " and ".join(repr(value[:80]) for value in values[:2])
+                shown = "" if name == TOKEN_PARAMETER else shown  # a credential
+                raise InvalidRequestError(f"{name} is given more than once{shown}")
             if "" in values and name not in _MAY_BE_EMPTY:
                 raise InvalidRequestError(f"{name} '' has no value: give it one, or leave it out")
 
