@@ -43,7 +43,7 @@ BAD: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "scale -1": (tile_url("@-1x.png"), {}, 400, "-1"),
     "scale two": (tile_url("@twox"), {}, 400, "two"),
     "unknown asset": (GOOD, {"assets": "swir"}, 400, "'swir'"),
-    "17 assets": (GOOD, {"assets": "visual," * 17}, 400, "17"),
+    "17 assets": (GOOD, {"assets": ",".join(["visual"] * 17)}, 400, "17"),
     "rescale nan,nan": (GOOD, {"rescale": "nan,nan"}, 400, "'nan,nan'"),
     "rescale 5,5": (GOOD, {"rescale": "5,5"}, 400, "'5,5'"),
     "rescale 10,0": (GOOD, {"rescale": "10,0"}, 400, "'10,0'"),
