@@ -54,7 +54,9 @@ class TestWhatIsThere:
         (store.root / "bucket" / "a.json").write_bytes(b"")
         assert fetch(href) == b""
 
-    @pytest.mark.parametrize("key", ["my scene+one.json", "a%20b.json", "ü/range/region.json"])
+    @pytest.mark.parametrize(
+        "key", ["my scene+one.json", "a%20b.json", "ü/range/region.json", "items #1/a.json"]
+    )
     def test_may_have_any_key(self, fetch: Fetcher, store: ObjectStore, key: str) -> None:
         file = store.root / "bucket" / key
         file.parent.mkdir(parents=True, exist_ok=True)

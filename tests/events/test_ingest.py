@@ -90,6 +90,15 @@ class TestLeftOutAssets:
         assert "by default" not in warnings["m"]
         assert "'mirror', which its tiles need by default:" in warnings["n"]
 
+    def test_of_many_the_needed_ones_are_named_and_the_rest_counted(self, ingest: Ingest) -> None:
+        create(ingest, default_assets=("z",))
+        many = {str(n): self.ASSETS["mirror"] for n in range(30)}
+        assets = {"visual": self.ASSETS["visual"], **many, "z": self.ASSETS["mirror"]}
+        (outcome,) = send(ingest, item("a", assets=assets))
+        assert len(outcome.warnings) == 6
+        assert "without its asset 'z', which its tiles need by default" in outcome.warnings[0]
+        assert outcome.warnings[-1] == "mosaic 'm' shows item 'a' without 26 more of its assets"
+
     def test_with_none_left_the_item_is_refused(self, ingest: Ingest) -> None:
         create(ingest)
         (outcome,) = send(ingest, item("a", assets={"mirror": self.ASSETS["mirror"]}))

@@ -15,6 +15,8 @@ from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_AGE_S: Final = 5.0
+_NAMED: Final = 5
+"""Assets that a warning about an Item names at most."""
 
 
 class RecentMosaics:
@@ -134,25 +136,38 @@ class Subscribers:
 
 
 def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:
-    """Returns a sentence for each asset that is left out of a scene."""
+    """Returns a sentence for assets that are left out of a scene; for many, one for the rest."""
     chosen = "" if mosaic.shown_assets else ", ".join(scene.shown_assets)
     instead = f" (its tiles show {chosen} by default)" if chosen else ""
-    return [
-        f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without its asset {key[:80]!r}"
-        f"{', which its tiles need by default' if key in mosaic.shown_assets else instead}"
-        f": {reason}"
-        for key, reason in scene.left_out.items()
+    needed = [key for key in scene.left_out if key in mosaic.shown_assets]
+    keys = [*needed, *(key for key in scene.left_out if key not in needed)]
+    start = f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r} without"
+    sentences = [
+        f"{start} its asset {key[:80]!r}"
+        f"{', which its tiles need by default' if key in needed else instead}"
+        f": {scene.left_out[key]}"
+        for key in keys[:_NAMED]
     ]
+    rest = len(keys) - _NAMED
+    return sentences + ([f"{start} {rest} more of its assets"] if rest > 0 else [])
 
 
 def doubtful_assets(scene: Scene, mosaic: Mosaic, allow: AllowList) -> list[str]:
-    """Returns a sentence for each asset of a scene that may not be readable, now or later."""
-    doubts = {key: allow.doubt(href) for key, href in scene.assets.items()}
+    """Returns a sentence for assets of a scene that may not be readable, now or later."""
+    keys: dict[str, list[str]] = {}
+    for key, href in scene.assets.items():
+        if doubt := allow.doubt(href):
+            keys.setdefault(doubt, []).append(key)
     return [
-        f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r}, but its asset {key[:80]!r} {doubt}"
-        for key, doubt in doubts.items()
-        if doubt
+        f"mosaic {mosaic.id!r} shows item {scene.id[:80]!r}, but its asset {_listed(named)} {doubt}"
+        for doubt, named in keys.items()
     ]
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """Returns some keys as a message lists them: `'red', 'green' and 5 others`."""
+    named = ", ".join(repr(key[:80]) for key in keys[:_NAMED])
+    return f"{named} and {len(keys) - _NAMED} others" if len(keys) > _NAMED else named
 
 
 def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
