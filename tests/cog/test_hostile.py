@@ -190,7 +190,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], list[int], str]] = {
     ),
     "jpeg of 20,000² in its tables": (jpeg_in_tables, [], "damaged"),
     "jpeg 2000 of 20,000²": (
-        lambda p: tiff(p, jpeg_2000(20_000), compression=34712), [], "damaged"
+        lambda p: tiff(p, jpeg_2000(20_000), compression=34712), [], "JPEG 2000"
     ),
     "webp of 12,000²": (lambda p: tiff(p, webp(12_000), compression=50001, bands=3), [], "damaged"),
     "lerc of 20,000²": (lambda p: tiff(p, lerc(20_000), compression=34887), [], "damaged"),

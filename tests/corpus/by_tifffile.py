@@ -79,7 +79,7 @@ def _layout(codec: str, dtype: str, planar: bool, order: str, predictor: bool) -
     data = pixels(name, dtype, bands)
     if dtype[0] == "f" and codec == "lerc":
         data[:, 3, :4] = 7
-    refused = "decoded" if codec in ("jpegxl", "jpeg2000", "lerc") else ""
+    refused = {"jpegxl": "JPEG XL", "jpeg2000": "JPEG 2000"}.get(codec, "")
     return Case(name, lambda: _written(_levels(data, planar), **how), refused=refused)
 
 

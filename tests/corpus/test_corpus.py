@@ -20,7 +20,7 @@ from .case import Case
 from .compare import Outcome, outcome
 
 ALL: Final = os.environ.get("LIVEMOSAIC_TEST_CORPUS") == "all"
-SAMPLE: Final = 120
+SAMPLE: Final = 60
 KINDS: Final = (
     "gdal deflate p2 u1 band little",
     "gdal zstd p3 f4 band big",

@@ -28,7 +28,7 @@ from livemosaic.cog.raster import (
 )
 from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory, iterate_directories
 from livemosaic.cog.tiff.nodata import read_nodata
-from livemosaic.cog.tiff.support import GRAY, PHOTOMETRIC, RGB
+from livemosaic.cog.tiff.support import COMPRESSION, GRAY, PHOTOMETRIC, RGB
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.objects import Object, ObjectError
@@ -45,6 +45,10 @@ _COLORS: Final = {
     10: "ITULab", 32803: "a color filter array", 32844: "LogL", 32845: "LogLuv",
     34892: "linear raw",
 }  # fmt: skip
+_NOT_DECODED: Final = {
+    34712: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+"""Codecs that GDAL lacks as rasterio builds it."""
 
 ReadRange = Callable[[int, int], bytes]
 """Returns the bytes of a half-open range; fewer where the file ends."""
@@ -70,8 +74,11 @@ class GdalRaster:
     def _open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
         size = source.size_blocking()
         read = lru_cache(maxsize=_HEADER_RANGES)(source.read_blocking)
+        directory = _first_directory(read, size)
+        if codec := _NOT_DECODED.get(directory.number(COMPRESSION, 1)):
+            raise ObjectError(f"is compressed with {codec}, which is not decoded: convert it")
         with _gdal(read, size, limits.header_bytes) as dataset:
-            profile = _gdal_profile(dataset, _first_directory(read, size))
+            profile = _gdal_profile(dataset, directory)
             count = len(dataset.overviews(1))
         found = [
             (i + 1, level)

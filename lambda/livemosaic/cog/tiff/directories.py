@@ -14,6 +14,7 @@ _FORMATS: Final = {
 """struct's codes of each type of tag."""
 _SIZES: Final = {kind: struct.calcsize(f"={codes}") for kind, codes in _FORMATS.items()}
 _TEXT: Final = 2
+_SHORT: Final = 3
 _MOST_DIRECTORIES: Final = 256
 """More than any image has levels and masks; also ends a chain that loops."""
 _LONG: Final = 64 * 1024
@@ -35,18 +36,8 @@ class BeyondError(BrokenHeaderError):
         self.stop = stop
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A tag's type and count, and the offset of its values in the file."""
-
-    kind: int
-    count: int
-    at: int
-
-    @property
-    def stop(self) -> int:
-        """Offset of the end of the values; types that are not known count as bytes."""
-        return self.at + self.count * _SIZES.get(self.kind, 1)
+Field = tuple[int, int, int]
+"""A tag's type and count, and the offset of its values in the file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +47,10 @@ class Directory:
     order: str
     """struct's code of the byte order: `<` or `>`."""
     fields: dict[int, Field]
+    _shorts: dict[int, int]
+    """Single 16-bit integers, which most tags are, by tag."""
+    end: int
+    """Offset of the end of the values that are needed here: all but long tables."""
     _fetch: Fetch
 
     def numbers(self, tag: int, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
@@ -66,26 +61,23 @@ class Directory:
         field = self.fields.get(tag)
         if field is None:
             return default
-        if field.kind not in _FORMATS:
-            raise BrokenHeaderError(f"tag {tag} of type {field.kind}")
-        return struct.unpack(
-            self.order + _FORMATS[field.kind] * field.count, self._fetch(field.at, field.stop)
-        )
+        kind, count, at = field
+        if kind not in _FORMATS:
+            raise BrokenHeaderError(f"tag {tag} of type {kind}")
+        code = self.order + _FORMATS[kind] * count
+        return struct.unpack(code, self._fetch(at, at + count * _SIZES[kind]))
 
     def number(self, tag: int, default: int) -> int:
         """Returns a tag's first value as an integer; the default if absent or empty."""
-        return int(next(iter(self.numbers(tag)), default))
+        found = self._shorts.get(tag)
+        if found is None and tag in self.fields:
+            found = int(next(iter(self.numbers(tag)), default))
+        return default if found is None else found
 
     def body(self, tag: int) -> bytes:
-        """Returns the bytes of a text; none if it is absent."""
-        field = self.fields.get(tag)
-        return bytes(self._fetch(field.at, field.stop)) if field else b""
-
-    def fetch_short_values(self) -> None:
-        """Fetches all values but tables; BeyondError names where they end."""
-        for field in self.fields.values():
-            if field.stop - field.at <= _LONG or field.kind == _TEXT:
-                self._fetch(field.at, field.stop)
+        """Returns the bytes of a text, or of numbers as they are written; none if absent."""
+        kind, count, at = self.fields.get(tag, (_TEXT, 0, 0))
+        return bytes(self._fetch(at, at + count * _SIZES.get(kind, 1)))
 
 
 def iterate_directories(fetch: Fetch) -> Iterator[Directory]:
@@ -99,7 +91,7 @@ def iterate_directories(fetch: Fetch) -> Iterator[Directory]:
         seen.add(at)
         start = at + count.size
         stop = start + count.unpack(fetch(at, start))[0] * entry.size
-        yield Directory(order, _fields(entry, pointer, fetch(start, stop), start), fetch)
+        yield Directory(order, *_fields(entry, pointer, fetch(start, stop), start), fetch)
         (at,) = pointer.unpack(fetch(stop, stop + pointer.size))
 
 
@@ -110,14 +102,26 @@ _BIG: Final = ("Q", "HHQ8s", "Q")
 
 def _fields(
     entry: struct.Struct, pointer: struct.Struct, entries: Buffer, start: int
-) -> dict[int, Field]:
+) -> tuple[dict[int, Field], dict[int, int], int]:
+    """Returns the fields of a directory, its single shorts, and where the last value ends."""
     fields: dict[int, Field] = {}
-    at = start + entry.size - pointer.size
+    singles: dict[int, int] = {}
+    inline, end = pointer.size, 0
+    first = 0 if entry.format[0] == "<" else 1
+    at = start + entry.size - inline
     for tag, kind, count, place in entry.iter_unpack(entries):
-        inline = count * _SIZES.get(kind, 1) <= pointer.size
-        fields.setdefault(tag, Field(kind, count, at if inline else pointer.unpack(place)[0]))
+        size = count * _SIZES.get(kind, 1)
+        if size <= inline:
+            fields[tag] = kind, count, at
+            if kind == _SHORT and count == 1:
+                singles[tag] = place[first] | place[1 - first] << 8
+        else:
+            (where,) = pointer.unpack(place)
+            fields[tag] = kind, count, where
+            if where + size > end and (size <= _LONG or kind == _TEXT):
+                end = where + size
         at += entry.size
-    return fields
+    return fields, singles, end
 
 
 async def read_directories(
@@ -131,15 +135,18 @@ async def read_directories(
     head = await leading(first)
     while True:
         try:
-            found = list(iterate_directories(_within(head)))
-            for directory in found:
-                directory.fetch_short_values()
+            return _complete(list(iterate_directories(_within(head))), len(head))
         except BeyondError as e:
             head = await leading(e.stop)
             if len(head) < e.stop:
                 raise
-        else:
-            return found
+
+
+def _complete(found: list[Directory], size: int) -> list[Directory]:
+    end = max((directory.end for directory in found), default=0)
+    if end > size:
+        raise BeyondError(end)
+    return found
 
 
 def _within(head: Buffer) -> Fetch:

@@ -14,6 +14,8 @@ from livemosaic.cog.tiff.written import Value, open_written, shorts
 
 KEYS, DOUBLES, TEXTS = 34735, 34736, 34737
 _TAGS: Final = (KEYS, DOUBLES, TEXTS)
+_KINDS: Final = {KEYS: 3, DOUBLES: 12, TEXTS: 2}
+"""Types of the tags: shorts, doubles, text."""
 _HEADER: Final = 4
 """Numbers before the keys, and numbers of each."""
 
@@ -51,10 +53,12 @@ def read_crs(directory: Directory) -> CRS | None:
 
 
 def _as_written(directory: Directory, tag: int) -> Value:
-    numbers = directory.numbers(tag)
-    code, kind = {KEYS: ("H", 3), DOUBLES: ("d", 12), TEXTS: ("B", 2)}[tag]
-    cast = numbers if code == "d" else map(int, numbers)
-    return kind, len(numbers), struct.pack(f"<{len(numbers)}{code}", *cast)
+    kind, count, _ = directory.fields.get(tag, (0, 0, 0))
+    if kind == _KINDS[tag] and directory.order == "<":
+        return kind, count, directory.body(tag)
+    numbers, code = directory.numbers(tag), {KEYS: "H", DOUBLES: "d", TEXTS: "B"}[tag]
+    cast = numbers if tag == DOUBLES else map(int, numbers)
+    return _KINDS[tag], len(numbers), struct.pack(f"<{len(numbers)}{code}", *cast)
 
 
 # Entries never go stale: their keys are all that the CRS is made of.

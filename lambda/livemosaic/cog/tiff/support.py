@@ -22,7 +22,7 @@ _KINDS: Final = frozenset({*range(1, 14), 16, 17, 18})
 _NONE, _JPEG, _LERC = 1, 7, 34887
 _PREDICTED: Final = frozenset({5, 8, 32946, 34925, 50000})
 """LZW, Deflate, LZMA and Zstandard: the codecs that libtiff undoes a predictor of."""
-_REQUIRED: Final = (WIDTH, HEIGHT, BITS, PHOTOMETRIC, SAMPLES)
+_REQUIRED: Final = frozenset({WIDTH, HEIGHT, BITS, PHOTOMETRIC, SAMPLES})
 
 
 def reason_for_gdal(directories: Sequence[Directory]) -> str | None:
@@ -41,21 +41,18 @@ def reason_for_gdal(directories: Sequence[Directory]) -> str | None:
 def _panics(directory: Directory) -> str | None:
     """What async-tiff's parser takes for granted (its `ifd.rs` and `metadata/reader.rs`)."""
     fields = directory.fields
-    if missing := [tag for tag in _REQUIRED if tag not in fields]:
-        return f"tags that are left to their defaults: {missing}"
-    if not all(field.kind in _KINDS for field in fields.values()):
-        return "a tag of an unknown type"
-    ratios = [fields[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in fields]
-    if any((ratio.kind, ratio.count) != (_RATIONAL, 1) for ratio in ratios):
-        return "a resolution that is no ratio"
-    if not all(_ends(directory, tag) for tag, field in fields.items() if field.kind == _ASCII):
-        return "a text that is not ASCII, or without an end"
+    if not fields.keys() >= _REQUIRED:
+        return f"tags that are left to their defaults: {sorted(_REQUIRED - fields.keys())}"
+    for tag, (kind, count, _) in fields.items():
+        if kind == _ASCII:
+            text = directory.body(tag)
+            if not (text.endswith(b"\0") and text.isascii()) and count:
+                return "a text that is not ASCII, or without an end"
+        elif kind not in _KINDS:
+            return "a tag of an unknown type"
+        elif tag in (X_RESOLUTION, Y_RESOLUTION) and (kind, count) != (_RATIONAL, 1):
+            return "a resolution that is no ratio"
     return None
-
-
-def _ends(directory: Directory, tag: int) -> bool:
-    text = directory.body(tag) if directory.fields[tag].count else b"\0"
-    return text.endswith(b"\0") and text.isascii()
 
 
 def _misread(directory: Directory) -> str | None:
