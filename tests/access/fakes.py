@@ -48,15 +48,12 @@ Respond = Callable[[Asked], Answer]
 
 def ranged(asked: Asked, body: bytes = BODY) -> Answer:
     """The requested range of an object."""
+    headers = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked.headers.get("Range", ""))
     if not found:
-        return Answer(200, body)
+        return Answer(200, body, headers)
     start, stop = int(found[1]), min(int(found[2]) + 1, len(body))
-    headers = {
-        "Content-Range": f"bytes {start}-{stop - 1}/{len(body)}",
-        "ETag": '"x"',
-        "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
-    }
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
     return Answer(206, body[start:stop], headers)
 
 

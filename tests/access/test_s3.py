@@ -13,10 +13,12 @@ import pytest
 
 from access.fakes import BODY, Answer, Asked, Fake, ranged
 from infra.emulator import emulator
+from livemosaic.ingest.sources.open import open_names
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Stores
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ROLE = "arn:aws:iam::111122223333:role/reader"
 SECRET = "hunter2hunter2"
 
@@ -220,3 +222,29 @@ def test_on_an_emulated_aws(monkeypatch: pytest.MonkeyPatch) -> None:
         gone = f"keys={parameter}-gone"
         with pytest.raises(ObjectError, match=r"cannot be read \(ParameterNotFound\)"):
             read(Stores(AllowList([f"s3://scenes/ {gone}"])), "s3://scenes/a.tif")
+
+
+def test_a_bucket_of_items_is_read_in_the_way_that_its_prefix_names(
+    s3: Fake, keys: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`livemosaic ingest s3://paid/items/`, whose prefix need not be allowed for assets."""
+    listing = (
+        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>paid</Name>'
+        "<Prefix>items/</Prefix><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><Contents>"
+        "<Key>items/a.json</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        '<ETag>"x"</ETag><Size>2</Size></Contents></ListBucketResult>'
+    )
+
+    def respond(asked: Asked) -> Answer:
+        if "list-type" in asked.query:
+            return Answer(200, listing.encode())
+        headers = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        return Answer(200, b"{}", headers)
+
+    s3.respond = respond
+    allow = AllowList(["s3://paid/ requester-pays region=us-west-2"])
+    reading = open_names(["s3://paid/items/"], allow)
+    entries = [entry for source in reading.sources for entry in source.read(NOW, None)]
+    assert [entry.source for entry in entries] == ["s3://paid/items/a.json"]
+    assert {asked.headers.get("x-amz-request-payer") for asked in s3.asked} == {"requester"}
+    assert {scope(asked) for asked in s3.asked} == {("AKIDENV", "us-west-2")}

@@ -15,6 +15,7 @@ from livemosaic.cli.targets.target import EntryOutcome
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources.open import Reading, open_names, open_search
 from livemosaic.ingest.sources.prefetch import read_ahead
+from livemosaic.storage.allowlist import AllowList
 
 _MAX_REASONS: Final = 20
 _READ_AT_ONCE: Final = 4
@@ -98,7 +99,9 @@ def ingest(
     """
     search = {"collections": collections, "bbox": bbox, "datetime": datetime, "filter": filter_}
     with target(context) as mosaics:
-        reading = _reading(source or [], stac, search, limit)
+        session: Session = context.obj
+        allow = AllowList(session.settings.allowed_prefixes)
+        reading = _reading(source or [], stac, search, limit, allow)
         run = _run(context, mosaic, errors, reading) if resume else {}
         with Ledger(resume, errors, run) as ledger, progress() as bar:
             shown = _IngestReport(bar, reading, ledger)
@@ -114,7 +117,11 @@ def ingest(
 
 
 def _reading(
-    names: list[str], stac: str | None, search: Mapping[str, str | None], limit: int
+    names: list[str],
+    stac: str | None,
+    search: Mapping[str, str | None],
+    limit: int,
+    allow: AllowList,
 ) -> Reading:
     given = [f"--{name}" for name, value in search.items() if value is not None]
     if stac is None:
@@ -122,7 +129,7 @@ def _reading(
             raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
         if not names:
             raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
-        return open_names(names)
+        return open_names(names, allow)
     if names:
         raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
     return open_search(stac, limit=limit, **search)

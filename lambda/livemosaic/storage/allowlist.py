@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError
@@ -21,8 +21,10 @@ from livemosaic.storage.access.known import (
     prefix_of_bucket,
     prefix_of_url,
 )
-from livemosaic.storage.access.signed import find_signature
 from livemosaic.storage.access.way import Way
+
+if TYPE_CHECKING:
+    from livemosaic.storage.access.signed import Signature
 
 SETTING: Final = "LIVEMOSAIC_ALLOWED_PREFIXES"
 MAX_HREF_LENGTH: Final = 2048
@@ -127,7 +129,7 @@ class AllowList:
         """
         unsigned = self.unsigned(href)
         location, prefix = self._find(unsigned)
-        signature = find_signature(location.query) if location.query else None
+        signature = _signature(location.query)
         if signature and signature.expires and signature.expires < datetime.now(UTC):
             raise ForbiddenHrefError(
                 f"asset href {redact(href)!r} cannot be read any more: its signature "
@@ -151,8 +153,7 @@ class AllowList:
         Dropped below a prefix that names a way in, and for URLs of a bucket that an `s3://` prefix
         names, which become `s3://BUCKET/KEY`. Hrefs that may not be read stay as they are.
         """
-        query = href.partition("?")[2]
-        if not query or (signature := find_signature(query)) is None:
+        if (signature := _signature(href.partition("?")[2])) is None:
             return href
         plain = href.partition("?")[0] + (f"?{signature.rest}" if signature.rest else "")
         try:
@@ -165,7 +166,7 @@ class AllowList:
     def doubt(self, href: str) -> str | None:
         """Returns why an admitted href may not be readable, now or later; None without a doubt."""
         location, prefix = self._find(href)
-        signature = find_signature(location.query) if location.query else None
+        signature = _signature(location.query)
         if signature and signature.expires:
             end = f"{signature.expires:%Y-%m-%dT%H:%M:%SZ}"
             return f"is readable only until its signature ({signature.kind}) expires at {end}"
@@ -183,6 +184,11 @@ class AllowList:
         """
         location, prefix = self._find(href)
         return location, prefix.way
+
+    def way_to_bucket(self, bucket: str, prefix: str = "") -> Way:
+        """Returns the way in to a bucket, allowed or not, for what the operator names by hand."""
+        place = Location("s3", bucket, f"{prefix}x")
+        return next((p.way for p in self.parsed if p.covers(place)), Way())
 
     def _find(self, href: str) -> tuple[Location, AllowedPrefix]:
         location = parse(href)
@@ -377,6 +383,14 @@ def _missing(location: Location, prefix: AllowedPrefix) -> str | None:
     if elsewhere:
         return None
     return prefix_of_bucket(location.host, pays=bool(pays), keys=way.has_keys)
+
+
+def _signature(query: str) -> "Signature | None":
+    if not query:
+        return None
+    from livemosaic.storage.access.signed import find_signature  # most hrefs have no query
+
+    return find_signature(query)
 
 
 def _environment(*names: str) -> str:

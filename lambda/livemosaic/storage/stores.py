@@ -254,9 +254,9 @@ class Listed:
 class Bucket:
     """An S3 bucket, to list and read whole objects. Raises ObjectError where that fails."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, way: Way | None = None) -> None:
         self.name = name
-        self._store = _s3_store(name, _SharedIdentity())
+        self._store = Stores(AllowList(()))._bucket(name, way or Way())
 
     def listed(self, prefix: str, after: str | None = None) -> Iterator[Listed]:
         """Yields the objects below a prefix in key order, from the one after the key `after`."""

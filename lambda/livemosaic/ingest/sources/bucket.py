@@ -4,7 +4,7 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.s3 import ITEM_SUFFIXES, NOT_ITEMS
 from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.ingest.sources.files import bodies
+from livemosaic.storage.access.way import Way
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket, Listed
 
@@ -28,6 +29,8 @@ class Prefix:
     bucket: str
     prefix: str
     """Prefix of the keys: empty, or with a slash at its end."""
+    way: Way = field(default_factory=Way)
+    """The way in to the bucket."""
 
     @property
     def name(self) -> str:
@@ -41,7 +44,7 @@ class Prefix:
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:  # noqa: ARG002
         """See `Source`. The time of Items without one is when their object was written."""
-        bucket = Bucket(self.bucket)
+        bucket = Bucket(self.bucket, self.way)
         running: deque[tuple[Listed, Future[bytes]]] = deque()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects")
         try:

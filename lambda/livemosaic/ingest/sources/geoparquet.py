@@ -7,7 +7,7 @@ whole files and replaces a missing datetime by the present.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from shapely.errors import GEOSException
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket
 
@@ -45,6 +46,8 @@ class Parquet:
     """A file, by its path or as `s3://{bucket}/{key}`."""
 
     name: str
+    allow: AllowList = field(default_factory=AllowList)
+    """Names the ways in to buckets."""
 
     def rows(self) -> int:
         """Returns the number of rows."""
@@ -56,7 +59,7 @@ class Parquet:
     def identity(self) -> Any:
         """Name, size, and ETag or modification time."""
         with self._readable():
-            if at := _in_s3(self.name):
+            if at := _in_s3(self.name, self.allow):
                 found = at[0].head(at[1])
                 return [self.name, found.size, found.etag]
             stat = Path(self.name).stat()
@@ -81,7 +84,7 @@ class Parquet:
 
     @contextmanager
     def _open(self, began: datetime) -> Iterator[tuple[Any, datetime]]:
-        if at := _in_s3(self.name):
+        if at := _in_s3(self.name, self.allow):
             bucket, key = at
             yield bucket.file(key), bucket.head(key).modified
             return
@@ -99,11 +102,11 @@ class Parquet:
             raise InvalidRequestError(f"cannot read {self.name!r}: {reason}") from error
 
 
-def _in_s3(name: str) -> tuple[Bucket, str] | None:
+def _in_s3(name: str, allow: AllowList) -> tuple[Bucket, str] | None:
     if not name.startswith("s3://"):
         return None
     bucket, _, key = name.removeprefix("s3://").partition("/")
-    return Bucket(bucket), key
+    return Bucket(bucket, allow.way_to_bucket(bucket, key)), key
 
 
 def _rows(batch: pyarrow.RecordBatch) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources import Source
 from livemosaic.ingest.sources.files import Files
+from livemosaic.storage.allowlist import AllowList
 
 _IN_S3 = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)")
 
@@ -22,30 +23,36 @@ class Reading:
     """Whether weights are bytes, not Items."""
 
 
-def open_names(names: Sequence[str]) -> Reading:
-    """Opens files as one source, and each prefix in S3 or stac-geoparquet as another."""
+def open_names(names: Sequence[str], allow: AllowList | None = None) -> Reading:
+    """Opens files as one source, and each prefix in S3 or stac-geoparquet as another.
+
+    Buckets are read in the way that `allow` names for them, whether it has them or not.
+    """
+    allow = allow or AllowList()
     names = list(dict.fromkeys(names))
     tables = [name for name in names if name.endswith(".parquet")]
     prefixes = [name for name in names if name.startswith("s3://") and name not in tables]
     files = Files([name for name in names if name not in tables and name not in prefixes])
     if len(files.names) == len(names):
         return Reading([files], files.total, in_bytes=True)
-    parquet, rows = _parquet(tables)
+    parquet, rows = _parquet(tables, allow)
     total = rows if len(tables) == len(names) else None
     own = [files] if files.names else []
-    return Reading([*own, *parquet, *map(_prefix, prefixes)], total, in_bytes=False)
+    return Reading(
+        [*own, *parquet, *(_prefix(name, allow) for name in prefixes)], total, in_bytes=False
+    )
 
 
-def _parquet(names: Sequence[str]) -> tuple[Sequence[Source], int]:
+def _parquet(names: Sequence[str], allow: AllowList) -> tuple[Sequence[Source], int]:
     if not names:
         return [], 0
     from livemosaic.ingest.sources.geoparquet import Parquet
 
-    tables = [Parquet(name) for name in names]
+    tables = [Parquet(name, allow) for name in names]
     return tables, sum(table.rows() for table in tables)
 
 
-def _prefix(name: str) -> Source:
+def _prefix(name: str, allow: AllowList) -> Source:
     found = _IN_S3.fullmatch(name)
     if not found or (found[2] and not found[2].endswith("/")):
         raise InvalidRequestError(
@@ -54,7 +61,7 @@ def _prefix(name: str) -> Source:
         )
     from livemosaic.ingest.sources.bucket import Prefix
 
-    return Prefix(found[1], found[2])
+    return Prefix(found[1], found[2], allow.way_to_bucket(found[1], found[2]))
 
 
 def open_search(
