@@ -60,6 +60,20 @@ class TestDisagreement:
             assets = {"a": asset("a.tif", COG, **{"eo:bands": bands, "bands": bands})}
             assert choose_assets(assets, {"eo:bands": 3, "platform": []}) == ("a",)
 
+    def test_bands_without_names_do_not_hide_eo_bands(self) -> None:
+        assets = {
+            name: asset(f"{name}.tif", COG, bands=(color,)) | {"bands": [{"data_type": "uint16"}]}
+            for name, color in (("x", "blue"), ("y", "green"), ("z", "red"))
+        }
+        assert choose_assets(assets, {}) == ("z", "y", "x")
+
+    def test_numbers_may_be_of_the_bands(self) -> None:
+        assets = {
+            name: {**asset(f"{name}.tif"), "bands": [{"name": band}]}
+            for name, band in (("x", "B02"), ("y", "B03"), ("z", "B04"), ("q", "B8A"))
+        }
+        assert choose_assets(assets, {"platform": "Sentinel-2A"}) == ("z", "y", "x")
+
 
 class TestNames:
     def test_patterns_of_settings_are_bands_too(self) -> None:

@@ -36,7 +36,7 @@ _AUXILIARY_NAMES: Final = frozenset({"cloud", "clouds", "snow", "count"})
 _BAND: Final = re.compile(r"(?:.*[^a-z0-9])?(?:sr_?|toa_?)?b(?:and)?_?0?(\d{1,2})(?:_\d{2}m)?")
 _SENSORS: Final = (
     (r"landsat[-_ ]?[457]|\bl[te]0?[457]|\betm\b|\btm\b", ("3", "2", "1")),
-    (r"sentinel[-_ ]?2|\bs2|landsat[-_ ]?[89]|\bl[co]0?[89]|\bhls\b|\boli\b", ("4", "3", "2")),
+    (r"sentinel[-_ ]?2|\bs2|landsat[-_ ]?[89]|\bl[co]0?[89]|\bhls|\boli\b", ("4", "3", "2")),
     (r"modis|\bm[oy]d\d\d|\bmcd\d\d", ("1", "4", "3")),
 )
 """What platforms, instruments and ids say, and the numbers of the red, green and blue bands."""
@@ -154,8 +154,9 @@ def _of_number(numbers: Sequence[str]) -> Callable[[_Candidate], str]:
     colors = dict(zip(numbers, _RGB, strict=False))
 
     def color_of(candidate: _Candidate) -> str:
-        found = _BAND.fullmatch(candidate.label)
-        return colors.get(found[1], "") if found else ""
+        names = (candidate.label, *(candidate.bands if len(candidate.bands) == 1 else ()))
+        numbered = (_BAND.fullmatch(name) for name in names)
+        return next((colors.get(found[1], "") for found in numbered if found), "")
 
     return color_of
 
@@ -172,25 +173,24 @@ def _bands(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[
 
     Before STAC 1.0 bands stood in the properties, and assets had their places.
     """
+    listed = properties.get("eo:bands")
     for name in ("bands", "eo:bands"):
         bands = asset.get(name)
-        if not isinstance(bands, list):
-            continue
-        listed = properties.get("eo:bands")
-        for band in bands:
-            if isinstance(band, int) and isinstance(listed, list) and 0 <= band < len(listed):
-                band = listed[band]
-            yield _name_of(band)
-        return
-    if alone := _name_of(asset, own=False):
+        found = [_name_of(band, listed) for band in bands] if isinstance(bands, list) else []
+        if any(found):
+            yield from found
+            return
+    if alone := _name_of({k: v for k, v in asset.items() if k != "name"}):
         yield alone
 
 
-def _name_of(band: object, *, own: bool = True) -> str:
+def _name_of(band: object, listed: object = None) -> str:
+    if isinstance(band, int) and isinstance(listed, list) and 0 <= band < len(listed):
+        band = listed[band]
     if not isinstance(band, Mapping):
         return str(band).lower()
-    keys = ("eo:common_name", "common_name", *(("name",) if own else ()))
-    return next((v.lower() for key in keys if isinstance(v := band.get(key), str) and v), "")
+    names = (band.get(key) for key in ("eo:common_name", "common_name", "name"))
+    return next((name.lower() for name in names if isinstance(name, str) and name), "")
 
 
 def _resolution(asset: Mapping[str, Any]) -> float:
