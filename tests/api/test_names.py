@@ -207,6 +207,11 @@ class TestUnclear:
         [
             ("/mosaics/m/items?bbox=7,45,8,46&token=0%23a", "token is of pages without a bbox"),
             (f"{ROUTES['TileJSON']}?item_render=nope", "there is no render 'nope'"),
+            ("/mosaics/m/tiles?rescale=5,1", "the smaller first"),
+            ("/mosaics/m/tiles?datetime=soon", "datetime 'soon'"),
+            (f"{ROUTES['tileset']}?sortby=nope", "sortby 'nope'"),
+            (f"{ROUTES['tileset']}?tilesize=99999", "tilesize 99999"),
+            (f"{ROUTES['tileset']}?assets=nope", "no asset 'nope'"),
             (f"{ROUTES['WMTS']}?zooms=Nope::1,2", "unknown TileMatrixSet 'Nope'"),
         ],
     )

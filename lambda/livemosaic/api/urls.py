@@ -59,7 +59,7 @@ class TileURLs:
 
 
 async def tile_urls(request: Request, mosaic: CachedMosaic) -> TileURLs:
-    """Returns tile URLs with the parameters of this request, unchecked."""
+    """Returns tile URLs with the parameters of this request; the route checks them."""
     given = request.query_params.multi_items()
     query = tuple((name, value) for name, value in given if name.lower() not in _OWN_PARAMETERS)
     return TileURLs(f"{request.base_url}mosaics/{mosaic.id}/tiles", query)

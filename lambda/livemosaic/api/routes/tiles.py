@@ -4,9 +4,10 @@ Importing FastAPI and creating a route with so many parameters takes longer than
 so a cold start for a tile avoids both.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -43,14 +44,17 @@ class TileRequest(EdgeQuery, TilePath, MosaicRuleQuery, RenderQuery, ReadQuery):
     """All parameters in the path and the query of a tile."""
 
     @classmethod
-    def of(cls, request: Request) -> "TileRequest":
-        """Parses a request; `InvalidRequestError` names the values of the wrong type."""
+    def of(cls, request: Request, path: Mapping[str, Any] | None = None) -> "TileRequest":
+        """Parses a request, with its own path or another one.
+
+        Raises `InvalidRequestError`, which names the values of the wrong type.
+        """
         query = request.query_params
         given = {
             name: query.getlist(name) if name in _NAMES.lists else query[name] for name in query
         }
         try:
-            return cls.model_validate(given | request.path_params)
+            return cls.model_validate({**given, **(path or request.path_params)})
         except ValidationError as error:
             raise InvalidRequestError(describe_errors(error.errors())) from error
 

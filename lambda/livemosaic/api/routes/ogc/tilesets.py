@@ -6,26 +6,39 @@ import morecantile
 from fastapi import APIRouter, Request, Response
 from rasterio.crs import CRS
 
-from livemosaic.api.dependencies import CachedMosaic, InCrs
+from livemosaic.api.dependencies import CachedMosaic, InCrs, ServicesDep
 from livemosaic.api.params.crs import uri_of
+from livemosaic.api.params.items import find_items
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.tilejson import MaxZoom, MinZoom, bounds_in
+from livemosaic.api.routes.tiles import TileRequest
 from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.services import Services
 from livemosaic.tiler.tilesets import MatrixLimits, Reach, reach, reached
 
 router = APIRouter(tags=["describe"])
 
 TILING_SCHEME: Final = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
 Link = dict[str, Any]
+_TILE: Final = {"tms": "WebMercatorQuad", "z": 0, "x": 0, "y": 0}
+"""Path of a tile, as its parameters are parsed with one."""
 
 
 @router.get("/mosaics/{mosaic}/tiles", response_class=Response, responses=DOCUMENT_RESPONSES)
 def tilesets(
-    mosaic: CachedMosaic, tiles: TileURLsDep, crs: InCrs, request: Request, responder: Negotiated
+    mosaic: CachedMosaic,
+    tiles: TileURLsDep,
+    crs: InCrs,
+    request: Request,
+    responder: Negotiated,
+    services: ServicesDep,
 ) -> Response:
-    """Lists a tileset per TileMatrixSet that covers the mosaic; links keep tile parameters."""
+    """Lists a tileset per TileMatrixSet that covers the mosaic; links keep tile parameters, which
+    are checked.
+    """
+    _check_tiles(request, mosaic, services)
     every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
     listed = [_tileset(mosaic, one, tiles, request, crs) for one in every]
     return responder.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
@@ -38,16 +51,33 @@ def tileset(
     tiles: TileURLsDep,
     request: Request,
     responder: Negotiated,
+    services: ServicesDep,
     minzoom: MinZoom = None,
     maxzoom: MaxZoom = None,
 ) -> Response:
-    """Shows a tileset, with the range of tiles at each zoom; links keep the parameters of tiles."""
+    """Shows a tileset, with the range of tiles at each zoom; links keep the parameters of tiles,
+    which are checked.
+    """
+    _check_tiles(request, mosaic, services)
     found = reached(mosaic, tms)
     limits = found.between(minzoom, maxzoom).limits()
     document = _tileset(mosaic, found, tiles, request, LONLAT)
     document["links"] += _more_links(tms, tiles)
     document["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
     return responder.answer(document["title"], document)
+
+
+def _check_tiles(request: Request, mosaic: Mosaic, services: Services) -> None:
+    """Raises what the tiles would raise that links lead to.
+
+    Not by dependencies: each route with so many parameters slows down the start of FastAPI.
+    """
+    params = TileRequest.of(request, _TILE | {"mosaic": mosaic.id})
+    pixels, rule = params.over_named(mosaic), params.to_rule(mosaic)
+    pixels.render()
+    services.tiler.of_scenes(mosaic, pixels.read(), rule)
+    params.edge(1, services.settings)
+    find_items(request, mosaic, params.items_named(rule))
 
 
 def _tileset(
