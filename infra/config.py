@@ -4,6 +4,7 @@ Context comes from `-c KEY=VALUE`, always as text, or from cdk.json, as JSON; bo
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
@@ -286,10 +287,15 @@ def _belongs_to_cdk(key: str) -> bool:
     return key in _CLI_KEYS or any(sign in key for sign in ":@/")
 
 
+def _without_secrets(text: str) -> str:
+    """Hides what stands where a prefix names a secret, and is no name of one."""
+    return re.sub(r"\b(bearer|earthdata|keys)=(?!env:|arn:)[^\s,'\"]+", r"\1=…", text)
+
+
 def _problem_text(problem: Any) -> str:
     key, *inner = problem["loc"]
     place = str(key) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
-    value = f"{place}={str(problem['input'])[:_MAX_SHOWN]!r}"
+    value = f"{place}={_without_secrets(str(problem['input']))[:_MAX_SHOWN]!r}"
     if problem["type"] == "extra_forbidden" and not inner:
         near = get_close_matches(str(key), Config.model_fields, n=1, cutoff=0.5)
         known = ", ".join(Config.model_fields)

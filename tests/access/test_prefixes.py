@@ -66,6 +66,8 @@ def test_a_prefix_alone_names_none(line: str) -> None:
     [
         ("s3://b-c/ anonimous", "did you mean anonymous?"),
         ("https://a.com/ bearer", "bearer needs a value"),
+        ("https://a.com/ Bearer eyJhbGciOiJIUzI1NiJ9", "did you mean bearer?"),
+        ("https://a.com/ eyJhbGciOiJIUzI1NiJ9", "a word after it is no way in"),
         ("https://a.com/ bearer=eyJhbGciOiJIUzI1NiJ9", "never the secret itself"),
         ("https:// bearer=env:T", "needs a host"),
         ("https://*.a.com/ bearer=env:T", "needs one host"),

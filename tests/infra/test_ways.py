@@ -58,6 +58,13 @@ def test_a_way_that_no_function_can_go_is_refused(prefixes, says):
     assert says in str(error.value)
 
 
+def test_a_secret_in_the_wrong_place_is_not_repeated():
+    for value in ("https://a.com/ bearer=hunter2", ["https://a.com/ bearer=hunter2", "s3://b-c/"]):
+        with pytest.raises(ConfigError, match="never the secret itself") as error:
+            read({"allowed_prefixes": value}, HERE)
+        assert "hunter2" not in str(error.value)
+
+
 def test_a_bucket_that_is_granted_keeps_its_way():
     config = read({"allowed_prefixes": "s3://b-c/ requester-pays", "buckets": "b-c"}, HERE)
     assert config.readable == ("b-c",)

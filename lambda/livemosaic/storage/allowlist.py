@@ -169,7 +169,10 @@ class AllowList:
         signature = _signature(location.query)
         if signature and signature.expires:
             end = f"{signature.expires:%Y-%m-%dT%H:%M:%SZ}"
-            return f"is readable only until its signature ({signature.kind}) expires at {end}"
+            return (
+                f"is readable only until its signature ({signature.kind}) expires at {end}; a "
+                f"prefix of {SETTING} that names a way in signs anew"
+            )
         line = None if signature else _missing(location, prefix)
         return f"needs the prefix {line!r} in {SETTING}, or the same of the tiler" if line else None
 

@@ -129,9 +129,10 @@ def _check_name(name: str, scheme: str) -> None:
         raise InvalidRequestError(f"{name} is not for {scheme} prefixes")
     from difflib import get_close_matches
 
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name.lower(), names, n=1)
     advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(names))}"
-    raise InvalidRequestError(f"{name[:40]!r} is no way in; {advice}")
+    shown = repr(name) if near else "a word after it"  # which may be a secret in the wrong place
+    raise InvalidRequestError(f"{shown} is no way in; {advice}")
 
 
 def _value(name: str, value: str, given: bool) -> Any:
