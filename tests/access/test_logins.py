@@ -182,6 +182,14 @@ class TestPlanetaryComputer:
         sent = [a.headers.get("Ocp-Apim-Subscription-Key") for a in (*tokens.asked, *blobs.asked)]
         assert sent == ["key", None]
 
+    def test_a_row_that_was_stored_signed_is_signed_anew(
+        self, pc: PlanetaryComputer, tokens: Fake, blobs: Fake
+    ) -> None:
+        """Before its prefix named a way in."""
+        href = f"{blobs.url}/c/a.tif?se=2026-01-01T00%3A00%3A00Z&sv=2024-05-04&sr=c&sig=old"
+        assert read(opened(f"{blobs.url}/ planetary-computer"), href) == BODY
+        assert blobs.asked[0].target.count("sig=") == 1
+
     def test_concurrent_reads_share_one_token(
         self, pc: PlanetaryComputer, tokens: Fake, blobs: Fake
     ) -> None:
@@ -440,6 +448,7 @@ class TestEarthdata:
             "https://evil.example.com/a.tif",
             "https://cloudfront.net.evil.example.com/a.tif",
             "http://d1.cloudfront.net/a.tif",
+            "https://ec2-10-0-0-1.compute-1.amazonaws.com/a.tif",
             "https://169.254.169.254/latest/meta-data",
             "file:///etc/passwd",
         ],

@@ -15,6 +15,7 @@ from livemosaic.auth.secrets import SecretName
 from livemosaic.storage.access.earthdata import EarthdataKeys, EarthdataTokens, login_host
 from livemosaic.storage.access.endpoints import Endpoints, read_secret
 from livemosaic.storage.access.expiring import Expiring
+from livemosaic.storage.access.known import bucket_and_key
 from livemosaic.storage.access.planetary_computer import SasTokens
 from livemosaic.storage.access.signed import find_signature
 from livemosaic.storage.access.way import Way, is_local, is_safe
@@ -26,8 +27,7 @@ _URLS: Final = 4096
 _URL_S: Final = 300.0
 """How long a redirect is used whose URL does not say when it ends."""
 _HOPS: Final = 3
-_DELIVERY: Final = re.compile(r"[\w.-]+\.(?:cloudfront\.net|amazonaws\.com)")
-"""Hosts that Earthdata redirects to, with a signature of theirs (Thin Egress App, CloudFront)."""
+_CLOUDFRONT: Final = re.compile(r"[\w-]+\.cloudfront\.net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +181,16 @@ def _refusal(status: int) -> Exception:
 
 
 def _delivery(target: str, url: str) -> str:
-    """Returns the target of a redirect, if it is of a host that delivers for Earthdata."""
+    """Returns the target of a redirect, if it is of a host that delivers for Earthdata.
+
+    Its archives redirect to CloudFront or S3, with a signature of theirs (Thin Egress App).
+    """
     host = urlsplit(target).hostname or ""
     if urlsplit(target).netloc == login_host():
         raise _TokenRefusedError("may not be read: Earthdata Login refuses the token")
     nearby = is_local(host) and is_local(urlsplit(url).hostname or "")
-    if is_safe(target) and (nearby or _DELIVERY.fullmatch(host)):
+    delivers = _CLOUDFRONT.fullmatch(host) or bucket_and_key(host, "/")
+    if is_safe(target) and (nearby or delivers):
         return target
     raise ObjectError(
         f"may not be read: its server redirects to {host[:100]!r}, which does not deliver for "
