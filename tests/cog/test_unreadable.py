@@ -1,6 +1,7 @@
 """What cannot be read says why, names its asset, and harms nothing else."""
 
 import asyncio
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from cogs import write_cog
+from corpus.tags import Tag, retag
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.raster import AssetLimits
@@ -41,6 +43,14 @@ def cut(path: Path, keep: float) -> None:
     path.write_bytes(body[: int(len(body) * keep) if keep < 1 else int(keep)])
 
 
+def count_tiles(path: Path, count: int) -> None:
+    """Says that the file has so many: async-tiff would take memory for them, and abort."""
+    body = path.read_bytes()
+    offsets = retag(body, {324: Tag(4, range(5))})
+    at = offsets.index(struct.pack("<HHI", 324, 4, 5))
+    path.write_bytes(offsets[: at + 4] + struct.pack("<I", count) + offsets[at + 8 :])
+
+
 def striped(path: Path) -> None:
     cog(path, tiled=False, blockysize=16)
 
@@ -68,6 +78,19 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 999), "not a TIFF"),
     "zeros": (lambda p: p.write_bytes(bytes(9999)), "not a TIFF"),
     "four bytes": (lambda p: p.write_bytes(b"II*\0"), "damaged|cut short"),
+    "no directory": (lambda p: p.write_bytes(b"II*\0" + bytes(9999)), "damaged"),
+    "a directory that is its own next": (
+        lambda p: p.write_bytes(b"II*\0\x08\0\0\0\0\0\x08\0\0\0" + bytes(999)),
+        "damaged",
+    ),
+    "a directory beyond the end": (
+        lambda p: p.write_bytes(b"II*\0\xff\xff\0\0" + bytes(999)),
+        "damaged|cut short",
+    ),
+    "a table of a billion tiles": (
+        lambda p: (cog(p), count_tiles(p, 1 << 30)),
+        "damaged|cut short",
+    ),
     "header cut": (lambda p: (cog(p), cut(p, 200)), "damaged|cut short"),
     "header noise": (turned_inside_out, "damaged|cut short|no georeferencing|not tiled"),
     "data cut": (lambda p: (cog(p), cut(p, 0.03)), "cut short"),

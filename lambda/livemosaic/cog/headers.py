@@ -192,7 +192,7 @@ class HeaderKeeper:
             except (ObjectError, LivemosaicError) as error:
                 return str(error)
         if body is None or pin.edition is None:
-            return "its header is not one piece at its start"
+            return "its header is not one piece at its start, or GDAL has to read it"
         return Header(body, pin.edition)
 
     async def _leading_bytes(self, href: str, pin: Pin) -> bytes | None:

@@ -17,6 +17,8 @@ _TEXT: Final = 2
 _SHORT: Final = 3
 _MOST_DIRECTORIES: Final = 256
 """More than any image has levels and masks; also ends a chain that loops."""
+_MOST_NUMBERS: Final = 256 * 1024
+"""More than a palette of 16 bits has, the longest value that is needed here."""
 _LONG: Final = 64 * 1024
 """Longer values, such as tables of tiles, are not needed here."""
 
@@ -61,18 +63,21 @@ class Directory:
         field = self.fields.get(tag)
         if field is None:
             return default
-        kind, count, at = field
-        if kind not in _FORMATS:
-            raise BrokenHeaderError(f"tag {tag} of type {kind}")
-        code = self.order + _FORMATS[kind] * count
-        return struct.unpack(code, self._fetch(at, at + count * _SIZES[kind]))
+        return self._unpack(tag, *field)
 
     def number(self, tag: int, default: int) -> int:
         """Returns a tag's first value as an integer; the default if absent or empty."""
-        found = self._shorts.get(tag)
-        if found is None and tag in self.fields:
-            found = int(next(iter(self.numbers(tag)), default))
-        return default if found is None else found
+        if tag in self._shorts:
+            return self._shorts[tag]
+        kind, count, at = self.fields.get(tag, (_SHORT, 0, 0))
+        return int(self._unpack(tag, kind, 1, at)[0]) if count else default
+
+    def _unpack(self, tag: int, kind: int, count: int, at: int) -> tuple[Any, ...]:
+        if kind not in _FORMATS or count > _MOST_NUMBERS:
+            raise BrokenHeaderError(f"tag {tag} of type {kind} with {count:,} values")
+        each = _FORMATS[kind]
+        code = f"{self.order}{count * len(each)}{each[0]}"
+        return struct.unpack(code, self._fetch(at, at + count * _SIZES[kind]))
 
     def body(self, tag: int) -> bytes:
         """Returns the bytes of a text, or of numbers as they are written; none if absent."""
@@ -86,6 +91,8 @@ def iterate_directories(fetch: Fetch) -> Iterator[Directory]:
     big = struct.unpack(f"{order}H", fetch(2, 4))[0] == 43
     count, entry, pointer = (struct.Struct(order + code) for code in (_BIG if big else _CLASSIC))
     (at,) = pointer.unpack(fetch(pointer.size, 2 * pointer.size))
+    if not at:
+        raise BrokenHeaderError("no directory")
     seen: set[int] = set()
     while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
         seen.add(at)

@@ -20,6 +20,8 @@ _ASCII: Final = 2
 _RATIONAL: Final = 5
 _KINDS: Final = frozenset({*range(1, 14), 16, 17, 18})
 _NONE, _JPEG, _LERC = 1, 7, 34887
+_MOST_VALUES: Final = 1 << 22
+"""More than any table of tiles in a header of 16 MiB has."""
 _PREDICTED: Final = frozenset({5, 8, 32946, 34925, 50000})
 """LZW, Deflate, LZMA and Zstandard: the codecs that libtiff undoes a predictor of."""
 _REQUIRED: Final = frozenset({WIDTH, HEIGHT, BITS, PHOTOMETRIC, SAMPLES})
@@ -44,6 +46,10 @@ def _panics(directory: Directory) -> str | None:
     if not fields.keys() >= _REQUIRED:
         return f"tags that are left to their defaults: {sorted(_REQUIRED - fields.keys())}"
     for tag, (kind, count, _) in fields.items():
+        if (
+            count > _MOST_VALUES
+        ):  # for which memory is taken before they are read, or the process dies
+            return f"a tag of {count:,} values"
         if kind == _ASCII:
             text = directory.body(tag)
             if not (text.endswith(b"\0") and text.isascii()) and count:
