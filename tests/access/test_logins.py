@@ -182,6 +182,18 @@ class TestPlanetaryComputer:
         sent = [a.headers.get("Ocp-Apim-Subscription-Key") for a in (*tokens.asked, *blobs.asked)]
         assert sent == ["key", None]
 
+    def test_no_log_has_the_token(
+        self, pc: PlanetaryComputer, tokens: Fake, blobs: Fake, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """urllib3 logs the URL of each request, and of each that it repeats."""
+        caplog.set_level("DEBUG")
+        stores = opened(f"{blobs.url}/ planetary-computer")
+        read(stores, f"{blobs.url}/c/a.tif")
+        blobs.respond = lambda _: Answer(503)
+        refusal(stores, f"{blobs.url}/c/a.tif", UnavailableError)
+        assert "/c/a.tif?…" in caplog.text
+        assert SECRET not in caplog.text
+
     def test_a_row_that_was_stored_signed_is_signed_anew(
         self, pc: PlanetaryComputer, tokens: Fake, blobs: Fake
     ) -> None:

@@ -7,6 +7,7 @@ the query string of a signed URL beside a path.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import certifi
 import urllib3
 
-from livemosaic.storage.allowlist import Location
+from livemosaic.storage.allowlist import Location, redact
 from livemosaic.storage.objects import (
     Buffer,
     Edition,
@@ -70,6 +71,8 @@ class HttpPool:
             ),
         )
         self._logins: Logins | None = None
+        for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+            logging.getLogger(name).addFilter(_without_queries)
 
     def login(self, way: Way) -> Login | None:
         """Returns the login of a way in; None where it takes none."""
@@ -149,6 +152,16 @@ class HttpPool:
         return self._pool.request(
             "GET", url, headers=headers, redirect=False, preload_content=False, **how
         )
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Removes the queries of URLs from urllib3's own log, as they may be credentials."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            redact(value) if isinstance(value, str) and "?" in value else value
+            for value in record.args
+        )
+    return True
 
 
 def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
