@@ -84,9 +84,50 @@ class CellGrid:
         x, y = left + cell.x * span, top - cell.y * span
         return x, y - span, x + span, y
 
+    @cached_property
+    def edge(self) -> float | None:
+        """Latitude beyond which a Mercator grid shows nothing, but holds scenes in its last rows.
+
+        None for other grids. Beyond it `crs` is extended: y grows evenly up to the pole.
+        """
+        to_crs = transformer(LONLAT, self.crs)
+        x, _ = to_crs.transform([90.0, 90.0], [0.0, 60.0])
+        north = self.tms.bbox[3]
+        return north if x[0] == x[1] and north < 90 and not self.crs.is_geographic else None
+
+    def reach(self, cell: Cell) -> BBox:
+        """Returns the bounds of a cell, of those at the edge with all that lies beyond it."""
+        left, bottom, right, top = self.bounds(cell)
+        if self.edge is None:
+            return left, bottom, right, top
+        beyond = (90 - self.edge) * self._degree
+        top += beyond if cell.y == 0 else 0.0
+        bottom -= beyond if cell.y == (1 << cell.zoom) - 1 else 0.0
+        return left, bottom, right, top
+
+    def to_lonlat(self, rings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns places beyond the edge, shape (n, 2), in longitude and latitude."""
+        left, _, right, top = self.root
+        edge = self.edge or 90.0
+        lon = (rings[:, 0] - left) / (right - left) * 360 - 180
+        height = (np.abs(rings[:, 1]) - top) / self._degree
+        return np.column_stack([lon, np.sign(rings[:, 1]) * (edge + height)])
+
+    @property
+    def _degree(self) -> float:
+        """Units of y for a degree beyond the edge: as many as just within it."""
+        around = self.root[2] - self.root[0]
+        return around / 360 / math.cos(math.radians(self.edge or 0.0))
+
     def project(self, footprint: BaseGeometry) -> BaseGeometry:
         """Projects a polygon in degrees to `crs`, clipped to what the grid can show."""
-        inside = footprint.intersection(self._domain)
+        return self._projected(footprint.intersection(self._domain))
+
+    def hold(self, footprint: BaseGeometry) -> BaseGeometry:
+        """Projects a polygon in degrees to `crs`, extended beyond the edge."""
+        return self._projected(footprint if self.edge else footprint.intersection(self._domain))
+
+    def _projected(self, inside: BaseGeometry) -> BaseGeometry:
         if inside.is_empty:
             return inside
         west, south, east, north = inside.bounds
@@ -115,6 +156,8 @@ class CellGrid:
     def zoom_of(self, bounds: BBox) -> float:
         """Returns the fractional zoom at which a cell is as wide as the longest side of a box."""
         longest = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
+        if max(-bounds[1], bounds[3]) > self.root[3] and self.edge is not None:
+            longest = bounds[3] - bounds[1]  # around a pole, widths tell nothing of the scale
         return math.log2((self.root[2] - self.root[0]) / longest) if longest > 0 else math.inf
 
     def from_lonlat(self, bbox: BBox) -> list[BBox]:
@@ -124,14 +167,18 @@ class CellGrid:
 
     def _project_box(self, part: BaseGeometry) -> BaseGeometry:
         if part.area > 0:
-            return self.project(part)
+            return self.hold(part)
         # A point or a line: GEOS takes a polygon without area for an empty one.
-        inside = part.envelope.intersection(self._domain)
+        inside = part.envelope if self.edge else part.envelope.intersection(self._domain)
         return shapely.transform(inside, self._project_xy)
 
     def _project_xy(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
-        to_crs = transformer(LONLAT, self.crs)
-        return np.column_stack(to_crs.transform(lonlat[:, 0], lonlat[:, 1]))
+        to_crs, (lon, lat) = transformer(LONLAT, self.crs), lonlat.T
+        if self.edge is None:
+            return np.column_stack(to_crs.transform(lon, lat))
+        x, y = to_crs.transform(lon, np.clip(lat, -self.edge, self.edge))
+        beyond = np.sign(lat) * np.maximum(np.abs(lat) - self.edge, 0) * self._degree
+        return np.column_stack([x, y + beyond])
 
     @cached_property
     def _domain(self) -> BaseGeometry:

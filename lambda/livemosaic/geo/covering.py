@@ -6,10 +6,13 @@ left of its parent.
 The part of a footprint inside a cell is stored as rings in the cell's own unit square, each
 coordinate a 32-bit fraction: 8 bytes a vertex, exact to a billionth of a cell at any zoom. Rings
 fill by the even-odd rule, so holes need no mark. No bytes at all mean the whole cell.
+
+The first and the last row of a Mercator grid also hold what lies beyond 85.06°, for tiles in other
+projections: its rings follow, in a unit square of their own.
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -26,6 +29,8 @@ from livemosaic.model.raster import BBox
 WHOLE: Final = b""
 """The stored footprint of a cell that is covered entirely."""
 
+_BEYOND: Final = b"\0\0"
+"""A ring without vertices: marks that the next rings lie beyond the edge of a Mercator grid."""
 _STEP: Final = 2
 """Zooms between two rungs of the ladder: rows per scene against rows read in vain. A tile between
 two rungs reads a cell of at most 4 times its area."""
@@ -68,11 +73,11 @@ class Cover:
 
     def part(self, quadkey: str) -> bytes | None:
         """The footprint inside any cell, as stored; None where it has no area there."""
-        bounds = self.grid.bounds(Cell.of(quadkey))
+        cell = Cell.of(quadkey)
         clipped = self.clips.get(quadkey)
         if clipped is None:
-            clipped = _clip(self.projected, bounds, self.projected.area)
-        return None if clipped is None else _encode(clipped, bounds)
+            clipped = _clip(self.projected, self.grid.reach(cell), self.projected.area)
+        return None if clipped is None else _encode(self.grid, cell, clipped)
 
 
 def coarse_rungs(quadkey_zoom: int) -> tuple[int, ...]:
@@ -94,7 +99,7 @@ def cover(
     All rows of a scene, coarse ones included, number at most `MAX_ROWS_PER_SCENE`, so that one
     transaction can replace them.
     """
-    projected = grid.project(footprint)
+    projected = grid.hold(footprint)
     floor = floor_rung(quadkey_zoom, minzoom)
     best = Cover(grid, projected)
     clips: dict[str, BaseGeometry] = {}
@@ -118,7 +123,7 @@ def cover(
 
 def _root(grid: CellGrid, projected: BaseGeometry) -> list[tuple[Cell, BaseGeometry]]:
     cell = Cell(0, 0, 0)
-    clipped = _clip(projected, grid.bounds(cell), projected.area)
+    clipped = _clip(projected, grid.reach(cell), projected.area)
     return [] if clipped is None else [(cell, clipped)]
 
 
@@ -129,7 +134,7 @@ def _children(
     for dy in (0, 1):
         for dx in (0, 1):
             child = Cell(cell.zoom + 1, 2 * cell.x + dx, 2 * cell.y + dy)
-            left, bottom, right, top = bounds = grid.bounds(child)
+            left, bottom, right, top = bounds = grid.reach(child)
             if west >= right or east <= left or south >= top or north <= bottom:
                 continue
             if west >= left and east <= right and south >= bottom and north <= top:
@@ -154,7 +159,39 @@ def _clip(geometry: BaseGeometry, bounds: BBox, whole_area: float) -> BaseGeomet
     return clipped if clipped.area > _SLIVER * min(area, whole_area) else None
 
 
-def _encode(part: BaseGeometry, bounds: BBox) -> bytes:
+def _encode(grid: CellGrid, cell: Cell, part: BaseGeometry) -> bytes:
+    bounds, strips = grid.bounds(cell), _strips(grid, cell)
+    beyond = _encode_beyond(part, strips, bounds[2] - bounds[0])
+    if not beyond:
+        return _encode_within(part, bounds)
+    within = _clip(part, bounds, part.area)
+    if within is None:
+        return beyond
+    # No bytes would mean that there is nothing but the whole cell.
+    return (_encode_within(within, bounds) or _packed(box(*bounds), bounds)) + beyond
+
+
+def _encode_beyond(part: BaseGeometry, strips: Sequence[BBox], width: float) -> bytes:
+    """Encodes what lies in strips beyond the edge of a grid, each after a mark; none if nothing."""
+    clips = [_clip(part, strip, part.area) for strip in strips]
+    if all(clip is None for clip in clips):
+        return b""
+    packed = [
+        b"" if clip is None else _packed(_simplified(clip, width), strip)
+        for clip, strip in zip(clips, strips, strict=True)
+    ]
+    return b"".join(_BEYOND + rings for rings in packed)
+
+
+def _strips(grid: CellGrid, cell: Cell) -> list[BBox]:
+    """Returns what a cell at the edge of its grid holds beyond it: north of it, then south."""
+    left, bottom, right, top = grid.bounds(cell)
+    _, lowest, _, highest = grid.reach(cell)
+    strips = [(left, top, right, highest), (left, lowest, right, bottom)]
+    return [strip for strip in strips if strip[1] < strip[3]]
+
+
+def _encode_within(part: BaseGeometry, bounds: BBox) -> bytes:
     left, bottom, right, top = bounds
     width, height = right - left, top - bottom
     if part.area >= (1 - 1e-9) * width * height:
@@ -196,25 +233,53 @@ def rings_of(geometry: BaseGeometry) -> list[Ring]:
 def uncut(grid: CellGrid, footprint: MultiPolygon) -> bytes | None:
     """Encodes a footprint in longitude and latitude as if the cell of zoom 0 held it.
 
-    For scenes read without their cells. None where the grid shows nothing of the footprint.
+    For scenes read without their cells. None where the grid holds nothing of the footprint.
     """
-    projected = grid.project(footprint)
+    projected = grid.hold(footprint)
     if projected.area == 0:
         return None
     left, bottom, right, top = projected.bounds
-    return _packed(_simplified(projected, max(right - left, top - bottom)), grid.root)
+    width = max(right - left, top - bottom)
+    within = _clip(projected, grid.root, projected.area)
+    stored = b"" if within is None else _packed(_simplified(within, width), grid.root)
+    return stored + _encode_beyond(projected, _strips(grid, Cell(0, 0, 0)), width) or None
 
 
 def decode(grid: CellGrid, quadkey: str, stored: bytes) -> list[Ring]:
-    """The rings of a stored footprint, in the grid's CRS."""
-    left, bottom, right, top = grid.bounds(Cell.of(quadkey))
+    """The rings of a stored footprint, in the grid's CRS, without what lies beyond its edge."""
+    cell = Cell.of(quadkey)
     if stored == WHOLE:
+        left, bottom, right, top = grid.bounds(cell)
         return [np.array([(left, top), (right, top), (right, bottom), (left, bottom)])]
-    scale = np.array([(right - left) / _UNIT, (bottom - top) / _UNIT])
-    rings, offset = [], 0
-    while offset < len(stored):
-        (count,) = struct.unpack_from("<H", stored, offset)
-        units = np.frombuffer(stored, "<u4", 2 * count, offset + 2).reshape(count, 2)
-        rings.append(units * scale + (left, top))
-        offset += 2 + 8 * count
-    return rings
+    return next(_decoded([grid.bounds(cell)], stored))
+
+
+def decode_beyond(grid: CellGrid, quadkey: str, stored: bytes) -> list[Ring]:
+    """The rings of a stored footprint beyond the edge of a grid, in longitude and latitude.
+
+    None of rows that were written before they were kept.
+    """
+    cell = Cell.of(quadkey)
+    strips = _strips(grid, cell)
+    if stored == WHOLE or not strips:
+        return []
+    _, *beyond = _decoded([grid.bounds(cell), *strips], stored)
+    rings = [shapely.linearrings(grid.to_lonlat(ring)) for part in beyond for ring in part]
+    return [shapely.get_coordinates(shapely.segmentize(ring, 1))[:-1] for ring in rings]
+
+
+def _decoded(places: Sequence[BBox], stored: bytes) -> Iterator[list[Ring]]:
+    """Yields the rings of each place in turn; a mark leads to the next."""
+    offset = 0
+    for left, bottom, right, top in places:
+        scale = np.array([(right - left) / _UNIT, (bottom - top) / _UNIT])
+        rings = []
+        while offset < len(stored):
+            (count,) = struct.unpack_from("<H", stored, offset)
+            offset += 2
+            if count == 0:
+                break
+            units = np.frombuffer(stored, "<u4", 2 * count, offset).reshape(count, 2)
+            rings.append(units * scale + (left, top))
+            offset += 8 * count
+        yield rings

@@ -5,7 +5,7 @@ from typing import Final
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid
-from livemosaic.geo.covering import floor_rung
+from livemosaic.geo.covering import coarse_rungs, floor_rung
 from livemosaic.index.schema import partition
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -33,7 +33,7 @@ class Area:
 
 def partitions(mosaic: Mosaic, area: Area) -> list[str]:
     """The partitions that hold every scene of an area: base cells at or above, coarse below."""
-    rung = floor_rung(mosaic.quadkey_zoom, max(area.zoom, mosaic.minzoom))
+    rung = _rung(mosaic, area)
     wanted = [("cell", level) for level in mosaic.levels if level <= rung]
     if any(level > rung for level in mosaic.levels):
         wanted.append(("coarse", rung))
@@ -44,8 +44,24 @@ def partitions(mosaic: Mosaic, area: Area) -> list[str]:
     ]
 
 
+def _rung(mosaic: Mosaic, area: Area) -> int:
+    """The coarse rung to read: the one that fits the area's zoom, unless it takes too many cells.
+
+    Around a pole, where all meridians meet, an area takes the cells of all longitudes.
+    """
+    rung = floor_rung(mosaic.quadkey_zoom, max(area.zoom, mosaic.minzoom))
+    lowest = floor_rung(mosaic.quadkey_zoom, mosaic.minzoom)
+    coarser = [zoom for zoom in coarse_rungs(mosaic.quadkey_zoom) if lowest <= zoom <= rung]
+    few = (zoom for zoom in coarser if _count(area, zoom) <= _MAX_AREA_CELLS)
+    return next(few, lowest)
+
+
+def _count(area: Area, zoom: int) -> int:
+    return sum(area.grid.count(bounds, zoom) for bounds in area.boxes)
+
+
 def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
-    count = sum(area.grid.count(bounds, zoom) for bounds in area.boxes)
+    count = _count(area, zoom)
     if count > _MAX_AREA_CELLS:
         raise InvalidRequestError(
             f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final, Literal
 
 from livemosaic.errors import ConditionFailedError
+from livemosaic.geo.cells import cell_grid
 from livemosaic.index.scenes import Index, scene_cover
 from livemosaic.index.schema import (
     Head,
@@ -89,6 +90,7 @@ class Rows:
             else:
                 rows = {key: items.get(key) for key in keys[head.key]}
                 suspected = bool(_wrong(head, rows)) or _is_truncated(self.mosaic, head)
+                suspected = suspected or _lacks_beyond(self.mosaic, head, rows)
             found = contended(partial(self._scene, head.key, started)) if suspected else None
             if found:
                 yield found
@@ -120,10 +122,13 @@ class Rows:
         if any(rows[at] is None for at in wrong):  # perhaps the footprint only touches the cell
             cells = scene_cover(mosaic, head.scene.footprint)
             wrong = [at for at in wrong if rows[at] or cells.part(_quadkey(at)) is not None]
-        if not wrong:
+        if not wrong and not _lacks_beyond(mosaic, head, rows):
             return None
         if self.repair:
             self.index.rewrite(mosaic, key)
+        if not wrong:
+            detail = "rows without what lies beyond the edge of the cells, of an earlier release"
+            return Difference("incomplete", key, detail, self.repair)
         detail = f"{len(wrong)} of {len(rows)} rows missing or not its own, as in {wrong[0].pk}"
         return Difference("incomplete", key, detail, self.repair)
 
@@ -180,6 +185,19 @@ def _wrong(head: Head, rows: Mapping[Key, Item | None]) -> list[Key]:
     """The keys of rows that are missing, or differ from the head."""
     scene = replace(head.scene, version=head.written)
     return [key for key, item in rows.items() if item is None or not repeats(item, scene)]
+
+
+def _lacks_beyond(mosaic: Mosaic, head: Head, rows: Mapping[Key, Item | None]) -> bool:
+    """Whether rows lack what lies beyond the edge of a Mercator grid, as of earlier releases."""
+    edge, (_, south, _, north) = cell_grid(mosaic.tms).edge, head.scene.footprint.bounds
+    if edge is None or max(-south, north) <= edge:
+        return False
+    now = scene_cover(mosaic, head.scene.footprint)
+    kept = {_quadkey(key): item["footprint"] for key, item in rows.items() if item}
+    wanted = {
+        cell: part for cell in (*now.cells, *now.coarse) if (part := now.part(cell)) is not None
+    }
+    return kept != wanted
 
 
 def _scene_key(key: Key) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
-from livemosaic.geo.covering import decode, rings_of, uncut
+from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncut
+from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.footprint import centre, footprint
 from livemosaic.geo.rasterize import Outline
 from livemosaic.index.scenes import Index
@@ -79,12 +80,16 @@ class Candidates:
         return lacking(scene.assets, self.assets or self.mosaic.shown_assets) or claim
 
     def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
-        cells, cut = self.view.area.grid, seamline(scene, self.rule)
+        cells, grid, cut = self.view.area.grid, self.view.grid, seamline(scene, self.rule)
+        parts = scene.parts
         if cut:
-            yield Outline.of(rings_of(cells.project(cut)), cells.crs, self.view.grid)
-            return
-        for quadkey, stored in scene.parts:
-            yield Outline.of(decode(cells, quadkey, stored), cells.crs, self.view.grid)
+            yield Outline.of(rings_of(cells.project(cut)), cells.crs, grid)
+            parts = (("", uncut(cells, cut) or WHOLE),)
+        for quadkey, stored in parts:
+            if not cut and (rings := decode(cells, quadkey, stored)):
+                yield Outline.of(rings, cells.crs, grid)
+            if grid.crs != cells.crs and (beyond := decode_beyond(cells, quadkey, stored)):
+                yield Outline.of(beyond, LONLAT, grid)
 
     def _locked(self) -> Iterator[IndexedScene]:
         """The scenes that a lock names, in its order, by their heads; deleted ones are left out.

@@ -17,7 +17,16 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import lonlat_bounds
 from livemosaic.geo.cells import Cell, CellGrid
-from livemosaic.geo.covering import WHOLE, Cover, coarse_rungs, cover, decode, floor_rung, ladder
+from livemosaic.geo.covering import (
+    WHOLE,
+    Cover,
+    coarse_rungs,
+    cover,
+    decode,
+    decode_beyond,
+    floor_rung,
+    ladder,
+)
 from livemosaic.geo.rasterize import Outline
 from livemosaic.model.mosaic import MAX_ROWS_PER_SCENE
 from livemosaic.model.raster import Grid
@@ -123,9 +132,31 @@ class TestCover:
         assert found.level == 2
         assert found.coarse == ()
 
-    def test_what_the_projection_cannot_show_has_no_cells(self) -> None:
+    def test_what_the_projection_cannot_show_has_the_cells_of_its_edge(self) -> None:
+        """For tiles in other projections; within the cells nothing of it is."""
         found = covered(box(0, 86, 10, 89))
-        assert (found.cells, found.level) == ((), None)
+        assert {Cell.of(quadkey).y for quadkey in found.cells} == {0}
+        rings = []
+        for quadkey in found.cells:
+            stored = found.part(quadkey) or b""
+            assert decode(GRID, quadkey, stored) == []
+            rings += decode_beyond(GRID, quadkey, stored)
+        assert sum(Polygon(ring).area for ring in rings) == pytest.approx(30, rel=1e-6)
+
+    def test_rows_of_earlier_releases_have_nothing_beyond_the_edge(self) -> None:
+        top = Cell(3, 4, 0).quadkey
+        square = covered(box(1, 80, 10, 85)).part(top) or b""
+        for stored in (WHOLE, square):
+            assert len(decode(GRID, top, stored)) == 1
+            assert decode_beyond(GRID, top, stored) == []
+
+    def test_a_whole_cell_stays_whole_beside_what_lies_beyond_it(self) -> None:
+        top = Cell(3, 4, 0).quadkey
+        stored = covered(box(-10, 70, 60, 90)).part(top) or b""
+        (ring,) = decode(GRID, top, stored)
+        assert Polygon(ring).area == pytest.approx(box(*GRID.bounds(Cell.of(top))).area)
+        (beyond,) = decode_beyond(GRID, top, stored)
+        assert Polygon(beyond).bounds == pytest.approx((0, 85.0511288, 45, 90))
 
     def test_a_polar_footprint_is_cut_where_the_projection_ends(self) -> None:
         found = covered(box(0, 80, 10, 90))

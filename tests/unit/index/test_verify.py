@@ -12,8 +12,9 @@ from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry import box as polygon
 
 from items import deletion, item, message
+from livemosaic.geo.covering import decode_beyond
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.scenes import Index
+from livemosaic.index.scenes import Index, scene_cover
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.index.verify import Difference, Rows
 from livemosaic.ingest.batch import Ingest
@@ -25,6 +26,7 @@ from livemosaic.model.rank import rank
 from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
+from livemosaic.tiler.views import area_of
 from proof.memory import MemoryTable
 
 NOW = datetime.now(UTC)
@@ -426,3 +428,24 @@ def test_a_dropped_mosaic_leaves_no_row_whatever_its_size(index: Index, mosaic: 
     assert len(list(index.drop("m", scan=True))) == 450
     assert list(index.table.scan(mosaic_prefix(mosaic))) == []
     assert len(list(index.table.scan(mosaic_prefix(other)))) > 3
+
+
+@pytest.mark.parametrize("south", [80, 86])
+def test_rows_of_earlier_releases_get_what_lies_beyond_the_edge_of_the_cells(
+    index: Index, mosaic: Mosaic, monkeypatch: pytest.MonkeyPatch, south: float
+) -> None:
+    """They end at 85.06°: what lies beyond is found by polar tiles once `verify` mended them."""
+    world = polygon(-180, -85.05, 180, 85.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "livemosaic.index.scenes.scene_cover",
+            lambda m, f: scene_cover(m, f.intersection(world)),
+        )
+        index.apply(mosaic, scene(at=polygon(10, south, 30, 89)))
+    area = area_of(mosaic, (11, 87, 12, 88))
+    assert [d.kind for d in check(index)] == ["incomplete"]
+    assert [d.mended for d in check(index, repair=True)] == [True]
+    assert check(index) == []
+    mosaic = index.mosaics.get("m")
+    (met,) = index.find(mosaic, area)
+    assert any(decode_beyond(area.grid, cell, stored) for cell, stored in met.parts)
