@@ -125,7 +125,9 @@ class CellGrid:
 
     def hold(self, footprint: BaseGeometry) -> BaseGeometry:
         """Projects a polygon in degrees to `crs`, extended beyond the edge."""
-        return self._projected(footprint if self.edge else footprint.intersection(self._domain))
+        _, south, _, north = footprint.bounds
+        beyond = self.edge is not None and max(-south, north) > self.edge
+        return self._projected(footprint) if beyond else self.project(footprint)
 
     def _projected(self, inside: BaseGeometry) -> BaseGeometry:
         if inside.is_empty:
