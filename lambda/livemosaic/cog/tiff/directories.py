@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from livemosaic.storage.objects import Buffer
+from livemosaic.storage.objects import Buffer, ObjectError, too_short
 
 _FORMATS: Final = {
     1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f",
@@ -137,21 +137,23 @@ async def read_directories(
     """Reads all directories of a TIFF from its leading bytes, as many as they take.
 
     `leading` returns the bytes up to an offset or farther, fewer only where the file ends; `first`
-    of them suffice for most files. BrokenHeaderError if the header is damaged.
+    of them suffice for most files. BrokenHeaderError if the header is damaged, ObjectError if the
+    file ends before a directory does.
     """
     head = await leading(first)
     while True:
         try:
-            return _complete(list(iterate_directories(_within(head))), len(head))
+            found = list(iterate_directories(_within(head)))
+            break
         except BeyondError as e:
             head = await leading(e.stop)
             if len(head) < e.stop:
-                raise
-
-
-def _complete(found: list[Directory], size: int) -> list[Directory]:
-    end = max((directory.end for directory in found), default=0)
-    if end > size:
+                raise ObjectError(too_short(e.stop)) from e
+    end = max(directory.end for directory in found)
+    if end > len(head):
+        head = await leading(end)
+        found = list(iterate_directories(_within(head)))
+    if end > len(head):
         raise BeyondError(end)
     return found
 

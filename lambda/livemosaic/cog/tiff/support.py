@@ -46,9 +46,8 @@ def _panics(directory: Directory) -> str | None:
     if not fields.keys() >= _REQUIRED:
         return f"tags that are left to their defaults: {sorted(_REQUIRED - fields.keys())}"
     for tag, (kind, count, _) in fields.items():
-        if (
-            count > _MOST_VALUES
-        ):  # for which memory is taken before they are read, or the process dies
+        if count > _MOST_VALUES:
+            # Memory is taken for them before they are read: the process would be aborted.
             return f"a tag of {count:,} values"
         if kind == _ASCII:
             text = directory.body(tag)
