@@ -96,7 +96,7 @@ class CellGrid:
         return north if x[0] == x[1] and north < 90 and not self.crs.is_geographic else None
 
     def reach(self, cell: Cell) -> BBox:
-        """Returns the bounds of a cell, of those at the edge with all that lies beyond it."""
+        """Returns the bounds of a cell; cells at the edge include all that lies beyond it."""
         left, bottom, right, top = self.bounds(cell)
         if self.edge is None:
             return left, bottom, right, top
