@@ -298,3 +298,13 @@ def test_it_needs_no_zoom(server: Server) -> None:
     server.publish("a", 4, WHOLE, mosaic="deep")
     lon, lat = INSIDE
     assert server.get(f"/mosaics/deep/point/{lon},{lat}").json()["values"] == [4]
+
+
+@pytest.mark.parametrize("column", [64, 128, 192])
+@pytest.mark.parametrize("beside", [-1e-14, 0, 8e-15])
+def test_a_point_at_the_edge_of_index_cells_is_in_one_of_them(
+    server: Server, column: int, beside: float
+) -> None:
+    server.publish("a", 7)
+    lon, lat = place(column, 10.5)
+    assert told(server, (lon + beside, lat))["values"] == [7]

@@ -78,11 +78,14 @@ class CellGrid:
         return cls(tms, tms.rasterio_crs, (left, bottom, right, top))
 
     def bounds(self, cell: Cell) -> BBox:
-        """Returns left, bottom, right, top of a cell in `crs`."""
+        """Returns left, bottom, right, top of a cell in `crs`.
+
+        Neighbours have the same number where they meet: what lies there is in one of them.
+        """
         left, _, right, top = self.root
         span = (right - left) / (1 << cell.zoom)
-        x, y = left + cell.x * span, top - cell.y * span
-        return x, y - span, x + span, y
+        x, y = cell.x, cell.y
+        return left + x * span, top - (y + 1) * span, left + (x + 1) * span, top - y * span
 
     @cached_property
     def edge(self) -> float | None:

@@ -280,6 +280,8 @@ def _decoded(places: Sequence[BBox], stored: bytes) -> Iterator[list[Ring]]:
             if count == 0:
                 break
             units = np.frombuffer(stored, "<u4", 2 * count, offset).reshape(count, 2)
-            rings.append(units * scale + (left, top))
+            ring = units * scale + (left, top)
+            # Exactly, as the next cell has it.
+            rings.append(np.where(units == _UNIT, (right, bottom), ring))
             offset += 8 * count
         yield rings

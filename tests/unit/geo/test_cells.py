@@ -8,6 +8,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
 from shapely import affinity
@@ -16,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import lonlat_bounds
-from livemosaic.geo.cells import Cell, CellGrid
+from livemosaic.geo.cells import Cell, CellGrid, cell_grid
 from livemosaic.geo.covering import (
     WHOLE,
     Cover,
@@ -304,3 +305,25 @@ class TestLonLatBounds:
 
         assert all(holds(*point) for point in inside)
         assert not any(holds(*point) for point in outside)
+
+
+@given(
+    st.sampled_from(["WebMercatorQuad", "EuropeanETRS89_LAEAQuad"]), st.integers(1, 24), st.data()
+)
+def test_neighbours_meet_in_the_same_number(tms: str, zoom: int, data: st.DataObject) -> None:
+    """A gap of the last binary digit is a place that lies in neither."""
+    grid = cell_grid(tms)
+    x, y = (data.draw(st.integers(0, (1 << zoom) - 2)) for _ in range(2))
+    _, bottom, right, _ = grid.bounds(Cell(zoom, x, y))
+    left, _, _, top = grid.bounds(Cell(zoom, x + 1, y + 1))
+    assert (right, bottom) == (left, top)
+    for rings in (decode(grid, Cell(zoom, x, y).quadkey, WHOLE), _to_the_edges(grid, zoom, x, y)):
+        assert max(column for column, _ in rings[0]) == right
+        assert min(row for _, row in rings[0]) == bottom
+
+
+def _to_the_edges(grid: CellGrid, zoom: int, x: int, y: int) -> list[NDArray[np.float64]]:
+    """The rings of a footprint whose last vertices lie on the edges of the cell."""
+    units = np.array([(9, 9), (2**32 - 1, 9), (2**32 - 1, 2**32 - 1)], "<u4")
+    stored = len(units).to_bytes(2, "little") + units.tobytes()
+    return decode(grid, Cell(zoom, x, y).quadkey, stored)
