@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from livemosaic.auth.credentials import CredentialsError, Identity
-from livemosaic.auth.secrets import SecretName
+from livemosaic.auth.credentials import CredentialsError
+from livemosaic.auth.roles import assume_role
+from livemosaic.auth.secrets import SecretName, SecretUnavailableError
 from livemosaic.storage.access.endpoints import read_secret
 from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.access.known import CREDENTIAL_ENDPOINTS
@@ -17,7 +18,6 @@ from livemosaic.storage.objects import ObjectError, UnavailableError
 
 _SECRET_S: Final = 900.0
 """How long keys of a secret are kept."""
-_SESSION: Final = "livemosaic"
 
 
 def credentials(keys: tuple[dict[str, Any], float]) -> dict[str, Any]:
@@ -77,36 +77,9 @@ class RoleKeys:
         return credentials(self._keys.with_end())
 
     def _assume(self) -> tuple[dict[str, Any], float]:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        quick = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3})
-        external = {"ExternalId": self._way.external_id} if self._way.external_id else {}
         try:
-            region = Identity.find().region
-            sts = boto3.Session().client("sts", region or "us-east-1", config=quick)
-            got = sts.assume_role(RoleArn=self._way.role, RoleSessionName=_SESSION, **external)
+            return assume_role(self._way.role, self._way.external_id)
         except CredentialsError as error:
             raise ObjectError(f"may not be read: {error}") from error
-        except ClientError as error:
-            raise self._refused(error.response.get("Error", {}).get("Code", "")) from error
-        except BotoCoreError as error:
-            raise UnavailableError(
-                f"cannot be read: AWS STS could not be reached ({type(error).__name__})"
-            ) from error
-        found = got["Credentials"]
-        keys = {
-            "access_key_id": found["AccessKeyId"],
-            "secret_access_key": found["SecretAccessKey"],
-            "token": found["SessionToken"],
-        }
-        return keys, found["Expiration"].timestamp()
-
-    def _refused(self, code: str) -> ObjectError:
-        if code in ("Throttling", "InternalFailure", "ServiceUnavailable", "RequestTimeout"):
-            return UnavailableError(f"cannot be read: AWS STS answers {code}")
-        return ObjectError(
-            f"may not be read: the role {self._way.role} cannot be assumed ({code}); its trust "
-            "policy must name this identity, and this identity needs sts:AssumeRole"
-        )
+        except SecretUnavailableError as error:
+            raise UnavailableError(f"cannot be read now: {error}") from error
