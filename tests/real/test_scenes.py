@@ -177,10 +177,13 @@ class TestStacItems:
     def anywhere(self, real: Server) -> Iterator[None]:
         """Hrefs in catalogues are on S3 and the web; none is read here."""
         allow = real.services.ingest.allow
-        before = allow.prefixes
-        object.__setattr__(allow, "prefixes", AllowList().prefixes)
+        before = allow.prefixes, allow.probe
+        payer = "s3://sentinel-s1-l1c/ requester-pays region=eu-central-1"
+        object.__setattr__(allow, "prefixes", (*AllowList().prefixes, payer))
+        object.__setattr__(allow, "probe", None)
         yield
-        object.__setattr__(allow, "prefixes", before)
+        object.__setattr__(allow, "prefixes", before[0])
+        object.__setattr__(allow, "probe", before[1])
 
     def outcomes(self, real: Server, mosaic: str, body: str) -> list[dict[str, Any]]:
         real.create(mosaic)
