@@ -42,6 +42,8 @@ _UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "f2py", "include", "sboms", "
 _UNUSED_SUFFIXES: Final = frozenset(
     {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
 )
+_UNUSED_FILES: Final = frozenset({"ecw_cs.wkt", "nitf_spec.xml"})
+"""Of GDAL's data: tables of its ECW and NITF drivers, through which nothing is read or written."""
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
 _NOT_DEPLOYED: Final = ("__main__.py", "cli/")
@@ -212,7 +214,8 @@ def _remove_unused(stage: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     for path in stage.rglob("*"):
         record = path.parent.suffix == ".dist-info" and path.name in _UNUSED_RECORDS
-        if path.is_file() and (path.suffix in _UNUSED_SUFFIXES or record):
+        unused = path.suffix in _UNUSED_SUFFIXES or path.name in _UNUSED_FILES
+        if path.is_file() and (unused or record):
             path.unlink()
     (stage / ".lock").unlink(missing_ok=True)  # uv's own
 

@@ -449,7 +449,7 @@ class TestBadItems:
         ("change", "named"),
         [
             ({"type": "Collection"}, "'Collection'"),
-            ({"stac_version": "0.9.0"}, "'0.9.0'"),
+            ({"stac_version": "0.7.0"}, "'0.7.0'"),
             ({"id": ""}, "id ''"),
             ({"id": 7}, "id '7'"),
             ({"id": "a\nb"}, "control"),
