@@ -152,17 +152,18 @@ class TestDeployed:
         self, cloud: Cloud, tmp_path: Path
     ) -> None:
         queues = cloud.account.outputs
+        cloud.put("late.json", {"type": "unfinished"})
         cloud.account.publish({"href": "s3://scenes/late.json"})
         listed = eventually(
             lambda: [found for found in cloud.dead_letters() if "late.json" in found["about"]],
-            "the Item that is missing",
+            "the Item that is unfinished",
         )
-        assert "late.json" in listed[0]["reason"]
+        assert "unfinished" in listed[0]["reason"]
         href = cloud.account.put(raster(tmp_path / "late.tif", [33, 44, 55], RIGHT))
         cloud.put("late.json", scene("late", href, RIGHT))
         done = cloud.livemosaic(
             *("dlq", "redrive", "--queue", queues.DeadLetterQueueUrl, "--to", queues.QueueUrl),
-            *("--reason", "late.json"),
+            *("--reason", "unfinished"),
         )
         assert (done.returncode, done.stderr) == (0, "1 dead letter sent back\n")
         eventually(lambda: middle_of(cloud, RIGHT) == [33, 44, 55], "the scene that was late")
