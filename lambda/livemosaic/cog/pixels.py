@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from livemosaic.cog.overviews import WindowTuple, choose_level
 from livemosaic.cog.raster import AssetLimits, Profile
+from livemosaic.cog.smooth import resample_smooth
 from livemosaic.cog.tiff.nodata import Nodata, nodata_in
-from livemosaic.cog.warp import Piece, Positions, locate, pieces, resample_smooth, take
+from livemosaic.cog.warp import Piece, Positions, locate, pieces, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
 from livemosaic.model.raster import Grid, Pixels

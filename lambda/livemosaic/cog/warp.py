@@ -1,10 +1,10 @@
-"""Where the pixels of a grid lie in a raster, and their resampling. No I/O.
+"""Where the pixels of a grid lie in a raster, and nearest-neighbour resampling. No I/O.
 
 Nearest is done here, not by GDAL: PROJ transforms the nodes of a lattice, positions between them
 are interpolated and checked, and each output pixel takes the source pixel that contains its centre.
 `rasterio.warp.reproject` interpolates over whole rows with an error of up to 1/8 pixel, which
 cannot be lowered: a systematic shift of up to 0.06 source pixels over a UTM tile. The smooth
-resamplings are GDAL's, in one step.
+resamplings are GDAL's, in one step: see `smooth`.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,20 +13,14 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.enums import Resampling as GdalResampling
-from rasterio.session import DummySession
-from rasterio.warp import reproject
 
 from livemosaic.cog.overviews import WindowTuple
 from livemosaic.geo.crs import transformer
-from livemosaic.geo.frame import WEB_MERCATOR, Frame, around
+from livemosaic.geo.frame import Frame, around
 from livemosaic.model.raster import Grid
-from livemosaic.model.render import Resampling
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -34,12 +28,8 @@ Number = TypeVar("Number", np.float64, np.intp)
 
 _SPACINGS: Final = (16, 4)
 """Output pixels between the nodes of the lattice: the first accurate spacing is used."""
-_MAX_ERROR: Final = 0.02
+MAX_ERROR: Final = 0.02
 """Largest error of interpolation, in source pixels or output pixels, whichever is larger."""
-_CONTROLS: Final = 11
-"""Control points along each side of a part for GDAL."""
-_UNIT: Final = 100.0
-"""Size that the grid's pixels are given for it: GDAL takes pixels of 1 for no transform at all."""
 _RASTER_NODES: Final = 9
 """Points along each side of a raster that tell where on a grid it lies."""
 _BULGE: Final = 0.15
@@ -48,7 +38,6 @@ _STRIP: Final = 32
 """Rows interpolated at once."""
 _TIE: Final = 1e-6
 """A center this close below a pixel's edge counts as beyond it, so that noise does not decide."""
-_OPAQUE: Final = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +165,7 @@ def locate(grid: Grid, frame: Frame) -> Positions:
         to_pixel = ~frame.transform
         ground = _ground(grid, frame.crs, frame.period is not None)
         step = _step(ground.area * abs(to_pixel.determinant))
-        if ground.coarse and _in_pixels(ground.miss, to_pixel) <= _MAX_ERROR * max(1.0, step):
+        if ground.coarse and _in_pixels(ground.miss, to_pixel) <= MAX_ERROR * max(1.0, step):
             whole = Part(0, 0, grid.width, grid.height)
             return Positions(grid, whole, ground.coarse.transformed(to_pixel), step)
     return _locate_in_part(grid, frame)
@@ -204,11 +193,11 @@ def _locate_in_part(grid: Grid, frame: Frame) -> Positions:
     """Locates the pixels of the part of a grid where a raster lies: a few, if it is far away."""
     part = _part(grid, frame)
     there = part.of(grid)
-    nodes, turn = partial(_raster_lattice, there, frame), frame.period
+    nodes, turn = partial(raster_lattice, there, frame), frame.period
     step = _step(_area(nodes, there, turn))
     for spacing in _SPACINGS:
         found = _checked(nodes, there, spacing, turn)
-        if found and max(found[1]) <= _MAX_ERROR * max(1.0, step):
+        if found and max(found[1]) <= MAX_ERROR * max(1.0, step):
             return Positions(grid, part, found[0], step)
     return Positions(grid, part, nodes(*_centres(there)), step)
 
@@ -256,7 +245,7 @@ def _clamped(first: float, end: float, size: int) -> tuple[int, int]:
     return start, int(np.clip(np.ceil(end), start + 1, size))
 
 
-def _raster_lattice(grid: Grid, frame: Frame, px: Floats, py: Floats) -> Lattice:
+def raster_lattice(grid: Grid, frame: Frame, px: Floats, py: Floats) -> Lattice:
     """Returns the positions in a raster where the grid's columns `px` and rows `py` cross."""
     at = _lattice(grid, frame.crs, px, py)
     return Lattice(px, py, *frame.to_pixel(at.x, at.y))
@@ -407,111 +396,3 @@ def _piece(inside: Bools, cols: Floats, rows: Floats, shift: float) -> Piece:
 def take(block: NDArray[Any], flat_indices: NDArray[np.intp]) -> NDArray[Any]:
     """Returns values of a block (bands, h, w) at flat indices, as (bands, *indices.shape)."""
     return np.take(block.reshape(len(block), -1), flat_indices, axis=1)
-
-
-def resample_smooth(
-    data: NDArray[Any],
-    valid: Bools,
-    window: WindowTuple,
-    level: Frame,
-    piece: Piece,
-    positions: Positions,
-    frame: Frame,
-    resampling: Resampling,
-) -> tuple[NDArray[Any], Bools]:
-    """Resamples a window of a level to the grid by GDAL; returns data (bands, h, w) and validity.
-
-    Invalid source pixels have no weight. A pixel is valid where nearest has a valid one, so that
-    all resamplings show the same; where GDAL has no value for it, as of scenes smaller than an
-    output pixel, it has nearest's, too.
-    """
-    at = piece.flat_indices(window)
-    real = piece.inside & take(valid[None], at)[0]
-    # int8 cannot hold an opaque alpha.
-    source = data.astype(np.int16) if data.dtype == np.int8 else data
-    alpha = np.where(valid, _OPAQUE, 0).astype(source.dtype)
-    bands = np.concatenate([np.where(valid, source, 0), alpha[None]])
-    out = _reprojected(bands, window, level, piece, positions, frame, GdalResampling[resampling])
-    smooth = np.where(out[-1] > 0, out[:-1], take(source, at))
-    return np.where(real, smooth, 0).astype(data.dtype), real
-
-
-def _reprojected(
-    bands: NDArray[Any],
-    window: WindowTuple,
-    level: Frame,
-    piece: Piece,
-    positions: Positions,
-    frame: Frame,
-    resampling: GdalResampling,
-) -> NDArray[Any]:
-    """Returns bands, of which the last is alpha, on the grid."""
-    grid = positions.grid
-    out = np.zeros((len(bands), grid.height, grid.width), bands.dtype)
-    place = (
-        _affine_place(window, level, piece, grid)
-        if frame.gcps is None
-        else _control_place(window, level, positions, frame)
-    )
-    # No AWS session: given credentials in the environment, rasterio would make one each time.
-    with rasterio.Env(DummySession()):
-        reproject(
-            bands,
-            out,
-            resampling=resampling,
-            src_alpha=len(out),
-            dst_alpha=len(out),
-            SRC_ALPHA_MAX=_OPAQUE,
-            DST_ALPHA_MAX=_OPAQUE,
-            **place,
-        )
-    return out
-
-
-def _affine_place(window: WindowTuple, level: Frame, piece: Piece, grid: Grid) -> dict[str, Any]:
-    corner = Affine.translation(window[0] + piece.shift, window[1])
-    return {
-        "src_transform": level.transform @ corner,
-        "src_crs": level.crs,
-        "dst_transform": grid.transform,
-        "dst_crs": grid.crs,
-    }
-
-
-def _control_place(
-    window: WindowTuple, level: Frame, positions: Positions, frame: Frame
-) -> dict[str, Any]:
-    """Returns where a window of a raster with GCPs lies: by control points in the grid's pixels.
-
-    A polynomial through positions all over the part is a hundred times as fast as a spline through
-    the file's own points, and the same where it meets these positions.
-    """
-    part = positions.part
-    px = np.linspace(part.left - 1, part.right + 1, _CONTROLS)
-    py = np.linspace(part.top - 1, part.bottom + 1, _CONTROLS)
-    found = _raster_lattice(positions.grid, frame, px, py)
-    cols = found.x * (level.width / frame.width) - window[0]
-    rows = found.y * (level.height / frame.height) - window[1]
-    known = np.isfinite(cols)
-    x, y = (values[known] for values in np.meshgrid(px, py))
-    cols, rows = cols[known], rows[known]
-    basis = np.column_stack(
-        [(x / 256) ** i * (y / 256) ** j for i in range(4) for j in range(4 - i)]
-    )
-    pixels = np.column_stack([cols, rows])
-    missed = pixels - basis @ np.linalg.lstsq(basis, pixels, rcond=None)[0]
-    bends = float(np.abs(missed).max()) > _MAX_ERROR * max(1.0, positions.step)
-    bends |= len(cols) < 2 * basis.shape[1]
-    how = (
-        {"SRC_METHOD": "GCP_TPS"} if bends else {"SRC_METHOD": "GCP_POLYNOMIAL", "MAX_GCP_ORDER": 3}
-    )
-    return {
-        "gcps": [
-            GroundControlPoint(row=row, col=col, x=east * _UNIT, y=-south * _UNIT)
-            for col, row, east, south in zip(cols, rows, x, y, strict=True)
-        ],
-        "src_crs": WEB_MERCATOR,  # of both, so that PROJ has no part in it
-        "dst_crs": WEB_MERCATOR,
-        "dst_transform": Affine.scale(_UNIT, -_UNIT),
-        **how,
-    }
