@@ -23,7 +23,8 @@ from cachetools import TTLCache
 from livemosaic.cog.geotiff import leading_bytes
 from livemosaic.cog.raster import AssetLimits, decoding
 from livemosaic.errors import LivemosaicError
-from livemosaic.storage.allowlist import AllowList, parse, redact
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import parse, redact
 from livemosaic.storage.http import CONCURRENT_REQUESTS
 from livemosaic.storage.objects import Edition, ObjectError, Pin, UnreachableError
 from livemosaic.storage.stores import Stores

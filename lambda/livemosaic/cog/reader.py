@@ -22,8 +22,9 @@ from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
-from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.cache import Recent
+from livemosaic.storage.hrefs import redact
 from livemosaic.storage.objects import ChangedError, Object, ObjectError, Pin
 from livemosaic.storage.stores import Stores
 

@@ -35,8 +35,9 @@ from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedOb
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import DELETION, deletion_version
 from livemosaic.model.time import MAX_SKEW, utc_text
-from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.fetch import Fetch, MissingError
+from livemosaic.storage.hrefs import redact
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import ForbiddenHrefError, InvalidItemError
 from livemosaic.ingest.assets.media import check_readable
-from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import redact
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 

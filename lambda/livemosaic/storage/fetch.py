@@ -5,7 +5,8 @@ from threading import Lock
 from typing import Final, TypeAlias
 
 from livemosaic.errors import ForbiddenHrefError, InvalidItemError, SourceUnavailableError
-from livemosaic.storage.allowlist import AllowList, redact
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import redact
 from livemosaic.storage.objects import AbsentError, ObjectError, UnavailableError
 from livemosaic.storage.stores import Stores
 

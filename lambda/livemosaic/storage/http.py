@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import certifi
 import urllib3
 
-from livemosaic.storage.allowlist import Location, redact
+from livemosaic.storage.hrefs import Location, redact
 from livemosaic.storage.objects import (
     Buffer,
     Edition,

@@ -7,7 +7,8 @@ from typing import Final
 from cachetools import TTLCache
 
 from livemosaic.errors import ForbiddenHrefError
-from livemosaic.storage.allowlist import SETTING, AllowList, Location, redact
+from livemosaic.storage.allowlist import SETTING, AllowList
+from livemosaic.storage.hrefs import Location, redact
 from livemosaic.storage.objects import ClosedError, ObjectError
 from livemosaic.storage.stores import Stores
 

@@ -13,7 +13,8 @@ from livemosaic.errors import ForbiddenHrefError, InvalidItemError
 from livemosaic.ingest.hrefs import readable_assets, resolve
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.storage.allowlist import AllowList, parse
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import parse
 
 RFC_TABLE = {
     "g:h": "g:h", "g": "http://a/b/c/g", "./g": "http://a/b/c/g", "g/": "http://a/b/c/g/",

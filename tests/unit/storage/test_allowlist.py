@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError
-from livemosaic.storage.allowlist import AllowList, Location, parse, redact
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import Location, parse, redact
 
 OPEN = AllowList()
 

@@ -7,7 +7,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Style
 from livemosaic.model.rule import Rule
 from livemosaic.services import Services
-from livemosaic.storage.allowlist import redact
+from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.views import View
 
 PLAIN = Style()

@@ -24,7 +24,7 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.services import Services
-from livemosaic.storage.allowlist import redact
+from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.candidates import seamline
 from livemosaic.tiler.tilesets import WORLD
 from livemosaic.tiler.views import lonlat_view
