@@ -268,7 +268,7 @@ def test_a_scene_of_an_earlier_release_is_completed_when_its_item_comes_again(
     document["assets"]["visual"]["nodata"] = 1
     item = StacItem.parse(document, event_time=NOW)
     made = item.scene(mosaic, server.services.ingest.allow)
-    assert index.apply(mosaic, replace(made, encodings="")) == "applied"
+    assert index.apply(mosaic, replace(made, encodings="")).change == "applied"
     before = server.tile(".tif")
     assert server.picture().at(0) == [1]
 

@@ -45,7 +45,7 @@ def hide(ingest: Ingest, collection: str = "s2", *, seconds: float) -> None:
     """The first half of a truncation, before any row goes."""
     version = deletion_version(message({}, seconds).time)
     mosaic = ingest.index.mosaics.get("m")
-    assert ingest.index.truncate(mosaic, collection, version) == "truncated"
+    assert ingest.index.truncate(mosaic, collection, version).change == "truncated"
 
 
 def shown(ingest: Ingest, mosaic_id: str = "m") -> list[str]:

@@ -17,12 +17,13 @@ then the head remembers it, and a further change changes it too.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, Literal
+from typing import Final
 
 from shapely.geometry import MultiPolygon
 
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
+from livemosaic.index.change import Effect, newest
 from livemosaic.index.schema import (
     Head,
     Place,
@@ -45,16 +46,12 @@ TOMBSTONE_S: Final = 60 * 24 * 3600
 """How long a deletion is remembered: longer than a queue keeps an event, and than the queue and the
 dead-letter queue keep it once more after it was sent back."""
 
-Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
-"""`contested`: another document has the same version. Of the two, the one with the larger content
-hash is shown, in whatever order they came."""
-
 
 @dataclass(frozen=True, slots=True)
 class Index(SceneReader):
     """Scenes of mosaics, in a `Table`: its writes; `SceneReader` has the reads."""
 
-    def apply(self, mosaic: Mosaic, scene: Scene) -> Change:
+    def apply(self, mosaic: Mosaic, scene: Scene) -> Effect:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
 
         A stored scene of equal content is written anew where it differs nevertheless: an earlier
@@ -63,23 +60,23 @@ class Index(SceneReader):
         """
         return contended(lambda: self._apply_once(mosaic, scene))
 
-    def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Change:
+    def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Effect:
         head = self.head(mosaic, scene.key)
         mark = mosaic.watermark(scene.collection)
         if scene.version <= mark:
             self._apply_watermark_once(mosaic, scene.key)  # it may have been put before the mark
-            return "outdated"
+            return Effect("outdated", newest(head, mark))
         contested = head is not None and _contested(head.version, scene.version)
         if head is not None and head.version > scene.version:
-            return "contested" if contested else "outdated"
+            return Effect("contested" if contested else "outdated", newest(head, mark))
         if is_above(head, mark) and same_scene(head, scene):
             if head.version < scene.version:  # a later event of equal content
                 newer = replace(head, scene=replace(head.scene, version=scene.version))
                 key = head_key(mosaic, scene.key)
                 self.table.transact([Put(key, newer.to_item(), unchanged(head))])
-            return "unchanged"
+            return Effect("unchanged")
         self._put(mosaic, scene, head)
-        return "contested" if contested else "applied"
+        return Effect("contested" if contested else "applied")
 
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> None:
         cells = scene_cover(mosaic, scene.footprint)
@@ -138,22 +135,22 @@ class Index(SceneReader):
             self.table.transact(early)
         self.table.transact([head, *rows, *retired[:room]])
 
-    def delete(self, mosaic: Mosaic, key: str, version: str) -> Change:
+    def delete(self, mosaic: Mosaic, key: str, version: str) -> Effect:
         """Delete a scene, unless the stored one is newer; leave a tombstone of that version.
 
         The tombstone is written for a scene never seen, too: its upsert may still be on the way.
         """
         return contended(lambda: self._delete_once(mosaic, key, version))
 
-    def _delete_once(self, mosaic: Mosaic, key: str, version: str) -> Change:
+    def _delete_once(self, mosaic: Mosaic, key: str, version: str) -> Effect:
         head = self.head(mosaic, key)
         if head is not None and head.version == version:
-            return "unchanged"
-        newest = max(watermark_of(mosaic, key), "" if head is None else head.version)
-        if newest >= version:
-            return "outdated"
+            return Effect("unchanged")
+        mark = watermark_of(mosaic, key)
+        if max(mark, "" if head is None else head.version) >= version:
+            return Effect("outdated", newest(head, mark))
         self._write_tombstone(mosaic, key, head, version)
-        return "deleted"
+        return Effect("deleted")
 
     def _write_tombstone(
         self, mosaic: Mosaic, key: str, head: Head | Tombstone | None, version: str
@@ -163,7 +160,7 @@ class Index(SceneReader):
         put = Put(head_key(mosaic, key), tombstone.to_item(), unchanged(head))
         self._replace(put, [], retired, head)
 
-    def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Change:
+    def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Effect:
         """Hide all scenes of a collection up to a version, for everyone and at once.
 
         Their rows are still there; `left_over` lists the scenes. Raises `InvalidRequestError` where
@@ -172,7 +169,9 @@ class Index(SceneReader):
         now = int(self.clock())
         mark = Watermark(collection, version, now + TOMBSTONE_S)
         raised = self.mosaics.truncate(mosaic.id, mark, now)
-        return "truncated" if raised.watermark(collection) == version else "outdated"
+        if raised.watermark(collection) == version:
+            return Effect("truncated")
+        return Effect("outdated", newest(None, raised.watermark(collection)))
 
     def left_over(self, mosaic: Mosaic, collection: str) -> Iterator[str]:
         """The keys of scenes with rows at or below the watermark of their collection."""

@@ -106,8 +106,8 @@ class Comparison:
         if not self.repair:
             return Difference("gone", scene.key)
         version = deletion_version(self.started)
-        change = self.ingest.index.delete(self.mosaic, scene.key, version)
-        return None if change == "outdated" else Difference("gone", scene.key, "", mended=True)
+        effect = self.ingest.index.delete(self.mosaic, scene.key, version)
+        return None if effect.newer else Difference("gone", scene.key, "", mended=True)
 
 
 def _is_older(head: Head, scene: Scene) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from livemosaic.index.change import Change, Newer
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.scenes import Change, Index
+from livemosaic.index.scenes import Index
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
 from livemosaic.model.cql2 import Cql2Filter
@@ -65,6 +66,9 @@ class Applied:
     a COG was overwritten, or because of a crash before its header was cached."""
     warnings: Sequence[str] = field(default=(), repr=False)
     """Assets that are left out of the scene, each with the reason."""
+    newer: Newer | None = None
+    """What the mosaic has instead, where the Item that was put does not show, or the one that was
+    deleted does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +92,30 @@ class Subscribers:
             # It may have passed before, and an older event that did may still be on the way.
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
-        change = self.index.apply(mosaic, scene)
-        if change == "outdated":
-            return Applied(mosaic.id, item.collection, item.id, change)
+        effect = self.index.apply(mosaic, scene)
+        applied = Applied(mosaic.id, item.collection, item.id, effect.change, newer=effect.newer)
+        if effect.change == "outdated":
+            return applied
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(scene, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
         doubts = (*item.notes, *scene.misstated)
         warnings += [f"item {item.id[:80]!r}: {doubt}" for doubt in doubts]
-        return Applied(mosaic.id, item.collection, item.id, change, hrefs, warnings)
+        return replace(applied, hrefs=hrefs, warnings=warnings)
 
     def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
         """Removes Items at a version."""
         return [self._remove(m, name, version) for name in names for m in self.of(name.collection)]
 
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
-        change = self.index.delete(mosaic, scene_key(*name), version)
-        return Applied(mosaic.id, *name, change)
+        effect = self.index.delete(mosaic, scene_key(*name), version)
+        shows = effect.newer if effect.newer and effect.newer.kind == "version" else None
+        return Applied(mosaic.id, *name, effect.change, newer=shows)
 
     def truncate(self, collection: str, version: str) -> list[Applied]:
         """Removes all Items of a collection that are not newer than a version."""
         changes = [(m, self.index.truncate(m, collection, version)) for m in self.of(collection)]
-        return [Applied(mosaic.id, collection, "", change) for mosaic, change in changes]
+        return [Applied(mosaic.id, collection, "", effect.change) for mosaic, effect in changes]
 
     def are_outdated(self, now: Iterable[Mosaic]) -> bool:
         """Returns whether a mosaic was created since, or has other settings."""

@@ -115,7 +115,7 @@ class TestStored:
             met = found(index, mosaic, area)
             assert [f"{one.rank}#{one.key}" for one in met] == keys
         for one in scenes:  # sent again
-            assert index.apply(mosaic, one) == (
+            assert index.apply(mosaic, one).change == (
                 "applied" if one.rank != value_of(one.rank) and one.id in old else "unchanged"
             )
         met = found(index, mosaic, (7.4, 45.4, 7.6, 45.6))  # moved rows may part a scene in two

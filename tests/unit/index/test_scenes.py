@@ -23,6 +23,7 @@ from livemosaic.errors import (
     TooLargeError,
 )
 from livemosaic.geo.cells import CellGrid
+from livemosaic.index.change import Effect, Newer
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
@@ -360,14 +361,14 @@ class TestFind:
 
 class TestApply:
     def test_the_same_scene_twice_changes_nothing(self, index: Index, mosaic: Mosaic) -> None:
-        assert index.apply(mosaic, scene()) == "applied"
-        assert index.apply(mosaic, scene()) == "unchanged"
+        assert index.apply(mosaic, scene()).change == "applied"
+        assert index.apply(mosaic, scene()).change == "unchanged"
         assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
 
     def test_a_newer_version_takes_its_place(self, index: Index, mosaic: Mosaic) -> None:
         index.apply(mosaic, scene(version=1))
         newer = scene(version=2, assets={"visual": "https://example.com/v2.tif"})
-        assert index.apply(mosaic, newer) == "applied"
+        assert index.apply(mosaic, newer).change == "applied"
         (found,) = at(index, "alps", 7.5, 45.5)
         assert (found.version, found.assets) == (newer.version, newer.assets)
 
@@ -375,7 +376,7 @@ class TestApply:
         self, index: Index, mosaic: Mosaic
     ) -> None:
         index.apply(mosaic, scene(version=2))
-        assert index.apply(mosaic, scene(version=1)) == "outdated"
+        assert index.apply(mosaic, scene(version=1)).change == "outdated"
         assert at(index, "alps", 7.5, 45.5)[0].version == scene(version=2).version
 
     def test_a_later_event_with_equal_content_moves_the_version_only(
@@ -385,9 +386,9 @@ class TestApply:
         content = first.version.partition("#")[2]
         later = replace(first, version=f"2026-02-09T00:00:00Z#{content}")
         index.apply(mosaic, first)
-        assert index.apply(mosaic, later) == "unchanged"
+        assert index.apply(mosaic, later).change == "unchanged"
         between = scene(version=5)
-        assert index.apply(mosaic, between) == "outdated"
+        assert index.apply(mosaic, between).change == "outdated"
 
     @pytest.mark.parametrize("day", [1, 20], ids=["same rank", "other rank"])
     @pytest.mark.parametrize(
@@ -406,7 +407,7 @@ class TestApply:
         index.apply(mosaic, scene(day=10))
         index.apply(mosaic, scene("other", day=15))
         new = scene(footprint=footprint, version=2, day=day)
-        assert index.apply(mosaic, new) == "applied"
+        assert index.apply(mosaic, new).change == "applied"
         for lon, lat in [(7.5, 45.5), (7.1, 45.1), (8.4, 46.4), (20.5, 45.5), (0, 30)]:
             for zoom in (0, 4, 8, 13):
                 met = [f for f in at(index, "alps", lon, lat, zoom) if f.id == "a"]
@@ -451,7 +452,7 @@ class TestApply:
             size = (1.0, 12.0, 4.0, 0.4, 30.0)[n % 5]
             moved = polygon(7.3 + n / 100, 45.3, 7.3 + n / 100 + size, 45.3 + size)
             newest = scene(footprint=moved, version=n, day=(n * 7) % 28 + 1)
-            assert index.apply(mosaic, newest) == "applied"
+            assert index.apply(mosaic, newest).change == "applied"
             head = index.table.get(Key(f"m.{mosaic.generation}#scenes#{shard(newest)}", newest.key))
             assert head is not None
             largest = max(largest, len(head["cells"] + head["coarse"] + head["moved"]))
@@ -491,7 +492,7 @@ class TestApply:
 class TestDelete:
     def test_a_deleted_scene_is_gone_everywhere(self, index: Index, mosaic: Mosaic) -> None:
         index.apply(mosaic, scene())
-        assert index.delete(mosaic, "s2#a", "2026-03-01#~deleted") == "deleted"
+        assert index.delete(mosaic, "s2#a", "2026-03-01#~deleted").change == "deleted"
         assert all(at(index, "alps", 7.5, 45.5, zoom) == [] for zoom in range(15))
         assert index.list_scenes(mosaic, limit=10) == ([], None)
         with pytest.raises(NotFoundError, match="no item 'a'"):
@@ -502,21 +503,71 @@ class TestDelete:
     ) -> None:
         index.apply(mosaic, scene(version=1))
         index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted")
-        assert index.apply(mosaic, scene(version=3)) == "outdated"
+        assert index.apply(mosaic, scene(version=3)).change == "outdated"
         assert at(index, "alps", 7.5, 45.5) == []
-        assert index.apply(mosaic, scene(version=9)) == "applied"
+        assert index.apply(mosaic, scene(version=9)).change == "applied"
         assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
 
     def test_a_deletion_that_came_first_holds(self, index: Index, mosaic: Mosaic) -> None:
-        assert index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted") == "deleted"
-        assert index.apply(mosaic, scene(version=3)) == "outdated"
+        assert index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted").change == "deleted"
+        assert index.apply(mosaic, scene(version=3)).change == "outdated"
 
     def test_a_deletion_older_than_the_scene_changes_nothing(
         self, index: Index, mosaic: Mosaic
     ) -> None:
         index.apply(mosaic, scene(version=9))
-        assert index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted") == "outdated"
+        assert index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted").change == "outdated"
         assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
+
+
+class TestNewer:
+    """A change that shows nothing says what the mosaic has instead, and since when."""
+
+    def test_a_version(self, index: Index, mosaic: Mosaic) -> None:
+        index.apply(mosaic, scene(version=2))
+        assert index.apply(mosaic, scene(version=1)).newer == Newer(
+            "version", "2026-02-02T00:00:00Z"
+        )
+
+    def test_the_document_that_is_shown_of_two_of_one_version(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        one, other = (replace(scene(), version=f"2026-02-01T00:00:00Z#{n}") for n in "12")
+        assert index.apply(mosaic, other) == Effect("applied")
+        assert index.apply(mosaic, one) == Effect(
+            "contested", Newer("version", "2026-02-01T00:00:00Z")
+        )
+        index.delete(mosaic, scene().key, "2026-02-02T00:00:00Z#~deleted")
+        one, other = (replace(scene(), version=f"2026-02-03T00:00:00Z#{n}") for n in "12")
+        assert index.apply(mosaic, one) == Effect("applied")
+        assert index.apply(mosaic, other) == Effect("contested")
+
+    def test_a_deletion(self, index: Index, mosaic: Mosaic) -> None:
+        index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z~7#~deleted")
+        effect = index.apply(mosaic, scene(version=3))
+        assert effect.newer == Newer("deletion", "2026-02-05T00:00:00Z")
+
+    @pytest.mark.parametrize("shown_before", [True, False], ids=["shown before", "never seen"])
+    def test_a_truncation(self, index: Index, mosaic: Mosaic, *, shown_before: bool) -> None:
+        if shown_before:
+            index.apply(mosaic, scene(version=2))
+        index.truncate(mosaic, "s2", "2026-02-05T00:00:00Z#~deleted")
+        truncated = index.mosaics.get(mosaic.id)
+        for _ in range(2):  # the first finds the head, the second the tombstone of the truncation
+            effect = index.apply(truncated, scene(version=3))
+            assert effect.newer == Newer("truncation", "2026-02-05T00:00:00Z")
+
+    def test_a_version_since_the_truncation(self, index: Index, mosaic: Mosaic) -> None:
+        index.truncate(mosaic, "s2", "2026-02-05T00:00:00Z#~deleted")
+        truncated = index.mosaics.get(mosaic.id)
+        index.apply(truncated, scene(version=9))
+        effect = index.apply(truncated, scene(version=3))
+        assert effect.newer == Newer("version", "2026-02-09T00:00:00Z")
+
+    def test_a_version_that_a_deletion_leaves(self, index: Index, mosaic: Mosaic) -> None:
+        index.apply(mosaic, scene(version=9))
+        effect = index.delete(mosaic, "s2#a", "2026-02-05T00:00:00Z#~deleted")
+        assert effect.newer == Newer("version", "2026-02-09T00:00:00Z")
 
 
 class TestList:

@@ -1,0 +1,43 @@
+"""The effect of a change on a scene, and what is newer where it had none."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from livemosaic.index.schema import Head, Tombstone
+
+Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
+"""`contested`: another document has the same version. Of the two, the one with the larger content
+hash is shown, in whatever order they came."""
+
+NewerKind = Literal["version", "deletion", "truncation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """What a mosaic has that is newer than a change, which therefore shows nothing."""
+
+    kind: NewerKind
+    """A version of the Item, its deletion, or a truncation of its collection."""
+    time: str
+    """The moment of that, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change did to a scene, or to a collection, of one mosaic."""
+
+    change: Change
+    newer: Newer | None = None
+    """Set where the change is `outdated`, or `contested` and another document is shown."""
+
+
+def newest(head: Head | Tombstone | None, mark: str) -> Newer:
+    """Returns the newest there is of a scene: its head, or the watermark of its collection."""
+    if head is None or mark >= head.version:
+        return Newer("truncation", moment_of(mark))
+    return Newer("version" if isinstance(head, Head) else "deletion", moment_of(head.version))
+
+
+def moment_of(version: str) -> str:
+    """Returns the moment of a version, as UTC text."""
+    return version.partition("#")[0].partition("~")[0]
