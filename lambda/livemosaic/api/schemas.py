@@ -15,11 +15,18 @@ from pydantic import (
 from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
 from livemosaic.model.cql2 import Cql2Filter
-from livemosaic.model.mosaic import MAX_AGE_S, MAX_ROWS_PER_SCENE, Access, Mosaic
+from livemosaic.model.mosaic import (
+    MAX_AGE_S,
+    MAX_ROWS_PER_SCENE,
+    Access,
+    Mosaic,
+    OverviewPolicy,
+    Reduction,
+)
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 
-_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets"}
+_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets", "overview_sets"}
 
 
 class DefaultRule(RuleQuery):
@@ -53,6 +60,25 @@ class RulePolicyBody(BaseModel):
     nadir: str = Field("", max_length=200, description="Property with the sensor's position")
     seamline: str = Field(
         "", max_length=200, description="Property with a GeoJSON polygon that clips the scene"
+    )
+
+
+class OverviewPolicyBody(BaseModel):
+    """How overviews of a mosaic are made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    assets: list[str] = Field(
+        [], max_length=16, description="Assets with overviews; the shown ones if the list is empty"
+    )
+    resampling: Reduction = Field(
+        "mean", description="How a pixel follows from the four below it, as in Earth Engine"
+    )
+    resampling_of: dict[str, Reduction] = Field(
+        {}, max_length=64, description="By asset, instead of `resampling`"
+    )
+    maxzoom: int | None = Field(
+        None, ge=3, le=24, description="Deepest zoom with overviews; by default as deep as needed"
     )
 
 
@@ -126,6 +152,9 @@ class MosaicSettings(BaseModel):
         description="Named renders (STAC render extension 2.0), for `render=NAME`",
     )
     rules: RulePolicyBody = RulePolicyBody()
+    overviews: OverviewPolicyBody | None = Field(
+        None, description="Keep overviews, so that low zooms show every scene; null to keep none"
+    )
 
     def mosaic_fields(self) -> dict[str, Any]:
         """Returns the settings as arguments of `Mosaic`, with the filter as CQL2-JSON."""
@@ -136,7 +165,14 @@ class MosaicSettings(BaseModel):
         }
         cql2 = values["filter"]
         parsed = None if cql2 is None else Cql2Filter.parse(cql2, strict=True).document
-        return values | {"filter": parsed, "rules": RulePolicy.of(values["rules"])}
+        overviews = None if self.overviews is None else _policy(self.overviews)
+        rules = RulePolicy.of(values["rules"])
+        return values | {"filter": parsed, "rules": rules, "overviews": overviews}
+
+
+def _policy(body: OverviewPolicyBody) -> OverviewPolicy:
+    values = body.model_dump()
+    return OverviewPolicy(**values | {"assets": tuple(values["assets"])})
 
 
 class NewMosaic(MosaicSettings):

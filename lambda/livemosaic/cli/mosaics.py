@@ -13,7 +13,13 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
 
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, RulePolicyBody
+from livemosaic.api.schemas import (
+    MosaicOut,
+    MosaicSettings,
+    NewMosaic,
+    OverviewPolicyBody,
+    RulePolicyBody,
+)
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Access
@@ -22,7 +28,7 @@ from livemosaic.render.named_renders import parse_query
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
 
 
-_SPECIAL = {"access", "renders", "rules"}
+_SPECIAL = {"access", "renders", "rules", "overviews"}
 """Settings whose options are more than the value."""
 _SECONDS = "_s"
 
@@ -99,6 +105,10 @@ def create(
             help="A JSON file with the other rule settings of the mosaic.",
         ),
     ] = None,
+    overviews: Annotated[
+        bool,
+        typer.Option("--overviews", help="Keep overviews, so that low zooms show every scene."),
+    ] = False,
     create_table: Annotated[
         bool, typer.Option(help="Create the DynamoDB table (on demand) if it does not exist.")
     ] = False,
@@ -127,6 +137,7 @@ def create(
             access="private" if private else "public",
             renders=_renders(renders, render or []),
             rules=_rules(rules, rule),
+            overviews=OverviewPolicyBody() if overviews else None,
         )
         _print(mosaics.create(new))
 

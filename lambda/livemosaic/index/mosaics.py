@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Any, Final
@@ -17,7 +17,14 @@ from livemosaic.errors import (
 )
 from livemosaic.geo.antimeridian import extent, united
 from livemosaic.model.assets import usual_assets
-from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, MOSAIC_ID, Mosaic, Watermark
+from livemosaic.model.mosaic import (
+    MAX_KNOWN_ASSETS,
+    MOSAIC_ID,
+    Mosaic,
+    OverviewPolicy,
+    OverviewSet,
+    Watermark,
+)
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
@@ -34,8 +41,8 @@ MAX_WATERMARKS: Final = 100
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    A row has the attributes of `Mosaic` by name: `filter`, `renders` and `rules` as JSON text,
-    `bounds` as four numbers, `watermarks` as maps.
+    A row has the attributes of `Mosaic` by name: `filter`, `renders`, `rules`, `overviews` and
+    `overview_sets` as JSON text, `bounds` as four numbers, `watermarks` as maps.
     """
 
     table: Table
@@ -127,6 +134,15 @@ class Mosaics:
 
         return self._write(mosaic_id, raised)
 
+    def put_overview_sets(
+        self, mosaic_id: str, change: Callable[[Mosaic], Sequence[OverviewSet]]
+    ) -> Mosaic:
+        """Replace a mosaic's sets of overview cells by what `change` makes of the mosaic as of now.
+
+        `change` may be called several times.
+        """
+        return self._write(mosaic_id, lambda now: replace(now, overview_sets=tuple(change(now))))
+
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
         """Hide a mosaic from everyone, so that its rows can be removed; idempotent."""
         return self._write(mosaic_id, lambda mosaic: replace(mosaic, deleting=True))
@@ -189,7 +205,17 @@ def _to_item(mosaic: Mosaic) -> dict[str, Any]:
     item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
     cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
     rules = json.dumps(item["rules"])
-    return item | {"filter": cql2, "renders": json.dumps(mosaic.renders), "rules": rules}
+    overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
+    renders = json.dumps(mosaic.renders)
+    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews
+
+
+def _overview_policy(values: Mapping[str, Any]) -> OverviewPolicy:
+    return OverviewPolicy(**{**values, "assets": tuple(values["assets"])})
+
+
+def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
+    return OverviewSet(**{**values, "policy": _overview_policy(values["policy"])})
 
 
 def _from_item(item: Mapping[str, Any]) -> Mosaic:
@@ -201,11 +227,14 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
     }
     cql2 = values.get("filter")
     marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
+    policy = json.loads(values.get("overviews", "null"))
     parsed = {
         "filter": None if cql2 is None else json.loads(cql2),
         "renders": json.loads(values.get("renders", "{}")),
         "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),
         "watermarks": marks,
+        "overviews": None if policy is None else _overview_policy(policy),
+        "overview_sets": tuple(map(_overview_set, json.loads(values.get("overview_sets", "[]")))),
     }
     return Mosaic(**values | parsed)
 

@@ -24,6 +24,7 @@ from shapely.geometry import MultiPolygon
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Effect, newest
+from livemosaic.index.overviews import changed
 from livemosaic.index.schema import (
     Head,
     Place,
@@ -94,6 +95,7 @@ class Index(SceneReader):
             [Put(key, row.to_item()) for key, row in rows.items()],
             [Put(key, moved[key].to_item()) if key in moved else Delete(key) for key in left],
             before,
+            changed(mosaic, before, head, self.clock),
         )
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
@@ -121,6 +123,7 @@ class Index(SceneReader):
         rows: Sequence[Put],
         retired: Sequence[Put | Delete],
         before: Head | Tombstone | None,
+        stale: Sequence[Put],
     ) -> None:
         """Write all in one transaction; a scene moved several times within `_GRACE_S` needs more.
 
@@ -128,12 +131,12 @@ class Index(SceneReader):
         this moment find the new scene there a little early, and no cell or coarse row is touched.
         `before` holds the version that they must have, lest a rival's be overwritten.
         """
-        room = MAX_ACTIONS - 1 - len(rows)
+        room = MAX_ACTIONS - 1 - len(rows) - len(stale)
         expect = Equals("version", before.written) if isinstance(before, Head) else None
         for start in range(room, len(retired), MAX_ACTIONS):
             early = [replace(a, expect=expect) for a in retired[start : start + MAX_ACTIONS]]
             self.table.transact(early)
-        self.table.transact([head, *rows, *retired[:room]])
+        self.table.transact([head, *rows, *retired[:room], *stale])
 
     def delete(self, mosaic: Mosaic, key: str, version: str) -> Effect:
         """Delete a scene, unless the stored one is newer; leave a tombstone of that version.
@@ -158,7 +161,7 @@ class Index(SceneReader):
         tombstone = Tombstone(key, version, int(self.clock()) + TOMBSTONE_S)
         retired = [Delete(place.key(mosaic, key)) for place in self._places(head)]
         put = Put(head_key(mosaic, key), tombstone.to_item(), unchanged(head))
-        self._replace(put, [], retired, head)
+        self._replace(put, [], retired, head, changed(mosaic, head, tombstone, self.clock))
 
     def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Effect:
         """Hide all scenes of a collection up to a version, for everyone and at once.

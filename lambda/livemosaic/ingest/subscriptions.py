@@ -188,6 +188,7 @@ def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
         known_assets=new.known_assets,
         chosen_assets=new.chosen_assets,
         watermarks=new.watermarks,
+        overview_sets=new.overview_sets,
     )
 
 

@@ -20,6 +20,41 @@ MAX_AGE_S: Final = 365 * 24 * 3600
 
 
 Access = Literal["public", "private"]
+Reduction = Literal["mean", "mode", "sample", "min", "max"]
+"""How one pixel of an overview follows from the four below it, as Earth Engine names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewPolicy:
+    """The setting `overviews` of a mosaic: what its overview cells keep, and how they are made."""
+
+    assets: tuple[str, ...] = ()
+    """Assets that have overviews; empty is those that the mosaic shows."""
+    resampling: Reduction = "mean"
+    resampling_of: Mapping[str, Reduction] = field(default_factory=dict)
+    """By asset, instead of `resampling`."""
+    maxzoom: int | None = None
+    """Overviews are made for tiles up to this zoom; None: wherever a tile may need them."""
+
+    def reduction(self, asset: str) -> Reduction:
+        """Returns how pixels of an asset are reduced."""
+        return self.resampling_of.get(asset, self.resampling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewSet:
+    """A set of overview cells that were made in one way; a change of settings begins another."""
+
+    id: str
+    """Part of the keys of its cells, and never used again."""
+    policy: OverviewPolicy
+    rule: Mapping[str, Any]
+    """The mosaic's default rule that the pixels follow, as in `RulePolicy.default`."""
+    format: int
+    """See `overviews.sets.FORMAT`."""
+    state: Literal["building", "ready"] = "building"
+    reach: int = 0
+    """The deepest zoom of a cell so far: it only grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +107,9 @@ class Mosaic:
     renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""
 
+    overviews: OverviewPolicy | None = None
+    """How overview cells are kept for low zooms; None where none are."""
+
     generation: str = ""
     """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
     revision: int = 0
@@ -87,6 +125,8 @@ class Mosaic:
     have, so that a picture never changes to other bands by itself."""
     watermarks: tuple[Watermark, ...] = ()
     """Watermarks of truncated collections, one each."""
+    overview_sets: tuple[OverviewSet, ...] = ()
+    """Oldest first: at most one is ready, and one may be in the making behind it."""
     deleting: bool = False
 
     def __post_init__(self) -> None:
@@ -136,6 +176,12 @@ class Mosaic:
     def accepts_collection(self, collection: str) -> bool:
         """Whether the mosaic subscribes to that STAC collection."""
         return ANY_COLLECTION in self.collections or collection in self.collections
+
+    @property
+    def shown_overviews(self) -> OverviewSet | None:
+        """The set of overview cells that readers use; None where none is complete."""
+        ready = [each for each in self.overview_sets if each.state == "ready"]
+        return ready[-1] if ready and self.overviews is not None else None
 
     def watermark(self, collection: str) -> str:
         """The version up to which the scenes of a collection are gone; empty where none are."""

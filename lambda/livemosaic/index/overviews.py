@@ -1,0 +1,307 @@
+"""Rows of live overviews: cells of pixels for low zooms, and marks that say which are outdated.
+
+An overview cell stands for all scenes below it. It is a tile of every third zoom (a rung), kept as
+one COG of source values per asset. Every change of a scene writes a stale row in its own
+transaction; a builder makes the cells under it anew, and then deletes the stale rows that it read.
+
+Rows, `m` standing for `{mosaic}.{generation}`:
+
+| row      | pk                             | sk              | attributes                       |
+|----------|--------------------------------|-----------------|----------------------------------|
+| stale    | `{m}#stale#{region}`           | `{due}#{token}` | `scene`, `version`, `cells`,     |
+|          |                                |                 | `tries`                          |
+| overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | as a cell row of a scene, with   |
+|          |                                |                 | `revision`, `of`, `kind`, `was`, |
+|          |                                |                 | `retired`                        |
+
+`{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
+no two writes share a row, so none of them waits for another, and deleting a row that was read
+deletes no other. `{region}` is the quadkey of the first of its cells at zoom 3 (`0` for digits
+that a coarser cell lacks). `cells` are the index cells at the scene's level, before and after the
+change.
+
+The `version` of an overview row is the digest of its objects, empty where there are none;
+`datetime` is when they were made. Its `revision` grows with every write, and the row is never
+deleted while its set is in use: who writes it expects the revision that he read. `of` has what each
+block was made of, `kind` the type of its values, `was` the objects before, each with the moment
+until when readers may need it. A `retired` row stands for no cell: scenes are read instead.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from livemosaic.geo.cells import Cell
+from livemosaic.geo.covering import WHOLE
+from livemosaic.index.partitions import Area
+from livemosaic.index.schema import Head, Tombstone, mosaic_prefix, partition
+from livemosaic.model.mosaic import Mosaic, OverviewSet
+from livemosaic.model.scene import IndexedScene
+from livemosaic.table import ABSENT, Delete, Equals, Expect, Item, Key, Put, Row, Table
+
+RUNG: Final = 3
+"""Zooms from a rung of overview cells to the next: a cell has `4 ** RUNG` blocks."""
+BLOCK: Final = 256
+"""Pixels of the edge of a block; a block of a cell is a tile `RUNG` zooms deeper."""
+REGIONS: Final = tuple(Cell(3, x, y).quadkey for y in range(8) for x in range(8))
+"""The names of all partitions of stale rows of a mosaic."""
+_RANK: Final = "0"
+_PAGE: Final = 500
+_MAX_CELLS: Final = 64
+"""Overview cells that one request reads at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRow:
+    """A mark that the overview cells around some index cells are outdated."""
+
+    key: Key
+    scene: str
+    """The key of the scene that changed; empty where no scene did."""
+    version: str
+    cells: tuple[str, ...]
+    """Quadkeys; the empty one is the whole world."""
+    tries: int = 0
+    """How often the cells were made without a scene that could not be read."""
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        """The value of a row of a stale partition."""
+        item = row.item
+        return cls(row.key, item["scene"], item["version"], tuple(item["cells"]), item["tries"])
+
+    @property
+    def due(self) -> float:
+        """Epoch seconds from which on it counts."""
+        return int(self.key.sk.partition("#")[0]) / 1000
+
+    def to_item(self) -> dict[str, Any]:
+        """The attributes of the row."""
+        return {
+            "scene": self.scene,
+            "version": self.version,
+            "cells": list(self.cells),
+            "tries": self.tries,
+        }
+
+
+def stale_row(
+    mosaic: Mosaic,
+    cells: Iterable[str],
+    due: float,
+    scene: str = "",
+    version: str = "",
+    tries: int = 0,
+) -> StaleRow:
+    """A new mark of some cells; `due` in epoch seconds."""
+    marked = tuple(dict.fromkeys(cells))
+    key = Key(_stale_partition(mosaic, region_of(marked[0])), f"{round(due * 1000):015}#{_token()}")
+    return StaleRow(key, scene, version, marked, tries)
+
+
+def changed(
+    mosaic: Mosaic,
+    before: Head | Tombstone | None,
+    after: Head | Tombstone,
+    clock: Callable[[], float],
+) -> list[Put]:
+    """The mark of a changed scene, to be written with it; none in a mosaic without overviews."""
+    had = before.cells if isinstance(before, Head) else ()
+    has = after.cells if isinstance(after, Head) else ()
+    if mosaic.overviews is None or not (had or has):
+        return []
+    row = stale_row(mosaic, (*had, *has), clock(), after.key, after.version)
+    return [Put(row.key, row.to_item())]
+
+
+def region_of(quadkey: str) -> str:
+    """The region of a cell: its ancestor at zoom 3, or the first cell at zoom 3 within it."""
+    return quadkey[:3].ljust(3, "0")
+
+
+def _stale_partition(mosaic: Mosaic, region: str) -> str:
+    return partition(mosaic, "stale", region)
+
+
+def _token() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedObject:
+    """An object that an overview cell had before, and until when readers may need it."""
+
+    href: str
+    until: int
+    """Epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewCell:
+    """An overview cell: the pixels of all scenes in a tile, at low resolution."""
+
+    quadkey: str
+    revision: int = 0
+    """Of the row as read; 0 where there is none yet."""
+    digest: str = ""
+    """Of the objects; empty where no scene shows in the cell."""
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Href of a COG by asset; none where no scene shows."""
+    of: Mapping[str, str] = field(default_factory=dict)
+    """What each block was made of, by the last digits of its quadkey; blocks without scenes are
+    not named. See `overviews.blocks`."""
+    kind: str = ""
+    """The type of the values; see `overviews.blocks`."""
+    encodings: str = ""
+    """See `Scene.encodings`."""
+    built: str = ""
+    """RFC 3339 time at which the objects were made."""
+    was: Sequence[ReplacedObject] = ()
+    retired: bool = False
+
+    @property
+    def zoom(self) -> int:
+        """The zoom of the tile that the cell is."""
+        return len(self.quadkey)
+
+    def to_item(self) -> dict[str, Any]:
+        """The attributes of the row, with the next revision."""
+        return {
+            "version": self.digest,
+            "datetime": self.built,
+            "assets": dict(self.assets),
+            "properties": {},
+            "encodings": self.encodings,
+            "footprint": WHOLE,
+            "revision": self.revision + 1,
+            "of": dict(self.of),
+            "kind": self.kind,
+            "was": [[each.href, each.until] for each in self.was],
+            "retired": self.retired,
+        }
+
+    @classmethod
+    def from_item(cls, quadkey: str, item: Item) -> Self:
+        """The value of a row, by its quadkey."""
+        return cls(
+            quadkey=quadkey,
+            revision=item["revision"],
+            digest=item["version"],
+            assets=item["assets"],
+            of=item["of"],
+            kind=item["kind"],
+            encodings=item["encodings"],
+            built=item["datetime"],
+            was=tuple(ReplacedObject(href, until) for href, until in item["was"]),
+            retired=item["retired"],
+        )
+
+    def scene(self) -> IndexedScene:
+        """The cell as a scene that covers its whole tile."""
+        return IndexedScene(
+            f"#{self.quadkey}",
+            _RANK,
+            self.digest,
+            self.built,
+            self.assets,
+            {},
+            ((self.quadkey, WHOLE),),
+            encodings=self.encodings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRows:
+    """The overview cells and the stale rows of mosaics, in a `Table`."""
+
+    table: Table
+
+    def cell(self, mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> OverviewCell:
+        """A cell as of now; one of revision 0 and without assets where there is no row."""
+        item = self.table.get(_key(mosaic, cells, quadkey))
+        if item is None:
+            return OverviewCell(quadkey=quadkey)
+        return OverviewCell.from_item(quadkey, item)
+
+    def covering(self, mosaic: Mosaic, area: Area) -> list[OverviewCell] | None:
+        """The cells that show a whole area; None where the scenes themselves must be read.
+
+        They have the resolution of tiles of the area's zoom, and twice that. A cell without assets
+        shows nothing: no scene is there. Reads are eventually consistent, a second or so behind.
+        """
+        cells = mosaic.shown_overviews
+        if cells is None or area.zoom > cells.reach + RUNG:
+            return None
+        rung = min(rung_of(area.zoom), cells.reach)
+        found = self._found(mosaic, cells, area, rung)
+        if found is None and rung == area.zoom > 0:
+            # A block of the rung above has the same resolution, and is there without a cell here.
+            found = self._found(mosaic, cells, area, rung - RUNG)
+        return found
+
+    def _found(
+        self, mosaic: Mosaic, cells: OverviewSet, area: Area, rung: int
+    ) -> list[OverviewCell] | None:
+        if sum(area.grid.count(box, rung) for box in area.boxes) > _MAX_CELLS:
+            return None
+        tiles = {tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, rung)}
+        keys = {quadkey: _key(mosaic, cells, quadkey) for quadkey in sorted(tiles)}
+        items = self.table.batch_get([*keys.values()])
+        found = [
+            OverviewCell.from_item(quadkey, items[key])
+            for quadkey, key in keys.items()
+            if key in items
+        ]
+        standing = [cell for cell in found if not cell.retired]
+        return standing if len(standing) == len(keys) else None
+
+    def put(self, mosaic: Mosaic, cells: OverviewSet, cell: OverviewCell) -> OverviewCell:
+        """Write a cell, if its row is as it was read; returns it as it is now.
+
+        Raises `ConditionFailedError` where another builder came first.
+        """
+        expect: Expect = Equals("revision", cell.revision) if cell.revision else ABSENT
+        item = cell.to_item()
+        self.table.transact([Put(_key(mosaic, cells, cell.quadkey), item, expect)])
+        return OverviewCell.from_item(cell.quadkey, item)
+
+    def stale(self, mosaic: Mosaic, region: str, limit: int | None = None) -> Iterator[StaleRow]:
+        """The stale rows of a region as of now, the earliest due first."""
+        after, left = None, limit
+        while left is None or left > 0:
+            page = self.table.query(
+                _stale_partition(mosaic, region),
+                after=after,
+                limit=_PAGE if left is None else min(left, _PAGE),
+                consistent=True,
+            )
+            yield from map(StaleRow.from_row, page.rows)
+            if page.next is None:
+                return
+            after = page.next
+            left = None if left is None else left - len(page.rows)
+
+    def mark(self, row: StaleRow) -> None:
+        """Write a stale row."""
+        self.table.transact([Put(row.key, row.to_item())])
+
+    def settle(self, rows: Iterable[StaleRow]) -> None:
+        """Delete stale rows, each on its own, which costs half of a transaction."""
+        for row in rows:
+            self.table.transact([Delete(row.key)])
+
+    def rows(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[OverviewCell]:
+        """All rows of a set, in no order, by a scan of the whole table."""
+        prefix = f"{mosaic_prefix(mosaic)}overview.{cells.id}#"
+        for row in self.table.scan(prefix):
+            yield OverviewCell.from_item(row.key.sk.partition("#")[2], row.item)
+
+
+def rung_of(zoom: int) -> int:
+    """The rung whose cells serve tiles of a zoom."""
+    return zoom - zoom % RUNG
+
+
+def _key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:
+    return Key(partition(mosaic, f"overview.{cells.id}", quadkey), f"{_RANK}#{quadkey}")
