@@ -49,10 +49,11 @@ def read_crs(directory: Directory) -> CRS | None:
 
     Files of one collection have the same keys: GDAL, which takes a millisecond, is asked once.
     """
-    return _crs(tuple(_as_written(directory, tag) for tag in _TAGS))
+    return crs_of(tuple(value_of(directory, tag) for tag in _TAGS))
 
 
-def _as_written(directory: Directory, tag: int) -> Value:
+def value_of(directory: Directory, tag: int) -> Value:
+    """Returns the value of one of the three tags of GeoKeys, in little-endian order."""
     kind, count, _ = directory.fields.get(tag, (0, 0, 0))
     if kind == _KINDS[tag] and directory.order == "<":
         return kind, count, directory.body(tag)
@@ -63,7 +64,11 @@ def _as_written(directory: Directory, tag: int) -> Value:
 
 # Entries never go stale: their keys are all that the CRS is made of.
 @lru_cache(maxsize=512)
-def _crs(values: tuple[Value, ...]) -> CRS | None:
+def crs_of(values: tuple[Value, ...]) -> CRS | None:
+    """Returns the CRS that GDAL makes of keys, doubles and texts, in this order; None if of none.
+
+    An absent tag is a value of count 0.
+    """
     tags = {tag: value for tag, value in zip(_TAGS, values, strict=True) if value[1]}
     pixel = {256: shorts(1), 257: shorts(1), 258: shorts(8), 262: shorts(1), 278: shorts(1)}
     with open_written(pixel | tags, [b"\0"]) as dataset:

@@ -1,0 +1,179 @@
+"""The directories of a cell, all of them before the first block."""
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from livemosaic.cog.tiff import support as tag
+from livemosaic.cog.tiff.palette import COLORS
+from livemosaic.cog.tiff.written import Value, longs, shorts
+from livemosaic.cog.write.codec import NO_PREDICTOR, predictor_of
+from livemosaic.cog.write.keys import doubles, geo_tags
+from livemosaic.cog.write.profile import FORMAT, CellProfile, one_per_band
+
+TILE_HEIGHT, OFFSETS, LENGTHS, EXTRA, METADATA = 323, 324, 325, 338, 42112
+_SCALE, _TIE = 33550, 33922
+DEFLATE: Final = 8
+_REDUCED, _MASK_OF = 1, 4
+_UNSPECIFIED: Final = 0
+_ASCII: Final = 2
+_FORMATS: Final = {"u": 1, "i": 2, "f": 3}
+_ENTRY: Final = struct.Struct("<HHII")
+_LAYOUT: Final = b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+_GHOST: Final = f"GDAL_STRUCTURAL_METADATA_SIZE={len(_LAYOUT):06} bytes\n".encode() + _LAYOUT
+"""How GDAL's COG driver names the layout, between the header and the first directory."""
+
+Tags = dict[int, Value]
+Lengths = Sequence[int]
+"""Bytes of each block of an image, row by row; 0 for one that is not stored."""
+
+
+def header(profile: CellProfile, levels: Sequence[tuple[Lengths, Lengths]]) -> bytes:
+    """Returns all that precedes the blocks; its size depends on the profile alone.
+
+    `levels`, full resolution first, has the lengths of the blocks of each image and of its mask.
+    The blocks follow from the coarsest level on, row by row, each before that of its mask.
+    """
+    first = 8 + len(_GHOST)
+    images = [tags for level in range(len(levels)) for tags in _images(profile, level)]
+    size = first + sum(_size(tags) for tags in images)
+    tables = _tables(levels, size + sum(_size_of_tables(pair[0]) for pair in levels))
+    out, at, table_at = [b"II*\0", struct.pack("<I", first), _GHOST], first, size
+    long_tables = []
+    for number, (tags, (offsets, lengths)) in enumerate(zip(images, tables, strict=True)):
+        every = tags | {OFFSETS: longs(*offsets), LENGTHS: longs(*lengths)}
+        end = at + _size(tags)
+        follows = end if number + 1 < len(images) else 0
+        out.append(_directory(every, at, follows, table_at))
+        at = end
+        if len(offsets) > 1:
+            long_tables += [every[OFFSETS][2], every[LENGTHS][2]]
+            table_at += 8 * len(offsets)
+    return b"".join(out + long_tables)
+
+
+def _images(profile: CellProfile, level: int) -> tuple[Tags, Tags]:
+    """Returns the tags, but for tables of blocks, of a level's image and of its mask."""
+    edge = profile.edge >> level
+    square = {tag.WIDTH: longs(edge), tag.HEIGHT: longs(edge), tag.COMPRESSION: shorts(DEFLATE)}
+    square |= {tag.TILE_WIDTH: longs(profile.block), TILE_HEIGHT: longs(profile.block)}
+    square |= {tag.PLANAR: shorts(1)}
+    reduced = _REDUCED if level else 0
+    image = square | _sample_tags(profile) | {tag.SUBFILE: longs(reduced)}
+    if not level:
+        image |= _place_tags(profile) | _text_tags(profile)
+    mask = square | {
+        tag.SUBFILE: longs(reduced | _MASK_OF),
+        tag.PHOTOMETRIC: shorts(tag.MASK),
+        tag.BITS: shorts(1),
+        tag.SAMPLES: shorts(1),
+        tag.FORMAT: shorts(1),
+    }
+    return image, mask
+
+
+def _sample_tags(profile: CellProfile) -> Tags:
+    count, dtype, palette = profile.count, profile.dtype, profile.palette
+    # As GDAL's driver: three bands of bytes are red, green and blue.
+    rgb = count == 3 and dtype == np.uint8
+    colors = tag.RGB if rgb else tag.GRAY if palette is None else tag.PALETTE
+    tags = {
+        tag.BITS: shorts(*[8 * dtype.itemsize] * count),
+        tag.PHOTOMETRIC: shorts(colors),
+        tag.SAMPLES: shorts(count),
+        tag.FORMAT: shorts(*[_FORMATS[dtype.kind]] * count),
+    }
+    predictor = predictor_of(dtype, palette is not None)
+    if predictor != NO_PREDICTOR:
+        tags[tag.PREDICTOR] = shorts(predictor)
+    if count > 1 and not rgb:
+        tags[EXTRA] = shorts(*[_UNSPECIFIED] * (count - 1))
+    if palette is not None:
+        table = np.zeros((1 << 8 * dtype.itemsize, 3), "<u2")
+        table[: len(palette)] = palette
+        body = (table * 257).astype("<u2").T.tobytes()
+        tags[COLORS] = (3, table.size, body)
+    return tags
+
+
+def _place_tags(profile: CellProfile) -> Tags:
+    to = profile.frame.transform
+    place = {_SCALE: doubles(to.a, -to.e, 0), _TIE: doubles(0, 0, 0, to.c, to.f, 0)}
+    return place | dict(geo_tags(profile.frame.crs))
+
+
+def _text_tags(profile: CellProfile) -> Tags:
+    """Returns GDAL's metadata: its words for bands, and what else the pixels follow from."""
+    items = [f'<Item name="LIVEMOSAIC_CELL">{FORMAT}</Item>']
+    items += [f'<Item name="LIVEMOSAIC_RESAMPLING">{",".join(profile.resampling)}</Item>']
+    if one_per_band(profile.scales, 1) or one_per_band(profile.offsets, 0):
+        items += _items("OFFSET", "offset", map(_text, profile.offsets or [0.0] * profile.count))
+        items += _items("SCALE", "scale", map(_text, profile.scales or [1.0] * profile.count))
+    items += _items("UNITTYPE", "unittype", profile.units)
+    items += _items("DESCRIPTION", "description", profile.descriptions)
+    lines = "".join(f"  {item}\n" for item in items)
+    # ASCII, as async-tiff wants: other characters by their numbers.
+    body = f"<GDALMetadata>\n{lines}</GDALMetadata>\n".encode("ascii", "xmlcharrefreplace") + b"\0"
+    return {METADATA: (_ASCII, len(body), body)}
+
+
+def _items(name: str, role: str, texts: Iterable[str]) -> list[str]:
+    """Returns an element per band; GDAL, which escapes texts twice, reads them so."""
+    return [
+        f'<Item name="{name}" sample="{band}" role="{role}">{escape(escape(text))}</Item>'
+        for band, text in enumerate(texts)
+        if text
+    ]
+
+
+def _text(number: float) -> str:
+    return repr(float(number))
+
+
+def _tables(
+    levels: Sequence[tuple[Lengths, Lengths]], at: int
+) -> list[tuple[list[int], list[int]]]:
+    """Returns offsets and lengths of the blocks of each image and mask, from an offset on."""
+    found: list[list[tuple[list[int], list[int]]]] = []
+    for pair in reversed(levels):
+        offsets: tuple[list[int], list[int]] = [], []
+        for sizes in zip(*pair, strict=True):
+            for places, size in zip(offsets, sizes, strict=True):
+                places.append(at if size else 0)
+                at += size
+        found.append([(offsets[0], list(pair[0])), (offsets[1], list(pair[1]))])
+    return [table for level in reversed(found) for table in level]
+
+
+def _size_of_tables(lengths: Lengths) -> int:
+    """Returns the bytes of the tables of an image and of its mask; single numbers need none."""
+    return 2 * 8 * len(lengths) if len(lengths) > 1 else 0
+
+
+def _size(tags: Tags) -> int:
+    """Returns the bytes of a directory with its values, but for tables of blocks."""
+    return 2 + (len(tags) + 2) * _ENTRY.size + 4 + sum(map(_outside, tags.values()))
+
+
+def _outside(value: Value) -> int:
+    size = len(value[2])
+    return size + size % 2 if size > 4 else 0
+
+
+def _directory(tags: Tags, at: int, follows: int, table_at: int) -> bytes:
+    """Returns a directory and its values; tables of blocks are elsewhere, the lengths last."""
+    values_at = at + 2 + len(tags) * _ENTRY.size + 4
+    entries, values = struct.pack("<H", len(tags)), b""
+    for number, (kind, count, body) in sorted(tags.items()):
+        if len(body) <= 4:
+            place = int.from_bytes(body, "little")
+        elif number in (OFFSETS, LENGTHS):
+            place = table_at + (len(body) if number == LENGTHS else 0)
+        else:
+            place = values_at + len(values)
+            values += body + bytes(len(body) % 2)
+        entries += _ENTRY.pack(number, kind, count, place)
+    return entries + struct.pack("<I", follows) + values
