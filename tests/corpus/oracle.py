@@ -70,10 +70,10 @@ def _truth(path: Path) -> Truth | str:
         levels = [_level(dataset, table)]
         count = len(dataset.overviews(1))
         about = dataset.crs, dataset.transform, dataset.scales, dataset.offsets
-        masked = _masked(dataset)
+        masked, dtypes = _masked(dataset), dataset.dtypes
     for i in range(count):
         with rasterio.open(path, driver="GTiff", overview_level=i) as overview:
-            if overview.count and (not masked or _masked(overview)):
+            if overview.dtypes == dtypes and (not masked or _masked(overview)):
                 levels.append(_level(overview, table))
     return Truth(*about, levels)
 

@@ -27,6 +27,10 @@ class Tag(NamedTuple):
     def count(self) -> int:
         return len(self.values)
 
+    @property
+    def about(self) -> tuple[int, int]:
+        return self.kind, self.count
+
 
 class Layout(NamedTuple):
     order: str
@@ -83,6 +87,47 @@ def retag(body: bytes, tags: Mapping[int, Tag | None], index: int = 0) -> bytes:
     for tag, (kind, count, place) in sorted(found.items()):
         out += struct.pack(form.order + form.entry, tag, kind, count, place)
     out += body[after : after + form.inline]
+    return bytes(out)
+
+
+def assembled(
+    directories: Sequence[tuple[Mapping[int, Tag | None], Sequence[bytes]]],
+    order: str = "<",
+    big: bool = False,
+) -> bytes:
+    """A TIFF of directories, each of tags and tiles; tables of tiles are made where none are given.
+
+    An empty tile is a sparse one.
+    """
+    mark = b"II" if order == "<" else b"MM"
+    out = bytearray(mark + struct.pack(order + ("HHHQ" if big else "HI"), 43 if big else 42,
+                                       *((8, 0, 0) if big else (0,))))  # fmt: skip
+    form = layout(bytes(out))
+    pointer = form.first
+    for tags, tiles in directories:
+        places = []
+        for tile in tiles:
+            out += bytes(len(out) % 2)
+            places.append(len(out) if tile else 0)
+            out += tile
+        tables = {324: Tag(LONG, tuple(places)), 325: Tag(LONG, tuple(map(len, tiles)))}
+        kept = {tag: value for tag, value in (tables | dict(tags)).items() if value is not None}
+        rows = []
+        for tag, value in sorted(kept.items()):
+            body = value.encode(order)
+            if len(body) > form.inline:
+                out += bytes(len(out) % 2)
+                rows.append((tag, *value.about, struct.pack(order + form.pointer, len(out))))
+                out += body
+            else:
+                rows.append((tag, *value.about, body.ljust(form.inline, b"\0")))
+        out += bytes(len(out) % 2)
+        struct.pack_into(order + form.pointer, out, pointer, len(out))
+        out += struct.pack(order + form.count, len(rows))
+        for row in rows:
+            out += struct.pack(order + form.entry, *row)
+        pointer = len(out)
+        out += bytes(form.inline)
     return bytes(out)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from . import by_gdal, by_tifffile, places
+from . import by_gdal, by_hand, by_tifffile, places
 from .case import Case
 from .compare import Outcome, outcome
 
@@ -51,6 +51,17 @@ KINDS: Final = (
     "directory text without an end",
     "directory keys beyond the text",
     "second directory of kind 5",
+    "hand nodata as double {'order': '>'}",
+    "hand metadata without a role",
+    "hand metadata of band -1",
+    "hand metadata of a small item",
+    "hand metadata color undefined beside 2",
+    "hand 4 bands of 1 with extra samples (2,)",
+    "hand overview of u2 in u1",
+    "hand mask 16 bits",
+    "hand tiles too few",
+    "hand palette of 16 × 257",
+    "hand jpeg YCbCr as 2",
 )
 """One of each kind that once was silently wrong, or made a library panic."""
 ONLY: Final = os.environ.get("LIVEMOSAIC_TEST_CORPUS_ONLY", "")
@@ -61,7 +72,7 @@ def corpus() -> list[Case]:
 
 
 def every() -> list[Case]:
-    return [*by_gdal.cases(), *by_tifffile.cases(), *places.cases()]
+    return [*by_gdal.cases(), *by_tifffile.cases(), *places.cases(), *by_hand.cases()]
 
 
 def chosen() -> list[Case]:
@@ -73,11 +84,7 @@ def chosen() -> list[Case]:
 
 
 def test_each_kind_is_in_the_corpus() -> None:
-    assert (
-        set(KINDS)
-        - {case.name for case in [*by_gdal.cases(), *by_tifffile.cases(), *places.cases()]}
-        == set()
-    )
+    assert set(KINDS) - {case.name for case in every()} == set()
 
 
 def test_names_are_unique() -> None:

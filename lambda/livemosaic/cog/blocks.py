@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 from async_tiff import DecoderRegistry, ImageFileDirectory, Tile
-from async_tiff.enums import Compression, PlanarConfiguration
+from async_tiff.enums import Compression, PhotometricInterpretation, PlanarConfiguration
 from numpy.typing import NDArray
 
 from livemosaic.cog.codecs.bounds import (
     ZSTD_BLOCK,
     BombError,
     jpeg_bound,
+    jpeg_is_subsampled,
     lerc_bound,
     lerc_has_holes,
     webp_bound,
@@ -57,6 +58,8 @@ async def fetch(
         _refuse_bombs(ifd, blocks, full)
     if ifd.compression == _LERC and any(map(lerc_has_holes, _all_bodies(blocks))):
         raise UnsupportedError("LERC with holes, which async-tiff fills with zeros")
+    if _is_jpeg_of_plain_bands(ifd) and any(map(jpeg_is_subsampled, _all_bodies(blocks))):
+        raise UnsupportedError("JPEG with bands of several resolutions that is not YCbCr")
     if ifd.compression not in (*_DEFLATE, *_BY_LIBTIFF):
         return [np.asarray(a) for a in await asyncio.gather(*(b.decode() for b in blocks))]
     work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
@@ -65,6 +68,11 @@ async def fetch(
     unpack = _by_libtiff if ifd.compression in _BY_LIBTIFF else _inflated
     done = await asyncio.gather(*(asyncio.to_thread(unpack, part, full) for part in parts))
     return [array for part in done for array in part]
+
+
+def _is_jpeg_of_plain_bands(ifd: ImageFileDirectory) -> bool:
+    ycbcr = ifd.photometric_interpretation == PhotometricInterpretation.YCbCr
+    return ifd.compression == Compression.ModernJPEG and not ycbcr and ifd.samples_per_pixel > 1
 
 
 def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:

@@ -184,9 +184,12 @@ def _first_directory(read: ReadRange, size: int) -> Directory:
 
 
 def _overview(read: ReadRange, size: int, budget: int, number: int, full: Profile) -> Level | None:
-    """Returns an overview, as a level; None for one without a mask if the full image has one."""
+    """Returns an overview, as a level.
+
+    None for one without a mask if the full image has one, and for one of another data type.
+    """
     with _gdal(read, size, budget, OVERVIEW_LEVEL=number) as dataset:
-        if full.masked and not _is_masked(dataset):
+        if (full.masked and not _is_masked(dataset)) or set(dataset.dtypes) != {full.dtype.name}:
             return None
         frame = level_frame(full.frame, dataset.width, dataset.height)
         return Level(frame, dataset.block_shapes[0][::-1])

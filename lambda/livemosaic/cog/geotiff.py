@@ -8,7 +8,7 @@ import numpy as np
 from affine import Affine
 from async_geotiff import GeoTIFF, Overview
 from async_tiff import TIFF, ImageFileDirectory
-from async_tiff.enums import ExtraSamples, PlanarConfiguration
+from async_tiff.enums import PlanarConfiguration
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
@@ -25,6 +25,7 @@ from livemosaic.cog.raster import (
     decoding,
     frame_of_gcps,
 )
+from livemosaic.cog.tiff.bands import read_bands
 from livemosaic.cog.tiff.directories import Directory, read_directories
 from livemosaic.cog.tiff.geokeys import read_crs
 from livemosaic.cog.tiff.nodata import read_nodata
@@ -39,7 +40,6 @@ from livemosaic.storage.objects import Object, ObjectError
 PREFETCH: Final = 32 * 1024
 """Bytes of the first request for a header, which few need more than."""
 
-_ALPHAS: Final = (ExtraSamples.AssociatedAlpha, ExtraSamples.UnassociatedAlpha)
 _POINT: Final = 2
 _REDUCED: Final = 1
 _RPC: Final = 50844
@@ -199,14 +199,22 @@ def _refuse_untiled(ifd: ImageFileDirectory) -> None:
 
 
 def _overviews(geotiff: GeoTIFF) -> list[Overview]:
-    """Returns reduced images, not other pages; only masked ones if the full image is masked."""
+    """Returns reduced images, not other pages: of the full image's bands and data type.
+
+    Only masked ones if the full image is masked.
+    """
     return [
         overview
         for overview in geotiff.overviews
         if (overview.ifd.new_subfile_type or 0) & _REDUCED
         and overview.ifd.samples_per_pixel == geotiff.count
+        and _type(overview.ifd) == _type(geotiff.ifd)
         and (geotiff.mask_ifd is None or overview.mask_ifd is not None)
     ]
+
+
+def _type(ifd: ImageFileDirectory) -> tuple[Any, Any]:
+    return list(ifd.bits_per_sample), list(ifd.sample_format)
 
 
 def _tiff_profile(
@@ -219,7 +227,7 @@ def _tiff_profile(
         raise UnsupportedError("a compression that nothing here bounds")
     if any(_mask_is_cut_otherwise(level) for level in levels):
         raise UnsupportedError("a mask whose tiles differ from the image's")
-    _ = geotiff.colorinterp  # raises for the photometric interpretations it cannot read
+    bands = read_bands(directory)
     return Profile(
         frame=frame,
         levels=tuple(
@@ -229,10 +237,10 @@ def _tiff_profile(
         dtype=np.dtype(geotiff.dtype),
         count=geotiff.count,
         nodata=read_nodata(directory, np.dtype(geotiff.dtype)),
-        alpha=_alpha(geotiff),
+        alpha=bands.alpha,
         masked=geotiff.mask_ifd is not None,
-        scales=geotiff.scales,
-        offsets=geotiff.offsets,
+        scales=bands.scales,
+        offsets=bands.offsets,
         palette=read_palette(directory),
     )
 
@@ -247,15 +255,6 @@ def _mask_is_cut_otherwise(level: GeoTIFF | Overview) -> bool:
     return mask is not None and (
         (mask.tile_width, mask.tile_height) != (level.tile_width, level.tile_height)
     )
-
-
-def _alpha(geotiff: GeoTIFF) -> int | None:
-    """Finds alpha in the ExtraSamples tag, too: async-geotiff sees it beside RGB only."""
-    named = [i for i, c in enumerate(geotiff.colorinterp) if c.name == "ALPHA"]
-    extra = geotiff.ifd.extra_samples or []
-    first = geotiff.count - len(extra)
-    tagged = [first + i for i, sample in enumerate(extra) if sample in _ALPHAS]
-    return next(iter(named + tagged), None)
 
 
 def _gcps(ifd: ImageFileDirectory) -> list[GcpTuple]:

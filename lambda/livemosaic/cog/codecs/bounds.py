@@ -52,6 +52,19 @@ def jpeg_bound(body: bytes) -> int:
     return largest
 
 
+def jpeg_is_subsampled(body: bytes) -> bool:
+    """Whether a frame header found in a JPEG gives one of several bands more samples than others.
+
+    libtiff allows that of YCbCr alone; a decoder returns other colors as they are stored.
+    """
+    for found in _JPEG_FRAME.finditer(body):
+        length, bands = found[1][0] << 8 | found[1][1], found[1][7]
+        factors = body[found.start() + 11 : found.start() + 11 + 3 * bands : 3]
+        if length == 8 + 3 * bands and len(set(factors)) > 1:
+            return True
+    return False
+
+
 def webp_bound(body: bytes) -> int:
     """Returns the bytes of a WebP's red, green and blue, by its first chunk (RFC 9649, 2.5–2.7)."""
     if body[:4] != b"RIFF" or body[8:12] != b"WEBP":

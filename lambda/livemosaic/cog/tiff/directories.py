@@ -14,6 +14,9 @@ _FORMATS: Final = {
 """struct's codes of each type of tag."""
 _SIZES: Final = {kind: struct.calcsize(f"={codes}") for kind, codes in _FORMATS.items()}
 _TEXT: Final = 2
+_BYTES: Final = frozenset({1, 2, 6, 7})
+"""Types of tags of one byte a value."""
+_INTEGERS: Final = frozenset({3, 4, 8, 9, 16, 17})
 _SHORT: Final = 3
 _MOST_DIRECTORIES: Final = 256
 """More than any image has levels and masks; also ends a chain that loops."""
@@ -83,6 +86,17 @@ class Directory:
         """Returns the bytes of a text, or of numbers as they are written; none if absent."""
         kind, count, at = self.fields.get(tag, (_TEXT, 0, 0))
         return bytes(self._fetch(at, at + count * _SIZES.get(kind, 1)))
+
+    def text(self, tag: int) -> bytes:
+        """Returns a text up to its first NUL, as libtiff has it: numbers are its bytes.
+
+        Empty if absent, or of numbers that are no bytes.
+        """
+        kind = self.fields.get(tag, (_TEXT, 0, 0))[0]
+        if kind in _BYTES:
+            return self.body(tag).split(b"\0")[0]
+        numbers = self.numbers(tag) if kind in _INTEGERS else ()
+        return bytes(numbers).split(b"\0")[0] if all(0 <= n < 256 for n in numbers) else b""
 
 
 def iterate_directories(fetch: Fetch) -> Iterator[Directory]:

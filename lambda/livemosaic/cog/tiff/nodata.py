@@ -23,7 +23,7 @@ _PLAIN: Final = re.compile(r" *(nan|[+-]?\d+(\.\d*)?(e[+-]?\d+)?)", re.ASCII)
 
 def read_nodata(directory: Directory, dtype: np.dtype[Any]) -> Nodata | None:
     """Returns the nodata value of all bands, None if there is none; `n/a` is zero, as in GDAL."""
-    text = directory.body(NODATA).split(b"\0")[0].decode("latin-1")
+    text = directory.text(NODATA).decode("latin-1")
     if not text:
         return None
     if dtype.kind in "iu" and dtype.itemsize == 8:

@@ -11,6 +11,12 @@ BITS, COLORS = 258, 320
 _MOST_BITS: Final = 16
 
 
+def has_palette(directory: Directory) -> bool:
+    """Whether the tag has a color for each value: libtiff ignores one of another length."""
+    bits, count = directory.number(BITS, 1), directory.fields.get(COLORS, (0, 0, 0))[1]
+    return bits <= _MOST_BITS and count == 3 << bits
+
+
 def read_palette(directory: Directory) -> NDArray[np.uint8] | None:
     """Returns colors, shape (entries, 3), red, green, blue; None for an image without a palette.
 
@@ -18,7 +24,7 @@ def read_palette(directory: Directory) -> NDArray[np.uint8] | None:
     photometric interpretation. They have 16 bits, of which writers make 8 in different ways: times
     257, as GDAL does, times 256, or not at all.
     """
-    if COLORS not in directory.fields or directory.number(BITS, 1) > _MOST_BITS:
+    if not has_palette(directory):
         return None
     numbers: NDArray[Any] = np.array(directory.numbers(COLORS), np.uint16).reshape(3, -1).T
     if numbers.max(initial=0) < 256:

@@ -9,10 +9,12 @@ from typing import Final
 
 from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory
 from livemosaic.cog.tiff.geokeys import read_keys
+from livemosaic.cog.tiff.palette import BITS, COLORS, has_palette
 
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+SUBFILE, WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 259, 262
 FILL_ORDER, SAMPLES, X_RESOLUTION, Y_RESOLUTION, PLANAR = 266, 277, 282, 283, 284
-PREDICTOR, COLORS, TILE_WIDTH, FORMAT, NODATA = 317, 320, 322, 339, 42113
+PREDICTOR, TILE_WIDTH, TILE_HEIGHT, OFFSETS, COUNTS = 317, 322, 323, 324, 325
+DIRECTORIES, FORMAT, NODATA = 330, 339, 42113
 GRAY, RGB, PALETTE, MASK, YCBCR = 1, 2, 3, 4, 6
 _UINT: Final = 1
 _FLOAT: Final = 3
@@ -57,6 +59,20 @@ def _panics(directory: Directory) -> str | None:
             return "a tag of an unknown type"
         elif tag in (X_RESOLUTION, Y_RESOLUTION) and (kind, count) != (_RATIONAL, 1):
             return "a resolution that is no ratio"
+    return _table_of_tiles(directory)
+
+
+def _table_of_tiles(directory: Directory) -> str | None:
+    fields = directory.fields
+    if TILE_WIDTH not in fields:
+        return None
+    across, down = (
+        -(-directory.number(size, 0) // max(directory.number(tile, 0), 1))
+        for size, tile in ((WIDTH, TILE_WIDTH), (HEIGHT, TILE_HEIGHT))
+    )
+    planes = directory.number(SAMPLES, 1) if directory.number(PLANAR, 1) == 2 else 1
+    if any(fields.get(tag, (0, 0, 0))[1] < across * down * planes for tag in (OFFSETS, COUNTS)):
+        return "fewer tiles than the image has"
     return None
 
 
@@ -73,7 +89,7 @@ def _of_colors(directory: Directory) -> str | None:
     plain = {
         GRAY: True,
         RGB: samples >= 3,
-        PALETTE: samples == 1 and COLORS in directory.fields,
+        PALETTE: samples == 1 and has_palette(directory),
         MASK: mask and samples == 1,
         YCBCR: jpeg and samples == 3 and directory.number(PLANAR, 1) == 1,
     }
@@ -87,8 +103,10 @@ def _of_colors(directory: Directory) -> str | None:
 def _of_samples(directory: Directory) -> str | None:
     bits, formats = set(directory.numbers(BITS)), set(directory.numbers(FORMAT, (_UINT,)))
     mask = directory.number(PHOTOMETRIC, GRAY) == MASK
-    if len(bits) != 1 or len(formats) != 1 or not bits <= {1 if mask else 8, 8, 16, 32, 64}:
+    if len(bits) != 1 or len(formats) != 1 or not bits <= ({1, 8} if mask else {8, 16, 32, 64}):
         return "bits per sample that numpy has no type for"
+    if DIRECTORIES in directory.fields:
+        return "overviews in directories of their own"
     if directory.number(FILL_ORDER, 1) != 1:
         return "bits that are stored in reverse order"
     return None
