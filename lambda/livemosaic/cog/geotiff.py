@@ -46,6 +46,10 @@ _RPC: Final = 50844
 """The tag of rational polynomial coefficients (RPCs in GeoTIFF)."""
 
 
+_Blocks = dict[tuple[int, int], NDArray[Any]]
+"""Decoded blocks by column and row; sparse ones are left out."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TiffRaster:
     """A GeoTIFF read by async-geotiff. Knows no event loop."""
@@ -89,31 +93,33 @@ class TiffRaster:
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
         image = self._levels[level]
-        ifds = _ifds(image)
         wanted = _blocks(window, (image.tile_width, image.tile_height))
-        lines = _lines(window, image.tile_height, wanted)
         most = _plain(image, self.profile)
-        spans = [span for ifd in ifds for block in wanted for span in _spans(ifd, block, most)]
+        found = [(ifd, _stored(ifd, wanted, most)) for ifd in _ifds(image)]
+        spans = [span for _, stored in found for of_block in stored.values() for span in of_block]
         async with self._source.holding(spans):
-            data, *mask = await asyncio.gather(*(fetch(ifd, wanted, lines, most) for ifd in ifds))
-        return await asyncio.to_thread(self._assemble, image, wanted, window, data, *mask)
+            data, *mask = await asyncio.gather(
+                *(_fetch(ifd, list(stored), window, most) for ifd, stored in found)
+            )
+        return await asyncio.to_thread(self._assemble, image, window, data, *mask)
 
     def _assemble(
         self,
         image: GeoTIFF | Overview,
-        wanted: list[tuple[int, int]],
         window: WindowTuple,
-        data: list[NDArray[Any]],
-        mask: list[NDArray[Any]] | None = None,
+        data: _Blocks,
+        mask: _Blocks | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         planar = image.ifd.planar_configuration == PlanarConfiguration.Planar
-        bands = [block if planar else np.moveaxis(block, -1, 0) for block in data]
-        out = np.empty((self.profile.count, window[3], window[2]), self.profile.dtype)
-        _paste(bands, wanted, window, out)
+        bands = {at: block if planar else np.moveaxis(block, -1, 0) for at, block in data.items()}
+        shape = (self.profile.count, window[3], window[2])
+        whole = len(data) == len(_blocks(window, (image.tile_width, image.tile_height)))
+        out = np.empty(shape, self.profile.dtype) if whole else _unstored(shape, self.profile)
+        _paste(bands, window, out)
         if mask is None:
             return out, None
-        real = np.empty((1, window[3], window[2]), np.bool_)
-        _paste([block[None, :, :, 0] != 0 for block in mask], wanted, window, real)
+        real = np.zeros((1, window[3], window[2]), np.bool_)
+        _paste({at: block[None, :, :, 0] != 0 for at, block in mask.items()}, window, real)
         return out, real[0]
 
 
@@ -147,36 +153,60 @@ def _blocks(window: WindowTuple, block: tuple[int, int]) -> list[tuple[int, int]
     return [(x, y) for y in down for x in across]
 
 
-def _lines(window: WindowTuple, height: int, wanted: list[tuple[int, int]]) -> list[int]:
-    """Returns, for each block, how many lines lead from its first to the last in a window."""
-    below = window[1] + window[3]
-    return [min(height, below - y * height) for _, y in wanted]
+def _stored(
+    ifd: ImageFileDirectory, wanted: list[tuple[int, int]], plain: int
+) -> dict[tuple[int, int], list[Span]]:
+    """Returns the byte ranges of blocks, without sparse ones, which are not stored."""
+    found = {block: _spans(ifd, block, plain) for block in wanted}
+    return {block: spans for block, spans in found.items() if spans}
 
 
 def _spans(ifd: ImageFileDirectory, block: tuple[int, int], plain: int) -> list[Span]:
-    """Returns the byte ranges of a block: one, or one per band; sparse blocks are left to GDAL.
+    """Returns the byte ranges of a block: one, or one per band; none of a sparse block.
 
     ObjectError, before it is fetched, if a block is larger compressed than decoded.
     """
     found = ifd.tile_byte_range(*block)
     spans = found if isinstance(found, list) else [found]
-    if any(stop <= start for start, stop in spans):
-        raise UnsupportedError("sparse blocks")
+    stored = [stop > start for start, stop in spans]
+    if not any(stored):
+        return []
+    if not all(stored):
+        raise UnsupportedError("blocks that are sparse in some bands")
     size = sum(stop - start for start, stop in spans)
     if size > 2 * plain + 65536:
         raise ObjectError(f"holds a block of {size:,} bytes for {plain:,} of pixels")
     return spans
 
 
-def _paste(
-    blocks: list[NDArray[Any]],
-    wanted: list[tuple[int, int]],
-    window: WindowTuple,
-    out: NDArray[Any],
-) -> None:
+async def _fetch(
+    ifd: ImageFileDirectory, stored: list[tuple[int, int]], window: WindowTuple, most: int
+) -> _Blocks:
+    """Returns blocks, each as far down as the window reaches."""
+    if not stored:
+        return {}
+    height, below = ifd.tile_height or 0, window[1] + window[3]
+    lines = [min(height, below - y * height) for _, y in stored]
+    return dict(zip(stored, await fetch(ifd, stored, lines, most), strict=True))
+
+
+def _unstored(shape: tuple[int, ...], profile: Profile) -> NDArray[Any]:
+    """Returns the values of sparse blocks, as GDAL has them: nodata, or zero where there is none.
+
+    UnsupportedError for a nodata value that the type does not hold, and that GDAL converts.
+    """
+    value = np.array(profile.nodata or 0)
+    with np.errstate(all="ignore"):
+        held = value.astype(profile.dtype)
+    if held != value and not (np.isnan(value) and profile.dtype.kind == "f"):
+        raise UnsupportedError("sparse blocks, and a nodata value that is out of range")
+    return np.full(shape, held, profile.dtype)
+
+
+def _paste(blocks: _Blocks, window: WindowTuple, out: NDArray[Any]) -> None:
     """Copies the parts of blocks (bands, h, w) that lie in a window to `out`."""
     left, top, width, height = window
-    for (x, y), block in zip(wanted, blocks, strict=True):
+    for (x, y), block in blocks.items():
         count, h, w = block.shape
         if count != len(out) or (block.dtype != out.dtype and out.dtype != np.bool_):
             raise UnsupportedError("blocks that do not match the header")

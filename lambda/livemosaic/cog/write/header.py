@@ -21,11 +21,9 @@ _REDUCED, _MASK_OF = 1, 4
 _UNSPECIFIED: Final = 0
 _ASCII: Final = 2
 _FORMATS: Final = {"u": 1, "i": 2, "f": 3}
+_FIRST: Final = 8
+"""Offset of the first directory."""
 _ENTRY: Final = struct.Struct("<HHII")
-_LAYOUT: Final = b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
-_GHOST: Final = f"GDAL_STRUCTURAL_METADATA_SIZE={len(_LAYOUT):06} bytes\n".encode() + _LAYOUT
-"""How GDAL's COG driver names the layout, between the header and the first directory."""
-
 Tags = dict[int, Value]
 Lengths = Sequence[int]
 """Bytes of each block of an image, row by row; 0 for one that is not stored."""
@@ -37,11 +35,10 @@ def header(profile: CellProfile, levels: Sequence[tuple[Lengths, Lengths]]) -> b
     `levels`, full resolution first, has the lengths of the blocks of each image and of its mask.
     The blocks follow from the coarsest level on, row by row, each before that of its mask.
     """
-    first = 8 + len(_GHOST)
     images = [tags for level in range(len(levels)) for tags in _images(profile, level)]
-    size = first + sum(_size(tags) for tags in images)
+    size = _FIRST + sum(_size(tags) for tags in images)
     tables = _tables(levels, size + sum(_size_of_tables(pair[0]) for pair in levels))
-    out, at, table_at = [b"II*\0", struct.pack("<I", first), _GHOST], first, size
+    out, at, table_at = [b"II*\0", struct.pack("<I", _FIRST)], _FIRST, size
     long_tables = []
     for number, (tags, (offsets, lengths)) in enumerate(zip(images, tables, strict=True)):
         every = tags | {OFFSETS: longs(*offsets), LENGTHS: longs(*lengths)}

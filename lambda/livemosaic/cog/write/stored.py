@@ -22,6 +22,8 @@ Encoded = tuple[Buffer, Buffer]
 """A block's values and mask as bytes; empty where all are zero."""
 
 _KINDS: Final = {1: "u", 2: "i", 3: "f"}
+_TYPES: Final = {f"{t.kind}{t.itemsize}": t for t in map(np.dtype, sorted(DTYPES))}
+_SIZES: Final = (tag.WIDTH, tag.HEIGHT, tag.TILE_WIDTH, TILE_HEIGHT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,13 +132,8 @@ def _opened(directories: list[Directory], body: memoryview) -> StoredCell:
     return StoredCell(_TYPES[kind], count, edge, block, predictor, tuple(levels), body)
 
 
-_TYPES: Final = {f"{t.kind}{t.itemsize}": t for t in map(np.dtype, sorted(DTYPES))}
-
-
 def _image(directory: Directory, edge: int, block: int, body: memoryview) -> _Image:
-    stated = [
-        directory.number(tag, 0) for tag in (tag.WIDTH, tag.HEIGHT, tag.TILE_WIDTH, TILE_HEIGHT)
-    ]
+    stated = [directory.number(each, 0) for each in _SIZES]
     if stated != [edge, edge, block, block] or directory.number(tag.PLANAR, 0) != 1:
         raise UnusableCellError(
             f"no overview cell: {stated} instead of {edge} in blocks of {block}"
