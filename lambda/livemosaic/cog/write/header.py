@@ -8,13 +8,13 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from livemosaic.cog.tiff import support as tag
-from livemosaic.cog.tiff.palette import COLORS
+from livemosaic.cog.tiff.palette import BITS, COLORS
 from livemosaic.cog.tiff.written import Value, longs, shorts
 from livemosaic.cog.write.codec import NO_PREDICTOR, predictor_of
 from livemosaic.cog.write.keys import doubles, geo_tags
 from livemosaic.cog.write.profile import FORMAT, CellProfile, one_per_band
 
-TILE_HEIGHT, OFFSETS, LENGTHS, EXTRA, METADATA = 323, 324, 325, 338, 42112
+EXTRA, METADATA = 338, 42112
 _SCALE, _TIE = 33550, 33922
 DEFLATE: Final = 8
 _REDUCED, _MASK_OF = 1, 4
@@ -41,13 +41,13 @@ def header(profile: CellProfile, levels: Sequence[tuple[Lengths, Lengths]]) -> b
     out, at, table_at = [b"II*\0", struct.pack("<I", _FIRST)], _FIRST, size
     long_tables = []
     for number, (tags, (offsets, lengths)) in enumerate(zip(images, tables, strict=True)):
-        every = tags | {OFFSETS: longs(*offsets), LENGTHS: longs(*lengths)}
+        every = tags | {tag.OFFSETS: longs(*offsets), tag.COUNTS: longs(*lengths)}
         end = at + _size(tags)
         follows = end if number + 1 < len(images) else 0
         out.append(_directory(every, at, follows, table_at))
         at = end
         if len(offsets) > 1:
-            long_tables += [every[OFFSETS][2], every[LENGTHS][2]]
+            long_tables += [every[tag.OFFSETS][2], every[tag.COUNTS][2]]
             table_at += 8 * len(offsets)
     return b"".join(out + long_tables)
 
@@ -56,7 +56,7 @@ def _images(profile: CellProfile, level: int) -> tuple[Tags, Tags]:
     """Returns the tags, but for tables of blocks, of a level's image and of its mask."""
     edge = profile.edge >> level
     square = {tag.WIDTH: longs(edge), tag.HEIGHT: longs(edge), tag.COMPRESSION: shorts(DEFLATE)}
-    square |= {tag.TILE_WIDTH: longs(profile.block), TILE_HEIGHT: longs(profile.block)}
+    square |= {tag.TILE_WIDTH: longs(profile.block), tag.TILE_HEIGHT: longs(profile.block)}
     square |= {tag.PLANAR: shorts(1)}
     reduced = _REDUCED if level else 0
     image = square | _sample_tags(profile) | {tag.SUBFILE: longs(reduced)}
@@ -65,7 +65,7 @@ def _images(profile: CellProfile, level: int) -> tuple[Tags, Tags]:
     mask = square | {
         tag.SUBFILE: longs(reduced | _MASK_OF),
         tag.PHOTOMETRIC: shorts(tag.MASK),
-        tag.BITS: shorts(1),
+        BITS: shorts(1),
         tag.SAMPLES: shorts(1),
         tag.FORMAT: shorts(1),
     }
@@ -78,7 +78,7 @@ def _sample_tags(profile: CellProfile) -> Tags:
     rgb = count == 3 and dtype == np.uint8
     colors = tag.RGB if rgb else tag.GRAY if palette is None else tag.PALETTE
     tags = {
-        tag.BITS: shorts(*[8 * dtype.itemsize] * count),
+        BITS: shorts(*[8 * dtype.itemsize] * count),
         tag.PHOTOMETRIC: shorts(colors),
         tag.SAMPLES: shorts(count),
         tag.FORMAT: shorts(*[_FORMATS[dtype.kind]] * count),
@@ -167,8 +167,8 @@ def _directory(tags: Tags, at: int, follows: int, table_at: int) -> bytes:
     for number, (kind, count, body) in sorted(tags.items()):
         if len(body) <= 4:
             place = int.from_bytes(body, "little")
-        elif number in (OFFSETS, LENGTHS):
-            place = table_at + (len(body) if number == LENGTHS else 0)
+        elif number in (tag.OFFSETS, tag.COUNTS):
+            place = table_at + (len(body) if number == tag.COUNTS else 0)
         else:
             place = values_at + len(values)
             values += body + bytes(len(body) % 2)

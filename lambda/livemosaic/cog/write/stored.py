@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from livemosaic.cog.tiff import support as tag
 from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory, iterate_directories
+from livemosaic.cog.tiff.palette import BITS
 from livemosaic.cog.write.codec import UnusableCellError, decode, decode_mask
-from livemosaic.cog.write.header import DEFLATE, LENGTHS, OFFSETS, TILE_HEIGHT, Lengths, header
+from livemosaic.cog.write.header import DEFLATE, Lengths, header
 from livemosaic.cog.write.profile import DTYPES, CellProfile, Place
 from livemosaic.storage.objects import Buffer
 
@@ -23,7 +24,7 @@ Encoded = tuple[Buffer, Buffer]
 
 _KINDS: Final = {1: "u", 2: "i", 3: "f"}
 _TYPES: Final = {f"{t.kind}{t.itemsize}": t for t in map(np.dtype, sorted(DTYPES))}
-_SIZES: Final = (tag.WIDTH, tag.HEIGHT, tag.TILE_WIDTH, TILE_HEIGHT)
+_SIZES: Final = (tag.WIDTH, tag.HEIGHT, tag.TILE_WIDTH, tag.TILE_HEIGHT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +119,7 @@ def open_cell(body: Buffer) -> StoredCell:
 def _opened(directories: list[Directory], body: memoryview) -> StoredCell:
     full = directories[0]
     edge, block = full.number(tag.WIDTH, 0), full.number(tag.TILE_WIDTH, 0)
-    kind = f"{_KINDS.get(full.number(tag.FORMAT, 1), '?')}{full.number(tag.BITS, 1) // 8}"
+    kind = f"{_KINDS.get(full.number(tag.FORMAT, 1), '?')}{full.number(BITS, 1) // 8}"
     if kind not in _TYPES or not block or len(directories) % 2:
         raise UnusableCellError("no overview cell: of another kind")
     pairs = list(zip(directories[::2], directories[1::2], strict=True))
@@ -140,7 +141,7 @@ def _image(directory: Directory, edge: int, block: int, body: memoryview) -> _Im
         )
     if directory.number(tag.COMPRESSION, 0) != DEFLATE:
         raise UnusableCellError("no overview cell: another compression")
-    offsets, lengths = directory.numbers(OFFSETS), directory.numbers(LENGTHS)
+    offsets, lengths = directory.numbers(tag.OFFSETS), directory.numbers(tag.COUNTS)
     if not len(offsets) == len(lengths) == (edge // block) ** 2:
         raise UnusableCellError(f"no overview cell: {len(offsets)} blocks")
     end = max((at + size for at, size in zip(offsets, lengths, strict=True)), default=0)
