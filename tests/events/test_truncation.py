@@ -17,7 +17,7 @@ from livemosaic.index.scenes import TOMBSTONE_S, Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.scene import deletion_version
+from livemosaic.model.order import deletion_version
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Table
 from livemosaic.tiler.views import area_of

@@ -29,7 +29,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import deletion_version
+from livemosaic.model.order import deletion_version
 from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles

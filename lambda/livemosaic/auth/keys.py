@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Any, Final, Protocol
 
 from livemosaic.errors import InvalidRequestError, KeysUnavailableError
-from livemosaic.model.index_url import SQLITE
+from livemosaic.index_url import SQLITE
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from livemosaic.index.schema import Head, Tombstone
+from livemosaic.model.order import moment_of
 
 Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
 """`contested`: another document has the same version. Of the two, the one with the larger content
@@ -36,8 +37,3 @@ def newest(head: Head | Tombstone | None, mark: str) -> Newer:
     if head is None or mark >= head.version:
         return Newer("truncation", moment_of(mark))
     return Newer("version" if isinstance(head, Head) else "deletion", moment_of(head.version))
-
-
-def moment_of(version: str) -> str:
-    """Returns the moment of a version, as UTC text."""
-    return version.partition("#")[0].partition("~")[0]

@@ -15,12 +15,16 @@ then the head remembers it, and a further change changes it too.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import reduce
 from itertools import islice
 from typing import Final
 
 from shapely.geometry import MultiPolygon
 
+from livemosaic.errors import NotFoundError
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Effect, newest
@@ -37,7 +41,8 @@ from livemosaic.index.schema import (
 )
 from livemosaic.index.search import SceneReader, is_above, same_scene, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.scene import DELETION, Scene
+from livemosaic.model.order import DELETION, raised
+from livemosaic.model.scene import Scene
 from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put
 from livemosaic.table.retry import contended
 
@@ -52,17 +57,23 @@ dead-letter queue keep it once more after it was sent back."""
 class Index(SceneReader):
     """Scenes of mosaics, in a `Table`: its writes; `SceneReader` has the reads."""
 
-    def apply(self, mosaic: Mosaic, scene: Scene) -> Effect:
+    def apply(self, mosaic: Mosaic, scene: Scene, *, force: bool = False) -> Effect:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
 
-        A stored scene of equal content is written anew where it differs nevertheless: an earlier
-        release made it, or another allow-list. One transaction: a reader meets the old scene or the
-        new one. Raises `TableBusyError` (nothing written, send again) and `TooLargeError`.
+        With `force` it becomes the newest: its version is of now, or of a microsecond after what is
+        there, and it is never outdated. A stored scene of equal content is written anew where it
+        differs nevertheless: an earlier release made it, or another allow-list. One transaction: a
+        reader meets the old scene or the new one. Raises `TableBusyError` (nothing written, send
+        again) and `TooLargeError`.
         """
-        return contended(lambda: self._apply_once(mosaic, scene))
+        return contended(lambda: self._apply_once(mosaic, scene, force=force))
 
-    def _apply_once(self, mosaic: Mosaic, scene: Scene) -> Effect:
+    def _apply_once(self, mosaic: Mosaic, scene: Scene, *, force: bool) -> Effect:
         head = self.head(mosaic, scene.key)
+        if force:
+            mosaic = self._now(mosaic)
+            there = _newest_version(head, watermark_of(mosaic, scene.key))
+            scene = replace(scene, version=raised(scene.version, self._clocked(), there))
         mark = mosaic.watermark(scene.collection)
         if scene.version <= mark:
             self._apply_watermark_once(mosaic, scene.key)  # it may have been put before the mark
@@ -138,19 +149,24 @@ class Index(SceneReader):
             self.table.transact(early)
         self.table.transact([head, *rows, *retired[:room], *stale])
 
-    def delete(self, mosaic: Mosaic, key: str, version: str) -> Effect:
+    def delete(self, mosaic: Mosaic, key: str, version: str, *, force: bool = False) -> Effect:
         """Delete a scene, unless the stored one is newer; leave a tombstone of that version.
 
         The tombstone is written for a scene never seen, too: its upsert may still be on the way.
+        With `force` the deletion becomes the newest change, as in `apply`.
         """
-        return contended(lambda: self._delete_once(mosaic, key, version))
+        return contended(lambda: self._delete_once(mosaic, key, version, force=force))
 
-    def _delete_once(self, mosaic: Mosaic, key: str, version: str) -> Effect:
+    def _delete_once(self, mosaic: Mosaic, key: str, version: str, *, force: bool) -> Effect:
         head = self.head(mosaic, key)
+        if force:
+            mosaic = self._now(mosaic)
+            there = _newest_version(head, watermark_of(mosaic, key))
+            version = raised(version, self._clocked(), there)
         if head is not None and head.version == version:
             return Effect("unchanged")
         mark = watermark_of(mosaic, key)
-        if max(mark, "" if head is None else head.version) >= version:
+        if _newest_version(head, mark) >= version:
             return Effect("outdated", newest(head, mark))
         self._write_tombstone(mosaic, key, head, version)
         return Effect("deleted")
@@ -163,18 +179,39 @@ class Index(SceneReader):
         put = Put(head_key(mosaic, key), tombstone.to_item(), unchanged(head))
         self._replace(put, [], retired, head, changed(mosaic, head, tombstone, self.clock))
 
-    def truncate(self, mosaic: Mosaic, collection: str, version: str) -> Effect:
+    def truncate(
+        self, mosaic: Mosaic, collection: str, version: str, *, force: bool = False
+    ) -> Effect:
         """Hide all scenes of a collection up to a version, for everyone and at once.
 
-        Their rows are still there; `left_over` lists the scenes. Raises `InvalidRequestError` where
-        too many collections of the mosaic were truncated lately.
+        Their rows are still there; `left_over` lists the scenes. With `force` all heads of the
+        collection are read first, and the version is raised above each of them. Raises
+        `InvalidRequestError` where too many collections of the mosaic were truncated lately.
         """
+        if force:
+            version = raised(version, self._clocked(), self._newest_of(mosaic, collection))
         now = int(self.clock())
         mark = Watermark(collection, version, now + TOMBSTONE_S)
-        raised = self.mosaics.truncate(mosaic.id, mark, now)
-        if raised.watermark(collection) == version:
+        there = self.mosaics.truncate(mosaic.id, mark, now).watermark(collection)
+        if there == version or force:  # a rival that is higher hides all of them, too
             return Effect("truncated")
-        return Effect("outdated", newest(None, raised.watermark(collection)))
+        return Effect("outdated", newest(None, there))
+
+    def _newest_of(self, mosaic: Mosaic, collection: str) -> str:
+        """The newest version in a collection: of a scene, a deletion or a truncation."""
+        partitions = head_partitions(mosaic)
+        heads = (head for pk in partitions for head in self.heads(pk, prefix=f"{collection}#"))
+        mark = self._now(mosaic).watermark(collection)
+        return reduce(max, (head.version for head in heads), mark)
+
+    def _now(self, mosaic: Mosaic) -> Mosaic:
+        """The mosaic with its watermarks as of now; as it is known where it was deleted since."""
+        with suppress(NotFoundError):
+            return replace(mosaic, watermarks=self.mosaics.get(mosaic.id).watermarks)
+        return mosaic
+
+    def _clocked(self) -> datetime:
+        return datetime.fromtimestamp(self.clock(), UTC)
 
     def left_over(self, mosaic: Mosaic, collection: str) -> Iterator[str]:
         """The keys of scenes with rows at or below the watermark of their collection."""
@@ -245,6 +282,11 @@ def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:
         minzoom=mosaic.minzoom,
         max_cells=mosaic.max_cells,
     )
+
+
+def _newest_version(head: Head | Tombstone | None, mark: str) -> str:
+    """The newest version of a scene, its deletion and a watermark; empty where there is none."""
+    return max(mark, "" if head is None else head.version)
 
 
 def _contested(one: str, other: str) -> bool:

@@ -33,7 +33,7 @@ from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import Applied, RecentMosaics, Subscribers
 from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import DELETION, deletion_version
+from livemosaic.model.order import DELETION, deletion_version
 from livemosaic.model.time import MAX_SKEW, utc_text
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.fetch import Fetch, MissingError

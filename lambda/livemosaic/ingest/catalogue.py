@@ -15,7 +15,8 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import passes
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.scene import Scene, deletion_version, scene_key
+from livemosaic.model.order import deletion_version
+from livemosaic.model.scene import Scene, scene_key
 from livemosaic.model.time import utc_text
 
 _CHUNK: Final = 100

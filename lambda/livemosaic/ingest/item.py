@@ -19,9 +19,10 @@ from livemosaic.ingest.assets.names import select_assets
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
 from livemosaic.ingest.migration import migrate
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import DELETION
 from livemosaic.model.rank import rank
 from livemosaic.model.raster import encodings_to_text
-from livemosaic.model.scene import DELETION, Scene, check_collection, check_id, is_utf8, time_of
+from livemosaic.model.scene import Scene, check_collection, check_id, is_utf8, time_of
 from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
 from livemosaic.storage.allowlist import AllowList
 

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.model.raster import LonLat
-from livemosaic.model.time import parse_time, utc_text
+from livemosaic.model.time import parse_time
 
 _MAX_ID_BYTES: Final = 512
-DELETION: Final = "~deleted"
-"""Content of a tombstone's version: at equal order keys a deletion wins over any content hash."""
 Part = tuple[str, bytes]
 """Quadkey of a cell, and what is stored of a footprint there."""
 
@@ -81,11 +78,6 @@ class IndexedScene:
 def scene_key(collection: str, scene_id: str) -> str:
     """`{collection}#{id}`; a collection id never holds `#`, an item id may."""
     return f"{collection}#{scene_id}"
-
-
-def deletion_version(time: datetime) -> str:
-    """Returns the version of a deletion at a time."""
-    return f"{utc_text(time)}#{DELETION}"
 
 
 def check_collection(value: object) -> str:

@@ -1,7 +1,7 @@
 """Opens the table at a URL; only the adapter that it needs is imported."""
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.index_url import DYNAMODB, SQLITE
+from livemosaic.index_url import DYNAMODB, SQLITE
 from livemosaic.table import Table
 
 

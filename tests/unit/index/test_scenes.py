@@ -520,6 +520,87 @@ class TestDelete:
         assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
 
 
+class TestForce:
+    """A change that users insist on is the newest, whatever clocks say."""
+
+    FUTURE = "2999-01-01T00:00:00.000000Z"
+
+    def test_an_older_version_replaces_one_of_the_future(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        ahead = replace(scene(version=9), version=f"{self.FUTURE}#ahead")
+        index.apply(mosaic, ahead)
+        given = scene(version=1, assets={"visual": "https://example.com/given.tif"})
+        assert index.apply(mosaic, given).change == "outdated"
+        assert index.apply(mosaic, given, force=True) == Effect("applied")
+        (found,) = at(index, "alps", 7.5, 45.5)
+        assert found.assets == given.assets
+        assert found.version.startswith("2999-01-01T00:00:00.000001Z#")
+        assert index.apply(mosaic, ahead).change == "outdated"
+
+    def test_its_version_is_of_now_where_nothing_newer_is_there(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        reader = replace(index, clock=lambda: 1_790_000_000.5)
+        assert reader.apply(mosaic, scene(), force=True) == Effect("applied")
+        (found,) = at(index, "alps", 7.5, 45.5)
+        assert found.version.startswith("2026-09-21T14:13:20.500000Z#")
+        assert found.version.rpartition("#")[2] == scene().version.rpartition("#")[2]
+
+    def test_what_is_shown_already_stays_and_is_above_what_it_was_above(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        index.apply(mosaic, scene(version=3))
+        assert index.apply(mosaic, scene(version=3), force=True) == Effect("unchanged")
+        assert index.apply(mosaic, scene(version=9)).change == "outdated"
+        assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
+
+    def test_a_deleted_scene_comes_back(self, index: Index, mosaic: Mosaic) -> None:
+        index.delete(mosaic, "s2#a", f"{self.FUTURE}~7#~deleted")
+        assert index.apply(mosaic, scene(), force=True) == Effect("applied")
+        assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
+
+    def test_a_truncated_scene_comes_back_also_where_the_truncation_is_not_known_yet(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        index.apply(mosaic, scene())
+        index.truncate(mosaic, "s2", f"{self.FUTURE}#~deleted")
+        assert index.apply(mosaic, scene(), force=True) == Effect("applied")
+        assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
+
+    def test_a_deletion_removes_a_scene_of_the_future(self, index: Index, mosaic: Mosaic) -> None:
+        index.apply(mosaic, replace(scene(), version=f"{self.FUTURE}#a"))
+        version = "2026-02-05T00:00:00Z#~deleted"
+        assert index.delete(mosaic, "s2#a", version).change == "outdated"
+        assert index.delete(mosaic, "s2#a", version, force=True) == Effect("deleted")
+        assert at(index, "alps", 7.5, 45.5) == []
+        assert index.apply(mosaic, replace(scene(), version=f"{self.FUTURE}#a")).change != "applied"
+
+    def test_a_truncation_removes_scenes_of_the_future_and_of_no_other_collection(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        for n in range(20):
+            one = replace(scene(f"s{n}"), version=f"2999-01-{n + 1:02}T00:00:00.000000Z#{n}")
+            index.apply(mosaic, one)
+        index.apply(mosaic, replace(scene("other"), collection="landsat"))
+        version = "2026-02-05T00:00:00Z#~deleted"
+        index.truncate(mosaic, "s2", version)
+        assert len(at(index, "alps", 7.5, 45.5)) == 21
+        assert index.truncate(mosaic, "s2", version, force=True) == Effect("truncated")
+        assert ids(at(index, "alps", 7.5, 45.5)) == ["other"]
+
+    def test_of_twenty_at_once_each_is_taken_and_one_is_shown(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        index.apply(mosaic, replace(scene(), version=f"{self.FUTURE}#a"))
+        scenes = [scene(version=n, day=n) for n in range(1, 21)]
+        with ThreadPoolExecutor(20) as writers:
+            effects = list(writers.map(lambda s: index.apply(mosaic, s, force=True), scenes))
+        assert effects == [Effect("applied")] * 20
+        (found,) = at(index, "alps", 7.5, 45.5)
+        assert found.version.startswith("2999-01-01T00:00:00.000020Z#")
+
+
 class TestNewer:
     """A change that shows nothing says what the mosaic has instead, and since when."""
 
