@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
+import pyproj
 from rasterio import MemoryFile
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
@@ -28,15 +29,24 @@ def geo_tags(crs: CRS) -> Tags:
     """Returns the tags of GeoKeys; ValueError for a CRS that GDAL would read back otherwise.
 
     Just its code for a CRS that EPSG has, and what GDAL itself writes for others, e.g. of planets.
+    What is read back may have another name or order of axes, as EPSG:4326 has for OGC:CRS84.
     """
     for make in _WAYS:
         tags = make(crs)
-        if tags and crs_of(tuple(tags.get(tag, (0, 0, b"")) for tag in _TAGS)) == crs:
+        read = crs_of(tuple(tags.get(tag, (0, 0, b"")) for tag in _TAGS)) if tags else None
+        if read is not None and _is_same(read, crs):
             return tags
     raise ValueError(f"GeoTIFF has no keys for this CRS: {crs.to_wkt()}")
 
 
 _TAGS: Final = (KEYS, DOUBLES, TEXTS)
+
+
+def _is_same(one: CRS, other: CRS) -> bool:
+    if one == other:
+        return True
+    first, second = (pyproj.CRS.from_wkt(each.to_wkt()) for each in (one, other))
+    return bool(first.equals(second, ignore_axis_order=True))
 
 
 def _by_code(crs: CRS) -> Tags:
