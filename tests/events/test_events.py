@@ -1,6 +1,7 @@
 """Messages become deliveries, told apart by their structure."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -250,6 +251,26 @@ class TestSqs:
         for event in (by_sns, by_sqs):
             assert [type(d) for m in sqs_messages(event) for d in read_changes(m)] == [kind]
 
+    @pytest.mark.parametrize(
+        "attributes",
+        [{"Action": "Archived"}, {"STATUS": " deleted "}, {"operation": '["remove"]'}],
+    )
+    def test_attributes_are_read_as_people_write_them(self, attributes: dict[str, str]) -> None:
+        (found,) = told(notification(item("a"), **attributes))
+        assert isinstance(found, Deletion)
+
+    @pytest.mark.parametrize("name", ["status", "operation", "action"])
+    @pytest.mark.parametrize("word", ["PURGED", "unpublish", "expired", "hidden", "withdrawn"])
+    def test_an_attribute_that_may_be_of_a_deletion_is_refused(self, name: str, word: str) -> None:
+        with pytest.raises(InvalidItemError, match=f"attribute {name} '{word}' may announce"):
+            told(notification(item("a"), **{name: word}))
+
+    @pytest.mark.parametrize("body", [{}, {"operation": "delete"}])
+    def test_a_reference_to_what_is_gone_is_refused(self, body: dict[str, str]) -> None:
+        attributes = {} if body else {"action": "DELETED"}
+        with pytest.raises(InvalidItemError, match="a reference to an Item that is gone"):
+            told(notification({"href": "https://a.org/a.json", **body}, **attributes))
+
     def test_words_in_an_item_do_not_make_it_a_notification_or_a_deletion(self) -> None:
         document = item("a", properties={"op": "delete", "Type": "Notification", "Message": "{}"})
         assert [type(d) for d in told(document)] == [Upsert]
@@ -257,6 +278,23 @@ class TestSqs:
     def test_a_notification_of_rubbish_is_refused(self) -> None:
         with pytest.raises(InvalidItemError, match="not JSON"):
             told(notification("hello"))
+
+
+class TestStacServer:
+    """What stac-server says of its own ingestion."""
+
+    def test_a_record_of_an_item_that_is_gone_is_a_deletion(self) -> None:
+        (found,) = told(bus_event({"record": item("a")}, "Item Deleted"))
+        assert isinstance(found, Deletion)
+
+    @pytest.mark.parametrize("record", [item("a") | {"type": "feature"}, {"id": "a"}])
+    def test_a_record_of_an_unknown_type_is_refused(self, record: dict[str, Any]) -> None:
+        with pytest.raises(InvalidItemError, match="a record of type"):
+            told({"record": record})
+
+    def test_an_unknown_status_is_refused(self) -> None:
+        with pytest.raises(InvalidItemError, match="ingestStatus 'ok' is neither"):
+            told(notification({"record": item("a")}, ingestStatus="ok"))
 
 
 class TestEnvelopes:
@@ -280,6 +318,12 @@ class TestEnvelopes:
             ("deleted", Deletion),
             ("STAC Item Deleted", Deletion),
             ("org.example.item.removed", Deletion),
+            ("ItemDeleted", Deletion),
+            ("ITEM_DELETED", Deletion),
+            ("item.deleted.v1", Deletion),
+            ("Item Removed (event)", Deletion),
+            ("Delete Item", Deletion),
+            ("Item undeleted", Upsert),
             ("Deleted items are listed", Upsert),
         ],
     )
@@ -287,6 +331,11 @@ class TestEnvelopes:
         self, detail_type: str, kind: type
     ) -> None:
         assert [type(d) for d in told(bus_event(item("a"), detail_type))] == [kind]
+
+    @pytest.mark.parametrize("detail_type", ["Item Deletion", "ItemArchived", "item.purged.v2"])
+    def test_a_type_that_may_be_of_a_deletion_is_refused(self, detail_type: str) -> None:
+        with pytest.raises(InvalidItemError, match="may announce that an Item is gone"):
+            told(bus_event(item("a"), detail_type))
 
     def test_attributes_of_the_outer_message_are_not_those_of_the_inner(self) -> None:
         assert [type(d) for d in told(notification(item("a")), status="deleted")] == [Upsert]
@@ -353,6 +402,19 @@ class TestS3:
             told({"Records": [{"eventName": "s3:Replication:OperationNotTracked", "s3": {}}]}) == []
         )
 
+    @pytest.mark.parametrize("name", ["objectcreated:put", "OBJECT_CREATED", "s3:ObjectCreated"])
+    def test_stores_write_names_in_their_ways(self, name: str) -> None:
+        assert told(object_event(name, "a.json", sequencer="01")) == [
+            tracked("s3://b/a.json", "01", PUBLISHED)
+        ]
+
+    @pytest.mark.parametrize("kind", ["Current", "NonCurrent", "DeleteMarker"])
+    def test_what_expires_in_ceph_is_a_reason_to_look(self, kind: str) -> None:
+        (found,) = told(object_event(f"s3:ObjectLifecycle:Expiration:{kind}", "a.json"))
+        assert isinstance(found, TrackedChange)
+        assert found.href == "s3://b/a.json"
+        assert told(object_event("s3:ObjectLifecycle:Transition:Current", "a.json")) == []
+
     def test_a_bad_record_does_not_hide_the_others(self) -> None:
         events = [
             object_event("ObjectCreated:Put", "a.json", sequencer="no"),
@@ -387,6 +449,22 @@ class TestNotices:
     def test_a_whole_item_is_taken_as_it_is(self, operation: str) -> None:
         event = cloud_event(operation, data=item("a"))
         assert told(event) == [Upsert("s2", "a", NOW, item("a"))]
+
+    @pytest.mark.parametrize("name", ["data", "data_base64"])
+    def test_an_item_may_be_a_text(self, name: str) -> None:
+        text = json.dumps(item("a"))
+        data = text if name == "data" else b64encode(text.encode()).decode()
+        assert told(cloud_event(**{name: data})) == [Upsert("s2", "a", NOW, item("a"))]
+
+    @pytest.mark.parametrize("data", ["%", "gA=="])
+    def test_what_is_no_text_in_base64_is_refused(self, data: str) -> None:
+        with pytest.raises(InvalidItemError, match="data_base64 is no text in base64"):
+            told(cloud_event(data_base64=data))
+
+    @pytest.mark.parametrize("kind", ["collections.item.create", "features.item.update"])
+    def test_a_type_of_items_that_is_not_known_is_refused(self, kind: str) -> None:
+        with pytest.raises(InvalidItemError, match=r"is not org\.ogc\.api\.collection\.item\."):
+            told(cloud_event(data=item("a")) | {"type": f"org.ogc.api.{kind}"})
 
     def test_the_collection_may_be_beside_the_item(self) -> None:
         event = cloud_event(data=item("a", collection=None), subject="collections/s2")

@@ -6,6 +6,7 @@ Item one `id`, which therefore identifies no event.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_text, text, time_member
+from livemosaic.ingest.events.body import Body, is_text, parse, text, time_member
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference
 from livemosaic.ingest.events.items import is_notice, upsert
 from livemosaic.ingest.events.kinds import DELETED, MessageKind
@@ -36,7 +37,7 @@ def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
         yield _deletion(*_named(event), message.time)
     elif kind == _ITEM and operation in _WRITTEN:
         yield _written(event, message)
-    elif not event["type"].startswith(_OGC) or event["type"].startswith(_ITEM):
+    elif not event["type"].startswith(_OGC) or "item" in event["type"]:
         refuse_cloudevent(event["type"])
         operations = ", ".join(sorted(_WRITTEN | {"delete"}))
         raise InvalidItemError(
@@ -88,14 +89,26 @@ def _named(event: Body) -> tuple[str, Any]:
 
 
 def _data(event: Body) -> Body:
+    """Returns the data of an event, also where it is base64, or JSON in a text; else nothing."""
     data = event.get("data")
+    if data is None and is_text(event, "data_base64"):
+        data = _decoded(event["data_base64"])
+    if isinstance(data, str) and data.lstrip().startswith("{"):
+        data = parse(data)
     return data if isinstance(data, Mapping) else {}
+
+
+def _decoded(encoded: str) -> str:
+    try:
+        return b64decode(encoded, validate=True).decode()
+    except ValueError as error:
+        raise InvalidItemError(f"data_base64 is no text in base64: {error}") from error
 
 
 def _plain(event: Body) -> str | None:
     """Returns data that is only an id; pygeoapi and pycsw turn ids of digits into numbers."""
     data = event.get("data")
-    is_id = isinstance(data, str | int) and not isinstance(data, bool)
+    is_id = isinstance(data, str | int) and not isinstance(data, bool) and not _data(event)
     return str(data) if is_id else None
 
 

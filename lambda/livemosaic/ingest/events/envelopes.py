@@ -5,14 +5,13 @@ And pointers of the extended clients of SQS and SNS to bodies in S3. Sources: SN
 awslabs/amazon-sqs-java-extended-client-lib, and -python-.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
-from livemosaic.ingest.events.kinds import DELETED, MessageKind
+from livemosaic.ingest.events.kinds import MessageKind, is_deletion
 from livemosaic.ingest.events.message import Message
 
 _POINTERS: Final = (
@@ -61,8 +60,8 @@ def _confirmation(body: Body, _: Message) -> Iterator[Message]:
 
 def _event(body: Body, message: Message) -> Iterator[Message]:
     """Yields the detail; the last word of the event's type may mark it as deleted."""
-    last = re.split(r"[^a-z]+", body["detail-type"].lower())[-1]
-    attributes = {"operation": last} if last in DELETED else {}
+    gone = is_deletion(body["detail-type"], "detail-type")
+    attributes = {"operation": "deleted"} if gone else {}
     time = time_member(body, "time", message.time)
     yield replace(message, body=body["detail"], time=time, attributes=attributes)
 

@@ -6,17 +6,18 @@ topics Digital Earth Australia and Africa run.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference, Upsert
-from livemosaic.ingest.events.kinds import DELETED, MessageKind, MessagePart, read_each
+from livemosaic.ingest.events.kinds import MessageKind, MessagePart, has_deletion, read_each
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.scene import check_collection, check_id
 
-_ARCHIVED: Final = frozenset({"archive", "archived"})
-"""Words for a deletion in the attribute `action`; Open Data Cube has `ADDED` and `UPDATED` too."""
+_NO_ITEMS: Final = ("Collection", "Catalog")
+_INGESTED: Final = "successful"
 
 
 def is_notice(feature: Body) -> bool:
@@ -33,9 +34,7 @@ def upsert(item: Body, message: Message) -> Upsert:
 
 
 def _item(item: Body, message: Message) -> Iterator[ItemChange]:
-    status = message.attributes.get("operation") or message.attributes.get("status") or ""
-    action = message.attributes.get("action", "")
-    if status.lower() not in DELETED and action.lower() not in DELETED | _ARCHIVED:
+    if not has_deletion(message):
         yield upsert(item, message)
         return
     collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
@@ -53,14 +52,26 @@ def _collection(body: Body, message: Message) -> Iterator[MessagePart]:
 
 def _record(body: Body, message: Message) -> Iterator[ItemChange]:
     """Reads a record of stac-server, which has an `error` where its ingestion failed."""
-    record = body["record"]
-    failed = body.get("error") is not None
-    status = message.attributes.get("ingestStatus", "successful")
-    if record.get("type") == "Feature" and not failed and status == "successful":
-        yield upsert(record, message)
+    record, status = body["record"], message.attributes.get("ingestStatus", _INGESTED)
+    if status.lower() not in (_INGESTED, "failed"):
+        raise InvalidItemError(
+            f"ingestStatus {status[:80]!r} is neither {_INGESTED!r} nor 'failed'"
+        )
+    if status.lower() == "failed" or body.get("error") not in (None, False):
+        return
+    if record.get("type") == "Feature":
+        yield from _item(record, message)
+    elif record.get("type") not in _NO_ITEMS:
+        raise InvalidItemError(f"a record of type {str(record.get('type'))[:80]!r}")
 
 
 def _reference(body: Body, message: Message) -> Iterator[ItemChange]:
+    own = {name: value for name, value in body.items() if isinstance(value, str)}
+    if has_deletion(message) or has_deletion(replace(message, attributes=own)):
+        raise InvalidItemError(
+            "a reference to an Item that is gone: name it by "
+            '{"op": "delete", "collection": …, "id": …}'
+        )
     yield Reference(text(body, "href"), time_member(body, "time", message.time))
 
 

@@ -20,8 +20,12 @@ from livemosaic.ingest.events.message import Message
 ITEM_SUFFIXES: Final = (".json", ".geojson")
 NOT_ITEMS: Final = frozenset({"catalog.json", "collection.json"})
 """Names of the other documents of a static catalogue (STAC best practices)."""
-_CREATED: Final = frozenset({"ObjectCreated", "Object Created"})
-_REMOVED: Final = frozenset({"ObjectRemoved", "LifecycleExpiration", "Object Deleted"})
+_CREATED: Final = frozenset({"objectcreated", "objectcreate"})
+_REMOVED: Final = frozenset(
+    {"objectremoved", "objectdeleted", "objectdelete", "lifecycleexpiration"}
+)
+_LIFECYCLE: Final = "objectlifecycle"
+"""Of Ceph: `ObjectLifecycle:Expiration:Current` and others; transitions change nothing."""
 _MARKED: Final = frozenset({"DeleteMarkerCreated", "Delete Marker Created"})
 
 
@@ -30,8 +34,9 @@ def _records(body: Body, message: Message) -> Iterator[MessagePart]:
 
 
 def _record(record: Body, message: Message) -> Iterator[ItemChange]:
-    group, _, kind = text(record, "eventName").removeprefix("s3:").partition(":")
-    if group not in _CREATED | _REMOVED:
+    name, _, kind = text(record, "eventName").removeprefix("s3:").partition(":")
+    group = _group(name, kind)
+    if group is None:
         return
     bucket, described = _parts(record["s3"])
     key = unquote_plus(text(described, "key"), errors="surrogateescape")
@@ -41,13 +46,20 @@ def _record(record: Body, message: Message) -> Iterator[ItemChange]:
 
 
 def _event(body: Body, message: Message) -> Iterator[ItemChange]:
-    group, detail = body["detail-type"], body["detail"]
-    if group not in _CREATED | _REMOVED:
+    group, detail = _group(body["detail-type"], ""), body["detail"]
+    if group is None:
         return
     bucket, described = _parts(detail)
     time = time_member(body, "time", message.time)
     kind, version = str(detail.get("deletion-type")), described.get("version-id")
     yield from _object_change(group, kind, bucket, described, version, time)
+
+
+def _group(name: str, kind: str) -> str | None:
+    """Returns the letters of an event's name, by which stores agree; None for other events."""
+    letters = re.sub("[^a-z]", "", name.lower())
+    expired = letters == _LIFECYCLE and kind.startswith("Expiration")
+    return letters if expired or letters in _CREATED | _REMOVED else None
 
 
 def _object_change(
@@ -61,12 +73,12 @@ def _object_change(
     sequence = _sequence(described, time)
     if group in _CREATED:
         yield TrackedChange(href, sequence, time, href)
-    elif kind in _MARKED or not version:
+    elif group in _REMOVED and (kind in _MARKED or not version):
         yield TrackedChange(href, sequence, time, None)
     else:
-        # One version or delete marker was deleted for good, and the object is now an older version,
-        # or as before, or absent. The event has the sequencer of the deleted version, but the
-        # object is fetched as it is now, which is later.
+        # One version or delete marker was deleted for good, or expired, and the object is now an
+        # older version, or as before, or absent. The event has the sequencer of the deleted
+        # version, but the object is fetched as it is now, which is later.
         yield TrackedChange(href, max(sequence, _clocked(time)), time, href)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, text
 from livemosaic.ingest.events.changes import ItemChange, TrackedChange
-from livemosaic.ingest.events.kinds import DELETED, MessageKind
+from livemosaic.ingest.events.kinds import MessageKind, is_deletion
 from livemosaic.ingest.events.message import Message
 
 _LOCATION: Final = re.compile(r"(https?://.+/concepts/)(G\d+-\w+)/(\d{1,10})")
@@ -24,7 +24,7 @@ def _granule(body: Body, message: Message) -> Iterator[ItemChange]:
         raise InvalidItemError(
             f"location {location[:200]!r} is not …/concepts/{concept[:80]}/{{revision}}"
         )
-    gone = message.attributes.get("mode", "").lower() in DELETED
+    gone = is_deletion(message.attributes.get("mode", ""), "attribute mode")
     href = None if gone else f"{found[1]}{concept}.stac"
     yield TrackedChange(concept, f"{int(found[3]):010}", message.time, href)
 
