@@ -62,7 +62,8 @@ def test_a_palette_stays(dtype: str) -> None:
     of = profile(dtype, 1, palette=palette, resampling=("mode",))
     with MemoryFile(rewrite(of, None, {})) as file, file.open() as dataset:
         assert dataset.colorinterp == (ColorInterp.palette,)
-        assert [dataset.colormap(1)[i][:3] for i in range(200)] == [tuple(c) for c in palette]
+        colors = dataset.colormap(1)
+        assert [colors[i][:3] for i in range(200)] == [tuple(c) for c in palette]
 
 
 @pytest.mark.parametrize(
@@ -168,3 +169,64 @@ def test_a_block_of_another_shape_or_type_is_refused() -> None:
 def test_a_profile_that_cannot_be_written_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         profile(**wrong)
+
+
+def test_leading_bytes_are_enough_for_the_smallest_overview() -> None:
+    of = profile("uint8", 3, edge=256)
+    body = written(of, *values(_seed("leading"), of))
+    end = open_cell(body[:8192]).end(of.levels - 1)
+    assert end < len(body) / 20
+    leading = open_cell(body[:end])
+    whole = open_cell(body)
+    for part, expected in zip(leading.smallest(), whole.smallest(), strict=True):
+        np.testing.assert_array_equal(part, expected)
+    with pytest.raises(UnusableCellError, match="cut short"):
+        open_cell(body[: end - 1]).smallest()
+    with pytest.raises(UnusableCellError, match="cut short"):
+        leading.read(0, (15, 15))
+    with pytest.raises(UnusableCellError, match="another profile"):
+        rewrite(of, body[:-1], {})
+    assert open_cell(rewrite(of, None, {})).end(0) == 0
+
+
+def _damaged(body: bytes, rng: np.random.Generator, header: int) -> bytes:
+    """A cell with a few bytes changed, most of them the header's; some cut short, some longer."""
+    out = bytearray(body)
+    for _ in range(rng.integers(1, 4)):
+        out[rng.integers(0, header if rng.random() < 0.8 else len(out))] = rng.integers(0, 256)
+    match rng.integers(0, 8):
+        case 0:
+            return bytes(out[: rng.integers(0, len(out))])
+        case 1:
+            return bytes(out) + rng.bytes(5)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_damaged_cell_is_read_or_refused(dtype: str) -> None:
+    """Nothing else is raised; what is read has the shape that the header states."""
+    rng = _seed("damage", dtype)
+    of = profile(dtype, 2, edge=32)
+    body = written(of, np.ones((2, 32, 32), dtype), np.ones((32, 32), bool))
+    header = len(rewrite(of, None, {}))
+    refused = 0
+    for _ in range(1500):
+        damaged = _damaged(body, rng, header)
+        try:
+            cell = open_cell(damaged)
+            for level in range(cell.levels):
+                for y, x in np.ndindex(cell.across(level), cell.across(level)):
+                    data, valid = cell.read(level, (x, y))
+                    assert data.shape == (cell.count, cell.block, cell.block)
+                    assert valid.shape == data.shape[1:]
+            rewrite(of, damaged, {(0, 0): None})
+        except UnusableCellError:
+            refused += 1
+    assert refused > 1000
+
+
+def test_other_files_are_no_cells() -> None:
+    good = rewrite(profile("uint8", 1), None, {})
+    for other in (b"", b"II*\0", b"PNG" * 100, bytes(10_000), good[:100], good[8:]):
+        with pytest.raises(UnusableCellError):
+            open_cell(other)
