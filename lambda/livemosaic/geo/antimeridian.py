@@ -49,7 +49,8 @@ def continuous(
     """The vertices of a line, x running on past the edge of the world instead of jumping there.
 
     Returns shape (n, 2). A step of more than half a turn is a jump (RFC 7946, 3.1.9), but a step of
-    a whole turn, within `tolerance` of it, is none: it is as wide as the map.
+    a whole turn, within `tolerance` of it, is none: it is as wide as the map. With a negative
+    `tolerance` it is a jump, too.
     """
     xy: NDArray[np.float64] = shapely.get_coordinates(line)
     steps = np.diff(xy[:, 0])
@@ -65,11 +66,24 @@ def enclosed(ring: BaseGeometry, held: PoleHint = no_hint) -> Polygon:
     A ring around the globe encloses the pole whose latitude `held` gives (which is asked for such
     rings only), else the one that its shape makes likely.
     """
-    xy = continuous(_along_poles(ring))
+    line = _along_poles(ring)
+    xy = continuous(line, tolerance=-1.0 if _changes_side(line) else 0.0)
     if len(xy) == 0 or abs(xy[0, 0] - xy[-1, 0]) <= _DEGREES / 2:
         return Polygon(xy)
     pole = held() or _likely_pole(xy)
     return Polygon([*xy, (xy[-1, 0], pole), (xy[0, 0], pole)])
+
+
+def _changes_side(ring: BaseGeometry) -> bool:
+    """Whether 180 becomes -180 along a ring where it means the same meridian.
+
+    It does so an odd number of times; a band around the globe, as wide as the map, does so twice.
+    Along a pole it means nothing.
+    """
+    xy = shapely.get_coordinates(ring)
+    turns = np.abs(np.diff(xy[:, 0])) == _DEGREES
+    at_pole = np.abs(xy[:-1, 1]) >= 90 - _AT_POLE
+    return bool(turns.sum() % 2 and not (turns & at_pole).any())
 
 
 def _along_poles(ring: BaseGeometry) -> BaseGeometry:

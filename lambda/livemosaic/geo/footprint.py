@@ -63,7 +63,7 @@ def footprint(geometry: object, bbox: object = None, held: PoleHint = no_hint) -
         )
     try:
         with np.errstate(invalid="ignore"):  # GEOS warns of NaN, which is refused below
-            flat = shapely.force_2d(shape(geometry))
+            flat = shapely.force_2d(_shaped(geometry))
     except (ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InvalidItemError(
             f"geometry has coordinates that do not make a {geometry['type']}: {str(error)[:200]}"
@@ -80,6 +80,21 @@ def footprint(geometry: object, bbox: object = None, held: PoleHint = no_hint) -
     if found.area == 0:
         raise InvalidItemError(f"geometry has no area: it is a line within {_rounded(flat.bounds)}")
     return found
+
+
+def _shaped(geometry: Mapping[str, Any]) -> BaseGeometry:
+    """Builds a geometry; of positions that shapely refuses, such as of mixed lengths, the first two
+    numbers count (RFC 7946, 3.1.1)."""
+    try:
+        return shape(geometry)
+    except (ShapelyError, ValueError, TypeError):
+        return shape({**geometry, "coordinates": _flat(geometry["coordinates"])})
+
+
+def _flat(coordinates: Any) -> Any:
+    if coordinates and isinstance(coordinates[0], int | float):
+        return coordinates[:2]
+    return [_flat(part) for part in coordinates]
 
 
 def centre(found: MultiPolygon) -> LonLat:
