@@ -29,6 +29,10 @@ class AlreadyExistsError(LivemosaicError):
     """A mosaic of that id already exists."""
 
 
+class OutdatedError(LivemosaicError):
+    """Something newer is there than what was asked for, which therefore changed nothing."""
+
+
 class InvalidItemError(LivemosaicError):
     """A STAC Item that can never become a scene; sending it again changes nothing."""
 

@@ -42,7 +42,8 @@ class TestPutIn:
         answer = server.post(item("a"))
         assert answer.status_code == 200, answer.text
         assert answer.json() == {
-            "outcomes": [{"id": "a", "status": "done", "changes": ["applied"]}]
+            "outcomes": [{"id": "a", "status": "done", "changes": ["applied"]}],
+            "counts": {"applied": 1},
         }
 
     def test_an_asset_that_may_not_be_read_is_named(self, server: Server) -> None:
@@ -69,7 +70,7 @@ class TestPutIn:
         assert [outcome["id"] for outcome in answer.json()["outcomes"]] == ["a", "b", "c"]
 
     def test_an_empty_collection_is_fine(self, server: Server) -> None:
-        assert server.post(collection()).json() == {"outcomes": []}
+        assert server.post(collection()).json() == {"outcomes": [], "counts": {}}
 
     def test_a_bad_item_fails_alone(self, server: Server) -> None:
         answer = server.post(collection(item("a"), {"id": "bad"}, item("c")))

@@ -175,11 +175,11 @@ class TestErrors:
     ) -> None:
         apply, refused = Index.apply, dict.fromkeys(("s2#s001", "s2#s003"), 2)
 
-        def busy_twice(index: Index, mosaic: Any, scene: Any) -> Any:
+        def busy_twice(index: Index, mosaic: Any, scene: Any, **rest: Any) -> Any:
             if refused.get(scene.key):
                 refused[scene.key] -= 1
                 raise TableBusyError("busy")
-            return apply(index, mosaic, scene)
+            return apply(index, mosaic, scene, **rest)
 
         monkeypatch.setattr(Index, "apply", busy_twice)
         path = lines(tmp_path / "items.ndjson", many(5))
@@ -190,10 +190,10 @@ class TestErrors:
     ) -> None:
         apply = Index.apply
 
-        def busy(index: Index, mosaic: Any, scene: Any) -> Any:
+        def busy(index: Index, mosaic: Any, scene: Any, **rest: Any) -> Any:
             if scene.id == "s003":
                 raise TableBusyError("the table is busy")
-            return apply(index, mosaic, scene)
+            return apply(index, mosaic, scene, **rest)
 
         monkeypatch.setattr(Index, "apply", busy)
         path = lines(tmp_path / "items.ndjson", many(5))
@@ -209,7 +209,7 @@ class TestErrors:
         path = lines(tmp_path / "items.ndjson", many(400))
         words = (path, "--errors", "errors.ndjson", "--resume", "state")
 
-        def busy(*_: Any) -> Any:
+        def busy(*_: Any, **__: Any) -> Any:
             raise TableBusyError("the table is busy")
 
         with monkeypatch.context() as patch:
@@ -341,10 +341,10 @@ holder = {"Index.apply": Index, "Journal.add": Journal}.get(where, ledger)
 name, calls = where.rpartition(".")[2], itertools.count(1)
 real = getattr(holder, name)
 
-def deadly(*given):
+def deadly(*given, **rest):
     if next(calls) == int(count):
         os.kill(os.getpid(), 9)
-    return real(*given)
+    return real(*given, **rest)
 
 setattr(holder, name, deadly)
 ledger._RECORD_S = -1.0

@@ -236,18 +236,18 @@ class TestIngest:
     ) -> None:
         apply, refused = Index.apply, {"s2#s1", "s2#s3"}
 
-        def busy_once(index: Index, mosaic: Any, scene: Any) -> Any:
+        def busy_once(index: Index, mosaic: Any, scene: Any, **rest: Any) -> Any:
             if scene.key in refused:
                 refused.remove(scene.key)
                 raise TableBusyError("busy")
-            return apply(index, mosaic, scene)
+            return apply(index, mosaic, scene, **rest)
 
         monkeypatch.setattr(Index, "apply", busy_once)
         assert "5 applied" in run("ingest", "-", text=lines(*many(5))).output
         assert self.posted(server) == [5, 2]
 
     def test_what_stays_busy_is_named(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        def busy(*_: Any) -> Any:
+        def busy(*_: Any, **__: Any) -> Any:
             raise TableBusyError("the table is busy")
 
         monkeypatch.setattr(Index, "apply", busy)

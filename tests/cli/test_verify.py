@@ -79,10 +79,21 @@ def test_json_counts_all_and_lists_some(run: Run, file: Path) -> None:
 
 def test_a_mosaic_becomes_what_a_stac_api_has(run: Run) -> None:
     with Catalogue([item("b"), *(item(f"c{n}") for n in range(120))]) as api:
-        found = told(run("verify", "m", "--stac", api.url, "--json", code=1))
+        words = ("verify", "m", "--stac", api.url, "--lag", "0")
+        found = told(run(*words, "--json", code=1))
         assert found["found"] == {"absent": 120, "gone": 1}
-        run("verify", "m", "--stac", api.url, "--repair")
-        assert told(run("verify", "m", "--stac", api.url, "--json"))["found"] == {}
+        run(*words, "--repair")
+        assert told(run(*words, "--json"))["found"] == {}
+
+
+def test_scenes_that_changed_lately_are_not_judged_as_the_api_may_lag(run: Run) -> None:
+    with Catalogue([item("b", href="https://example.com/old.tif")]) as api:
+        words = ("verify", "m", "--stac", api.url, "--repair")
+        found = told(run(*words, "--json"))
+        assert (found["found"], found["recent"]) == ({}, 2)
+        assert "2 scenes changed within --lag" in run(*words).stderr
+        found = told(run(*words, "--lag", "0", "--json"))
+        assert (found["found"], found["recent"]) == ({"differs": 1, "gone": 1}, 0)
 
 
 def test_an_api_that_fails_is_named_and_nothing_is_taken_out(run: Run) -> None:

@@ -36,6 +36,8 @@ class Catalogue:
     """How many Items of each page come again on the next one."""
     faults: list[int | Literal["cut"] | None] = field(default_factory=list)
     """What the next searches meet: an HTTP status, a body that breaks off, or nothing bad."""
+    features: bool = True
+    """Whether it has pages of its own for Items (OGC API - Features)."""
     searches: list[Json] = field(default_factory=list)
     """What was asked for."""
 
@@ -113,6 +115,9 @@ def _matches(item: Any, asked: Json) -> bool:
         collections = collections.split(",")
     if collections and item["collection"] not in collections:
         return False
+    ids = asked.get("ids") or []
+    if ids and item["id"] not in (ids.split(",") if isinstance(ids, str) else ids):
+        return False
     if "datetime" not in asked:
         return True
     begin, end = asked["datetime"].split("/")
@@ -142,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._search(dict(parse_qsl(parts.query)))
         if parts.path.startswith("/collections/"):
             _, _, collection, _, name = map(unquote, parts.path.split("/"))
-            items = self.server.catalogue.items
+            items = self.server.catalogue.items if self.server.catalogue.features else []
             there = [i for i in items if (i["collection"], i["id"]) == (collection, name)]
             return self._answer(200 if there else 404, there[0] if there else {"code": "NotFound"})
         return self._answer(200, self.server.catalogue.landing())

@@ -11,13 +11,14 @@ from rich.progress import Progress, TaskID
 
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
-from livemosaic.cli.targets.target import EntryOutcome
+from livemosaic.cli.targets.target import EntryOutcome, Older
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources.open import Reading, open_names, open_search
 from livemosaic.ingest.sources.prefetch import read_ahead
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_REASONS: Final = 20
+_MAX_OLDER: Final = 3
 _READ_AT_ONCE: Final = 4
 """Sources read in parallel."""
 
@@ -70,11 +71,23 @@ def ingest(
             metavar="FILE", help="Record progress here; where the file exists, resume from it."
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Make what is given newer than all that is there, whatever its times are. A "
+            "version that an event brings later replaces it as usual.",
+        ),
+    ] = False,
 ) -> None:
     """Put STAC Items into the mosaics that subscribe to them.
 
     A rejected Item is named with the reason; the others are ingested, and the exit code is 1. So is
-    an asset that may not be read; its Item is shown without it, and the exit code stays 0.
+    an asset that may not be read; its Item is shown without it, and the exit code stays 0. It stays
+    0 for Items that are older than what a mosaic has, too: they change nothing there, as when a
+    backfill runs beside events, but they are counted as outdated, and some are named with what is
+    newer. `--force` shows them nevertheless.
+
     Events may arrive meanwhile, and the command may be repeated: the newest version of an Item
     stays. The version of an Item without `updated` is the start of the run with --stac, the time
     of its object in S3, and the time of its request with --api.
@@ -96,19 +109,21 @@ def ingest(
     `livemosaic ingest s3://BUCKET/items/ items.parquet --resume backfill.state`
 
     `jq -c .item errors.ndjson | livemosaic ingest -`
+
+    `livemosaic ingest --force rolled-back.json`
     """
     search = {"collections": collections, "bbox": bbox, "datetime": datetime, "filter": filter_}
     with target(context) as mosaics:
         session: Session = context.obj
         allow = AllowList(session.settings.allowed_prefixes)
         reading = _reading(source or [], stac, search, limit, allow)
-        run = _run(context, mosaic, errors, reading) if resume else {}
+        run = _run(context, mosaic, errors, reading, force=force) if resume else {}
         with Ledger(resume, errors, run) as ledger, progress() as bar:
             shown = _IngestReport(bar, reading, ledger)
             places = ledger.done.places
             readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
             with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
-                for outcome in mosaics.ingest(entries, mosaic):
+                for outcome in mosaics.ingest(entries, mosaic, force=force):
                     ledger.add(outcome)
                     shown.add(outcome)
         shown.summary()
@@ -136,7 +151,12 @@ def _reading(
 
 
 def _run(
-    context: typer.Context, mosaic: str | None, errors: Path | None, reading: Reading
+    context: typer.Context,
+    mosaic: str | None,
+    errors: Path | None,
+    reading: Reading,
+    *,
+    force: bool,
 ) -> Mapping[str, Any]:
     """Returns the identity of a run, which must be equal for it to be resumed."""
     session: Session = context.obj
@@ -145,6 +165,7 @@ def _run(
         "mosaic": mosaic,
         "errors": str(errors) if errors else None,
         "sources": {source.name: source.identity for source in reading.sources},
+        "force": force or None,  # which states of earlier releases do not have
     }
 
 
@@ -159,6 +180,7 @@ class _IngestReport:
         self._begun = time.monotonic()
         self._reasons = 0
         self._incomplete = 0
+        self._older: list[Older] = []
         if ledger.resumed:
             console.print(f"resuming after {ledger.resumed:,} Items")
 
@@ -179,6 +201,9 @@ class _IngestReport:
                 line = f"{outcome.entry.message.id}: {'; '.join(outcome.warnings)}"
                 console.print(line, style="yellow", markup=False)
 
+        if len(self._older) < _MAX_OLDER:
+            self._older += outcome.older
+
     def summary(self) -> None:
         """Prints the counts of all outcomes."""
         counts = sorted(self._ledger.done.counts.items())
@@ -189,6 +214,19 @@ class _IngestReport:
         if self._incomplete:
             text = f"shown, with warnings: {self._incomplete:,}"
             console.print(text, style="yellow")
+        if self._ledger.done.older:
+            console.print(self._older_text(), style="yellow", markup=False)
+
+    def _older_text(self) -> str:
+        """Returns a sentence about the Items that changed nothing, as something newer is there."""
+        named = self._older[:_MAX_OLDER]
+        some = "; ".join(f"{one.id!r} in {one.mosaic!r} ({one.newer})" for one in named)
+        count = self._ledger.done.older
+        subject = "1 Item is" if count == 1 else f"{count:,} Items are"
+        return (
+            f"{subject} older than what the mosaics have, and changed nothing there"
+            f"{f', e.g. {some}' if some else ''}; --force makes what is given the newest"
+        )
 
     def _rate(self) -> float:
         count = self._ledger.done.items - self._ledger.resumed

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Annotated
 
@@ -28,10 +28,13 @@ class _VerifyReport:
     checked: int = 0
     found: Counter[str] = field(default_factory=Counter)
     mended: int = 0
+    recent: int = 0
+    """Scenes that changed too recently to be compared with the API."""
     shown: list[Difference] = field(default_factory=list)
 
     def add(self, checked: Checked) -> None:
         self.checked += checked.count
+        self.recent += checked.recent
         for difference in checked.differences:
             self.found[difference.kind] += 1
             self.mended += difference.mended
@@ -55,13 +58,30 @@ def verify(
         list[str] | None,
         typer.Option(help="Collection of the API, by default all of the mosaic; may be repeated."),
     ] = None,
+    lag: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How far the API may be behind its own events: scenes that changed here since "
+            "then are not judged.",
+        ),
+    ] = 120,
     limit: Annotated[int, typer.Option(help="Differences to list; all are counted.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Check the rows of a mosaic against its scenes, and its scenes against a STAC API.
 
     Safe while events arrive, with `--repair` too: changes by events are no differences. The exit
-    code is 1 if differences are left. Reads the whole table once, of all its mosaics and headers:
+    code is 1 if differences are left.
+
+    With `--stac` a scene that the API does not have is `gone`, an Item that is not shown `absent`
+    (with its deletion or truncation, if there was one), and one with other content `older` or
+    `differs`: other assets, footprint, times, stored properties, encodings or place in the order.
+    Each is fetched once more on its own before it counts. `--repair` makes the mosaic as the API
+    is, at `--lag` before now: later events still win.
+
+    Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.
 
     Examples:
@@ -77,7 +97,8 @@ def verify(
         found = services.mosaics.get(mosaic)
         checks = [Rows(services.index, found, repair).check()]
         if stac:
-            checks.append(_against(stac, collection or (), services, found, repair))
+            settled = datetime.now(UTC) - timedelta(seconds=lag)
+            checks.append(_against(stac, collection or (), services, found, settled, repair))
         report = _report(chain.from_iterable(checks), limit)
     _print(mosaic, report, as_json=as_json)
     if report.left:
@@ -85,7 +106,12 @@ def verify(
 
 
 def _against(
-    url: str, given: Sequence[str], services: Services, mosaic: Mosaic, repair: bool
+    url: str,
+    given: Sequence[str],
+    services: Services,
+    mosaic: Mosaic,
+    settled: datetime,
+    repair: bool,
 ) -> Iterator[Checked]:
     collections = given or mosaic.collections
     if ANY_COLLECTION in collections:
@@ -93,31 +119,26 @@ def _against(
             f"mosaic {mosaic.id!r} takes any collection: name some of {url} with --collection"
         )
     catalogue = _RemoteIndex(url, collections)
-    started = datetime.now(UTC)
-    return Comparison(services.ingest, mosaic, catalogue, collections, started, repair).check()
+    return Comparison(services.ingest, mosaic, catalogue, collections, settled, repair).check()
 
 
-@dataclass(frozen=True)
 class _RemoteIndex:
     """`Catalogue`."""
 
-    url: str
-    collections: Sequence[str]
+    def __init__(self, url: str, collections: Sequence[str]) -> None:
+        from livemosaic.ingest.sources.stac_api import Search, item, slices
+
+        (self._search,), _ = slices(Search(url, collections))
+        self._item = item
 
     def items(self) -> Iterator[Message]:
         """See `Catalogue`."""
-        from livemosaic.ingest.sources.stac_api import Search, slices
+        return (entry.message for entry in self._search.read(datetime.now(UTC), None))
 
-        now = datetime.now(UTC)
-        for found in slices(Search(self.url, self.collections))[0]:
-            for entry in found.read(now, None):
-                yield entry.message
-
-    def has(self, collection: str, item_id: str) -> bool:
+    def item(self, collection: str, item_id: str) -> Message | None:
         """See `Catalogue`."""
-        from livemosaic.ingest.sources.stac_api import has
-
-        return has(self.url, collection, item_id)
+        found = self._item(self._search, collection, item_id)
+        return None if found is None else Message(item_id, found, datetime.now(UTC), {})
 
 
 def _report(checks: Iterable[Checked], limit: int) -> _VerifyReport:
@@ -137,6 +158,7 @@ def _print(mosaic: str, report: _VerifyReport, *, as_json: bool) -> None:
             "checked": report.checked,
             "found": dict(report.found),
             "mended": report.mended,
+            "recent": report.recent,
             "differences": [asdict(difference) for difference in report.shown],
         }
         typer.echo(json.dumps(document, indent=2))
@@ -147,3 +169,7 @@ def _print(mosaic: str, report: _VerifyReport, *, as_json: bool) -> None:
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(report.found.items()))
     mended = f"; {report.mended} mended" if report.mended else ""
     console.print(f"{report.checked:,} rows and Items checked: {counts or 'all well'}{mended}")
+    if report.recent:
+        scenes = "1 scene" if report.recent == 1 else f"{report.recent:,} scenes"
+        text = "changed within --lag, or later than now: not compared with the API, run it again"
+        console.print(f"{scenes} {text}", style="yellow")

@@ -1,7 +1,8 @@
 """The effect of a change on a scene, and what is newer where it had none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from livemosaic.index.schema import Head, Tombstone
 from livemosaic.model.order import moment_of
@@ -11,6 +12,11 @@ Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "tr
 hash is shown, in whatever order they came."""
 
 NewerKind = Literal["version", "deletion", "truncation"]
+_WORDS: Final[Mapping[NewerKind, str]] = {
+    "version": "a version of",
+    "deletion": "deleted",
+    "truncation": "truncated",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,10 @@ class Newer:
     """A version of the Item, its deletion, or a truncation of its collection."""
     time: str
     """The moment of that, in UTC."""
+
+    def __str__(self) -> str:
+        """Returns it as a message names it: `deleted 2026-11-27T10:00:00Z`."""
+        return f"{_WORDS[self.kind]} {self.time.replace('.000000', '')}"
 
 
 @dataclass(frozen=True, slots=True)

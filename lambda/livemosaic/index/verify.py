@@ -37,11 +37,20 @@ _TTL_LATE_S: Final = 7 * 24 * 3600
 """DynamoDB removes expired rows "within a few days" (Developer Guide, "Time to Live")."""
 
 DifferenceKind = Literal[
-    "incomplete", "stray", "truncated", "expired", "absent", "older", "gone", "unreadable"
+    "incomplete",
+    "stray",
+    "truncated",
+    "expired",
+    "absent",
+    "older",
+    "differs",
+    "gone",
+    "unreadable",
 ]
 """In the table: a scene whose rows are missing or not its own, a row of no scene, a scene that a
 truncation left behind, and a row that the table's TTL did. Against a catalogue (`catalogue.py`): a
-scene that is not here, is here in an older version, is not there, and an Item that cannot be shown.
+scene that is not here, is here in an older version, has other content, is not there, and an Item
+that cannot be shown.
 """
 
 
@@ -61,6 +70,8 @@ class Checked:
 
     count: int
     differences: Sequence[Difference]
+    recent: int = 0
+    """Scenes that changed so recently that a catalogue may not have them yet: not judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from livemosaic.ingest.events.changes import (
     Upsert,
 )
 from livemosaic.ingest.events.message import Message
+from livemosaic.ingest.events.turns import overlap, turns
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import Applied, RecentMosaics, Subscribers
 from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
@@ -45,6 +46,7 @@ _RETRYABLE: Final = (TableBusyError, TableUnavailableError, SourceUnavailableErr
 """Errors of the table or of a source of Items, not of the message."""
 _PURGE_CHUNK: Final = 64
 _NO_TIME: Final = "the time of this run is nearly over: the rest is left to the next delivery"
+_IN_VAIN: Final = "not begun, as an earlier message about the same Item failed: send both again"
 _OBJECT: Final = "s3://"
 _PATIENCE_S: Final = 240
 """How long a reference may lead to nothing: APIs publish Items before, or behind, their caches."""
@@ -62,8 +64,9 @@ class Outcome:
 
     message_id: str
     status: Literal["done", "ignored", "rejected", "failed"]
-    """`ignored`: there is nothing to do, as no mosaic subscribes to it, or a later event of its
-    object came first. `rejected`: it can never succeed as it stands. `failed`: send it again."""
+    """`ignored`: it changes nothing, as no mosaic subscribes to it, each has something newer, or a
+    later event of its object came first. `rejected`: it can never succeed as it stands. `failed`:
+    send it again."""
     changes: Sequence[Applied] = ()
     """Changes that were made, in a failed message too: repeating them changes nothing."""
     reason: str = ""
@@ -79,6 +82,11 @@ class Outcome:
     def warnings(self) -> list[str]:
         """Assets that scenes were put into mosaics without, each with the reason."""
         return [warning for change in self.changes for warning in change.warnings]
+
+    @property
+    def older(self) -> list[Applied]:
+        """Changes without effect, as their mosaic has something newer."""
+        return [change for change in self.changes if change.newer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +107,20 @@ class Ingest:
         only: Mosaic | None = None,
         pool: Executor | None = None,
         deadline: Deadline | None = None,
+        force: bool = False,
     ) -> list[Outcome]:
         """Returns one outcome per message, in order; with `only`, no other mosaic is changed.
 
         The order within a batch means nothing: versions decide, so messages may run in parallel. A
         message that was not begun before the deadline fails.
+
+        With `force`, which only a user may ask for, each change is newer than all that is there
+        when it is made, whatever its times are. Then the order within a batch counts.
         """
         late = deadline or (lambda: False)
         mosaics = self.index.mosaics
         known = [only] if only else self.recent.get(mosaics)
-        subscribers = Subscribers(self.index, self.allow, known)
+        subscribers = Subscribers(self.index, self.allow, known, force)
         outcomes = self._all(messages, subscribers, pool, late)
         now = self.recent.refresh(mosaics)
         if only is None and subscribers.are_outdated(now):
@@ -123,6 +135,38 @@ class Ingest:
         return [self._purged(outcome, pool, late) for outcome in outcomes]
 
     def _all(
+        self,
+        messages: Sequence[Message],
+        subscribers: Subscribers,
+        pool: Executor | None,
+        late: Deadline,
+    ) -> list[Outcome]:
+        if subscribers.force:
+            return self._in_turn(messages, subscribers, pool, late)
+        return self._side_by_side(messages, subscribers, pool, late)
+
+    def _in_turn(
+        self,
+        messages: Sequence[Message],
+        subscribers: Subscribers,
+        pool: Executor | None,
+        late: Deadline,
+    ) -> list[Outcome]:
+        """Applies the later of two messages about one Item after the earlier one, or not at all."""
+        outcomes: list[Outcome] = []
+        for group in turns(messages):
+            begun = zip(messages, outcomes, strict=False)
+            failed = [message for message, outcome in begun if outcome.status == "failed"]
+            waits = [any(overlap(one, other) for other in failed) for one in group]
+            ready = [one for one, wait in zip(group, waits, strict=True) if not wait]
+            done = iter(self._side_by_side(ready, subscribers, pool, late))
+            outcomes += [
+                _unfinished(one.id, "failed", (), _IN_VAIN) if wait else next(done)
+                for one, wait in zip(group, waits, strict=True)
+            ]
+        return outcomes
+
+    def _side_by_side(
         self,
         messages: Sequence[Message],
         subscribers: Subscribers,
@@ -157,7 +201,8 @@ class Ingest:
         _warn_of_left_out(message.id, applied)
         if rejected:
             return _unfinished(message.id, "rejected", applied, "; ".join(rejected))
-        return Outcome(message.id, "done" if applied else "ignored", applied)
+        done = any(change.newer is None for change in applied)
+        return Outcome(message.id, "done" if done else "ignored", applied)
 
     def _changes(self, message: Message) -> Iterator[ItemChange]:
         """Yields the changes of a message; fetches its body where that is in S3."""
@@ -207,10 +252,12 @@ class Ingest:
         """Applies an event of a tracked object.
 
         What a href has is never older than the event, so the Item may be fetched before the claim.
+        A user who insists on an event that is not the latest gets the Item that is there now.
         """
         known = self._tracked.get(event.object_name)
         if known is not None and known.sequence > event.sequence:
-            return []
+            current = self._current_item(event) if subscribers.force else None
+            return subscribers.put(current) if current else []
         item = self._current_item(event)
         held = ItemName(item.collection, item.id) if item else None
         claimed = self._tracked.claim(event, held, lambda before: _retire(before, subscribers))
@@ -280,8 +327,8 @@ def _applied(outcomes: Sequence[Outcome]) -> list[Applied]:
 
 
 def _retire(tracked: TrackedObject, subscribers: Subscribers) -> list[Applied]:
-    """Removes the Items that a tracked object held before."""
-    return subscribers.remove(tracked.left, f"{tracked.order}#{DELETION}")
+    """Removes the Items that a tracked object held before; nobody insists on that."""
+    return replace(subscribers, force=False).remove(tracked.left, f"{tracked.order}#{DELETION}")
 
 
 def _check_time(time: datetime, sent: datetime) -> None:

@@ -78,6 +78,8 @@ class Subscribers:
     index: Index
     allow: AllowList
     mosaics: Sequence[Mosaic]
+    force: bool = False
+    """Whether a change is newer than all that is there, whatever its version is."""
 
     def of(self, collection: str) -> list[Mosaic]:
         """Returns the mosaics that subscribe to a collection."""
@@ -92,7 +94,7 @@ class Subscribers:
             # It may have passed before, and an older event that did may still be on the way.
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
-        effect = self.index.apply(mosaic, scene)
+        effect = self.index.apply(mosaic, scene, force=self.force)
         applied = Applied(mosaic.id, item.collection, item.id, effect.change, newer=effect.newer)
         if effect.change == "outdated":
             return applied
@@ -108,13 +110,16 @@ class Subscribers:
         return [self._remove(m, name, version) for name in names for m in self.of(name.collection)]
 
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
-        effect = self.index.delete(mosaic, scene_key(*name), version)
+        effect = self.index.delete(mosaic, scene_key(*name), version, force=self.force)
         shows = effect.newer if effect.newer and effect.newer.kind == "version" else None
         return Applied(mosaic.id, *name, effect.change, newer=shows)
 
     def truncate(self, collection: str, version: str) -> list[Applied]:
         """Removes all Items of a collection that are not newer than a version."""
-        changes = [(m, self.index.truncate(m, collection, version)) for m in self.of(collection)]
+        changes = [
+            (mosaic, self.index.truncate(mosaic, collection, version, force=self.force))
+            for mosaic in self.of(collection)
+        ]
         return [Applied(mosaic.id, collection, "", effect.change) for mosaic, effect in changes]
 
     def are_outdated(self, now: Iterable[Mosaic]) -> bool:

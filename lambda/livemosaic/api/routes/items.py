@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from shapely.geometry import mapping
@@ -13,10 +13,15 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
 from livemosaic.api.params.items import find_items
-from livemosaic.api.params.pixels import encodable
-from livemosaic.errors import InvalidItemError, InvalidRequestError, NotFoundError, TableBusyError
+from livemosaic.api.responses.outcomes import RESPONSES, outcomes_document, outcomes_status
+from livemosaic.errors import (
+    InvalidItemError,
+    InvalidRequestError,
+    NotFoundError,
+    OutdatedError,
+    TableBusyError,
+)
 from livemosaic.geo.antimeridian import extent, lonlat_boxes
-from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -34,83 +39,67 @@ router = APIRouter(tags=["items"])
 
 Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
 
-_OUTCOMES: Final = {
-    "type": "object",
-    "required": ["outcomes"],
-    "properties": {"outcomes": {"type": "array", "items": {"type": "object"}}},
-}
-_BODY: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {
-        "description": words,
-        "content": {"application/json": {"schema": _BODY}},
-    }
-    for status, words in {
-        207: "Some Items were accepted",
-        400: "No Item was accepted, and retrying cannot help",
-        503: "The index was too busy for some Items: send them again",
-    }.items()
-}
+Force = Annotated[
+    bool,
+    Query(
+        description="Makes what is given newer than all that the mosaics have, whatever the times "
+        "in it are: for an Item that was deleted or replaced by mistake"
+    ),
+]
 
 
-@router.post("/items", dependencies=[Writes], responses=_RESPONSES)
-def deliver_items(document: Document, services: ServicesDep, response: Response) -> dict[str, Any]:
+@router.post("/items", dependencies=[Writes], responses=RESPONSES)
+def deliver_items(
+    document: Document,
+    services: ServicesDep,
+    response: Response,
+    force: Force = False,
+) -> dict[str, Any]:
     """Adds Items to every mosaic that subscribes to them, as an event would.
 
     Each Item succeeds or fails on its own: 200 if all were accepted, 207 if some were, 400 if none
-    can ever be, 503 if the index was too busy. Sending Items again is safe. `warnings` of an
-    outcome name the assets that may not be read, which its scene is shown without, and values of
+    can ever be, 503 if the index was too busy. Sending Items again is safe. An Item that is older
+    than what a mosaic has changes nothing there: that is no error, but `newer` and `detail` of its
+    outcome say so, and `older` counts such Items; `force=true` shows them. `warnings` of an outcome
+    name the assets that may not be read, which its scene is shown without, and values of
     `nodata`, scale and offset that are none.
     """
-    return _ingest_documents(document, services, response, None)
+    return _ingest_documents(document, services, response, None, force=force)
 
 
-@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=_RESPONSES)
+@router.post("/mosaics/{mosaic}/items", dependencies=[Writes], responses=RESPONSES)
 def add_items(
-    mosaic: str, document: Document, services: ServicesDep, response: Response
+    mosaic: str,
+    document: Document,
+    services: ServicesDep,
+    response: Response,
+    force: Force = False,
 ) -> dict[str, Any]:
     """Adds Items to one mosaic, with the responses of `POST /items`."""
-    return _ingest_documents(document, services, response, services.mosaics.get(mosaic))
+    found = services.mosaics.get(mosaic)
+    return _ingest_documents(document, services, response, found, force=force)
 
 
 def _ingest_documents(
-    document: dict[str, Any], services: Services, response: Response, only: Mosaic | None
+    document: dict[str, Any],
+    services: Services,
+    response: Response,
+    only: Mosaic | None,
+    *,
+    force: bool,
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
     features = document.get("features") if document.get("type") == "FeatureCollection" else None
     documents = features if isinstance(features, list) else [document]
     messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
     # Writes wait for no other thread, so they may share the threads of queries.
-    outcomes = services.ingest.batch(messages, only=only, pool=services.index.pool)
-    response.status_code = _status(outcomes)
-    return {
-        "outcomes": [_shown(outcome, d) for outcome, d in zip(outcomes, documents, strict=True)]
-    }
+    outcomes = services.ingest.batch(messages, only=only, pool=services.index.pool, force=force)
+    response.status_code = outcomes_status(outcomes)
+    return outcomes_document(outcomes, documents, force=force)
 
 
 def _object(document: Any) -> Any:
     return document if isinstance(document, Mapping) else json.dumps(document)
-
-
-def _status(outcomes: list[Outcome]) -> int:
-    good = sum(outcome.ok for outcome in outcomes)
-    if good == len(outcomes):
-        return 200
-    if any(outcome.status == "failed" for outcome in outcomes):
-        return 503
-    return 207 if good else 400
-
-
-def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
-    given = document.get("id") if isinstance(document, Mapping) else None
-    shown: dict[str, Any] = {
-        "id": encodable(given) if isinstance(given, str) else None,
-        "status": outcome.status,
-        "changes": [change.change for change in outcome.changes],
-    }
-    if outcome.warnings:
-        shown["warnings"] = [encodable(warning) for warning in outcome.warnings]
-    return shown | ({"detail": encodable(outcome.reason)} if outcome.reason else {})
 
 
 @router.get("/mosaics/{mosaic}/items")
@@ -214,23 +203,34 @@ def show_item(
         raise NotFoundError(f"{error}; if it has a collection, name it: ?collection=…") from error
 
 
-@router.delete("/mosaics/{mosaic}/items/{item:path}", status_code=204, dependencies=[Writes])
+@router.delete(
+    "/mosaics/{mosaic}/items/{item:path}",
+    status_code=204,
+    dependencies=[Writes],
+    responses={409: {"description": "The scene has a newer version: `force=true` deletes it"}},
+)
 def delete_item(
-    mosaic: str, item: str, services: ServicesDep, collection: str | None = None
+    mosaic: str,
+    item: str,
+    services: ServicesDep,
+    collection: str | None = None,
+    force: Force = False,
 ) -> None:
-    """Deletes a scene; 404 if it does not exist."""
+    """Deletes a scene; 404 if it does not exist, 409 if its version is in the future."""
     target = services.mosaics.get(mosaic)
     key = _key(target, item, collection)
     services.index.scene(target, key)
     body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}
-    outcome = services.ingest.batch([Message("0", body, datetime.now(UTC), {})], only=target)[0]
+    message = Message("0", body, datetime.now(UTC), {})
+    outcome = services.ingest.batch([message], only=target, force=force)[0]
     if outcome.status == "failed":
         raise TableBusyError(outcome.reason)
     if not outcome.ok:
         raise InvalidItemError(outcome.reason)
-    if any(change.change == "outdated" for change in outcome.changes):
-        raise NotFoundError(
-            f"item {item[:200]!r} has a version in the future, which a deletion now does not affect"
+    for change in outcome.older:
+        raise OutdatedError(
+            f"item {item[:200]!r} is not deleted: mosaic {mosaic!r} has {change.newer}, which is "
+            "later than now; force=true deletes it nevertheless"
         )
 
 

@@ -28,13 +28,15 @@ class Done:
     items: int = 0
     refused: int = 0
     """Items that were rejected or failed."""
+    older: int = 0
+    """Items that are older than what a mosaic has, and change nothing there."""
     weight: int = 0
     """Weight of the entries read."""
     errors: int = 0
     """Bytes of the error file that belong to this progress."""
 
 
-_NUMBERS: Final = ("items", "refused", "weight", "errors")
+_NUMBERS: Final = ("items", "refused", "older", "weight", "errors")
 
 
 def done_before(path: Path, run: Mapping[str, Any]) -> Done | None:
@@ -53,7 +55,7 @@ def done_before(path: Path, run: Mapping[str, Any]) -> Done | None:
         done.places |= line["places"]
         done.counts = Counter(line["counts"])
         for name in _NUMBERS:
-            setattr(done, name, line[name])
+            setattr(done, name, line.get(name, 0))
     return done
 
 

@@ -52,6 +52,7 @@ class Ledger:
         """Counts the outcome of an entry; raises `TableBusyError` where entries only fail."""
         self.done.items += 1
         self.done.counts.update(outcome.labels)
+        self.done.older += bool(outcome.older)
         self.done.weight += outcome.entry.weight
         if not outcome.ok:
             self.done.refused += 1

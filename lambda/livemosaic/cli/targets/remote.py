@@ -12,8 +12,9 @@ from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOu
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
 from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
-from livemosaic.cli.targets.target import EntryOutcome, group_adjacent, map_in_order
+from livemosaic.cli.targets.target import EntryOutcome, Older, group_adjacent, map_in_order
 from livemosaic.errors import InvalidItemError, NotFoundError
+from livemosaic.index.change import Newer
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import MOSAIC_ID, Mosaic
@@ -23,6 +24,7 @@ _REQUEST_BYTES: Final = 4_000_000
 _REQUEST_ITEMS: Final = 50
 """Few enough for the 30 s that API Gateway waits."""
 _AT_ONCE: Final = 4
+_FORCE: Final = "?force=true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +116,21 @@ class Remote:
         if answer.status != 204 and not (gone and (begun or answer.repeated)):
             raise self.client.refusal(answer)
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
-        """See `Target`. Requests are sent in parallel; failed entries are sent again."""
+    def ingest(
+        self, entries: Iterable[Entry], mosaic: str | None, *, force: bool = False
+    ) -> Iterator[EntryOutcome]:
+        """See `Target`. Requests are sent in parallel, with `force` one after the other.
+
+        Failed entries are sent again.
+        """
         path = "/items"
         if mosaic:
             self.get(mosaic)
             path = f"{_path(mosaic)}/items"
+        if force:
+            path += _FORCE
         groups = group_adjacent(map(_request_of, entries), _fits)
-        for outcomes in map_in_order(groups, partial(self._send, path), _AT_ONCE):
+        for outcomes in map_in_order(groups, partial(self._send, path), 1 if force else _AT_ONCE):
             yield from outcomes
 
     def _send(self, path: str, requests: Sequence[_Request]) -> list[EntryOutcome]:
@@ -144,16 +153,9 @@ class Remote:
         if not isinstance(outcomes, list) or len(outcomes) != len(requests):
             known = answer.status >= 400
             raise self.client.refusal(answer) if known else self.client.unknown_api(answer)
-        return [
-            EntryOutcome(
-                request.entry,
-                str(o.get("status")),
-                o.get("changes", ()),
-                str(o.get("detail", "")),
-                o.get("warnings", ()),
-            )
-            for request, o in zip(requests, outcomes, strict=True)
-        ]
+        if path.endswith(_FORCE) and not (answer.document or {}).get("force"):
+            raise ApiError(f"the API at {self.client.url} is older, and does not know --force")
+        return [_outcome(request, o) for request, o in zip(requests, outcomes, strict=True)]
 
     def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
         known = document if isinstance(document, Mapping) else {}
@@ -161,6 +163,21 @@ class Remote:
             return MosaicOut(**{k: v for k, v in known.items() if k in MosaicOut.model_fields})
         except ValidationError as error:
             raise self.client.unknown_api(answer) from error
+
+
+def _outcome(request: _Request, outcome: Mapping[str, Any]) -> EntryOutcome:
+    newer = [
+        Older(one["mosaic"], str(outcome.get("id")), Newer(one["kind"], one["time"]))
+        for one in outcome.get("newer", ())
+    ]
+    return EntryOutcome(
+        request.entry,
+        str(outcome.get("status")),
+        outcome.get("changes", ()),
+        str(outcome.get("detail", "")),
+        outcome.get("warnings", ()),
+        newer,
+    )
 
 
 def _path(mosaic: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
 from livemosaic.auth.tokens import scope_of
 from livemosaic.errors import LivemosaicError
+from livemosaic.index.change import Newer, NewerKind
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import Mosaic
@@ -27,6 +28,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+_OUTDATED: Final = "outdated"
+_REASONS: Final[Mapping[NewerKind, str]] = {
+    "version": "a newer version is there",
+    "deletion": "deleted since",
+    "truncation": "truncated since",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """A mosaic in which an Item changes nothing, as it is older than what is there."""
+
+    mosaic: str
+    id: str
+    newer: Newer
+
+
 @dataclass(frozen=True, slots=True)
 class EntryOutcome:
     """The outcome of one entry of a source."""
@@ -38,6 +56,8 @@ class EntryOutcome:
     reason: str = ""
     warnings: Sequence[str] = ()
     """See `Outcome.warnings`."""
+    older: Sequence[Older] = ()
+    """The mosaics that have something newer."""
 
     @property
     def ok(self) -> bool:
@@ -47,7 +67,9 @@ class EntryOutcome:
     @property
     def labels(self) -> set[str]:
         """Names under which the entry is counted: its changes, else its status."""
-        return set(self.changes) or {self.status}
+        outdated = {f"{_OUTDATED} ({_REASONS[one.newer.kind]})" for one in self.older}
+        changes = {change for change in self.changes if change != _OUTDATED or not outdated}
+        return changes | outdated or {self.status}
 
 
 class Target(Protocol):
@@ -77,11 +99,14 @@ class Target(Protocol):
         """Deletes a mosaic; yields numbers of scenes as they are deleted."""
         ...
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
+    def ingest(
+        self, entries: Iterable[Entry], mosaic: str | None, *, force: bool = False
+    ) -> Iterator[EntryOutcome]:
         """Ingests entries into a mosaic, or into all that subscribe; yields outcomes in order.
 
         Entries that fail because the index is busy are tried again a few times. Later entries are
-        read before earlier outcomes are yielded.
+        read before earlier outcomes are yielded. With `force` each is newer than all that is
+        there, and they are applied in their order.
         """
         ...
 
@@ -120,17 +145,19 @@ class Local:
         """See `Target`."""
         return (1 for _ in self.services.index.drop(mosaic, scan=True))
 
-    def ingest(self, entries: Iterable[Entry], mosaic: str | None) -> Iterator[EntryOutcome]:
+    def ingest(
+        self, entries: Iterable[Entry], mosaic: str | None, *, force: bool = False
+    ) -> Iterator[EntryOutcome]:
         """See `Target`."""
         only = self.services.mosaics.get(mosaic) if mosaic else None
         with ThreadPoolExecutor(_WORKERS) as pool:
             groups = group_adjacent(entries, lambda group, _: len(group) < _CHUNK)
-            work = partial(self._ingest, only=only, pool=pool)
-            for outcomes in map_in_order(groups, work, _CHUNKS_AT_ONCE):
+            work = partial(self._ingest, only=only, pool=pool, force=force)
+            for outcomes in map_in_order(groups, work, 1 if force else _CHUNKS_AT_ONCE):
                 yield from outcomes
 
     def _ingest(
-        self, entries: list[Entry], *, only: Mosaic | None, pool: Executor
+        self, entries: list[Entry], *, only: Mosaic | None, pool: Executor, force: bool
     ) -> list[EntryOutcome]:
         done = {
             n: EntryOutcome(x, "rejected", (), x.problem)
@@ -140,7 +167,7 @@ class Local:
         pending = [n for n in range(len(entries)) if n not in done]
         for _ in _BACKOFF.attempts():
             messages = [entries[n].message for n in pending]
-            outcomes = self.services.ingest.batch(messages, only=only, pool=pool)
+            outcomes = self.services.ingest.batch(messages, only=only, pool=pool, force=force)
             done |= {n: _outcome(entries[n], o) for n, o in zip(pending, outcomes, strict=True)}
             pending = [n for n in pending if done[n].status == "failed"]
             if not pending:
@@ -150,7 +177,8 @@ class Local:
 
 def _outcome(entry: Entry, outcome: Outcome) -> EntryOutcome:
     changes = [applied.change for applied in outcome.changes]
-    return EntryOutcome(entry, outcome.status, changes, outcome.reason, outcome.warnings)
+    older = [Older(one.mosaic, one.id, one.newer) for one in outcome.older if one.newer]
+    return EntryOutcome(entry, outcome.status, changes, outcome.reason, outcome.warnings, older)
 
 
 def map_in_order(values: Iterable[T], work: Callable[[T], R], at_once: int) -> Iterator[R]:

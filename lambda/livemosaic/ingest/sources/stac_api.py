@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ _ORDER: Final = [
     {"field": "id", "direction": "asc"},
 ]
 """Sorted pages hold each Item once; unsorted ones may repeat an Item and lose another."""
+
+_OF_THREAD: Final = threading.local()
 
 Ask = Mapping[str, Any]
 """A request for one page: `href`, `method`, `headers`, and the `body` of a POST."""
@@ -130,16 +133,40 @@ def pages(ask: Ask) -> Iterator[tuple[Sequence[Any], Ask | None]]:
         yield features, following
 
 
-def has(url: str, collection: str, item_id: str) -> bool:
-    """Returns whether an API has an Item; raises `InvalidRequestError` without a response."""
-    href = f"{url.rstrip('/')}/collections/{quote(collection, safe='')}/items/"
+def item(search: Slice, collection: str, item_id: str) -> Mapping[str, Any] | None:
+    """Returns an Item as the API of a search has it now; None where it has none.
+
+    Asks for the Item itself, and searches for its id where that is not found, as not every API has
+    pages of Items. Raises `InvalidRequestError` without a response.
+    """
+    url = f"{search.search.url.rstrip('/')}/collections/{quote(collection, safe='')}/items/"
     try:
-        _io().request(href + quote(item_id, safe=""))
+        found = json.loads(_own_io().request(url + quote(item_id, safe="")))
     except APIError as error:
-        if getattr(error, "status_code", None) in _NOT_THERE:
-            return False
-        raise InvalidRequestError(f"cannot read {href}: {_message(error)}") from error
-    return True
+        if getattr(error, "status_code", None) not in _NOT_THERE:
+            raise InvalidRequestError(f"cannot read {url}: {_message(error)}") from error
+        return _searched(search.first, collection, item_id)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{url}{item_id[:80]} is no JSON: {_message(error)}") from error
+    return found if isinstance(found, Mapping) else None
+
+
+def _searched(first: Ask, collection: str, item_id: str) -> Mapping[str, Any] | None:
+    posts = first["method"] == "POST"
+    wanted = {"collections": [collection], "ids": [item_id]}
+    body = first["body"] | (wanted if posts else {k: v[0] for k, v in wanted.items()})
+    page = _page(_own_io(), {**first, "body": body})
+    items = (found for found in page["features"] if isinstance(found, Mapping))
+    name = (collection, item_id)
+    return next((one for one in items if (one.get("collection"), one.get("id")) == name), None)
+
+
+def _own_io() -> StacApiIO:
+    """Returns the connections of this thread."""
+    if not hasattr(_OF_THREAD, "io"):
+        _OF_THREAD.io = _io()
+    io: StacApiIO = _OF_THREAD.io
+    return io
 
 
 def _first(search: Search) -> dict[str, Any]:
