@@ -38,9 +38,10 @@ format: setup ## Format the code and fix style where possible (ruff).
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure ingestion, tiles and cold starts, next to the peers.
+bench: setup ## Measure ingestion, tiles, overview cells and cold starts, next to the peers.
 	$(BIN)/python -m bench ingest
 	$(BIN)/python -m bench tiles
+	$(BIN)/python -m bench cells
 	$(BIN)/python -m bench imports
 	$(BIN)/python -m bench race
 

@@ -1,4 +1,4 @@
-"""`python -m bench race`, `ingest`, `tiles`, `imports` and `peers`."""
+"""`python -m bench race`, `ingest`, `tiles`, `cells`, `imports` and `peers`."""
 
 import argparse
 import os
@@ -21,6 +21,7 @@ examples:
   python -m bench tiles
   python -m bench tiles --tables sqlite --zooms 12,13 --tiles 30 --delay-ms 50
   python -m bench tiles --archive /data/bench --deep --json tiles.json
+  python -m bench cells
   python -m bench imports
 
 Tables of results go to stdout, progress to stderr. A run compares its contenders with each other on
@@ -80,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     tiles.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (1 GB) there")
     tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
     _add_race(commands)
+    cells = commands.add_parser("cells", help="cost of writing an overview cell")
+    cells.add_argument("--times", type=int, default=5, help="times each: %(default)s")
+    cells.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     imports = commands.add_parser("imports", help="cold start of a handler")
     imports.add_argument("--starts", type=int, default=9, help="starts per handler: %(default)s")
     imports.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
@@ -203,6 +207,12 @@ def _race(given: argparse.Namespace) -> list[Sheet]:
     return race.run(options.quick() if given.quick else options)
 
 
+def _cells(given: argparse.Namespace) -> list[Sheet]:
+    from bench import cells
+
+    return cells.run(given.times)
+
+
 def _imports(given: argparse.Namespace) -> list[Sheet]:
     from bench import imports
 
@@ -222,6 +232,7 @@ _COMMANDS: Final = {
     "ingest": _ingest,
     "tiles": _tiles,
     "race": _race,
+    "cells": _cells,
     "imports": _imports,
     "peers": _peers,
 }

@@ -1,7 +1,8 @@
 """The directories of a cell, all of them before the first block."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -23,7 +24,10 @@ _ASCII: Final = 2
 _FORMATS: Final = {"u": 1, "i": 2, "f": 3}
 _FIRST: Final = 8
 """Offset of the first directory."""
+_INLINE: Final = 4
+"""Bytes of a value that fit into its directory's entry."""
 _ENTRY: Final = struct.Struct("<HHII")
+
 Tags = dict[int, Value]
 Lengths = Sequence[int]
 """Bytes of each block of an image, row by row; 0 for one that is not stored."""
@@ -36,20 +40,20 @@ def header(profile: CellProfile, levels: Sequence[tuple[Lengths, Lengths]]) -> b
     The blocks follow from the coarsest level on, row by row, each before that of its mask.
     """
     images = [tags for level in range(len(levels)) for tags in _images(profile, level)]
-    size = _FIRST + sum(_size(tags) for tags in images)
-    tables = _tables(levels, size + sum(_size_of_tables(pair[0]) for pair in levels))
-    out, at, table_at = [b"II*\0", struct.pack("<I", _FIRST)], _FIRST, size
-    long_tables = []
-    for number, (tags, (offsets, lengths)) in enumerate(zip(images, tables, strict=True)):
-        every = tags | {tag.OFFSETS: longs(*offsets), tag.COUNTS: longs(*lengths)}
-        end = at + _size(tags)
-        follows = end if number + 1 < len(images) else 0
-        out.append(_directory(every, at, follows, table_at))
-        at = end
-        if len(offsets) > 1:
-            long_tables += [every[tag.OFFSETS][2], every[tag.COUNTS][2]]
-            table_at += 8 * len(offsets)
-    return b"".join(out + long_tables)
+    starts = list(accumulate(map(_size, images), initial=_FIRST))
+    values, at = _places((body for tags in images for _, _, body in tags.values()), starts[-1])
+    tables = _tables(levels, at + sum(_size_of_tables(pair[0]) for pair in levels))
+    directories, bodies = [], [*values]
+    for tags, table, follows in zip(images, tables, [*starts[1:-1], 0], strict=True):
+        offsets, lengths = (longs(*numbers) for numbers in table)
+        own = {tag.OFFSETS: at, tag.COUNTS: at + len(offsets[2])}
+        every = tags | {tag.OFFSETS: offsets, tag.COUNTS: lengths}
+        directories.append(_directory(every, values, own, follows))
+        if len(table[0]) > 1:
+            bodies += [offsets[2], lengths[2]]
+            at = own[tag.COUNTS] + len(lengths[2])
+    start = b"II*\0" + struct.pack("<I", _FIRST)
+    return b"".join([start, *directories, *map(_padded, bodies)])
 
 
 def _images(profile: CellProfile, level: int) -> tuple[Tags, Tags]:
@@ -151,26 +155,36 @@ def _size_of_tables(lengths: Lengths) -> int:
 
 
 def _size(tags: Tags) -> int:
-    """Returns the bytes of a directory with its values, but for tables of blocks."""
-    return 2 + (len(tags) + 2) * _ENTRY.size + 4 + sum(map(_outside, tags.values()))
+    """Returns the bytes of a directory, its two tables of blocks included, without values."""
+    return 2 + (len(tags) + 2) * _ENTRY.size + 4
 
 
-def _outside(value: Value) -> int:
-    size = len(value[2])
-    return size + size % 2 if size > 4 else 0
+def _places(bodies: Iterable[bytes], at: int) -> tuple[dict[bytes, int], int]:
+    """Returns the offset of each long value from an offset on, and the end of the last.
+
+    Equal ones are written once: images of all levels share their palette.
+    """
+    places: dict[bytes, int] = {}
+    for body in bodies:
+        if len(body) > _INLINE and body not in places:
+            places[body] = at
+            at += len(_padded(body))
+    return places, at
 
 
-def _directory(tags: Tags, at: int, follows: int, table_at: int) -> bytes:
-    """Returns a directory and its values; tables of blocks are elsewhere, the lengths last."""
-    values_at = at + 2 + len(tags) * _ENTRY.size + 4
-    entries, values = struct.pack("<H", len(tags)), b""
+def _padded(body: bytes) -> bytes:
+    return body + bytes(len(body) % 2)
+
+
+def _directory(
+    tags: Tags, values: Mapping[bytes, int], tables: Mapping[int, int], follows: int
+) -> bytes:
+    """Returns a directory: offsets of values by their bytes, and of tables of blocks by tag."""
+    entries = struct.pack("<H", len(tags))
     for number, (kind, count, body) in sorted(tags.items()):
-        if len(body) <= 4:
+        if len(body) <= _INLINE:
             place = int.from_bytes(body, "little")
-        elif number in (tag.OFFSETS, tag.COUNTS):
-            place = table_at + (len(body) if number == tag.COUNTS else 0)
         else:
-            place = values_at + len(values)
-            values += body + bytes(len(body) % 2)
+            place = tables[number] if number in tables else values[body]
         entries += _ENTRY.pack(number, kind, count, place)
-    return entries + struct.pack("<I", follows) + values
+    return entries + struct.pack("<I", follows)
