@@ -1,5 +1,6 @@
 """STAC Items made for tests."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +52,22 @@ def message(body: Any, seconds: float = 0, **attributes: str) -> Message:
 def deletion(item_id: str = "a", collection: str | None = "s2", **rest: Any) -> dict[str, Any]:
     """A message body that deletes an Item."""
     return {"op": "delete", "collection": collection, "id": item_id, **rest}
+
+
+def notification(document: Mapping[str, Any], time: str) -> dict[str, Any]:
+    """A document in a notification of SNS, published at a time."""
+    return {
+        "Type": "Notification",
+        "MessageId": "m",
+        "TopicArn": "arn:aws:sns:eu-central-1:123456789012:items",
+        "Message": json.dumps(document),
+        "Timestamp": time,
+    }
+
+
+def later(hours: float = 1) -> str:
+    """A time that clocks which are right do not have yet."""
+    return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def sqs_event(*bodies: str, attributes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:

@@ -1,15 +1,13 @@
 """An Item that is older than what a mosaic has says so, and shows where a user insists."""
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from api.served import AUTHORIZED, JSON, Server
-from items import box, deletion, item
+from items import box, deletion, item, later, notification
 from livemosaic.storage.allowlist import AllowList
 
 
@@ -25,22 +23,6 @@ def anywhere(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     allow = server.services.ingest.allow
     object.__setattr__(allow, "prefixes", AllowList().prefixes)
     object.__setattr__(allow, "probe", None)
-
-
-def later(hours: float = 1) -> str:
-    """A time that clocks which are right do not have yet."""
-    return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def published(document: Mapping[str, Any], time: str) -> dict[str, Any]:
-    """An Item in a notification of SNS with a time of its own."""
-    return {
-        "Type": "Notification",
-        "MessageId": "m",
-        "TopicArn": "arn:aws:sns:eu-central-1:123456789012:items",
-        "Message": json.dumps(document),
-        "Timestamp": time,
-    }
 
 
 def truncation(**rest: Any) -> dict[str, Any]:
@@ -62,7 +44,7 @@ def href(server: Server, mosaic: str = "m", name: str = "a") -> str | None:
 
 NEW, OLD = "https://example.com/new.tif", "https://example.com/old.tif"
 NEWER = {
-    "a version": (lambda time: published(item("a", href=NEW), time), "version", "a version of"),
+    "a version": (lambda time: notification(item("a", href=NEW), time), "version", "a version of"),
     "a deletion": (lambda time: deletion("a", time=time), "deletion", "deleted"),
     "a truncation": (lambda time: truncation(time=time), "truncation", "truncated"),
 }
@@ -106,7 +88,7 @@ class TestOlder:
     ) -> None:
         give(server, there(later()))
         give(server, item("a", href=OLD), force="true")
-        give(server, published(item("a", href=NEW), later(2)))
+        give(server, notification(item("a", href=NEW), later(2)))
         assert href(server) == NEW
 
     def test_insisting_twice_is_as_good_as_once(
@@ -146,7 +128,7 @@ class TestInsist:
         )
 
     def test_on_a_deletion(self, server: Server) -> None:
-        give(server, published(item("a"), later()))
+        give(server, notification(item("a"), later()))
         (outcome,) = give(server, deletion("a"))["outcomes"]
         assert (outcome["status"], outcome["newer"][0]["kind"]) == ("ignored", "version")
         assert href(server)
@@ -159,7 +141,7 @@ class TestInsist:
         assert "newer" not in outcome
 
     def test_on_a_truncation(self, server: Server) -> None:
-        give(server, *(published(item(name), later(n + 1)) for n, name in enumerate("ab")))
+        give(server, *(notification(item(name), later(n + 1)) for n, name in enumerate("ab")))
         give(server, truncation())
         assert href(server)
         give(server, truncation(), force="true")
@@ -170,7 +152,7 @@ class TestInsist:
     def test_on_an_item_that_a_filter_leaves_out_takes_it_out(self, server: Server) -> None:
         server.create("clear", filter="eo:cloud_cover < 10")
         clear, cloudy = (item("a", properties={"eo:cloud_cover": n}) for n in (5, 50))
-        give(server, published(clear, later()), path="/mosaics/clear/items")
+        give(server, notification(clear, later()), path="/mosaics/clear/items")
         give(server, cloudy, path="/mosaics/clear/items", force="true")
         assert not href(server, "clear")
         give(server, clear, path="/mosaics/clear/items", force="true")
@@ -193,15 +175,28 @@ class TestInsist:
         for name in names:
             assert href(server, name=name) == f"https://example.com/{name}/7.tif"
 
+    def test_on_what_is_refused_otherwise_as_its_time_is_far_in_the_future(
+        self, server: Server
+    ) -> None:
+        give(server, item("a"))
+        body = deletion("a", time=later(30))
+        answer = server.client.post("/items", json=body, headers=AUTHORIZED)
+        assert answer.status_code == 400
+        assert "more than a day" in answer.json()["outcomes"][0]["detail"]
+        give(server, body, force="true")
+        assert not href(server)
+        give(server, item("a"))  # the deletion is as of now, not of then
+        assert href(server)
+
     def test_what_one_request_deletes_and_puts_back_is_shown(self, server: Server) -> None:
-        give(server, published(item("a", href=NEW), later()))
+        give(server, notification(item("a", href=NEW), later()))
         give(server, deletion("a"), item("a", href=OLD), force="true")
         assert href(server) == OLD
         give(server, item("a", href=NEW), truncation(), force="true")
         assert not href(server)
 
     def test_it_moves_rows_as_any_version_does(self, server: Server) -> None:
-        give(server, published(item("a", box(7, 45, 8, 46)), later()))
+        give(server, notification(item("a", box(7, 45, 8, 46)), later()))
         give(server, item("a", box(100, 0, 101, 1)), force="true")
         listed = {
             bbox: [f["id"] for f in server.get("/mosaics/m/items", bbox=bbox).json()["features"]]
@@ -232,7 +227,7 @@ class TestInsist:
 class TestDelete:
     def test_a_scene_with_a_version_of_the_future_is_a_conflict(self, server: Server) -> None:
         time = later()
-        give(server, published(item("a"), time))
+        give(server, notification(item("a"), time))
         url = "/mosaics/m/items/a?collection=s2"
         answer = server.client.delete(url, headers=AUTHORIZED)
         assert answer.status_code == 409

@@ -9,7 +9,7 @@ import pytest
 from handlers.conftest import Deployed
 from handlers.gateway import SIGNED
 from handlers.runtime import FunctionError, function
-from items import box, item, sqs_event
+from items import box, deletion, item, notification, sqs_event
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.sqlite import SqliteTable
@@ -116,3 +116,21 @@ class TestBrokenTable:
             ingest.invoke(sqs_event())
         assert error.value.kind == "InvalidRequestError"
         assert error.value.message.startswith("no table at 'postgres://x': use sqlite:///FILE")
+
+
+class TestForce:
+    def test_no_message_of_a_queue_can_insist(self, deployed: Deployed) -> None:
+        """Whatever it is named: only a user of the API or the command may."""
+        gone = json.dumps(deletion("x", time="2026-03-01T13:00:00Z"))
+        deployed.ingest.invoke(sqs_event(gone))
+        one = item("x")
+        bodies = [
+            {**one, "force": True},
+            {**one, "properties": {**one["properties"], "force": "true"}},
+            {"type": "FeatureCollection", "features": [one], "force": True},
+            {**notification(one, "2026-03-01T12:00:00Z"), "force": True},
+        ]
+        attributes = [{"force": "true", "op": "force"}] * len(bodies)
+        event = sqs_event(*map(json.dumps, bodies), attributes=attributes)
+        assert deployed.ingest.invoke(event) == {"batchItemFailures": []}
+        assert deployed.api.ask("GET", "/mosaics/m/items/x?collection=s2").status == 404

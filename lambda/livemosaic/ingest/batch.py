@@ -223,7 +223,8 @@ class Ingest:
     def _apply(
         self, change: ItemChange, message: Message, subscribers: Subscribers
     ) -> list[Applied]:
-        _check_time(change.time, message.time)
+        if not subscribers.force:
+            _check_time(change.time, message.time)
         match change:
             case Upsert(collection, document=document, base=base, time=time):
                 if not subscribers.of(collection):
