@@ -26,7 +26,7 @@ from livemosaic.model.mosaic import (
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 
-_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets", "overview_sets"}
+_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"}
 
 
 class DefaultRule(RuleQuery):
@@ -193,8 +193,8 @@ class MosaicOut(NewMosaic):
     shown_assets: list[str] = Field(
         [],
         description="Assets shown where a request names none: `default_assets`, or the ones chosen "
-        "from the first Item. Scenes without one of them are left out, and named in "
-        "`X-Skipped-Scenes`",
+        "from the first Item. Scenes without one of them, or with one of another kind by that "
+        "name, are left out, and named in `X-Skipped-Scenes`",
     )
 
     @classmethod

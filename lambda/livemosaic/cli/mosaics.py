@@ -206,7 +206,8 @@ def default_assets(
     """Change the assets that a mosaic shows where a request names none.
 
     They are chosen from the first Item, and never change by themselves; `mosaics show` lists them
-    as `shown_assets`. Scenes without one of them are left out of the image.
+    as `shown_assets`. Scenes without one of them, or with one of another kind by that name, are
+    left out of the image; a pattern such as `*_B04.tif` shows whatever it matches.
 
     Example: `livemosaic mosaics default-assets alps red green blue`
     """

@@ -1,7 +1,7 @@
 """The effect of a change on a scene, and what is newer where it had none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from livemosaic.index.schema import Head, Tombstone
@@ -40,6 +40,8 @@ class Effect:
     change: Change
     newer: Newer | None = None
     """Set where the change is `outdated`, or `contested` and another document is shown."""
+    other_kinds: Mapping[str, str] = field(default_factory=dict)
+    """As in `Scene`, of the scene that the mosaic has now."""
 
 
 def newest(head: Head | Tombstone | None, mark: str) -> Newer:

@@ -114,6 +114,7 @@ def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
         parts + _beside(parts, _parts(older)) if older else parts,
         content.centre,
         content.encodings,
+        content.other_kinds,
     )
 
 

@@ -16,6 +16,7 @@ from livemosaic.errors import (
     NotFoundError,
 )
 from livemosaic.geo.antimeridian import extent, united
+from livemosaic.index.meanings import learned
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
     MAX_KNOWN_ASSETS,
@@ -102,14 +103,23 @@ class Mosaics:
 
         return self._write(mosaic_id, change)
 
-    def grow(self, mosaic: Mosaic, scene: Scene, level: int) -> None:
+    def grow(self, mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
         """Extend the mosaic's bounds, levels and known assets to include a scene to be indexed.
 
-        The first scene also chooses the assets to show: of several at once, one does. The row is
-        written only when something grows, so it is not hot; `mosaic` may be seconds old.
+        The first scene also chooses the assets to show, and what is first stated about an asset is
+        its meaning: of several scenes at once, one decides. The row is written only when something
+        grows, so it is not hot; `mosaic` may be seconds old. Returns a mosaic that contradicts the
+        scene wherever the stored one does.
         """
-        if _grown(mosaic, scene, level) != mosaic:
-            self._write(mosaic.id, lambda current: _grown(current, scene, level))
+        if _grown(mosaic, scene, level) == mosaic:
+            return mosaic
+        return self._write(mosaic.id, lambda current: _grown(current, scene, level))
+
+    def learn(self, mosaic: Mosaic, scene: Scene) -> Mosaic:
+        """Add what the Item of a scene that is stored already states of its assets, as `grow`."""
+        if _meanings(mosaic, scene) == mosaic.meanings:
+            return mosaic
+        return self._write(mosaic.id, lambda now: replace(now, meanings=_meanings(now, scene)))
 
     def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
         """Hide all scenes of a collection up to a version at once, from readers and writers.
@@ -173,13 +183,21 @@ class Mosaics:
 
 def _grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
     bounds = extent(scene.footprint)
-    return replace(
+    grown = replace(
         mosaic,
         bounds=united(mosaic.bounds or bounds, bounds),
         levels=tuple(sorted({*mosaic.levels, level})),
         known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *scene.assets)))[:MAX_KNOWN_ASSETS],
         chosen_assets=mosaic.chosen_assets or _choice(mosaic, scene),
     )
+    return replace(grown, meanings=_meanings(grown, scene))
+
+
+def _meanings(mosaic: Mosaic, scene: Scene) -> Mapping[str, str]:
+    """Returns the meanings of the mosaic's assets with what a scene adds."""
+    known = {*mosaic.known_assets, *mosaic.shown_assets}
+    stated = {name: text for name, text in scene.meanings.items() if name in known}
+    return learned(mosaic.meanings, stated) if stated else mosaic.meanings
 
 
 def _choice(mosaic: Mosaic, scene: Scene) -> tuple[str, ...]:

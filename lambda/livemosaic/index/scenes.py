@@ -28,6 +28,7 @@ from livemosaic.errors import NotFoundError
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Effect, newest
+from livemosaic.index.meanings import compared
 from livemosaic.index.overviews import changed
 from livemosaic.index.schema import (
     Head,
@@ -39,7 +40,7 @@ from livemosaic.index.schema import (
     mosaic_prefix,
     unchanged,
 )
-from livemosaic.index.search import SceneReader, is_above, same_scene, watermark_of
+from livemosaic.index.search import SceneReader, is_above, same_content, same_scene, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.order import DELETION, raised
 from livemosaic.model.scene import Scene
@@ -81,19 +82,23 @@ class Index(SceneReader):
         contested = head is not None and _contested(head.version, scene.version)
         if head is not None and head.version > scene.version:
             return Effect("contested" if contested else "outdated", newest(head, mark))
-        if is_above(head, mark) and same_scene(head, scene):
+        known = mosaic
+        if is_above(head, mark) and same_content(head.version, scene.version):
+            known = self.mosaics.learn(mosaic, scene)
+        judged = compared(known, scene)
+        if is_above(head, mark) and same_scene(head, judged):
             if head.version < scene.version:  # a later event of equal content
                 newer = replace(head, scene=replace(head.scene, version=scene.version))
                 key = head_key(mosaic, scene.key)
                 self.table.transact([Put(key, newer.to_item(), unchanged(head))])
-            return Effect("unchanged")
-        self._put(mosaic, scene, head)
-        return Effect("contested" if contested else "applied")
+            return Effect("unchanged", other_kinds=judged.other_kinds)
+        kinds = self._put(known, scene, head).other_kinds
+        return Effect("contested" if contested else "applied", other_kinds=kinds)
 
-    def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> None:
+    def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Scene:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
-            self.mosaics.grow(mosaic, scene, cells.level)
+            scene = compared(self.mosaics.grow(mosaic, scene, cells.level), scene)
         head = Head(scene, scene.version, cells.cells, cells.coarse)
         rows = {row.key(mosaic): row for row in cell_rows(scene, cells, head.places())}
         old = {place.key(mosaic, scene.key): place for place in self._places(before)}
@@ -108,6 +113,7 @@ class Index(SceneReader):
             before,
             changed(mosaic, before, head, self.clock),
         )
+        return scene
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""

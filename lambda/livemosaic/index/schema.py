@@ -13,12 +13,13 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 | moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
 |           |                        |                  | `moved` (the rank it has now)    |
 
-C: `version`, `datetime`, `assets` (href by key), `properties`, and where the Item states any,
-`encodings` (text, see `model.raster`). `{scene}` is `{collection}#{id}`,
-`expires` epoch seconds, `cells` and `coarse` lists of quadkeys. `written` is the version in the
-scene's rows; later events of equal content raise `version` alone. `moved` of a head lists its
-moved rows (kind, quadkey, rank, `expires`). Cell, coarse and moved rows also have the `centre` of
-the whole footprint, longitude and latitude, which the part in one cell does not show.
+C: `version`, `datetime`, `assets` (href by key), `properties`; where the Item states any,
+`encodings` (text, see `model.raster`); and where assets are not of the mosaic's kind, `other_kinds`
+(text by key, see `meanings`). `{scene}` is `{collection}#{id}`, `expires` epoch seconds, `cells`
+and `coarse` lists of quadkeys. `written` is the version in the scene's rows; later events of equal
+content raise `version` alone. `moved` of a head lists its moved rows (kind, quadkey, rank,
+`expires`). Cell, coarse and moved rows also have the `centre` of the whole footprint, longitude and
+latitude, which the part in one cell does not show.
 
 A row that lacks an attribute raises `KeyError` when it is read.
 
@@ -40,6 +41,7 @@ Rows of no mosaic:
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 
 import shapely
@@ -165,6 +167,7 @@ def parse_head(key: str, item: Item) -> Head | Tombstone:
         assets=item["assets"],
         properties=item["properties"],
         encodings=item.get("encodings", ""),
+        other_kinds=item.get("other_kinds", {}),
     )
     moved = [Place(*place) for place in item["moved"]]
     return Head(scene, item["written"], item["cells"], item["coarse"], moved)
@@ -196,6 +199,7 @@ class CellRow(NamedTuple):
     moved: str | None
     """The scene's present rank, in a moved row; None in others."""
     encodings: str = ""
+    other_kinds: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -215,6 +219,7 @@ class CellRow(NamedTuple):
             (centre[0], centre[1]) if centre else None,
             moved,
             item.get("encodings", ""),
+            item.get("other_kinds", {}),
         )
 
     def key(self, mosaic: Mosaic) -> Key:
@@ -233,26 +238,29 @@ def cell_rows(
 ) -> Iterator[CellRow]:
     """The rows of a scene at places where its footprint has an area."""
     content = scene.version, scene.datetime, scene.assets, scene.properties
+    rest = scene.encodings, scene.other_kinds
     middle = centre(scene.footprint)
     for place in places:
         part = cover.part(place.quadkey)
         if part is not None:
-            yield CellRow(place, scene.key, *content, part, middle, moved, scene.encodings)
+            yield CellRow(place, scene.key, *content, part, middle, moved, *rest)
 
 
 def _content(row: Scene | CellRow) -> dict[str, Any]:
     encodings = {"encodings": row.encodings} if row.encodings else {}
+    kinds = {"other_kinds": dict(row.other_kinds)} if row.other_kinds else {}
     return {
         "version": row.version,
         "datetime": row.datetime,
         "assets": dict(row.assets),
         "properties": dict(row.properties),
         **encodings,
+        **kinds,
     }
 
 
 def repeats(item: Item, scene: Scene) -> bool:
     """Whether a cell or coarse row, damaged or not, holds what it should repeat of its scene."""
-    content = {"encodings": "", **_content(scene)}
-    stored = {"encodings": "", **item}
+    usual: dict[str, Any] = {"encodings": "", "other_kinds": {}}
+    content, stored = usual | _content(scene), {**usual, **item}
     return "moved" not in item and {**stored, **content} == stored

@@ -173,8 +173,18 @@ class Ingest:
         pool: Executor | None,
         late: Deadline,
     ) -> list[Outcome]:
+        """Returns one outcome per message, in order.
+
+        The first message runs alone where it may bring the first Item of a mosaic, which decides
+        what the mosaic shows: not the fastest of several workers.
+        """
         run = pool.map if pool else map
-        return list(run(lambda message: self._one(message, subscribers, late), messages))
+        alone = 0 if all(mosaic.chosen_assets for mosaic in subscribers.mosaics) else 1
+
+        def one(message: Message) -> Outcome:
+            return self._one(message, subscribers, late)
+
+        return [*map(one, messages[:alone]), *run(one, messages[alone:])]
 
     def _one(self, message: Message, subscribers: Subscribers, late: Deadline) -> Outcome:
         applied: list[Applied] = []

@@ -14,6 +14,7 @@ from livemosaic.errors import AmbiguousAssetError, InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint, held_pole
 from livemosaic.ingest.assets.bands import StatedEncodings, stated_encodings
 from livemosaic.ingest.assets.choice import choose_assets
+from livemosaic.ingest.assets.meaning import stated_meanings
 from livemosaic.ingest.assets.media import describe_asset
 from livemosaic.ingest.assets.names import select_assets
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
@@ -113,6 +114,7 @@ class StacItem:
             shown_assets=() if mosaic.chosen_assets else self._shown(kept, found.hrefs),
             properties=wanted,
             encodings=encodings_to_text(stated.encodings),
+            meanings=self._meanings(kept, found.hrefs),
         )
 
     @property
@@ -160,6 +162,12 @@ class StacItem:
         """Returns the encodings of the assets with these names."""
         found = {name: asset for name, asset in kept.items() if name in names}
         return stated_encodings(found, self.properties)
+
+    def _meanings(self, kept: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
+        """Returns what is stated about the values of the assets with these names."""
+        keys = {id(asset): key for key, asset in self.assets.items()}
+        found = {name: (keys[id(kept[name])], kept[name]) for name in names}
+        return stated_meanings(found, self.properties, self.id, self.collection)
 
     def _digest(self, mosaic: Mosaic, allow: AllowList) -> str:
         """Returns a hash of the Item without its links, and of what the mosaic keeps of Items."""

@@ -100,6 +100,7 @@ class Subscribers:
             return applied
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(scene, mosaic)
+        warnings += other_kinds(replace(scene, other_kinds=effect.other_kinds), mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
         doubts = (*item.notes, *scene.misstated)
         warnings += [f"item {item.id[:80]!r}: {doubt}" for doubt in doubts]
@@ -163,6 +164,17 @@ def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:
     return sentences + ([f"{start} {rest} more of its assets"] if rest > 0 else [])
 
 
+def other_kinds(scene: Scene, mosaic: Mosaic) -> list[str]:
+    """Returns a sentence for shown assets of a scene that are not of the mosaic's kind."""
+    shown = mosaic.shown_assets or scene.shown_assets
+    return [
+        f"mosaic {mosaic.id!r} leaves item {scene.id[:80]!r} out of its images by default: its "
+        f"asset {name[:80]!r} is {scene.other_kinds[name]}"
+        for name in shown
+        if name in scene.other_kinds
+    ]
+
+
 def doubtful_assets(scene: Scene, mosaic: Mosaic, allow: AllowList) -> list[str]:
     """Returns a sentence for assets of a scene that may not be readable, now or later."""
     keys: dict[str, list[str]] = {}
@@ -192,6 +204,7 @@ def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
         levels=new.levels,
         known_assets=new.known_assets,
         chosen_assets=new.chosen_assets,
+        meanings=new.meanings,
         watermarks=new.watermarks,
         overview_sets=new.overview_sets,
     )

@@ -123,6 +123,9 @@ class Mosaic:
     chosen_assets: tuple[str, ...] = ()
     """Assets chosen from the first Item, for tiles that name none. They stay, whatever later Items
     have, so that a picture never changes to other bands by itself."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What Items have stated about the values of known assets, by name: see `index.meanings`. What
+    was stated first stays, and an asset that contradicts it is never shown beside it."""
     watermarks: tuple[Watermark, ...] = ()
     """Watermarks of truncated collections, one each."""
     overview_sets: tuple[OverviewSet, ...] = ()

@@ -40,6 +40,12 @@ class Scene:
     properties: Mapping[str, Any] = field(default_factory=dict)
     encodings: str = ""
     """What the numbers in the assets mean, as text: see `model.raster`."""
+    meanings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What its Item states about the values of its assets, by name: see `index.meanings`. Not
+    stored with the scene; empty where the scene was read."""
+    other_kinds: Mapping[str, str] = field(default_factory=dict)
+    """How assets differ from what its mosaic has by the same name, as `nir08, not red`. They are
+    left out of images that name them, or show them by default."""
 
     @property
     def key(self) -> str:
@@ -62,6 +68,8 @@ class IndexedScene:
     centre: LonLat | None = None
     """Centre of the footprint; None in rows written before it was kept."""
     encodings: str = ""
+    """As in `Scene`; empty in rows written before they were kept."""
+    other_kinds: Mapping[str, str] = field(default_factory=dict)
     """As in `Scene`; empty in rows written before they were kept."""
 
     @property

@@ -7,7 +7,7 @@ from livemosaic.model.assets import find_asset, names_file
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
 from livemosaic.model.raster import Encoding, encodings_from_text
 from livemosaic.model.render import Read
-from livemosaic.model.scene import IndexedScene
+from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.render.expression import Expression
 
 
@@ -29,16 +29,16 @@ def asked_for(mosaic: Mosaic, read: Read, expression: Expression | None) -> tupl
     return named
 
 
-def chosen_assets(mosaic: Mosaic, assets: Mapping[str, str], read: Read) -> dict[str, str]:
+def chosen_assets(mosaic: Mosaic, scene: IndexedScene, read: Read) -> dict[str, str]:
     """Returns the hrefs of a scene that a request reads, in order, by the names of the assets.
 
     The requested assets; else the ones that the mosaic shows, which are the same of every scene.
-    Raises `UnreadableAssetError` for an asset that the scene does not have, and for a name that
-    several of its assets have.
+    Raises `UnreadableAssetError` for an asset that the scene does not have, or has of another kind
+    than its mosaic, and for a name that several of its assets have.
     """
-    wanted = read.assets or mosaic.shown_assets
-    if missing := lacking(assets, wanted):
-        raise UnreadableAssetError(missing)
+    wanted, assets = read.assets or mosaic.shown_assets, scene.assets
+    if unfit := lacking(scene, wanted) or unlike(scene, wanted):
+        raise UnreadableAssetError(unfit)
     try:
         return {name: assets[find_asset(name, assets) or name] for name in wanted}
     except AmbiguousAssetError as error:
@@ -52,10 +52,22 @@ def encodings_of(scene: IndexedScene, names: Collection[str]) -> dict[str, Encod
     return {name: stated[key] for name, key in keys.items() if key in stated}
 
 
-def lacking(assets: Mapping[str, str], wanted: Sequence[str]) -> str:
+def unlike(scene: IndexedScene | Scene, wanted: Sequence[str]) -> str:
+    """Returns which of the wanted assets are of another kind than the mosaic's, in words.
+
+    Empty where none is. Only an asset that is named as it is stored can be: a pattern for files
+    means whatever it matches.
+    """
+    for name in wanted:
+        if name in scene.other_kinds:
+            return f"has another kind of asset {name[:80]!r}: {scene.other_kinds[name]}"
+    return ""
+
+
+def lacking(scene: IndexedScene | Scene, wanted: Sequence[str]) -> str:
     """Returns which of the wanted assets a scene lacks, in words; empty where it has all."""
     for name in wanted:
-        if name not in assets and not _is_found(name, assets):
+        if name not in scene.assets and not _is_found(name, scene.assets):
             return f"has no asset {name[:80]!r}"
     return "" if wanted else "has no assets that its mosaic shows yet"
 

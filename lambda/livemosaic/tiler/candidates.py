@@ -18,7 +18,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Mask
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
-from livemosaic.tiler.assets import lacking
+from livemosaic.tiler.assets import lacking, unlike
 from livemosaic.tiler.plan import Claim
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
@@ -59,16 +59,20 @@ class Candidates:
 
     def takes(self, scene: IndexedScene | Scene) -> bool:
         """Whether a scene takes part wherever it lies: it has the assets, and is selected."""
-        if self.assets and lacking(scene.assets, self.assets):
+        return self._may_take(scene) and not unlike(scene, self.assets)
+
+    def _may_take(self, scene: IndexedScene | Scene) -> bool:
+        if self.assets and lacking(scene, self.assets):
             return False
         return self.selection is None or self.selection.takes(scene)
 
     def claim(self, scene: IndexedScene) -> Claim | str | None:
         """The pixels that a scene claims; None where it takes no part, or claims none.
 
-        Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows.
+        Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows,
+        or has it of another kind.
         """
-        if not self.takes(scene):
+        if not self._may_take(scene):
             return None
         outlines = [outline for outline in self._outlines(scene) if outline.meets()]
         if not outlines:
@@ -77,7 +81,8 @@ class Candidates:
         least = self.rule.min_pixels
         if least > 1 and claim().sum() < least:
             return None
-        return lacking(scene.assets, self.assets or self.mosaic.shown_assets) or claim
+        wanted = self.assets or self.mosaic.shown_assets
+        return lacking(scene, wanted) or unlike(scene, wanted) or claim
 
     def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
         cells, grid, cut = self.view.area.grid, self.view.grid, seamline(scene, self.rule)
@@ -124,6 +129,7 @@ class Candidates:
             parts=(("", part),),
             centre=centre(scene.footprint),
             encodings=scene.encodings,
+            other_kinds=scene.other_kinds,
         )
 
 

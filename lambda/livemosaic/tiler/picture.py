@@ -103,7 +103,7 @@ class Picture:
     skipped: Sequence[tuple[str, str]]
     """Ids of the scenes that could not be read, and why."""
     left_out: Sequence[tuple[str, str]]
-    """Ids of the scenes that lack an asset that the mosaic shows, and which."""
+    """Ids of the scenes that lack an asset, or have it of another kind, and which."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
     seen: Seen
@@ -238,7 +238,7 @@ class Tiler:
             for place in places:
                 scene = draft.plan.scene(place)
                 try:
-                    first, *_ = chosen_assets(draft.mosaic, scene.assets, draft.read).values()
+                    first, *_ = chosen_assets(draft.mosaic, scene, draft.read).values()
                     return await self.reader.frame(first, version=scene.version)
                 except (UnreadableAssetError, ForbiddenHrefError):
                     draft.plan.record(place, None)
@@ -326,7 +326,7 @@ class Tiler:
 
     async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
-        assets = chosen_assets(draft.mosaic, scene.assets, read)
+        assets = chosen_assets(draft.mosaic, scene, read)
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await self.reader.read(

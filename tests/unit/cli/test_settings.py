@@ -21,6 +21,7 @@ STATE = {
     "levels",
     "known_assets",
     "chosen_assets",
+    "meanings",
     "watermarks",
     "deleting",
 }

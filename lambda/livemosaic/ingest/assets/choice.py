@@ -11,35 +11,20 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, Final
 
-from livemosaic.ingest.assets.media import roles_of
+from livemosaic.ingest.assets.media import AUXILIARY_ROLES, roles_of
+from livemosaic.ingest.assets.sensors import Colors, band_number, sensor_colors, stated_bands
 
 _RGB: Final = ("red", "green", "blue")
 _VISUAL_WORDS: Final = frozenset({"visual", "visible", "tci", "rgb", "truecolor", "truecolour"})
 _VISUAL_PAIRS: Final = frozenset({("true", "color"), ("true", "colour"), ("natural", "color")})
 
-_AUXILIARY_ROLES: Final = frozenset(
-    {
-        *("cloud", "cloud-shadow", "data-mask", "land-water", "mask", "quality", "saturation"),
-        *("snow-ice", "water-mask", "azimuth", "incidence-angle", "local-incidence-angle", "date"),
-        *("sun-azimuth", "sun-elevation", "view-angle", "noise-power", "date-offset", "metadata"),
-        *("terrain-illumination", "terrain-occlusion", "terrain-shadow", "graphic"),
-    }
-)
-"""Roles of pixels that describe other pixels (STAC best practices, "List of Asset Roles")."""
 _AUXILIARY_WORDS: Final = re.compile(
     r"(?:q[ac]|bqa|fmask|.*mask|quality|flags?|angles?|azimuth|zenith|scl|aot|wvp|[sv][az]a"
     r"|saturation|oa|clearob|totalob|provenance|contiguity|error|incidence|atmos|radsat|doy"
     r"|uncertainty|stdev)"
 )
-"""Words of such assets' names."""
+"""Words in names of assets that describe the pixels of others."""
 _AUXILIARY_NAMES: Final = frozenset({"cloud", "clouds", "snow", "count"})
-_BAND: Final = re.compile(r"(?:.*[^a-z0-9])?(?:sr_?|toa_?)?b(?:and)?_?0?(\d{1,2})(?:_\d{2}m)?")
-_SENSORS: Final = (
-    (r"landsat[-_ ]?[457]|\bl[te]0?[457]|\betm\b|\btm\b", ("3", "2", "1")),
-    (r"sentinel[-_ ]?2|\bs2|landsat[-_ ]?[89]|\bl[co]0?[89]|\bhls|\boli\b", ("4", "3", "2")),
-    (r"modis|\bm[oy]d\d\d|\bmcd\d\d", ("1", "4", "3")),
-)
-"""What platforms, instruments and ids say, and the numbers of the red, green and blue bands."""
 _PREFERRED: Final = (
     *(r"image", r"data", r"cog", r"ortho.*", r".*(?:^|_)gec", r"analytic.*", r"nbart.*"),
     *(r"vv", r"hh", r".*ndvi", r"lst_day.*", r"(?:.*[^a-z])?red", r"dem|dtm|dsm"),
@@ -76,7 +61,7 @@ class _Candidate:
     @property
     def is_auxiliary(self) -> bool:
         return (
-            bool(roles_of(self.asset) & _AUXILIARY_ROLES)
+            bool(roles_of(self.asset) & AUXILIARY_ROLES)
             or self.label in _AUXILIARY_NAMES
             or any(_AUXILIARY_WORDS.fullmatch(word) for word in self.words)
         )
@@ -117,7 +102,7 @@ def choose_assets(
         return (_best(visual or colored),)
     return (
         _three(data, _of_color)
-        or _three(data, _of_number(_sensor(properties, *ids)))
+        or _three(data, _of_number(sensor_colors(properties, *ids)))
         or (_best(data),)
     )
 
@@ -150,47 +135,20 @@ def _of_color(candidate: _Candidate) -> str:
     return min(colors) if len(colors) == 1 else ""
 
 
-def _of_number(numbers: Sequence[str]) -> Callable[[_Candidate], str]:
-    colors = dict(zip(numbers, _RGB, strict=False))
-
+def _of_number(numbered: Colors) -> Callable[[_Candidate], str]:
     def color_of(candidate: _Candidate) -> str:
         names = (candidate.label, *(candidate.bands if len(candidate.bands) == 1 else ()))
-        numbered = (_BAND.fullmatch(name) for name in names)
-        return next((colors.get(found[1], "") for found in numbered if found), "")
+        numbers = (band_number(name) for name in names)
+        color = next((numbered.get(number, "") for number in numbers if number), "")
+        return color if color in _RGB else ""
 
     return color_of
 
 
-def _sensor(properties: Mapping[str, Any], *ids: str) -> tuple[str, ...]:
-    """Returns the numbers of the red, green and blue bands; none where the sensor is unknown."""
-    known = [properties.get(n) for n in ("platform", "constellation", "mission", "instruments")]
-    text = f"{' '.join(ids)} {known}".lower().replace("_", " ")
-    return next((bands for like, bands in _SENSORS if re.search(like, text)), ())
-
-
 def _bands(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the common name of each band, else its name, in lower case.
-
-    Before STAC 1.0 bands stood in the properties, and assets had their places.
-    """
-    listed = properties.get("eo:bands")
-    for name in ("bands", "eo:bands"):
-        bands = asset.get(name)
-        found = [_name_of(band, listed) for band in bands] if isinstance(bands, list) else []
-        if any(found):
-            yield from found
-            return
-    if alone := _name_of({k: v for k, v in asset.items() if k != "name"}):
-        yield alone
-
-
-def _name_of(band: object, listed: object = None) -> str:
-    if isinstance(band, int) and isinstance(listed, list) and 0 <= band < len(listed):
-        band = listed[band]
-    if not isinstance(band, Mapping):
-        return str(band).lower()
-    names = (band.get(key) for key in ("eo:common_name", "common_name", "name"))
-    return next((name.lower() for name in names if isinstance(name, str) and name), "")
+    """Yields the common name of each band, else its name, in lower case."""
+    for band in stated_bands(asset, properties):
+        yield band.common_name or band.name
 
 
 def _resolution(asset: Mapping[str, Any]) -> float:

@@ -42,6 +42,15 @@ _OF_MEDIA: Final = [(name, re.compile(media)) for name, media, _ in _NOT_READ]
 _OF_EXTENSION: Final = {tail: name for name, _, tails in _NOT_READ for tail in tails}
 _NOT_DATA: Final = frozenset({"thumbnail", "overview", "metadata"})
 _DATA: Final = frozenset({"data", "visual"})
+AUXILIARY_ROLES: Final = frozenset(
+    {
+        *("cloud", "cloud-shadow", "data-mask", "land-water", "mask", "quality", "saturation"),
+        *("snow-ice", "water-mask", "azimuth", "incidence-angle", "local-incidence-angle", "date"),
+        *("sun-azimuth", "sun-elevation", "view-angle", "noise-power", "date-offset", "metadata"),
+        *("terrain-illumination", "terrain-occlusion", "terrain-shadow", "graphic"),
+    }
+)
+"""Roles of pixels that describe other pixels (STAC best practices, "List of Asset Roles")."""
 
 
 def is_geotiff(key: str, asset: object) -> bool:
