@@ -42,7 +42,7 @@ def _four(image: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _real(fours: Four, masks: Four) -> Four:
-    """Returns which pixels count: the valid ones, of floats those that are numbers."""
+    """Returns which pixels count: the valid ones, but no NaN."""
     if fours[0].dtype.kind != "f":
         return masks
     return [mask & (pixel == pixel) for mask, pixel in zip(masks, fours, strict=True)]
