@@ -58,6 +58,7 @@ class TestMisspelled:
             ("rescal", "rescale"), ("Rescale", "rescale"), ("RESCALE", "rescale"),
             ("colormap_nam", "colormap_name"), ("asset", "assets"), ("bdix", "bidx"),
             ("filter_lang", "filter-lang"), ("mosaic_rule", "mosaicRule"), ("noData", "nodata"),
+            ("ids[]", "ids"), ("bidx[0]", "bidx"), ("locks", "lock"),
             ("date_time", "datetime"), ("operations", "operation"), ("tileSize", "tilesize"),
         ],
     )  # fmt: skip

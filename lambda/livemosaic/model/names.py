@@ -1,16 +1,20 @@
 """Names that were probably meant: misspelled parameters, colormaps and properties. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 _IGNORED: Final = str.maketrans("", "", "-_ ")
+_BRACKETS: Final = re.compile(r"\[[^\]]*\]?$")
+"""As clients of PHP and Rails write lists."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
     """Returns the known name that `given` misspells; None if it is near to none.
 
-    Near is a difference in case, hyphens and underscores alone, and beyond three characters an edit
-    (a character added, left out, replaced, or swapped with the next), two beyond five.
+    Near is a difference in case, hyphens, underscores and brackets at the end (`ids[]`) alone, and
+    beyond three characters an edit (a character added, left out, replaced, or swapped with the
+    next), two beyond five.
     """
     plain = _plain(given)
     edits = {name: _edits(plain, other) for name in known if _may_be(plain, other := _plain(name))}
@@ -25,7 +29,7 @@ def suggested(given: str, known: Iterable[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.casefold().translate(_IGNORED)
+    return _BRACKETS.sub("", name.casefold().translate(_IGNORED)) or name
 
 
 def _allowed(one: str, other: str) -> int:

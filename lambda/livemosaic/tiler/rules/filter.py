@@ -107,7 +107,7 @@ def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
         if name not in known and name not in ALWAYS:
             raise InvalidRequestError(
                 f"the filter asks for {suggested(name[:80], (*ALWAYS, *known))}; {why}: "
-                f"{', '.join([*ALWAYS, *known])}"
+                f"{', '.join(dict.fromkeys([*ALWAYS, *known]))}"
             )
     check_literals(where.document)
 
