@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -41,6 +42,8 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pause_s: float = 0
+    """Seconds before each byte of the body."""
 
 
 Respond = Callable[[Asked], Answer]
@@ -109,7 +112,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
+            self._write(answer)
+
+    def _write(self, answer: Answer) -> None:
+        if not answer.pause_s:
             self.wfile.write(answer.body)
+            return
+        for number in answer.body:
+            time.sleep(answer.pause_s)
+            try:
+                self.wfile.write(bytes([number]))
+            except OSError:  # the client has gone
+                return
 
     def do_HEAD(self) -> None:
         self.do_GET()

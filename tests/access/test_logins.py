@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from access.fakes import BODY, Answer, Asked, Fake, ranged
-from livemosaic.storage.access import expiring, logins
+from livemosaic.storage.access import endpoints, expiring, logins
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import AbsentError, ClosedError, ObjectError, UnavailableError
 from livemosaic.storage.stores import Stores
@@ -564,3 +564,75 @@ def test_a_server_that_takes_its_time_holds_up_no_other_login() -> None:
             wait.set()
             with pytest.raises(UnavailableError):
                 waiting.result()
+
+
+class TestHostileEndpoints:
+    """Answers of token endpoints that no honest one gives, of which nothing is sent or shown."""
+
+    @pytest.mark.parametrize(
+        "token",
+        [None, 5, "", {"sig": SECRET}, [SECRET], f"{SECRET}\r\nX: y", f"{SECRET} x", f"{SECRET}é"],
+    )
+    def test_a_token_that_is_none_is_not_sent(
+        self, token: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = json.dumps({"token": token, "msft:expiry": "2099-01-01T00:00:00Z"}).encode()
+        with Fake(lambda _: Answer(200, body)) as endpoint, Fake(ranged) as blobs:
+            monkeypatch.setenv("PC_SDK_SAS_URL", endpoint.url)
+            stores = opened(f"{blobs.url}/ planetary-computer")
+            assert "gives no token" in refusal(stores, f"{blobs.url}/c/a.tif")
+            assert blobs.asked == []
+
+    @pytest.mark.parametrize("end", ["tomorrow", 5, None, "9999-12-31T23:59:59", "2099-13-01"])
+    def test_a_token_without_a_usable_end_is_not_sent(
+        self, end: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TZ", "UTC+12")
+        time.tzset()
+        body = json.dumps({"token": f"sig={SECRET}", "msft:expiry": end}).encode()
+        with Fake(lambda _: Answer(200, body)) as endpoint, Fake(ranged) as blobs:
+            monkeypatch.setenv("PC_SDK_SAS_URL", endpoint.url)
+            stores = opened(f"{blobs.url}/ planetary-computer")
+            if end == "9999-12-31T23:59:59":
+                assert read(stores, f"{blobs.url}/c/a.tif") == BODY
+            else:
+                assert "gives no token" in refusal(stores, f"{blobs.url}/c/a.tif")
+
+    @pytest.mark.parametrize(
+        ("body", "says"),
+        [
+            (b"[" * 60_000, "does not answer with JSON"),
+            (b"{" + b" " * 70_000 + b"}", "does not answer with JSON"),
+            (b"[]", "answers with no JSON object"),
+            (b"\xff\xfe", "does not answer with JSON"),
+            (b"{}", "gives no token"),
+        ],
+    )
+    def test_an_answer_that_is_none_is_named(
+        self, body: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Fake(lambda _: Answer(200, body)) as endpoint, Fake(ranged) as blobs:
+            monkeypatch.setenv("PC_SDK_SAS_URL", endpoint.url)
+            stores = opened(f"{blobs.url}/ planetary-computer")
+            assert says in refusal(stores, f"{blobs.url}/c/a.tif")
+            assert blobs.asked == []
+
+    def test_an_answer_that_drips_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(endpoints, "_WHOLE_S", 0.5)
+        drip = Answer(200, b"{" + b" " * 200, pause_s=0.1)
+        with Fake(lambda _: drip) as endpoint, Fake(ranged) as blobs:
+            monkeypatch.setenv("PC_SDK_SAS_URL", endpoint.url)
+            stores = opened(f"{blobs.url}/ planetary-computer")
+            began = time.monotonic()
+            assert "takes too long" in refusal(stores, f"{blobs.url}/c/a.tif", UnavailableError)
+            assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize("token", [f"{SECRET}\nX: y", f"{SECRET} y", f"{SECRET}é"])
+    def test_a_token_that_no_header_can_carry_is_not_shown(
+        self, token: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EARTHDATA_TOKEN", token)
+        with Fake(ranged) as data:
+            stores = opened(f"{data.url}/ earthdata")
+            assert "is no bearer token" in refusal(stores, f"{data.url}/a.tif")
+            assert data.asked == []

@@ -43,6 +43,7 @@ READ_TIMEOUT_S: Final = 15.0
 WHOLE_READ_S: Final = 5.0
 WHOLE_S: Final = 10.0
 """Time limit for all of a small object, however slowly its bytes arrive."""
+_PART: Final = 64 * 1024
 RETRIES: Final = 2
 CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's runtime."""
@@ -165,14 +166,28 @@ def _without_queries(record: logging.LogRecord) -> bool:
 
 
 def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
-    until = time.monotonic() + WHOLE_S
+    try:
+        body = read_within(answer, at_most + 1, WHOLE_S)
+    except TimeoutError as error:
+        raise UnavailableError(
+            f"cannot be read: it takes its server over {WHOLE_S:.0f} s"
+        ) from error
+    if len(body) > at_most:
+        raise size_error(len(body), at_most)
+    return body
+
+
+def read_within(answer: urllib3.BaseHTTPResponse, at_most: int, seconds: float) -> bytes:
+    """Returns the first bytes of a response; TimeoutError if they take longer.
+
+    A timeout of urllib3 is one of each wait for the socket: a byte now and then never meets it.
+    """
+    until = time.monotonic() + seconds
     body = bytearray()
-    while part := answer.read1(at_most + 1 - len(body)):
+    while len(body) < at_most and (part := answer.read1(min(at_most - len(body), _PART))):
         body += part
-        if len(body) > at_most:
-            raise size_error(len(body), at_most)
         if time.monotonic() > until:
-            raise UnavailableError(f"cannot be read: it takes its server over {WHOLE_S:.0f} s")
+            raise TimeoutError
     return bytes(body)
 
 

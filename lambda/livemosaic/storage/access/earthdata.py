@@ -15,7 +15,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from livemosaic.auth.secrets import SecretName
-from livemosaic.storage.access.endpoints import Endpoints, read_secret
+from livemosaic.storage.access.endpoints import (
+    Endpoints,
+    is_sendable,
+    read_secret,
+    secret_member,
+)
 from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.access.way import is_local
 from livemosaic.storage.objects import ObjectError
@@ -54,6 +59,8 @@ class EarthdataTokens:
     def _find(self) -> tuple[str, float]:
         token, account = self._given()
         if token:
+            if not is_sendable(token):
+                raise ObjectError(f"may not be read: the token of {_LOGIN} is no bearer token")
             return token, time.time() + _MAX_AGE_S
         if account is None:
             raise ObjectError(
@@ -86,7 +93,9 @@ class EarthdataTokens:
         )
         try:
             end = datetime.strptime(found["expiration_date"], "%m/%d/%Y").replace(tzinfo=UTC)
-            return str(found["access_token"]), max(end.timestamp(), time.time() + _MAX_AGE_S)
+            return secret_member(found, "access_token"), max(
+                end.timestamp(), time.time() + _MAX_AGE_S
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ObjectError(f"may not be read: {_LOGIN} gives no token") from error
 
@@ -113,9 +122,9 @@ class EarthdataKeys:
             found = self._ask(self._tokens.get())
         try:
             keys = {
-                "access_key_id": str(found["accessKeyId"]),
-                "secret_access_key": str(found["secretAccessKey"]),
-                "token": str(found["sessionToken"]),
+                "access_key_id": secret_member(found, "accessKeyId"),
+                "secret_access_key": secret_member(found, "secretAccessKey"),
+                "token": secret_member(found, "sessionToken"),
             }
             return keys, datetime.fromisoformat(found["expiration"]).timestamp()
         except (KeyError, TypeError, ValueError) as error:

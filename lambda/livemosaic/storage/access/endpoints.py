@@ -1,6 +1,7 @@
 """Requests to endpoints that give tokens: JSON of a few kilobytes, over HTTPS."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,11 +10,14 @@ import urllib3
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.secrets import SecretName, SecretUnavailableError
 from livemosaic.storage.access.way import is_safe
-from livemosaic.storage.http import trust
+from livemosaic.storage.http import read_within, trust
 from livemosaic.storage.objects import ObjectError, UnavailableError, UnreachableError
 
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=10)
+_WHOLE_S: Final = 10.0
+"""Time limit for a whole answer, however slowly its bytes arrive."""
 _MAX_BYTES: Final = 64 * 1024
+_SECRET: Final = re.compile(r"[!-~]+")
 
 
 class Endpoints:
@@ -50,7 +54,9 @@ class Endpoints:
                 method, url, headers=dict(headers), redirect=False, preload_content=False
             )
             with answer:
-                status, body = answer.status, answer.read(_MAX_BYTES)
+                status, body = answer.status, read_within(answer, _MAX_BYTES, _WHOLE_S)
+        except TimeoutError as error:
+            raise UnavailableError(f"cannot be read: {whose} takes too long") from error
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(
                 f"cannot be read: {whose} failed or could not be reached ({type(error).__name__})"
@@ -61,11 +67,24 @@ class Endpoints:
             raise ObjectError(f"may not be read: {whose} refuses (HTTP {status})")
         try:
             found = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ObjectError(f"may not be read: {whose} does not answer with JSON") from error
         if not isinstance(found, Mapping):
             raise ObjectError(f"may not be read: {whose} answers with no JSON object")
         return found
+
+
+def is_sendable(secret: str) -> bool:
+    """Whether a header or a URL can carry a secret: an error about one that cannot shows it."""
+    return bool(_SECRET.fullmatch(secret))
+
+
+def secret_member(found: Mapping[str, Any], name: str) -> str:
+    """Returns a member of an answer; ValueError, which does not repeat it, if it is no secret."""
+    value = found[name]
+    if not isinstance(value, str) or not is_sendable(value):
+        raise ValueError(f"{name} is no secret")
+    return value
 
 
 def read_secret(name: SecretName) -> str:

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from livemosaic.auth.secrets import SecretName
 from livemosaic.storage.access.earthdata import EarthdataKeys, EarthdataTokens, login_host
-from livemosaic.storage.access.endpoints import Endpoints, read_secret
+from livemosaic.storage.access.endpoints import Endpoints, is_sendable, read_secret
 from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.access.known import bucket_and_key
 from livemosaic.storage.access.planetary_computer import SasTokens
@@ -62,7 +62,7 @@ class BearerLogin:
     def sign(self, url: str) -> Signed:
         """Returns the URL with the header."""
         token = self._token.get()
-        if not re.fullmatch(r"[!-~]+", token):
+        if not is_sendable(token):
             raise ObjectError(f"may not be read: the secret {self._name.text} is no bearer token")
         return Signed(url, _bearer(token), token)
 

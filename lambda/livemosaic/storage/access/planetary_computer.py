@@ -11,7 +11,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from livemosaic.storage.access.endpoints import Endpoints
+from livemosaic.storage.access.endpoints import Endpoints, secret_member
 from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.objects import ObjectError
 
@@ -44,6 +44,6 @@ class SasTokens:
         found = self._endpoints.json("GET", f"{url}/{account}/{container}", headers, whose=whose)
         try:
             end = datetime.fromisoformat(found["msft:expiry"]).timestamp()
-            return str(found["token"]), end
+            return secret_member(found, "token"), end
         except (KeyError, TypeError, ValueError) as error:
             raise ObjectError(f"may not be read: {whose} gives no token") from error
