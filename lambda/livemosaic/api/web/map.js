@@ -5,10 +5,10 @@
 
 import { drawGraticule, map, paint } from "./map/canvas.js";
 import { look, lookAnew, lookIn, looks } from "./map/live.js";
-import { info, noteFailure, onChange, recheck, sayZoom, stay } from "./map/mosaic.js";
+import { info, noteFailure, onChange, recheck, sayPartial, sayZoom, stay } from "./map/mosaic.js";
 import { $, status } from "./map/page.js";
 import { click, pinAt, pointAt, unpin } from "./map/panel.js";
-import { forgetBad } from "./map/tiles.js";
+import { forgetBad, onPartial } from "./map/tiles.js";
 
 const AFTER_MOVE_MS = 200;
 const RECHECK_MS = 300_000;
@@ -23,8 +23,10 @@ map.on("movestart", ({ originalEvent }) => {
 map.on("move", drawGraticule);
 map.on("moveend", () => {
   sayZoom();
+  sayPartial();
   if (info) lookIn(AFTER_MOVE_MS);
 });
+onPartial(sayPartial);
 onChange(lookAnew);
 map.on("mousemove", ({ lngLat }) => pointAt(lngLat));
 map.on("mouseout", () => pointAt(null));

@@ -96,6 +96,15 @@ export const drawGraticule = () => draw("graticule", graticule(view(), map.getZo
 
 export const tileZoom = () => Math.max(0, Math.round(map.getZoom() + 1)); // tiles are 256 pixels wide
 
+/** Whether a tile of the mosaic's layer, which has none beyond `maxzoom`, is in view. */
+export function inView({ z, x, y }, maxzoom) {
+  if (z !== Math.min(tileZoom(), maxzoom)) return false;
+  const [nw, se] = [map.getBounds().getNorthWest(), map.getBounds().getSouthEast()].map((place) => MercatorCoordinate.fromLngLat(place));
+  const n = 2 ** z;
+  const across = [-1, 0, 1].some((world) => (x + 1) / n + world > nw.x && x / n + world < se.x);
+  return across && (y + 1) / n > nw.y && y / n < se.y;
+}
+
 const corners = ([west, south, east, north]) => [[west, south], [east + (west > east ? 360 : 0), north]];
 const padding = () => (narrow() ? { top: 90, bottom: 40, left: 24, right: 24 } : 56);
 

@@ -1,7 +1,7 @@
 /** Polls the mosaic every few seconds and applies the changes. */
 
 import { announce } from "./feed.js";
-import { info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
+import { followOverviews, info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
 import { $, say, status } from "./page.js";
 import { hover, renew } from "./panel.js";
 import * as scenes from "./scenes.js";
@@ -78,6 +78,7 @@ function found() {
   failures = 0;
   status("live", "live");
   retryFailed();
+  followOverviews();
   lookIn(POLL_MS);
 }
 

@@ -1,11 +1,11 @@
 /** The mosaic: its description from the server, and its layer on the map. */
 
-import { MercatorCoordinate, fit, map, placed, tileZoom, zoomFor } from "./canvas.js";
+import { MercatorCoordinate, fit, inView, map, placed, tileZoom, zoomFor } from "./canvas.js";
 import { offer, rule } from "./choices.js";
 import { boundsOf, polygons } from "./geometry.js";
-import { $, say } from "./page.js";
+import { $, motion, say, sayNotice } from "./page.js";
 import { ask, passes } from "./server.js";
-import { forgetBad } from "./tiles.js";
+import { forgetBad, partialTiles } from "./tiles.js";
 
 const STALE_MS = 30_000;
 const MANY_TILES = 4_000;
@@ -81,6 +81,37 @@ export function sayZoom() {
   say("low", "Zoom in to see the mosaic", `This mosaic is drawn from zoom ${info.minzoom} on.`, action);
 }
 
+/** Tiles in view that lack scenes: because of a limit, or because overviews follow changes. */
+const lackingTiles = () => partialTiles((tile) => info !== null && inView(tile, info.maxzoom));
+
+/** Say what the map does not show. */
+export function sayPartial() {
+  const tiles = lackingTiles();
+  const cut = tiles.find(({ limit }) => limit);
+  const latest = tiles.reduce((most, each) => (each.behind > most.behind ? each : most), { behind: 0 });
+  if (cut) sayNotice(...limited(cut.limit), { label: "Zoom in", run: zoomIn });
+  else if (latest.behind) sayNotice(lag(latest), "New scenes are drawn here in a moment; at higher zooms they are already.");
+  else sayNotice(null);
+}
+
+/** A limit in words, by its name: a tile shows some of its scenes only. */
+function limited(limit) {
+  const [, name, number] = limit.match(/^(\w+)=(\d+)$/) ?? [];
+  const most = name === "max_scenes" ? `A tile shows at most ${number} scenes` : `A tile finds at most ${number} scenes`;
+  const usual = info.overviews && rule().size ? "; at low zooms only the default order shows all" : "";
+  return ["Some scenes are not drawn at this zoom", `${number ? most : limit}${usual}.`];
+}
+
+const lag = ({ behind, more }) => `Overviews are ${behind}${more ?? ""} ${behind === 1 ? "scene" : "scenes"} behind`;
+
+const zoomIn = () => map.easeTo({ zoom: Math.min(map.getMaxZoom(), map.getZoom() + 2), animate: motion() });
+
+/** Request tiles again whose overviews are behind. */
+export function followOverviews() {
+  const tiles = lackingTiles().filter(({ behind }) => behind);
+  if (tiles.length) map.refreshTiles("mosaic", tiles.map(({ tile }) => tile));
+}
+
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** Restrict the source to the mosaic's bounds and zooms; the TileJSON may lag by seconds. */
@@ -101,6 +132,8 @@ function followSource(before) {
 function redraw() {
   say("page", null);
   forgetBad();
+  partialTiles(() => false);
+  sayPartial();
   sayAssets();
   map.getSource("mosaic").setUrl(tilejson());
   changed();

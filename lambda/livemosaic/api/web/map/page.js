@@ -33,6 +33,18 @@ export function say(kind, title, text = "", action = null) {
   $("message-action").onclick = shown.action?.run ?? null;
 }
 
+/** A remark on what the map shows, beside it: never in the way, unlike `say`. */
+export function sayNotice(title, text = "", action = null) {
+  $("notice").hidden = !title;
+  if (!title || $("notice").dataset.key === `${title} ${text}`) return; // else it would be read out again
+  $("notice").dataset.key = `${title} ${text}`;
+  $("notice-title").textContent = title;
+  $("notice-text").textContent = text;
+  $("notice-action").hidden = !action;
+  $("notice-action").textContent = action?.label ?? "";
+  $("notice-action").onclick = action?.run ?? null;
+}
+
 export const narrow = () => innerWidth <= 640;
 
 export const motion = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;

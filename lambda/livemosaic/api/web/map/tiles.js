@@ -5,6 +5,8 @@ import { passes, pause, refusal } from "./server.js";
 
 /** Tiles of the view that are unavailable, with the errors. */
 const bad = new Map();
+/** What answers say of tiles that do not show all scenes, by URL: their place, limit and lag. */
+const partial = new Map();
 /** The latest pending request of each tile: promises by URL. */
 const latest = new Map();
 
@@ -43,7 +45,10 @@ async function fetchTile(path, signal) {
     let error;
     try {
       const response = await fetch(path, { signal, cache: "no-cache" });
-      if (response.ok) return await response.arrayBuffer();
+      if (response.ok) {
+        note(path, response.headers);
+        return await response.arrayBuffer();
+      }
       error = await refusal(response);
     } catch (failure) {
       if (signal.aborted) throw failure;
@@ -52,6 +57,27 @@ async function fetchTile(path, signal) {
     if (!(passes(error) || (error.status === 500 && tries < 3))) throw error;
     await pause(Math.max(wait, 1_000 * (error.retryAfter ?? 0)), signal);
   }
+}
+
+/** Called when the answers say something else of a tile than before. */
+let changed = () => {};
+export const onPartial = (handler) => (changed = handler);
+
+function note(path, headers) {
+  const limit = headers.get("X-Truncated");
+  const [, behind, more] = headers.get("X-Overview")?.match(/stale=(\d+)(\+?)/) ?? [];
+  const before = partial.get(path);
+  if (limit || Number(behind)) {
+    const [z, x, y] = path.match(/\/(\d+)\/(\d+)\/(\d+)/).slice(1).map(Number);
+    partial.set(path, { tile: { z, x, y }, limit, behind: Number(behind ?? 0), more });
+  } else partial.delete(path);
+  if (before || partial.has(path)) changed();
+}
+
+/** Tiles that do not show all scenes, of the ones that `shown` keeps; others are forgotten. */
+export function partialTiles(shown) {
+  for (const [path, { tile }] of partial) if (!shown(tile)) partial.delete(path);
+  return [...partial.values()];
 }
 
 const showProgress = () => document.body.classList.toggle("loading", latest.size > 0);
