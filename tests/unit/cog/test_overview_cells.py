@@ -1,5 +1,6 @@
 """Overview cells: what GDAL reads of them, and that blocks changed one by one give equal bytes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -82,7 +83,10 @@ def test_changes_in_any_order_give_the_bytes_of_one_writing(data: st.DataObject)
     dtype = data.draw(st.sampled_from(TYPES + FLOATS))
     policy = data.draw(st.sampled_from(["mean", "mode", "sample", "min", "max"]))
     count = data.draw(st.integers(1, 3))
-    of = profile(dtype, count, edge=data.draw(st.sampled_from([16, 32, 64])), resampling=(policy,))
+    more: dict[str, Any] = {"edge": data.draw(st.sampled_from([16, 32, 64]))}
+    if count == 1 and dtype in ("uint8", "uint16") and data.draw(st.booleans()):
+        more["palette"] = np.zeros((256, 3), np.uint8)
+    of = profile(dtype, count, resampling=(policy,), **more)
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
     pixels, valid = np.zeros((count, of.edge, of.edge), dtype), np.zeros((of.edge,) * 2, bool)
     body = None
@@ -97,6 +101,29 @@ def test_changes_in_any_order_give_the_bytes_of_one_writing(data: st.DataObject)
             changed[x, y] = None if empty else (new[part], new_valid[part])
         body = rewrite(of, body, changed)
         assert body == written(of, pixels, valid)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_threads_give_the_same_bytes(threads: int) -> None:
+    of = profile("uint16", 3, edge=128)
+    rng = _seed("threads")
+    first, second = (blocks(of, *values(rng, of)) for _ in range(2))
+    changed = {place: second[place] for place in [(0, 0), (1, 0), (7, 7), (3, 4)]}
+    with ThreadPoolExecutor(threads) as pool:
+        body = rewrite(of, rewrite(of, None, first, pool), changed, pool)
+    assert body == rewrite(of, None, first | changed)
+
+
+def test_a_writer_goes_on_after_it_has_finished() -> None:
+    of = profile("int16", 2, edge=64)
+    rng = _seed("on")
+    first, second = (blocks(of, *values(rng, of)) for _ in range(2))
+    writer = CellWriter(of)
+    for place, block in first.items():
+        writer.put(place, block)
+    assert writer.finish() == writer.finish() == rewrite(of, None, first)
+    writer.put((3, 1), second[3, 1])
+    assert writer.finish() == rewrite(of, None, first | {(3, 1): second[3, 1]})
 
 
 def test_values_that_do_not_matter_do_not_change_bytes() -> None:

@@ -81,6 +81,11 @@ class CellProfile:
         return self.edge // self.block
 
     @property
+    def block_shape(self) -> tuple[int, int, int]:
+        """Bands, height and width of a block."""
+        return self.count, self.block, self.block
+
+    @property
     def levels(self) -> int:
         """Levels: the full resolution, and halvings until one block is left."""
         return self.across.bit_length()
