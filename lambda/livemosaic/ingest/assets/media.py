@@ -1,7 +1,7 @@
 """Media types, file extensions and roles of STAC assets: which assets are GeoTIFFs. Pure.
 
 Catalogues declare GeoTIFFs as `image/tiff; application=geotiff`, `image/x.geotiff`,
-`image/vnd.stac.geotiff` (STAC 0.8), `application/octet-stream`, or not at all.
+`image/vnd.stac.geotiff` (STAC 0.8), `GeoTIFF`, `application/octet-stream`, or not at all.
 """
 
 import re
@@ -13,8 +13,11 @@ from livemosaic.errors import InvalidItemError
 from livemosaic.model.assets import last_part
 
 _TIFF: Final = re.compile(
-    r"(?:image|application)/(?:(?:x[.-]|vnd\.|vnd\.stac\.)?(?:geo|geo\+|big)?tiff?|cog)"
+    r"(?:(?:image|application)/)?(?:x[.-]|vnd\.|vnd\.stac\.)?(?:(?:geo|geo\+|big)?tiff?|cog)"
 )
+_SEPARATORS: Final = re.compile(r"[;,:\s]")
+"""Between a media type and its parameters, as the field has them."""
+_QUOTES: Final = "\"' \t\n"
 _ANY: Final = frozenset({"application/octet-stream", "binary/octet-stream", "application/binary"})
 """Types of object stores for files of any kind: the extension decides."""
 _TIFF_EXTENSIONS: Final = (".tif", ".tiff", ".gtiff", ".geotiff")
@@ -112,7 +115,8 @@ def describe_asset(key: str, asset: object) -> str:
 def media_type(asset: Mapping[str, Any]) -> str:
     """Returns the media type in lower case without parameters; empty where there is none."""
     given = asset.get("type")
-    return given.partition(";")[0].strip().lower() if isinstance(given, str) else ""
+    words = _SEPARATORS.split(given.strip(_QUOTES)) if isinstance(given, str) else [""]
+    return words[0].lower()
 
 
 def roles_of(asset: Mapping[str, Any]) -> frozenset[str]:
