@@ -1,11 +1,17 @@
-"""CloudWatch alarms. Missing data does not raise an alarm: a mosaic without visitors has none."""
+"""CloudWatch alarms, each on one metric, and the topic that all of them go to.
+
+docs/runbook.md describes each alarm by its name. Missing data does not raise an alarm: a mosaic
+without visitors has none.
+"""
 
 from collections.abc import Mapping
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -13,37 +19,107 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.inbox import Inbox
+from livemosaic import logs
+from livemosaic.ingest.sqs import FAILED_EVENTS
+from livemosaic.tiler.watch import UNREADABLE_PERCENT
 
-_PERIOD = cdk.Duration.minutes(5)
+_PERIOD: Final = cdk.Duration.minutes(5)
+_SLOW_MS: Final = 8000
+"""Beyond a cold start, and far below the 29 s of a function."""
+_UNREADABLE: Final = 10
+"""Percent of the wanted scenes: fewer are single files, which the log and responses name."""
+
+
+_BUSY: Final = 0.8
+"""Share of the throttle."""
+_TILE_BYTES: Final = 50_000
+"""Twice an average tile of satellite imagery, in PNG or JPEG."""
+
+
+def own_metric(deployment: str, name: str, statistic: str) -> cloudwatch.Metric:
+    """Returns a metric that the functions log (`livemosaic.logs.metrics`)."""
+    return cloudwatch.Metric(
+        namespace=logs.NAMESPACE,
+        metric_name=name,
+        dimensions_map={logs.DEPLOYMENT: deployment},
+        statistic=statistic,
+        period=_PERIOD,
+    )
 
 
 class Alarms(Construct):
-    """Alarms on the queues, functions and API of a deployment, mailed to `email` if it is given."""
+    """Alarms of a deployment. All go to `topic`, which mails to `email` if that is given."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        inbox: Inbox,
-        functions: Mapping[str, lambda_.Function],
-        api: apigatewayv2.HttpApi,
-        email: str | None,
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, *, email: str | None) -> None:
         super().__init__(scope, name)
-        self._recipient = self._mail(email) if email else None
-        self._watch_inbox(inbox)
-        for title, function in functions.items():
-            self._watch_function(title, function)
+        self.topic = self._make_topic(email)
+
+    def watch_images(self, deployment: str) -> None:
+        """Watches the scenes that images lack."""
+        self._alarm(
+            "UnreadableScenes",
+            own_metric(deployment, UNREADABLE_PERCENT, "Average"),
+            threshold=_UNREADABLE,
+            lasting=2,
+            description="Images lack scenes whose files cannot be read: objects or grants are "
+            "gone, or a store fails. The tiler's log names reason, bucket and mosaic.",
+        )
+
+    def watch_table(self, table: dynamodb.ITable) -> None:
+        """Watches requests that DynamoDB throttles."""
+        for what in ("Read", "Write"):
+            self._alarm(
+                f"Table{what}Throttles",
+                table.metric(f"{what}ThrottleEvents", period=_PERIOD, statistic="Sum"),
+                threshold=1,
+                lasting=2,
+                description=f"DynamoDB throttles {what.lower()}s: beyond the table's maximum "
+                "throughput, or of one partition.",
+            )
+
+    def watch_api(self, api: apigatewayv2.HttpApi, *, rate: int) -> None:
+        """Watches errors, latency and load of the API, whose throttle is `rate` per second."""
         self._alarm(
             "ApiErrors",
             api.metric_server_error(period=_PERIOD, statistic="Sum"),
-            threshold=10,
+            threshold=5,
             lasting=2,
             description="The API returns 5xx: see its access log and the logs of the functions.",
         )
+        self._alarm(
+            "ApiLatency",
+            api.metric_latency(period=_PERIOD, statistic="p99"),
+            threshold=_SLOW_MS,
+            lasting=3,
+            description=f"One in a hundred requests takes {_SLOW_MS // 1000} s or longer.",
+        )
 
-    def _watch_inbox(self, inbox: Inbox) -> None:
+        self._alarm(
+            "ApiRequests",
+            api.metric_count(period=_PERIOD, statistic="Sum"),
+            threshold=_BUSY * rate * _PERIOD.to_seconds(),
+            lasting=2,
+            description="Requests come close to the throttle: a success, or abuse.",
+        )
+        self._alarm(
+            "ApiTraffic",
+            api.metric_data_processed(period=_PERIOD, statistic="Sum"),
+            threshold=rate * _TILE_BYTES * _PERIOD.to_seconds(),
+            lasting=2,
+            description="More bytes leave the API than tiles at its throttle have: somebody "
+            "loads large images.",
+        )
+
+    def watch_inbox(self, inbox: Inbox, deployment: str) -> None:
+        """Watches events that fail, wait or are dead letters."""
+        self._alarm(
+            "FailedEvents",
+            own_metric(deployment, FAILED_EVENTS, "Sum"),
+            threshold=5,
+            lasting=2,
+            description="Ingestion fails and will be repeated: the table or a source of Items is "
+            "unavailable. The log of Ingest gives the reason.",
+        )
         self._alarm(
             "DeadLetters",
             inbox.dead_letters.metric_approximate_number_of_messages_visible(
@@ -73,6 +149,11 @@ class Alarms(Construct):
             description="Events are waiting: ingestion is too slow or not running at all.",
         )
 
+    def watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
+        """Watches functions, by the title that begins the names of their alarms."""
+        for title, function in functions.items():
+            self._watch_function(title, function)
+
     def _watch_function(self, title: str, function: lambda_.Function) -> None:
         self._alarm(
             f"{title}Errors",
@@ -86,7 +167,7 @@ class Alarms(Construct):
             function.metric_throttles(period=_PERIOD, statistic="Sum"),
             threshold=1,
             lasting=2,
-            description=f"{title} needs more concurrency than the account has.",
+            description=f"{title} needs more concurrency than it, or the account, has.",
         )
         timeout = function.timeout
         assert timeout is not None  # noqa: S101 (for the type)
@@ -114,20 +195,20 @@ class Alarms(Construct):
         alarm = metric.create_alarm(
             self,
             name,
-            alarm_description=description,
+            alarm_description=f"{description} Runbook: {name}.",
             threshold=threshold,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=1 if lasting == 1 else 3,
             datapoints_to_alarm=lasting,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        if self._recipient:
-            alarm.add_alarm_action(actions.SnsAction(self._recipient))
-            alarm.add_ok_action(actions.SnsAction(self._recipient))
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))
 
-    def _mail(self, email: str) -> sns.Topic:
+    def _make_topic(self, email: str | None) -> sns.Topic:
         topic = sns.Topic(self, "Topic", display_name="livemosaic alarms", enforce_ssl=True)
-        topic.add_subscription(subscriptions.EmailSubscription(email))
+        if email:
+            topic.add_subscription(subscriptions.EmailSubscription(email))
         # The policy that denies plain HTTP replaces the default one, which allows CloudWatch.
         topic.add_to_resource_policy(
             iam.PolicyStatement(

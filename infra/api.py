@@ -1,6 +1,8 @@
 """The HTTP API: reads are public, writes need IAM or a JWT of an OpenID Connect provider."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import aws_cdk as cdk
@@ -21,6 +23,10 @@ POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size
 """Routes that only read but take a body: statistics and images of features."""
 POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
 """Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
+EXPENSIVE_READS: Final = ("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map")
+"""Images of any size; `POST_READS` are expensive, too."""
+_OTHERS: Final = 50
+"""Requests per second of any other route, and half of a burst: `HEAD`, preflights, writes."""
 _ACCESS: Final = {
     "time": "$context.requestTimeEpoch",
     "request": "$context.requestId",
@@ -36,6 +42,59 @@ _ACCESS: Final = {
     "error": "$context.error.message",
     "integration_error": "$context.integrationErrorMessage",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Requests of one route that API Gateway accepts, sustained per second and in a burst."""
+
+    rate: int
+    burst: int
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """Returns the properties of a stage's route settings."""
+        return {"ThrottlingRateLimit": self.rate, "ThrottlingBurstLimit": self.burst}
+
+
+def reads(config: Config) -> Mapping[str, Sequence[apigatewayv2.HttpMethod]]:
+    """Returns the methods of routes that need no credential, by path."""
+    get = ("/", "/{proxy+}")
+    posts = POST_READS if config.anonymous_posts else ()
+    return (
+        dict.fromkeys(get, READS)
+        | dict.fromkeys(EXPENSIVE_READS, (_METHOD.GET,))
+        | dict.fromkeys(posts, (_POST,))
+    )
+
+
+def writes() -> Mapping[str, Sequence[apigatewayv2.HttpMethod]]:
+    """Returns the methods of routes that need the credential of a writer, by path."""
+    return {"/{proxy+}": WRITES} | dict.fromkeys(POST_WRITES, (_POST,))
+
+
+def throttles(config: Config) -> dict[str, Throttle]:
+    """Returns the throttle of every route, by its key, `METHOD PATH`."""
+    return {
+        f"{method.value} {path}": _throttle(method, path, config)
+        for routes in (reads(config), writes())
+        for path, methods in routes.items()
+        for method in methods
+    }
+
+
+def is_open(key: str, config: Config) -> bool:
+    """Whether a route needs no credential."""
+    method, path = key.split(" ")
+    return method in [each.value for each in reads(config).get(path, ())]
+
+
+def _throttle(method: apigatewayv2.HttpMethod, path: str, config: Config) -> Throttle:
+    if path in (*EXPENSIVE_READS, *POST_READS):
+        return Throttle(config.expensive_rate, config.expensive_burst)
+    if (method, path) == (_METHOD.GET, "/{proxy+}"):
+        return Throttle(config.throttle_rate, config.throttle_burst)
+    return Throttle(min(config.throttle_rate, _OTHERS), min(config.throttle_burst, 2 * _OTHERS))
 
 
 class Api(Construct):
@@ -58,16 +117,15 @@ class Api(Construct):
             description="Live mosaics of Cloud-Optimized GeoTIFFs",
             create_default_stage=False,
         )
-        self._add_stage(config)
-        self._add_reads(tiler)
-        self._add_writes(manager, config.jwt)
+        routes = [*self._add_reads(tiler, config), *self._add_writes(manager, config.jwt)]
+        self._add_stage(config, routes)
 
     @property
     def url(self) -> str:
         """URL of the API, without a trailing slash."""
         return self.api.api_endpoint  # equals the URL of the stage $default
 
-    def _add_stage(self, config: Config) -> None:
+    def _add_stage(self, config: Config, routes: Sequence[apigatewayv2.HttpRoute]) -> None:
         # Groups under this prefix need no entry in the account's resource policy, whose length is
         # limited (API Gateway, "Configure logging for HTTP APIs").
         group = f"/aws/vendedlogs/apis/{config.name}"
@@ -80,21 +138,27 @@ class Api(Construct):
             description="The only stage",
             auto_deploy=True,
             throttle=apigatewayv2.ThrottleSettings(
-                rate_limit=config.throttle_rate, burst_limit=config.throttle_burst
+                rate_limit=min(config.throttle_rate, _OTHERS),
+                burst_limit=min(config.throttle_burst, 2 * _OTHERS),
             ),
         )
+        stage.node.add_dependency(*routes)  # whose settings it has
         resource = stage.node.default_child
         assert isinstance(resource, apigatewayv2.CfnStage)  # noqa: S101 (for the type)
         resource.access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
             destination_arn=access.log_group_arn, format=json.dumps(_ACCESS)
         )
+        resource.route_settings = {
+            key: throttle.settings for key, throttle in throttles(config).items()
+        }
 
-    def _add_reads(self, tiler: lambda_.IFunction) -> None:
+    def _add_reads(
+        self, tiler: lambda_.IFunction, config: Config
+    ) -> Iterator[apigatewayv2.HttpRoute]:
         integration = HttpLambdaIntegration("Tiler", tiler, scope_permission_to_route=False)
-        methods = dict.fromkeys(("/", "/{proxy+}"), READS) | dict.fromkeys(POST_READS, (_POST,))
-        for path, allowed in methods.items():
+        for path, methods in reads(config).items():
             for route in self.api.add_routes(
-                path=path, methods=[*allowed], integration=integration
+                path=path, methods=[*methods], integration=integration
             ):
                 cdk.Validations.of(route).acknowledge(
                     cdk.Acknowledgment(
@@ -103,16 +167,18 @@ class Api(Construct):
                         "The role of the function cannot write anything.",
                     )
                 )
+                yield route
 
-    def _add_writes(self, manager: lambda_.IFunction, jwt: Jwt | None) -> None:
+    def _add_writes(
+        self, manager: lambda_.IFunction, jwt: Jwt | None
+    ) -> Iterator[apigatewayv2.HttpRoute]:
         integration = HttpLambdaIntegration("Manager", manager, scope_permission_to_route=False)
         guard = authorizer(jwt)
         scopes = list(jwt.scopes) or None if jwt else None
-        methods = {"/{proxy+}": WRITES} | dict.fromkeys(POST_WRITES, (_POST,))
-        for path, allowed in methods.items():
-            self.api.add_routes(
+        for path, methods in writes().items():
+            yield from self.api.add_routes(
                 path=path,
-                methods=[*allowed],
+                methods=[*methods],
                 integration=integration,
                 authorizer=guard,
                 authorization_scopes=scopes,

@@ -121,13 +121,43 @@ class Config(BaseModel):
     cors_origins: Words = ("*",)
     """Origins whose pages may read tiles (CORS), like `https://maps.example.com`; `*` is any."""
     throttle_rate: int = Field(200, ge=1, le=10_000)
-    """Sustained requests per second that the API accepts."""
+    """Sustained reads per second that the API accepts, tiles among them; of all other requests it
+    accepts 50 a second of each kind, at most."""
     throttle_burst: int = Field(400, ge=1, le=5_000)
-    """Requests that the API accepts in a burst."""
+    """Reads that the API accepts in a burst."""
+    expensive_rate: int = Field(10, ge=1, le=10_000)
+    """Sustained requests per second of each of the routes that take long: statistics, features,
+    boxes, maps."""
+    expensive_burst: int = Field(20, ge=1, le=5_000)
+    """Requests of each of these routes that the API accepts in a burst."""
+    anonymous_posts: bool = True
+    """Whether everyone may POST for statistics and images of features, which write nothing; if not,
+    these need the credential of a writer."""
+    reserve_concurrency: bool = True
+    """Whether each function has its own part of the account's concurrency, which is also the most
+    it can use: below, and `ingest_concurrency`. The account must have 100 more than these together;
+    `make deploy` turns it off where it has not."""
+    tiler_concurrency: int = Field(100, ge=1, le=10_000)
+    """Reads answered at once."""
+    manager_concurrency: int = Field(10, ge=1, le=10_000)
+    """Writes over HTTP answered at once."""
+    table_max_reads: int = Field(6000, ge=0, le=1_000_000)
+    """Read units per second that the table accepts at most; 0 for no limit of its own."""
+    table_max_writes: int = Field(0, ge=0, le=1_000_000)
+    """Write units per second that the table accepts at most; 0 for no limit of its own."""
+    monthly_budget: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Dollars that the whole account may cost a month before notices go to the topic of the alarms,
+    at 50, 80 and 100 %, and where 100 % are forecast; none by default."""
     log_retention_days: int = 30
     """Days that logs are kept."""
+    log_level: Literal["DEBUG", "INFO"] = "INFO"
+    """Least level of the functions' own log lines. The alarms need INFO: metrics are such lines."""
+    system_log_level: Literal["DEBUG", "INFO", "WARN"] = "WARN"
+    """Least level of Lambda's log lines; INFO adds three lines an invocation, with its duration and
+    memory."""
     alarm_email: str | None = Field(None, pattern=r"^[^@\s,]+@[^@\s,]+\.[^@\s,]+$")
-    """Address that gets mail when an alarm goes off, once confirmed by mail; none by default."""
+    """Address that gets mail when an alarm goes off, once confirmed by mail; none by default. The
+    topic of the alarms (output `AlarmTopicArn`) is there in any case."""
     tracing: bool = False
     """Whether X-Ray traces the functions."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
@@ -140,6 +170,12 @@ class Config(BaseModel):
     def target(self) -> Target:
         """Architecture and Python version that the bundle is built for."""
         return Target(architecture=self.architecture, python=self.python)
+
+    @property
+    def reserved(self) -> int:
+        """Concurrency that the functions reserve of the account's."""
+        parts = (self.tiler_concurrency, self.manager_concurrency, self.ingest_concurrency)
+        return sum(parts) if self.reserve_concurrency else 0
 
     @property
     def readable(self) -> tuple[str, ...]:

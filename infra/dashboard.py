@@ -9,7 +9,16 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.alarms import own_metric
 from infra.inbox import Inbox
+from livemosaic import logs
+from livemosaic.tiler.watch import (
+    IMAGES,
+    REASON,
+    SKIPPED_SCENES,
+    TRUNCATED_IMAGES,
+    UNREADABLE_PERCENT,
+)
 
 _PERIOD = cdk.Duration.minutes(5)
 
@@ -18,12 +27,13 @@ def dashboard(
     scope: Construct,
     name: str,
     *,
+    deployment: str,
     inbox: Inbox,
     functions: Mapping[str, lambda_.Function],
     api: apigatewayv2.HttpApi,
     table: dynamodb.ITable,
 ) -> cloudwatch.Dashboard:
-    """Creates graphs of requests, events, functions and table.
+    """Creates graphs of images, requests, events, functions and table.
 
     The dashboard stays below 50 metrics: CloudWatch's free tier has three dashboards of that size.
     """
@@ -67,7 +77,37 @@ def dashboard(
             ],
         ),
     )
+    page.add_widgets(
+        _graph(
+            "Images, and the part from which a limit left scenes out",
+            "Sum",
+            [own_metric(deployment, name, "Sum") for name in (IMAGES, TRUNCATED_IMAGES)],
+        ),
+        _graph(
+            "Unreadable scenes (%)",
+            "Average",
+            [own_metric(deployment, UNREADABLE_PERCENT, "Average")],
+        ),
+        _skipped_by_reason(deployment),
+        _graph(
+            "Throttled by the table",
+            "Sum",
+            [table.metric(f"{what}ThrottleEvents") for what in ("Read", "Write")],
+        ),
+    )
     return page
+
+
+def _skipped_by_reason(deployment: str) -> cloudwatch.GraphWidget:
+    """Finds the reasons by a search: a metric exists only where a reason has occurred."""
+    named = f'{{{logs.NAMESPACE},{logs.DEPLOYMENT},{REASON}}} {logs.DEPLOYMENT}="{deployment}"'
+    found = cloudwatch.MathExpression(
+        expression=f"SEARCH('{named} MetricName=\"{SKIPPED_SCENES}\"', 'Sum', 300)",
+        using_metrics={},
+        label="",
+        period=_PERIOD,
+    )
+    return cloudwatch.GraphWidget(title="Skipped scenes, by reason", left=[found], width=6)
 
 
 def _graph(

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import boto3
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from infra.bundle import BundleError, build
 from infra.cdk import ROOT, Cdk, CdkError, Outputs
+from infra.ceiling import PRICES, Limits, ceiling
 from infra.config import Config, ConfigError, read
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -28,15 +28,25 @@ Creates
                   ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs{first}
 
 Costs, roughly, at list prices of us-east-1
-  idle            $1.30 a month for 13 alarms and $3 for a dashboard, if the account has used up
-                  its free ones (10 and 3); $0.45 per GB of table and its backup; $0.26 for Lambda
-                  polling the queue, if its million free requests are used up. Nothing else
-                  runs.{key}
+  idle            ${alarms:.2f} a month for {alarm_count} alarms and $3 for a dashboard, if the
+                  account has used up its free ones (10 and 3); $0.45 per GB of table and its
+                  backup; $0.26 for Lambda polling the queue, if its million free requests are
+                  used up. Nothing else runs.{key}
   1 million tiles $1 HTTP API, $4 Lambda (0.15 s of {memory} MB each), $0.50 DynamoDB, $0.65 logs:
                   about $6; outgoing traffic beyond 100 GB a month is $0.09 per GB, and reads of
                   scenes from your own buckets $0.40 per million requests, two or three a tile
   1 million items $13 DynamoDB (20 write units each), $1 SNS, SQS and Lambda
+  abuse           at most {abuse} a month, beside traffic: see docs/costs.md
 """
+_CROWDED: Final = """\
+The account may run {limit} Lambda functions at once in this region. AWS wants 100 of them left to
+everybody, so these functions do not reserve their {wanted}: any traffic can use up the {limit}, and
+starve other functions. Ask for more in Service Quotas ("Concurrent executions"), then deploy again.
+"""
+ALARMS: Final = 20
+"""Alarms of a deployment."""
+_LEFT_TO_ALL: Final = 100
+"""Concurrency that no function may reserve (Lambda, "Configuring reserved concurrency")."""
 _KEY: Final = " $0.40 for the key of private mosaics."
 
 
@@ -73,18 +83,22 @@ def _pairs(context: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in context)
 
 
-def _deploy(given: Mapping[str, str], yes: bool) -> None:
+def _deploy(given: dict[str, str], yes: bool) -> None:
     session = boto3.Session()
     usual: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
-    config = read(usual | dict(given), {"CDK_DEFAULT_REGION": session.region_name or ""})
+    config = read(usual | given, {"CDK_DEFAULT_REGION": session.region_name or ""})
     if config.region is None:
         raise NoAccountError("no region is set: use -c region=…, or set AWS_REGION")
-    account, first = _account(boto3.Session(region_name=config.region))
+    here = boto3.Session(region_name=config.region)
+    account, first = _account(here)
+    if not _has_room(here, config):
+        given = {**given, "reserve_concurrency": "false"}
+        config = config.model_copy(update={"reserve_concurrency": False})
     console.print(_plan(config, account, first))
     if not yes:
         typer.confirm("Deploy?", abort=True, err=True)
     build(config.target)
-    cdk = Cdk(os.environ | {"AWS_REGION": config.region}, given)
+    cdk = Cdk(os.environ | {"AWS_REGION": here.region_name}, given)
     if first:
         cdk.run("bootstrap", f"aws://{account}/{config.region}")
     _print_outputs(cdk.deploy())
@@ -103,6 +117,26 @@ def _account(session: Any) -> tuple[str, bool]:
         ) from error
 
 
+def _has_room(session: Any, config: Config) -> bool:
+    """Whether the account can give the functions the concurrency that they reserve."""
+    try:
+        found = session.client("lambda").get_account_settings()["AccountLimit"]
+    except (BotoCoreError, ClientError):
+        return True  # CloudFormation will find out
+    limit: int = found["ConcurrentExecutions"]
+    if not config.reserved or config.reserved + _LEFT_TO_ALL <= limit:
+        return True
+    console.print(_CROWDED.format(limit=limit, wanted=config.reserved))
+    return False
+
+
+def _abuse(config: Config) -> str:
+    lines = ceiling(Limits.of(config))
+    parts = [dollars for what, dollars in lines.items() if what != "traffic"]
+    known = sum(dollars for dollars in parts if dollars is not None)
+    return f"${known:,.0f}" + (" and what nothing limits" if None in parts else "")
+
+
 def _plan(config: Config, account: str, first: bool) -> str:
     table = (
         f"nothing new: the existing table {config.table} is used"
@@ -118,6 +152,9 @@ def _plan(config: Config, account: str, first: bool) -> str:
         architecture=config.architecture,
         python=config.python,
         memory=config.tiler_memory,
+        alarms=ALARMS * PRICES["alarm_month"],
+        alarm_count=ALARMS,
+        abuse=_abuse(config),
         first=bootstrap if first else "",
         key=_KEY if config.private_mosaics else "",
     )

@@ -23,9 +23,13 @@ def function(
     memory: int,
     timeout_s: int,
     environment: Mapping[str, str],
+    concurrency: int,
     snap_start: bool = False,
 ) -> lambda_.Function:
-    """Creates a function that may only write its log, and send traces if `tracing` is on."""
+    """Creates a function that may only write its log, and send traces if `tracing` is on.
+
+    `concurrency` is reserved for it, and the most it has, if the deployment reserves any.
+    """
     home = Construct(scope, name)
     group = log_group(home, "Logs", days=config.log_retention_days)
     role = iam.Role(
@@ -47,10 +51,13 @@ def function(
         architecture=_ARCHITECTURES[config.architecture],
         memory_size=memory,
         timeout=cdk.Duration.seconds(timeout_s),
+        reserved_concurrent_executions=concurrency if config.reserve_concurrency else None,
         environment=dict(environment),
         role=role,
         log_group=group,
         logging_format=lambda_.LoggingFormat.JSON,  # the package logs JSON too
+        application_log_level_v2=lambda_.ApplicationLogLevel[config.log_level],
+        system_log_level_v2=lambda_.SystemLogLevel[config.system_log_level],
         tracing=lambda_.Tracing.ACTIVE if config.tracing else lambda_.Tracing.DISABLED,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
         # Every retained version would cost money for its snapshot.

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import Api
+from infra.budget import Budget
 from infra.code import code
 from infra.config import Config
 from infra.dashboard import dashboard
@@ -80,6 +81,7 @@ class Service(cdk.Stack):
             handler="tiler.handler",
             description="Serves reads: tiles, and all other requests that write nothing",
             memory=self._config.tiler_memory,
+            concurrency=self._config.tiler_concurrency,
             timeout_s=REQUEST_TIMEOUT_S,
             snap_start=self._config.snap_start,
         )
@@ -92,6 +94,7 @@ class Service(cdk.Stack):
             handler="tiler.handler",
             description="Serves writes: POST, PUT and DELETE, for authorized callers",
             memory=self._config.ingest_memory,
+            concurrency=self._config.manager_concurrency,
             timeout_s=REQUEST_TIMEOUT_S,
         )
         self._table.grant(made, *READ, *WRITE)
@@ -103,6 +106,7 @@ class Service(cdk.Stack):
             handler="ingest.handler",
             description="Applies events about STAC Items to the mosaics that accept them",
             memory=self._config.ingest_memory,
+            concurrency=self._config.ingest_concurrency,
             timeout_s=INGEST_TIMEOUT_S,
         )
         self._table.grant(made, *READ, *WRITE)
@@ -136,6 +140,7 @@ class Service(cdk.Stack):
         handler: str,
         description: str,
         memory: int,
+        concurrency: int,
         timeout_s: int,
         snap_start: bool = False,
     ) -> lambda_.Function:
@@ -147,6 +152,7 @@ class Service(cdk.Stack):
             handler=handler,
             description=description,
             memory=memory,
+            concurrency=concurrency,
             timeout_s=timeout_s,
             environment=self._environment(),
             snap_start=snap_start,
@@ -162,6 +168,7 @@ class Service(cdk.Stack):
             "LIVEMOSAIC_INDEX": f"dynamodb://{self.region}/{self._table.table_name}",
             "LIVEMOSAIC_ALLOWED_PREFIXES": ",".join(config.allowed_prefixes),
             "LIVEMOSAIC_CORS_ORIGINS": ",".join(config.cors_origins),
+            "LIVEMOSAIC_METRICS": config.name,
         }
         payer = {"AWS_REQUEST_PAYER": "requester"} if config.requester_pays else {}
         return environment | payer
@@ -188,16 +195,29 @@ class Service(cdk.Stack):
         iam.Grant.add_to_principal(grantee=reader, actions=["s3:ListBucket"], resource_arns=[arn])
 
     def _watch(self, functions: Mapping[str, lambda_.Function], api: apigatewayv2.HttpApi) -> None:
-        Alarms(
+        deployment = self._config.name
+        alarms = Alarms(self, "Alarms", email=self._config.alarm_email)
+        alarms.watch_images(deployment)
+        alarms.watch_inbox(self._inbox, deployment)
+        alarms.watch_functions(functions)
+        alarms.watch_api(api, rate=self._config.throttle_rate)
+        alarms.watch_table(self._table)
+        if self._config.monthly_budget:
+            Budget(self, "Budget", dollars=self._config.monthly_budget, topic=alarms.topic)
+        page = dashboard(
             self,
-            "Alarms",
+            "Dashboard",
+            deployment=deployment,
             inbox=self._inbox,
             functions=functions,
             api=api,
-            email=self._config.alarm_email,
+            table=self._table,
         )
-        page = dashboard(
-            self, "Dashboard", inbox=self._inbox, functions=functions, api=api, table=self._table
+        cdk.CfnOutput(
+            self,
+            "AlarmTopicArn",
+            value=alarms.topic.topic_arn,
+            description="Subscribe to this to hear of alarms",
         )
         console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home"
         cdk.CfnOutput(

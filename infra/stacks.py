@@ -30,7 +30,7 @@ def _data(app: cdk.App, config: Config, place: cdk.Environment) -> Data:
     return Data(
         app,
         f"{config.name}-data",
-        target=config.target,
+        config=config,
         description="livemosaic: the table, which is retained when this stack is deleted",
         env=place,
     )

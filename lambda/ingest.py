@@ -14,7 +14,7 @@ with starting():
     from livemosaic.services import build
     from livemosaic.settings import Settings
 
-    logs.configure()
+    logs.configure(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
     services = build(Settings())
     url = services.settings.dead_letters
 
@@ -33,4 +33,5 @@ with starting():
         ThreadPoolExecutor(8, thread_name_prefix="ingest"),
         (lambda letters: dead_letters().send(letters)) if url else None,
         lambda record: redelivery().soon(record),
+        services.settings.metrics,
     )

@@ -1,5 +1,7 @@
 """The tiler Lambda: an API Gateway HTTP API in front of the application."""
 
+import os
+
 from livemosaic.process import keep_freed, starting
 
 with starting():
@@ -10,7 +12,7 @@ with starting():
     from livemosaic.services import build
     from livemosaic.settings import Settings
 
-    logs.configure()
+    logs.configure(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
     keep_freed()
     snapstart.prepare()
     if snapstart.is_ahead():  # otherwise the first tile imports what it needs, and no more

@@ -4,6 +4,26 @@ Messages name the wrong value and, if there is one, the fix. Users of the API se
 never contain a local path, a credential or a stack trace.
 """
 
+from typing import Final, Literal
+
+Reason = Literal[
+    "missing",
+    "denied",
+    "not_allowed",
+    "unavailable",
+    "timeout",
+    "unreadable",
+    "error",
+    "limit",
+    "request",
+]
+"""Why a scene is skipped: its object is not there; its store, or a login, refuses; the allow-list
+has no such prefix; the store fails; reading took too long; the file cannot be decoded or placed; a
+bug; it needs more than one image may; the request asks for what the scene does not have."""
+
+ASKED_FOR: Final[frozenset[Reason]] = frozenset({"limit", "request"})
+"""Reasons that lie in the request, so that no operator has to act."""
+
 
 class LivemosaicError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -43,6 +63,12 @@ class ForbiddenHrefError(InvalidItemError):
 
 class UnreadableAssetError(LivemosaicError):
     """An asset's pixels cannot be read; the tile leaves its scene out."""
+
+    def __init__(self, message: str, reason: Reason = "unreadable", host: str = "") -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.host = host
+        """Bucket or host of the asset; empty if none was asked."""
 
 
 class AmbiguousAssetError(LivemosaicError):

@@ -7,8 +7,16 @@ the causes behind `raise … from`, and `serve` needs a formatter anyway.
 import json
 import logging
 import sys
+import time
 import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
+
+NAMESPACE: Final = "livemosaic"
+"""Namespace of our metrics in CloudWatch."""
+DEPLOYMENT: Final = "Deployment"
+"""Dimension of all our metrics: one value a deployment."""
 
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of every record; any other comes from `extra`."""
@@ -20,7 +28,9 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns one line of JSON."""
         line: dict[str, Any] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            # By this name and in this form, Lambda's filter of levels applies to the line (Lambda
+            # Developer Guide, "Log-level filtering").
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat("T", "milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -31,14 +41,35 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure(level: int = logging.INFO) -> None:
+def metrics(
+    deployment: str, values: Mapping[str, float], dimensions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Returns the fields of a log line that CloudWatch takes metrics from, for `extra`.
+
+    None without a deployment. Each set of dimensions is a metric that costs money, so their values
+    must be few: no mosaic, no bucket. See the CloudWatch User Guide, "Specification: Embedded
+    metric format".
+    """
+    if not deployment:
+        return {}
+    named = {DEPLOYMENT: deployment, **(dimensions or {})}
+    described = [
+        {"Name": name, "Unit": "Percent" if name.endswith("Percent") else "Count"}
+        for name in values
+    ]
+    metric = {"Namespace": NAMESPACE, "Dimensions": [list(named)], "Metrics": described}
+    now_ms = int(time.time() * 1000)
+    return {"_aws": {"Timestamp": now_ms, "CloudWatchMetrics": [metric]}, **named, **values}
+
+
+def configure(level: str = "INFO") -> None:
     """Sends the package's logs to standard error as JSON; called by programs, not by the package.
 
     On Lambda, the runtime's handler on the root logger receives none of them a second time.
     """
     # rasterio hides this warning when it warps arrays, but not from a second thread.
     warnings.filterwarnings("ignore", "Dataset has no geotransform")
-    _send(level, JsonFormatter())
+    _send(logging.getLevelNamesMapping().get(level, logging.INFO), JsonFormatter())
 
 
 def configure_terminal() -> None:

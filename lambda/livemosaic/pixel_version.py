@@ -11,8 +11,8 @@ Comments, docstrings and formatting do not count, nor does this code of ours:
 - `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
   themselves. `api/responses` counts: it creates the response and its ETag.
 - `table` returns rows as they were put, which `tests/contract` checks for each adapter.
-- Credentials, tokens, settings, logs and process tuning decide who gets an image and how fast.
-  Settings that decide what it shows are in the ETag by their values.
+- Credentials, tokens, settings, logs, metrics and process tuning change no image. Settings that
+  decide what it shows are in the ETag by their values.
 
 Libraries in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the machine do: `sum`
 compensates floats since 3.12, and the last digits of numpy and GDAL depend on the instruction set.
@@ -38,7 +38,7 @@ FILE: Final = "pixel-version"
 _CODE_LEFT_OUT: Final = (
     *("api/", "auth/", "cli/", "ingest/", "table/"),
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
-    *("settings.py", "snapstart.py", FILE),
+    *("settings.py", "snapstart.py", "tiler/watch.py", FILE),
 )
 """Path prefixes, relative to the package."""
 _CODE_KEPT: Final = ("api/responses/",)

@@ -24,6 +24,7 @@ from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
 from livemosaic.tiler.picture import PictureLimits, Tiler
+from livemosaic.tiler.watch import Watch
 
 _QUERIES_AT_ONCE = 8
 
@@ -72,7 +73,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
             HeaderKeeper(table, allow).keep,
             Fetcher(allow),
         ),
-        tiler=Tiler(index, reader, limits),
+        tiler=Tiler(index, reader, limits, Watch(settings.metrics)),
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
         ),

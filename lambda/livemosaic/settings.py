@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     dead_letters: str = ""
     """URL of the SQS queue for messages that can never succeed; without one, they are retried until
     their own queue drops them."""
+    metrics: str = ""
+    """Name of the deployment in CloudWatch metrics (`logs.metrics`); without, none are logged."""
     max_scenes: int = Field(20, ge=1, le=200)
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)

@@ -60,7 +60,17 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "cors_origins": "https://maps.example.com,https://example.org",
         "throttle_rate": "50",
         "throttle_burst": "75",
+        "expensive_rate": "3",
+        "expensive_burst": "6",
+        "anonymous_posts": "false",
+        "tiler_concurrency": "40",
+        "manager_concurrency": "4",
+        "table_max_reads": "900",
+        "table_max_writes": "500",
+        "monthly_budget": "250",
         "log_retention_days": "7",
+        "log_level": "DEBUG",
+        "system_log_level": "INFO",
         "alarm_email": "ops@example.com",
         "tracing": "true",
         "ingest_concurrency": "3",
@@ -82,7 +92,11 @@ CONTEXTS: dict[str, dict[str, Any]] = {
             "s3://open/ anonymous",
         ],
     },
-    "snapshots": {"region": "us-west-2", "snap_start": "true"},
+    "snapshots": {
+        "region": "us-west-2",
+        "snap_start": "true",
+        "reserve_concurrency": "false",
+    },
     "guarded": {
         "region": "us-west-2",
         "private_mosaics": "true",
@@ -110,6 +124,12 @@ class Deployment:
     def resources(self) -> dict[str, dict[str, Any]]:
         """The service's, by logical id."""
         return self.templates[self._service]["Resources"]
+
+    @property
+    def name(self) -> str:
+        """Of the deployment, as its functions have it for their metrics."""
+        named: str = self.function("Tiler")["Environment"]["Variables"]["LIVEMOSAIC_METRICS"]
+        return named
 
     @property
     def outputs(self) -> dict[str, Any]:

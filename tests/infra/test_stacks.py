@@ -1,8 +1,15 @@
 """What would hurt if the templates got it wrong."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+
+from infra.ceiling import Limits, ceiling
+from infra.config import read
+
+ROOT = Path(__file__).parents[2]
 
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
 WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
@@ -32,6 +39,7 @@ FREE_WHILE_IDLE = {
     "AWS::SQS::QueuePolicy",
 }
 STORAGE_LOGS_AND_ALARMS = {
+    "AWS::Budgets::Budget",  # two are free, and this one only where it is asked for
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
@@ -312,6 +320,8 @@ def test_reading_is_open_and_writing_needs_iam(default):
         "GET /{proxy+}": "NONE",
         "HEAD /{proxy+}": "NONE",
         "OPTIONS /{proxy+}": "NONE",
+        "GET /mosaics/{mosaic}/bbox/{proxy+}": "NONE",
+        "GET /mosaics/{mosaic}/map": "NONE",
         "POST /mosaics/{mosaic}/{read}": "NONE",
         "POST /mosaics/{mosaic}/{read}/{size}": "NONE",
         "POST /mosaics/{mosaic}/items": "AWS_IAM",
@@ -337,10 +347,138 @@ def test_the_api_is_throttled(deployment, name, rate, burst):
     stage = only(deployment(name).of_type("AWS::ApiGatewayV2::Stage"))
     assert stage["StageName"] == "$default"
     assert stage["AutoDeploy"] is True
-    assert stage["DefaultRouteSettings"] == {
-        "ThrottlingRateLimit": rate,
-        "ThrottlingBurstLimit": burst,
-    }
+    tiles = stage["RouteSettings"]["GET /{proxy+}"]
+    assert tiles == {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
+
+
+def test_each_route_has_a_throttle_and_exists_before_it(everything):
+    """A throttle of the stage counts for each of its routes alone."""
+    [stage] = (r for r in everything.resources.values() if r["Type"] == "AWS::ApiGatewayV2::Stage")
+    routes = everything.of_type("AWS::ApiGatewayV2::Route")
+    settings = stage["Properties"]["RouteSettings"]
+    assert settings.keys() == {route["RouteKey"] for route in routes.values()}
+    assert set(routes) <= set(stage["DependsOn"])
+    default = stage["Properties"]["DefaultRouteSettings"]
+    assert default == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 75}
+
+
+def test_routes_that_take_long_have_a_lower_throttle(default, everything):
+    boxes = ("GET /mosaics/{mosaic}/bbox/{proxy+}", "GET /mosaics/{mosaic}/map")
+    posts = ("POST /mosaics/{mosaic}/{read}", "POST /mosaics/{mosaic}/{read}/{size}")
+    for made, routes, rate in ((default, (*boxes, *posts), 10), (everything, boxes, 3)):
+        stage = only(made.of_type("AWS::ApiGatewayV2::Stage"))
+        expected = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": 2 * rate}
+        assert all(stage["RouteSettings"][key] == expected for key in routes)
+
+
+def test_posts_that_only_read_can_be_closed(everything):
+    """What then matches a POST is the route of writes, which needs a credential."""
+    routes = everything.of_type("AWS::ApiGatewayV2::Route").values()
+    posts = {r["RouteKey"]: r["AuthorizationType"] for r in routes if r["RouteKey"][:4] == "POST"}
+    assert set(posts.values()) == {"AWS_IAM"}
+    assert "POST /{proxy+}" in posts
+
+
+# The bill
+
+
+def limits_of(deployment):
+    """What a template limits, read from its properties alone."""
+    stage = only(deployment.of_type("AWS::ApiGatewayV2::Stage"))
+    opened = sending = refused = 0
+    for route in deployment.of_type("AWS::ApiGatewayV2::Route").values():
+        rate = stage["RouteSettings"][route["RouteKey"]]["ThrottlingRateLimit"]
+        if route["AuthorizationType"] == "NONE":
+            opened += rate
+            sending += rate * (route["RouteKey"].split()[0] in ("GET", "POST"))
+        else:
+            refused += rate
+    tiler = deployment.function("Tiler")
+    tables = [
+        resource["Properties"]
+        for template in deployment.templates.values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::DynamoDB::Table"
+    ]
+    throughput = tables[0].get("OnDemandThroughput", {}) if tables else {}
+    return Limits(
+        open_per_s=opened,
+        sending_per_s=sending,
+        refused_per_s=refused,
+        concurrency=tiler.get("ReservedConcurrentExecutions"),
+        memory_mb=tiler["MemorySize"],
+        architecture=tiler["Architectures"][0],
+        reads_per_s=throughput.get("MaxReadRequestUnits"),
+    )
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "adopted", "snapshots", "guarded"])
+def test_the_ceiling_of_a_month_follows_from_the_template(deployment, name):
+    made = deployment(name)
+    config = read(made.app.node.get_all_context(), {})
+    assert ceiling(limits_of(made)) == ceiling(Limits.of(config))
+
+
+def test_the_ceiling_that_the_documentation_states_is_that_of_the_defaults(default):
+    """Each line, and their sum, to the dollar."""
+    lines = ceiling(limits_of(default))
+    text = (ROOT / "docs" / "costs.md").read_text()
+    chapter = text.partition("## Abuse")[2]
+    stated = dict(re.findall(r"^\| ([a-z ]+) \|.*\| \$([\d,]+) \|$", chapter, re.MULTILINE))
+    expected = {name: f"{dollars:,.0f}" for name, dollars in lines.items()}
+    assert stated == expected | {"all of it": f"{sum(lines.values()):,.0f}"}
+
+
+def test_without_a_limit_no_ceiling_is_stated():
+    free = read({"buckets": "imagery", "reserve_concurrency": "false", "table_max_reads": "0"}, {})
+    lines = ceiling(Limits.of(free))
+    assert (lines["compute"], lines["table reads"]) == (None, None)
+
+
+def test_each_function_has_its_part_of_the_concurrency_of_the_account(default, everything):
+    parts = [default.function(name)["ReservedConcurrentExecutions"] for name in FUNCTIONS]
+    assert parts == [100, 10, 10]
+    [mapping] = default.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == parts[2]
+    parts = [everything.function(name)["ReservedConcurrentExecutions"] for name in FUNCTIONS]
+    assert parts == [40, 4, 3]
+
+
+def test_an_account_with_little_concurrency_can_keep_it_in_common(snapshots):
+    for name in FUNCTIONS:
+        assert "ReservedConcurrentExecutions" not in snapshots.function(name)
+
+
+def test_a_budget_tells_the_topic_of_the_alarms(everything):
+    [budget] = everything.of_type("AWS::Budgets::Budget").values()
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 250, "Unit": "USD"}
+    assert budget["Budget"]["TimeUnit"] == "MONTHLY"
+    topic = everything.outputs["AlarmTopicArn"]["Value"]
+    notices = budget["NotificationsWithSubscribers"]
+    assert len(notices) == 4
+    for notice in notices:
+        assert notice["Subscribers"] == [{"SubscriptionType": "SNS", "Address": topic}]
+    [policy] = (
+        policy
+        for name, policy in everything.of_type("AWS::SNS::TopicPolicy").items()
+        if name.startswith("Alarms")
+    )
+    assert "budgets.amazonaws.com" in json.dumps(policy)
+
+
+def test_no_budget_is_made_unless_it_is_asked_for(default):
+    assert not default.of_type("AWS::Budgets::Budget")
+
+
+def test_a_table_has_a_maximum_of_reads_and_of_writes_if_asked(default, everything):
+    tables = [
+        only(made.templates[f"{name}-data"]["Resources"])["Properties"]["OnDemandThroughput"]
+        for made, name in ((default, "livemosaic"), (everything, "coast"))
+    ]
+    assert tables == [
+        {"MaxReadRequestUnits": 6000},
+        {"MaxReadRequestUnits": 900, "MaxWriteRequestUnits": 500},
+    ]
 
 
 def test_every_request_is_logged_as_json_in_a_group_of_its_own(default):
@@ -428,6 +566,7 @@ def test_functions_get_table_prefixes_origins_and_payer(everything):
             "s3://imagery/,s3://shared/sentinel-2/,s3://stac/landsat/",
             "LIVEMOSAIC_CORS_ORIGINS": "https://maps.example.com,https://example.org",
             "AWS_REQUEST_PAYER": "requester",
+            "LIVEMOSAIC_METRICS": "coast",
         }
 
 
@@ -477,6 +616,11 @@ def test_alarms_go_off_for_what_needs_somebody(default):
     assert watched == sorted(
         [
             "AWS/ApiGateway 5xx",
+            "AWS/ApiGateway Count",
+            "AWS/ApiGateway DataProcessed",
+            "AWS/ApiGateway Latency",
+            "AWS/DynamoDB ReadThrottleEvents",
+            "AWS/DynamoDB WriteThrottleEvents",
             "AWS/SQS ApproximateAgeOfOldestMessage",
             "AWS/SQS ApproximateAgeOfOldestMessage",
             "AWS/SQS ApproximateNumberOfMessagesVisible",
@@ -485,6 +629,8 @@ def test_alarms_go_off_for_what_needs_somebody(default):
                 for metric in ("Duration", "Errors", "Throttles")
                 for _ in FUNCTIONS
             ),
+            "livemosaic FailedEvents",
+            "livemosaic UnreadablePercent",
         ]
     )
     assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
@@ -537,16 +683,20 @@ def test_cloudwatch_may_publish_to_the_topic_of_the_alarms(everything):
         for name, p in everything.of_type("AWS::SNS::TopicPolicy").items()
         if name.startswith("Alarms")
     )
-    [statement] = (s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
-    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    [statement] = (
+        statement
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    )
+    assert "cloudwatch.amazonaws.com" in statement["Principal"]["Service"]
     assert statement["Action"] == "sns:Publish"
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
 def test_nobody_is_mailed_by_default(default):
-    assert len(default.of_type("AWS::SNS::Topic")) == 1
-    for alarm in default.of_type("AWS::CloudWatch::Alarm").values():
-        assert "AlarmActions" not in alarm
+    assert len(default.of_type("AWS::SNS::Topic")) == 2
+    subscriptions = default.of_type("AWS::SNS::Subscription").values()
+    assert [s["Protocol"] for s in subscriptions] == ["sqs"]
 
 
 # All of it
@@ -557,13 +707,12 @@ def test_nothing_costs_while_idle_but_storage_logs_and_alarms(deployment, name):
     made = deployment(name)
     resources = [r for t in made.templates.values() for r in t["Resources"].values()]
     assert {r["Type"] for r in resources} <= FREE_WHILE_IDLE | STORAGE_LOGS_AND_ALARMS
-    for function in map(made.function, FUNCTIONS):
-        assert "ReservedConcurrentExecutions" not in function
     assert "KmsMasterKeyId" not in json.dumps(resources)
 
 
 def test_outputs_say_what_users_need(default):
     assert set(default.outputs) == {
+        "AlarmTopicArn",
         "ApiUrl",
         "DashboardUrl",
         "DeadLetterQueueUrl",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
-from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.objects import LimitError
 
 
 class Budget:
@@ -18,9 +18,9 @@ class Budget:
 
     @asynccontextmanager
     async def take(self, amount: int) -> AsyncIterator[None]:
-        """Waits for an amount and holds it; ObjectError if it exceeds the whole budget."""
+        """Waits for an amount and holds it; LimitError if it exceeds the whole budget."""
         if amount > self._size:
-            raise ObjectError(
+            raise LimitError(
                 f"needs {amount:,} bytes of memory for this image, and at most {self._size:,} "
                 "are available: it lacks overviews, or its blocks are too large"
             )
@@ -39,9 +39,9 @@ class Allowance:
         self._size = self._left = size
 
     def spend(self, amount: int) -> None:
-        """Deducts an amount; ObjectError if it exceeds what is left."""
+        """Deducts an amount; LimitError if it exceeds what is left."""
         if amount > self._left:
-            raise ObjectError(
+            raise LimitError(
                 f"needs {amount:,} bytes decoded, and {self._left:,} are left of the "
                 f"{self._size:,} that an image may have: request a smaller one, or fewer bands"
             )

@@ -24,8 +24,8 @@ from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.cache import Recent
-from livemosaic.storage.hrefs import redact
-from livemosaic.storage.objects import ChangedError, Object, ObjectError, Pin
+from livemosaic.storage.hrefs import parse, redact
+from livemosaic.storage.objects import ChangedError, LimitError, Object, ObjectError, Pin
 from livemosaic.storage.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class CogReader:
             async with asyncio.timeout(self._limits.seconds):
                 return (await self._raster((href, version))).profile.frame
         except (ObjectError, TimeoutError) as e:
-            raise UnreadableAssetError(f"asset ({redact(href)}) {e or 'took too long'}") from e
+            raise _unreadable(f"asset ({redact(href)}) {e or 'took too long'}", e, href) from e
 
     async def _strip(self, assets: Mapping[str, str], version: str, plans: "_Plans") -> Pixels:
         layers = await _all(
@@ -119,11 +119,10 @@ class CogReader:
             async with asyncio.timeout(self._limits.seconds):
                 return await self._read((href, version), asset, plans)
         except ObjectError as e:
-            raise UnreadableAssetError(f"{asset} {e}") from e
+            raise _unreadable(f"{asset} {e}", e, href) from e
         except TimeoutError as e:
-            raise UnreadableAssetError(
-                f"{asset} took longer than {self._limits.seconds:g} seconds"
-            ) from e
+            late = f"{asset} took longer than {self._limits.seconds:g} seconds"
+            raise _unreadable(late, e, href) from e
 
     async def _read(self, key: Key, asset: str, plans: "_Plans") -> Layer:
         """Reads header and pixels of one edition of the file."""
@@ -207,7 +206,7 @@ class CogReader:
 
     def _refuse_too_much(self, samples: int) -> None:
         if samples > self._limits.samples:
-            raise ObjectError(
+            raise LimitError(
                 f"needs {samples:,} samples decoded for this image, and at most "
                 f"{self._limits.samples:,} are: it lacks overviews"
             )
@@ -258,6 +257,11 @@ async def open_raster(
     except DecodeError:
         with decoding():
             return await GdalRaster.open(source, limits)
+
+
+def _unreadable(message: str, error: ObjectError | TimeoutError, href: str) -> UnreadableAssetError:
+    reason = "timeout" if isinstance(error, TimeoutError) else error.reason
+    return UnreadableAssetError(message, reason, parse(href).host)
 
 
 def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Task[Raster]) -> None:

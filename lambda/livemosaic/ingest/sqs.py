@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Final
 
+from livemosaic import logs
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.batch import Deadline, Ingest, Outcome
 from livemosaic.ingest.dead_letters import DeadLetter
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 _RESERVED: Final = 0.2
 """Share of a run's time in which it begins no more messages."""
+
+FAILED_EVENTS: Final = "FailedEvents"
+"""Metric: deliveries that failed, and that are no wait for a document to appear."""
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
@@ -35,11 +39,13 @@ def handler(
     pool: Executor,
     send_to_dead_letters: SendToDeadLetters | None = None,
     show_soon: ShowSoon | None = None,
+    deployment: str = "",
 ) -> Handler:
     """Returns the function that Lambda calls; it raises `InvalidRequestError` for other events.
 
     A rejected message goes to the dead letters at once, if there are any; else it fails, like the
     messages that time ran out for. One that waits for a document to appear is shown again soon.
+    The other failed ones are a metric of the deployment, if it is named.
     """
 
     def handle(event: Any, context: Any) -> dict[str, Any]:
@@ -55,9 +61,16 @@ def handler(
         for name in failed:
             if show_soon and unfinished[name].soon:
                 show_soon(records[name])
+        _count_failed(sum(not unfinished[name].soon for name in failed), deployment)
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
 
     return handle
+
+
+def _count_failed(failed: int, deployment: str) -> None:
+    if failed:
+        counted = logs.metrics(deployment, {FAILED_EVENTS: failed})
+        log.warning("%d events failed and will be delivered again", failed, extra=counted)
 
 
 def _unfinished(

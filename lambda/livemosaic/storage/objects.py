@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
+
+from livemosaic.errors import Reason
 
 Buffer: TypeAlias = Any
 """Bytes in any form, obstore's own among them; collections.abc.Buffer came with Python 3.12."""
@@ -13,6 +15,9 @@ class ObjectError(Exception):
 
     Rust, which it passes through, keeps only its text: see `lost_in`.
     """
+
+    reason: ClassVar[Reason] = "unreadable"
+    """Why a scene with such an asset is skipped, for metrics and logs."""
 
     @classmethod
     def lost_in(cls, error: BaseException) -> "ObjectError | None":
@@ -31,20 +36,38 @@ class ChangedError(ObjectError):
 class AbsentError(ObjectError):
     """The store has no such object."""
 
+    reason = "missing"
 
-class ClosedError(ObjectError):
+
+class DeniedError(ObjectError):
+    """The store, or who gives the credential for it, refuses."""
+
+    reason = "denied"
+
+
+class ClosedError(DeniedError):
     """The server asks for a login, or leads elsewhere: it gives nothing to who asks like this."""
 
 
 class UnavailableError(ObjectError):
     """The store fails or is too busy now; trying again later may help."""
 
+    reason = "unavailable"
+
 
 class UnreachableError(UnavailableError):
     """The store did not answer at all, so other objects of its host are unreachable, too."""
 
 
-_KINDS: Final = (ChangedError, AbsentError, ClosedError, UnavailableError, UnreachableError)
+class LimitError(ObjectError):
+    """Reading it for this image needs more memory, bytes or samples than are allowed."""
+
+    reason = "limit"
+
+
+_KINDS: Final = (
+    *(ChangedError, AbsentError, DeniedError, ClosedError, UnavailableError, UnreachableError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +134,7 @@ def status_error(status: int) -> ObjectError:
     if status == 401:
         return ClosedError("may not be read: its server denies access without a login (HTTP 401)")
     if status == 403:
-        return ObjectError("may not be read: its server denies access")
+        return DeniedError("may not be read: its server denies access")
     if 300 <= status < 400:
         return ClosedError(f"is redirected (HTTP {status}); redirects are not followed")
     kind = UnavailableError if status == 429 or status >= 500 else ObjectError

@@ -28,6 +28,7 @@ from livemosaic.storage.http import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, 
 from livemosaic.storage.objects import (
     AbsentError,
     Buffer,
+    DeniedError,
     Edition,
     ObjectError,
     Pin,
@@ -142,7 +143,7 @@ class _SharedIdentity:
 
 
 def _denied(error: CredentialsError) -> ObjectError:
-    return ObjectError(f"may not be read: {error}; AWS_NO_SIGN_REQUEST=YES reads public buckets")
+    return DeniedError(f"may not be read: {error}; AWS_NO_SIGN_REQUEST=YES reads public buckets")
 
 
 def _s3_store(bucket: str, provider: Any, way: Way | None = None) -> Any:
@@ -308,7 +309,7 @@ def _explained(error: Exception, start: int, pin: Pin) -> ObjectError:
     if isinstance(error, FileNotFoundError):
         return AbsentError("is missing")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
-        return ObjectError("may not be read: its store denies access")
+        return DeniedError("may not be read: its store denies access")
     if "range" in text.lower() or (status and status[1] == "416"):
         pin.check_end(start)
         return ObjectError(too_short(start))

@@ -38,11 +38,11 @@ def chosen_assets(mosaic: Mosaic, scene: IndexedScene, read: Read) -> dict[str, 
     """
     wanted, assets = read.assets or mosaic.shown_assets, scene.assets
     if unfit := lacking(scene, wanted) or unlike(scene, wanted):
-        raise UnreadableAssetError(unfit)
+        raise UnreadableAssetError(unfit, "request")
     try:
         return {name: assets[find_asset(name, assets) or name] for name in wanted}
     except AmbiguousAssetError as error:
-        raise UnreadableAssetError(str(error)) from error
+        raise UnreadableAssetError(str(error), "request") from error
 
 
 def encodings_of(scene: IndexedScene, names: Collection[str]) -> dict[str, Encoding]:

@@ -26,6 +26,7 @@ from livemosaic.tiler.candidates import Candidates, Listing, seamline
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
+from livemosaic.tiler.watch import Skip, Watch
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ class Tiler:
     index: Index
     reader: AssetReader
     limits: PictureLimits = field(default_factory=PictureLimits)
+    watch: Watch = field(default_factory=Watch)
 
     def draft(
         self,
@@ -230,6 +232,9 @@ class Tiler:
             raise invalid[0]
         if draft.selection is not None and not (done.layers or done.errors):
             draft.selection.check_kinds()
+        self.watch.saw(
+            draft.mosaic.id, len(done.layers), _skips(draft.plan, done), draft.plan.truncated
+        )
         return done
 
     async def native(self, draft: Draft) -> Frame | None:
@@ -315,14 +320,15 @@ class Tiler:
             return UnreadableAssetError(
                 f"was not read within the {limits.seconds:g} s that a picture may take"
                 if late
-                else f"took longer than {limits.scene_timeout_s:g} s"
+                else f"took longer than {limits.scene_timeout_s:g} s",
+                "timeout",
             )
         except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
             return error
         except Exception:
             key = draft.plan.scene(place).key
             log.exception("scene failed", extra={"mosaic": draft.mosaic.id, "scene": key})
-            return UnreadableAssetError("an unexpected error; it was logged")
+            return UnreadableAssetError("an unexpected error; it was logged", "error")
 
     async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
@@ -372,3 +378,7 @@ class Tiler:
         footprints = self.index.footprints(draft.mosaic, scenes)
         shapes = [seamline(scene, draft.rule) or footprints[scene.key] for scene in scenes]
         return [Feather.of(shape, draft.view.area.grid, draft.grid).depth for shape in shapes]
+
+
+def _skips(plan: Plan, done: Reads) -> list[Skip]:
+    return [Skip.of(plan.scene(place).id, error) for place, error in done.errors.items()]

@@ -23,7 +23,7 @@ from livemosaic.storage.access.endpoints import (
 )
 from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.access.way import is_local
-from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.objects import DeniedError, ObjectError
 
 _HOST: Final = "urs.earthdata.nasa.gov"
 _MAX_AGE_S: Final = 300.0
@@ -60,10 +60,10 @@ class EarthdataTokens:
         token, account = self._given()
         if token:
             if not is_sendable(token):
-                raise ObjectError(f"may not be read: the token of {_LOGIN} is no bearer token")
+                raise DeniedError(f"may not be read: the token of {_LOGIN} is no bearer token")
             return token, time.time() + _MAX_AGE_S
         if account is None:
-            raise ObjectError(
+            raise DeniedError(
                 f"may not be read: it needs an {_LOGIN}, and none was found: set EARTHDATA_TOKEN, "
                 "or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or ~/.netrc, or write the prefix as "
                 "https://HOST/ earthdata=ARN of a secret"
@@ -97,7 +97,7 @@ class EarthdataTokens:
                 end.timestamp(), time.time() + _MAX_AGE_S
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ObjectError(f"may not be read: {_LOGIN} gives no token") from error
+            raise DeniedError(f"may not be read: {_LOGIN} gives no token") from error
 
 
 class EarthdataKeys:
@@ -128,7 +128,7 @@ class EarthdataKeys:
             }
             return keys, datetime.fromisoformat(found["expiration"]).timestamp()
         except (KeyError, TypeError, ValueError) as error:
-            raise ObjectError(f"may not be read: {self._whose} gives no keys") from error
+            raise DeniedError(f"may not be read: {self._whose} gives no keys") from error
 
     def _ask(self, token: str) -> Any:
         headers = {"Authorization": f"Bearer {token}"}
@@ -150,7 +150,7 @@ def _token_or_account(text: str, name: str) -> tuple[str, tuple[str, str] | None
         found = json.loads(text)
         return "", (str(found["username"]), str(found["password"]))
     except (ValueError, KeyError) as error:
-        raise ObjectError(
+        raise DeniedError(
             f"may not be read: the secret {name} is neither a token nor JSON with username and "
             "password"
         ) from error

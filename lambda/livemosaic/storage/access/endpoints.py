@@ -11,7 +11,7 @@ from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.secrets import SecretName, SecretUnavailableError
 from livemosaic.storage.access.way import is_safe
 from livemosaic.storage.http import read_within, trust
-from livemosaic.storage.objects import ObjectError, UnavailableError, UnreachableError
+from livemosaic.storage.objects import DeniedError, UnavailableError, UnreachableError
 
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=10)
 _WHOLE_S: Final = 10.0
@@ -48,7 +48,7 @@ class Endpoints:
         `whose` and show nothing of what was sent or answered.
         """
         if not is_safe(url):
-            raise ObjectError(f"may not be read: {whose} is not at an https URL")
+            raise DeniedError(f"may not be read: {whose} is not at an https URL")
         try:
             answer = self._pool.request(
                 method, url, headers=dict(headers), redirect=False, preload_content=False
@@ -64,13 +64,13 @@ class Endpoints:
         if status == 429 or status >= 500:
             raise UnavailableError(f"cannot be read: {whose} gives HTTP {status}")
         if status != 200:
-            raise ObjectError(f"may not be read: {whose} refuses (HTTP {status})")
+            raise DeniedError(f"may not be read: {whose} refuses (HTTP {status})")
         try:
             found = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise ObjectError(f"may not be read: {whose} does not answer with JSON") from error
+            raise DeniedError(f"may not be read: {whose} does not answer with JSON") from error
         if not isinstance(found, Mapping):
-            raise ObjectError(f"may not be read: {whose} answers with no JSON object")
+            raise DeniedError(f"may not be read: {whose} answers with no JSON object")
         return found
 
 
@@ -92,6 +92,6 @@ def read_secret(name: SecretName) -> str:
     try:
         return name.read()
     except CredentialsError as error:
-        raise ObjectError(f"may not be read: {error}") from error
+        raise DeniedError(f"may not be read: {error}") from error
     except SecretUnavailableError as error:
         raise UnavailableError(f"cannot be read now: {error}") from error

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
-from livemosaic.storage.objects import ObjectError, UnavailableError
+from livemosaic.storage.objects import DeniedError, ObjectError, UnavailableError
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Expiring(Generic[T]):
             self._failed = error, now + rest
             return
         if end <= now:
-            self._failed = ObjectError("may not be read: its login has expired"), now + _DENIED_S
+            self._failed = DeniedError("may not be read: its login has expired"), now + _DENIED_S
             return
         self._kept, self._failed = (value, end), None
         self._fetched_at = now

@@ -19,7 +19,7 @@ from livemosaic.storage.access.known import bucket_and_key
 from livemosaic.storage.access.planetary_computer import SasTokens
 from livemosaic.storage.access.signed import find_signature
 from livemosaic.storage.access.way import Way, is_local, is_safe
-from livemosaic.storage.objects import ObjectError, UnreachableError, status_error
+from livemosaic.storage.objects import DeniedError, ObjectError, UnreachableError, status_error
 
 _SECRET_S: Final = 300.0
 """How long a secret is kept: one that was replaced is used so long, if it is not refused."""
@@ -63,7 +63,7 @@ class BearerLogin:
         """Returns the URL with the header."""
         token = self._token.get()
         if not is_sendable(token):
-            raise ObjectError(f"may not be read: the secret {self._name.text} is no bearer token")
+            raise DeniedError(f"may not be read: the secret {self._name.text} is no bearer token")
         return Signed(url, _bearer(token), token)
 
     def renew(self, url: str, refused: Signed) -> bool:
@@ -92,7 +92,7 @@ class SasLogin:
         parts = urlsplit(url)
         container, _, blob = parts.path.removeprefix("/").partition("/")
         if not blob:
-            raise ObjectError("may not be read: its URL names no container")
+            raise DeniedError("may not be read: its URL names no container")
         return self._tokens.of((parts.hostname or "").partition(".")[0], container)
 
 
@@ -127,11 +127,11 @@ class EarthdataLogin:
             return self._follow(url, token)
         except _TokenRefusedError as error:
             if not self._tokens.drop(token):
-                raise ObjectError(str(error)) from error
+                raise DeniedError(str(error)) from error
         try:
             return self._follow(url, self._tokens.get())
         except _TokenRefusedError as error:
-            raise ObjectError(str(error)) from error
+            raise DeniedError(str(error)) from error
 
     def _follow(self, url: str, token: str) -> tuple[Signed, float]:
         target = url
@@ -173,7 +173,7 @@ def _refusal(status: int) -> Exception:
     if status == 401:
         return _TokenRefusedError("may not be read: Earthdata Login refuses the token")
     if status == 403:
-        return ObjectError(
+        return DeniedError(
             "may not be read: Earthdata denies access; its licence may have to be accepted once, "
             "in the profile of the user at urs.earthdata.nasa.gov"
         )
@@ -192,7 +192,7 @@ def _delivery(target: str, url: str) -> str:
     delivers = _CLOUDFRONT.fullmatch(host) or bucket_and_key(host, "/")
     if is_safe(target) and (nearby or delivers):
         return target
-    raise ObjectError(
+    raise DeniedError(
         f"may not be read: its server redirects to {host[:100]!r}, which does not deliver for "
         "Earthdata"
     )

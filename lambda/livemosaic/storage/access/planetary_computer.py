@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from livemosaic.storage.access.endpoints import Endpoints, secret_member
 from livemosaic.storage.access.expiring import Expiring
-from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.objects import DeniedError
 
 _URL: Final = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 _CONTAINERS: Final = 256
@@ -46,4 +46,4 @@ class SasTokens:
             end = datetime.fromisoformat(found["msft:expiry"]).timestamp()
             return secret_member(found, "token"), end
         except (KeyError, TypeError, ValueError) as error:
-            raise ObjectError(f"may not be read: {whose} gives no token") from error
+            raise DeniedError(f"may not be read: {whose} gives no token") from error

@@ -14,7 +14,7 @@ from livemosaic.storage.access.expiring import Expiring
 from livemosaic.storage.access.known import CREDENTIAL_ENDPOINTS
 from livemosaic.storage.access.logins import Logins
 from livemosaic.storage.access.way import Way
-from livemosaic.storage.objects import ObjectError, UnavailableError
+from livemosaic.storage.objects import DeniedError, UnavailableError
 
 _SECRET_S: Final = 900.0
 """How long keys of a secret are kept."""
@@ -58,7 +58,7 @@ class NamedKeys:
         except (ValueError, KeyError):
             keys = {}
         if not (keys.get("access_key_id") and keys.get("secret_access_key")):
-            raise ObjectError(
+            raise DeniedError(
                 f"may not be read: the secret {self._name.text} is neither ID:SECRET nor JSON with "
                 "access_key_id and secret_access_key"
             )
@@ -80,6 +80,6 @@ class RoleKeys:
         try:
             return assume_role(self._way.role, self._way.external_id)
         except CredentialsError as error:
-            raise ObjectError(f"may not be read: {error}") from error
+            raise DeniedError(f"may not be read: {error}") from error
         except SecretUnavailableError as error:
             raise UnavailableError(f"cannot be read now: {error}") from error

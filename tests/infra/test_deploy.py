@@ -1,0 +1,66 @@
+"""`make deploy` looks at what the account has before it reserves any of it."""
+
+import json
+
+import boto3
+import pytest
+
+from handlers.faulty import faulty
+from infra.config import read
+from infra.deploy import _has_room, _plan
+
+BUCKETS = {"buckets": "scenes", "region": "us-west-2"}
+
+
+def account() -> boto3.Session:
+    return boto3.Session(
+        region_name="us-west-2", aws_access_key_id="nobody", aws_secret_access_key="nobody"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "context", "enough"),
+    [
+        (1000, {}, True),
+        (220, {}, True),
+        (219, {}, False),
+        (10, {}, False),
+        (10, {"reserve_concurrency": "false"}, True),
+        (
+            110,
+            {"tiler_concurrency": "6", "manager_concurrency": "2", "ingest_concurrency": "2"},
+            True,
+        ),
+    ],
+)
+def test_an_account_with_too_little_concurrency_reserves_none(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: int,
+    context: dict[str, str],
+    enough: bool,
+) -> None:
+    settings = {"AccountLimit": {"ConcurrentExecutions": limit}, "AccountUsage": {}}
+    with faulty(200, json.dumps(settings).encode()) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.url)
+        assert _has_room(account(), read(BUCKETS | context, {})) is enough
+    said = capsys.readouterr().err
+    assert (f"may run {limit} Lambda functions" in said) is not enough
+
+
+def test_who_may_not_ask_leaves_it_to_cloudformation(monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty(403, b'{"Message": "no"}') as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.url)
+        assert _has_room(account(), read(BUCKETS, {}))
+
+
+def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> None:
+    plan = _plan(read(BUCKETS, {}), "123456789012", first=False)
+    count = len(default.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
+    assert f"${count / 10:.2f} a month for {count} alarms" in plan
+    assert "at most $10,622 a month" in plan
+
+
+def test_the_plan_says_where_nothing_limits_the_bill() -> None:
+    free = read(BUCKETS | {"reserve_concurrency": "false"}, {})
+    assert "and what nothing limits a month" in _plan(free, "123456789012", first=False)
