@@ -15,7 +15,13 @@ import pytest
 from access.fakes import BODY, Answer, Asked, Fake, ranged
 from livemosaic.storage.access import endpoints, expiring, logins
 from livemosaic.storage.allowlist import AllowList
-from livemosaic.storage.objects import AbsentError, ClosedError, ObjectError, UnavailableError
+from livemosaic.storage.objects import (
+    AbsentError,
+    ClosedError,
+    DeniedError,
+    ObjectError,
+    UnavailableError,
+)
 from livemosaic.storage.stores import Stores
 
 SECRET = "s3cret-token"
@@ -45,7 +51,7 @@ def read(stores: Stores, href: str) -> bytes:
     return stores.open(href).read_blocking(0, 10)
 
 
-def refusal(stores: Stores, href: str, kind: type[ObjectError] = ObjectError) -> str:
+def refusal(stores: Stores, href: str, kind: type[ObjectError] = DeniedError) -> str:
     with pytest.raises(kind) as caught:
         read(stores, href)
     assert type(caught.value) is kind
@@ -234,7 +240,7 @@ class TestPlanetaryComputer:
     @pytest.mark.parametrize(
         ("status", "kind", "says"),
         [
-            (404, ObjectError, "token endpoint, for localhost/c, refuses (HTTP 404)"),
+            (404, DeniedError, "token endpoint, for localhost/c, refuses (HTTP 404)"),
             (429, UnavailableError, "gives HTTP 429"),
             (503, UnavailableError, "gives HTTP 503"),
         ],

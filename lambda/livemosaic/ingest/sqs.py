@@ -68,7 +68,7 @@ def handler(
 
 
 def _count_failed(failed: int, deployment: str) -> None:
-    if failed:
+    if failed and deployment:
         counted = logs.metrics(deployment, {FAILED_EVENTS: failed})
         log.warning("%d events failed and will be delivered again", failed, extra=counted)
 

@@ -29,7 +29,7 @@ UNREADABLE_PERCENT: Final = "UnreadablePercent"
 SKIPPED_SCENES: Final = "SkippedScenes"
 """Metric: scenes that images lack, by reason."""
 REASON: Final = "Reason"
-"""Dimension of `SKIPPED_SCENES`; its values are those of `errors.Reason`."""
+"""Dimension of `SKIPPED_SCENES`, with the values of `errors.Reason`."""
 
 _EVERY_S: Final = 60.0
 _MAX_NAMED: Final = 5
