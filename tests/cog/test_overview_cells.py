@@ -27,6 +27,7 @@ from livemosaic.model.render import Read
 from livemosaic.storage.adapters import InMemoryObject
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.cache import Recent
+from livemosaic.storage.objects import Buffer
 from overview_cells import FLOATS, TYPES, level_of, profile, values, written
 
 SYSTEMS = [
@@ -116,6 +117,37 @@ def test_layout_is_that_of_a_cog() -> None:
                 spans.append(at)
     assert at == len(header), "every byte is the header's or a block's, in this order"
     assert len(header) < 8192
+
+
+class Ranges(InMemoryObject):
+    """Records what is read."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.read_ranges: list[tuple[int, int]] = []
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        self.read_ranges.append((start, stop))
+        return await super().read(start, stop)
+
+
+def test_a_tile_is_one_request_and_an_empty_one_none() -> None:
+    """A block and its mask are neighbors; the header is one request, too."""
+    of = profile("uint8", 3, edge=512, block=128)
+    data, valid = values(_seed("requests"), of)  # a quarter of the cell is empty
+    source = Ranges(written(of, data, valid))
+
+    async def requests() -> list[int]:
+        raster = await open_raster(source, AssetLimits(), Recent(0))
+        assert isinstance(raster, TiffRaster)
+        found = [len(source.read_ranges)]
+        for level, place in [(0, (3, 3)), (0, (0, 0)), (1, (1, 1)), (1, (0, 0)), (2, (0, 0))]:
+            source.read_ranges.clear()
+            await raster.read(level, (place[0] * 128, place[1] * 128, 128, 128))
+            found.append(len(source.read_ranges))
+        return found
+
+    assert asyncio.run(requests()) == [1, 1, 0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("edge", [512, 2048])

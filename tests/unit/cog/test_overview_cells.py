@@ -68,6 +68,16 @@ def test_a_palette_stays(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtype", "predictor"),
+    [("uint8", "2"), ("int32", "2"), ("int64", None), ("uint64", None), ("float64", "3")],
+)
+def test_predictors_are_what_gdal_3_6_undoes(dtype: str, predictor: str | None) -> None:
+    """Its libtiff lacks the one of 64-bit integers."""
+    with MemoryFile(rewrite(profile(dtype, 2), None, {})) as file, file.open() as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE").get("PREDICTOR") == predictor
+
+
+@pytest.mark.parametrize(
     ("count", "colors"),
     [(3, ["red", "green", "blue"]), (1, ["gray"]), (4, ["gray"] + 3 * ["undefined"])],
 )

@@ -25,10 +25,13 @@ class UnusableCellError(LivemosaicError):
 
 
 def predictor_of(dtype: np.dtype[Any], palette: bool) -> int:
-    """Returns the predictor of a type; none for a palette's numbers, whose order says nothing."""
+    """Returns the predictor of a type; none for a palette's numbers, whose order says nothing.
+
+    None for integers of 64 bits either: the libtiff of GDAL 3.6 does not undo theirs.
+    """
     if dtype.kind == "f":
         return OF_FLOATS
-    return NO_PREDICTOR if palette else OF_INTEGERS
+    return NO_PREDICTOR if palette or dtype.itemsize == 8 else OF_INTEGERS
 
 
 def encode(data: NDArray[Any], predictor: int) -> bytes:
