@@ -88,13 +88,14 @@ def _shaped(geometry: Mapping[str, Any]) -> BaseGeometry:
     try:
         return shape(geometry)
     except (ShapelyError, ValueError, TypeError):
-        return shape({**geometry, "coordinates": _flat(geometry["coordinates"])})
+        levels = 2 if geometry["type"] == "Polygon" else 3
+        return shape({**geometry, "coordinates": _flat(geometry["coordinates"], levels)})
 
 
-def _flat(coordinates: Any) -> Any:
-    if coordinates and isinstance(coordinates[0], int | float):
+def _flat(coordinates: Any, levels: int) -> Any:
+    if levels == 0:
         return coordinates[:2]
-    return [_flat(part) for part in coordinates]
+    return [_flat(part, levels - 1) for part in coordinates]
 
 
 def centre(found: MultiPolygon) -> LonLat:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from shapely.geometry import Point
 
+from livemosaic.errors import InvalidItemError
 from livemosaic.geo.footprint import footprint
 
 LonLats = list[tuple[float, float]]
@@ -54,3 +55,12 @@ def test_a_ring_may_write_180_as_minus_180(name: str) -> None:
 def test_of_a_position_longitude_and_latitude_count(name: str) -> None:
     found = footprint({"type": "Polygon", "coordinates": [POSITIONS[name]]})
     assert found.bounds == (7, 45, 8, 46)
+
+
+@pytest.mark.parametrize(
+    "coordinates", ["a text", ["abc"], [["ab", "cd"]], 5, [[[]]], [[[[7, 45]]]]]
+)
+@pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon"])
+def test_what_is_no_ring_of_positions_is_refused(kind: str, coordinates: Any) -> None:
+    with pytest.raises(InvalidItemError, match="geometry has"):
+        footprint({"type": kind, "coordinates": coordinates})
