@@ -14,6 +14,7 @@ from api.served import LEFT, Server, footprint, serving, tile_url
 from items import item, message
 from livemosaic.table.sqlite import SqliteTable
 from tests.unit.ingest.catalogues import EXCERPTS, Excerpt
+from tests.unit.ingest.shapes import SHAPES, UNSTATED, Shape
 from tests.unit.ingest.test_choice import SHARED, real_items
 
 
@@ -60,7 +61,10 @@ def published() -> list[dict[str, Any]]:
 
 
 def check(server: Server, documents: list[dict[str, Any]], mosaic: str) -> tuple[int, int]:
-    """Every scene has all of the assets that are shown, or is named for what it lacks."""
+    """Every scene has all of the assets that are shown, or is named for what it lacks.
+
+    Returns how many Items were taken, and how many of them are left out for an asset.
+    """
     ingest = replace(server.services.ingest, keep_headers=None)  # nothing is there to be read
     outcomes = ingest.batch([*map(message, documents)], only=server.services.mosaics.get(mosaic))
     done = sum(outcome.status == "done" for outcome in outcomes)
@@ -71,8 +75,43 @@ def check(server: Server, documents: list[dict[str, Any]], mosaic: str) -> tuple
     for scene in scenes:
         lacks = [name for name in shown if name not in scene["assets"]]
         assert scene["why"].startswith("has no asset") == bool(lacks), scene
-        left_out += bool(lacks)
+        left_out += scene["why"].startswith(("has no asset", "has another kind"))
     return done, left_out
+
+
+def shown(server: Server, mosaic: str, **query: Any) -> list[dict[str, Any]]:
+    """The scenes of the tile that are not left out for their assets."""
+    scenes = server.get(tile_url("/assets", mosaic), **query).json()["scenes"]
+    return [scene for scene in scenes if not scene["why"].startswith("has ")]
+
+
+class TestKinds:
+    """Whatever comes in whatever order, by default and by name: one kind beside another never."""
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_all_catalogues_in_one_mosaic(self, server: Server, seed: int) -> None:
+        shapes = {(shape.item.collection, shape.item.id): shape for shape in SHAPES}
+        documents = [pair(shape.item)[0] for shape in SHAPES]
+        Random(seed).shuffle(documents)
+        server.create("all")
+        check(server, documents, "all")
+        info = server.get("/mosaics/all").json()
+        compared = 0
+        for names in (info["shown_assets"], *([name] for name in info["known_assets"])):
+            query = {} if names == info["shown_assets"] else {"assets": names}
+            scenes = shown(server, "all", **query)
+            for name in names:
+                found = {shapes[scene["collection"], scene["id"]].truth(name) for scene in scenes}
+                assert len(found - {UNSTATED}) <= 1, (name, found)
+                compared += len(scenes)
+        assert compared > 150
+
+    def test_a_collection_with_two_sensors_says_so(self, server: Server) -> None:
+        """USGS's first catalogue of Landsat: one collection, one key, red and near infrared."""
+        shapes = [shape for shape in SHAPES if shape.item.collection == "landsat-c2l2-sr"]
+        server.create("m")
+        assert check(server, [pair(shape.item)[0] for shape in shapes], "m") == (2, 1)
+        assert [scene["id"][:4] for scene in shown(server, "m")] == ["LC08"]
 
 
 class TestNeverMixed:
@@ -85,10 +124,10 @@ class TestNeverMixed:
         assert done == len(documents)
         assert left_out > 0
 
-    @pytest.mark.parametrize("excerpt", EXCERPTS, ids=lambda e: f"{e.catalogue}: {e.collection}")
-    def test_items_of_one_collection_are_all_shown(self, server: Server, excerpt: Excerpt) -> None:
+    @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.label)
+    def test_items_of_one_collection_are_all_shown(self, server: Server, shape: Shape) -> None:
         server.create("one")
-        assert check(server, pair(excerpt), "one") == (2, 0)
+        assert check(server, pair(shape.item), "one") == (2, 0)
 
     @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
     @pytest.mark.parametrize("seed", range(2))

@@ -264,6 +264,17 @@ class TestRequests:
         assert (picture.at(10), picture.at(200)) == ([40], [90])
         assert skipped(picture.headers) == ""
 
+    def test_a_key_that_looks_like_a_file_is_no_file_of_another_asset(self, sides: Server) -> None:
+        raster(sides.folder / "B4.TIF", 60, RIGHT)
+        sides.add(scene(sides, "left", {}, key="B4.TIF", platform="landsat-8"))
+        named = scene(sides, "right", {}, key="nir08", platform="landsat-7")
+        named["assets"]["nir08"]["href"] = sides.url("B4.TIF")
+        sides.add(named)
+        for query in ({}, {"assets": "B4.TIF"}):
+            picture = sides.picture(**query)
+            assert (picture.at(10), picture.at(200)) == ([40], None)
+        assert skipped(sides.picture().headers) == "right=has no asset 'B4.TIF'"
+
     def test_kept_by_a_pattern_nothing_is_compared(self, sides: Server) -> None:
         sides.create("kept", assets=["*.tif"])
         for side, title in (("left", "NDVI"), ("right", "LST")):

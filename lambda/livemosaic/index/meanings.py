@@ -96,22 +96,26 @@ def united(known: Meaning, own: Meaning) -> Meaning:
 def learned(known: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
     """Returns the meanings of assets by name, with what an Item states that was not known."""
     found = dict(known)
-    for name, text in stated.items():
-        before, own = Meaning.of(known.get(name, "")), Meaning.of(text)
-        if text and not difference(before, own):
+    for name, before, own in _pairs(known, stated):
+        if not difference(before, own):
             found[name] = united(before, own).text
     return found
 
 
 def differences(known: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
     """Returns how assets of an Item contradict the known ones, by the names of these assets."""
-    both = {
-        name: (Meaning.of(known[name]), Meaning.of(stated[name]))
-        for name in stated
-        if name in known
-    }
-    found = {name: difference(before, own) for name, (before, own) in both.items()}
+    found = {name: difference(before, own) for name, before, own in _pairs(known, stated)}
     return {name: how for name, how in found.items() if how}
+
+
+def _pairs(
+    known: Mapping[str, str], stated: Mapping[str, str]
+) -> Iterator[tuple[str, Meaning, Meaning]]:
+    """Yields the known and the stated meaning of each asset of which they are not the same."""
+    for name, text in stated.items():
+        before = known.get(name, "")
+        if before != text:
+            yield name, Meaning.of(before), Meaning.of(text)
 
 
 def compared(mosaic: Mosaic, scene: Scene) -> Scene:
@@ -132,7 +136,9 @@ def _differences(known: Meaning, own: Meaning) -> Iterator[str]:
             yield f"{other}, not {one}"
     if known.unit and own.unit and known.unit != own.unit:
         yield f"in {own.unit}, not {known.unit}"
-    if known.role and own.role and known.role != own.role:
+    # Catalogues disagree on the roles of one kind: angles are `data` to some.
+    of_kinds = _whole(known) and _whole(own)
+    if not of_kinds and known.role and own.role and known.role != own.role:
         roles = {AUXILIARY: "a mask, quality or angle", "main": "data"}
         yield f"{roles.get(own.role)}, not {roles.get(known.role)}"
 

@@ -21,7 +21,12 @@ def usual_assets(keys: Sequence[str]) -> tuple[str, ...]:
 
 def names_file(name: str) -> bool:
     """Whether a name may be the last part of an href, or a pattern for it, and not a key."""
-    return "*" in name or "?" in name or name.lower().endswith(_TIFF)
+    return is_pattern(name) or name.lower().endswith(_TIFF)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name has `*` or `?` in it, which stand for other characters."""
+    return "*" in name or "?" in name
 
 
 def find_asset(name: str, hrefs: Mapping[str, str]) -> str | None:

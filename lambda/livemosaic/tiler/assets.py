@@ -1,9 +1,9 @@
 """The assets of a scene that a request reads. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from livemosaic.errors import AmbiguousAssetError, InvalidRequestError, UnreadableAssetError
-from livemosaic.model.assets import find_asset, names_file
+from livemosaic.model.assets import find_asset, is_pattern, names_file
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
 from livemosaic.model.raster import Encoding, encodings_from_text
 from livemosaic.model.render import Read
@@ -36,11 +36,11 @@ def chosen_assets(mosaic: Mosaic, scene: IndexedScene, read: Read) -> dict[str, 
     Raises `UnreadableAssetError` for an asset that the scene does not have, or has of another kind
     than its mosaic, and for a name that several of its assets have.
     """
-    wanted, assets = read.assets or mosaic.shown_assets, scene.assets
-    if unfit := lacking(scene, wanted) or unlike(scene, wanted):
+    wanted = read.assets or mosaic.shown_assets
+    if unfit := lacking(mosaic, scene, wanted) or unlike(scene, wanted):
         raise UnreadableAssetError(unfit, "request")
     try:
-        return {name: assets[find_asset(name, assets) or name] for name in wanted}
+        return {name: scene.assets[_key(mosaic, scene, name) or name] for name in wanted}
     except AmbiguousAssetError as error:
         raise UnreadableAssetError(str(error), "request") from error
 
@@ -64,16 +64,27 @@ def unlike(scene: IndexedScene | Scene, wanted: Sequence[str]) -> str:
     return ""
 
 
-def lacking(scene: IndexedScene | Scene, wanted: Sequence[str]) -> str:
+def lacking(mosaic: Mosaic, scene: IndexedScene | Scene, wanted: Sequence[str]) -> str:
     """Returns which of the wanted assets a scene lacks, in words; empty where it has all."""
     for name in wanted:
-        if name not in scene.assets and not _is_found(name, scene.assets):
+        if name not in scene.assets and not _is_found(mosaic, scene, name):
             return f"has no asset {name[:80]!r}"
     return "" if wanted else "has no assets that its mosaic shows yet"
 
 
-def _is_found(name: str, assets: Mapping[str, str]) -> bool:
+def _is_found(mosaic: Mosaic, scene: IndexedScene | Scene, name: str) -> bool:
     try:
-        return find_asset(name, assets) is not None
+        return _key(mosaic, scene, name) is not None
     except AmbiguousAssetError:
         return True  # the read says which
+
+
+def _key(mosaic: Mosaic, scene: IndexedScene | Scene, name: str) -> str | None:
+    """Returns the key that a name stands for in a scene; `AmbiguousAssetError` where several may.
+
+    A name that is a key in the mosaic never is the file of another asset: `SR_B4.TIF` is the key
+    of red in some catalogues, and the file of `nir08` in others. Patterns are always for files.
+    """
+    if name in mosaic.known_assets and name not in scene.assets and not is_pattern(name):
+        return None
+    return find_asset(name, scene.assets)

@@ -62,7 +62,7 @@ class Candidates:
         return self._may_take(scene) and not unlike(scene, self.assets)
 
     def _may_take(self, scene: IndexedScene | Scene) -> bool:
-        if self.assets and lacking(scene, self.assets):
+        if self.assets and lacking(self.mosaic, scene, self.assets):
             return False
         return self.selection is None or self.selection.takes(scene)
 
@@ -82,7 +82,7 @@ class Candidates:
         if least > 1 and claim().sum() < least:
             return None
         wanted = self.assets or self.mosaic.shown_assets
-        return lacking(scene, wanted) or unlike(scene, wanted) or claim
+        return lacking(self.mosaic, scene, wanted) or unlike(scene, wanted) or claim
 
     def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
         cells, grid, cut = self.view.area.grid, self.view.grid, seamline(scene, self.rule)

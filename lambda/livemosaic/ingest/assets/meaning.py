@@ -14,7 +14,7 @@ from livemosaic.ingest.assets.media import AUXILIARY_ROLES, roles_of
 from livemosaic.ingest.assets.sensors import (
     Colors,
     StatedBand,
-    band_number,
+    color_of,
     sensor_colors,
     stated_bands,
 )
@@ -84,11 +84,12 @@ def stated_meanings(
     for its file has no meaning here: the one who set the pattern decides.
     """
     found: dict[str, str] = {}
+    of_item = sensor_colors(properties, item_id, collection)
     for name, (key, asset) in assets.items():
         if names_file(name) and key != name:
             continue
         file = last_part(str(asset.get("href")))
-        colors = sensor_colors(properties, item_id, collection, file)
+        colors = of_item or sensor_colors({}, file)
         text = _meaning(name, key, asset, properties, item_id, colors).text
         if text:
             found[name] = text
@@ -115,7 +116,7 @@ def _meaning(
 
 def _kind(band: StatedBand, is_place: bool, colors: Colors) -> str:
     own = sensor_colors({}, band.name) or colors
-    color = "" if is_place else own.get(band_number(band.name), "")
+    color = "" if is_place else color_of(band.name, own)
     if common := _common(band.common_name):
         return _refined(common, color, band.wavelength)
     words = "" if is_place else color or kind_of(band.name, "", own)
@@ -148,7 +149,7 @@ def _refined(common: str, color: str, wavelength: float) -> str:
 
 def _words(name: str, key: str, asset: Mapping[str, Any], item_id: str, colors: Colors) -> str:
     for text in (name, key):
-        if color := colors.get(band_number(text), ""):
+        if color := color_of(text, colors):
             return color
     title = asset.get("title")
     kinds = [
@@ -178,7 +179,8 @@ def _unit(asset: Mapping[str, Any]) -> str:
     if not given and (alone := asset.get("unit") or asset.get("raster:unit")):
         given = {str(alone).strip().lower()}
     only = given.pop() if len(given) == 1 else ""
-    return re.sub(r"[|,\s]+", " ", _UNITS.get(only, only))[:_LONGEST]
+    plain = re.sub(r"[|,\s]+", " ", _UNITS.get(only[:_LONGEST], only[:_LONGEST]))
+    return plain.encode(errors="ignore").decode()
 
 
 def _role(asset: Mapping[str, Any]) -> str:

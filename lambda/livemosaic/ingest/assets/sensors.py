@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 Colors = Mapping[str, str]
-"""Common names by the numbers of bands, without leading zeros: `4`, `8a`."""
+"""Common names by the numbers of bands, without leading zeros: `4`, `8a`; also by other names."""
 
 
 def _numbered(first: int, names: str) -> Colors:
@@ -24,7 +24,10 @@ _MSI: Final = {
     **_numbered(1, "coastal blue green red rededge071 rededge075 rededge078"),
     **_numbered(8, "nir nir09 cirrus swir16 swir22"),
     "8a": "nir08",
+    "nbart_swir_2": "swir16",
+    "nbart_swir_3": "swir22",
 }
+"""With two names of Digital Earth Australia, whose `nbart_swir_2` of Landsat is 2.2 µm."""
 _HLS: Final = _numbered(1, "coastal blue green red")
 """The bands that L30 and S30 have in common."""
 _MODIS: Final = {**_numbered(1, "red nir08 blue green"), "6": "swir16", "7": "swir22"}
@@ -47,6 +50,8 @@ _SENSOR_PROPERTIES: Final = ("platform", "constellation", "mission", "instrument
 _NUMBER: Final = re.compile(
     r"(?:.*[^a-z0-9])?(?:sr_?|toa_?|st_?)?b(?:and)?[_ -]?0?(\d{1,2}a?)(?:_\d{2}m)?"
 )
+_LONGEST: Final = 100
+"""Characters at the end of a name that are looked at."""
 _MICROMETRES: Final = 100
 """Center wavelengths above this are nanometres, as some catalogues have them."""
 
@@ -89,8 +94,15 @@ def sensor_colors(properties: Mapping[str, Any], *texts: str) -> Colors:
 
 def band_number(name: str) -> str:
     """Returns the number of a band of that name (`B04`, `SR_B4`, `band 8a`): `4`, `8a`, or ""."""
-    found = _NUMBER.fullmatch(re.sub(r"\.tiff?$", "", name.lower()))
+    found = _NUMBER.fullmatch(re.sub(r"\.tiff?$", "", name[-_LONGEST:].lower()))
     return found[1] if found else ""
+
+
+def color_of(name: str, colors: Colors) -> str:
+    """Returns the common name of a band that a sensor has by that name or number, or ""."""
+    return colors.get(re.sub(r"^nbar_", "nbart_", name.lower())) or colors.get(
+        band_number(name), ""
+    )
 
 
 def _stated(band: object, listed: object = None) -> StatedBand:

@@ -7,6 +7,7 @@ Therefore only words that are known count, and colors only where all of the text
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from livemosaic.index.meanings import AUXILIARY
@@ -82,6 +83,8 @@ _QUALIFIERS: Final = (
     (r"anomal(?:y|ies)", "anomaly"),
 )
 _BAND_CODE: Final = r"b(?:and)?[ _-]?0?(\d{1,2}a?)"
+_LONGEST: Final = 200
+"""Characters of a text that are looked at; titles are shorter."""
 _EXTENSION: Final = re.compile(r"\.(?:tiff?|gtiff|geotiff)\b")
 
 
@@ -91,15 +94,19 @@ def kind_of(text: str, item_id: str, colors: Colors) -> str:
     The Item's own id in it does not count. `colors` are the sensor's, by numbers of bands.
     """
     plain = _plain(text, item_id)
+    return _kind_in_words(plain) or _numbered(plain, colors)
+
+
+@lru_cache(4096)
+def _kind_in_words(plain: str) -> str:
     named = {*_found(_AUXILIARY, plain)}
     found = named | {*_found(_QUANTITIES, plain)}
-    auxiliary = bool(named) or bool(_search(_AUXILIARY_WORDS, plain))
-    if found:
-        words = found | {*_found(_QUALIFIERS, plain)} | {*_numbers(plain)}
-        return "+".join(
-            sorted({*"+".join(words).split("+")} | ({AUXILIARY} if auxiliary else set()))
-        )
-    return _color(plain) or _numbered(plain, colors)
+    if not found:
+        return _color(plain)
+    if named or _search(_AUXILIARY_WORDS, plain):
+        found.add(AUXILIARY)
+    words = "+".join([*found, *_found(_QUALIFIERS, plain), *_numbers(plain)])
+    return "+".join(sorted({*words.split("+")}))
 
 
 def file_kind(name: str, colors: Colors) -> str:
@@ -107,7 +114,7 @@ def file_kind(name: str, colors: Colors) -> str:
 
     `B04` is one without a sensor, too; `B4` may be a tile of a grid.
     """
-    stem = _EXTENSION.sub("", name.lower())
+    stem = _EXTENSION.sub("", name[-_LONGEST:].lower())
     last = [word for word in re.split(r"[._ -]", stem) if word][-2:]
     found = [(word, kind_of(word, "", colors)) for word in reversed(last)]
     kinds = (
@@ -117,6 +124,7 @@ def file_kind(name: str, colors: Colors) -> str:
 
 
 def _plain(text: str, item_id: str) -> str:
+    text = text[:_LONGEST]
     without = text.lower().replace(item_id.lower(), " ") if len(item_id) > 1 else text.lower()
     without = re.sub(r"\d+[- ]?days?\b|\bday ?/ ?night|\bdays? of (?:the )?year", " ", without)
     spaced = re.sub(r"[_,:;()\[\]]|\s-\s|(?<!\d)[.]|[.](?!\d)", " ", _EXTENSION.sub("", without))
