@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from livemosaic.cog.write.cell import CellWriter, rewrite
 from livemosaic.cog.write.codec import UnusableCellError
+from livemosaic.cog.write.halving import POLICIES
 from livemosaic.cog.write.profile import CellProfile
 from livemosaic.cog.write.stored import open_cell
 from overview_cells import FLOATS, TYPES, blocks, level_of, profile, values, written
@@ -134,6 +135,30 @@ def test_a_writer_goes_on_after_it_has_finished() -> None:
     assert writer.finish() == writer.finish() == rewrite(of, None, first)
     writer.put((3, 1), second[3, 1])
     assert writer.finish() == rewrite(of, None, first | {(3, 1): second[3, 1]})
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_odd_floats_give_the_bytes_of_one_writing(dtype: str, policy: str) -> None:
+    """Infinities, NaN and the smallest negative number, whose mean with zeros is negative zero."""
+    of = profile(dtype, 1, edge=32, resampling=(policy,))
+    tiny = -np.finfo(dtype).smallest_subnormal
+    for odd in ([tiny, 0], [np.inf, -np.inf], [np.nan, 1], [tiny, np.inf, np.nan, -np.inf, 0]):
+        rng = _seed(dtype, policy, odd)
+        data = rng.choice(np.array(odd, dtype), (1, 32, 32))
+        later = blocks(of, data, np.ones((32, 32), bool))
+        data[:, 16:, 16:] = np.where(rng.random((16, 16)) < 0.9, 0, tiny)
+        first = blocks(of, data, np.ones((32, 32), bool))
+        whole = rewrite(of, None, later)
+        assert rewrite(of, rewrite(of, None, first), later) == whole
+        one_by_one = None
+        for place, block in later.items():
+            one_by_one = rewrite(of, one_by_one, {place: block})
+        assert one_by_one == whole
+        for level in range(of.levels):
+            stored, _ = level_of(whole, level)
+            assert not np.signbit(stored[stored == 0]).any()
+            assert not np.signbit(stored[np.isnan(stored)]).any()
 
 
 def test_values_that_do_not_matter_do_not_change_bytes() -> None:

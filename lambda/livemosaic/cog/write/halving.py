@@ -109,8 +109,9 @@ def _mean_of_floats(fours: Four, real: Four) -> Values:
             split = [pixel / number for pixel in counted]
             again = (split[0] + split[1]) + (split[2] + split[3])
             out = np.where(np.isinf(out), again, out)
-        narrow: Values = out.astype(fours[0].dtype)
-    narrow[number == 0] = np.nan
+        narrow: Values = out.astype(fours[0].dtype) + fours[0].dtype.type(0)  # no negative zero
+    # Whose sign an infinity less an infinity has depends on the machine.
+    narrow[np.isnan(narrow)] = np.nan
     return narrow
 
 
