@@ -36,6 +36,8 @@ class Catalogue:
     """How many Items of each page come again on the next one."""
     faults: list[int | Literal["cut"] | None] = field(default_factory=list)
     """What the next searches meet: an HTTP status, a body that breaks off, or nothing bad."""
+    listed: Sequence[Any] | None = None
+    """The Items on pages of a search without ids, where these are behind."""
     features: bool = True
     """Whether it has pages of its own for Items (OGC API - Features)."""
     searches: list[Json] = field(default_factory=list)
@@ -85,7 +87,8 @@ class Catalogue:
 
     def page(self, asked: Json) -> Json:
         """One page; the token is the place of its first Item among those that match."""
-        found = [item for item in self.items if _matches(item, asked)]
+        there = self.items if self.listed is None or asked.get("ids") else self.listed
+        found = [item for item in there if _matches(item, asked)]
         start, limit = int(asked.get("token", 0)), int(asked.get("limit", 10))
         page: dict[str, Any] = {
             "type": "FeatureCollection",

@@ -274,7 +274,7 @@ class Ingest:
         claimed = self._tracked.claim(event, held, lambda before: _retire(before, subscribers))
         if claimed is None:
             return []
-        retired = _retire(claimed, subscribers)
+        retired = _retire(claimed, subscribers, force=subscribers.force and item is None)
         return retired + (subscribers.put(replace(item, order=claimed.order)) if item else [])
 
     @property
@@ -337,9 +337,12 @@ def _applied(outcomes: Sequence[Outcome]) -> list[Applied]:
     return [change for outcome in outcomes for change in outcome.changes]
 
 
-def _retire(tracked: TrackedObject, subscribers: Subscribers) -> list[Applied]:
-    """Removes the Items that a tracked object held before; nobody insists on that."""
-    return replace(subscribers, force=False).remove(tracked.left, f"{tracked.order}#{DELETION}")
+def _retire(
+    tracked: TrackedObject, subscribers: Subscribers, *, force: bool = False
+) -> list[Applied]:
+    """Removes the Items that a tracked object held before."""
+    deletion = f"{tracked.order}#{DELETION}"
+    return replace(subscribers, force=force).remove(tracked.left, deletion)
 
 
 def _check_time(time: datetime, sent: datetime) -> None:

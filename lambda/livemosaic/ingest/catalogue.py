@@ -1,9 +1,9 @@
 """Compares a mosaic with a catalogue of STAC Items, and repairs it by ingesting Items.
 
-A difference is one of what the mosaic keeps of an Item: its assets, its footprint, its time, some
-properties, its encodings, and its place in the order. `created` and `updated` alone are none, as
-catalogues stamp their own, so that an Item from a catalogue and from its events has others. Nor is
-another way to write a number, a time or a position, a link, or a signature of an href.
+A difference is one of what the mosaic keeps of an Item: its assets and their kinds, its footprint,
+its time, some properties, its encodings, and its place in the order. `created` and `updated` alone
+are none, as catalogues stamp their own, so that an Item from a catalogue and from its events has
+others. Nor is another way to write a number, a time or a position, a link, or a signature.
 
 A catalogue may be behind its own events. What changed in the mosaic after `settled` is therefore
 not judged, and repairs are made as of `settled`: every event since then is newer than they are.
@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, Self
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.index.change import newest
+from livemosaic.index.meanings import compared
 from livemosaic.index.schema import Head, Tombstone
 from livemosaic.index.search import is_above, same_content
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
@@ -156,7 +157,8 @@ class Comparison:
         try:
             item = StacItem.parse(document, event_time=self.settled, base=message.base)
             shown = passes(item, self.mosaic)
-            scene = item.scene(self.mosaic, self.ingest.allow) if shown else None
+            made = item.scene(self.mosaic, self.ingest.allow) if shown else None
+            scene = None if made is None else compared(self.mosaic, made)
         except InvalidItemError as error:
             return _Suspect("unreadable", *name, str(error))
         head, mark = self._now(scene_key(*name))
@@ -215,6 +217,7 @@ def differing_parts(stored: Scene, scene: Scene, item: StacItem, allow: AllowLis
         "datetime": _same(stored.datetime, scene.datetime),
         "properties": _same(stored.properties, scene.properties),
         "encodings": _encodings(stored.encodings) == _encodings(scene.encodings),
+        "kinds": stored.other_kinds == scene.other_kinds,
         "rank": _same_rank(stored, scene, item),
     }
     return [name for name, is_same in same.items() if not is_same]
