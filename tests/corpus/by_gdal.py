@@ -119,6 +119,7 @@ def _lossy() -> Iterator[Case]:
     jpegs: list[tuple[int, dict[str, Any]]] = [
         (1, {}), (2, {}), (3, ycbcr), (3, rgb), (4, {}), (4, rgb), (5, {}),
         (4, {"photometric": "cmyk"}), (1, {"photometric": "miniswhite"}), (3, {}),
+        (2, {"photometric": "miniswhite"}), (3, {"photometric": "minisblack"}),
     ]  # fmt: skip
     for (bands, how), planar, tables, order in product(
         jpegs, ("pixel", "band"), (0, 1, 3), ("little", "big")

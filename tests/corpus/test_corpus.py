@@ -26,6 +26,7 @@ KINDS: Final = (
     "gdal zstd p3 f4 band big",
     "gdal lerc p1 f4 pixel big",
     "gdal lerc f4 error 0 1 pixel nan",
+    "gdal jpeg 3 minisblack pixel tables 1 little",
     "gdal cmyk u1 4 deflate",
     "gdal cmyk u2 4 deflate",
     "gdal cielab u1 3 deflate",

@@ -133,7 +133,10 @@ def _of_codec(directory: Directory) -> str | None:
     floats = directory.number(FORMAT, _UINT) == _FLOAT
     if compression == _LERC and directory.order == ">" and floats:
         return "floats of LERC, whose bytes async-tiff swaps once more"
-    if compression == _JPEG and samples not in (1, 3) and directory.number(PLANAR, 1) == 1:
+    colors = directory.number(PHOTOMETRIC, GRAY) in (RGB, YCBCR)
+    contiguous = directory.number(PLANAR, 1) == 1
+    if compression == _JPEG and contiguous and samples != (3 if colors else 1):
+        # Of three bands that are no colors, async-tiff makes RGB as if they were YCbCr.
         return f"JPEG of {samples} bands"
     return None
 
