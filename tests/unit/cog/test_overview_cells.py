@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from livemosaic.cog.write.cell import CellWriter, rewrite
 from livemosaic.cog.write.codec import UnusableCellError
-from livemosaic.cog.write.halving import POLICIES
+from livemosaic.cog.write.halving import POLICIES, halve
 from livemosaic.cog.write.profile import CellProfile
 from livemosaic.cog.write.stored import open_cell
 from overview_cells import FLOATS, TYPES, blocks, level_of, profile, values, written
@@ -39,6 +39,25 @@ def test_gdal_reads_every_level_of_every_type(dtype: str, count: int) -> None:
             assert dataset.mask_flag_enums == ([MaskFlags.per_dataset],) * count
     np.testing.assert_array_equal(level_of(body, 0)[0], data)
     np.testing.assert_array_equal(level_of(body, 0)[1], valid)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float32"])
+def test_each_level_is_the_one_below_halved(dtype: str, policy: str) -> None:
+    """As if halved whole, not block by block; also of a cell whose blocks changed one by one."""
+    of = profile(dtype, 2, edge=128, resampling=(policy,))
+    rng = _seed(dtype, policy)
+    data, valid = values(rng, of, smooth=True)
+    parts = list(blocks(of, data, valid).items())
+    body = None
+    for n in rng.permutation(len(parts)):
+        body = rewrite(of, body, dict([parts[n]]))
+    assert body is not None
+    for level in range(of.levels):
+        found, mask = level_of(body, level)
+        np.testing.assert_array_equal(found, data)
+        np.testing.assert_array_equal(mask, valid)
+        data, valid = halve(data, valid, (policy,) * 2)
 
 
 def test_the_header_says_what_bands_mean() -> None:
