@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from livemosaic import pixel_version
 from livemosaic.auth.keys import KeyRing, open_keys
@@ -11,9 +12,12 @@ from livemosaic.auth.tokens import Tokens
 from livemosaic.cog.headers import HeaderKeeper, Headers
 from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
+from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import MosaicCache, Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.overviews.sets import check_overviews
 from livemosaic.render.expression import Bounds
 from livemosaic.settings import Settings
 from livemosaic.storage.allowlist import AllowList
@@ -25,6 +29,9 @@ from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
 from livemosaic.tiler.picture import PictureLimits, Tiler
 from livemosaic.tiler.watch import Watch
+
+if TYPE_CHECKING:
+    from livemosaic.overviews.builder import BuildTally, OverviewBuilder
 
 _QUERIES_AT_ONCE = 8
 
@@ -48,7 +55,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
     """Builds the services on the table that the settings name, or on a given one."""
     table = table or open_table(settings.index)
     allow = AllowList(settings.allowed_prefixes)
-    mosaics = Mosaics(table, check_settings)
+    mosaics = Mosaics(table, _check)
     pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
     index = Index(table, mosaics, pool)
     limits = PictureLimits(
@@ -79,6 +86,42 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         ),
         pixel_version=pixel_version.current,
     )
+
+
+def _check(mosaic: Mosaic) -> None:
+    check_settings(mosaic)
+    check_overviews(mosaic)
+
+
+@contextmanager
+def building(
+    services: Services, report: "Callable[[BuildTally], None]" = lambda _: None
+) -> "Iterator[OverviewBuilder]":
+    """Yields a builder of overviews, with a reader of its own, for one thread.
+
+    Raises `InvalidRequestError` where no place for overviews is known.
+    """
+    from livemosaic.index.overviews import BLOCK, RUNG
+    from livemosaic.overviews.base import Bases
+    from livemosaic.overviews.builder import OverviewBuilder
+    from livemosaic.overviews.objects import CellObjects
+    from livemosaic.storage.folder import Folder
+
+    settings = services.settings
+    if not settings.overviews:
+        raise InvalidRequestError(
+            "there is no place for overviews: set LIVEMOSAIC_OVERVIEW_STORE to s3://BUCKET/PREFIX"
+        )
+    index = services.index
+    limits = AssetLimits(gap=settings.coalesce_gap_bytes)
+    allow = AllowList(settings.allowed_prefixes)
+    reader = CogReader(allow, Headers(index.table), limits=limits, recent=Recent())
+    bases = Bases(index, reader, reader, edge=BLOCK)
+    try:
+        objects = CellObjects(Folder(settings.overviews), BLOCK, RUNG)
+        yield OverviewBuilder(index, bases, objects, report=report)
+    finally:
+        bases.close()
 
 
 @contextmanager

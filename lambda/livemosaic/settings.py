@@ -1,11 +1,13 @@
 """Settings, from the environment (`LIVEMOSAIC_…`) or given by the caller."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from livemosaic.index_url import SQLITE
 from livemosaic.storage.coalesce import COALESCE_GAP, COALESCED_MAX
 
 ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
@@ -19,6 +21,9 @@ class Settings(BaseSettings):
 
     index: str = "sqlite:///livemosaic.db"
     """`sqlite:///FILE` or `dynamodb://REGION/TABLE`."""
+    overview_store: str = ""
+    """Where overviews are kept: `s3://BUCKET/PREFIX` or `file:///FOLDER`. Default: a folder beside
+    an SQLite index; none for others."""
     allowed_prefixes: Annotated[tuple[str, ...], NoDecode] = ("s3://", "https://")
     """Allowed prefixes of assets, each perhaps with its way in (`storage.access.way`), separated by
     commas in the environment."""
@@ -69,6 +74,14 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(10_000_000, ge=1000)
     mosaic_max_age_s: float = Field(2.0, ge=0)
     """How long tiles may use a mosaic's settings after they changed."""
+
+    @property
+    def overviews(self) -> str:
+        """The URL of the folder of overviews; empty where there is none."""
+        local = SQLITE.fullmatch(self.index)
+        if self.overview_store or local is None:
+            return self.overview_store
+        return Path(f"{local['path']}.overviews").resolve().as_uri()
 
     @field_validator("allowed_prefixes", "cors_origins", mode="before")
     @classmethod

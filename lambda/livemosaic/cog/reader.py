@@ -101,9 +101,13 @@ class CogReader:
 
     async def frame(self, href: str, *, version: str) -> Frame:
         """Returns where a file's pixels lie; raises as `read`."""
+        return (await self.profile(href, version=version)).frame
+
+    async def profile(self, href: str, *, version: str) -> Profile:
+        """Returns a file's header; raises as `read`."""
         try:
             async with asyncio.timeout(self._limits.seconds):
-                return (await self._raster((href, version))).profile.frame
+                return (await self._raster((href, version))).profile
         except (ObjectError, TimeoutError) as e:
             raise _unreadable(f"asset ({redact(href)}) {e or 'took too long'}", e, href) from e
 

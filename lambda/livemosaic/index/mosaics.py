@@ -98,6 +98,8 @@ class Mosaics:
                         f"{getattr(mosaic, name)!r} to {getattr(changed, name)!r}; create another "
                         "mosaic"
                     )
+            if changed.overviews is None:
+                changed = replace(changed, overview_sets=())
             self.check(changed)
             return changed
 

@@ -11,7 +11,8 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 | stale    | `{m}#stale#{region}`           | `{due}#{token}` | `scene`, `version`, `cells`,     |
 |          |                                |                 | `tries`                          |
 | overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | as a cell row of a scene, with   |
-|          |                                |                 | `revision`, `of`, `kind`, `was`, |
+|          |                                |                 | `revision`, `of`, `kinds`,       |
+|          |                                |                 | `mixed`, `colors`, `was` and     |
 |          |                                |                 | `retired`                        |
 
 `{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
@@ -23,7 +24,7 @@ change.
 The `version` of an overview row is the digest of its objects, empty where there are none;
 `datetime` is when they were made. Its `revision` grows with every write, and the row is never
 deleted while its set is in use: who writes it expects the revision that he read. `of` has what each
-block was made of, `kind` the type of its values, `was` the objects before, each with the moment
+block was made of, `kinds` the types of their values, `was` the objects before, each with the moment
 until when readers may need it. A `retired` row stands for no cell: scenes are read instead.
 """
 
@@ -151,10 +152,12 @@ class OverviewCell:
     of: Mapping[str, str] = field(default_factory=dict)
     """What each block was made of, by the last digits of its quadkey; blocks without scenes are
     not named. See `overviews.blocks`."""
-    kind: str = ""
-    """The type of the values; see `overviews.blocks`."""
-    encodings: str = ""
-    """See `Scene.encodings`."""
+    kinds: Sequence[str] = ()
+    """The types of the values of its blocks; see `overviews.blocks`."""
+    mixed: bool = False
+    """Whether scenes disagree in scale and offset: the numbers are as each stores its own."""
+    colors: bool = False
+    """Whether values are colors of a palette, not the numbers that scenes store."""
     built: str = ""
     """RFC 3339 time at which the objects were made."""
     was: Sequence[ReplacedObject] = ()
@@ -172,11 +175,12 @@ class OverviewCell:
             "datetime": self.built,
             "assets": dict(self.assets),
             "properties": {},
-            "encodings": self.encodings,
+            "mixed": self.mixed,
+            "colors": self.colors,
             "footprint": WHOLE,
             "revision": self.revision + 1,
             "of": dict(self.of),
-            "kind": self.kind,
+            "kinds": list(self.kinds),
             "was": [[each.href, each.until] for each in self.was],
             "retired": self.retired,
         }
@@ -190,8 +194,9 @@ class OverviewCell:
             digest=item["version"],
             assets=item["assets"],
             of=item["of"],
-            kind=item["kind"],
-            encodings=item["encodings"],
+            kinds=tuple(item["kinds"]),
+            mixed=item["mixed"],
+            colors=item["colors"],
             built=item["datetime"],
             was=tuple(ReplacedObject(href, until) for href, until in item["was"]),
             retired=item["retired"],
@@ -207,7 +212,6 @@ class OverviewCell:
             self.assets,
             {},
             ((self.quadkey, WHOLE),),
-            encodings=self.encodings,
         )
 
 
@@ -290,6 +294,10 @@ class OverviewRows:
         """Delete stale rows, each on its own, which costs half of a transaction."""
         for row in rows:
             self.table.transact([Delete(row.key)])
+
+    def delete(self, mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> None:
+        """Delete the row of a cell of a set that nobody uses any more."""
+        self.table.transact([Delete(_key(mosaic, cells, quadkey))])
 
     def rows(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[OverviewCell]:
         """All rows of a set, in no order, by a scan of the whole table."""

@@ -29,7 +29,7 @@ class OverviewPolicy:
     """The setting `overviews` of a mosaic: what its overview cells keep, and how they are made."""
 
     assets: tuple[str, ...] = ()
-    """Assets that have overviews; empty is those that the mosaic shows."""
+    """Assets that have overviews; empty is the ones that the mosaic shows."""
     resampling: Reduction = "mean"
     resampling_of: Mapping[str, Reduction] = field(default_factory=dict)
     """By asset, instead of `resampling`."""
@@ -52,7 +52,9 @@ class OverviewSet:
     """The mosaic's default rule that the pixels follow, as in `RulePolicy.default`."""
     format: int
     """See `overviews.sets.FORMAT`."""
-    state: Literal["building", "ready"] = "building"
+    state: Literal["building", "ready", "replaced"] = "building"
+    until: int = 0
+    """Of one that was replaced: epoch seconds from which on it may be deleted."""
     reach: int = 0
     """The deepest zoom of a cell so far: it only grows."""
 

@@ -260,20 +260,25 @@ class Bucket:
         self.name = name
         self._store = Stores(AllowList(()))._bucket(name, way or Way())
 
+    @property
+    def store(self) -> Any:
+        """The bucket as obstore opens it."""
+        return self._store
+
     def listed(self, prefix: str, after: str | None = None) -> Iterator[Listed]:
         """Yields the objects below a prefix in key order, from the one after the key `after`."""
-        with _explaining():
+        with explaining():
             for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
-                yield from map(_listed, chunk)
+                yield from map(listed_of, chunk)
 
     def head(self, key: str) -> Listed:
         """Returns an object as it would be listed."""
-        with _explaining():
-            return _listed(obstore.head(self._store, key))
+        with explaining():
+            return listed_of(obstore.head(self._store, key))
 
     def read(self, key: str) -> bytes:
         """Returns all bytes of an object."""
-        with _explaining():
+        with explaining():
             return bytes(obstore.get(self._store, key).bytes())
 
     def file(self, key: str) -> RangeFile:
@@ -282,12 +287,14 @@ class Bucket:
         return RangeFile(source.read_blocking, source.size_blocking())
 
 
-def _listed(meta: Any) -> Listed:
+def listed_of(meta: Any) -> Listed:
+    """Returns what a store lists, by obstore's ObjectMeta."""
     return Listed(meta["path"], meta["size"], opaque_tag(meta["e_tag"]), meta["last_modified"])
 
 
 @contextmanager
-def _explaining() -> Iterator[None]:
+def explaining() -> Iterator[None]:
+    """Turns errors of stores into ObjectError."""
     try:
         yield
     except _OBSTORE_ERRORS as error:

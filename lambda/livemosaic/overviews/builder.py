@@ -1,0 +1,474 @@
+"""Use case: overview cells are made anew where scenes changed.
+
+A pass takes stale rows, makes the cells under them anew from the deepest up to the top, and deletes
+the stale rows that it took. It is right beside other passes and after a crash at any moment:
+
+- A cell's row is read first; then the mosaic and what the cell is made of, as of now; then the row
+  is written, if no other builder has written it since. So what a row holds never becomes older.
+- The row is written even where nothing changed. Else a slower builder, that has seen an older
+  state, would not notice that a newer one has looked, and write the older state.
+- Cells are made up to the top whatever came out equal below: a pass that died in between may have
+  written the cell below, and not the one above.
+- A stale row is deleted last, and only the very row that was read. A crash before leaves all of
+  them, and the next pass does it all again; whatever is made already is not drawn again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Protocol
+
+from livemosaic.cog.write.codec import UnusableCellError
+from livemosaic.errors import ConditionFailedError, NotFoundError
+from livemosaic.index.overviews import (
+    REGIONS,
+    RUNG,
+    OverviewCell,
+    OverviewRows,
+    ReplacedObject,
+    StaleRow,
+    stale_row,
+)
+from livemosaic.index.scenes import Index
+from livemosaic.index.schema import Head, head_partitions
+from livemosaic.model.mosaic import Mosaic, OverviewSet
+from livemosaic.model.time import utc_text
+from livemosaic.overviews import sets
+from livemosaic.overviews.base import BaseBlock, Survey
+from livemosaic.overviews.blocks import Block, BlockSource, Kind, common, from_row, to_row
+from livemosaic.overviews.objects import CellObjects, Made, stacked
+from livemosaic.overviews.places import blocks_under, descendants, top_rung, within
+from livemosaic.storage.objects import AbsentError
+from livemosaic.table.retry import contended
+from livemosaic.tiler.picture import Draft
+
+log = logging.getLogger(__name__)
+
+_DEEPEST: Final = 21
+"""Zoom of the deepest cells: their blocks are tiles of zoom 24."""
+_TRIES: Final = 12
+"""How often a block is drawn again for a scene that cannot be read: over about three days."""
+_FIRST_RETRY_S: Final = 60
+_ROWS: Final = 10_000
+"""Stale rows that one pass takes at most."""
+
+
+class BaseDrawer(Protocol):
+    """Draws base blocks; see `base.Bases`."""
+
+    def survey(
+        self,
+        mosaic: Mosaic,
+        cells: OverviewSet,
+        tile: str,
+        before: BlockSource | None,
+        *,
+        may_deepen: bool,
+    ) -> Survey:
+        """Returns what scenes are at a tile now, beside its source so far."""
+        ...
+
+    def draw(self, drafts: Sequence[Draft]) -> list[BaseBlock]:
+        """Reads and composes blocks that were surveyed."""
+        ...
+
+
+class OutOfTimeError(Exception):
+    """The time of a pass is over: what it made stays, and so do its stale rows."""
+
+
+@dataclass(slots=True)
+class BuildTally:
+    """What a pass has done so far."""
+
+    taken: int = 0
+    """Stale rows."""
+    looked: int = 0
+    """Cells whose scenes were looked up."""
+    drawn: int = 0
+    """Base blocks whose pixels were read."""
+    written: int = 0
+    """Cells with other pixels than before."""
+    retired: int = 0
+    bytes: int = 0
+    """Of the objects written."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why scenes could not be read, by their ids."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One pass over one set of a mosaic."""
+
+    mosaic: Mosaic
+    cells: OverviewSet
+    late: Callable[[], bool]
+    tally: BuildTally
+    unread_tiles: set[str] = field(default_factory=set)
+
+    def check_time(self) -> None:
+        """Raises `OutOfTimeError` where it is too late to begin another cell."""
+        if self.late():
+            raise OutOfTimeError
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewBuilder:
+    """Keeps overview cells of mosaics up to date. For one thread; any number may run at once."""
+
+    index: Index
+    bases: BaseDrawer
+    objects: CellObjects
+    step: int = RUNG
+    report: Callable[[BuildTally], None] = lambda _: None
+    """Called after each cell."""
+    clock: Callable[[], float] = time.time
+
+    @property
+    def rows(self) -> OverviewRows:
+        """The rows of overviews."""
+        return OverviewRows(self.index.table)
+
+    def run(
+        self,
+        mosaic_id: str,
+        *,
+        regions: Sequence[str] = REGIONS,
+        late: Callable[[], bool] = lambda: False,
+        at_most: int = _ROWS,
+    ) -> BuildTally:
+        """Brings the cells of a mosaic up to date, by its stale rows in some regions.
+
+        A set in the making is completed first, whatever the regions. Raises `OutOfTimeError`, with
+        every stale row still there; `NotFoundError` where the mosaic is gone; `TableBusyError`.
+        """
+        tally = BuildTally()
+        now = self.clock()
+        mosaic = self.index.mosaics.get(mosaic_id)
+        pending = self._pending(mosaic, regions, at_most)
+        taken = [row for row in pending if row.due <= now]
+        tally.taken = len(taken)
+        if sets.begun(mosaic) != mosaic.overview_sets:
+            mosaic = self.index.mosaics.put_overview_sets(mosaic_id, sets.begun)
+        changed = {cell for row in taken for cell in row.cells}
+        unread: set[str] = set()
+        for cells in sets.current(mosaic):
+            run = _Run(mosaic, cells, late, tally)
+            self._update(run, changed)
+            unread |= run.unread_tiles
+            if cells.state == "building":
+                complete = partial(sets.completed, set_id=cells.id, now=now)
+                self.index.mosaics.put_overview_sets(mosaic_id, complete)
+        self._try_again(mosaic, unread, pending, now)
+        self.rows.settle(taken)
+        self._drop_replaced(mosaic, now)
+        return tally
+
+    def _pending(self, mosaic: Mosaic, regions: Sequence[str], at_most: int) -> list[StaleRow]:
+        found: list[StaleRow] = []
+        for region in regions:
+            found += self.rows.stale(mosaic, region, at_most - len(found))
+            if len(found) >= at_most:
+                break
+        return found
+
+    def _update(self, run: _Run, changed: Collection[str]) -> None:
+        for top in self._tops(run, changed):
+            self._refresh(run, top, within(top, changed))
+
+    def _tops(self, run: _Run, changed: Collection[str]) -> list[str]:
+        """The coarsest cells to look at: all of them where the set is in the making."""
+        zoom = top_rung(run.mosaic.minzoom, self.step)
+        if zoom == 0:
+            return [""]
+        every = self._cells_of_scenes(run.mosaic) if run.cells.state == "building" else ()
+        return sorted({top for cell in (*every, *changed) for top in _at_zoom(cell, zoom)})
+
+    def _cells_of_scenes(self, mosaic: Mosaic) -> Iterator[str]:
+        for pk in head_partitions(mosaic):
+            for head in self.index.heads(pk):
+                if isinstance(head, Head):
+                    yield from head.cells
+
+    def _refresh(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
+        """Makes a cell anew where cells changed; wholly if it is not there; returns it."""
+        run.check_time()
+        cell = contended(lambda: self._refresh_once(run, quadkey, changed))
+        self.report(run.tally)
+        return cell
+
+    def _refresh_once(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
+        before = self.rows.cell(run.mosaic, run.cells, quadkey)
+        is_new = before.revision == 0 or before.retired
+        tiles = [*descendants(quadkey, self.step)]
+        if not is_new:
+            tiles = blocks_under(quadkey, changed, self.step)
+            if not tiles:
+                return before
+        mosaic = self._as_of_now(run)
+        run.tally.looked += 1
+        sources = {} if is_new else from_row(before.of, before.kinds)
+        blocks = self._look(run, mosaic, quadkey, tiles, sources, changed)
+        return self._write(run, mosaic, before, sources, blocks, changed)
+
+    def _as_of_now(self, run: _Run) -> Mosaic:
+        """The mosaic as of now: its levels and watermarks say what there is to be found."""
+        mosaic = self.index.mosaics.get(run.mosaic.id)
+        known = {cells.id: cells for cells in mosaic.overview_sets}
+        if mosaic.generation != run.mosaic.generation or run.cells.id not in known:
+            raise NotFoundError(f"the overviews of mosaic {mosaic.id!r} were begun anew")
+        run.cells = known[run.cells.id]
+        return mosaic
+
+    def _look(
+        self,
+        run: _Run,
+        mosaic: Mosaic,
+        quadkey: str,
+        tiles: Iterable[str],
+        sources: dict[str, BlockSource],
+        changed: Collection[str],
+    ) -> dict[str, Block | None]:
+        """Finds what blocks are made of, in place of `sources`; returns what has other pixels."""
+        blocks: dict[str, Block | None] = {}
+        to_draw: dict[str, Survey] = {}
+        for tile in tiles:
+            suffix = tile[len(quadkey) :]
+            before = sources.get(suffix)
+            deepens = self._may_deepen(run, tile)
+            survey = self.bases.survey(mosaic, run.cells, tile, before, may_deepen=deepens)
+            if survey.finding == "cell":
+                source, block = self._of_cell(run, tile, within(tile, changed), before)
+                sources[suffix] = source
+                if source != before:
+                    blocks[suffix] = block
+                continue
+            self._retire(run, tile, within(tile, changed))
+            if survey.finding == "base":
+                to_draw[suffix] = survey
+            elif survey.finding == "empty" and before is not None:
+                del sources[suffix]
+                blocks[suffix] = None
+        blocks |= self._draw(run, quadkey, to_draw, sources)
+        return blocks
+
+    def _may_deepen(self, run: _Run, tile: str) -> bool:
+        most = run.cells.policy.maxzoom
+        return len(tile) <= (_DEEPEST if most is None else min(most, _DEEPEST))
+
+    def _of_cell(
+        self, run: _Run, tile: str, changed: Collection[str], before: BlockSource | None
+    ) -> tuple[BlockSource, Block | None]:
+        if len(tile) > run.cells.reach:
+            deepened = partial(sets.deepened, set_id=run.cells.id, zoom=len(tile))
+            self.index.mosaics.put_overview_sets(run.mosaic.id, deepened)
+            run.cells = replace(run.cells, reach=len(tile))
+        cell = self._refresh(run, tile, changed)
+        source = BlockSource(cell.digest, kind=common(map(Kind.of_text, cell.kinds)))
+        return source, None if source == before else self.objects.smallest(run.cells, cell)
+
+    def _draw(
+        self,
+        run: _Run,
+        quadkey: str,
+        surveys: Mapping[str, Survey],
+        sources: dict[str, BlockSource],
+    ) -> dict[str, Block | None]:
+        drawn = self.bases.draw([survey.draft for survey in surveys.values()]) if surveys else []
+        blocks: dict[str, Block | None] = {}
+        for suffix, base in zip(surveys, drawn, strict=True):
+            sources[suffix], blocks[suffix] = base.source, base.pixels
+            run.tally.drawn += 1
+            run.tally.unread |= dict(base.unread)
+            if base.source.skipped:
+                run.unread_tiles.add(quadkey + suffix)
+        return blocks
+
+    def _write(
+        self,
+        run: _Run,
+        mosaic: Mosaic,
+        before: OverviewCell,
+        sources: dict[str, BlockSource],
+        blocks: dict[str, Block | None],
+        changed: Collection[str],
+    ) -> OverviewCell:
+        """Writes a cell whose blocks have these sources, some of them other pixels than before."""
+        made = self._changed(run, mosaic, before, sources, blocks)
+        if made is None:
+            self._load_rest(run, mosaic, before.quadkey, sources, blocks, changed)
+            made = self._whole(run, mosaic, before, sources, blocks)
+        of, kinds = to_row(sources)
+        kind, now = _kind_of(sources), self.clock()
+        cell = replace(
+            before,
+            of=of,
+            kinds=tuple(kinds),
+            mixed=kind is not None and kind.scaling is None,
+            colors=kind is not None and kind.colors,
+            retired=False,
+        )
+        if made.digest != before.digest:
+            hrefs = self.objects.put(mosaic, run.cells, before, made)
+            built = utc_text(datetime.fromtimestamp(now, UTC))
+            cell = replace(cell, digest=made.digest, assets=hrefs, built=built)
+            run.tally.written += 1
+            run.tally.bytes += sum(map(len, made.bodies))
+        return self._put(run, before, cell, now)
+
+    def _changed(
+        self,
+        run: _Run,
+        mosaic: Mosaic,
+        before: OverviewCell,
+        sources: Mapping[str, BlockSource],
+        blocks: Mapping[str, Block | None],
+    ) -> Made | None:
+        """Makes a cell of its objects and some other blocks; None where these cannot be used."""
+        kind = _kind_of(sources)
+        if kind is None:
+            return Made("", ())
+        if kind != common(map(Kind.of_text, before.kinds)) or not before.assets:
+            return None
+        if not blocks:
+            return Made(before.digest, ())
+        fitting = _fitted(sources, blocks, kind)
+        try:
+            return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=False)
+        except (UnusableCellError, AbsentError):
+            log.warning("an overview is missing or damaged", extra={"cell": before.quadkey})
+            return None
+
+    def _load_rest(
+        self,
+        run: _Run,
+        mosaic: Mosaic,
+        quadkey: str,
+        sources: dict[str, BlockSource],
+        blocks: dict[str, Block | None],
+        changed: Collection[str],
+    ) -> None:
+        """Adds the pixels of all blocks that did not change, as they are now."""
+        missing = [name for name, source in sources.items() if source.kind and name not in blocks]
+        for name in missing:
+            del sources[name]
+        tiles = [quadkey + name for name in sorted(missing)]
+        blocks |= self._look(run, mosaic, quadkey, tiles, sources, changed)
+
+    def _whole(
+        self,
+        run: _Run,
+        mosaic: Mosaic,
+        before: OverviewCell,
+        sources: Mapping[str, BlockSource],
+        blocks: Mapping[str, Block | None],
+    ) -> Made:
+        kind = _kind_of(sources)
+        if kind is None:
+            return Made("", ())
+        fitting = _fitted(sources, blocks, kind)
+        return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=True)
+
+    def _put(self, run: _Run, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
+        """Writes a row in place of the one that was read; deletes objects that nobody reads now."""
+        new = set(cell.assets.values()) - set(before.assets.values())
+        old = set(before.assets.values()) - set(cell.assets.values())
+        until = int(now) + sets.KEPT_S
+        kept = [each for each in before.was if each.until > now]
+        kept += [ReplacedObject(href, until) for href in sorted(old)]
+        try:
+            cell = self.rows.put(run.mosaic, run.cells, replace(cell, was=tuple(kept)))
+        except ConditionFailedError:
+            self._forget(run, cell.quadkey, new)
+            raise
+        for each in before.was:
+            if each.until <= now:
+                self.objects.folder.delete(each.href)
+        return cell
+
+    def _forget(self, run: _Run, quadkey: str, hrefs: Collection[str]) -> None:
+        """Deletes objects that a refused row names, unless a rival's row names the same."""
+        row = self.rows.cell(run.mosaic, run.cells, quadkey)
+        named = {*row.assets.values(), *(each.href for each in row.was)}
+        for href in set(hrefs) - named:
+            self.objects.folder.delete(href)
+
+    def _retire(self, run: _Run, tile: str, changed: Collection[str]) -> None:
+        """Withdraws the cell of a tile, and the cells below it, which its block no longer shows.
+
+        The ones below first, as only a standing cell names them; also the ones that a pass may have
+        made below changed cells, and then died.
+        """
+        if len(tile) <= run.cells.reach:
+            contended(lambda: self._retire_once(run, tile, changed))
+
+    def _retire_once(self, run: _Run, tile: str, changed: Collection[str]) -> None:
+        cell = self.rows.cell(run.mosaic, run.cells, tile)
+        named = {tile + name for name, source in _sources(cell).items() if source.is_cell}
+        small = [other for other in changed if len(other) >= len(tile) + self.step]
+        for child in sorted(named.union(blocks_under(tile, small, self.step))):
+            self._retire(run, child, within(child, changed))
+        if cell.revision and not cell.retired:
+            gone = OverviewCell(quadkey=tile, revision=cell.revision, retired=True)
+            self._put(run, cell, gone, self.clock())
+            run.tally.retired += 1
+
+    def _try_again(
+        self, mosaic: Mosaic, unread: Iterable[str], pending: Sequence[StaleRow], now: float
+    ) -> None:
+        """Marks blocks in which a scene could not be read, to be drawn again later and later."""
+        for tile in sorted(unread):
+            rows = [row for row in pending if within(tile, row.cells)]
+            tries = 1 + max((row.tries for row in rows), default=0)
+            if tries > _TRIES or any(row.due > now and row.tries for row in rows):
+                continue
+            due = now + _FIRST_RETRY_S * 2 ** (tries - 1)
+            self.rows.mark(stale_row(mosaic, [tile], due, tries=tries))
+
+    def _drop_replaced(self, mosaic: Mosaic, now: float) -> None:
+        gone = [s for s in mosaic.overview_sets if s.state == "replaced" and s.until <= now]
+        for cells in gone:
+            self.drop(mosaic, cells)
+            self.index.mosaics.put_overview_sets(mosaic.id, partial(sets.without, set_id=cells.id))
+
+    def drop(self, mosaic: Mosaic, cells: OverviewSet) -> None:
+        """Deletes the rows and the objects of a set that nobody reads any more."""
+        run = _Run(mosaic, replace(cells, state="building"), lambda: False, BuildTally())
+        for top in self._tops(run, ()):
+            self._drop(run, top)
+
+    def _drop(self, run: _Run, tile: str) -> None:
+        cell = self.rows.cell(run.mosaic, run.cells, tile)
+        for name, source in _sources(cell).items():
+            if source.is_cell:
+                self._drop(run, tile + name)
+        for href in (*cell.assets.values(), *(each.href for each in cell.was)):
+            self.objects.folder.delete(href)
+        self.rows.delete(run.mosaic, run.cells, tile)
+
+
+def _at_zoom(cell: str, zoom: int) -> Iterator[str]:
+    """Yields the tiles of a zoom that share area with a cell."""
+    yield from [cell[:zoom]] if len(cell) >= zoom else descendants(cell, zoom - len(cell))
+
+
+def _sources(cell: OverviewCell) -> dict[str, BlockSource]:
+    return from_row(cell.of, cell.kinds)
+
+
+def _kind_of(sources: Mapping[str, BlockSource]) -> Kind | None:
+    return common(source.kind for source in sources.values() if source.kind is not None)
+
+
+def _fitted(
+    sources: Mapping[str, BlockSource], blocks: Mapping[str, Block | None], kind: Kind
+) -> dict[str, Block | None]:
+    """Returns blocks in the kind of their cell."""
+    fitting: dict[str, Block | None] = {}
+    for name, block in blocks.items():
+        own = sources[name].kind if name in sources else None
+        fitting[name] = None if block is None or own is None else stacked(block, own, kind)
+    return fitting

@@ -1,0 +1,104 @@
+"""Sets of overview cells: which one a mosaic wants, and how a new one takes the place of the old.
+
+All cells of a set follow the same settings. Where these change, a new set is begun beside the old
+one, which is kept up to date and shown until the new one is complete.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.mosaic import Mosaic, OverviewSet
+from livemosaic.model.rule import Rule
+from livemosaic.tiler.rules.parse import rule_of
+
+FORMAT: Final = 1
+"""Raised where equal scenes would give other pixels: all mosaics then make a new set."""
+KEPT_S: Final = 600
+"""How long objects stay after they were replaced: far longer than any request lives."""
+_MAX_MINZOOM: Final = 8
+_METHODS: Final = ("default", "attribute")
+_OPERATIONS: Final = ("count", "lastbandlow", "lastbandhigh")
+
+
+def wanted(mosaic: Mosaic) -> OverviewSet | None:
+    """Returns the set that a mosaic's settings ask for, without an id; None for no overviews.
+
+    None too as long as no scene has decided which assets the mosaic shows.
+    """
+    policy = mosaic.overviews
+    assets = () if policy is None else policy.assets or mosaic.shown_assets
+    if policy is None or not assets:
+        return None
+    kept = replace(policy, assets=assets)
+    return OverviewSet(id="", policy=kept, rule=dict(mosaic.rules.default), format=FORMAT)
+
+
+def begun(mosaic: Mosaic) -> Sequence[OverviewSet]:
+    """Returns the sets of a mosaic, with a new one in the making if its settings ask for it."""
+    new, sets = wanted(mosaic), mosaic.overview_sets
+    if new is None or any(_is_alike(new, each) for each in sets if each.state != "replaced"):
+        return sets
+    shown = [each for each in sets if each.state != "building"]
+    return [*shown, replace(new, id=secrets.token_hex(4))]
+
+
+def current(mosaic: Mosaic) -> list[OverviewSet]:
+    """Returns the sets that this release keeps up to date."""
+    return [s for s in mosaic.overview_sets if s.state != "replaced" and s.format == FORMAT]
+
+
+def completed(mosaic: Mosaic, set_id: str, now: float) -> Sequence[OverviewSet]:
+    """Returns the sets of a mosaic with one of them complete, in place of earlier ones."""
+    return [
+        replace(each, state="ready")
+        if each.id == set_id
+        else replace(each, state="replaced", until=int(now) + KEPT_S)
+        if each.state == "ready"
+        else each
+        for each in mosaic.overview_sets
+    ]
+
+
+def deepened(mosaic: Mosaic, set_id: str, zoom: int) -> Sequence[OverviewSet]:
+    """Returns the sets of a mosaic, one of which reaches a zoom."""
+    return [
+        replace(each, reach=max(each.reach, zoom)) if each.id == set_id else each
+        for each in mosaic.overview_sets
+    ]
+
+
+def without(mosaic: Mosaic, set_id: str) -> Sequence[OverviewSet]:
+    """Returns the sets of a mosaic but one."""
+    return [each for each in mosaic.overview_sets if each.id != set_id]
+
+
+def _is_alike(one: OverviewSet, other: OverviewSet) -> bool:
+    return (one.policy, one.rule, one.format) == (other.policy, other.rule, other.format)
+
+
+def check_overviews(mosaic: Mosaic) -> None:
+    """Raises `InvalidRequestError` for settings that cannot have overviews, with the reason."""
+    if mosaic.overviews is None:
+        return
+    if mosaic.minzoom > _MAX_MINZOOM:
+        raise InvalidRequestError(
+            f"overviews are for low zooms, and minzoom {mosaic.minzoom} has none: they need a "
+            f"minzoom of at most {_MAX_MINZOOM}"
+        )
+    if problem := _problem(rule_of({}, mosaic)):
+        raise InvalidRequestError(f"overviews need another default rule: {problem}")
+
+
+def _problem(rule: Rule) -> str:
+    if rule.method not in _METHODS:
+        return f"{rule.method!r} orders scenes by each image anew, or hides some of them"
+    if rule.operation in _OPERATIONS:
+        return f"{rule.operation!r} gives other values than scenes have"
+    if rule.min_pixels:
+        return "min_pixels would leave out scenes at low zooms"
+    if rule.item_render:
+        return "item_render draws colors, and overviews keep values"
+    return ""

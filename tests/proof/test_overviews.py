@@ -1,0 +1,256 @@
+"""Overview cells: every schedule of scene changes and two builders, one of which may die.
+
+After each of its writes a builder may die, and comes again. In the end the passes go on until no
+stale row is left, and every cell equals, byte for byte, that of a full rebuild. Each rule that
+`overviews.builder` follows is broken on purpose too, and must be found out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from items import box, item, message
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.overviews import OverviewCell
+from livemosaic.index.scenes import Index
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.overviews.blocks import Block, BlockSource
+from livemosaic.overviews.builder import OverviewBuilder
+from livemosaic.table import Delete, Key, Page, Put, Table
+from proof.cells import (
+    CHANGES,
+    HERE,
+    REGION,
+    UpToDate,
+    beginning,
+    builder,
+    building,
+    cells,
+    ingest,
+    rebuilt,
+)
+from proof.memory import MemoryTable, Rows
+from proof.scenes import FULL, LATER, index
+from proof.schedules import Answers, Explored, Program
+from proof.test_every_schedule import delivered
+
+BELOW = item("b", HERE, datetime="2026-01-10T00:00:00Z")
+"""A scene that is there from the start, below or above `a`."""
+LARGE = item("c", box(-40, 10, 60, 60), datetime="2026-01-02T00:00:00Z")
+"""So large that it needs no cell of zoom 3: one comes and goes with `a`."""
+
+Wrap = Callable[[Table], Table]
+
+
+def same(table: Table) -> Table:
+    return table
+
+
+def explored(
+    before: Rows,
+    changes: Sequence[str],
+    *others: Program,
+    on: Wrap = same,
+    written: Wrap = same,
+    builders: int = 2,
+    crashes: int = 1,
+    **how: Any,
+) -> Explored:
+    mosaic = Mosaics(MemoryTable(before)).get("m")
+    sent = [message(CHANGES[change], seconds=n) for n, change in enumerate(changes, 1)]
+    programs = [delivered(one, mosaic, written) for one in sent]
+    programs += others
+    programs += [building(on, **how)] * builders
+    return Explored(
+        programs, before, UpToDate(), deliveries=1, crashes=crashes, world=lambda *_: LATER
+    )
+
+
+@pytest.fixture(scope="module")
+def one_level() -> Rows:
+    """All scenes are drawn at zoom 3: the cell of the world is the only one."""
+    return beginning(LARGE, first="large", maxzoom=2)
+
+
+@pytest.fixture(scope="module")
+def two_levels() -> Rows:
+    """Scenes of a degree, which need a cell of zoom 3."""
+    rows = beginning(BELOW, first="put")
+    assert set(cells(rows)) == {"", REGION}
+    return rows
+
+
+class TestEverySchedule:
+    def test_two_builders_of_which_one_dies(self, one_level: Rows) -> None:
+        assert explored(one_level, ["large-revised"]).schedules > 10**12
+
+    @pytest.mark.parametrize(
+        "changes",
+        [("large-moved", "large-moved-on"), ("deleted", "large")],
+        ids=", ".join,
+    )
+    def test_two_changes(self, one_level: Rows, changes: Sequence[str]) -> None:
+        explored(one_level, changes, builders=1)
+        if FULL:
+            explored(one_level, changes)
+
+    @pytest.mark.parametrize("change", ["revised", "moved", "deleted"])
+    def test_cells_above_cells(self, two_levels: Rows, change: str) -> None:
+        explored(two_levels, [change], builders=1)
+        if FULL:
+            explored(two_levels, [change])
+
+    def test_two_builders_of_cells_above_cells(self, two_levels: Rows) -> None:
+        explored(two_levels, ["revised"], crashes=0)
+
+    @pytest.mark.parametrize(("first", "change"), [("", "put"), ("put", "deleted")])
+    def test_a_cell_comes_and_goes_with_a_small_scene(self, first: str, change: str) -> None:
+        before = beginning(LARGE, first=first)
+        assert (REGION in cells(before)) == bool(first)
+        explored(before, [change], builders=1, crashes=0)
+
+
+class TestFaultsAreFoundOut:
+    """A builder without one of the rules of `overviews.builder` is not up to date in the end."""
+
+    def test_rows_written_without_a_condition(self) -> None:
+        before = beginning(LARGE, maxzoom=2)
+        with pytest.raises(AssertionError):
+            explored(before, ["large", "deleted"], crashes=0, on=Unconditional)
+
+    def test_no_write_where_nothing_changed(self) -> None:
+        """A slower builder has seen the scene that a newer one finds deleted again."""
+        before = beginning(LARGE, maxzoom=2)
+        with pytest.raises(AssertionError):
+            explored(before, ["large", "deleted"], crashes=0, kind=Idle)
+
+    def test_stopping_upwards_where_a_cell_came_out_equal(self, two_levels: Rows) -> None:
+        with pytest.raises(AssertionError):
+            explored(two_levels, ["revised"], builders=1, kind=Stopping)
+
+    def test_stale_rows_deleted_first(self, one_level: Rows) -> None:
+        with pytest.raises(AssertionError):
+            explored(one_level, ["large-revised"], builders=1, kind=Hasty)
+
+    def test_settings_read_once_in_a_pass(self) -> None:
+        """A scene at a level that is new to the mosaic is there when its cell is read."""
+        before = beginning(LARGE, maxzoom=2)
+        with pytest.raises(AssertionError):
+            explored(before, ["large", "large-revised"], crashes=0, kind=Forgetful)
+
+    def test_stale_rows_by_scene_alone(self, two_levels: Rows) -> None:
+        with pytest.raises(AssertionError):
+            explored(two_levels, ["moved", "moved-on"], written=ByScene, builders=1, crashes=0)
+
+    def test_stale_rows_by_scene_and_version(self, two_levels: Rows) -> None:
+        """A repair writes the same version again, and knows only where the scene is now."""
+
+        def repairs(on: Wrap) -> Program:
+            def work(answers: Answers) -> bool:
+                mosaic = Mosaics(answers).get("m")
+                index(on(answers), clock=answers.clock).rewrite(mosaic, "s2#a")
+                return True
+
+            return work
+
+        with pytest.raises(AssertionError):
+            explored(
+                two_levels, ["moved"], repairs(ByVersion), written=ByVersion, builders=1, crashes=0
+            )
+        explored(two_levels, ["moved"], repairs(same), builders=1, crashes=0)
+
+    def test_reads_a_second_behind(self, one_level: Rows) -> None:
+        for scenes, is_right in ((consistent, True), (eventual, False)):
+            table = MemoryTable(one_level)
+            late = Lagging(table)
+            ingest(late, CHANGES["large-revised"], 1)
+            with builder(late, scenes=scenes) as one:
+                one.run("m", regions=[REGION])
+            assert (cells(table.rows) == rebuilt(table.rows)) == is_right
+
+
+def consistent(scenes: Index) -> Index:
+    return replace(scenes, consistent=True)
+
+
+def eventual(scenes: Index) -> Index:
+    return replace(scenes, consistent=False)
+
+
+class Wrapped:
+    """A `Table` that hands on what it is asked."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.table, name)
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        self.table.transact([self.action(one) for one in actions])
+
+    def action(self, one: Put | Delete) -> Put | Delete:
+        return one
+
+
+class Unconditional(Wrapped):
+    def action(self, one: Put | Delete) -> Put | Delete:
+        return replace(one, expect=None) if "#overview." in one.key.pk else one
+
+
+class ByScene(Wrapped):
+    def action(self, one: Put | Delete) -> Put | Delete:
+        return keyed(one, "scene")
+
+
+class ByVersion(Wrapped):
+    def action(self, one: Put | Delete) -> Put | Delete:
+        return keyed(one, "scene", "version")
+
+
+def keyed(one: Put | Delete, *names: str) -> Put | Delete:
+    if not isinstance(one, Put) or "#stale#" not in one.key.pk:
+        return one
+    what = "#".join(one.item[name] for name in names)
+    return replace(one, key=Key(one.key.pk, f"{0:015}#{what}"))
+
+
+class Lagging(Wrapped):
+    """Queries that need not be consistent see the table as it was before its last writes."""
+
+    def __init__(self, table: MemoryTable) -> None:
+        super().__init__(table)
+        self._old = MemoryTable(table.rows)
+
+    def query(self, pk: str, *, consistent: bool = False, **named: Any) -> Page:
+        return (self.table if consistent else self._old).query(pk, **named)
+
+
+class Idle(OverviewBuilder):
+    def _put(self, run: Any, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
+        return before if before == cell else super()._put(run, before, cell, now)
+
+
+class Stopping(OverviewBuilder):
+    def _of_cell(
+        self, run: Any, tile: str, changed: Any, before: BlockSource | None
+    ) -> tuple[BlockSource, Block | None]:
+        old = self.rows.cell(run.mosaic, run.cells, tile)
+        source, block = super()._of_cell(run, tile, changed, before)
+        if before is not None and source.digest == old.digest:
+            return before, None
+        return source, block
+
+
+class Hasty(OverviewBuilder):
+    def _update(self, run: Any, changed: Any) -> None:
+        self.rows.settle(self.rows.stale(run.mosaic, REGION))
+        super()._update(run, changed)
+
+
+class Forgetful(OverviewBuilder):
+    def _as_of_now(self, run: Any) -> Mosaic:
+        mosaic: Mosaic = run.mosaic
+        return mosaic
