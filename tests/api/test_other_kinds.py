@@ -371,3 +371,23 @@ class TestStored:
         mosaic = sides.services.mosaics.get("m")
         sides.services.index.rewrite(mosaic, "s2#right")
         assert sides.picture().at(200) is None
+
+
+class TestFiles:
+    """What only files say: the number of their bands."""
+
+    def test_a_gray_file_among_files_in_color_is_named(self, server: Server) -> None:
+        server.publish("color", [10, 20, 30], LEFT)
+        assert "X-Gray-Scenes" not in server.picture().headers
+        server.publish("gray", 90, RIGHT)
+        picture = server.picture()
+        assert (picture.at(10), picture.at(200)) == ([10, 20, 30], [90, 90, 90])
+        assert picture.headers["X-Gray-Scenes"] == "gray"
+
+    def test_hidden_files_and_chosen_bands_are_not(self, server: Server) -> None:
+        server.publish("gray", 90, LEFT)
+        server.publish("color", [10, 20, 30], LEFT, day=2)
+        assert "X-Gray-Scenes" not in server.picture().headers
+        server.publish("more", 50, RIGHT, day=2)
+        assert server.picture().headers["X-Gray-Scenes"] == "more"
+        assert "X-Gray-Scenes" not in server.picture(bidx=1).headers

@@ -22,8 +22,9 @@ def middleware(settings: Settings) -> list[Middleware]:
         allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match"],
         expose_headers=[
-            *("ETag", picture.SCENES, picture.SKIPPED, picture.TRUNCATED, picture.TIMING),
-            *(picture.CONTENT_BBOX, picture.CONTENT_CRS, names.UNKNOWN, items.MISSING),
+            *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
+            *(picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
+            *(names.UNKNOWN, items.MISSING),
         ],
     )
     return [

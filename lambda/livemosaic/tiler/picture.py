@@ -105,6 +105,8 @@ class Picture:
     """Ids of the scenes that could not be read, and why."""
     left_out: Sequence[tuple[str, str]]
     """Ids of the scenes that lack an asset, or have it of another kind, and which."""
+    gray: Sequence[str]
+    """Ids of the scenes whose only band stands for every band of the others."""
     truncated: str
     """Which limit left scenes out; empty if none did."""
     seen: Seen
@@ -370,6 +372,7 @@ class Tiler:
             scenes=[s.id for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
             left_out=plan.left_out_ids,
+            gray=_gray(scenes, layers),
             truncated=plan.truncated,
             seen=plan.seen,
         )
@@ -382,3 +385,10 @@ class Tiler:
 
 def _skips(plan: Plan, done: Reads) -> list[Skip]:
     return [Skip.of(plan.scene(place).id, error) for place, error in done.errors.items()]
+
+
+def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]:
+    """Returns the ids of visible scenes of a single band, where others have more."""
+    seen = [(s.id, len(p.names)) for s, p in zip(scenes, layers, strict=True) if p.valid.any()]
+    most = max((count for _, count in seen), default=1)
+    return [name for name, count in seen if count == 1 < most]

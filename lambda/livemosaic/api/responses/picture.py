@@ -22,6 +22,7 @@ from livemosaic.tiler.views import View
 SCENES: Final = "X-Scenes"
 SKIPPED: Final = "X-Skipped-Scenes"
 TRUNCATED: Final = "X-Truncated"
+GRAY: Final = "X-Gray-Scenes"
 TIMING: Final = "Server-Timing"
 CONTENT_BBOX: Final = "Content-Bbox"
 CONTENT_CRS: Final = "Content-Crs"
@@ -120,6 +121,8 @@ def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: _name_list(made.scenes)}
     if skipped := [*made.skipped, *made.left_out]:
         headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
+    if made.gray:
+        headers[GRAY] = _name_list(made.gray)
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers

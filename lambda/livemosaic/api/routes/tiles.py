@@ -71,7 +71,8 @@ async def tile(request: Request) -> Response:
 
     The `ETag` changes when the scenes in the tile do; `If-None-Match` is answered from the index
     alone. `X-Scenes` lists the visible scenes, `X-Skipped-Scenes` the scenes that could not be read
-    and why, `X-Truncated` names the limit that left scenes out.
+    and why, `X-Gray-Scenes` scenes of one band among scenes of several, `X-Truncated` the limit
+    that left scenes out.
     """
     services = services_of(request)
     mosaic = await run_in_threadpool(mosaic_of, request.path_params["mosaic"], request)
