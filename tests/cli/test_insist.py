@@ -66,8 +66,11 @@ def test_items_that_change_nothing_are_counted_and_named(run: Run) -> None:
     assert f"'d' in 'm' (deleted {time[:19]}" in output
     assert f"'v' in 'm' (a version of {time[:19]}" in output
     assert "--force makes what is given the newest" in output
-    give(run, {**TRUNCATION, "time": later(2)})
-    assert "1 outdated (truncated since)" in give(run, item("a"))
+    time = later(2)
+    give(run, {**TRUNCATION, "time": time})
+    output = give(run, *[item("a")] * 5)
+    assert "5 outdated (truncated since)" in output
+    assert output.count(f"'a' in 'm' (truncated {time[:19]}") == 1
 
 
 def test_nothing_is_told_where_everything_shows(run: Run) -> None:

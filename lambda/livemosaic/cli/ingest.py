@@ -180,7 +180,7 @@ class _IngestReport:
         self._begun = time.monotonic()
         self._reasons = 0
         self._incomplete = 0
-        self._older: list[Older] = []
+        self._older: dict[Older, None] = {}
         if ledger.resumed:
             console.print(f"resuming after {ledger.resumed:,} Items")
 
@@ -202,7 +202,7 @@ class _IngestReport:
                 console.print(line, style="yellow", markup=False)
 
         if len(self._older) < _MAX_OLDER:
-            self._older += outcome.older
+            self._older |= dict.fromkeys(outcome.older)
 
     def summary(self) -> None:
         """Prints the counts of all outcomes."""
@@ -219,7 +219,7 @@ class _IngestReport:
 
     def _older_text(self) -> str:
         """Returns a sentence about the Items that changed nothing, as something newer is there."""
-        named = self._older[:_MAX_OLDER]
+        named = list(self._older)[:_MAX_OLDER]
         some = "; ".join(f"{one.id!r} in {one.mosaic!r} ({one.newer})" for one in named)
         count = self._ledger.done.older
         subject = "1 Item is" if count == 1 else f"{count:,} Items are"
