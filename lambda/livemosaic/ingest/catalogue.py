@@ -13,7 +13,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, Protocol, Self
@@ -37,6 +37,7 @@ from livemosaic.storage.allowlist import AllowList
 _CHUNK: Final = 100
 _AT_ONCE: Final = 8
 """Suspects that are fetched from the catalogue in parallel."""
+_FOREVER: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _SAME_PLACE: Final = 1e-6
 """Degrees, some 0.1 m: RFC 7946, 11.2, advises catalogues to write no more digits."""
 
@@ -90,7 +91,8 @@ class Comparison:
         """
         listed: set[str] = set()
         messages = self.catalogue.items()
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
             while chunk := list(islice(messages, _CHUNK)):
                 yield self._as_of_now()._of_items(chunk, listed, pool)
             token: str | None = ""
@@ -99,6 +101,8 @@ class Comparison:
                 scenes, token = index.list_scenes(self.mosaic, limit=_CHUNK, token=token)
                 unlisted = [scene for scene in scenes if scene.key not in listed]
                 yield self._as_of_now()._of_scenes(unlisted, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _as_of_now(self) -> Self:
         """Returns the comparison with the mosaic's settings and watermarks as they are now."""
@@ -136,7 +140,7 @@ class Comparison:
         """Compares a scene with its Item as that is now, and repairs it; None if they agree."""
         message = self.catalogue.item(suspect.collection, suspect.id)
         try:
-            again = self._suspect(message) if message else self._ghost(suspect)
+            again = self._judged(suspect.key, message)
         except _TooRecentError:
             return None
         if again is None:
@@ -145,15 +149,21 @@ class Comparison:
             return self._mended(again, message)
         return Difference(again.kind, again.key, again.detail)
 
-    def _ghost(self, suspect: _Suspect) -> _Suspect | None:
-        """Suspects a scene whose Item the catalogue does not have."""
-        head, mark = self._now(suspect.key)
-        return replace(suspect, kind="gone", detail="") if is_above(head, mark) else None
+    def _judged(self, key: str, message: Message | None) -> _Suspect | None:
+        """Compares a scene with its Item, if there is one; None if they agree."""
+        if message:
+            return self._suspect(message)
+        head, mark = self._now(key)
+        if not is_above(head, mark):
+            return None
+        return _Suspect("gone", head.scene.collection, head.scene.id)
 
     def _suspect(self, message: Message) -> _Suspect | None:
         """Compares an Item with its scene, as that is now; None if they agree."""
         document: Any = message.body
         name = str(document.get("collection") or ""), str(document.get("id"))
+        if not self.mosaic.accepts_collection(name[0]):
+            return None
         try:
             item = StacItem.parse(document, event_time=self.settled, base=message.base)
             shown = passes(item, self.mosaic)
@@ -182,14 +192,16 @@ class Comparison:
         return version > utc_text(self.settled)
 
     def _mended(self, suspect: _Suspect, message: Message | None) -> Difference | None:
-        """Puts or deletes an Item as of `settled`, and compares it once more."""
+        """Puts or deletes an Item as of `settled`; None where an event came first."""
         body = message.body if message else _deletion(suspect)
         base = message.base if message else None
         put = Message(suspect.key, body, self.settled, {}, base)
         outcome = self.ingest.batch([put], only=self.mosaic)[0]
         if outcome.older:
-            return None  # an event came first
-        return Difference(suspect.kind, suspect.key, outcome.reason or suspect.detail, outcome.ok)
+            return None
+        left = replace(self._as_of_now(), settled=_FOREVER)._judged(suspect.key, message)
+        detail = outcome.reason or suspect.detail
+        return Difference(suspect.kind, suspect.key, detail, mended=left is None)
 
 
 def _key(document: Mapping[str, Any]) -> str:
