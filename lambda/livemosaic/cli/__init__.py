@@ -11,6 +11,7 @@ from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.mosaics import app as mosaics
+from livemosaic.cli.overviews import app as overviews
 from livemosaic.cli.serve import demo, serve
 from livemosaic.cli.session import Session, clear_errors
 from livemosaic.cli.targets.client import check_url
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, map tiles come out.",
 )
 app.add_typer(mosaics, name="mosaics")
+app.add_typer(overviews, name="overviews")
 app.add_typer(dlq, name="dlq")
 app.command()(ingest)
 app.command()(verify)
