@@ -309,6 +309,10 @@ def _directories() -> Iterator[Case]:
         "keys cut short": {34735: shorts(1, 1, 0, 4, *utm)},
         "keys beyond the text": {34735: shorts(
             1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 1026, 34737, 90, 0, 3072, 0, 1, 32633)},
+        "keys beyond an end of the text": {
+            34735: shorts(
+                1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 1026, 34737, 8, 0, 3072, 0, 1, 32633),
+            34737: Tag(ASCII, b"WGS\0 84|\0")},
         "keys without their numbers": {
             34735: shorts(1, 1, 0, 4, *utm, 3080, 34736, 1, 0), 34736: None},
         "keys as longs": {34735: Tag(4, (1, 1, 0, 3, *utm))},

@@ -51,6 +51,7 @@ KINDS: Final = (
     "directory of one band fill order 2",
     "directory text without an end",
     "directory keys beyond the text",
+    "directory keys beyond an end of the text",
     "second directory of kind 5",
     "hand nodata as double {'order': '>'}",
     "hand metadata without a role",

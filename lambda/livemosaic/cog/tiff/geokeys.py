@@ -33,7 +33,7 @@ def read_keys(directory: Directory) -> dict[int, int | None]:
     if rows[0][:2] != [1, 1] or len(rows[0]) < _HEADER:
         raise BrokenHeaderError("keys of another version")
     wanted = rows[1 : 1 + rows[0][3]]
-    texts = directory.body(TEXTS).strip(b"\0")
+    texts = directory.body(TEXTS).split(b"\0")[0]  # async-tiff ends it there
     sizes = {DOUBLES: len(directory.numbers(DOUBLES)), TEXTS: len(texts)}
     if len(wanted) != rows[0][3] or not all(_is_within(row, sizes) for row in wanted):
         raise BrokenHeaderError("keys that are cut short")
