@@ -61,7 +61,8 @@ class TestOlder:
         answer = give(server, item("a", href=OLD), item("b"))
         a, b = answer["outcomes"]
         assert (a["id"], a["status"], a["changes"]) == ("a", "ignored", ["outdated"])
-        assert a["newer"] == [{"mosaic": "m", "kind": kind, "time": time}]
+        name = {"mosaic": "m", "collection": "s2", "id": "a"}
+        assert a["newer"] == [{**name, "kind": kind, "time": time}]
         assert f"mosaic 'm' has ({words} {time[:19]}" in a["detail"]
         assert "force=true" in a["detail"]
         shown = b["changes"]
@@ -70,6 +71,14 @@ class TestOlder:
         )
         assert answer["older"] == {kind: answer["counts"]["outdated"]}
         assert href(server) != OLD
+
+    def test_an_item_within_a_message_is_named(
+        self, server: Server, there: Any, kind: str, words: str
+    ) -> None:
+        give(server, there(later()))
+        (outcome,) = give(server, notification(item("a"), later(-1)))["outcomes"]
+        assert outcome["id"] is None
+        assert [(one["id"], one["kind"]) for one in outcome["newer"]] == [("a", kind)]
 
     def test_who_insists_gets_it_shown_whatever_the_clocks_are(
         self, server: Server, there: Any, kind: str, words: str

@@ -12,9 +12,11 @@ _COUNTS: Final = {"type": "object", "additionalProperties": {"type": "integer"}}
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 _NEWER: Final = {
     "type": "object",
-    "required": ["mosaic", "kind", "time"],
+    "required": ["mosaic", "collection", "id", "kind", "time"],
     "properties": {
         "mosaic": {"type": "string"},
+        "collection": {"type": "string", "description": "Empty if the Item has none"},
+        "id": {"type": "string", "description": "Of the Item"},
         "kind": {"type": "string", "enum": ["version", "deletion", "truncation"]},
         "time": {"type": "string", "format": "date-time", "description": "The moment of that"},
     },
@@ -47,7 +49,15 @@ _EXAMPLE: Final = {
             "id": "b",
             "status": "ignored",
             "changes": ["outdated"],
-            "newer": [{"mosaic": "m", "kind": "deletion", "time": "2026-11-27T10:00:00.000000Z"}],
+            "newer": [
+                {
+                    "mosaic": "m",
+                    "collection": "sentinel-2-c1-l2a",
+                    "id": "b",
+                    "kind": "deletion",
+                    "time": "2026-11-27T10:00:00.000000Z",
+                }
+            ],
             "detail": "older than what mosaic 'm' has (deleted 2026-11-27T10:00:00Z): it "
             "changes nothing; force=true makes it the newest",
         },
@@ -126,10 +136,9 @@ def _older_kinds(outcome: Outcome) -> set[str]:
 
 def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
     given = document.get("id") if isinstance(document, Mapping) else None
-    older = [(change.mosaic, change.newer) for change in outcome.older]
-    newer = [{"mosaic": m, "kind": n.kind, "time": n.time} for m, n in older if n]
+    newer = [*map(_newer, outcome.older)]
     warnings = [encodable(warning) for warning in outcome.warnings]
-    detail = outcome.reason or (describe_older(outcome.older) if older else "")
+    detail = outcome.reason or (describe_older(outcome.older) if newer else "")
     return {
         "id": encodable(given) if isinstance(given, str) else None,
         "status": outcome.status,
@@ -138,3 +147,10 @@ def _shown(outcome: Outcome, document: Any) -> dict[str, Any]:
         **({"warnings": warnings} if warnings else {}),
         **({"detail": encodable(detail)} if detail else {}),
     }
+
+
+def _newer(change: Applied) -> dict[str, Any]:
+    """Returns what is newer than a change, by the Item, which a message may hold within."""
+    there = {"kind": change.newer.kind, "time": change.newer.time} if change.newer else {}
+    names = {"collection": encodable(change.collection), "id": encodable(change.id)}
+    return {"mosaic": change.mosaic, **names, **there}

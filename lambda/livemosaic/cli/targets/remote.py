@@ -167,7 +167,7 @@ class Remote:
 
 def _outcome(request: _Request, outcome: Mapping[str, Any]) -> EntryOutcome:
     newer = [
-        Older(one["mosaic"], str(outcome.get("id")), Newer(one["kind"], one["time"]))
+        Older(one["mosaic"], one["id"], Newer(one["kind"], one["time"]))
         for one in outcome.get("newer", ())
     ]
     return EntryOutcome(
