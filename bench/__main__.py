@@ -1,4 +1,4 @@
-"""`python -m bench race`, `ingest`, `tiles`, `cells`, `imports` and `peers`."""
+"""`python -m bench race`, `ingest`, `tiles`, `low`, `cells`, `imports` and `peers`."""
 
 import argparse
 import os
@@ -22,6 +22,7 @@ examples:
   python -m bench tiles --tables sqlite --zooms 12,13 --tiles 30 --delay-ms 50
   python -m bench tiles --archive /data/bench --deep --json tiles.json
   python -m bench cells
+  python -m bench low --across 20
   python -m bench imports
 
 Tables of results go to stdout, progress to stderr. A run compares its contenders with each other on
@@ -80,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_archive(tiles, tiles=12)
     tiles.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (1 GB) there")
     tiles.add_argument("--deep", action="store_true", help="stacks of up to 1,000 scenes, not 200")
+    low = commands.add_parser("low", help="tiles of low zooms, of overviews and of scenes alone")
+    low.add_argument(
+        "--across", type=int, default=45, help="scenes in a row and in a column: %(default)s"
+    )
+    low.add_argument("--tiles", type=int, default=5, help="tiles per zoom: %(default)s")
+    low.add_argument("--times", type=int, default=9, help="times a tile is made: %(default)s")
+    low.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     _add_race(commands)
     cells = commands.add_parser("cells", help="cost of writing an overview cell")
     cells.add_argument("--times", type=int, default=5, help="times each: %(default)s")
@@ -186,6 +194,12 @@ def _tiles(given: argparse.Namespace) -> list[Sheet]:
     )
 
 
+def _low(given: argparse.Namespace) -> list[Sheet]:
+    from bench import low
+
+    return low.run(low.Options(across=given.across, tiles=given.tiles, times=given.times))
+
+
 def _race(given: argparse.Namespace) -> list[Sheet]:
     from bench import contenders, race
 
@@ -231,6 +245,7 @@ def _peers(_: argparse.Namespace) -> list[Sheet]:
 _COMMANDS: Final = {
     "ingest": _ingest,
     "tiles": _tiles,
+    "low": _low,
     "race": _race,
     "cells": _cells,
     "imports": _imports,

@@ -14,6 +14,7 @@ from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import MosaicCache, Mosaics
+from livemosaic.index.overviews import OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.model.mosaic import Mosaic
@@ -27,6 +28,7 @@ from livemosaic.storage.probe import LoginProbe
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
+from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import PictureLimits, Tiler
 from livemosaic.tiler.watch import Watch
 
@@ -54,7 +56,7 @@ class Services:
 def build(settings: Settings, table: Table | None = None) -> Services:
     """Builds the services on the table that the settings name, or on a given one."""
     table = table or open_table(settings.index)
-    allow = AllowList(settings.allowed_prefixes)
+    allow = allow_list(settings)
     mosaics = Mosaics(table, _check)
     pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="index")
     index = Index(table, mosaics, pool)
@@ -80,12 +82,26 @@ def build(settings: Settings, table: Table | None = None) -> Services:
             HeaderKeeper(table, allow).keep,
             Fetcher(allow),
         ),
-        tiler=Tiler(index, reader, limits, Watch(settings.metrics)),
+        tiler=Tiler(index, reader, limits, Watch(settings.metrics), _overviews(settings, table)),
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
         ),
         pixel_version=pixel_version.current,
     )
+
+
+def allow_list(settings: Settings) -> AllowList:
+    """Returns which hrefs of Items may be read: never those of overviews."""
+    closed = (settings.overviews,) if settings.overviews else ()
+    return AllowList(settings.allowed_prefixes, closed=closed)
+
+
+def _overviews(settings: Settings, table: Table) -> Overviews | None:
+    if not settings.overviews:
+        return None
+    own = AllowList((settings.overviews,))
+    limits = AssetLimits(gap=settings.coalesce_gap_bytes)
+    return Overviews(OverviewRows(table), CogReader(own, limits=limits, recent=Recent()))
 
 
 def _check(mosaic: Mosaic) -> None:
@@ -114,7 +130,7 @@ def building(
         )
     index = services.index
     limits = AssetLimits(gap=settings.coalesce_gap_bytes)
-    allow = AllowList(settings.allowed_prefixes)
+    allow = allow_list(settings)
     reader = CogReader(allow, Headers(index.table), limits=limits, recent=Recent())
     bases = Bases(index, reader, reader, edge=BLOCK)
     try:

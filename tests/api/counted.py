@@ -1,10 +1,10 @@
 """A table that counts what tiles read of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livemosaic.table import Delete, Item, Key, Page, Put, Table
+from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
 
 
 @dataclass
@@ -14,11 +14,13 @@ class CountedTable:
     table: Table
     queries: int = 0
     rows: int = 0
+    batches: int = 0
 
     def get(self, key: Key) -> Item | None:
         return self.table.get(key)
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        self.batches += 1
         return self.table.batch_get(keys)
 
     def query(self, pk: str, **how: Any) -> Page:
@@ -26,6 +28,9 @@ class CountedTable:
         self.queries += 1
         self.rows += len(page.rows)
         return page
+
+    def scan(self, prefix: str) -> Iterator[Row]:
+        return self.table.scan(prefix)
 
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         self.table.transact(actions)
@@ -35,4 +40,4 @@ class CountedTable:
 
     def forget(self) -> None:
         """Count from zero."""
-        self.queries = self.rows = 0
+        self.queries = self.rows = self.batches = 0

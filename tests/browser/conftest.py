@@ -27,7 +27,7 @@ from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
 from livemosaic.cli.server import listening
-from livemosaic.services import running
+from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 
 TOKEN = "browser-tests"
@@ -75,6 +75,7 @@ class Site:
     url: str
     folder: Path
     client: httpx.Client
+    services: Services
     numbers: Iterator[int] = field(default_factory=count)
 
     def mosaic(self, **settings: Any) -> str:
@@ -149,7 +150,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         both = Starlette(routes=[Mount(PREFIX, app), Mount("/", app)])
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with serving(both) as url, httpx.Client(base_url=url, headers=headers) as client:
-            yield Site(url, folder, client)
+            yield Site(url, folder, client, services)
 
 
 @pytest.fixture(scope="module")

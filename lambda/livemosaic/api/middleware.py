@@ -23,7 +23,7 @@ def middleware(settings: Settings) -> list[Middleware]:
         allow_headers=["Authorization", "Content-Type", "If-None-Match"],
         expose_headers=[
             *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
-            *(picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
+            *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
             *(names.UNKNOWN, items.MISSING),
         ],
     )

@@ -29,13 +29,12 @@ until when readers may need it. A `retired` row stands for no cell: scenes are r
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from livemosaic.geo.cells import Cell
 from livemosaic.geo.covering import WHOLE
-from livemosaic.index.partitions import Area
 from livemosaic.index.schema import Head, Tombstone, mosaic_prefix, partition
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.scene import IndexedScene
@@ -49,8 +48,6 @@ REGIONS: Final = tuple(Cell(3, x, y).quadkey for y in range(8) for x in range(8)
 """The names of all partitions of stale rows of a mosaic."""
 _RANK: Final = "0"
 _PAGE: Final = 500
-_MAX_CELLS: Final = 64
-"""Overview cells that one request reads at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +200,9 @@ class OverviewCell:
         )
 
     def scene(self) -> IndexedScene:
-        """The cell as a scene that covers its whole tile."""
+        """The cell as a scene that covers its whole tile; its key has no `#`, as all others do."""
         return IndexedScene(
-            f"#{self.quadkey}",
+            f"overview/{self.quadkey}",
             _RANK,
             self.digest,
             self.built,
@@ -228,37 +225,22 @@ class OverviewRows:
             return OverviewCell(quadkey=quadkey)
         return OverviewCell.from_item(quadkey, item)
 
-    def covering(self, mosaic: Mosaic, area: Area) -> list[OverviewCell] | None:
-        """The cells that show a whole area; None where the scenes themselves must be read.
+    def standing(
+        self, mosaic: Mosaic, cells: OverviewSet, quadkeys: Collection[str]
+    ) -> dict[str, OverviewCell]:
+        """The cells among some that stand for their scenes, by quadkey: made, and not retired.
 
-        They have the resolution of tiles of the area's zoom, and twice that. A cell without assets
-        shows nothing: no scene is there. Reads are eventually consistent, a second or so behind.
+        A cell without assets shows nothing: no scene is there. One batch, eventually consistent:
+        a second or so behind a write.
         """
-        cells = mosaic.shown_overviews
-        if cells is None or area.zoom > cells.reach + RUNG:
-            return None
-        rung = min(rung_of(area.zoom), cells.reach)
-        found = self._found(mosaic, cells, area, rung)
-        if found is None and rung == area.zoom > 0:
-            # A block of the rung above has the same resolution, and is there without a cell here.
-            found = self._found(mosaic, cells, area, rung - RUNG)
-        return found
-
-    def _found(
-        self, mosaic: Mosaic, cells: OverviewSet, area: Area, rung: int
-    ) -> list[OverviewCell] | None:
-        if sum(area.grid.count(box, rung) for box in area.boxes) > _MAX_CELLS:
-            return None
-        tiles = {tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, rung)}
-        keys = {quadkey: _key(mosaic, cells, quadkey) for quadkey in sorted(tiles)}
+        keys = {quadkey: _key(mosaic, cells, quadkey) for quadkey in sorted(quadkeys)}
         items = self.table.batch_get([*keys.values()])
-        found = [
-            OverviewCell.from_item(quadkey, items[key])
+        found = {
+            quadkey: OverviewCell.from_item(quadkey, items[key])
             for quadkey, key in keys.items()
             if key in items
-        ]
-        standing = [cell for cell in found if not cell.retired]
-        return standing if len(standing) == len(keys) else None
+        }
+        return {quadkey: cell for quadkey, cell in found.items() if not cell.retired}
 
     def put(self, mosaic: Mosaic, cells: OverviewSet, cell: OverviewCell) -> OverviewCell:
         """Write a cell, if its row is as it was read; returns it as it is now.
@@ -286,6 +268,14 @@ class OverviewRows:
             after = page.next
             left = None if left is None else left - len(page.rows)
 
+    def waiting(self, mosaic: Mosaic, region: str, limit: int) -> list[StaleRow]:
+        """At most `limit` stale rows of a region, the earliest due first: one query.
+
+        For readers: eventually consistent, a second or so behind a write.
+        """
+        page = self.table.query(_stale_partition(mosaic, region), limit=limit)
+        return [*map(StaleRow.from_row, page.rows)]
+
     def mark(self, row: StaleRow) -> None:
         """Write a stale row."""
         self.table.transact([Put(row.key, row.to_item())])
@@ -304,11 +294,6 @@ class OverviewRows:
         prefix = f"{mosaic_prefix(mosaic)}overview.{cells.id}#"
         for row in self.table.scan(prefix):
             yield OverviewCell.from_item(row.key.sk.partition("#")[2], row.item)
-
-
-def rung_of(zoom: int) -> int:
-    """The rung whose cells serve tiles of a zoom."""
-    return zoom - zoom % RUNG
 
 
 def _key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:

@@ -56,6 +56,8 @@ class Read:
     resampling: Resampling = "nearest"
     palette: bool = True
     """Turn a palette image into red, green, blue with its transparent entries invalid."""
+    overviews: bool = True
+    """Whether overview cells of the mosaic may stand for its scenes."""
     style: Style | None = None
     """Style of each scene, before they are composed (ArcGIS: itemRenderingRule)."""
 

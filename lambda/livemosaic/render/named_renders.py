@@ -46,6 +46,7 @@ class NamedRender(BaseModel):
     unscale: bool | None = None
     resampling: Resampling | None = None
     reproject: Resampling | None = None
+    overviews: bool | None = None
     algorithm: str | None = None
     algorithm_params: dict[str, Any] | None = None
     rescale: list[tuple[Finite, Finite]] | None = None

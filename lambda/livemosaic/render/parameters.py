@@ -57,6 +57,11 @@ class ReadParameters(QueryParameters):
         description="Resampling kernel where `resampling` is not given: pixels are read and "
         "reprojected in one step",
     )
+    overviews: bool | None = Field(
+        None,
+        description="False reads scenes themselves at low zooms, where limits may leave some out; "
+        "by default overviews show all of them, where the mosaic has any",
+    )
 
     def read(self) -> Read:
         """Parses how pixels are read; `InvalidRequestError` names the invalid value."""
@@ -78,6 +83,7 @@ class ReadParameters(QueryParameters):
             unscale=bool(self.unscale),
             resampling=self.resampling or self.reproject or "nearest",
             palette=not self.expression,
+            overviews=self.overviews is not False,
         )
 
 

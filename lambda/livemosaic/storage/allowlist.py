@@ -81,10 +81,14 @@ class AllowList:
     prefixes: Sequence[str] = ("s3://", "https://")
     probe: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
     """Asks the server of an href that is to be admitted; raises ForbiddenHrefError if closed."""
+    closed: Sequence[str] = ()
+    """Folders of our own, in the form of prefixes: no Item may name an object there, whatever else
+    is allowed."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
         _ = self.parsed  # raises for a malformed one
+        _ = self._kept_out
 
     @property
     def parsed(self) -> Sequence[AllowedPrefix]:
@@ -167,8 +171,16 @@ class AllowList:
         place = Location("s3", bucket, f"{prefix}x")
         return next((p.way for p in self.parsed if p.covers(place)), Way())
 
+    @property
+    def _kept_out(self) -> Sequence[AllowedPrefix]:
+        return _parse_prefixes(tuple(self.closed))
+
     def _find(self, href: str) -> tuple[Location, AllowedPrefix]:
         location = parse(href)
+        if any(folder.covers(location) for folder in self._kept_out):
+            raise ForbiddenHrefError(
+                f"asset href {redact(href)!r} is in the folder of overviews, which no Item may name"
+            )
         granting = [prefix for prefix in self.parsed if prefix.covers(location)]
         if not granting:
             raise ForbiddenHrefError(
@@ -205,6 +217,11 @@ class AllowList:
         if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
             raise ForbiddenHrefError(
                 f"asset href {location.path!r} links out of the folders that {SETTING} allows"
+            )
+        own = [p.place.path for p in self._kept_out if p.place.scheme == "file"]
+        if any(real.is_relative_to(Path(folder).resolve()) for folder in own):
+            raise ForbiddenHrefError(
+                f"asset href {location.path!r} links into the folder of overviews"
             )
         return real
 

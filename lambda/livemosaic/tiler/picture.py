@@ -9,6 +9,7 @@ from typing import Protocol
 
 from livemosaic.cog.budget import Allowance
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
+from livemosaic.geo.cells import Cell
 from livemosaic.geo.frame import Frame
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
@@ -21,8 +22,16 @@ from livemosaic.render.expression import Bounds, Expression
 from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
 from livemosaic.render.style import draw_scene
+from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
+from livemosaic.tiler.overviews import (
+    OverviewCandidates,
+    Overviews,
+    ShownCells,
+    is_cell,
+    wanted_cells,
+)
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
@@ -111,6 +120,11 @@ class Picture:
     """Which limit left scenes out; empty if none did."""
     seen: Seen
     """The scenes that determine the image, unless some were skipped."""
+    shown: ShownCells | None = None
+    """The overview cells that show in place of scenes."""
+    lost: Sequence[tuple[str, str]] = ()
+    """Overview cells that could not be read, `overview z/x/y`, and why; scenes show in place of
+    them, and of all others of the image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +141,10 @@ class Draft:
     selection: Selection | None = None
     timings: Timings = field(default_factory=Timings)
     """Of the steps `index`, `read` and `compose`."""
+    shown: ShownCells | None = None
+    """The overview cells that it shows in place of scenes."""
+    live: "Draft | None" = None
+    """The same image of scenes alone, for overview cells that cannot be read."""
 
     @property
     def grid(self) -> Grid:
@@ -160,6 +178,20 @@ class Tiler:
     reader: AssetReader
     limits: PictureLimits = field(default_factory=PictureLimits)
     watch: Watch = field(default_factory=Watch)
+    overviews: Overviews | None = None
+    """Overview cells; None where no place for them is known."""
+
+    async def prepare(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
+        """Prepares an image of overview cells where they show it, else as `draft`, which raises."""
+        live = self.draft(mosaic, view, read, rule)
+        wanted = wanted_cells(mosaic, view, live.read, rule)
+        if self.overviews is None or wanted is None:
+            return live
+        shown = await asyncio.to_thread(self.overviews.find, mosaic, view, wanted)
+        live.timings.end("index")
+        if shown is None or (shown.is_coarse and await self._is_whole(live)):
+            return live
+        return self._of_cells(live, shown)
 
     def draft(
         self,
@@ -170,7 +202,7 @@ class Tiler:
         *,
         every: bool = False,
     ) -> Draft:
-        """Prepares an image without reading anything; `every` includes hidden scenes.
+        """Prepares an image of scenes without reading anything; `every` includes hidden scenes.
 
         Raises `NotFoundError` below the mosaic's minzoom, and `InvalidRequestError` for an asset
         that no scene of the mosaic ever had.
@@ -213,9 +245,21 @@ class Tiler:
 
         Scenes without a requested asset take no part; scenes without an asset that the mosaic shows
         are left out, and named. Raises `InvalidRequestError` where the
-        request fits none of the scenes.
+        request fits none of the scenes. Where an overview cell cannot be read, all is read from
+        scenes.
         """
-        return await self.compose(draft, await self.read(draft))
+        if draft.live is None:
+            return await self.compose(draft, await self.read(draft))
+        try:
+            done = await self.read(draft)
+        except InvalidRequestError:  # perhaps bands that only scenes have
+            return await self.make(draft.live)
+        failed = [place for place in sorted(done.errors) if is_cell(draft.plan.scene(place))]
+        if not failed:
+            return await self.compose(draft, done)
+        made = await self.make(draft.live)
+        lost = [_lost(draft, place, done.errors[place]) for place in failed]
+        return replace(made, lost=[each for each in lost if each])
 
     async def compose(self, draft: Draft, done: Reads) -> Picture:
         """Composes the scenes that were read into one image."""
@@ -269,6 +313,26 @@ class Tiler:
         read, _ = self.of_scenes(mosaic, read, rule)
         candidates = self._candidates(mosaic, view, rule, read.assets)
         return Listing(candidates, self.limits.max_rows)
+
+    async def _is_whole(self, draft: Draft) -> bool:
+        """Whether no limit leaves out a scene of an image, by footprints alone."""
+        await asyncio.to_thread(draft.plan.next_round)
+        return not draft.plan.truncated
+
+    def _of_cells(self, live: Draft, shown: ShownCells) -> Draft:
+        """The same image of overview cells; they are in the mosaic's order already."""
+        limits, mosaic, view = self.limits, live.mosaic, live.view
+        candidates = Candidates(self.index, mosaic, view, DEFAULT, None, live.read.assets)
+        plan = Plan(
+            OverviewCandidates(candidates, shown),
+            view.grid.height,
+            view.grid.width,
+            limits.max_scenes,
+            limits.max_rows,
+            mask=view.mask,
+            beside=len(shown.scenes),
+        )
+        return replace(live, rule=DEFAULT, plan=plan, selection=None, shown=shown, live=live)
 
     def _plan(self, candidates: Candidates) -> Plan:
         limits, rule, view = self.limits, candidates.rule, candidates.view
@@ -335,9 +399,10 @@ class Tiler:
     async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
         assets = chosen_assets(draft.mosaic, scene, read)
+        reader = self.overviews.reader if self.overviews and is_cell(scene) else self.reader
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
-            pixels = await self.reader.read(
+            pixels = await reader.read(
                 assets,
                 grid,
                 read,
@@ -366,15 +431,17 @@ class Tiler:
         weights = self._weights(draft, scenes) if blends else ()
         pixels = compose(layers, rule.operation, weights) if layers else empty(draft.grid)
         draft.timings.end("compose")
+        visible = [s for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()]
         return Picture(
             pixels=pixels,
             grid=draft.grid,
-            scenes=[s.id for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()],
+            scenes=[scene.id for scene in visible if not is_cell(scene)],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
             left_out=plan.left_out_ids,
             gray=_gray(scenes, layers),
             truncated=plan.truncated,
             seen=plan.seen,
+            shown=draft.shown,
         )
 
     def _weights(self, draft: Draft, scenes: Sequence[IndexedScene]) -> list[Weigh]:
@@ -384,11 +451,27 @@ class Tiler:
 
 
 def _skips(plan: Plan, done: Reads) -> list[Skip]:
-    return [Skip.of(plan.scene(place).id, error) for place, error in done.errors.items()]
+    failed = ((plan.scene(place), error) for place, error in done.errors.items())
+    return [Skip.of(scene.id or scene.key, error) for scene, error in failed]
 
 
 def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]:
     """Returns the ids of visible scenes of a single band, where others have more."""
     seen = [(s.id, len(p.names)) for s, p in zip(scenes, layers, strict=True) if p.valid.any()]
     most = max((count for _, count in seen), default=1)
-    return [name for name, count in seen if count == 1 < most]
+    return [name for name, count in seen if name and count == 1 < most]  # cells have no id
+
+
+def _lost(draft: Draft, place: int, error: Exception) -> tuple[str, str] | None:
+    """Returns the name of an overview cell and why it could not be read, without its hrefs.
+
+    None where it lacks a band that scenes may have.
+    """
+    if isinstance(error, InvalidRequestError):
+        return None
+    scene, why = draft.plan.scene(place), str(error)
+    log.warning("overview not read", extra={"mosaic": draft.mosaic.id, "reason": why})
+    for href in scene.assets.values():
+        why = why.replace(f" ({redact(href)})", "")
+    at = Cell.of(scene.parts[0][0])
+    return f"overview {at.zoom}/{at.x}/{at.y}", why

@@ -97,6 +97,8 @@ class Plan:
     """Whether a pixel depends on every scene that has it, not on the topmost alone."""
     mask: Mask | None = None
     """The pixels that are wanted; None: all are."""
+    beside: int = 0
+    """Scenes that may be read besides: overview cells."""
     truncated: str = ""
     """Why scenes that might have shown were left out; empty if none were."""
     left_out: dict[int, tuple[IndexedScene, str]] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class Plan:
             if place in self._shown:
                 hidden = self._shown[place]
             elif ((hidden := self.claim(place)) & holes).any():
-                if len(self._shown) + len(wanted) == self.max_scenes:
+                if len(self._shown) + len(wanted) == self.max_scenes + self.beside:
                     self.truncated = f"max_scenes={self.max_scenes}"
                     break
                 wanted.append(place)

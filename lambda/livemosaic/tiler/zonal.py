@@ -110,6 +110,8 @@ class Counted:
     """Ids of the scenes that show, in the order in which blocks met them."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Ids of the scenes that could not be read, and why."""
+    rungs: set[int] = field(default_factory=set)
+    """Zooms of the overview cells that show in place of scenes."""
     truncated: str = ""
     """Which limit left scenes out of a block; empty if none did."""
 
@@ -129,7 +131,7 @@ async def count(
         view = box_view(block.box, mosaic, block.width, block.height)
         covered = await asyncio.to_thread(coverage, zone.shape, view.grid, how.cover_scale)
         view = replace(view, mask=covered > 0)
-        return covered, await tiler.make(tiler.draft(mosaic, view, read, rule))
+        return covered, await tiler.make(await tiler.prepare(mosaic, view, read, rule))
 
     blocks = await asyncio.to_thread(zone.blocks, how.max_pixels)
     async with aclosing(_one_ahead(look, blocks)) as looks:
@@ -216,5 +218,7 @@ def _add(counted: Counted, covered: Coverage, made: Picture, style: Style) -> No
         pixels = run_algorithm_in_place(made.pixels, made.grid, style, "for statistics")
     counted.tally.add(covered, pixels)
     counted.scenes |= dict.fromkeys(made.scenes)
-    counted.skipped |= dict(made.skipped) | dict(made.left_out)
+    counted.skipped |= dict(made.skipped) | dict(made.left_out) | dict(made.lost)
+    if made.shown is not None:
+        counted.rungs.add(made.shown.zoom)
     counted.truncated = counted.truncated or made.truncated

@@ -15,7 +15,6 @@ from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.scene import Scene
 from livemosaic.table import MAX_ACTIONS, Delete, Put, Table
-from livemosaic.tiler.views import TileAddress
 
 ALPS, ANDES = polygon(7, 45, 8, 46), polygon(-70, -20, -69, -19)
 MADE = OverviewSet(id="0a", policy=OverviewPolicy(), rule={}, format=1, state="ready", reach=9)
@@ -141,25 +140,22 @@ class TestCells:
         with pytest.raises(ConditionFailedError):
             rows.put(mosaic, MADE, again)
 
-    @pytest.mark.parametrize(
-        ("zoom", "found"),
-        [(0, ""), (2, ""), (3, "120"), (5, "120"), (6, "120"), (7, None), (9, None), (13, None)],
-    )
-    def test_a_tile_finds_the_cell_of_its_rung_or_the_block_above(
-        self, index: Index, mosaic: Mosaic, zoom: int, found: str | None
-    ) -> None:
+    def test_cells_that_stand_are_found_at_once(self, index: Index, mosaic: Mosaic) -> None:
         rows = OverviewRows(index.table)
-        for quadkey in ("", "120"):
-            rows.put(mosaic, MADE, OverviewCell(quadkey=quadkey))
-        at = TileAddress("WebMercatorQuad", zoom, (4 << zoom) // 8, (2 << zoom) // 8)
-        cells = rows.covering(mosaic, at.view(mosaic, 256).area)
-        assert (cells and [cell.quadkey for cell in cells]) == (None if found is None else [found])
+        for quadkey in ("", "120", "121"):
+            rows.put(mosaic, MADE, OverviewCell(quadkey=quadkey, retired=quadkey == "121"))
+        found = rows.standing(mosaic, MADE, ("120", "121", "122", ""))
+        assert list(found) == ["", "120"]
+        assert found["120"] == rows.cell(mosaic, MADE, "120")
 
-    def test_a_retired_cell_is_none(self, index: Index, mosaic: Mosaic) -> None:
+    def test_readers_count_the_stale_rows_of_a_region(self, index: Index, mosaic: Mosaic) -> None:
         rows = OverviewRows(index.table)
-        rows.put(mosaic, MADE, OverviewCell(quadkey="120", retired=True))
-        area = TileAddress("WebMercatorQuad", 4, 8, 4).view(mosaic, 256).area
-        assert rows.covering(mosaic, area) is None
+        for version in (1, 2, 3):
+            index.apply(mosaic, scene(ALPS, version))
+        (region,) = {row.key.pk.rpartition("#")[2] for row in stale(index, mosaic)}
+        assert rows.waiting(mosaic, region, 10) == stale(index, mosaic)
+        assert len(rows.waiting(mosaic, region, 2)) == 2
+        assert rows.waiting(mosaic, "000", 10) == []
 
 
 def test_the_setting_and_its_sets_are_kept(index: Index) -> None:

@@ -1,5 +1,7 @@
 """Images as HTTP responses: conditional, cacheable, with headers that describe their content."""
 
+import asyncio
+import logging
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,19 +12,24 @@ from starlette.responses import Response
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.params.pixels import FORMATS
 from livemosaic.api.responses.etag import Basis, IfNoneMatch
+from livemosaic.errors import LivemosaicError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.render.encode import encode
 from livemosaic.services import Services
+from livemosaic.tiler.overviews import MOST_COUNTED, ShownCells
 from livemosaic.tiler.picture import Draft, Picture
 from livemosaic.tiler.views import View
+
+log = logging.getLogger(__name__)
 
 SCENES: Final = "X-Scenes"
 SKIPPED: Final = "X-Skipped-Scenes"
 TRUNCATED: Final = "X-Truncated"
 GRAY: Final = "X-Gray-Scenes"
+OVERVIEW: Final = "X-Overview"
 TIMING: Final = "Server-Timing"
 CONTENT_BBOX: Final = "Content-Bbox"
 CONTENT_CRS: Final = "Content-Crs"
@@ -58,26 +65,32 @@ async def image(
 ) -> Response:
     """Renders an image, or returns 304 where `if_none_match` shows that the client has it.
 
-    The `ETag` changes when the scenes in the image do; unless they did, the 304 needs the index
-    alone. Images with skipped scenes and masked images have no ETag.
+    Shows overview cells where they keep what is asked for, else scenes; `X-Overview` says so. The
+    `ETag` changes when the scenes or cells in the image do; unless they did, the 304 needs the
+    index alone. Images with skipped scenes and masked images have no ETag.
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
-    draft = services.tiler.draft(mosaic, view, read, rule)
+    draft = await services.tiler.prepare(mosaic, view, read, rule)
     basis = _basis(draft, render, services)
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
-        return _not_modified(basis.etag(same), _cache_control(mosaic, brief=not same.scenes))
-    made = await services.tiler.make(draft)
-    etag = None if made.skipped or view.mask is not None else basis.etag(made.seen)
+        about = _overview_headers(mosaic, draft.shown, await _behind(services, draft))
+        life = _cache_control(mosaic, brief=not same.scenes)
+        return _not_modified(basis.etag(same), life, about)
+    made, behind = await asyncio.gather(services.tiler.make(draft), _behind(services, draft))
+    about = _overview_headers(mosaic, made.shown, behind)
+    is_whole = not made.skipped and not made.lost
+    etag = basis.etag(made.seen) if is_whole and view.mask is None else None
     life = _cache_control(mosaic, brief=not (etag and made.seen.scenes))
     encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
     draft.timings.end("encode")
     if known.matches(etag):
-        return _not_modified(etag, life)
+        return _not_modified(etag, life, about)
     headers = (
         _cache_headers(etag, life)
         | _headers(made)
+        | about
         | _location_headers(encoded.grid)
         | {TIMING: _server_timing(draft)}
     )
@@ -91,7 +104,7 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
             services.pixel_version(),
             (mosaic.id, mosaic.generation),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
-            (draft.read, draft.rule, render),
+            (draft.read, (draft.live or draft).rule, render),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
         ),
         of_scenes=mosaic.shown_assets,
@@ -113,13 +126,45 @@ def _cache_headers(etag: str | None, life: str) -> dict[str, str]:
     return {"Cache-Control": life} | ({"ETag": etag} if etag else {})
 
 
-def _not_modified(etag: str | None, life: str) -> Response:
-    return Response(status_code=304, headers=_cache_headers(etag, life))
+def _not_modified(etag: str | None, life: str, about: dict[str, str]) -> Response:
+    return Response(status_code=304, headers=_cache_headers(etag, life) | about)
+
+
+async def _behind(services: Services, draft: Draft) -> int | None:
+    """Returns how many scenes the overviews of an image lack; None where that is not known."""
+    overviews = services.tiler.overviews
+    if draft.shown is None or overviews is None:
+        return None
+    try:
+        return await run_in_threadpool(overviews.behind, draft.mosaic, draft.view)
+    except LivemosaicError as error:
+        log.warning("stale overviews not counted", extra={"reason": str(error)})
+        return None
+
+
+def _overview_headers(
+    mosaic: Mosaic, shown: ShownCells | None, behind: int | None
+) -> dict[str, str]:
+    """Returns which rung of overviews an image shows, when it was made, and how stale it is.
+
+    A 304 has it, too, so that a cache's copy of an image says how stale it is by now.
+    """
+    if shown is None:
+        return {}
+    parts = [str(shown.zoom)]
+    if shown.built:
+        parts.append(f"built={shown.built}")
+    if behind is not None:
+        parts.append(f"stale={behind}{'+' if behind >= MOST_COUNTED else ''}")
+    cells = mosaic.shown_overviews
+    if cells is not None and dict(cells.rule) != dict(mosaic.rules.default):
+        parts.append("rule=previous")
+    return {OVERVIEW: "; ".join(parts)}
 
 
 def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: _name_list(made.scenes)}
-    if skipped := [*made.skipped, *made.left_out]:
+    if skipped := [*made.skipped, *made.left_out, *made.lost]:
         headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
     if made.gray:
         headers[GRAY] = _name_list(made.gray)

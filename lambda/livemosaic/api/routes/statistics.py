@@ -147,7 +147,8 @@ async def statistics(
 
     Large areas are read in blocks of 1024 × 1024 pixels; the rule is applied to each block.
     `used_assets` are the visible scenes, `skipped_assets` the scenes that could not be read and
-    why, `truncated` the limit that left scenes out, and a band's `approximate` the relative error
+    why, `overviews` the zooms of overviews that were read in place of scenes, `truncated` the limit
+    that left scenes out, and a band's `approximate` the relative error
     of its percentiles, if any.
     """
     features = _features(geojson, services.settings.max_features)
@@ -206,6 +207,8 @@ def _properties(counted: Counted, wanted: Wanted, read: Read, style: Style) -> d
     }
     if counted.skipped:
         properties["skipped_assets"] = [{"name": n, "why": y} for n, y in counted.skipped.items()]
+    if counted.rungs:
+        properties["overviews"] = sorted(counted.rungs)
     if counted.truncated:
         properties["truncated"] = counted.truncated
     return properties

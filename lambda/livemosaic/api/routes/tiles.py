@@ -73,6 +73,8 @@ async def tile(request: Request) -> Response:
     alone. `X-Scenes` lists the visible scenes, `X-Skipped-Scenes` the scenes that could not be read
     and why, `X-Gray-Scenes` scenes of one band among scenes of several, `X-Truncated` the limit
     that left scenes out.
+    At low zooms `X-Overview` names the overviews that stand for the scenes, when they were made and
+    how many scenes they are behind.
     """
     services = services_of(request)
     mosaic = await run_in_threadpool(mosaic_of, request.path_params["mosaic"], request)

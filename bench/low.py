@@ -1,0 +1,272 @@
+"""Tiles of low zooms: from overviews, and of scenes alone, next to our own tile of zoom 13."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import morecantile
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.transform import from_bounds
+
+from bench.meter import Metered
+from bench.report import Sheet, Value, show, step
+from livemosaic.ingest.events.message import Message
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.model.render import Read, Render
+from livemosaic.render.encode import encode
+from livemosaic.services import Services, building, running
+from livemosaic.settings import Settings
+from livemosaic.storage.stores import StoredObject
+from livemosaic.table.open import open_table
+from livemosaic.tiler.picture import Picture
+from livemosaic.tiler.views import TileAddress
+
+_TMS: Final = "WebMercatorQuad"
+_WEB: Final = morecantile.tms.get(_TMS)
+_OWN: Final = 13
+"""The zoom that others are compared with: half of the scenes' resolution."""
+_SIDE, _APART, _SIZE = 512, 476, 256
+_STEP: Final = 2 * 20037508.342789244 / 2**14 / 256
+_WEST, _NORTH = _WEB.xy(10.0, 47.0)
+_NOTES: Final = (
+    f"Scenes of {_SIDE} × {_SIDE} px of zoom 14, side by side with 7 % overlap, of random days; a "
+    f"tile: {_SIZE} × {_SIZE} px as PNG.",
+    "shown: pixels shown, of those whose centres lie in a scene. ms: warm median; / z13: next to "
+    "our own tile of that zoom.",
+    "index: calls of the table; objects: ranges of objects read, the first time. Files and table "
+    "are on this machine.",
+)
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure."""
+
+    across: int
+    """Scenes in a row and in a column."""
+    tiles: int
+    """Of each zoom, at most."""
+    times: int
+
+
+class _Ranges:
+    """Counts the ranges of objects that are read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        read = StoredObject.read
+
+        async def counted(source: StoredObject, start: int, stop: int) -> Any:
+            self.count += 1
+            return await read(source, start, stop)
+
+        StoredObject.read = counted  # type: ignore[method-assign, assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    picture: Picture
+    first_ms: float
+    warm_ms: float
+    index: float
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    services: Services
+    meter: Metered
+    ranges: _Ranges
+    runner: asyncio.Runner
+    times: int
+
+    def tile(self, tile: morecantile.Tile, *, overviews: bool) -> _Made:
+        self.meter.take()
+        self.ranges.count = 0
+        start = time.perf_counter()
+        picture = self._once(tile, overviews=overviews)
+        first = time.perf_counter() - start
+        usage, objects = self.meter.take(), self.ranges.count
+        warm = []
+        for _ in range(self.times):
+            start = time.perf_counter()
+            self._once(tile, overviews=overviews)
+            warm.append(time.perf_counter() - start)
+        calls = usage.gets + usage.batches + usage.queries
+        return _Made(picture, 1000 * first, 1000 * median(warm), calls, objects)
+
+    def _once(self, tile: morecantile.Tile, *, overviews: bool) -> Picture:
+        return self.runner.run(self._make(tile, overviews=overviews))
+
+    async def _make(self, tile: morecantile.Tile, *, overviews: bool) -> Picture:
+        tiler, mosaic = self.services.tiler, self.services.cache.get("m")
+        view = TileAddress(_TMS, tile.z, tile.x, tile.y).view(mosaic, _SIZE)
+        draft = await tiler.prepare(mosaic, view, Read(overviews=overviews))
+        picture = await tiler.make(draft)
+        if draft.shown is not None and tiler.overviews is not None:
+            await asyncio.to_thread(tiler.overviews.behind, mosaic, view)
+        await asyncio.to_thread(encode, picture.pixels, Render(format="png"), picture.grid)
+        return picture
+
+
+def run(options: Options) -> list[Sheet]:
+    """Makes the scenes and their overviews, then tiles of each zoom."""
+    with TemporaryDirectory(prefix="bench-low-") as folder:
+        where = Path(folder)
+        (where / "scenes").mkdir()
+        with step(f"{options.across**2:,} scenes"):
+            boxes = _write_scenes(where / "scenes", options.across)
+        settings = Settings(
+            index=f"sqlite:///{where / 'index.db'}",
+            allowed_prefixes=(str(where / "scenes"),),
+            mosaic_max_age_s=3600,
+        )
+        meter = Metered(open_table(settings.index))
+        with running(settings, meter) as services, asyncio.Runner() as runner:
+            built = _fill(services, where / "scenes", boxes)
+            maker = _Maker(services, meter, _Ranges(), runner, options.times)
+            sheet = _measure(maker, boxes, options.tiles, built)
+    show(sheet)
+    return [sheet]
+
+
+def _write_scenes(folder: Path, across: int) -> dict[str, Box]:
+    rng = np.random.default_rng(1)
+    boxes = {}
+    for number in range(across**2):
+        column, row = divmod(number, across)
+        left, top = _WEST + column * _APART * _STEP, _NORTH - row * _APART * _STEP
+        box = (left, top - _SIDE * _STEP, left + _SIDE * _STEP, top)
+        values = rng.integers(20, 230, (3, 1, 1)) + rng.integers(0, 12, (3, _SIDE, _SIDE))
+        name = f"s{number:05}.tif"
+        boxes[name] = box
+        _write(folder / name, values.astype("uint8"), box)
+    return boxes
+
+
+def _write(path: Path, values: NDArray[Any], box: Box) -> None:
+    form = {"driver": "GTiff", "width": _SIDE, "height": _SIDE, "count": 3, "dtype": "uint8"}
+    blocks = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    place = {"crs": "EPSG:3857", "transform": from_bounds(*box, _SIDE, _SIDE)}
+    with rasterio.open(path, "w", **form, **blocks, **place, zlevel=1) as file:
+        file.write(values)
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+
+
+def _fill(services: Services, folder: Path, boxes: dict[str, Box]) -> str:
+    """Ingests the scenes and builds their overviews; returns what that took, in words."""
+    mosaic = services.mosaics.create(Mosaic(id="m", overviews=OverviewPolicy()))
+    rng = np.random.default_rng(2)
+    days = rng.permutation(len(boxes)).tolist()
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    now = datetime.now(UTC)
+    messages = [
+        Message(name, json.dumps(_item(folder / name, box, first + timedelta(days=day))), now, {})
+        for (name, box), day in zip(boxes.items(), days, strict=True)
+    ]
+    with step("ingest"):
+        for begin in range(0, len(messages), 500):
+            for outcome in services.ingest.batch(messages[begin : begin + 500], only=mosaic):
+                if not outcome.ok:
+                    raise RuntimeError(outcome.reason)
+    wall, cpu = time.perf_counter(), time.process_time()
+    with step("overviews"), building(services) as builder:
+        tally = builder.run("m")
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return (
+        f"Overviews were built in {wall:.0f} s, {1000 * cpu / len(boxes):.0f} ms of CPU a scene: "
+        f"{tally.written} cells of {tally.bytes / 1e6:.1f} MB."
+    )
+
+
+def _item(path: Path, box: Box, date: datetime) -> dict[str, Any]:
+    (west, south), (east, north) = _WEB.lnglat(*box[:2]), _WEB.lnglat(*box[2:])
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": path.stem,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [west, south, east, north],
+        "properties": {"datetime": date.isoformat()},
+        "assets": {"visual": {"href": str(path), "type": "image/tiff"}},
+        "links": [],
+    }
+
+
+def _measure(maker: _Maker, boxes: dict[str, Box], tiles: int, built: str) -> Sheet:
+    every = np.array(list(boxes.values()))
+    own: float | None = None
+    rows: list[list[Value]] = []
+    for zoom in range(_OWN, -1, -1):
+        chosen = _tiles_over(every, zoom, tiles)
+        with step(f"z{zoom}: {len(chosen)} tiles"):
+            for overviews in (True, False):
+                made = [maker.tile(tile, overviews=overviews) for tile in chosen]
+                warm = median(each.warm_ms for each in made)
+                own = own or warm
+                rows.append(_row(zoom, overviews, made, chosen, every, own))
+    columns = (
+        *("zoom", "of", "shown %", "cut", "first ms", "ms", "/ z13", "index", "objects"),
+        "scenes",
+    )
+    title = f"Low zooms of {len(boxes):,} scenes"
+    return Sheet(title, columns, rows[::-1], (*_NOTES, built))
+
+
+def _row(
+    zoom: int,
+    overviews: bool,
+    made: Sequence[_Made],
+    tiles: Sequence[morecantile.Tile],
+    boxes: NDArray[np.float64],
+    own: float,
+) -> list[Value]:
+    wanted = [_covered(boxes, tile) for tile in tiles]
+    shown = sum(int((m.picture.pixels.valid & w).sum()) for m, w in zip(made, wanted, strict=True))
+    should = sum(int(each.sum()) for each in wanted)
+    warm = median(each.warm_ms for each in made)
+    from_cells = any(each.picture.shown is not None for each in made)
+    return [
+        f"z{zoom}",
+        ("overviews" if from_cells else "scenes") + ("" if overviews else ", asked for"),
+        100 * shown / should if should else None,
+        next((m.picture.truncated for m in made if m.picture.truncated), ""),
+        median(each.first_ms for each in made),
+        warm,
+        warm / own,
+        max(each.index for each in made),
+        max(each.objects for each in made),
+        max(len(each.picture.seen.scenes) for each in made),
+    ]
+
+
+def _tiles_over(boxes: NDArray[np.float64], zoom: int, most: int) -> list[morecantile.Tile]:
+    west, south = _WEB.lnglat(boxes[:, 0].min(), boxes[:, 1].min())
+    east, north = _WEB.lnglat(boxes[:, 2].max(), boxes[:, 3].max())
+    found = list(_WEB.tiles(west, south, east, north, [zoom]))
+    return found[:: max(1, len(found) // most)][:most]
+
+
+def _covered(boxes: NDArray[np.float64], tile: morecantile.Tile) -> NDArray[np.bool_]:
+    """The pixels of a tile whose centres lie in some scene; shape (256, 256)."""
+    edge = _WEB.xy_bounds(tile)
+    step_of_tile = (edge.right - edge.left) / _SIZE
+    x = edge.left + (np.arange(_SIZE) + 0.5) * step_of_tile
+    y = edge.top - (np.arange(_SIZE) + 0.5) * step_of_tile
+    out = np.zeros((_SIZE, _SIZE), np.bool_)
+    for left, bottom, right, top in boxes:
+        out[np.ix_((y > bottom) & (y < top), (x >= left) & (x < right))] = True
+    return out

@@ -1,0 +1,294 @@
+"""Overview cells in place of scenes: which requests they serve, and which cells show a view.
+
+A cell is a scene to the plan and to the reader: a COG of source values that covers its whole tile.
+So expressions, rescaling, colors and formats work from cells as from scenes. Other is asked of the
+scenes themselves: every rule but the mosaic's default, and all that a cell does not keep.
+
+Where overviews begin differs from place to place. A view in which some tiles have no cell shows
+cells where they are, and scenes in the rest.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from livemosaic.geo.cells import Cell
+from livemosaic.index.overviews import RUNG, OverviewCell, OverviewRows
+from livemosaic.index.partitions import Area
+from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
+from livemosaic.model.raster import BBox
+from livemosaic.model.render import Read, Resampling
+from livemosaic.model.rule import DEFAULT, Rule
+from livemosaic.model.scene import IndexedScene
+from livemosaic.tiler.candidates import Candidates
+from livemosaic.tiler.plan import Claim
+from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.views import View
+
+if TYPE_CHECKING:
+    from livemosaic.tiler.picture import AssetReader
+
+_TILE: Final = 256
+_ROUNDED: Final = 0.2
+"""Part of a zoom by which a cell may be coarser than an image and still has its resolution."""
+_MAX_CELLS: Final = 64
+"""Cells of one rung that an image reads at most."""
+MOST_COUNTED: Final = 100
+"""Stale rows that are counted at most."""
+_REGION: Final = 3
+"""The zoom of the regions by which stale rows are kept."""
+
+_KERNELS: Final[Mapping[Resampling, frozenset[Reduction]]] = {
+    **dict.fromkeys(
+        ("nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average"),
+        frozenset({"mean", "mode", "sample", "min", "max"}),
+    ),
+    "mode": frozenset({"mode"}),
+    "min": frozenset({"min"}),
+    "max": frozenset({"max"}),
+}
+"""The ways to make overviews from which a kernel gives what it gives from full resolution, but for
+interpolation. The others need every source pixel: the median of means is no median."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """The tiles of one rung of overviews that a view meets."""
+
+    zoom: int
+    quadkeys: frozenset[str]
+    is_coarse: bool
+    """Whether its cells are coarser than the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCells:
+    """The cells that may show a view to a request, if they are there."""
+
+    cells: OverviewSet
+    rungs: Sequence[Rung]
+    """The best first."""
+    read: Read
+    may_mix: bool
+    """Whether scenes may be shown beside them: not if a pixel combines several."""
+
+
+@dataclass(frozen=True)
+class ShownCells:
+    """The overview cells that show a view."""
+
+    cells: Sequence[OverviewCell]
+    """By quadkey."""
+    zoom: int
+    """Of the rung: their zoom."""
+    rest: Area | None = None
+    """Where there is no cell; None where cells show all of the view."""
+    is_coarse: bool = False
+    """Whether they are coarser than the image."""
+
+    @cached_property
+    def scenes(self) -> Sequence[IndexedScene]:
+        """The cells as scenes, but for cells in which nothing shows."""
+        return [cell.scene() for cell in self.cells if cell.assets]
+
+    @property
+    def built(self) -> str:
+        """RFC 3339 time at which the oldest of their objects was made; empty if there is none."""
+        return min((cell.built for cell in self.cells if cell.built), default="")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverviewCandidates:
+    """Gives a plan overview cells, and after them the scenes of places without a cell."""
+
+    candidates: Candidates
+    """Of the view, by the default rule."""
+    shown: ShownCells
+
+    in_stored_order = True
+
+    def scenes(self) -> Iterator[IndexedScene]:
+        """The cells, and scenes of the rest as they are taken."""
+        yield from self.shown.scenes
+        if self.shown.rest is not None:
+            yield from self.candidates.index.find(self.candidates.mosaic, self.shown.rest)
+
+    def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
+        """Scenes as they are: cells and scenes of the default rule have no other order."""
+        return scenes
+
+    def claim(self, scene: IndexedScene) -> Claim | str | None:
+        """The pixels that a cell or a scene claims; see `Candidates.claim`."""
+        return self.candidates.claim(scene)
+
+
+@dataclass(frozen=True, slots=True)
+class Overviews:
+    """The overview cells of mosaics, as readers use them. Safe to share between threads."""
+
+    rows: OverviewRows
+    reader: "AssetReader"
+    """Reads the objects of cells, and no others."""
+
+    def find(self, mosaic: Mosaic, view: View, wanted: "WantedCells") -> ShownCells | None:
+        """The cells that show a view, read at once; None where its scenes must be read."""
+        quadkeys = frozenset[str]().union(*(rung.quadkeys for rung in wanted.rungs))
+        standing = self.rows.standing(mosaic, wanted.cells, quadkeys)
+        usable = {key: cell for key, cell in standing.items() if keeps(cell, wanted.read)}
+        return _best(wanted, usable, view.area, _beyond(mosaic, view.area))
+
+    def behind(self, mosaic: Mosaic, view: View) -> int | None:
+        """How many scenes changed in a view, or near it, since its cells were made.
+
+        At most `MOST_COUNTED`; None where it would take more than one query: at zooms 0 to 2, where
+        the mosaic reaches into several tiles of zoom 3.
+        """
+        regions = _regions(mosaic, view.area)
+        if len(regions) != 1:
+            return None
+        rows = self.rows.waiting(mosaic, regions.pop(), MOST_COUNTED)
+        tiles = _tiles(view.area, view.area.zoom) or {""}
+        under = [row for row in rows if any(_meet(one, t) for one in row.cells for t in tiles)]
+        return len({row.scene or row.key.sk for row in under})
+
+
+def wanted_cells(mosaic: Mosaic, view: View, read: Read, rule: Rule) -> WantedCells | None:
+    """The cells that may show a view to a request; None where only its scenes can."""
+    cells = serving(mosaic, read, rule)
+    found = rungs(view, cells.reach) if cells else []
+    return WantedCells(cells, found, read, may_mix=rule == DEFAULT) if cells and found else None
+
+
+def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
+    """The set of cells that keep what a request means; None where only scenes do.
+
+    `read` names the assets of its expression.
+    """
+    cells = mosaic.shown_overviews
+    assets = read.assets or mosaic.shown_assets
+    if cells is None or not read.overviews or not assets or read.style is not None:
+        return None
+    if read.nodata is not None or not set(assets) <= set(cells.policy.assets):
+        return None
+    ways = {cells.policy.reduction(asset) for asset in assets}
+    if not ways <= _KERNELS.get(read.resampling, frozenset()):
+        return None
+    return cells if rule == rule_of({}, mosaic) else None
+
+
+def keeps(cell: OverviewCell, read: Read) -> bool:
+    """Whether a cell has the numbers that a request reads of its scenes.
+
+    Not their scale where scenes disagree in it, and not their indices where they have a palette.
+    """
+    if read.unscale and cell.mixed:
+        return False
+    return not cell.colors or (read.palette and not (read.bidx or read.bidx_of))
+
+
+def is_cell(scene: IndexedScene) -> bool:
+    """Whether a scene stands for an overview cell: the keys of others have a `#`."""
+    return "#" not in scene.key
+
+
+def rungs(view: View, reach: int) -> list[Rung]:
+    """The rungs of overviews that may show a view, the one that takes the fewest cells first.
+
+    A cell has the resolution of tiles up to `RUNG` zooms deeper. Where tiles of the
+    view's zoom may have more scenes than can be read, but no cell is fine enough, a coarser one is
+    the last choice. None of more than 64 cells.
+    """
+    finest = _resolution(view)
+    deepest = max(finest, view.area.zoom)
+    found = [
+        Rung(zoom, quadkeys, is_coarse=zoom + RUNG < finest - _ROUNDED)
+        for zoom in range(0, reach + 1, RUNG)
+        if min(view.area.zoom, finest - 1) <= zoom + RUNG and zoom <= deepest + _ROUNDED
+        if (quadkeys := _tiles(view.area, zoom))
+    ]
+    fine = [rung for rung in found if not rung.is_coarse]
+    return fine[:2] + [rung for rung in found if rung.is_coarse][-1:]
+
+
+def _resolution(view: View) -> float:
+    """The fractional zoom of tiles that have the resolution of a view."""
+    grid, area = view.grid, view.area
+    widest = min((area.grid.zoom_of(box) for box in area.boxes), default=math.inf)
+    return widest + math.log2(max(grid.width, grid.height) / _TILE)
+
+
+def _tiles(area: Area, zoom: int) -> frozenset[str]:
+    """The tiles of a zoom that an area meets, as quadkeys; none if they are more than 64."""
+    if sum(area.grid.count(box, zoom) for box in area.boxes) > _MAX_CELLS:
+        return frozenset()
+    return frozenset(tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, zoom))
+
+
+def _best(
+    wanted: WantedCells, usable: Mapping[str, OverviewCell], area: Area, beyond: Sequence[BBox]
+) -> ShownCells | None:
+    """The best of the rungs: with all of its cells, else with some, else a coarse one with all.
+
+    `beyond`: parts of the area that no cell shows.
+    """
+    there = [
+        (rung, [usable[quadkey] for quadkey in sorted(rung.quadkeys & usable.keys())])
+        for rung in wanted.rungs
+    ]
+    whole = [(rung, cells) for rung, cells in there if len(cells) == len(rung.quadkeys)]
+    if not beyond:
+        for rung, cells in whole:
+            if not rung.is_coarse:
+                return ShownCells(cells, rung.zoom)
+    for rung, cells in there:
+        if cells and wanted.may_mix and not rung.is_coarse:
+            missing = (*_missing(area, rung, usable), *beyond)
+            return ShownCells(cells, rung.zoom, replace(area, boxes=missing))
+    if beyond:
+        return None
+    return next((ShownCells(cells, r.zoom, is_coarse=True) for r, cells in whole), None)
+
+
+def _missing(area: Area, rung: Rung, usable: Mapping[str, OverviewCell]) -> list[BBox]:
+    """The parts of an area in the tiles of a rung that have no usable cell."""
+    tiles = [area.grid.bounds(Cell.of(key)) for key in sorted(rung.quadkeys - usable.keys())]
+    parts = (_common(box, tile) for box in area.boxes for tile in tiles)
+    return [part for part in parts if part is not None]
+
+
+def _beyond(mosaic: Mosaic, area: Area) -> list[BBox]:
+    """The parts of an area beyond the edge of a Mercator grid, where the mosaic reaches there.
+
+    Cells end there, as tiles do; scenes do not.
+    """
+    edge = area.grid.edge
+    if edge is None or mosaic.bounds is None:
+        return []
+    _, south, _, north = mosaic.bounds
+    if max(-south, north) <= edge:
+        return []
+    _, bottom, _, top = area.grid.root
+    strips = [(-math.inf, top, math.inf, math.inf), (-math.inf, -math.inf, math.inf, bottom)]
+    parts = (_common(box, strip) for box in area.boxes for strip in strips)
+    return [part for part in parts if part is not None]
+
+
+def _common(one: BBox, other: BBox) -> BBox | None:
+    left, bottom = max(one[0], other[0]), max(one[1], other[1])
+    right, top = min(one[2], other[2]), min(one[3], other[3])
+    return (left, bottom, right, top) if left < right and bottom < top else None
+
+
+def _regions(mosaic: Mosaic, area: Area) -> set[str]:
+    """The tiles of zoom 3 that an area meets and the mosaic reaches."""
+    met = {tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, _REGION)}
+    if len(met) < 2 or mosaic.bounds is None:
+        return met
+    extents = area.grid.from_lonlat(mosaic.bounds)
+    return met & {cell.quadkey for box in extents for cell in area.grid.cells_of(box, _REGION)}
+
+
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)

@@ -1,0 +1,571 @@
+"""Which requests overviews serve, and what comes of a cell that is stale, missing or damaged.
+
+Four scenes are enough: they are so small that places around them have overviews down to zoom 12.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import morecantile
+import numpy as np
+import pytest
+import rasterio
+
+from api.overviews import (
+    Tile,
+    build,
+    document,
+    make_scenes,
+    publish,
+    with_overviews,
+)
+from api.served import WEB, Server, serving, tile_url
+from cogs import write_cog
+from items import box, deletion, item
+from livemosaic.geo.cells import Cell
+from livemosaic.index.overviews import OverviewRows
+from livemosaic.model.mosaic import OverviewPolicy
+from livemosaic.model.rule import RulePolicy
+from livemosaic.table.sqlite import SqliteTable
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Iterator[tuple[Server, list[Tile]]]:
+    """Four scenes with overviews, for tests that change them."""
+    yield from made(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[Tile]]]:
+    """The same, for tests that change nothing."""
+    yield from made(tmp_path_factory.mktemp("still"), properties=("gsd", "view"))
+
+
+def made(folder: Path, **settings: Any) -> Iterator[tuple[Server, list[Tile]]]:
+    with with_overviews(folder, **settings) as server:
+        tiles = make_scenes(server.folder, 2)
+        server.add(*(document(tile, gsd=n) for n, tile in enumerate(tiles)))
+        build(server)
+        yield server, tiles
+
+
+def middle(tiles: list[Tile], zoom: int) -> tuple[int, int, int]:
+    """The map tile in the middle of the scenes."""
+    west, north = tiles[0].bounds[0], tiles[0].bounds[3]
+    east, south = tiles[-1].bounds[2], tiles[-1].bounds[1]
+    tile = WEB.tile(*WEB.lnglat((west + east) / 2, (south + north) / 2), zoom)
+    return tile.z, tile.x, tile.y
+
+
+def low(tiles: list[Tile], zoom: int = 9) -> str:
+    return tile_url(tile=middle(tiles, zoom))
+
+
+class TestMeaning:
+    """What is asked for, and whether overviews keep its meaning."""
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {},
+            {"operation": "first"},
+            {"pixel_selection": "first"},
+            {"method": "none"},
+            {"method": "default"},
+            {"ascending": "true"},
+            {"sortby": "-datetime"},
+            {"clip": "false"},
+            {"min_pixels": "0"},
+            {"nodata_inside": "false"},
+            {"mosaicRule": "{}"},
+            {"mosaicRule": '{"mosaicOperation":"MT_FIRST"}'},
+            {"assets": "visual"},
+            {"bidx": "1"},
+            {"assets": "visual|bidx=3,1"},
+            {"expression": "b1+b2", "rescale": "0,500"},
+            {"unscale": "true", "rescale": "0,255"},
+            {"resampling": "bilinear"},
+            {"resampling": "cubic"},
+            {"resampling": "average"},
+            {"reproject": "lanczos"},
+            {"rescale": "0,200"},
+            {"color_formula": "gamma rgb 1.2"},
+            {"bidx": "1", "colormap_name": "viridis"},
+            {"bidx": "1", "algorithm": "hillshade"},
+            {"return_mask": "false"},
+            {"overviews": "true"},
+        ],
+        ids=str,
+    )
+    def test_overviews_serve(self, still: tuple[Server, list[Tile]], query: dict[str, str]) -> None:
+        server, tiles = still
+        answer = server.get(low(tiles) + ".png", **query)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["X-Overview"].startswith("6; built=2")
+        assert answer.headers["X-Overview"].endswith("; stale=0")
+        assert answer.headers["X-Scenes"] == ""
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"operation": "last"},
+            {"operation": "mean"},
+            {"pixel_selection": "count"},
+            {"method": "center"},
+            {"ascending": "false"},
+            {"sortby": "datetime"},
+            {"sortby": "gsd"},
+            {"sortby": "-datetime", "sort_value": "2026-01-15"},
+            {"lock": "s2/s000"},
+            {"datetime": "2026"},
+            {"filter": "gsd > 0"},
+            {"ids": "s000"},
+            {"max_scenes": "20"},
+            {"clip": "true"},
+            {"min_pixels": "2"},
+            {"nodata_inside": "true"},
+            {"item_render": "plain"},
+            {"mosaicRule": '{"where":"gsd > 0"}'},
+            {"mosaicRule": '{"mosaicMethod":"esriMosaicNorthwest"}'},
+            {"nodata": "7"},
+            {"resampling": "mode"},
+            {"resampling": "min"},
+            {"resampling": "max"},
+            {"resampling": "med"},
+            {"resampling": "q1"},
+            {"resampling": "q3"},
+            {"resampling": "sum"},
+            {"resampling": "rms"},
+            {"overviews": "false"},
+        ],
+        ids=str,
+    )
+    def test_scenes_serve(self, still: tuple[Server, list[Tile]], query: dict[str, str]) -> None:
+        server, tiles = still
+        server.services.mosaics.update("m", {"renders": {"plain": {"rescale": [[0, 255]]}}})
+        answer = server.get(low(tiles) + ".png", **query)
+        assert answer.status_code == 200, answer.text
+        assert "X-Overview" not in answer.headers
+
+    def test_every_parameter_of_a_rule_is_in_these_tables(self) -> None:
+        """A new parameter is decided on here."""
+        from livemosaic.api.params.pixels import ReadQuery
+        from livemosaic.api.params.rule import MosaicRuleQuery
+
+        tables = [
+            mark.args[1]
+            for test in (self.test_overviews_serve, self.test_scenes_serve)
+            for mark in test.pytestmark
+        ]
+        named = {name for table in tables for query in table for name in query}
+        fields = {**MosaicRuleQuery.model_fields, **ReadQuery.model_fields}
+        known = {field.alias or name for name, field in fields.items()}
+        # Of a filter's language; of nadir's place; names parameters that are in the tables.
+        assert known - named == {"filter-lang", "viewpoint", "render"}
+
+    def test_the_mosaics_own_rule_is_what_they_follow(self, tmp_path: Path) -> None:
+        rules = RulePolicy.of({"default": {"ascending": False, "operation": "mean"}})
+        for server, tiles in made(tmp_path, rules=rules):
+            assert "X-Overview" in server.get(low(tiles)).headers
+            asked = server.get(low(tiles), operation="mean", ascending="false")
+            assert "X-Overview" in asked.headers
+            assert "X-Overview" not in server.get(low(tiles), operation="first").headers
+
+    def test_a_changed_rule_shows_the_cells_of_the_old_one_until_there_are_new_ones(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = few
+        first = server.get(low(tiles))
+        server.services.mosaics.update(
+            "m", {"rules": RulePolicy.of({"default": {"operation": "min"}})}
+        )
+        old = server.get(low(tiles))
+        assert old.headers["X-Overview"] == first.headers["X-Overview"] + "; rule=previous"
+        assert old.content == first.content
+        build(server)
+        new = server.client.get(low(tiles), headers={"If-None-Match": first.headers["ETag"]})
+        assert new.status_code == 200
+        assert "rule" not in new.headers["X-Overview"]
+
+    def test_a_kernel_of_extremes_is_served_by_cells_made_of_extremes(self, tmp_path: Path) -> None:
+        for server, tiles in made(tmp_path, policy=OverviewPolicy(resampling="max")):
+            assert "X-Overview" in server.get(low(tiles), resampling="max").headers
+            assert "X-Overview" not in server.get(low(tiles), resampling="min").headers
+
+    def test_a_band_that_only_scenes_have_is_read_from_them(
+        self, still: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = still
+        wrong = server.get(low(tiles), bidx="4")
+        assert wrong.status_code == 400
+        assert "4" in wrong.json()["detail"]
+
+    def test_points_and_lists_are_of_scenes(self, still: tuple[Server, list[Tile]]) -> None:
+        server, tiles = still
+        lon, lat = WEB.lnglat(tiles[0].bounds[0] + 50, tiles[0].bounds[3] - 50)
+        point = server.get(f"/mosaics/m/point/{lon},{lat}").json()
+        assert [asset["name"] for asset in point["assets"]] == [tiles[0].name]
+        listed = server.get(low(tiles, 11) + "/assets").json()["scenes"]
+        assert {scene["id"] for scene in listed} == {tile.name for tile in tiles}
+
+    def test_values_go_through_expressions_and_styles(
+        self, still: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = still
+        plain = server.picture(low(tiles))
+        ratio = server.picture(low(tiles), expression="(b1-b2)/(b1+b2)")
+        one, two = plain.data[:2].astype(float)
+        one, two = one[plain.valid], two[plain.valid]
+        expected = (one - two) / (one + two)
+        assert plain.valid.sum() > 100
+        assert np.allclose(ratio.data[0][plain.valid], expected, atol=1e-6)
+        assert (ratio.valid == plain.valid).all()
+
+
+class TestPlaces:
+    """Other grids, boxes and statistics: the rung by their resolution."""
+
+    def test_another_grid(self, still: tuple[Server, list[Tile]]) -> None:
+        server, tiles = still
+        lon, lat = WEB.lnglat(*tiles[-1].bounds[:2])
+        other = morecantile.tms.get("WorldCRS84Quad")
+        for zoom, rung in ((4, "3"), (7, "6"), (10, "9")):
+            tile = other.tile(lon, lat, zoom)
+            url = f"/mosaics/m/tiles/WorldCRS84Quad/{zoom}/{tile.x}/{tile.y}.npy"
+            answer = server.get(url)
+            assert answer.headers["X-Overview"].startswith(f"{rung};"), zoom
+            live = np.load(io.BytesIO(server.get(url, overviews="false").content))[-1]
+            shown = np.load(io.BytesIO(answer.content))[-1]
+            assert shown.any()
+            assert not ((live > 0) & ~(shown > 0)).any()
+
+    @pytest.mark.parametrize(("pixels", "rung"), [(16, "6"), (128, "9"), (1024, None)])
+    def test_a_box(self, still: tuple[Server, list[Tile]], pixels: int, rung: str | None) -> None:
+        """As wide as a tile of zoom 12; the scenes have the resolution of zoom 13."""
+        server, tiles = still
+        (west, south), (east, north) = box_around(tiles, 12)
+        answer = server.get(f"/mosaics/m/bbox/{west},{south},{east},{north}/{pixels}x{pixels}.npy")
+        assert answer.status_code == 200
+        assert answer.headers.get("X-Overview", "None")[: 1 if rung else 4] == str(rung)
+
+    def test_statistics(self, still: tuple[Server, list[Tile]]) -> None:
+        server, tiles = still
+        (west, south), (east, north) = box_around(tiles, 11)
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        feature = {
+            "type": "Feature", "properties": {},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }  # fmt: skip
+        url = "/mosaics/m/statistics"
+        exact = server.client.post(url, json=feature).json()["properties"]
+        rough = server.client.post(f"{url}?max_size=100", json=feature).json()["properties"]
+        live = server.client.post(f"{url}?max_size=100&overviews=false", json=feature)
+        assert set(exact["used_assets"]) == {tile.name for tile in tiles}
+        assert rough["used_assets"] == []
+        assert set(live.json()["properties"]["used_assets"]) == {tile.name for tile in tiles}
+        assert "overviews" not in exact
+        assert rough["overviews"] == [9]
+        for band in ("b1", "b2", "b3"):
+            means = [each["statistics"][band]["mean"] for each in (exact, rough)]
+            assert abs(means[0] - means[1]) < 4
+
+    @pytest.mark.parametrize("size", ["@2x", "@4x"])
+    def test_larger_tiles_use_finer_cells(
+        self, still: tuple[Server, list[Tile]], size: str
+    ) -> None:
+        server, tiles = still
+        answer = server.get(low(tiles, 8) + size)
+        assert answer.headers["X-Overview"][0] == {"@2x": "6", "@4x": "9"}[size]
+
+    def test_where_cells_are_too_coarse_whole_scenes_are_shown(
+        self, still: tuple[Server, list[Tile]]
+    ) -> None:
+        """Zoom 12 is where overviews end: at twice its resolution four scenes are no crowd."""
+        server, tiles = still
+        answer = server.get(low(tiles, 12) + "@4x")
+        assert "X-Overview" not in answer.headers
+        assert "X-Truncated" not in answer.headers
+
+    def test_a_buffer_reaches_into_places_without_cells(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        """Cells end beside the scenes; the tile's own part looks as without a buffer."""
+        server, tiles = few
+        z, x, y = middle(tiles, 9)
+        plain = server.picture(tile_url(tile=(z, x, y)))
+        answer = server.get(tile_url(".npy", tile=(z, x, y)), buffer=20)
+        bands = np.load(io.BytesIO(answer.content))
+        assert answer.headers["X-Overview"].startswith("6;")
+        assert (bands[:-1, 20:-20, 20:-20] == plain.data).all()
+
+    def test_cells_and_scenes_are_shown_side_by_side(self, few: tuple[Server, list[Tile]]) -> None:
+        """Scenes lie on both sides of a cell's edge, and one side has none: nothing is lost."""
+        server, tiles = few
+        edge = 2 * 20037508.342789244 / 2**9
+        x = np.floor(tiles[0].bounds[0] / edge) * edge
+        y = tiles[0].bounds[3]
+        publish(server, [moved(server, tiles[0], x - 0.01 * edge - tiles[0].bounds[0])])
+        build(server)
+        (west, south), (east, north) = (
+            WEB.lnglat(x - edge / 16, y - edge / 16),
+            WEB.lnglat(x + edge / 4, y + edge / 16),
+        )
+        url = f"/mosaics/m/bbox/{west},{south},{east},{north}/160x64.npy"
+        before = server.get(url)
+        assert before.headers["X-Overview"].startswith("9;")
+        assert before.headers["X-Scenes"] == ""
+        retire(server, WEB.tile(*WEB.lnglat(x - 1, y), 9))
+        after = server.get(url)
+        assert after.headers["X-Overview"].startswith("9;")
+        assert after.headers["X-Scenes"] == "moved"
+        one, other = (np.load(io.BytesIO(answer.content)) for answer in (before, after))
+        assert one[-1][:, :32].any()
+        assert one[-1][:, 32:].any()
+        assert (one[:, :, 32:] == other[:, :, 32:]).all()
+        assert not ((one[-1] > 0) ^ (other[-1] > 0))[:, :32].sum() > 64  # along its edges
+        assert before.headers["ETag"] != after.headers["ETag"]
+
+
+def moved(server: Server, tile: Tile, x: float) -> Tile:
+    """A copy of a scene, some metres to the east."""
+    left, bottom, right, top = tile.bounds
+    bounds = (left + x, bottom, right + x, top)
+    with rasterio.open(tile.path) as dataset:
+        path = write_cog(
+            server.folder / "moved.tif", dataset.read(), crs="EPSG:3857", bounds=bounds
+        )
+    return replace(tile, name="moved", path=path, bounds=bounds)
+
+
+def retire(server: Server, tile: Any) -> None:
+    """Withdraw a cell, as a builder does where scenes themselves can be shown."""
+    mosaic = server.services.mosaics.get("m")
+    assert mosaic.shown_overviews is not None
+    rows = OverviewRows(server.services.index.table)
+    quadkey = Cell(tile.z, tile.x, tile.y).quadkey
+    cell = rows.cell(mosaic, mosaic.shown_overviews, quadkey)
+    assert cell.assets
+    rows.put(mosaic, mosaic.shown_overviews, replace(cell, retired=True))
+
+
+def box_around(tiles: list[Tile], zoom: int) -> tuple[Any, Any]:
+    """The box of a map tile's size around the middle of the scenes, in degrees."""
+    edge = 2 * 20037508.342789244 / 2**zoom
+    x = (tiles[0].bounds[0] + tiles[-1].bounds[2]) / 2
+    y = (tiles[-1].bounds[1] + tiles[0].bounds[3]) / 2
+    return (
+        WEB.lnglat(x - edge / 2, y - edge / 2),
+        WEB.lnglat(x + edge / 2, y + edge / 2),
+    )
+
+
+class TestFaults:
+    @pytest.mark.parametrize("damage", ["missing", "cut", "zeroed", "garbled"])
+    def test_scenes_are_read_in_place_of_a_lost_object(
+        self, few: tuple[Server, list[Tile]], damage: str
+    ) -> None:
+        server, tiles = few
+        whole = server.picture(low(tiles))
+        for path in objects(server):
+            spoil(path, damage)
+        with restarted(server) as again:
+            picture = again.picture(low(tiles))
+        assert picture.valid.any()
+        assert set(picture.scenes) == {tile.name for tile in tiles}
+        assert "X-Overview" not in picture.headers
+        assert "ETag" not in picture.headers
+        (skipped,) = picture.headers["X-Skipped-Scenes"].split(",")
+        assert skipped.startswith("overview 6/34/22=asset 'visual' ")
+        assert str(server.folder.parent) not in skipped
+        assert abs(int(picture.valid.sum()) - int(whole.valid.sum())) < 80
+
+    def test_statistics_are_of_scenes_in_place_of_a_lost_object(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = few
+        publish(server, [replace(moved(server, tiles[0], 20_000.0), day=28)])
+        build(server)
+        for path in objects(server):
+            path.unlink()
+        left, bottom, right, top = moved(server, tiles[0], 20_000.0).bounds
+        (west, south), (east, north) = WEB.lnglat(left, bottom), WEB.lnglat(right, top)
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        area = {"type": "Polygon", "coordinates": [ring]}
+        feature = {"type": "Feature", "properties": {}, "geometry": area}
+        answer = server.client.post("/mosaics/m/statistics?max_size=30", json=feature)
+        found = answer.json()["properties"]
+        assert found["used_assets"] == ["moved"]
+        assert found["statistics"]["b1"]["valid_percent"] > 90
+        (skipped,) = found["skipped_assets"]
+        assert skipped["name"].startswith("overview ")
+
+    def test_a_304_needs_the_index_alone_until_a_cell_changes(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = few
+        first = server.get(low(tiles))
+        for path in objects(server):
+            path.unlink()
+        given = {"If-None-Match": first.headers["ETag"]}
+        same = server.client.get(low(tiles), headers=given)
+        assert same.status_code == 304
+        assert same.headers["ETag"] == first.headers["ETag"]
+        assert same.headers["X-Overview"] == first.headers["X-Overview"]
+
+    def test_a_new_scene_is_stale_first_and_then_another_picture(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = few
+        first = server.get(low(tiles))
+        given = {"If-None-Match": first.headers["ETag"]}
+        publish(server, [replace(moved(server, tiles[0], 300.0), day=28)])
+        stale = server.client.get(low(tiles), headers=given)
+        assert stale.status_code == 304
+        assert stale.headers["X-Overview"] == first.headers["X-Overview"][:-1] + "1"
+        elsewhere = server.get(tile_url(tile=(9, *middle(tiles, 9)[1:])).replace("/9/", "/8/"))
+        assert elsewhere.headers.get("X-Overview", "0").endswith("0")
+        build(server)
+        fresh = server.client.get(low(tiles), headers=given)
+        assert fresh.status_code == 200
+        assert fresh.headers["X-Overview"].endswith("; stale=0")
+        assert fresh.headers["ETag"] != first.headers["ETag"]
+
+    def test_a_scene_without_pixels_there_changes_no_picture(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        server, tiles = few
+        first = server.get(low(tiles)).headers["ETag"]
+        build(server)
+        assert server.get(low(tiles)).headers["ETag"] == first
+
+    def test_an_empty_place_is_empty(self, few: tuple[Server, list[Tile]]) -> None:
+        server, tiles = few
+        for tile in tiles:
+            assert server.post(deletion(tile.name)).status_code == 200
+        build(server)
+        picture = server.picture(low(tiles, 3))
+        assert not picture.valid.any()
+        assert picture.headers["X-Overview"].startswith("0;")
+
+
+class TestTheirObjects:
+    """They are read for overviews only: no Item may name one, whatever is allowed."""
+
+    @pytest.mark.parametrize("form", ["path", "url", "link"])
+    def test_an_item_that_names_one_is_refused(
+        self, few: tuple[Server, list[Tile]], tmp_path: Path, form: str
+    ) -> None:
+        server, tiles = few
+        path = objects(server)[0]
+        link = tmp_path / "assets" / "link.tif"
+        link.symlink_to(path)
+        href = {"path": str(path), "url": path.as_uri(), "link": str(link)}[form]
+        # The folder that is allowed holds the folder of overviews.
+        with restarted(server, allowed_prefixes=(str(tmp_path),)) as again:
+            stolen = document(replace(tiles[0], name="stolen", path=Path("/x")))
+            stolen["assets"]["visual"]["href"] = href
+            answer = again.post(stolen)
+            if form == "link":  # noticed when it is read
+                seen = again.get(low(tiles, 13), ids="stolen")
+                assert "links into the folder of overviews" in seen.headers["X-Skipped-Scenes"]
+                return
+            assert "folder of overviews" in answer.text
+            assert again.get("/mosaics/m/items").json()["features"][4:] == []
+
+    def test_one_that_was_stored_is_not_read(
+        self, few: tuple[Server, list[Tile]], tmp_path: Path
+    ) -> None:
+        """By a release before overviews."""
+        server, tiles = few
+        path = objects(server)[0]
+        stored = replace(tiles[0], name="stolen", path=path)
+        allowed = (str(tmp_path),)
+        with restarted(server, allowed_prefixes=allowed, overview_store="file:///x") as old:
+            publish(old, [stored])
+        with restarted(server, allowed_prefixes=allowed) as again:
+            seen = again.get(low(tiles, 13), ids="stolen")
+        assert "folder of overviews" in seen.headers["X-Skipped-Scenes"]
+
+
+def objects(server: Server) -> list[Path]:
+    """The objects of all cells."""
+    folder = urlsplit(server.services.settings.overviews).path
+    return sorted(Path(folder).rglob("*.tif"))
+
+
+def spoil(path: Path, damage: str) -> None:
+    body = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(body[: len(body) // 2])
+    elif damage == "zeroed":
+        path.write_bytes(bytes(len(body)))
+    else:
+        path.write_bytes(body[:1500] + bytes(255 - byte for byte in body[1500:]))
+
+
+@contextmanager
+def restarted(server: Server, **settings: Any) -> Iterator[Server]:
+    """Another server on the same index, which has opened no object yet."""
+    given = server.services.settings
+    kept = {"index": given.index, "allowed_prefixes": given.allowed_prefixes} | settings
+    table = SqliteTable(server.folder.parent / "index.db")
+    with serving(table, server.folder, **kept) as again:
+        yield again
+
+
+class TestEdgesOfTheWorld:
+    def test_beyond_the_edge_of_mercator_scenes_are_shown(self, tmp_path: Path) -> None:
+        """A scene from 80° to 88° north: no cell has what lies beyond 85.06°."""
+        with with_overviews(tmp_path) as server:
+            put_lonlat(server, "north", (10, 80, 40, 88))
+            build(server)
+            url = "/mosaics/m/bbox/0,70,60,90/128x128.npy"
+            self.compare(server, url, "north")
+            polar = morecantile.tms.get("UPSArcticWGS84Quad")
+            tile = polar.tile(25, 84, 2)
+            self.compare(server, f"/mosaics/m/tiles/{polar.id}/2/{tile.x}/{tile.y}.npy", None)
+
+    def test_across_the_antimeridian(self, tmp_path: Path) -> None:
+        with with_overviews(tmp_path) as server:
+            put_lonlat(server, "west", (-180, 10, -172, 18))
+            put_lonlat(server, "east", (172, 8, 180, 16))
+            build(server)
+            self.compare(server, "/mosaics/m/bbox/165,0,-165,30/32x32.npy", "")
+            self.compare(server, "/mosaics/m/bbox/165,0,-165,30/300x300.npy", None)
+            self.compare(server, "/mosaics/m/bbox/-180,-80,180,80/512x256.npy", "")
+
+    @staticmethod
+    def compare(server: Server, url: str, scenes: str | None) -> None:
+        """Where scenes show, overviews do, and further by a pixel at most."""
+        answer, live = server.get(url), server.get(url, overviews="false")
+        assert answer.status_code == 200, answer.text
+        shown = np.load(io.BytesIO(answer.content))[-1] > 0
+        exact = np.load(io.BytesIO(live.content))[-1] > 0
+        assert exact.any()
+        assert not (exact & ~shown).any()
+        around = np.pad(exact, 1)
+        height, width = exact.shape
+        near = np.logical_or.reduce(
+            [around[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        )
+        assert not (shown & ~near).any()
+        if scenes is not None:
+            assert answer.headers["X-Overview"]
+            assert answer.headers["X-Scenes"] == scenes
+
+
+def put_lonlat(server: Server, name: str, bounds: tuple[float, float, float, float]) -> None:
+    """Publish a scene in longitude and latitude, 1/16° a pixel."""
+    west, south, east, north = bounds
+    shape = (3, int(north - south) * 16, int(east - west) * 16)
+    path = server.folder / f"{name}.tif"
+    write_cog(path, np.full(shape, 99, "uint8"), crs="EPSG:4326", bounds=bounds, overviews=(2, 4))
+    assets = {"visual": {"href": str(path), "type": "image/tiff"}}
+    server.add(item(name, box(*bounds), assets=assets))
