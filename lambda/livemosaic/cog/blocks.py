@@ -52,27 +52,31 @@ async def fetch(
     is not used: it assembles on the event loop, and computes a transform per block.
     """
     blocks = await ifd.fetch_tiles(wanted)
-    line = _line_bytes(ifd)
+    line, compression = _line_bytes(ifd), ifd.compression  # made anew each time it is asked for
     full = min(line * (ifd.tile_height or 0), most)
-    if ifd.compression in _BOUNDS:
+    if compression in _BOUNDS:
         _refuse_bombs(ifd, blocks, full)
-    if ifd.compression == _LERC and any(map(lerc_has_holes, _all_bodies(blocks))):
-        raise UnsupportedError("LERC with holes, which async-tiff fills with zeros")
-    if _is_jpeg_of_plain_bands(ifd) and any(map(jpeg_is_subsampled, _all_bodies(blocks))):
-        raise UnsupportedError("JPEG with bands of several resolutions that is not YCbCr")
-    if ifd.compression not in (*_DEFLATE, *_BY_LIBTIFF):
+        _refuse_misread(ifd, blocks)
+    if compression not in (*_DEFLATE, *_BY_LIBTIFF):
         return [np.asarray(a) for a in await asyncio.gather(*(b.decode() for b in blocks))]
     work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
     half = -(-len(work) // 2)
     parts = [part for part in (work[:half], work[half:]) if part]
-    unpack = _by_libtiff if ifd.compression in _BY_LIBTIFF else _inflated
+    unpack = _by_libtiff if compression in _BY_LIBTIFF else _inflated
     done = await asyncio.gather(*(asyncio.to_thread(unpack, part, full) for part in parts))
     return [array for part in done for array in part]
 
 
-def _is_jpeg_of_plain_bands(ifd: ImageFileDirectory) -> bool:
+def _refuse_misread(ifd: ImageFileDirectory, blocks: Sequence[Tile]) -> None:
+    """Raises UnsupportedError for blocks that async-tiff decodes unlike GDAL."""
+    compression, several = ifd.compression, ifd.samples_per_pixel > 1
+    if compression == _LERC and any(map(lerc_has_holes, _all_bodies(blocks))):
+        raise UnsupportedError("LERC with holes, which async-tiff fills with zeros")
+    if compression != Compression.ModernJPEG or not several:
+        return
     ycbcr = ifd.photometric_interpretation == PhotometricInterpretation.YCbCr
-    return ifd.compression == Compression.ModernJPEG and not ycbcr and ifd.samples_per_pixel > 1
+    if not ycbcr and any(map(jpeg_is_subsampled, _all_bodies(blocks))):
+        raise UnsupportedError("JPEG with bands of several resolutions that is not YCbCr")
 
 
 def _inflated(work: Sequence[tuple[Tile, int]], full: int) -> list[NDArray[Any]]:
