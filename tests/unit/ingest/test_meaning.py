@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import product
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -92,9 +92,9 @@ class TestNonsense:
             ),
             "b": asset("a.tif", **{"raster:bands": [{"unit": text}], "eo:bands": [{"name": text}]}),
         }
-        began = perf_counter()
+        began = process_time()
         stated = stated_meanings({k: (k, a) for k, a in assets.items()}, {}, "i", "c")
-        assert perf_counter() - began < 2
+        assert process_time() - began < 2
         assert all(len(meaning.encode()) < 200 for meaning in stated.values())
 
     def test_a_meaning_is_the_same_after_it_was_stored(self) -> None:

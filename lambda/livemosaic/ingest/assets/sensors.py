@@ -51,7 +51,7 @@ _NUMBER: Final = re.compile(
     r"(?:.*[^a-z0-9])?(?:sr_?|toa_?|st_?)?b(?:and)?[_ -]?0?(\d{1,2}a?)(?:_\d{2}m)?"
 )
 _LONGEST: Final = 100
-"""Characters at the end of a name that are looked at."""
+"""Characters of a name that are looked at."""
 _MICROMETRES: Final = 100
 """Center wavelengths above this are nanometres, as some catalogues have them."""
 
@@ -109,7 +109,7 @@ def _stated(band: object, listed: object = None) -> StatedBand:
     if isinstance(band, int) and isinstance(listed, list) and 0 <= band < len(listed):
         band = listed[band]
     if isinstance(band, str):
-        return StatedBand(band.lower())
+        return StatedBand(_text(band))
     if not isinstance(band, Mapping):
         return StatedBand()
     return StatedBand(
@@ -120,7 +120,7 @@ def _stated(band: object, listed: object = None) -> StatedBand:
 
 
 def _text(value: object) -> str:
-    return value.strip().lower() if isinstance(value, str) else ""
+    return value[:_LONGEST].strip().lower() if isinstance(value, str) else ""
 
 
 def _micrometres(value: object) -> float:
