@@ -97,6 +97,38 @@ class Cloud:
         found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
+    def logged(self, function: str) -> list[dict[str, Any]]:
+        """JSON lines that a function of the service logged, oldest first."""
+        made = self.account.aws.client("lambda").list_functions()["Functions"]
+        [name] = (
+            each["LoggingConfig"]["LogGroup"]
+            for each in made
+            if f"-{function}Function" in each["FunctionName"]
+        )
+        logs = self.account.aws.client("logs")
+        found = logs.filter_log_events(logGroupName=name)["events"]
+        messages = [event["message"] for event in sorted(found, key=lambda e: e["timestamp"])]
+        return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def alarm(self, name: str) -> dict[str, Any]:
+        """An alarm as CloudWatch has it, by the name that the runbook has it by."""
+        found = self.account.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        [alarm] = (each for each in found if f"Alarms{name}" in each["AlarmName"])
+        described: dict[str, Any] = alarm
+        return described
+
+    def stack_output(self, name: str) -> str:
+        """An output of the service."""
+        found = self.account.aws.client("cloudformation").describe_stacks()["Stacks"]
+        [value] = (
+            each["OutputValue"]
+            for stack in found
+            for each in stack.get("Outputs", ())
+            if each["OutputKey"] == name
+        )
+        text: str = value
+        return text
+
     def stacks(self) -> set[str]:
         found = self.account.aws.client("cloudformation").describe_stacks()["Stacks"]
         return {stack["StackName"] for stack in found}

@@ -9,12 +9,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from api.served import LEFT, RIGHT, Part, raster, scene, serving, tile_url
 from e2e.cloud import Cloud, eventually
+from handlers.cloudwatch import CloudWatch, of_log
 from infra.cdk import ROOT, CdkError
 from infra.emulator import REGION
 from infra.local import BUCKET
@@ -134,6 +136,36 @@ class TestDeployed:
         deletion = {"op": "delete", "collection": "s2", "id": "e"}
         cloud.account.publish(deletion)
         eventually(lambda: middle_of(cloud, RIGHT) is None, "the empty tile")
+
+    def test_objects_that_are_gone_raise_an_alarm_although_tiles_are_200(
+        self, cloud: Cloud, tmp_path: Path
+    ) -> None:
+        """By what the deployed function logs, and the alarm that CloudWatch has."""
+        href = cloud.account.put(raster(tmp_path / "gone.tif", [2, 4, 6], RIGHT))
+        cloud.account.publish(scene("gone", href, RIGHT))
+        eventually(lambda: middle_of(cloud, RIGHT) == [2, 4, 6], "the scene on its tile")
+        cloud.account.aws.client("s3").delete_object(Bucket=BUCKET, Key="gone.tif")
+        eventually(lambda: middle_of(cloud, RIGHT) is None, "a tile that is blank, and a 200")
+        [skips] = eventually(
+            lambda: [line for line in cloud.logged("Tiler") if "SkippedScenes" in line],
+            "a line about scenes that are skipped",
+        )
+        assert skips["reason"] in ("missing", "denied")
+        assert skips["hosts"] == {BUCKET: 1}
+
+        def counted() -> list[dict[str, Any]]:
+            assert middle_of(cloud, RIGHT) is None
+            return [x for x in cloud.logged("Tiler") if x.get("UnreadablePercent", 0) > 50]
+
+        lines = eventually(counted, "the counts of the first minute of the fault", seconds=100)
+        watching = CloudWatch()
+        watching.repeat(of_log(lines), every_s=60, for_s=900)
+        alarm = cloud.alarm("UnreadableScenes")
+        assert watching.raised_after(alarm, 900) is not None
+        topic = cloud.stack_output("AlarmTopicArn")
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
+        cloud.account.publish({"op": "delete", "collection": "s2", "id": "gone"})
+        eventually(lambda: cloud.waiting(cloud.account.outputs.QueueUrl) == 0, "an empty queue")
 
     def test_garbage_and_only_it_is_a_dead_letter_at_once(
         self, cloud: Cloud, tmp_path: Path
