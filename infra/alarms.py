@@ -18,7 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.inbox import Inbox
+from infra.inbox import DEAD_LETTER_LATE_DAYS, Inbox
 from livemosaic import logs
 from livemosaic.ingest.sqs import FAILED_EVENTS
 from livemosaic.tiler.watch import UNREADABLE_PERCENT
@@ -135,7 +135,7 @@ class Alarms(Construct):
             inbox.dead_letters.metric_approximate_age_of_oldest_message(
                 period=_PERIOD, statistic="Maximum"
             ),
-            threshold=cdk.Duration.days(inbox.safe_days // 2).to_seconds(),
+            threshold=cdk.Duration.days(DEAD_LETTER_LATE_DAYS).to_seconds(),
             lasting=1,
             description="Dead letters that nobody has handled will soon expire.",
         )

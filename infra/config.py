@@ -24,7 +24,7 @@ from infra.sources import BUCKET, Bus, ItemBucket, Topic
 from infra.ways import check_deployable, paid_buckets
 from infra.writers import Jwt
 from livemosaic.errors import InvalidRequestError
-from livemosaic.settings import ORIGIN
+from livemosaic.settings import ORIGIN, Settings
 from livemosaic.storage.allowlist import SETTING, AllowList, parse_prefix
 
 RETENTION_DAYS: Final = (
@@ -40,6 +40,17 @@ _WITHOUT_SNAPSHOTS: Final = ("3.11",)
 """Bundled Pythons without SnapStart, which needs 3.12 or newer on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
 _MAX_SHOWN: Final = 200
+_DEPLOYED: Final = {
+    "index": "the table",
+    "allowed_prefixes": "allowed_prefixes, buckets and item_buckets",
+    "authorizer": "jwt",
+    "cors_origins": "cors_origins",
+    "dead_letters": "the queue",
+    "metrics": "name",
+    "signing_keys": "private_mosaics",
+    "token": "IAM or jwt, which authorize writes on AWS",
+}
+"""Settings that the deployment determines, and by what."""
 
 
 class ConfigError(Exception):
@@ -158,6 +169,13 @@ class Config(BaseModel):
     alarm_email: str | None = Field(None, pattern=r"^[^@\s,]+@[^@\s,]+\.[^@\s,]+$")
     """Address that gets mail when an alarm goes off, once confirmed by mail; none by default. The
     topic of the alarms (output `AlarmTopicArn`) is there in any case."""
+    settings: Annotated[dict[str, str | int | float], BeforeValidator(_as_json)] = Field(
+        default_factory=dict
+    )
+    """Settings of the functions, `LIVEMOSAIC_…` without that prefix and in lower case, as JSON
+    `{"max_scenes": 40}` (docs/limits.md). The ones that other keys determine are refused."""
+    tags: Annotated[dict[str, str], BeforeValidator(_as_json)] = Field(default_factory=dict)
+    """Tags of all resources, as JSON `{"team": "maps"}`, beside `livemosaic`: the name."""
     tracing: bool = False
     """Whether X-Ray traces the functions."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
@@ -258,12 +276,36 @@ class Config(BaseModel):
                 raise ValueError(f"{origin!r} is neither * nor an origin like https://HOST")
         return origins
 
+    @field_validator("settings")
+    @classmethod
+    def _are_settings(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in given:
+            if name not in Settings.model_fields:
+                near = get_close_matches(name, Settings.model_fields, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"there is no setting {name!r}{hint}")
+            if name in _DEPLOYED:
+                raise ValueError(f"{name!r} follows from {_DEPLOYED[name]}")
+        _check_settings(given)
+        return given
+
     @field_validator("log_retention_days")
     @classmethod
     def _is_retention(cls, days: int) -> int:
         if days not in RETENTION_DAYS:
             raise ValueError(f"CloudWatch keeps logs for one of {RETENTION_DAYS} days")
         return days
+
+
+def _check_settings(given: Mapping[str, Any]) -> None:
+    try:
+        Settings(**given)
+    except ValidationError as error:
+        problems = [each for each in error.errors() if each["loc"][0] in given]
+        if problems:
+            raise ValueError(
+                "; ".join(f"{each['loc'][0]}={each['input']!r}: {each['msg']}" for each in problems)
+            ) from None
 
 
 def _readable(fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from infra.config import Config, ConfigError, read
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
-_BOOTSTRAPPED: Final = "/cdk-bootstrap/hnb659fds/version"
+_QUALIFIER: Final = "@aws-cdk/core:bootstrapQualifier"
+"""Key of the context that names another bootstrap of a region than CDK's usual one."""
+_BOOTSTRAPPED: Final = "/cdk-bootstrap/{qualifier}/version"
 """SSM parameter that `cdk bootstrap` creates in a region."""
 
 _PLAN: Final = """\
@@ -90,7 +92,8 @@ def _deploy(given: dict[str, str], yes: bool) -> None:
     if config.region is None:
         raise NoAccountError("no region is set: use -c region=…, or set AWS_REGION")
     here = boto3.Session(region_name=config.region)
-    account, first = _account(here)
+    qualifier = (usual | given).get(_QUALIFIER, "hnb659fds")
+    account, first = _account(here, qualifier)
     if not _has_room(here, config):
         given = {**given, "reserve_concurrency": "false"}
         config = config.model_copy(update={"reserve_concurrency": False})
@@ -100,16 +103,17 @@ def _deploy(given: dict[str, str], yes: bool) -> None:
     build(config.target)
     cdk = Cdk(os.environ | {"AWS_REGION": here.region_name}, given)
     if first:
-        cdk.run("bootstrap", f"aws://{account}/{config.region}")
+        cdk.run("bootstrap", f"aws://{account}/{config.region}", "--qualifier", qualifier)
     _print_outputs(cdk.deploy())
 
 
-def _account(session: Any) -> tuple[str, bool]:
+def _account(session: Any, qualifier: str) -> tuple[str, bool]:
     """Returns the account id, and True if its region has not been bootstrapped for CDK."""
     try:
         account: str = session.client("sts").get_caller_identity()["Account"]
         ssm = session.client("ssm")
-        return account, not ssm.get_parameters(Names=[_BOOTSTRAPPED])["Parameters"]
+        name = _BOOTSTRAPPED.format(qualifier=qualifier)
+        return account, not ssm.get_parameters(Names=[name])["Parameters"]
     except (BotoCoreError, ClientError) as error:
         raise NoAccountError(
             f"access to AWS failed ({error}): log in with `aws sso login`, choose a profile with "

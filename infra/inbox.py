@@ -13,10 +13,15 @@ from infra.sources import Bus, ItemBucket, Topic
 
 ATTEMPTS = 5
 """Deliveries of one message before SQS moves it to the dead-letter queue."""
-EVENT_DAYS = 4
-"""Retention of events in the queue."""
-DEAD_LETTER_DAYS = 14
-"""Retention of dead letters: the maximum of SQS."""
+RETENTION_DAYS = 14
+"""Retention of events and of dead letters: the maximum of SQS.
+
+What expires in the queue is lost, and becomes no dead letter. An event that SQS moves keeps its
+age: if it had waited for N days, of which the alarm `OldestMessage` tells from the first hour on,
+its dead letter lives for 14 - N days. Dead letters that the function sends live for 14.
+"""
+DEAD_LETTER_LATE_DAYS = 5
+"""Age of a dead letter, in days, that nobody seems to handle."""
 
 
 class Inbox(Construct):
@@ -29,14 +34,10 @@ class Inbox(Construct):
         super().__init__(scope, name)
         self.worst_age_s = ATTEMPTS * visibility_s
         """Age of a message that always fails when it becomes a dead letter."""
-        self.safe_days = DEAD_LETTER_DAYS - EVENT_DAYS
-        """Minimum days that a dead letter is kept. A message that SQS moves keeps its age, but the
-        age in CloudWatch starts again at zero (SQS Developer Guide, "Setting-up dead-letter queue
-        retention")."""
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
+            retention_period=cdk.Duration.days(RETENTION_DAYS),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
@@ -44,7 +45,7 @@ class Inbox(Construct):
             self,
             "Queue",
             visibility_timeout=cdk.Duration.seconds(visibility_s),
-            retention_period=cdk.Duration.days(EVENT_DAYS),
+            retention_period=cdk.Duration.days(RETENTION_DAYS),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=ATTEMPTS
             ),

@@ -26,6 +26,11 @@ READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
 """Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
 
+_CONSOLES: Final = {
+    "aws": {"host": "console.aws.amazon.com"},
+    "aws-us-gov": {"host": "console.amazonaws-us-gov.com"},
+    "aws-cn": {"host": "console.amazonaws.cn"},
+}
 REQUEST_TIMEOUT_S: Final = 29
 """Just below API Gateway's own timeout of 30 s (HTTP API quotas, "Maximum integration timeout")."""
 INGEST_TIMEOUT_S: Final = 60
@@ -171,7 +176,8 @@ class Service(cdk.Stack):
             "LIVEMOSAIC_METRICS": config.name,
         }
         payer = {"AWS_REQUEST_PAYER": "requester"} if config.requester_pays else {}
-        return environment | payer
+        own = {f"LIVEMOSAIC_{name.upper()}": str(value) for name, value in config.settings.items()}
+        return own | environment | payer
 
     def _grant_objects(self, reader: lambda_.Function, bucket: str) -> None:
         """Grants GetObject only, so that a missing object is a 403, like a denied one."""
@@ -219,13 +225,18 @@ class Service(cdk.Stack):
             value=alarms.topic.topic_arn,
             description="Subscribe to this to hear of alarms",
         )
-        console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home"
+        console = f"https://{self.region}.{self._console()}/cloudwatch/home"
         cdk.CfnOutput(
             self,
             "DashboardUrl",
             value=f"{console}?region={self.region}#dashboards/dashboard/{page.dashboard_name}",
             description="Graphs of the whole deployment",
         )
+
+    def _console(self) -> str:
+        """Returns the host of the console, without a region: each partition has its own."""
+        hosts = cdk.CfnMapping(self, "Consoles", mapping=_CONSOLES)
+        return hosts.find_in_map(cdk.Aws.PARTITION, "host")
 
     def _add_outputs(self, url: str) -> None:
         tiles = f"{url}/mosaics/MOSAIC/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}"

@@ -14,7 +14,8 @@ def build(app: cdk.App, config: Config) -> Service:
     cdk-nag checks them during synthesis.
     """
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    cdk.Tags.of(app).add("livemosaic", config.name)
+    for key, value in ({**config.tags, "livemosaic": config.name}).items():
+        cdk.Tags.of(app).add(key, value)
     place = cdk.Environment(account=config.account, region=config.region)
     return Service(
         app,

@@ -68,6 +68,8 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "table_max_reads": "900",
         "table_max_writes": "500",
         "monthly_budget": "250",
+        "settings": '{"max_scenes": 40, "max_picture_s": 12.5}',
+        "tags": '{"team": "maps"}',
         "log_retention_days": "7",
         "log_level": "DEBUG",
         "system_log_level": "INFO",

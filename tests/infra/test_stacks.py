@@ -174,7 +174,7 @@ def test_a_message_that_fails_five_times_is_kept_for_two_weeks(default):
     [queue] = (q for q in queues.values() if "RedrivePolicy" in q)
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     dead_letters = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
-    assert dead_letters["MessageRetentionPeriod"] == 14 * 86400 > queue["MessageRetentionPeriod"]
+    assert dead_letters["MessageRetentionPeriod"] == 14 * 86400
 
 
 def test_queues_are_encrypted_and_take_nothing_over_plain_http(default):
@@ -567,6 +567,8 @@ def test_functions_get_table_prefixes_origins_and_payer(everything):
             "LIVEMOSAIC_CORS_ORIGINS": "https://maps.example.com,https://example.org",
             "AWS_REQUEST_PAYER": "requester",
             "LIVEMOSAIC_METRICS": "coast",
+            "LIVEMOSAIC_MAX_SCENES": "40",
+            "LIVEMOSAIC_MAX_PICTURE_S": "12.5",
         }
 
 
@@ -652,10 +654,17 @@ def test_a_message_that_is_being_retried_is_not_yet_late(default):
 
 
 def test_dead_letters_that_nobody_looks_at_raise_an_alarm_again_days_before_they_are_lost(default):
-    """One that waited in the queue before is lost earlier; CloudWatch does not count that wait."""
+    """One that waited in the queue before is lost earlier; the alarm of the queue tells of that."""
     queues = default.of_type("AWS::SQS::Queue").values()
     waited, kept = sorted(queue["MessageRetentionPeriod"] for queue in queues)
-    assert age_alarm(default, "InboxDeadLetters")["Threshold"] <= kept - waited - 2 * 86400
+    assert age_alarm(default, "InboxDeadLetters")["Threshold"] <= kept / 2
+    assert age_alarm(default, "InboxQueue")["Threshold"] < 86_400 < waited
+
+
+def test_events_that_wait_are_kept_for_as_long_as_sqs_can(default):
+    """What expires in the queue is no dead letter: it is lost."""
+    for queue in default.of_type("AWS::SQS::Queue").values():
+        assert queue["MessageRetentionPeriod"] == 14 * 86_400
 
 
 def age_alarm(deployment, queue):
@@ -729,4 +738,19 @@ def test_outputs_say_what_users_need(default):
 
 def test_stacks_are_named_after_the_deployment_and_tagged_with_it(everything):
     assert sorted(everything.templates) == ["coast-data", "coast-service"]
-    assert everything.function("Tiler")["Tags"] == [{"Key": "livemosaic", "Value": "coast"}]
+    tags = [{"Key": "livemosaic", "Value": "coast"}, {"Key": "team", "Value": "maps"}]
+    assert everything.function("Tiler")["Tags"] == tags
+
+
+@pytest.mark.parametrize(
+    ("partition", "host"),
+    [
+        ("aws", "console.aws.amazon.com"),
+        ("aws-us-gov", "console.amazonaws-us-gov.com"),
+        ("aws-cn", "console.amazonaws.cn"),
+    ],
+)
+def test_links_lead_to_the_console_of_the_partition(default, partition, host):
+    consoles = default.templates["livemosaic-service"]["Mappings"]["Consoles"]
+    assert consoles[partition] == {"host": host}
+    assert "Fn::FindInMap" in json.dumps(default.outputs["DashboardUrl"])
