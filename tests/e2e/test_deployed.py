@@ -146,7 +146,7 @@ class TestDeployed:
         eventually(lambda: middle_of(cloud, RIGHT) == [2, 4, 6], "the scene on its tile")
         cloud.account.aws.client("s3").delete_object(Bucket=BUCKET, Key="gone.tif")
         eventually(lambda: middle_of(cloud, RIGHT) is None, "a tile that is blank, and a 200")
-        [skips] = eventually(
+        skips, *_ = eventually(
             lambda: [line for line in cloud.logged("Tiler") if "SkippedScenes" in line],
             "a line about scenes that are skipped",
         )
