@@ -23,11 +23,13 @@ STATE = {
     "chosen_assets",
     "meanings",
     "watermarks",
+    "overview_sets",
     "deleting",
 }
 """Fields of a mosaic that are not settings."""
-OWN_OPTIONS = {"access", "renders", "rules"}
-"""Settings whose options are `--private`, `--render` and `--renders`, `--rule` and `--rules`."""
+OWN_OPTIONS = {"access", "renders", "rules", "overviews"}
+"""Settings whose options are `--private`, `--render` and `--renders`, `--rule` and `--rules`, and
+`--overviews` with the ones for how they are made."""
 BEYOND = {Ge: -1, Le: 1}
 
 
