@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from livemosaic.overviews.builder import BuildTally, OverviewBuilder
 
 _QUERIES_AT_ONCE = 8
+_BUILDING_BYTES = 96 * 1024 * 1024
+"""Decoded at once by a builder of overviews, so that all of it fits into 512 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def building(
             "there is no place for overviews: set LIVEMOSAIC_OVERVIEW_STORE to s3://BUCKET/PREFIX"
         )
     index = services.index
-    limits = AssetLimits(gap=settings.coalesce_gap_bytes)
+    limits = AssetLimits(gap=settings.coalesce_gap_bytes, bytes_at_once=_BUILDING_BYTES)
     allow = allow_list(settings)
     reader = CogReader(allow, Headers(index.table), limits=limits, recent=Recent())
     bases = Bases(index, reader, reader, edge=BLOCK)

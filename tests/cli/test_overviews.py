@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,40 @@ def test_a_scene_that_cannot_be_read_is_tried_again(world: World) -> None:
     (status,) = json.loads(world.run("overviews", "status", "--json").stdout)
     assert status["tried_again"] >= 1
     assert status["waiting"] == 0
+
+
+def differences(world: World, *words: str, code: int = 1) -> dict[str, int]:
+    checked = world.run("verify", "m", "--overviews", "--json", *words, code=code)
+    found: dict[str, int] = json.loads(checked.stdout)["found"]
+    return found
+
+
+def test_verify_finds_what_is_outdated_or_lost_and_repairs_it(world: World) -> None:
+    crowd(world)
+    world.ingest()
+    world.build()
+    assert differences(world, code=0) == {}
+
+    world.day = 2
+    world.cog("s00", np.full((2, EDGE, EDGE), 250, np.uint8), 0, 0)
+    world.ingest("s00")
+    assert differences(world, code=0) == {}  # it waits to be built
+    connection = sqlite3.connect(world.folder / "index.db")
+    connection.execute("DELETE FROM rows WHERE pk LIKE '%#stale#%'")
+    connection.commit()
+    connection.close()
+    before = world.digests()
+    world.cells()["3/120"].unlink()
+    assert differences(world) == differences(world, "--repair", code=0)
+    assert differences(world, code=0).get("outdated") is None
+    world.build()
+    assert differences(world, code=0) == {}
+
+    anew = World(world.folder, "anew")
+    anew.items = world.items
+    anew.ingest()
+    anew.build()
+    assert anew.digests() == world.digests() != before
 
 
 def test_a_mosaic_without_overviews_gets_them_when_asked(world: World) -> None:

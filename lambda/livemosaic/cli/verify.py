@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -16,7 +17,8 @@ from livemosaic.index.verify import Checked, Difference, Rows
 from livemosaic.ingest.catalogue import Comparison
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import ANY_COLLECTION, Mosaic
-from livemosaic.services import Services, running
+from livemosaic.overviews.check import OverviewCheck
+from livemosaic.services import Services, building, running
 from livemosaic.table.open import open_table
 
 
@@ -58,6 +60,10 @@ def verify(
         list[str] | None,
         typer.Option(help="Collection of the API, by default all of the mosaic; may be repeated."),
     ] = None,
+    overviews: Annotated[
+        bool,
+        typer.Option("--overviews", help="Check the overviews too, and their objects."),
+    ] = False,
     lag: Annotated[
         float,
         typer.Option(
@@ -81,6 +87,10 @@ def verify(
     Each is fetched once more on its own before it counts. `--repair` makes the mosaic as the API
     is, at `--lag` before now: later events still win.
 
+    With `--overviews` an overview is `outdated` if it is made of other scenes than there are, with
+    no change waiting to be built, and `lost` if its object is. `--repair` marks it, so that the
+    next `livemosaic overviews build` or `watch` makes it anew.
+
     Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.
 
@@ -89,6 +99,8 @@ def verify(
     `livemosaic verify alps`
 
     `livemosaic --index dynamodb://eu-central-1/maps verify alps --repair`
+
+    `livemosaic verify alps --overviews`
 
     `livemosaic verify alps --stac https://earth-search.aws.element84.com/v1 --repair`
     """
@@ -99,7 +111,11 @@ def verify(
         if stac:
             settled = datetime.now(UTC) - timedelta(seconds=lag)
             checks.append(_against(stac, collection or (), services, found, settled, repair))
-        report = _report(chain.from_iterable(checks), limit)
+        with ExitStack() as stack:
+            if overviews:
+                builder = stack.enter_context(building(services))
+                checks.append(OverviewCheck(builder, found, repair).check())
+            report = _report(chain.from_iterable(checks), limit)
     _print(mosaic, report, as_json=as_json)
     if report.left:
         raise typer.Exit(1)

@@ -41,6 +41,8 @@ DifferenceKind = Literal[
     "stray",
     "truncated",
     "expired",
+    "outdated",
+    "lost",
     "absent",
     "older",
     "differs",

@@ -1,12 +1,13 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from livemosaic.index.change import Change, Newer
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.overviews import OverviewRows, stale_row
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
@@ -131,9 +132,12 @@ class Subscribers:
     def reconcile(self, changes: Iterable[Applied], now: Iterable[Mosaic]) -> None:
         """Removes scenes that were written while their mosaic was truncated or deleted.
 
+        Marks all overviews of a mosaic that got them meanwhile.
+
         A truncation raises the watermark and then looks for scenes; a write puts the scene and then
         looks for watermarks: at least one of the two sees the other.
         """
+        changes = list(changes)
         before = {mosaic.id: mosaic for mosaic in self.mosaics}
         after = {(mosaic.id, mosaic.generation): mosaic for mosaic in now}
         for change in changes:
@@ -145,6 +149,18 @@ class Subscribers:
                 self.index.forget(old, key)
             elif new.watermark(change.collection) > old.watermark(change.collection):
                 self.index.apply_watermark(new, key)
+        self._mark_overviews({change.mosaic for change in changes}, before, after.values())
+
+    def _mark_overviews(
+        self, changed: Collection[str], before: Mapping[str, Mosaic], now: Iterable[Mosaic]
+    ) -> None:
+        """Marks mosaics that had no overviews when their scenes were written, and have some now."""
+        for mosaic in now:
+            old = before.get(mosaic.id)
+            is_new = old is not None and old.overviews is None and mosaic.overviews is not None
+            if is_new and mosaic.id in changed:
+                row = stale_row(mosaic, [""], self.index.clock())
+                OverviewRows(self.index.table).mark(row)
 
 
 def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:

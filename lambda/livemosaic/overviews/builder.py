@@ -238,7 +238,7 @@ class OverviewBuilder:
         for tile in tiles:
             suffix = tile[len(quadkey) :]
             before = sources.get(suffix)
-            deepens = self._may_deepen(run, tile)
+            deepens = may_deepen(run.cells, tile)
             survey = self.bases.survey(mosaic, run.cells, tile, before, may_deepen=deepens)
             if survey.finding == "cell":
                 source, block = self._of_cell(run, tile, within(tile, changed), before)
@@ -254,10 +254,6 @@ class OverviewBuilder:
                 blocks[suffix] = None
         blocks |= self._draw(run, quadkey, to_draw, sources)
         return blocks
-
-    def _may_deepen(self, run: _Run, tile: str) -> bool:
-        most = run.cells.policy.maxzoom
-        return len(tile) <= (_DEEPEST if most is None else min(most, _DEEPEST))
 
     def _of_cell(
         self, run: _Run, tile: str, changed: Collection[str], before: BlockSource | None
@@ -436,9 +432,14 @@ class OverviewBuilder:
 
     def drop(self, mosaic: Mosaic, cells: OverviewSet) -> None:
         """Deletes the rows and the objects of a set that nobody reads any more."""
-        run = _Run(mosaic, replace(cells, state="building"), lambda: False, BuildTally())
-        for top in self._tops(run, ()):
+        run = _Run(mosaic, cells, lambda: False, BuildTally())
+        for top in self.tops(mosaic, cells):
             self._drop(run, top)
+
+    def tops(self, mosaic: Mosaic, cells: OverviewSet) -> list[str]:
+        """Returns the coarsest cells of a set."""
+        every = replace(cells, state="building")
+        return self._tops(_Run(mosaic, every, lambda: False, BuildTally()), ())
 
     def _drop(self, run: _Run, tile: str) -> None:
         cell = self.rows.cell(run.mosaic, run.cells, tile)
@@ -448,6 +449,12 @@ class OverviewBuilder:
         for href in (*cell.assets.values(), *(each.href for each in cell.was)):
             self.objects.folder.delete(href)
         self.rows.delete(run.mosaic, run.cells, tile)
+
+
+def may_deepen(cells: OverviewSet, tile: str) -> bool:
+    """Returns whether a set may have a cell at a tile."""
+    most = cells.policy.maxzoom
+    return len(tile) <= (_DEEPEST if most is None else min(most, _DEEPEST))
 
 
 def _at_zoom(cell: str, zoom: int) -> Iterator[str]:

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from livemosaic.cog.write.profile import FORMAT as CELL_FORMAT
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.rule import Rule
 from livemosaic.tiler.rules.parse import rule_of
 
-FORMAT: Final = 1
-"""Raised where equal scenes would give other pixels: all mosaics then make a new set."""
+_PIXELS: Final = 1
+"""Raised where equal scenes would give other pixels."""
+FORMAT: Final = _PIXELS * 1000 + CELL_FORMAT
+"""Where it changes, all mosaics make a new set."""
 KEPT_S: Final = 600
 """How long objects stay after they were replaced: far longer than any request lives."""
 _MAX_MINZOOM: Final = 8

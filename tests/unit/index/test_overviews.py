@@ -8,12 +8,16 @@ import pytest
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry import box as polygon
 
+from items import item, message
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows, StaleRow
 from livemosaic.index.scenes import Index
+from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.scene import Scene
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import MAX_ACTIONS, Delete, Put, Table
 
 ALPS, ANDES = polygon(7, 45, 8, 46), polygon(-70, -20, -69, -19)
@@ -176,3 +180,13 @@ def test_a_mosaic_of_an_earlier_release_has_none(index: Index, table: Table) -> 
     table.transact([Put(row.key, kept)])
     assert index.mosaics.get("old").overviews is None
     assert index.mosaics.get("old").overview_sets == ()
+
+
+def test_scenes_written_while_overviews_were_turned_on_are_marked(index: Index) -> None:
+    """A worker that knew the mosaic without overviews marks nothing with its scenes."""
+    before = index.mosaics.create(Mosaic(id="m"))
+    after = index.mosaics.update("m", {"overviews": OverviewPolicy()})
+    ingest = Ingest(index, AllowList(("https://",)), recent=RecentMosaics([before]))
+    (outcome,) = ingest.batch([message(item())])
+    assert outcome.ok
+    assert [row.cells for row in stale(index, after)] == [("",)]

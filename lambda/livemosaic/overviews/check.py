@@ -1,0 +1,111 @@
+"""Compares overview cells with the scenes and the cells that they are made of, by the index alone.
+
+Safe beside builders: what looks wrong is no difference where a stale row waits to be built, or the
+row was written meanwhile.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from livemosaic.errors import ConditionFailedError
+from livemosaic.index.overviews import REGIONS, OverviewCell, stale_row
+from livemosaic.index.verify import Checked, Difference, DifferenceKind
+from livemosaic.model.mosaic import Mosaic, OverviewSet
+from livemosaic.overviews.blocks import BlockSource, from_row
+from livemosaic.overviews.builder import OverviewBuilder, may_deepen
+from livemosaic.overviews.places import descendants, within
+from livemosaic.storage.objects import ObjectError
+
+_DEEPEST: Final = 24
+_OTHER: Final = "made of other scenes than there are"
+_BELOW: Final = "made of another cell below than there is"
+_UNREAD: Final = "made without a scene that cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewCheck:
+    """The overview cells of one mosaic, to be checked."""
+
+    builder: OverviewBuilder
+    mosaic: Mosaic
+    repair: bool = False
+    """Mark what is wrong, so that the next build makes it anew."""
+
+    def check(self) -> Iterator[Checked]:
+        """Checks the cells of the set that is shown, from the top down; one report a cell."""
+        cells = self.mosaic.shown_overviews
+        if cells is None:
+            return
+        for top in self.builder.tops(self.mosaic, cells):
+            yield from self._check(cells, top)
+
+    def _check(self, cells: OverviewSet, quadkey: str) -> Iterator[Checked]:
+        cell = self.builder.rows.cell(self.mosaic, cells, quadkey)
+        sources = from_row(cell.of, cell.kinds)
+        wrong = dict(self._wrong(cells, cell, sources))
+        lost = self._lost(cells, cell)
+        yield Checked(1, [*self._settled(cells, cell, wrong), *lost])
+        for name, source in sources.items():
+            if source.is_cell:
+                yield from self._check(cells, quadkey + name)
+
+    def _wrong(
+        self, cells: OverviewSet, cell: OverviewCell, sources: Mapping[str, BlockSource]
+    ) -> Iterator[tuple[str, str]]:
+        """Yields the tiles of blocks that look wrong, and why."""
+        for tile in descendants(cell.quadkey, self.builder.step):
+            source = sources.get(tile[len(cell.quadkey) :])
+            deepens = may_deepen(cells, tile)
+            found = self.builder.bases.survey(
+                self.mosaic, cells, tile, source, may_deepen=deepens
+            ).finding
+            if found == "cell" and source is not None and source.is_cell:
+                below = self.builder.rows.cell(self.mosaic, cells, tile)
+                if below.retired or below.digest != source.digest:
+                    yield tile, _BELOW
+            elif source is not None and source.skipped:
+                yield tile, _UNREAD
+            elif found != "same" and (found != "empty" or source is not None):
+                yield tile, _OTHER
+
+    def _settled(
+        self, cells: OverviewSet, cell: OverviewCell, wrong: Mapping[str, str]
+    ) -> Iterator[Difference]:
+        """Yields what is wrong although nothing waits to be built there."""
+        if not wrong:
+            return
+        rows = self.builder.rows
+        waiting = [row for region in REGIONS for row in rows.stale(self.mosaic, region)]
+        marked = {quadkey for row in waiting for quadkey in row.cells}
+        if rows.cell(self.mosaic, cells, cell.quadkey).revision != cell.revision:
+            return
+        for tile, detail in wrong.items():
+            if not within(tile, marked):
+                self._mark(tile)
+                kind: DifferenceKind = "unreadable" if detail == _UNREAD else "outdated"
+                yield Difference(kind, f"overview of tile {tile}", detail, self.repair)
+
+    def _lost(self, cells: OverviewSet, cell: OverviewCell) -> Iterator[Difference]:
+        for href in cell.assets.values():
+            try:
+                self.builder.objects.folder.read(href)
+            except ObjectError as error:
+                self._renew(cells, cell)
+                name = f"overview cell {cell.quadkey or 'of the world'}"
+                yield Difference("lost", name, f"its object {error}", self.repair)
+
+    def _renew(self, cells: OverviewSet, cell: OverviewCell) -> None:
+        """Lets the next build make a whole cell anew, unless one is at it already."""
+        if self.repair:
+            self._mark(cell.quadkey)
+            gone = OverviewCell(quadkey=cell.quadkey, revision=cell.revision, retired=True)
+            with suppress(ConditionFailedError):
+                self.builder.rows.put(self.mosaic, cells, gone)
+
+    def _mark(self, tile: str) -> None:
+        """Marks one place in a tile: cells below it that are right need not be looked at."""
+        if self.repair:
+            place = tile.ljust(_DEEPEST, "0")
+            self.builder.rows.mark(stale_row(self.mosaic, [place], self.builder.clock()))
