@@ -73,10 +73,10 @@ class Shelf:
     def put(self, name: str, body: bytes) -> None:
         assert self.kept.setdefault(self.href(name), body) == body, f"{name} is written twice"
 
-    def read(self, href: str) -> bytes:
+    def read(self, href: str, stop: int | None = None) -> bytes:
         if href not in self.kept:
             raise AbsentError("is missing")
-        return self.kept[href]
+        return self.kept[href][:stop]
 
     def delete(self, href: str) -> None:
         """It stays."""

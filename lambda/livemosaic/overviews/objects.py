@@ -24,6 +24,8 @@ from livemosaic.overviews.blocks import Block, Kind, fitted
 from livemosaic.overviews.places import place_of
 
 _DIGEST_BYTES: Final = 16
+_LEADING: Final = 512 * 1024
+"""Bytes that hold the header and the coarsest overview of most cells: a block of 256 × 256 px."""
 
 
 class ObjectFolder(Protocol):
@@ -37,8 +39,8 @@ class ObjectFolder(Protocol):
         """Writes an object, whole or not at all."""
         ...
 
-    def read(self, href: str) -> bytes:
-        """Returns all bytes of an object."""
+    def read(self, href: str, stop: int | None = None) -> bytes:
+        """Returns all bytes of an object, or the ones up to an offset."""
         ...
 
     def delete(self, href: str) -> None:
@@ -114,10 +116,17 @@ class CellObjects:
     def smallest(self, cells: OverviewSet, cell: OverviewCell) -> Block | None:
         """Returns the coarsest overview of a cell, of all assets; None where no pixel is valid."""
         hrefs = [cell.assets[asset] for asset in cells.policy.assets if asset in cell.assets]
-        blocks = [open_cell(self.folder.read(href)).smallest() for href in hrefs]
+        blocks = [self._smallest(href) for href in hrefs]
         if not blocks:
             return None
         return np.concatenate([data for data, _ in blocks]), blocks[0][1]
+
+    def _smallest(self, href: str) -> Block:
+        """Reads just the leading bytes of an object, where its coarsest overview is."""
+        leading = open_cell(self.folder.read(href, _LEADING))
+        if (end := leading.end(leading.levels - 1)) > _LEADING:
+            leading = open_cell(self.folder.read(href, end))
+        return leading.smallest()
 
     def _profiles(
         self, mosaic: Mosaic, cells: OverviewSet, quadkey: str, kind: Kind

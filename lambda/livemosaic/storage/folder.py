@@ -44,10 +44,12 @@ class Folder:
         with explaining():
             obstore.put(self._store, self._path(name), body)
 
-    def read(self, href: str) -> bytes:
-        """Returns all bytes of an object; AbsentError where there is none."""
+    def read(self, href: str, stop: int | None = None) -> bytes:
+        """Returns an object, or its bytes up to an offset; AbsentError where there is none."""
         source = StoredObject(self._store, self._path(self._name(href)), Pin())
-        return source.whole_blocking(_MOST_BYTES)
+        if stop is None:
+            return source.whole_blocking(_MOST_BYTES)
+        return bytes(source.read_blocking(0, stop))
 
     def delete(self, href: str) -> None:
         """Deletes an object; succeeds where there is none."""
