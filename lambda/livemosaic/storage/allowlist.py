@@ -177,7 +177,7 @@ class AllowList:
 
     def _find(self, href: str) -> tuple[Location, AllowedPrefix]:
         location = parse(href)
-        if any(folder.covers(location) for folder in self._kept_out):
+        if self._keeps_out(location):
             raise ForbiddenHrefError(
                 f"asset href {redact(href)!r} is in the folder of overviews, which no Item may name"
             )
@@ -193,6 +193,13 @@ class AllowList:
                 f"{SETTING} must name that very host to allow it"
             )
         return location, granting[0]
+
+    def _keeps_out(self, location: Location) -> bool:
+        """Whether a location is in a folder of our own, by its bucket's URLs, too."""
+        places = [location]
+        if location.scheme != "s3" and (found := bucket_and_key(location.host, location.path)):
+            places.append(Location("s3", found[0], unquote(found[1])))
+        return any(own.covers(place) for own in self._kept_out for place in places)
 
     def _in_bucket(self, location: Location) -> str | None:
         """Returns the `s3://` href of a URL whose bucket an `s3://` prefix names."""

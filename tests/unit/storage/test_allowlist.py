@@ -194,3 +194,43 @@ def test_a_prefix_that_is_a_symlink_itself_is_followed(tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(tmp_path / "real")
     allow = AllowList([str(tmp_path / "alias")])
     assert allow.file(allow.locate(f"{tmp_path}/alias/a.tif")).name == "a.tif"
+
+
+class TestFoldersOfOurOwn:
+    """They hold overviews: no href of an Item may lead there, whatever else is allowed."""
+
+    LIST = AllowList(("s3://", "https://", "/data"), closed=("s3://own/made", "file:///data/own"))
+
+    @pytest.mark.parametrize(
+        "href",
+        [
+            "s3://own/made/a.tif",
+            "s3://own/made/m.1/2/a.tif",
+            "https://own.s3.eu-west-1.amazonaws.com/made/a.tif",
+            "https://s3.eu-west-1.amazonaws.com/own/made/a.tif",
+            "https://own.s3.amazonaws.com/m%61de/a.tif",
+            "/data/own/a.tif",
+            "file:///data/own/a.tif",
+            "file:///data//own/a.tif",
+        ],
+    )
+    def test_are_closed(self, href: str) -> None:
+        with pytest.raises(ForbiddenHrefError, match="folder of overviews"):
+            self.LIST.admit(href)
+        with pytest.raises(ForbiddenHrefError, match="folder of overviews"):
+            self.LIST.locate(href)
+
+    @pytest.mark.parametrize(
+        "href",
+        ["s3://own/made-elsewhere/a.tif", "s3://own/a.tif", "s3://other/made/a.tif", "/data/a.tif"],
+    )
+    def test_their_neighbours_are_not(self, href: str) -> None:
+        self.LIST.admit(href)
+
+    def test_a_symlink_may_not_lead_into_one(self, tmp_path: Path) -> None:
+        own = tmp_path / "own"
+        own.mkdir()
+        (tmp_path / "link.tif").symlink_to(own / "a.tif")
+        allow = AllowList((str(tmp_path),), closed=(own.as_uri(),))
+        with pytest.raises(ForbiddenHrefError, match="folder of overviews"):
+            allow.file(allow.locate(str(tmp_path / "link.tif")))
