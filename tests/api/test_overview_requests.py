@@ -4,7 +4,7 @@ Four scenes are enough: they are so small that places around them have overviews
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +225,67 @@ class TestMeaning:
         assert plain.valid.sum() > 100
         assert np.allclose(ratio.data[0][plain.valid], expected, atol=1e-6)
         assert (ratio.valid == plain.valid).all()
+
+
+class TestNumbers:
+    """What the numbers of cells mean, where scenes differ in it."""
+
+    def test_scales_that_differ_are_applied_to_scenes(self, tmp_path: Path) -> None:
+        with with_overviews(tmp_path) as server:
+            tiles = remade(server, 2, lambda n: {"scales": [1 + n] * 3, "offsets": [0] * 3})
+            assert "X-Overview" in server.get(low(tiles) + ".npy").headers
+            live = server.picture(low(tiles, 11), unscale="true")
+            assert "X-Overview" not in live.headers
+            assert live.data.max() > 255
+
+    def test_one_scale_of_all_is_applied_to_cells(self, tmp_path: Path) -> None:
+        with with_overviews(tmp_path) as server:
+            tiles = remade(server, 2, lambda _: {"scales": [2.0] * 3, "offsets": [5.0] * 3})
+            plain = server.picture(low(tiles))
+            scaled = server.picture(low(tiles), unscale="true")
+            assert "X-Overview" in scaled.headers
+            assert (scaled.data[:, plain.valid] == 2.0 * plain.data[:, plain.valid] + 5).all()
+
+    def test_numbers_of_a_palette_are_read_from_scenes(self, tmp_path: Path) -> None:
+        colors = {value: (value, 255 - value, 7, 255) for value in range(256)}
+        with with_overviews(tmp_path) as server:
+            tiles = remade(server, 2, lambda _: {"colormap": colors}, bands=1)
+            shown = server.get(low(tiles) + ".png")
+            assert "X-Overview" in shown.headers
+            for suffix, query in ((".npy", {}), (".png", {"bidx": "1"})):
+                assert "X-Overview" not in server.get(low(tiles) + suffix, **query).headers
+
+    def test_assets_that_have_no_overviews_are_read_from_scenes(self, tmp_path: Path) -> None:
+        with with_overviews(tmp_path, OverviewPolicy(assets=("red", "green"))) as server:
+            tiles = make_scenes(server.folder, 2)
+            for tile in tiles:
+                one = document(tile)
+                one["assets"] = dict.fromkeys(("red", "green", "blue"), one["assets"]["visual"])
+                server.add(one)
+            build(server)
+            for query in ({"assets": "red"}, {"assets": "green,red"}, {"expression": "red_b1*2"}):
+                answer = server.get(low(tiles) + ".npy", **query)
+                assert "X-Overview" in answer.headers, (query, answer.text[:200])
+            for query in ({}, {"assets": "blue"}, {"assets": "red,blue"}):
+                assert "X-Overview" not in server.get(low(tiles) + ".npy", **query).headers
+            both = server.picture(low(tiles), assets="green,red")
+            alone = server.picture(low(tiles), assets="red")
+            assert (both.data[3:] == alone.data).all()
+
+
+def remade(
+    server: Server, across: int, creation: Callable[[int], dict[str, Any]], bands: int = 3
+) -> list[Tile]:
+    """Scenes written once more with something else in their headers, published and built."""
+    tiles = make_scenes(server.folder, across, bands=bands)
+    for number, tile in enumerate(tiles):
+        with rasterio.open(tile.path) as dataset:
+            values = dataset.read()
+        tile.path.unlink()
+        write_cog(tile.path, values, crs="EPSG:3857", bounds=tile.bounds, **creation(number))
+    publish(server, tiles)
+    build(server)
+    return tiles
 
 
 class TestPlaces:
