@@ -115,7 +115,7 @@ class _Maker:
         draft = await tiler.prepare(mosaic, view, Read(overviews=overviews))
         picture = await tiler.make(draft)
         if draft.shown is not None and tiler.overviews is not None:
-            await asyncio.to_thread(tiler.overviews.behind, mosaic, view)
+            await asyncio.to_thread(tiler.overviews.lag, mosaic, view)
         await asyncio.to_thread(encode, picture.pixels, Render(format="png"), picture.grid)
         return picture
 

@@ -4,6 +4,7 @@ Four scenes are enough: they are so small that places around them have overviews
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -495,6 +496,18 @@ class TestFaults:
         assert fresh.status_code == 200
         assert fresh.headers["X-Overview"].endswith("; stale=0")
         assert fresh.headers["ETag"] != first.headers["ETag"]
+
+    def test_a_scene_that_cannot_be_read_is_no_change_that_will_come(
+        self, few: tuple[Server, list[Tile]]
+    ) -> None:
+        """Else the map page would ask for its tiles again for days."""
+        server, tiles = few
+        lost = replace(moved(server, tiles[0], 300.0), day=28)
+        lost.path.unlink()
+        publish(server, [lost])
+        build(server)
+        answer = server.get(low(tiles))
+        assert re.search("; stale=0; unread=[1-9]$", answer.headers["X-Overview"])
 
     def test_a_scene_without_pixels_there_changes_no_picture(
         self, few: tuple[Server, list[Tile]]

@@ -99,6 +99,16 @@ class ShownCells:
         return min((cell.built for cell in self.cells if cell.built), default="")
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What overview cells lack."""
+
+    scenes: int
+    """Scenes that changed since they were made."""
+    unread: int
+    """Blocks in which a scene could not be read; they are tried again."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OverviewCandidates:
     """Gives a plan overview cells, and after them the scenes of places without a cell."""
@@ -139,11 +149,11 @@ class Overviews:
         usable = {key: cell for key, cell in standing.items() if keeps(cell, wanted.read)}
         return _best(wanted, usable, view.area, _beyond(mosaic, view.area))
 
-    def behind(self, mosaic: Mosaic, view: View) -> int | None:
-        """How many scenes changed in a view, or near it, since its cells were made.
+    def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
+        """What cells in a view, or near it, lack, of the first `MOST_COUNTED` stale rows there.
 
-        At most `MOST_COUNTED`; None where it would take more than one query: at zooms 0 to 2, where
-        the mosaic reaches into several tiles of zoom 3.
+        None where it would take more than one query: at zooms 0 to 2, where the mosaic reaches into
+        several tiles of zoom 3.
         """
         regions = _regions(mosaic, view.area)
         if len(regions) != 1:
@@ -151,7 +161,8 @@ class Overviews:
         rows = self.rows.waiting(mosaic, regions.pop(), MOST_COUNTED)
         tiles = _tiles(view.area, view.area.zoom) or {""}
         under = [row for row in rows if any(_meet(one, t) for one in row.cells for t in tiles)]
-        return len({row.scene or row.key.sk for row in under})
+        changed = {row.scene or row.key.sk for row in under if not row.tries}
+        return Lag(len(changed), sum(row.tries > 0 for row in under))
 
 
 def wanted_cells(mosaic: Mosaic, view: View, read: Read, rule: Rule) -> WantedCells | None:

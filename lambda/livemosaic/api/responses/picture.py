@@ -19,7 +19,7 @@ from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.render.encode import encode
 from livemosaic.services import Services
-from livemosaic.tiler.overviews import MOST_COUNTED, ShownCells
+from livemosaic.tiler.overviews import MOST_COUNTED, Lag, ShownCells
 from livemosaic.tiler.picture import Draft, Picture
 from livemosaic.tiler.views import View
 
@@ -75,11 +75,11 @@ async def image(
     basis = _basis(draft, render, services)
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
-        about = _overview_headers(mosaic, draft.shown, await _behind(services, draft))
+        about = _overview_headers(mosaic, draft.shown, await _lag(services, draft))
         life = _cache_control(mosaic, brief=not same.scenes)
         return _not_modified(basis.etag(same), life, about)
-    made, behind = await asyncio.gather(services.tiler.make(draft), _behind(services, draft))
-    about = _overview_headers(mosaic, made.shown, behind)
+    made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
+    about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
     life = _cache_control(mosaic, brief=not (etag and made.seen.scenes))
@@ -130,21 +130,19 @@ def _not_modified(etag: str | None, life: str, about: dict[str, str]) -> Respons
     return Response(status_code=304, headers=_cache_headers(etag, life) | about)
 
 
-async def _behind(services: Services, draft: Draft) -> int | None:
-    """Returns how many scenes the overviews of an image lack; None where that is not known."""
+async def _lag(services: Services, draft: Draft) -> Lag | None:
+    """Returns what the overviews of an image lack; None where that is not known."""
     overviews = services.tiler.overviews
     if draft.shown is None or overviews is None:
         return None
     try:
-        return await run_in_threadpool(overviews.behind, draft.mosaic, draft.view)
+        return await run_in_threadpool(overviews.lag, draft.mosaic, draft.view)
     except LivemosaicError as error:
         log.warning("stale overviews not counted", extra={"reason": str(error)})
         return None
 
 
-def _overview_headers(
-    mosaic: Mosaic, shown: ShownCells | None, behind: int | None
-) -> dict[str, str]:
+def _overview_headers(mosaic: Mosaic, shown: ShownCells | None, lag: Lag | None) -> dict[str, str]:
     """Returns which rung of overviews an image shows, when it was made, and how stale it is.
 
     A 304 has it, too, so that a cache's copy of an image says how stale it is by now.
@@ -154,8 +152,9 @@ def _overview_headers(
     parts = [str(shown.zoom)]
     if shown.built:
         parts.append(f"built={shown.built}")
-    if behind is not None:
-        parts.append(f"stale={behind}{'+' if behind >= MOST_COUNTED else ''}")
+    if lag is not None:
+        parts.append(f"stale={lag.scenes}{'+' if lag.scenes >= MOST_COUNTED else ''}")
+        parts += [f"unread={lag.unread}"] if lag.unread else []
     cells = mosaic.shown_overviews
     if cells is not None and dict(cells.rule) != dict(mosaic.rules.default):
         parts.append("rule=previous")
