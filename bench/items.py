@@ -100,6 +100,7 @@ class Shape:
             "geometry": self.geometry(n, moved),
             "properties": {
                 "datetime": taken.isoformat(),
+                "created": _PUBLISHED.isoformat(),
                 "updated": (_PUBLISHED + timedelta(hours=hours)).isoformat(),
                 "platform": self.name,
                 "eo:cloud_cover": (n * 37) % 100,

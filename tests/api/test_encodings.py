@@ -14,6 +14,7 @@ import rasterio
 from api.served import LEFT, SIZE, WEB, WHOLE, Server, X, Y, Z, raster, scene, serving, tile_url
 from items import NOW
 from livemosaic.ingest.item import StacItem
+from livemosaic.model.order import Order
 from livemosaic.table.sqlite import SqliteTable
 
 HALF = SIZE // 2
@@ -266,7 +267,7 @@ def test_a_scene_of_an_earlier_release_is_completed_when_its_item_comes_again(
     path = raster(server.folder / "a.tif", halves(1, 2))
     document = scene("a", server.url(path), updated="2026-01-01T00:00:00Z")
     document["assets"]["visual"]["nodata"] = 1
-    item = StacItem.parse(document, event_time=NOW)
+    item = StacItem.parse(document, order=Order(NOW))
     made = item.scene(mosaic, server.services.ingest.allow)
     assert index.apply(mosaic, replace(made, encodings="")).change == "applied"
     before = server.tile(".tif")

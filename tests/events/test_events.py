@@ -23,6 +23,7 @@ from livemosaic.ingest.events.changes import (
     Upsert,
 )
 from livemosaic.ingest.events.message import Message, sqs_messages
+from livemosaic.model.order import Order
 
 PUBLISHED = "2026-03-01T11:59:00.123Z"
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -94,14 +95,14 @@ class TestOpenDataCube:
 
     @pytest.mark.parametrize("action", ["ARCHIVED", "archived", "DELETED"])
     def test_what_is_archived_is_a_deletion(self, action: str) -> None:
-        expected = [Deletion("s2", "a", at(PUBLISHED))]
+        expected = [Deletion("s2", "a", Order(at(PUBLISHED)))]
         assert told(notification(item("a"), action=action)) == expected
-        assert told(item("a"), action=action) == [Deletion("s2", "a", NOW)]
+        assert told(item("a"), action=action) == [Deletion("s2", "a", Order(NOW))]
 
 
 class TestBare:
     def test_an_item_is_an_upsert(self) -> None:
-        assert told(item("a")) == [Upsert("s2", "a", NOW, item("a"))]
+        assert told(item("a")) == [Upsert("s2", "a", Order(NOW), item("a"))]
 
     def test_an_item_knows_where_it_was_found(self) -> None:
         found = Message("m", item("a"), NOW, {}, "https://example.com/a.json")
@@ -112,15 +113,15 @@ class TestBare:
     def test_an_item_collection_is_one_upsert_each(self) -> None:
         body = {"type": "FeatureCollection", "features": [item("a"), item("b")]}
         assert told(json.dumps(body)) == [
-            Upsert("s2", "a", NOW, item("a")),
-            Upsert("s2", "b", NOW, item("b")),
+            Upsert("s2", "a", Order(NOW), item("a")),
+            Upsert("s2", "b", Order(NOW), item("b")),
         ]
 
     def test_bad_parts_of_a_message_do_not_hide_the_good(self) -> None:
         features = [item(""), item("a"), 5, item("b")]
         found = read_changes(message({"type": "FeatureCollection", "features": features}))
-        assert next(found) == Upsert("s2", "a", NOW, item("a"))
-        assert next(found) == Upsert("s2", "b", NOW, item("b"))
+        assert next(found) == Upsert("s2", "a", Order(NOW), item("a"))
+        assert next(found) == Upsert("s2", "b", Order(NOW), item("b"))
         with pytest.raises(InvalidItemError, match=r"id '' must .*; a feature is int"):
             next(found)
 
@@ -131,24 +132,24 @@ class TestBare:
 
     def test_a_deletion_may_say_when(self) -> None:
         body = deletion("a", time="2026-01-01T00:00:00Z")
-        assert told(body) == [Deletion("s2", "a", datetime(2026, 1, 1, tzinfo=UTC))]
+        assert told(body) == [Deletion("s2", "a", Order(datetime(2026, 1, 1, tzinfo=UTC)))]
 
     def test_a_deletion_without_a_time_is_of_when_it_was_sent(self) -> None:
-        assert told(deletion("a")) == [Deletion("s2", "a", NOW)]
+        assert told(deletion("a")) == [Deletion("s2", "a", Order(NOW))]
 
     def test_a_truncation_may_say_when(self) -> None:
         body = {"op": "truncate", "collection": "s2"}
-        assert told(body) == [Truncation("s2", NOW)]
+        assert told(body) == [Truncation("s2", Order(NOW))]
         assert told(body | {"time": "2026-01-01T00:00:00Z"}) == [
-            Truncation("s2", datetime(2026, 1, 1, tzinfo=UTC))
+            Truncation("s2", Order(datetime(2026, 1, 1, tzinfo=UTC)))
         ]
 
     def test_a_reference_is_an_href(self) -> None:
-        assert told({"href": "https://a/x.json"}) == [Reference("https://a/x.json", NOW)]
+        assert told({"href": "https://a/x.json"}) == [Reference("https://a/x.json", Order(NOW))]
 
     def test_members_of_an_item_that_are_not_of_stac_mean_nothing(self) -> None:
         document = item("a", op="delete", href="x", record={}, Type="Notification", Message="{}")
-        assert told(document) == [Upsert("s2", "a", NOW, document)]
+        assert told(document) == [Upsert("s2", "a", Order(NOW), document)]
 
     @pytest.mark.parametrize(
         ("body", "says"),
@@ -234,11 +235,11 @@ class TestSqs:
         (found,) = sqs_messages(sqs_event(json.dumps(item("a"))))
         assert found.id == "059f36b4-87a3-44ab-83d2-661970000000"
         assert found.time == NOW
-        assert list(read_changes(found)) == [Upsert("s2", "a", NOW, item("a"))]
+        assert list(read_changes(found)) == [Upsert("s2", "a", Order(NOW), item("a"))]
 
     def test_a_notification_has_the_time_it_was_published(self) -> None:
         assert told(json.dumps(notification(item("a")))) == [
-            Upsert("s2", "a", at(PUBLISHED), item("a"))
+            Upsert("s2", "a", Order(at(PUBLISHED)), item("a"))
         ]
 
     @pytest.mark.parametrize("name", ["status", "operation"])
@@ -301,7 +302,7 @@ class TestEnvelopes:
     def test_envelopes_may_be_in_envelopes(self) -> None:
         inner = cloud_event(time="2026-03-01T11:57:00Z", data=item("a"))
         (found,) = told(json.dumps(notification(bus_event(inner))))
-        assert found == Upsert("s2", "a", at("2026-03-01T11:57:00Z"), item("a"))
+        assert found == Upsert("s2", "a", Order(at("2026-03-01T11:57:00Z")), item("a"))
 
     def test_but_not_endlessly(self) -> None:
         body: Any = item("a")
@@ -443,18 +444,18 @@ class TestNotices:
         ids=str,
     )
     def test_a_deletion_is_of_the_item_that_is_named(self, rest: dict[str, Any]) -> None:
-        assert told(cloud_event("delete", **rest)) == [Deletion("c", "a", NOW)]
+        assert told(cloud_event("delete", **rest)) == [Deletion("c", "a", Order(NOW))]
 
     @pytest.mark.parametrize("operation", ["create", "insert", "replace", "update"])
     def test_a_whole_item_is_taken_as_it_is(self, operation: str) -> None:
         event = cloud_event(operation, data=item("a"))
-        assert told(event) == [Upsert("s2", "a", NOW, item("a"))]
+        assert told(event) == [Upsert("s2", "a", Order(NOW), item("a"))]
 
     @pytest.mark.parametrize("name", ["data", "data_base64"])
     def test_an_item_may_be_a_text(self, name: str) -> None:
         text = json.dumps(item("a"))
         data = text if name == "data" else b64encode(text.encode()).decode()
-        assert told(cloud_event(**{name: data})) == [Upsert("s2", "a", NOW, item("a"))]
+        assert told(cloud_event(**{name: data})) == [Upsert("s2", "a", Order(NOW), item("a"))]
 
     @pytest.mark.parametrize("data", ["%", "gA=="])
     def test_what_is_no_text_in_base64_is_refused(self, data: str) -> None:
@@ -468,7 +469,7 @@ class TestNotices:
 
     def test_the_collection_may_be_beside_the_item(self) -> None:
         event = cloud_event(data=item("a", collection=None), subject="collections/s2")
-        assert told(event) == [Upsert("s2", "a", NOW, item("a"))]
+        assert told(event) == [Upsert("s2", "a", Order(NOW), item("a"))]
 
     def test_two_events_with_one_id_are_two_events(self) -> None:
         first, second = cloud_event(data=item("a")), cloud_event("delete", data=item("a"))
@@ -477,7 +478,9 @@ class TestNotices:
 
     def test_names_are_encoded_in_the_url_of_an_item(self) -> None:
         event = cloud_event(subject="a b#c", collection="s/2", source="https://x/api/")
-        assert told(event) == [Reference("https://x/api/collections/s%2F2/items/a%20b%23c", NOW)]
+        assert told(event) == [
+            Reference("https://x/api/collections/s%2F2/items/a%20b%23c", Order(NOW))
+        ]
 
     def test_a_geojson_message_without_a_link_to_the_item_is_refused(self) -> None:
         body = {"type": "Feature", "id": "1", "properties": {"pubtime": PUBLISHED}, "links": []}
@@ -489,7 +492,7 @@ LANDSAT = "s3://usgs-landsat/collection02"
 CMR = "https://cmr.earthdata.nasa.gov/search/concepts/G1200484365-PROV.stac"
 RECORD = "LC80100102015082LGN00"
 OGC_ITEM = Reference(
-    "https://example.org/api/collections/obs/items/964", at("2025-08-27T12:36:33Z")
+    "https://example.org/api/collections/obs/items/964", Order(at("2025-08-27T12:36:33Z"))
 )
 PUBLISHED_BY_CIRRUS = "2020-11-11T00:00:03.123Z"
 TOLD_BY_CMR = at("2025-02-26T18:25:26.951Z")
@@ -497,7 +500,7 @@ TOLD_BY_CMR = at("2025-02-26T18:25:26.951Z")
 
 def upserted(collection: str, item_id: str, time: str | None = None) -> Upsert:
     """An upsert of whatever document."""
-    return Upsert(collection, item_id, at(time) if time else NOW, {})
+    return Upsert(collection, item_id, Order(at(time) if time else NOW), {})
 
 
 EXPECTED: dict[str, Sequence[ItemChange]] = {
@@ -513,9 +516,9 @@ EXPECTED: dict[str, Sequence[ItemChange]] = {
     "stac-server-failed-without-a-word": [],
     "stac-server-collection": [],
     "stac-server-ingest-collection": [],
-    "stac-server-truncate": [Truncation("my-collection", at(PUBLISHED_BY_CIRRUS))],
+    "stac-server-truncate": [Truncation("my-collection", Order(at(PUBLISHED_BY_CIRRUS)))],
     "stac-server-reference": [
-        Reference("s3://source-bucket/path/to/item.json", at(PUBLISHED_BY_CIRRUS))
+        Reference("s3://source-bucket/path/to/item.json", Order(at(PUBLISHED_BY_CIRRUS)))
     ],
     "s3-created": [
         tracked(
@@ -595,7 +598,9 @@ EXPECTED: dict[str, Sequence[ItemChange]] = {
     ],
     "eventbridge-s3-restored": [],
     "eventbridge-item": [upserted("landsat-8-l1", RECORD, "2026-02-01T10:00:00Z")],
-    "eventbridge-item-deleted": [Deletion("landsat-8-l1", RECORD, at("2026-02-01T10:00:00Z"))],
+    "eventbridge-item-deleted": [
+        Deletion("landsat-8-l1", RECORD, Order(at("2026-02-01T10:00:00Z")))
+    ],
     "ogc-inline": [upserted("obs", "964", "2025-08-27T12:36:33Z")],
     "ogc-inline-without-assets": [OGC_ITEM],
     "ogc-link": [OGC_ITEM],
@@ -603,28 +608,30 @@ EXPECTED: dict[str, Sequence[ItemChange]] = {
     "eoapi-created": [
         Reference(
             "https://eoapi.example.org/stac/collections/sentinel-2-l2a/items/item-1",
-            at("2024-01-01T00:00:00Z"),
+            Order(at("2024-01-01T00:00:00Z")),
         )
     ],
-    "eoapi-deleted": [Deletion("sentinel-2-l2a", "item-99", at("2024-01-02T00:00:00Z"))],
+    "eoapi-deleted": [Deletion("sentinel-2-l2a", "item-99", Order(at("2024-01-02T00:00:00Z")))],
     "eoapi-deleted-by-sns-and-eventbridge": [
-        Deletion("sentinel-2-l2a", "item-99", at("2024-01-02T00:00:00Z"))
+        Deletion("sentinel-2-l2a", "item-99", Order(at("2024-01-02T00:00:00Z")))
     ],
     "pygeoapi-updated": [upserted("lakes", "lake-1", "2026-01-05T09:00:00Z")],
-    "pygeoapi-deleted": [Deletion("lakes", "20260105", at("2026-01-05T09:00:00Z"))],
+    "pygeoapi-deleted": [Deletion("lakes", "20260105", Order(at("2026-01-05T09:00:00Z")))],
     "wis2-created": [
         Reference(
             "https://example.org/oapi/collections/my-dataset/items/my-data-granule",
-            at("2022-03-20T04:50:18.314854Z"),
+            Order(at("2022-03-20T04:50:18.314854Z")),
         )
     ],
-    "wis2-deleted": [Deletion("my-dataset", "my-data-granule", at("2022-03-20T04:50:18.314854Z"))],
+    "wis2-deleted": [
+        Deletion("my-dataset", "my-data-granule", Order(at("2022-03-20T04:50:18.314854Z")))
+    ],
     "landsat-level-1": [
         Reference(
             f"{LANDSAT}/level-1/standard/oli-tirs/2023/001/005/"
             "LC08_L1TP_001005_20230704_20230717_02_T1/"
             "LC08_L1TP_001005_20230704_20230717_02_T1_stac.json",
-            at(PUBLISHED_BY_CIRRUS),
+            Order(at(PUBLISHED_BY_CIRRUS)),
         )
     ],
     "landsat-level-2": [
@@ -632,7 +639,7 @@ EXPECTED: dict[str, Sequence[ItemChange]] = {
             f"{LANDSAT}/level-2/standard/oli-tirs/2024/77/23/"
             "LC09_L2SP_077023_20240124_20240125_02_T1/"
             f"LC09_L2SP_077023_20240124_20240125_02_T1_{kind}_stac.json",
-            at(PUBLISHED_BY_CIRRUS),
+            Order(at(PUBLISHED_BY_CIRRUS)),
         )
         for kind in ("SR", "ST")
     ],
@@ -641,7 +648,7 @@ EXPECTED: dict[str, Sequence[ItemChange]] = {
             f"{LANDSAT}/level-1/standard/etm/2021/184/023/"
             "LE07_L1TP_184023_20210302_20210303_02_T1/"
             "LE07_L1TP_184023_20210302_20210303_02_T1_stac.json",
-            at(PUBLISHED_BY_CIRRUS),
+            Order(at(PUBLISHED_BY_CIRRUS)),
         )
     ],
     "cmr-new": [TrackedChange("G1200484365-PROV", "0000000001", TOLD_BY_CMR, CMR)],
@@ -671,7 +678,7 @@ class TestRecorded:
 
 def _without_document(delivery: ItemChange) -> ItemChange:
     if isinstance(delivery, Upsert):
-        return Upsert(delivery.collection, delivery.id, delivery.time, {})
+        return Upsert(delivery.collection, delivery.id, delivery.order, {})
     return delivery
 
 

@@ -239,11 +239,8 @@ class TestChanges:
 
     def test_an_older_version_that_comes_late_changes_nothing(self, ingest: Ingest) -> None:
         create(ingest)
-        (_, late) = send(
-            ingest,
-            item("a", updated="2026-02-02T00:00:00Z"),
-            item("a", box(100, 0, 101, 1), updated="2026-02-01T00:00:00Z"),
-        )
+        events = [message(item("a"), 2), message(item("a", box(100, 0, 101, 1)), 1)]
+        (_, late) = ingest.batch(events)
         assert (late.status, changes(late)) == ("ignored", {"m": "outdated"})
         assert shown(ingest) == ["a"]
 
@@ -257,21 +254,16 @@ class TestChanges:
     def test_any_order_of_any_duplicates_ends_the_same(self, ingest: Ingest) -> None:
         """Five events of one scene, each twice, shuffled: the newest always wins."""
         east = box(100, 0, 101, 1)
-        events = [
-            item("a", updated="2026-02-01T00:00:00Z"),
-            item("a", east, updated="2026-02-02T00:00:00Z"),
-            deletion("a", time="2026-02-03T00:00:00Z"),
-            item("a", east, updated="2026-02-04T00:00:00Z"),
-            item("a", updated="2026-02-05T00:00:00Z"),
-        ] * 2
+        bodies = [item("a"), item("a", east), deletion("a"), item("a", east), item("a")]
+        events = [message(body, second) for second, body in enumerate(bodies)] * 2
         rng = random.Random(4)
         for n in range(15):
             mosaic = create(ingest, f"m{n}")
             rng.shuffle(events)
-            ingest.batch([message(event) for event in events], only=mosaic)
+            ingest.batch(events, only=mosaic)
             assert shown(ingest, f"m{n}") == ["a"], events
             scene = ingest.index.scene(mosaic, "s2#a")
-            assert scene.version.startswith("2026-02-05")
+            assert scene.version.startswith("2026-03-01T12:00:04")
 
     def test_of_two_documents_of_one_version_the_same_wins_in_any_order(
         self, ingest: Ingest, caplog: pytest.LogCaptureFixture
@@ -306,14 +298,13 @@ class TestChanges:
 
     def test_messages_side_by_side_end_the_same(self, ingest: Ingest) -> None:
         create(ingest)
-        days = list(range(1, 21))
-        random.Random(5).shuffle(days)
-        events = [item("a", updated=f"2026-02-{day:02}T00:00:00Z") for day in days]
+        seconds = list(range(1, 21))
+        random.Random(5).shuffle(seconds)
         with ThreadPoolExecutor(20) as pool:
-            outcomes = ingest.batch([message(event) for event in events], pool=pool)
+            outcomes = ingest.batch([message(item("a"), second) for second in seconds], pool=pool)
         assert all(outcome.ok for outcome in outcomes)
         mosaic = ingest.index.mosaics.get("m")
-        assert ingest.index.scene(mosaic, "s2#a").version.startswith("2026-02-20")
+        assert ingest.index.scene(mosaic, "s2#a").version.startswith("2026-03-01T12:00:20")
 
 
 class TestCost:
@@ -354,7 +345,7 @@ class TestFailures:
         item("bad", box(0, 88, 1, 91)),
         item("bad", href="file:///etc/passwd"),
         item("bad", href="/vsicurl/http://169.254.169.254/x.tif"),
-        item("bad", updated="9999-01-01T00:00:00Z"),
+        {"Type": "Notification", "Message": '{"href": "https://x/a"}', "Timestamp": "9999-01-01"},
         "not json",
         {"hello": "world"},
         deletion("bad", time="0001-01-01T00:00:00+14:00"),

@@ -17,7 +17,6 @@ from livemosaic.index.scenes import TOMBSTONE_S, Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.order import deletion_version
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Table
 from livemosaic.tiler.views import area_of
@@ -43,7 +42,7 @@ def truncation(collection: str = "s2", *, seconds: float) -> Message:
 
 def hide(ingest: Ingest, collection: str = "s2", *, seconds: float) -> None:
     """The first half of a truncation, before any row goes."""
-    version = deletion_version(message({}, seconds).time)
+    version = message({}, seconds).order.of_deletion()
     mosaic = ingest.index.mosaics.get("m")
     assert ingest.index.truncate(mosaic, collection, version).change == "truncated"
 

@@ -29,7 +29,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.order import deletion_version
+from livemosaic.model.order import Order
 from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles
@@ -75,7 +75,7 @@ class Model:
             self.newest[name] = version, document
 
     def put(self, document: Mapping[str, Any], order: str) -> None:
-        found = StacItem.parse(document, event_time=NOW)
+        found = StacItem.parse(document, order=Order(NOW))
         content = found.scene(self.mosaic, ALLOW).version.rpartition("#")[2]
         shows = document["properties"]["eo:cloud_cover"] < 50
         version = f"{order}#{content if shows else '~deleted'}"
@@ -111,7 +111,11 @@ class Worker:
 
 
 def time_of(second: int) -> str:
-    return deletion_version(message({}, second).time).partition("#")[0]
+    return message({}, second).order.of_item(None)
+
+
+def gone(second: int) -> str:
+    return message({}, second).order.of_deletion()
 
 
 class Events(RuleBasedStateMachine):
@@ -143,12 +147,12 @@ class Events(RuleBasedStateMachine):
     @rule(name=st.sampled_from("ab"), second=seconds, times=copies)
     def says_it_is_gone(self, name: str, second: int, times: int) -> None:
         self.send(deletion(name), second, times)
-        self.model.says(("s2", name), f"{time_of(second)}#~deleted", None)
+        self.model.says(("s2", name), gone(second), None)
 
     @rule(second=seconds, times=copies)
     def truncates(self, second: int, times: int) -> None:
         self.send({"op": "truncate", "collection": "s2"}, second, times)
-        mark = f"{time_of(second)}#~deleted"
+        mark = gone(second)
         self.model.marks["s2"] = max(mark, self.model.marks.get("s2", ""))
 
     @rule(name=st.sampled_from("cd"), document=documents, times=copies)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -63,7 +64,8 @@ def test_the_time_is_that_of_the_object_and_hrefs_are_relative_to_it(s3: Any, bu
     put(s3, bucket, "a.json", item("a"))
     (entry,) = Prefix(bucket, "").read(NOW, None)
     written = s3.head_object(Bucket=bucket, Key="a.json")["LastModified"]
-    assert abs((entry.message.time - written).total_seconds()) < 1
+    assert abs((entry.message.order.moment - written).total_seconds()) < 1
+    assert not entry.message.order.snapshot
     assert entry.message.base == f"s3://{bucket}/a.json"
 
 
@@ -111,7 +113,9 @@ def test_stac_geoparquet_is_read_from_there_too(s3: Any, bucket: str, tmp_path: 
     entries = list(source.read(NOW, None))
     assert [entry.message.body["id"] for entry in entries] == ["s0", "s1", "s2"]
     written = s3.head_object(Bucket=bucket, Key="x/items.parquet")["LastModified"]
-    assert abs((entries[0].message.time - written).total_seconds()) < 1
+    (later, *_) = source.read(datetime.now(UTC) + timedelta(hours=1), None)
+    assert abs((later.message.order.moment - written).total_seconds()) < 1
+    assert later.message.order.snapshot
     assert source.identity[1:] == [path.stat().st_size, source.identity[2]]
     with pytest.raises(InvalidRequestError, match=r"x/none\.parquet is missing"):
         list(Parquet(f"s3://{bucket}/x/none.parquet").read(NOW, None))

@@ -11,6 +11,7 @@ from items import NOW, item
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.sources.geoparquet import Parquet
+from livemosaic.model.order import Order
 from sources.parquet import write
 
 
@@ -36,8 +37,8 @@ def test_rows_are_the_items_that_were_written(path: Path) -> None:
     assert Parquet(str(path)).rows() == 600
     for n in (2, 3):
         body: Any = entries[n].message.body
-        found = StacItem.parse(body, event_time=NOW, base=None)
-        wanted = StacItem.parse(document(n), event_time=NOW, base=None)
+        found = StacItem.parse(body, order=Order(NOW), base=None)
+        wanted = StacItem.parse(document(n), order=Order(NOW), base=None)
         assert (found.id, found.collection) == (wanted.id, wanted.collection)
         assert (found.order, found.footprint) == (wanted.order, wanted.footprint)
         assert body["assets"] == document(n)["assets"]

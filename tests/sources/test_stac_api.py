@@ -1,6 +1,7 @@
 """What a STAC API finds, page by page."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from livemosaic.ingest.sources import Entry
 from livemosaic.ingest.sources.stac_api import Search, Slice, slices
 from sources.catalogue import CORE, SEARCH, Catalogue
 
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 PAGINGS = pytest.mark.parametrize("paging", ["merge", "body", "get"])
 
 
@@ -34,7 +36,17 @@ def test_every_page_is_read(paging: Any) -> None:
         found = all_of(sources)
     assert ids(found) == [f"s{n:03}" for n in range(25)]
     assert total == 25
-    assert {entry.message.time for entry in found} == {NOW}
+    orders = [entry.message.order for entry in found]
+    assert all(order.snapshot and order.moment == NOW for order in orders)
+
+
+def test_a_snapshot_is_of_the_clock_that_is_behind() -> None:
+    """Ours, which is an hour ahead here, or that of the API; a second is what `Date` cuts."""
+    now = datetime.now(UTC)
+    with Catalogue(many(3)) as api:
+        (source,), _ = slices(Search(api.url))
+        moments = {entry.message.order.moment for entry in source.read(now + HOUR, None)}
+    assert all(now - SECOND <= moment <= now + HOUR / 2 for moment in moments)
 
 
 @PAGINGS

@@ -16,6 +16,7 @@ from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import (
+    FORMAT,
     MAX_AGE_S,
     MAX_ROWS_PER_SCENE,
     Access,
@@ -195,6 +196,12 @@ class MosaicOut(NewMosaic):
         description="Assets shown where a request names none: `default_assets`, or the ones chosen "
         "from the first Item. Scenes without one of them, or with one of another kind by that "
         "name, are left out, and named in `X-Skipped-Scenes`",
+    )
+
+    format: int = Field(
+        FORMAT,
+        description="Format of its rows; below that of this release the mosaic awaits `livemosaic "
+        "migrate`",
     )
 
     @classmethod

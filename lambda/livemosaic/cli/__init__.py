@@ -10,6 +10,7 @@ from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.ingest import ingest
+from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
 from livemosaic.cli.serve import demo, serve
@@ -31,6 +32,7 @@ app.add_typer(overviews, name="overviews")
 app.add_typer(dlq, name="dlq")
 app.command()(ingest)
 app.command()(verify)
+app.command()(migrate)
 app.command()(mint)
 app.command()(serve)
 app.command()(demo)

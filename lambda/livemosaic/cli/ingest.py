@@ -88,9 +88,10 @@ def ingest(
     backfill runs beside events, but they are counted as outdated, and some are named with what is
     newer. `--force` shows them nevertheless.
 
-    Events may arrive meanwhile, and the command may be repeated: the newest version of an Item
-    stays. The version of an Item without `updated` is the start of the run with --stac, the time
-    of its object in S3, and the time of its request with --api.
+    Events may arrive meanwhile, and the command may be repeated: the newest change of an Item
+    stays. Files are as old as they were last modified, objects in S3 as they were written, and what
+    an API or stac-geoparquet lists is as old as its `updated`, so that events since then win; see
+    docs/order.md.
 
     Examples:
 

@@ -22,7 +22,7 @@ from livemosaic.api.schemas import (
 )
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.mosaic import Access
+from livemosaic.model.mosaic import FORMAT, Access
 from livemosaic.render.named_renders import parse_query
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
@@ -166,6 +166,8 @@ def list_(
         collections = ", ".join(mosaic.collections)
         table.add_row(mosaic.id, mosaic.title, mosaic.access, collections, bounds, zooms)
     Console().print(table)
+    if waiting := [mosaic.id for mosaic in found if mosaic.format < FORMAT]:
+        console.print(f"stored by an earlier release: run `livemosaic migrate {' '.join(waiting)}`")
 
 
 @app.command()

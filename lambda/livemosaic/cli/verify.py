@@ -16,7 +16,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.index.verify import Checked, Difference, Rows
 from livemosaic.ingest.catalogue import Comparison
 from livemosaic.ingest.events.message import Message
-from livemosaic.model.mosaic import ANY_COLLECTION, Mosaic
+from livemosaic.model.mosaic import ANY_COLLECTION, FORMAT, Mosaic
 from livemosaic.overviews.check import OverviewCheck
 from livemosaic.services import Services, building, running
 from livemosaic.table.open import open_table
@@ -117,6 +117,8 @@ def verify(
                 checks.append(OverviewCheck(builder, found, repair).check())
             report = _report(chain.from_iterable(checks), limit)
     _print(mosaic, report, as_json=as_json)
+    if found.format < FORMAT:
+        console.print(f"stored by an earlier release: run `livemosaic migrate {found.id}`")
     if report.left:
         raise typer.Exit(1)
 

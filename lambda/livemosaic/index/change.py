@@ -42,6 +42,8 @@ class Effect:
     """Set where the change is `outdated`, or `contested` and another document is shown."""
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """As in `Scene`, of the scene that the mosaic has now."""
+    replaced: str = field(default="", compare=False)
+    """The version that was there before; empty where there was none, or nothing was written."""
 
 
 def newest(head: Head | Tombstone | None, mark: str) -> Newer:

@@ -19,6 +19,7 @@ from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.meanings import learned
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
+    FORMAT,
     MAX_KNOWN_ASSETS,
     MOSAIC_ID,
     Mosaic,
@@ -70,7 +71,7 @@ class Mosaics:
     def create(self, mosaic: Mosaic) -> Mosaic:
         """Add a mosaic; `AlreadyExistsError` if its id is taken."""
         self.check(mosaic)
-        created = replace(mosaic, generation=secrets.token_hex(4), revision=1)
+        created = replace(mosaic, generation=secrets.token_hex(4), revision=1, format=FORMAT)
         try:
             self.table.transact([Put(_key(mosaic.id), _to_item(created), ABSENT)])
         except ConditionFailedError as error:
@@ -154,6 +155,18 @@ class Mosaics:
         `change` may be called several times.
         """
         return self._write(mosaic_id, lambda now: replace(now, overview_sets=tuple(change(now))))
+
+    def migrated(
+        self, mosaic_id: str, to: int, watermark: Callable[[Watermark], Watermark]
+    ) -> Mosaic:
+        """Record that all rows are of a format; `watermark` brings each watermark to it."""
+
+        def change(mosaic: Mosaic) -> Mosaic:
+            if mosaic.format >= to:
+                return mosaic
+            return replace(mosaic, format=to, watermarks=tuple(map(watermark, mosaic.watermarks)))
+
+        return self._write(mosaic_id, change)
 
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
         """Hide a mosaic from everyone, so that its rows can be removed; idempotent."""

@@ -14,7 +14,7 @@ drops the moved row. Readers believe it for `_GRACE_S`; the table's TTL takes it
 then the head remembers it, and a further change changes it too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from shapely.geometry import MultiPolygon
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
-from livemosaic.index.change import Effect, newest
+from livemosaic.index.change import Change, Effect, newest
 from livemosaic.index.meanings import compared
 from livemosaic.index.overviews import changed
 from livemosaic.index.schema import (
@@ -42,7 +42,7 @@ from livemosaic.index.schema import (
 )
 from livemosaic.index.search import SceneReader, is_above, same_content, same_scene, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.order import DELETION, raised
+from livemosaic.model.order import DELETION, raised, remade
 from livemosaic.model.scene import Scene
 from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put
 from livemosaic.table.retry import contended
@@ -93,7 +93,9 @@ class Index(SceneReader):
                 self.table.transact([Put(key, newer.to_item(), unchanged(head))])
             return Effect("unchanged", other_kinds=judged.other_kinds)
         kinds = self._put(known, scene, head).other_kinds
-        return Effect("contested" if contested else "applied", other_kinds=kinds)
+        before = "" if head is None else head.version
+        change: Change = "contested" if contested else "applied"
+        return Effect(change, other_kinds=kinds, replaced=before)
 
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Scene:
         cells = scene_cover(mosaic, scene.footprint)
@@ -118,6 +120,34 @@ class Index(SceneReader):
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""
         contended(lambda: self._rewrite_once(mosaic, key))
+
+    def revise(
+        self,
+        mosaic: Mosaic,
+        key: str,
+        change: Callable[[Head | Tombstone], Scene | Tombstone | None],
+    ) -> None:
+        """Write a scene's head and rows, or its tombstone, as a migration changes them.
+
+        `change` returns None where nothing is to be done; it may be called several times.
+        """
+        contended(lambda: self._revise_once(mosaic, key, change))
+
+    def _revise_once(
+        self,
+        mosaic: Mosaic,
+        key: str,
+        change: Callable[[Head | Tombstone], Scene | Tombstone | None],
+    ) -> None:
+        head = self.head(mosaic, key)
+        after = None if head is None else change(head)
+        if head is not None and after is not None and after.version == head.version:
+            after = replace(after, version=remade(head.version))
+        if isinstance(after, Scene):
+            self._put(mosaic, after, head)
+        elif after is not None:
+            put = Put(head_key(mosaic, key), after.to_item(), unchanged(head))
+            self.table.transact([put])
 
     def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
         head = self.head(mosaic, key)

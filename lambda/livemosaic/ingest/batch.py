@@ -34,7 +34,7 @@ from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import Applied, RecentMosaics, Subscribers
 from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.order import DELETION, deletion_version
+from livemosaic.model.order import DELETION, Order
 from livemosaic.model.time import MAX_SKEW, utc_text
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.fetch import Fetch, MissingError
@@ -234,29 +234,29 @@ class Ingest:
         self, change: ItemChange, message: Message, subscribers: Subscribers
     ) -> list[Applied]:
         if not subscribers.force:
-            _check_time(change.time, message.time)
+            _check_time(_moment(change), message.time)
         match change:
-            case Upsert(collection, document=document, base=base, time=time):
+            case Upsert(collection, document=document, base=base, order=order):
                 if not subscribers.of(collection):
                     return []
-                item = StacItem.parse(document, event_time=time, base=base)
-                return self._put(item, base, time, subscribers)
-            case Reference(href, time):
-                return self._put(self._referenced(href, time, message), href, time, subscribers)
-            case Deletion(collection, item_id, time):
-                return subscribers.remove([ItemName(collection, item_id)], deletion_version(time))
-            case Truncation(collection, time):
-                return subscribers.truncate(collection, deletion_version(time))
+                item = StacItem.parse(document, order=order, base=base)
+                return self._put(item, base, order, subscribers)
+            case Reference(href, order):
+                return self._put(self._referenced(href, order, message), href, order, subscribers)
+            case Deletion(collection, item_id, order):
+                return subscribers.remove([ItemName(collection, item_id)], order.of_deletion())
+            case Truncation(collection, order):
+                return subscribers.truncate(collection, order.of_deletion())
             case TrackedChange():
                 return self._track(change, subscribers)
 
     def _put(
-        self, item: StacItem, found_at: str | None, time: datetime, subscribers: Subscribers
+        self, item: StacItem, found_at: str | None, order: Order, subscribers: Subscribers
     ) -> list[Applied]:
         if not subscribers.of(item.collection):
             return []
         if found_at is not None and found_at.startswith(_OBJECT):
-            self._tracked.remember(found_at, time, ItemName(item.collection, item.id))
+            self._tracked.remember(found_at, order.moment, ItemName(item.collection, item.id))
         return subscribers.put(item)
 
     def _track(self, event: TrackedChange, subscribers: Subscribers) -> list[Applied]:
@@ -286,27 +286,27 @@ class Ingest:
         if event.href is None:
             return None
         try:
-            return self._fetch(event.href, event.time)
+            return self._fetch(event.href, Order(event.time))
         except MissingError as error:
             if event.object_name.startswith(_OBJECT):  # S3 is strongly consistent
                 return None
             raise SourceUnavailableError(f"{error}; it may be on its way there") from error
 
-    def _referenced(self, href: str, time: datetime, message: Message) -> StacItem:
+    def _referenced(self, href: str, order: Order, message: Message) -> StacItem:
         """Returns the Item at a reference, which may be a little behind its event."""
         try:
-            return self._fetch(href, time)
+            return self._fetch(href, order)
         except MissingError as error:
             began = message.received
             if began is None or self.index.clock() - began.timestamp() > _PATIENCE_S:
                 raise
             raise NotYetThereError(f"{error}; it may be on its way there") from error
 
-    def _fetch(self, href: str, time: datetime) -> StacItem:
+    def _fetch(self, href: str, order: Order) -> StacItem:
         if self.fetch is None:
             raise InvalidItemError(f"it is at {redact(href)}, and nothing is fetched here")
         document = parse(self.fetch(href))
-        return StacItem.parse(document, event_time=time, base=href)
+        return StacItem.parse(document, order=order, base=href)
 
     def _purged(self, outcome: Outcome, pool: Executor | None, late: Deadline) -> Outcome:
         """Deletes the rows of truncated collections, and returns the outcome.
@@ -343,6 +343,10 @@ def _retire(
     """Removes the Items that a tracked object held before."""
     deletion = f"{tracked.order}#{DELETION}"
     return replace(subscribers, force=force).remove(tracked.left, deletion)
+
+
+def _moment(change: ItemChange) -> datetime:
+    return change.time if isinstance(change, TrackedChange) else change.order.moment
 
 
 def _check_time(time: datetime, sent: datetime) -> None:

@@ -29,6 +29,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.subscriptions import passes
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order, updated_of
 from livemosaic.model.rank import processing_of, value_of
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.model.time import parse_time, utc_text
@@ -165,7 +166,7 @@ class Comparison:
         if not self.mosaic.accepts_collection(name[0]):
             return None
         try:
-            item = StacItem.parse(document, event_time=self.settled, base=message.base)
+            item = StacItem.parse(document, order=Order(self.settled), base=message.base)
             shown = passes(item, self.mosaic)
             made = item.scene(self.mosaic, self.ingest.allow) if shown else None
             scene = None if made is None else compared(self.mosaic, made)
@@ -213,12 +214,12 @@ def _deletion(suspect: _Suspect) -> Mapping[str, Any]:
 
 
 def _kind(head: Head, item: StacItem) -> DifferenceKind:
-    """Returns `older` where the Item was updated after the scene came, else `differs`."""
+    """Returns `older` where the Item was updated since the scene was, else `differs`."""
     try:
         updated = utc_text(parse_time(str(item.properties.get("updated"))))
     except ValueError:
         return "differs"
-    return "older" if updated > head.version else "differs"
+    return "older" if updated > (updated_of(head.version) or head.version) else "differs"
 
 
 def differing_parts(stored: Scene, scene: Scene, item: StacItem, allow: AllowList) -> list[str]:

@@ -20,11 +20,11 @@ from livemosaic.ingest.assets.names import select_assets
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
 from livemosaic.ingest.migration import migrate
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.order import DELETION
+from livemosaic.model.order import DELETION, Order
 from livemosaic.model.rank import rank
 from livemosaic.model.raster import encodings_to_text
 from livemosaic.model.scene import Scene, check_collection, check_id, is_utf8, time_of
-from livemosaic.model.time import MAX_SKEW, parse_time, utc_text
+from livemosaic.model.time import parse_time
 from livemosaic.storage.allowlist import AllowList
 
 _MAX_ASSETS: Final = 500
@@ -45,7 +45,7 @@ class StacItem:
     """Empty where the Item names none."""
     id: str
     order: str
-    """Order key of its version: `properties.updated`, else the time of its event, in UTC."""
+    """The order of its version (`model.order`)."""
     footprint: MultiPolygon
     """Longitude and latitude, valid, split at the antimeridian, counter-clockwise."""
     properties: Mapping[str, Any]
@@ -61,7 +61,7 @@ class StacItem:
 
     @classmethod
     def parse(
-        cls, document: Mapping[str, Any], *, event_time: datetime, base: str | None = None
+        cls, document: Mapping[str, Any], *, order: Order, base: str | None = None
     ) -> "StacItem":
         """Checks an Item, migrated if it is of an earlier version of STAC.
 
@@ -79,7 +79,7 @@ class StacItem:
         return cls(
             collection=check_collection(document.get("collection")),
             id=check_id(document.get("id")),
-            order=_order(properties.get("updated"), event_time),
+            order=order.of_item(_updated(properties)),
             footprint=found,
             properties=properties,
             assets=_mapping(document, "assets"),
@@ -229,17 +229,9 @@ def _self_link(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _order(updated: object, event_time: datetime) -> str:
-    if updated is None:
-        return utc_text(event_time)
+def _updated(properties: Mapping[str, Any]) -> datetime | None:
+    updated = properties.get("updated")
     try:
-        time = parse_time(updated)  # type: ignore[arg-type]
-        text = utc_text(time)
+        return None if updated is None else parse_time(updated)
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidItemError(f"updated {str(updated)[:80]!r} is not an RFC 3339 time") from error
-    if time > event_time + MAX_SKEW:
-        raise InvalidItemError(
-            f"updated {updated!r} is more than a day after its event ({utc_text(event_time)}): it "
-            "would keep every later version out"
-        )
-    return text

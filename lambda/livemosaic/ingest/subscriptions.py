@@ -1,11 +1,12 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from livemosaic.index.change import Change, Newer
+from livemosaic.index.change import Change, Effect, Newer
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import OverviewRows, stale_row
 from livemosaic.index.scenes import Index
@@ -13,8 +14,11 @@ from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import updated_of
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
+
+log = logging.getLogger(__name__)
 
 _MAX_AGE_S: Final = 5.0
 _NAMED: Final = 5
@@ -96,6 +100,7 @@ class Subscribers:
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
         effect = self.index.apply(mosaic, scene, force=self.force)
+        _warn_of_earlier(scene, mosaic, effect)
         applied = Applied(mosaic.id, item.collection, item.id, effect.change, newer=effect.newer)
         if effect.change == "outdated":
             return applied
@@ -163,6 +168,23 @@ class Subscribers:
                 OverviewRows(self.index.table).mark(row)
 
 
+def _warn_of_earlier(scene: Scene, mosaic: Mosaic, effect: Effect) -> None:
+    """Logs that an event replaced a version whose `updated` is later: it may have been late."""
+    given, before = updated_of(scene.version), updated_of(effect.replaced)
+    if given and before and given < before:
+        log.warning(
+            "an event replaced a version whose updated is later: where that was right, publish it "
+            "again, or ingest it with --force",
+            extra={
+                "mosaic": mosaic.id,
+                "collection": scene.collection,
+                "item": scene.id,
+                "updated": given,
+                "replaced": before,
+            },
+        )
+
+
 def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:
     """Returns a sentence for assets that are left out of a scene; for many, one for the rest."""
     chosen = "" if mosaic.shown_assets else ", ".join(scene.shown_assets)
@@ -215,6 +237,7 @@ def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
         return old is not None
     return new == replace(
         old,
+        format=new.format,
         revision=new.revision,
         bounds=new.bounds,
         levels=new.levels,

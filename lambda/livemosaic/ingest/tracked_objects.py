@@ -20,7 +20,7 @@ from livemosaic.table.keys import tracked_object_key
 from livemosaic.table.retry import contended
 
 _BEFORE_ALL: Final = ""
-"""Sorts before the sequence of every event."""
+"""The sequence of what a list of objects says, before that of every event."""
 
 
 class ItemName(NamedTuple):
@@ -52,13 +52,14 @@ def claimed(
     """Returns the object after an event that is not outdated; it holds the Item `held` now."""
     if before is None:
         return TrackedObject(event.object_name, event.sequence, _order(event), held)
-    left = tuple(before.left) if before.sequence == event.sequence else ()
+    again = before.sequence == event.sequence
+    left = tuple(before.left) if again else ()
     if before.held is not None:
         left = (*left, before.held)
     return replace(
         before,
         sequence=event.sequence,
-        order=before.order if before.sequence == event.sequence else _order(event, before),
+        order=before.order if again and event.sequence else _order(event, before),
         held=held,
         left=tuple(name for name in dict.fromkeys(left) if name != held),
     )

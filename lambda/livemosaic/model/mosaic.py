@@ -16,6 +16,8 @@ MAX_KNOWN_ASSETS: Final = 200
 MAX_ROWS_PER_SCENE: Final = 48
 """Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
 
+FORMAT: Final = 1
+"""The format of the rows that this release writes (`index.formats`)."""
 MAX_AGE_S: Final = 365 * 24 * 3600
 
 
@@ -114,6 +116,8 @@ class Mosaic:
 
     generation: str = ""
     """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
+    format: int = 0
+    """Format of its rows: below `FORMAT` where it awaits a migration, 0 before there were any."""
     revision: int = 0
     """Grows by one with each write of the mosaic's own row; not with each scene."""
     bounds: BBox | None = None

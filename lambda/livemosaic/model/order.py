@@ -1,9 +1,12 @@
 """The order of changes: which of two changes of a scene is the newer one (docs/order.md).
 
 A version is `{order}#{content hash}`, or `{order}#~deleted`; the larger text is the newer version.
-An order is a moment (`model.time.utc_text`), perhaps with `~` and a second word behind it.
+An order is the moment that the source of a change gives (`model.time.utc_text`), perhaps with `~`
+and a second word, which decides between changes of one moment. `~` sorts after `#`.
 """
 
+import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,7 +14,54 @@ from livemosaic.model.time import parse_time, utc_text
 
 DELETION: Final = "~deleted"
 """Content of a tombstone's version: at equal orders a deletion wins over any content hash."""
+_LAST: Final = "~"
+"""Second word of a deletion without one: it sorts after that of any Item of the same moment."""
+_LISTED: Final = "-"
+"""Begins the second word of what a list says: it sorts before `updated` and the sequence of an
+event, as a list has no event that has not happened yet."""
+_REMADE: Final = "$"
+"""Sorts after `#`, and before all that a second word may begin or go on with."""
 _TICK: Final = timedelta(microseconds=1)
+_UPDATED: Final = re.compile(r"[^~]+~(\d{4}-[^~]+Z)")
+"""The order of an event whose Item has `updated`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The moment of a change, by its source: of two changes of a scene the later is newer."""
+
+    moment: datetime
+    """Aware: the time of an event, a request or a file."""
+    second: str = ""
+    """Decides between changes of one moment; where it is empty, an Item's `updated` does."""
+    snapshot: bool = False
+    """Whether the source says what there is, and not since when: then an Item is as old as its
+    `updated`, which no event since can be."""
+
+    @classmethod
+    def listed(
+        cls, moment: datetime, read: datetime, number: int = 0, *, snapshot: bool = False
+    ) -> "Order":
+        """Returns the order of one of several changes that are listed as of a moment.
+
+        `read` is when the run began that reads the list, and `number` its place there. Of changes
+        of one moment the one that was read later is newer, then the one further down; and an event
+        is newer than any of them.
+        """
+        return cls(moment, f"{_LISTED}{utc_text(read)}~{number:09}", snapshot)
+
+    def of_item(self, updated: datetime | None) -> str:
+        """Returns the order of an Item, by its `updated`, if it has one."""
+        if updated is None:
+            return _text(self.moment, self.second)
+        if not self.snapshot:
+            return _text(self.moment, self.second or utc_text(updated))
+        since = min(updated.replace(microsecond=0), self.moment)  # EventBridge cuts seconds as well
+        return _text(since, f"{_LISTED}{utc_text(self.moment)}~{self.second}")
+
+    def of_deletion(self) -> str:
+        """Returns the version of a deletion, or of a truncation."""
+        return f"{_text(self.moment, self.second or _LAST)}#{DELETION}"
 
 
 def moment_of(version: str) -> str:
@@ -19,9 +69,26 @@ def moment_of(version: str) -> str:
     return version.partition("#")[0].partition("~")[0]
 
 
-def deletion_version(time: datetime) -> str:
-    """Returns the version of a deletion at a time."""
-    return f"{utc_text(time)}#{DELETION}"
+def updated_of(version: str) -> str:
+    """Returns the `updated` of an Item that came by an event, as UTC text; else an empty text."""
+    found = _UPDATED.fullmatch(version.rpartition("#")[0])
+    return found[1] if found and not version.endswith(DELETION) else ""
+
+
+def not_after(version: str, now: datetime) -> str:
+    """Returns a version with its moment, or with that of now where it lies in the future."""
+    if moment_of(version) <= utc_text(now):
+        return version
+    return f"{utc_text(now)}#{version.rpartition('#')[2]}"
+
+
+def remade(version: str) -> str:
+    """Returns another text for a version, next to it in order.
+
+    Heads are written on the condition of their version: a writer that has read the old one fails.
+    """
+    order, _, content = version.rpartition("#")
+    return f"{order}{'' if '~' in order else '~'}{_REMADE}#{content}"
 
 
 def raised(version: str, now: datetime, newest: str) -> str:
@@ -32,3 +99,7 @@ def raised(version: str, now: datetime, newest: str) -> str:
     content = version.rpartition("#")[2]
     least = [parse_time(moment_of(newest)) + _TICK] if newest else []
     return f"{utc_text(max([now, *least]))}#{content}"
+
+
+def _text(moment: datetime, second: str) -> str:
+    return f"{utc_text(moment)}~{second}" if second else utc_text(moment)

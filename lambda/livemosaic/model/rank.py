@@ -17,8 +17,9 @@ from livemosaic.model.time import parse_time
 UNRANKED: Final = "~"
 """Rank of a scene without the property to sort by: after every hexadecimal digit."""
 _LATER: Final = "!"
-_PROCESSED: Final = ("updated", "created", "processing:datetime")
-"""STAC common metadata, and the processing extension; the first that is a time counts."""
+PROCESSED: Final = ("processing:datetime", "created", "updated")
+"""The processing extension, and STAC common metadata; the first that is a time counts. `updated` is
+last, as it changes with each correction of an Item, and every row of a scene has its rank."""
 
 
 def rank(sortby: str, properties: Mapping[str, Any]) -> str:
@@ -33,6 +34,12 @@ def rank(sortby: str, properties: Mapping[str, Any]) -> str:
     digits = UNRANKED if number is None else _digits(-number if sortby[0] == "-" else number)
     processed = _processed(properties)
     return digits if processed is None else f"{digits}{_LATER}{_digits(-processed)}"
+
+
+def processed_at(rank: str, time: object) -> str:
+    """Returns a rank with that time of processing; the same rank where it is no time."""
+    seconds = _number(time) if isinstance(time, str) else None
+    return rank if seconds is None else f"{value_of(rank)}{_LATER}{_digits(-seconds)}"
 
 
 def value_of(rank: str) -> str:
@@ -57,7 +64,7 @@ def _digits(number: float) -> str:
 
 def _processed(properties: Mapping[str, Any]) -> float | None:
     """Returns when the Item was processed last, in seconds since 1970."""
-    values = (properties.get(name) for name in _PROCESSED)
+    values = (properties.get(name) for name in PROCESSED)
     times = (_number(value) for value in values if isinstance(value, str))
     return next((time for time in times if time is not None), None)
 

@@ -16,6 +16,7 @@ from livemosaic.model.rule import RulePolicy
 STATE = {
     "id",
     "generation",
+    "format",
     "revision",
     "bounds",
     "levels",

@@ -18,6 +18,7 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.model.rank import UNRANKED, rank, value_of
 from livemosaic.model.raster import Grid
 from livemosaic.model.rule import Method, Rule
@@ -30,7 +31,7 @@ from livemosaic.tiler.views import area_of
 
 HERE = polygon(7.4, 45.4, 7.6, 45.6)
 VIEW = Grid(CRS.from_epsg(4326), (7.4, 45.4, 7.6, 45.6), 256, 256)
-NAMES = ("updated", "created", "processing:datetime")
+NAMES = ("processing:datetime", "created", "updated")
 
 
 @pytest.fixture
@@ -173,5 +174,5 @@ def test_an_item_without_a_time_of_processing_ranks_as_it_always_did() -> None:
 
 def test_the_event_of_an_item_has_no_say() -> None:
     """So the order depends on Items alone, not on when and how often they were sent."""
-    parsed = StacItem.parse(item("a", box(7, 45, 8, 46)), event_time=NOW)
+    parsed = StacItem.parse(item("a", box(7, 45, 8, 46)), order=Order(NOW))
     assert "!" not in parsed.scene(Mosaic(id="m"), AllowList()).rank

@@ -13,6 +13,7 @@ from livemosaic.errors import ForbiddenHrefError, InvalidItemError
 from livemosaic.ingest.hrefs import readable_assets, resolve
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.hrefs import parse
 
@@ -211,7 +212,7 @@ class TestLeftOut:
     }
 
     def test_an_asset_that_may_not_be_read_keeps_no_other_out(self) -> None:
-        parsed = StacItem.parse(item(assets=self.ASSETS), event_time=NOW)
+        parsed = StacItem.parse(item(assets=self.ASSETS), order=Order(NOW))
         found = parsed.scene(Mosaic(id="m"), AllowList())
         assert found.assets == {"visual": "https://example.com/a.tif"}
         assert found.left_out == {
@@ -221,6 +222,6 @@ class TestLeftOut:
 
     def test_an_item_with_none_left_is_refused_with_the_reasons(self) -> None:
         assets = {str(n): asset(f"gs://bucket/{n}.tif") for n in range(5)}
-        found = StacItem.parse(item(assets=assets), event_time=NOW)
+        found = StacItem.parse(item(assets=assets), order=Order(NOW))
         with pytest.raises(ForbiddenHrefError, match=r"none of its 5 assets.*/2\.tif.*and 2 more"):
             found.scene(Mosaic(id="m"), AllowList())

@@ -15,6 +15,7 @@ from livemosaic.index.meanings import Meaning, differences, learned
 from livemosaic.ingest.assets.meaning import stated_meanings
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList
 from tests.unit.ingest.catalogues import Excerpt, asset
@@ -31,7 +32,7 @@ def scene_of(shape: Shape) -> Scene:
         assets=excerpt.assets,
         properties=excerpt.properties,
     )
-    parsed = StacItem.parse(document, event_time=datetime(2026, 3, 1, tzinfo=UTC))
+    parsed = StacItem.parse(document, order=Order(datetime(2026, 3, 1, tzinfo=UTC)))
     return parsed.scene(MOSAIC, AllowList(("https://example.com/",)))
 
 

@@ -14,6 +14,7 @@ from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.migration import migrate
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
 
 ALLOW = AllowList(("https://",))
@@ -94,7 +95,7 @@ def test_it_is_what_pystac_makes_of_it(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_its_scene_has_the_bands_by_their_names(document: dict[str, Any]) -> None:
-    parsed = StacItem.parse(document, event_time=NOW)
+    parsed = StacItem.parse(document, order=Order(NOW))
     scene = parsed.scene(Mosaic(id="m", properties=("eo:cloud_cover", "gsd")), ALLOW)
     assert scene.shown_assets == ("B4", "B3", "B2")
     assert scene.properties["eo:cloud_cover"] == 22
@@ -112,7 +113,7 @@ def test_fields_have_their_present_names() -> None:
 def test_a_range_of_time_has_its_present_name() -> None:
     document = old("0.8.1", stac_extensions=["datetime-range", "eo"])
     document["properties"] |= {"datetime": None, "dtr:start_datetime": "2020-01-01T00:00:00Z"}
-    scene = StacItem.parse(document, event_time=NOW).scene(Mosaic(id="m"), ALLOW)
+    scene = StacItem.parse(document, order=Order(NOW)).scene(Mosaic(id="m"), ALLOW)
     assert scene.datetime == "2020-01-01T00:00:00Z"
 
 
@@ -131,9 +132,9 @@ def test_other_versions_are_refused(version: Any) -> None:
 def test_the_version_of_the_scene_is_that_of_what_was_published() -> None:
     """Another pystac may migrate otherwise: that is no other version of the Item."""
     document = old("0.9.0")
-    parsed = StacItem.parse(document, event_time=NOW)
+    parsed = StacItem.parse(document, order=Order(NOW))
     assert parsed.published == document
-    present = StacItem.parse(parsed.document, event_time=NOW)
+    present = StacItem.parse(parsed.document, order=Order(NOW))
     mosaic = Mosaic(id="m")
     assert parsed.scene(mosaic, ALLOW).version != present.scene(mosaic, ALLOW).version
 

@@ -24,6 +24,7 @@ from livemosaic.errors import (
 from livemosaic.geo.antimeridian import extent, lonlat_boxes
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.model.raster import BBox
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
@@ -91,7 +92,10 @@ def _ingest_documents(
     now = datetime.now(UTC)
     features = document.get("features") if document.get("type") == "FeatureCollection" else None
     documents = features if isinstance(features, list) else [document]
-    messages = [Message(str(n), _object(d), now, {}) for n, d in enumerate(documents)]
+    messages = [
+        Message(str(n), _object(d), now, {}, stated=Order.listed(now, now, n))
+        for n, d in enumerate(documents)
+    ]
     # Writes wait for no other thread, so they may share the threads of queries.
     outcomes = services.ingest.batch(messages, only=only, pool=services.index.pool, force=force)
     response.status_code = outcomes_status(outcomes)

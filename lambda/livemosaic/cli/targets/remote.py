@@ -16,6 +16,7 @@ from livemosaic.cli.targets.target import EntryOutcome, Older, group_adjacent, m
 from livemosaic.errors import InvalidItemError, NotFoundError
 from livemosaic.index.change import Newer
 from livemosaic.ingest.events import read_changes
+from livemosaic.ingest.events.commands import relayed
 from livemosaic.ingest.sources import Entry
 from livemosaic.model.mosaic import MOSAIC_ID, Mosaic
 
@@ -52,7 +53,8 @@ class Remote:
             return self._mosaic(answer, answer.document)
         if answer.status == 409 and answer.repeated:
             found = self.get(new.id)
-            if found.model_copy(update={"revision": wanted.revision}) == wanted:
+            stored = {"revision": found.revision, "format": found.format}
+            if found == wanted.model_copy(update=stored):
                 return found  # it was created, and that response was lost
         raise self.client.refusal(answer)
 
@@ -193,7 +195,7 @@ def _request_of(entry: Entry) -> _Request:
     try:
         list(read_changes(message))  # a message that is rejected anyway needs no request
         document = message.body if isinstance(message.body, Mapping) else json.loads(message.body)
-        body = json.dumps(document, separators=(",", ":")).encode()
+        body = json.dumps(relayed(message, document), separators=(",", ":")).encode()
     except InvalidItemError as error:
         return _Request(entry, b"", str(error))
     except RecursionError:

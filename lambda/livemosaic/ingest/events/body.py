@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from livemosaic.errors import InvalidItemError
+from livemosaic.model.order import Order
 from livemosaic.model.scene import is_utf8
 from livemosaic.model.time import parse_time
 
@@ -61,6 +62,12 @@ def time_member(body: Body, name: str, default: datetime) -> datetime:
         return parse_time(value)
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidItemError(f"{name} {str(value)[:80]!r} is not an RFC 3339 time") from error
+
+
+def order_member(body: Body, name: str, default: Order) -> Order:
+    """Returns the order of a message that states its time; the default where it does not."""
+    time = time_member(body, name, default.moment)
+    return default if body.get(name) is None else Order(time)
 
 
 def is_text(body: Body, *names: str) -> bool:

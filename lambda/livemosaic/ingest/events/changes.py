@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from livemosaic.ingest.events.message import Message
+from livemosaic.model.order import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,7 @@ class Upsert:
     collection: str
     """Empty where the Item names none."""
     id: str
-    time: datetime
-    """Time of the event, aware: the version of an Item without `updated`."""
+    order: Order
     document: Mapping[str, Any]
     """The STAC Item, unchecked."""
     base: str | None = None
@@ -29,15 +29,15 @@ class Deletion:
 
     collection: str
     id: str
-    time: datetime
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """All Items of a collection that are not newer than `time` were deleted."""
+    """All Items of a collection that are not newer were deleted."""
 
     collection: str
-    time: datetime
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reference:
     """An Item was created or replaced, and must be fetched from an href as it is there now."""
 
     href: str
-    time: datetime
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)

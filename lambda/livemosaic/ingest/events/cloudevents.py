@@ -9,17 +9,17 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_text, parse, text, time_member
+from livemosaic.ingest.events.body import Body, is_text, order_member, parse, text
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference
 from livemosaic.ingest.events.items import is_notice, upsert
 from livemosaic.ingest.events.kinds import DELETED, MessageKind
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.unread import refuse_cloudevent
+from livemosaic.model.order import Order
 from livemosaic.model.scene import check_collection, check_id
 
 _OGC: Final = "org.ogc.api."
@@ -32,9 +32,9 @@ _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
 
 def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
     kind, _, operation = event["type"].rpartition(".")
-    message = replace(message, time=time_member(event, "time", message.time))
+    message = replace(message, stated=order_member(event, "time", message.order))
     if kind == _ITEM and operation in DELETED:
-        yield _deletion(*_named(event), message.time)
+        yield _deletion(*_named(event), message.order)
     elif kind == _ITEM and operation in _WRITTEN:
         yield _written(event, message)
     elif not event["type"].startswith(_OGC) or "item" in event["type"]:
@@ -46,11 +46,11 @@ def _cloudevent(event: Body, message: Message) -> Iterator[ItemChange]:
     # Other types are about a collection, a job, a map.
 
 
-def _deletion(collection: str, item_id: Any, time: datetime) -> Deletion:
+def _deletion(collection: str, item_id: Any, order: Order) -> Deletion:
     """Returns a deletion; the collection is required, as every Item of an API has one."""
     if not collection:
         raise InvalidItemError(f"nothing names the collection of id {str(item_id)[:80]!r}")
-    return Deletion(collection, check_id(item_id), time)
+    return Deletion(collection, check_id(item_id), order)
 
 
 def _written(event: Body, message: Message) -> ItemChange:
@@ -59,7 +59,7 @@ def _written(event: Body, message: Message) -> ItemChange:
     if isinstance(data.get("assets"), Mapping):
         collection, _ = _named(event)
         return upsert({**data, "collection": collection} if collection else data, message)
-    return Reference(_href(event, data), message.time)
+    return Reference(_href(event, data), message.order)
 
 
 def _href(event: Body, data: Body) -> str:
@@ -126,14 +126,14 @@ def _is_url(value: str) -> bool:
 def _geojson(notice: Body, message: Message) -> Iterator[ItemChange]:
     """Reads a GeoJSON notification, whose link leads to the Item; its `id` is its own."""
     properties = notice["properties"]
-    time = time_member(properties, "pubtime", message.time)
+    order = order_member(properties, "pubtime", message.order)
     operation = str(properties.get("operation", "create"))
     href = _link(notice)
     if operation in DELETED:
         collection, item_id = _path_names(href)
-        yield _deletion(check_collection(collection), item_id, time)
+        yield _deletion(check_collection(collection), item_id, order)
     elif operation in _WRITTEN:
-        yield Reference(href, time)
+        yield Reference(href, order)
     else:
         raise InvalidItemError(f"properties.operation {operation[:80]!r} is not known")
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
+from livemosaic.ingest.events.body import Body, is_object, is_text, order_member, text
 from livemosaic.ingest.events.kinds import MessageKind, is_deletion
 from livemosaic.ingest.events.message import Message
 
@@ -47,8 +47,8 @@ def _notification(body: Body, message: Message) -> Iterator[Message]:
         for name, attribute in given.items()
         if isinstance(attribute, Mapping)
     }
-    time = time_member(body, "Timestamp", message.time)
-    yield replace(message, body=body["Message"], time=time, attributes=attributes)
+    order = order_member(body, "Timestamp", message.order)
+    yield replace(message, body=body["Message"], stated=order, attributes=attributes)
 
 
 def _confirmation(body: Body, _: Message) -> Iterator[Message]:
@@ -62,8 +62,8 @@ def _event(body: Body, message: Message) -> Iterator[Message]:
     """Yields the detail; the last word of the event's type may mark it as deleted."""
     gone = is_deletion(body["detail-type"], "detail-type")
     attributes = {"operation": "deleted"} if gone else {}
-    time = time_member(body, "time", message.time)
-    yield replace(message, body=body["detail"], time=time, attributes=attributes)
+    order = order_member(body, "time", message.order)
+    yield replace(message, body=body["detail"], stated=order, attributes=attributes)
 
 
 KINDS: Final = (

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.ingest.events.body import Body, is_object, is_text, text, time_member
+from livemosaic.ingest.events.body import Body, is_object, is_text, order_member, text
 from livemosaic.ingest.events.changes import Deletion, ItemChange, Reference, Upsert
 from livemosaic.ingest.events.kinds import MessageKind, MessagePart, has_deletion, read_each
 from livemosaic.ingest.events.message import Message
@@ -30,7 +30,7 @@ def is_notice(feature: Body) -> bool:
 def upsert(item: Body, message: Message) -> Upsert:
     """Returns the upsert of an Item, whose content is not checked yet."""
     collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
-    return Upsert(collection, item_id, message.time, item, message.base)
+    return Upsert(collection, item_id, message.order, item, message.base)
 
 
 def _item(item: Body, message: Message) -> Iterator[ItemChange]:
@@ -38,7 +38,7 @@ def _item(item: Body, message: Message) -> Iterator[ItemChange]:
         yield upsert(item, message)
         return
     collection, item_id = check_collection(item.get("collection")), check_id(item.get("id"))
-    yield Deletion(collection, item_id, message.time)
+    yield Deletion(collection, item_id, message.order)
 
 
 def _collection(body: Body, message: Message) -> Iterator[MessagePart]:
@@ -72,7 +72,7 @@ def _reference(body: Body, message: Message) -> Iterator[ItemChange]:
             "a reference to an Item that is gone: name it by "
             '{"op": "delete", "collection": …, "id": …}'
         )
-    yield Reference(text(body, "href"), time_member(body, "time", message.time))
+    yield Reference(text(body, "href"), order_member(body, "time", message.order))
 
 
 KINDS: Final = (

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from livemosaic.model.order import Order
+
 SENT: Final = "livemosaic.sent"
-"""Attribute of a dead letter: when it was first sent, in milliseconds since 1970. That is the
-version of an Item without `updated`, and a redrive must not make it the newest."""
+"""Attribute of a dead letter: when it was first sent, in milliseconds since 1970. That orders a
+message without a time of its own, and a redrive must not make it the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,19 @@ class Message:
     id: str
     body: str | bytes | Mapping[str, Any]
     time: datetime
-    """Time of sending, aware."""
+    """Time of sending, or of reading where it comes from a file or a catalogue; aware."""
     attributes: Mapping[str, str]
     base: str | None = None
     """URL of the document; relative hrefs are resolved against it."""
     received: datetime | None = None
     """When its queue delivered it first, aware; None where it does not come from a queue."""
+    stated: Order | None = None
+    """The order of its changes, where they are not of the time of sending."""
+
+    @property
+    def order(self) -> Order:
+        """The order of its changes."""
+        return self.stated or Order(self.time)
 
 
 def sqs_messages(event: Mapping[str, Any]) -> list[Message]:

@@ -40,7 +40,7 @@ def _record(record: Body, message: Message) -> Iterator[ItemChange]:
         return
     bucket, described = _parts(record["s3"])
     key = unquote_plus(text(described, "key"), errors="surrogateescape")
-    time = time_member(record, "eventTime", message.time)
+    time = time_member(record, "eventTime", message.order.moment)
     version = described.get("versionId")
     yield from _object_change(group, kind, bucket, {**described, "key": key}, version, time)
 
@@ -50,7 +50,7 @@ def _event(body: Body, message: Message) -> Iterator[ItemChange]:
     if group is None:
         return
     bucket, described = _parts(detail)
-    time = time_member(body, "time", message.time)
+    time = time_member(body, "time", message.order.moment)
     kind, version = str(detail.get("deletion-type")), described.get("version-id")
     yield from _object_change(group, kind, bucket, described, version, time)
 

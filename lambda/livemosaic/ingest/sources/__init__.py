@@ -53,7 +53,8 @@ class Source(Protocol):
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
         """Yields the entries after a place, or all with None.
 
-        `began` is when the run first began, the time of Items without one. Raises
-        `InvalidRequestError` where the source cannot be read.
+        `began` is when the run first began, however often it was resumed: of changes of one
+        moment the one of a later run is newer. Raises `InvalidRequestError` where the source cannot
+        be read.
         """
         ...

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from livemosaic.errors import InvalidRequestError
@@ -13,6 +13,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.s3 import ITEM_SUFFIXES, NOT_ITEMS
 from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.ingest.sources.files import bodies
+from livemosaic.model.order import Order
 from livemosaic.storage.access.way import Way
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket, Listed
@@ -42,8 +43,8 @@ class Prefix:
         """The name only, as objects may be added and removed."""
         return self.name
 
-    def read(self, began: datetime, place: Any) -> Iterator[Entry]:  # noqa: ARG002
-        """See `Source`. The time of Items without one is when their object was written."""
+    def read(self, began: datetime, place: Any) -> Iterator[Entry]:
+        """See `Source`. The moment of an Item is when its object was written."""
         bucket = Bucket(self.bucket, self.way)
         running: deque[tuple[Listed, Future[bytes]]] = deque()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects")
@@ -51,9 +52,9 @@ class Prefix:
             for found in self._items(bucket, place):
                 running.append((found, pool.submit(_body, bucket, found)))
                 if len(running) > 2 * _AT_ONCE:
-                    yield from self._entries(*running.popleft())
+                    yield from self._entries(*running.popleft(), began)
             while running:
-                yield from self._entries(*running.popleft())
+                yield from self._entries(*running.popleft(), began)
         except ObjectError as error:
             raise InvalidRequestError(f"{self.name} {error}") from error
         finally:
@@ -65,7 +66,7 @@ class Prefix:
             if name.endswith(ITEM_SUFFIXES) and name not in NOT_ITEMS:
                 yield found
 
-    def _entries(self, found: Listed, body: "Future[bytes]") -> Iterator[Entry]:
+    def _entries(self, found: Listed, body: "Future[bytes]", began: datetime) -> Iterator[Entry]:
         href = f"s3://{self.bucket}/{found.key}"
         mark = Mark(self.name, found.key)
         try:
@@ -75,7 +76,8 @@ class Prefix:
             yield Entry(empty, href, 1, problem=f"{href} {error}", mark=mark)
             return
         for line, item in enumerate(items, 1):
-            message = Message(f"{href}:{line}", item, found.modified, {}, href)
+            order = Order.listed(found.modified, began, line)
+            message = Message(f"{href}:{line}", item, datetime.now(UTC), {}, href, stated=order)
             yield Entry(message, href, line, mark=mark if line == len(items) else None)
 
 

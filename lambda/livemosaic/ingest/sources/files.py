@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.model.order import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,16 @@ class Files:
         return {name: _state(name) for name in self.names}
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. Weights are bytes; ndjson is read a line at a time.
-
-        Of Items without a time, a later one is newer.
-        """
+        """See `Source`. Weights are bytes; ndjson is read a line at a time."""
         done = place or {"file": 0, "line": 0, "count": 0}
         count = done["count"]
         for n, name in list(enumerate(self.names))[done["file"] :]:
+            written = _written(name, began)
             skipped = done["line"] if n == done["file"] else 0
             for line, body, length in _numbered(name, skipped):
                 count += 1
-                time = began + timedelta(microseconds=count)
-                message = Message(f"{name}:{line}", body, time, {}, _base(name))
+                order = Order.listed(written, began, count)
+                message = Message(f"{name}:{line}", body, began, {}, _base(name), stated=order)
                 mark = Mark(self.name, {"file": n, "line": line, "count": count})
                 yield Entry(message, name, line, length, mark=mark)
 
@@ -60,6 +59,14 @@ def _state(name: str) -> Any:
     with _readable(name):
         stat = Path(name).stat()
     return [stat.st_size, stat.st_mtime_ns]
+
+
+def _written(name: str, began: datetime) -> datetime:
+    """Returns when a file was written: not after the run began, as of standard input."""
+    if name == "-":
+        return began
+    with _readable(name):
+        return min(datetime.fromtimestamp(Path(name).stat().st_mtime, UTC), began)
 
 
 def _base(name: str) -> str | None:

@@ -19,6 +19,7 @@ from shapely.errors import GEOSException
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket
@@ -51,7 +52,7 @@ class Parquet:
 
     def rows(self) -> int:
         """Returns the number of rows."""
-        with self._readable(), self._open(datetime.now(UTC)) as (file, _):
+        with self._readable(), self._open() as (file, _):
             rows: int = ParquetFile(file).metadata.num_rows
             return rows
 
@@ -66,30 +67,34 @@ class Parquet:
             return [self.name, stat.st_size, stat.st_mtime_ns]
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. The time of Items without one is when their object in S3 was written."""
+        """See `Source`. A snapshot, of when the file or the object in S3 was written."""
         row, done = 0, place or 0
-        with self._readable(), self._open(began) as (file, time):
+        with self._readable(), self._open() as (file, written):
             for batch in ParquetFile(file).iter_batches(_ROWS):
                 if row + batch.num_rows > done:
                     skipped = max(done - row, 0)
-                    yield from self._entries(batch.slice(skipped), row + skipped, time)
+                    times = min(written, began), began
+                    yield from self._entries(batch.slice(skipped), row + skipped, *times)
                 row += batch.num_rows
 
-    def _entries(self, batch: pyarrow.RecordBatch, before: int, time: datetime) -> Iterator[Entry]:
+    def _entries(
+        self, batch: pyarrow.RecordBatch, before: int, written: datetime, began: datetime
+    ) -> Iterator[Entry]:
         for row, columns in enumerate(_rows(batch), before + 1):
             document, problem = _item(columns)
-            message = Message(f"{self.name}:{row}", document, time, {})
+            order = Order.listed(written, began, row, snapshot=True)
+            message = Message(f"{self.name}:{row}", document, began, {}, stated=order)
             mark = Mark(self.name, row)
             yield Entry(message, self.name, row, problem=problem, mark=mark)
 
     @contextmanager
-    def _open(self, began: datetime) -> Iterator[tuple[Any, datetime]]:
+    def _open(self) -> Iterator[tuple[Any, datetime]]:
         if at := _in_s3(self.name, self.allow):
             bucket, key = at
             yield bucket.file(key), bucket.head(key).modified
             return
         with Path(self.name).open("rb") as file:
-            yield file, began
+            yield file, datetime.fromtimestamp(Path(self.name).stat().st_mtime, UTC)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

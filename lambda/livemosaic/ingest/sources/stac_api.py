@@ -4,9 +4,11 @@ import json
 import re
 import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import quote, urljoin
@@ -14,6 +16,7 @@ from urllib.parse import quote, urljoin
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.model.order import Order
 from livemosaic.model.time import parse_time
 
 try:
@@ -31,6 +34,7 @@ _SLICES: Final = 16
 _MIN_SLICE: Final = timedelta(days=1)
 _ATTEMPTS: Final = 6
 _BUSY: Final = (408, 429, 500, 502, 503, 504)
+_SECOND: Final = timedelta(seconds=1)
 _NOT_THERE: Final = (404, 410)
 _TIMEOUT_S: Final = (10.0, 60.0)
 _EMPTY_PAGES: Final = 5
@@ -65,6 +69,17 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of a search."""
+
+    features: Sequence[Any]
+    following: Ask | None
+    """The request for the next page."""
+    answered: datetime
+    """When the API made the page, by its own clock if that is behind; aware."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """The part of a search in one range of time; a `Source`."""
 
@@ -82,21 +97,23 @@ class Slice:
         return self.first
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. The time of Items without one is when the run began."""
+        """See `Source`. All pages are one snapshot, of when the run began, or the API answered."""
         if place == "end":
             return
-        for features, following in pages(place or self.first):
-            last = len(features) - 1
-            for n, item in enumerate(features):
-                mark = Mark(self.name, following or "end") if n == last else None
-                yield self._entry(item, began, mark)
+        for page in pages(place or self.first):
+            order = Order.listed(min(page.answered, began), began, snapshot=True)
+            last = len(page.features) - 1
+            for n, item in enumerate(page.features):
+                mark = Mark(self.name, page.following or "end") if n == last else None
+                yield self._entry(item, order, mark)
 
-    def _entry(self, item: Any, time: datetime, mark: Mark | None) -> Entry:
+    def _entry(self, item: Any, order: Order, mark: Mark | None) -> Entry:
         url = self.search.url
         if not isinstance(item, Mapping):
             item = json.dumps(item)
         name = item.get("id") if isinstance(item, Mapping) else None
-        return Entry(Message(f"{url} {name}", item, time, {}), url, mark=mark)
+        message = Message(f"{url} {name}", item, order.moment, {}, stated=order)
+        return Entry(message, url, mark=mark)
 
 
 def slices(search: Search) -> tuple[list[Slice], int | None]:
@@ -115,22 +132,22 @@ def slices(search: Search) -> tuple[list[Slice], int | None]:
     ], _matched(whole)
 
 
-def pages(ask: Ask) -> Iterator[tuple[Sequence[Any], Ask | None]]:
-    """Yields the features of each page from a request on, and the request for the next page.
-
-    Raises `InvalidRequestError` where the API does not respond.
-    """
+def pages(ask: Ask) -> Iterator[SearchPage]:
+    """Yields the pages from a request on; `InvalidRequestError` where the API does not respond."""
     io = _io()
+    dates = deque([""], maxlen=1)
+    io.session.hooks["response"].append(lambda answer, **_: dates.append(_date(answer)))
     following: Ask | None = ask
     empty = 0
     while following and empty < _EMPTY_PAGES:
+        began = datetime.now(UTC)
         asked, page = following, _page(io, following)
         following = _next(asked, page)
         if following == asked:
             raise InvalidRequestError(f"{asked['href']} links to itself as the next page")
         features = page["features"]
         empty = 0 if features else empty + 1
-        yield features, following
+        yield SearchPage(features, following, _answered(dates[-1], began))
 
 
 def item(search: Slice, collection: str, item_id: str) -> Mapping[str, Any] | None:
@@ -253,6 +270,21 @@ def _page(io: StacApiIO, ask: Ask) -> Mapping[str, Any]:
         reason = f"it answers {text[:80]!r}, not a FeatureCollection"
         break
     raise InvalidRequestError(f"cannot read a page of {ask['href']}: {reason}")
+
+
+def _date(answer: Any) -> str:
+    """Returns the `Date` of a response: when its origin made it, also where a cache kept it."""
+    return str(answer.headers.get("Date", ""))
+
+
+def _answered(date: str, asked: datetime) -> datetime:
+    """Returns when a page was made, by the clock that is behind: a snapshot is never too new."""
+    try:
+        made = parsedate_to_datetime(date)
+    except ValueError:
+        return asked
+    end = (made if made.tzinfo else made.replace(tzinfo=UTC)) + _SECOND  # `Date` cuts it off
+    return min(end, asked)
 
 
 def _next(asked: Ask, page: Mapping[str, Any]) -> Ask | None:

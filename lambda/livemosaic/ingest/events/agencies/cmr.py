@@ -26,7 +26,7 @@ def _granule(body: Body, message: Message) -> Iterator[ItemChange]:
         )
     gone = is_deletion(message.attributes.get("mode", ""), "attribute mode")
     href = None if gone else f"{found[1]}{concept}.stac"
-    yield TrackedChange(concept, f"{int(found[3]):010}", message.time, href)
+    yield TrackedChange(concept, f"{int(found[3]):010}", message.order.moment, href)
 
 
 KINDS: Final = (

@@ -34,7 +34,7 @@ def _scene(body: Body, message: Message) -> Iterator[ItemChange]:
             f"{', '.join(_ITEMS)}"
         )
     for name in _ITEMS[level[1]]:
-        yield Reference(f"{folder.rstrip('/')}/{product}_{name}.json", message.time)
+        yield Reference(f"{folder.rstrip('/')}/{product}_{name}.json", message.order)
 
 
 KINDS: Final = (
