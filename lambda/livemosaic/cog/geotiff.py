@@ -244,7 +244,7 @@ def _overviews(geotiff: GeoTIFF) -> list[Overview]:
 
 
 def _type(ifd: ImageFileDirectory) -> tuple[Any, Any]:
-    return list(ifd.bits_per_sample), list(ifd.sample_format)
+    return set(ifd.bits_per_sample), set(ifd.sample_format)  # some state them once for all bands
 
 
 def _tiff_profile(
