@@ -106,10 +106,19 @@ const lag = ({ behind, more }) => `Overviews are ${behind}${more ?? ""} ${behind
 
 const zoomIn = () => map.easeTo({ zoom: Math.min(map.getMaxZoom(), map.getZoom() + 2), animate: motion() });
 
-/** Request tiles again whose overviews are behind. */
+const FOLLOW_MS = 2_500;
+const SLOWEST_FOLLOW_MS = 60_000;
+let following = { wait: 0, next: 0 };
+
+/** Request tiles again whose overviews are behind: ever more seldom while they stay so. */
 export function followOverviews() {
   const tiles = lackingTiles().filter(({ behind }) => behind);
-  if (tiles.length) map.refreshTiles("mosaic", tiles.map(({ tile }) => tile));
+  const now = performance.now();
+  if (!tiles.length) following = { wait: 0, next: 0 };
+  if (!tiles.length || now < following.next) return;
+  const wait = Math.min(SLOWEST_FOLLOW_MS, Math.max(FOLLOW_MS, 1.5 * following.wait));
+  following = { wait, next: now + wait };
+  map.refreshTiles("mosaic", tiles.map(({ tile }) => tile));
 }
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
