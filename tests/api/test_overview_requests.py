@@ -16,6 +16,7 @@ import morecantile
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 
 from api.overviews import (
     Tile,
@@ -256,6 +257,23 @@ class TestNumbers:
             for suffix, query in ((".npy", {}), (".png", {"bidx": "1"})):
                 assert "X-Overview" not in server.get(low(tiles) + suffix, **query).headers
 
+    def test_bands_by_number_are_read_from_scenes_where_alpha_is_the_first(
+        self, tmp_path: Path
+    ) -> None:
+        with with_overviews(tmp_path) as server:
+            tiles = make_scenes(server.folder, 2, bands=4)
+            for tile in tiles:
+                alpha_first(tile.path)
+            publish(server, tiles)
+            build(server)
+            assert "X-Overview" in server.picture(low(tiles)).headers
+            for query in ({"bidx": "2"}, {"bidx": "1"}, {"expression": "b2*1"}):
+                by_number = server.picture(low(tiles, 11), **query)
+                live = server.picture(low(tiles, 11), overviews="false", **query)
+                assert "X-Overview" not in by_number.headers
+                assert (by_number.data == live.data).all()
+                assert by_number.valid.any()
+
     def test_assets_that_have_no_overviews_are_read_from_scenes(self, tmp_path: Path) -> None:
         with with_overviews(tmp_path, OverviewPolicy(assets=("red", "green"))) as server:
             tiles = make_scenes(server.folder, 2)
@@ -272,6 +290,12 @@ class TestNumbers:
             both = server.picture(low(tiles), assets="green,red")
             alone = server.picture(low(tiles), assets="red")
             assert (both.data[3:] == alone.data).all()
+
+
+def alpha_first(path: Path) -> None:
+    """Rewrites a COG so that its first band is alpha."""
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        dataset.colorinterp = [ColorInterp.alpha, *[ColorInterp.undefined] * (dataset.count - 1)]
 
 
 def remade(

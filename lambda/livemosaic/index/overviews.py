@@ -12,8 +12,8 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 |          |                                |                 | `tries`                          |
 | overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | as a cell row of a scene, with   |
 |          |                                |                 | `revision`, `of`, `kinds`,       |
-|          |                                |                 | `mixed`, `colors`, `was` and     |
-|          |                                |                 | `retired`                        |
+|          |                                |                 | `mixed`, `colors`, `was`,        |
+|          |                                |                 | `retired`, perhaps `renumbered`  |
 
 `{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
 no two writes share a row, so none of them waits for another, and deleting a row that was read
@@ -155,6 +155,8 @@ class OverviewCell:
     """Whether scenes disagree in scale and offset: the numbers are as each stores its own."""
     colors: bool = False
     """Whether values are colors of a palette, not the numbers that scenes store."""
+    renumbered: bool = False
+    """Whether bands have other numbers than in the files of scenes."""
     built: str = ""
     """RFC 3339 time at which the objects were made."""
     was: Sequence[ReplacedObject] = ()
@@ -174,6 +176,7 @@ class OverviewCell:
             "properties": {},
             "mixed": self.mixed,
             "colors": self.colors,
+            **({"renumbered": True} if self.renumbered else {}),
             "footprint": WHOLE,
             "revision": self.revision + 1,
             "of": dict(self.of),
@@ -194,6 +197,7 @@ class OverviewCell:
             kinds=tuple(item["kinds"]),
             mixed=item["mixed"],
             colors=item["colors"],
+            renumbered=item.get("renumbered", False),
             built=item["datetime"],
             was=tuple(ReplacedObject(href, until) for href, until in item["was"]),
             retired=item["retired"],

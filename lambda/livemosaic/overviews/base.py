@@ -1,6 +1,7 @@
 """Base blocks: tiles of scenes, drawn by the mosaic's default rule, as source values."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -197,14 +198,15 @@ class Bases:
         if not pixels.valid.any():
             return None
         counts = band_counts(pixels.names, draft.read.assets)
-        shown = [draft.plan.scene(p) for p, layer in done.layers.items() if layer.valid.any()]
-        meanings = [await self._meaning(draft, scene) for scene in shown]
+        shown = {place: layer for place, layer in done.layers.items() if layer.valid.any()}
+        meanings = [await self._meaning(draft, draft.plan.scene(place)) for place in shown]
         scalings = {scaling for scaling, _ in meanings}
         agreed = scalings.pop() if len(scalings) == 1 else None
         if agreed and len(agreed) != sum(counts):
             agreed = None
         colors = any(is_colored for _, is_colored in meanings)
-        return Kind(_stored(pixels.data.dtype.name), counts, agreed, colors)
+        renumbered = any(is_renumbered(layer.names) for layer in shown.values())
+        return Kind(_stored(pixels.data.dtype.name), counts, agreed, colors, renumbered)
 
     async def _meaning(self, draft: Draft, scene: IndexedScene) -> tuple[Scaling | None, bool]:
         """Returns what the numbers of a scene mean, and whether they are colors of a palette."""
@@ -249,6 +251,17 @@ def band_counts(names: Sequence[str], assets: Sequence[str]) -> tuple[int, ...]:
     if len(assets) == 1:
         return (len(names),)
     return tuple(sum(name.rpartition("_b")[0] == asset for name in names) for asset in assets)
+
+
+def is_renumbered(names: Sequence[str]) -> bool:
+    """Returns whether bands, by their names, are not the first ones of each asset in order."""
+    seen = Counter[str]()
+    for name in names:
+        asset, _, number = name.rpartition("b")
+        seen[asset] += 1
+        if number != str(seen[asset]):
+            return True
+    return False
 
 
 def rule(mosaic: Mosaic, cells: OverviewSet) -> Rule:

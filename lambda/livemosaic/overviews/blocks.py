@@ -41,17 +41,20 @@ class Kind:
     where scenes disagree: the numbers are then as each of them stores its own."""
     colors: bool = False
     """Whether the values are colors of a palette, not the numbers that scenes store."""
+    renumbered: bool = False
+    """Whether bands have other numbers than in the files of scenes, where alpha is not the last."""
 
     def to_text(self) -> str:
         """Returns the kind as rows keep it."""
-        return json.dumps([self.dtype, self.counts, self.scaling, self.colors])
+        rare = [True] if self.renumbered else []
+        return json.dumps([self.dtype, self.counts, self.scaling, self.colors, *rare])
 
     @classmethod
     def of_text(cls, text: str) -> Self:
         """Makes a kind from its text."""
-        dtype, counts, scaling, colors = json.loads(text)
+        dtype, counts, scaling, colors, *rare = json.loads(text)
         pairs = None if scaling is None else tuple((scale, offset) for scale, offset in scaling)
-        return cls(dtype, tuple(counts), pairs, colors)
+        return cls(dtype, tuple(counts), pairs, colors, bool(rare))
 
 
 def common(kinds: Iterable[Kind]) -> Kind | None:
@@ -63,7 +66,8 @@ def common(kinds: Iterable[Kind]) -> Kind | None:
     counts = tuple(map(_bands, zip(*(kind.counts for kind in found), strict=True)))
     scalings = {kind.scaling for kind in found}
     scaling = scalings.pop() if len(scalings) == 1 else None
-    return Kind(dtype, counts, scaling, any(kind.colors for kind in found))
+    colors, renumbered = any(k.colors for k in found), any(k.renumbered for k in found)
+    return Kind(dtype, counts, scaling, colors, renumbered)
 
 
 def _bands(counts: Sequence[int]) -> int:

@@ -305,6 +305,7 @@ class OverviewBuilder:
             kinds=tuple(kinds),
             mixed=kind is not None and kind.scaling is None,
             colors=kind is not None and kind.colors,
+            renumbered=kind is not None and kind.renumbered,
             retired=False,
         )
         if made.digest != before.digest:

@@ -192,9 +192,11 @@ def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
 def keeps(cell: OverviewCell, read: Read) -> bool:
     """Whether a cell has the numbers that a request reads of its scenes.
 
-    Not their scale where scenes disagree in it, and not their indices where they have a palette.
+    Not their scale where scenes disagree in it, not their indices where they have a palette, and
+    not their bands by number where alpha comes before others: cells leave it out.
     """
-    if read.unscale and cell.mixed:
+    by_number = bool(read.bidx or read.bidx_of or read.expression)
+    if (read.unscale and cell.mixed) or (by_number and cell.renumbered):
         return False
     return not cell.colors or (read.palette and not (read.bidx or read.bidx_of))
 
