@@ -93,7 +93,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
 
 
 def allow_list(settings: Settings) -> AllowList:
-    """Returns which hrefs of Items may be read: never those of overviews."""
+    """Returns which hrefs of Items may be read: never objects of overviews."""
     closed = (settings.overviews,) if settings.overviews else ()
     return AllowList(settings.allowed_prefixes, closed=closed)
 

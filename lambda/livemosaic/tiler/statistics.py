@@ -197,7 +197,7 @@ class Tally:
     """Statistics of the blocks of an area that have been added."""
 
     pixels: int = 0
-    """Of all blocks, also those beside the area."""
+    """Of all blocks, also the ones beside the area."""
     covered: int = 0
     """Pixels that the area touches."""
     names: tuple[str, ...] = ()
