@@ -5,6 +5,7 @@ Four scenes are enough: they are so small that places around them have overviews
 
 import io
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -271,6 +272,27 @@ class TestNumbers:
                 by_number = server.picture(low(tiles, 11), **query)
                 live = server.picture(low(tiles, 11), overviews="false", **query)
                 assert "X-Overview" not in by_number.headers
+                assert (by_number.data == live.data).all()
+                assert by_number.valid.any()
+
+    @pytest.mark.parametrize("query", [{"bidx": "3"}, {"expression": "b3-b1"}])
+    def test_bands_by_number_are_read_from_scenes_where_some_have_a_single_band(
+        self, tmp_path: Path, query: dict[str, str]
+    ) -> None:
+        """A scene of one band has no third; a cell repeats it for each band."""
+        with with_overviews(tmp_path) as server:
+            (tmp_path / "gray").mkdir()
+            color = make_scenes(server.folder, 2)
+            gray = make_scenes(tmp_path / "gray", 2, bands=1)
+            for tile in gray[:2]:
+                shutil.copy(tile.path, server.folder / tile.path.name)
+            publish(server, color)
+            build(server)
+            assert "X-Overview" in server.picture(low(color)).headers
+            for zoom in (9, 11):
+                by_number = server.picture(low(color, zoom), **query)
+                live = server.picture(low(color, zoom), overviews="false", **query)
+                assert (by_number.valid == live.valid).all()
                 assert (by_number.data == live.data).all()
                 assert by_number.valid.any()
 

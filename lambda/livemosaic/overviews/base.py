@@ -20,7 +20,7 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.overviews.begin import Beginning
-from livemosaic.overviews.blocks import Block, BlockSource, Kind, digest_of
+from livemosaic.overviews.blocks import Block, BlockSource, Kind, digest_of, has_fewer
 from livemosaic.tiler.assets import chosen_assets, encodings_of
 from livemosaic.tiler.picture import AssetReader, Draft, PictureLimits, Reads, Tiler
 from livemosaic.tiler.rules.parse import rule_of
@@ -205,7 +205,10 @@ class Bases:
         if agreed and len(agreed) != sum(counts):
             agreed = None
         colors = any(is_colored for _, is_colored in meanings)
-        renumbered = any(is_renumbered(layer.names) for layer in shown.values())
+        names = [layer.names for layer in shown.values()]
+        renumbered = any(map(is_renumbered, names)) or any(
+            has_fewer(band_counts(each, draft.read.assets), counts) for each in names
+        )
         return Kind(_stored(pixels.data.dtype.name), counts, agreed, colors, renumbered)
 
     async def _meaning(self, draft: Draft, scene: IndexedScene) -> tuple[Scaling | None, bool]:

@@ -42,7 +42,8 @@ class Kind:
     colors: bool = False
     """Whether the values are colors of a palette, not the numbers that scenes store."""
     renumbered: bool = False
-    """Whether bands have other numbers than in the files of scenes, where alpha is not the last."""
+    """Whether bands have other numbers than in the files of scenes: where alpha is not the last, or
+    where a single band stands for several."""
 
     def to_text(self) -> str:
         """Returns the kind as rows keep it."""
@@ -66,8 +67,14 @@ def common(kinds: Iterable[Kind]) -> Kind | None:
     counts = tuple(map(_bands, zip(*(kind.counts for kind in found), strict=True)))
     scalings = {kind.scaling for kind in found}
     scaling = scalings.pop() if len(scalings) == 1 else None
-    colors, renumbered = any(k.colors for k in found), any(k.renumbered for k in found)
+    colors = any(kind.colors for kind in found)
+    renumbered = any(kind.renumbered or has_fewer(kind.counts, counts) for kind in found)
     return Kind(dtype, counts, scaling, colors, renumbered)
+
+
+def has_fewer(counts: Sequence[int], others: Sequence[int]) -> bool:
+    """Returns whether an asset has fewer bands than another list of counts has of it."""
+    return any(one < other for one, other in zip(counts, others, strict=True))
 
 
 def _bands(counts: Sequence[int]) -> int:

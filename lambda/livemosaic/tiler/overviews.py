@@ -193,7 +193,8 @@ def keeps(cell: OverviewCell, read: Read) -> bool:
     """Whether a cell has the numbers that a request reads of its scenes.
 
     Not their scale where scenes disagree in it, not their indices where they have a palette, and
-    not their bands by number where alpha comes before others: cells leave it out.
+    not their bands by number where alpha comes before others, which cells leave out, or where a
+    scene has a single band, which cells repeat.
     """
     by_number = bool(read.bidx or read.bidx_of or read.expression)
     if (read.unscale and cell.mixed) or (by_number and cell.renumbered):
