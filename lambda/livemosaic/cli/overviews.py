@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -11,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from livemosaic.cli.session import clear_errors, console, progress, without_api
-from livemosaic.errors import InvalidRequestError, NotFoundError, TableBusyError
+from livemosaic.cli.upkeep import Upkeep, passes
+from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.overviews.builder import BuildTally
-from livemosaic.services import Services, building, running
+from livemosaic.services import Services, running
 from livemosaic.table.open import open_table
 
 app = typer.Typer(no_args_is_help=True, help="Make overviews, and keep them up to date.")
@@ -72,10 +72,9 @@ def watch(
         for name in mosaic or ():
             _check_has_overviews(services.mosaics.get(name))
         console.print("watching; Ctrl-C ends it")
+        upkeep = Upkeep(services, mosaic or (), built=_print_built, failed=_print_failed)
         while True:
-            for found in services.mosaics.all():
-                if found.overviews is not None and (not mosaic or found.id in mosaic):
-                    _look_after(services, found.id)
+            upkeep.look()
             time.sleep(every)
 
 
@@ -163,34 +162,15 @@ def _built(services: Services, mosaic: str) -> BuildTally:
         def report(tally: BuildTally) -> None:
             bar.update(task, description=_summary(tally))
 
-        return _passes(services, mosaic, report)
+        return passes(services, mosaic, report)
 
 
-def _passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]) -> BuildTally:
-    tallies: list[BuildTally] = []
-    with building(services, report) as builder:
-        while not tallies or tallies[-1].taken:
-            tallies.append(builder.run(mosaic))
-    return _sum(tallies)
+def _print_built(mosaic: str, done: BuildTally) -> None:
+    console.print(f"{mosaic}: {_summary(done)}", markup=False, highlight=False)
 
 
-def _sum(tallies: Sequence[BuildTally]) -> BuildTally:
-    whole = BuildTally()
-    for tally in tallies:
-        for name in ("taken", "looked", "drawn", "written", "retired", "bytes"):
-            setattr(whole, name, getattr(whole, name) + getattr(tally, name))
-        whole.unread |= tally.unread
-    return whole
-
-
-def _look_after(services: Services, mosaic: str) -> None:
-    try:
-        done = _passes(services, mosaic, lambda _: None)
-    except (NotFoundError, TableBusyError) as error:
-        console.print(f"{mosaic}: {error}", markup=False, highlight=False)
-        return
-    if done.taken or done.written:
-        console.print(f"{mosaic}: {_summary(done)}", markup=False, highlight=False)
+def _print_failed(mosaic: str, error: Exception) -> None:
+    console.print(f"{mosaic}: {error}", markup=False, highlight=False)
 
 
 def _summary(tally: BuildTally) -> str:

@@ -1,6 +1,7 @@
 """`livemosaic serve` and `livemosaic demo`: tiles, maps and the API from this machine."""
 
 import secrets
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from livemosaic import logs
 from livemosaic.cli.demo import run as demonstration
 from livemosaic.cli.server import listening, server
 from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.cli.upkeep import beside
+from livemosaic.index_url import SQLITE
 from livemosaic.services import running
 
 
@@ -22,6 +25,15 @@ def serve(
         str | None,
         typer.Option(
             envvar="LIVEMOSAIC_TOKEN", help="Bearer token of writes; generated if not given."
+        ),
+    ] = None,
+    build_overviews: Annotated[
+        bool | None,
+        typer.Option(
+            "--build-overviews/--no-build-overviews",
+            help="Keep overviews up to date in a process of low priority. By default with an "
+            "SQLite index.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -37,6 +49,8 @@ def serve(
     logs.configure()
     if token is None and given.token is not None:
         token = given.token.get_secret_value()
+    is_local = SQLITE.fullmatch(given.index) is not None
+    builds = is_local if build_overviews is None else build_overviews
     chosen = token or secrets.token_urlsafe(16)
     settings = given.model_copy(update={"token": SecretStr(chosen)})
     with clear_errors(), listening(host, port) as listener, running(settings) as services:
@@ -47,7 +61,8 @@ def serve(
             console.print(f"  {url}/mosaics/{mosaic.id}/map.html{private}")
         if token is None:
             console.print(f"writes need the header  Authorization: Bearer {chosen}")
-        server(services).run([listener])
+        with beside(services) if builds else nullcontext():
+            server(services).run([listener])
 
 
 def demo(

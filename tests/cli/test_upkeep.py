@@ -1,0 +1,171 @@
+"""`livemosaic serve` keeps overviews up to date: a real server, and its process beside it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from cli.process import LIVEMOSAIC
+from cli.test_overviews import EDGE, World, crowd
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def eventually(look: Callable[[], T], seconds: float = 60) -> T:
+    """What something gives once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class Running:
+    """A server process."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def url(self) -> str:
+        found = eventually(lambda: re.search(r"livemosaic on (http://[\d.:]+)", self.text()))
+        return found[1]
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def tile(self, tile: str = "3/4/2") -> tuple[bytes, HTTPMessage]:
+        url = f"{self.url}/mosaics/m/tiles/WebMercatorQuad/{tile}.png"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.read(), answer.headers
+
+    def fresh(self) -> bytes | None:
+        """A tile of zoom 3, if its overviews show all changes."""
+        image, headers = self.tile()
+        return image if "stale=0" in headers.get("X-Overview", "") else None
+
+    def post(self, items: Sequence[object]) -> None:
+        body = json.dumps({"type": "FeatureCollection", "features": items}).encode()
+        headers = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{self.url}/items", body, headers), timeout=60
+        ) as answer:
+            assert answer.status == 200
+
+    def children(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+@contextmanager
+def serving(
+    world: World, name: str = "one", *words: str, ends: Sequence[int] = (0, 130)
+) -> Iterator[Running]:
+    log = world.folder / f"{name}.log"
+    index = f"sqlite:///{world.folder / world.name}.db"
+    options = ["--index", index, "--allow", str(world.folder), "serve", "--port", "0"]
+    with log.open("wb") as stderr:
+        command = [*LIVEMOSAIC, *options, "--token", "secret", *words]
+        process = subprocess.Popen(command, stderr=stderr)
+    try:
+        yield Running(process, log)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in ends, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    found = World(tmp_path)
+    crowd(found)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_tile_of_a_low_zoom_shows_each_change_soon(world: World) -> None:
+    with serving(world) as server:
+        assert "X-Overview" not in server.tile()[1]
+        server.post([*world.items.values()])
+        first = eventually(server.fresh)
+        world.day = 2
+        for number in range(6):
+            white = np.full((2, EDGE, EDGE), 255, np.uint8)
+            world.cog(f"s{number}0", white, number * EDGE, 0)
+        server.post([world.items[f"s{number}0"] for number in range(6)])
+        eventually(lambda: server.fresh() not in (None, first))
+        (builder,) = server.children()
+        assert os.getpriority(os.PRIO_PROCESS, builder) > os.getpriority(
+            os.PRIO_PROCESS, server.process.pid
+        )
+    assert not is_alive(builder)
+    world.run("verify", "m", "--overviews")
+
+
+def test_several_servers_keep_the_same_overviews(world: World) -> None:
+    with serving(world) as one, serving(world, "two") as other:
+        eventually(lambda: one.url and other.url)
+        one.post([*world.items.values()])
+        assert eventually(one.fresh) == eventually(other.fresh)
+    assert '"ERROR"' not in one.text() + other.text()
+    world.run("verify", "m", "--overviews")
+
+
+def test_the_builder_ends_with_a_server_that_is_killed(world: World) -> None:
+    with serving(world, ends=[-signal.SIGKILL]) as server:
+        server.post([*world.items.values()])
+        (builder,) = eventually(server.children)
+        server.process.kill()
+        eventually(lambda: not is_alive(builder), 10)
+
+
+def test_a_builder_that_dies_is_begun_again(world: World) -> None:
+    with serving(world) as server:
+        (builder,) = eventually(server.children)
+        os.kill(builder, signal.SIGKILL)
+        server.post([*world.items.values()])
+        eventually(server.fresh)
+    assert "the builder of overviews died" in server.text()
+
+
+def test_a_failure_is_logged_once_and_ends_nothing(world: World) -> None:
+    place = world.folder / "index.db.overviews"
+    place.write_text("in the way")
+    with serving(world) as server:
+        server.post([*world.items.values()])
+        eventually(lambda: "cannot be built" in server.text())
+        time.sleep(3)
+        assert server.text().count("cannot be built") == 1
+        assert server.tile()[1]["Content-Type"] == "image/png"
+        place.unlink()
+        eventually(server.fresh, 90)
+
+
+def test_overviews_are_left_alone_where_that_is_asked_for(world: World) -> None:
+    with serving(world, "one", "--no-build-overviews") as server:
+        server.post([*world.items.values()])
+        time.sleep(3)
+        assert server.children() == []
