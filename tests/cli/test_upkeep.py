@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+from rasterio.io import MemoryFile
 
 from cli.process import LIVEMOSAIC
 from cli.test_overviews import EDGE, World, crowd
@@ -43,14 +44,14 @@ class Running:
 
     @property
     def url(self) -> str:
-        found = eventually(lambda: re.search(r"livemosaic on (http://[\d.:]+)", self.text()))
+        found = eventually(lambda: re.search(r"(http://[\d.:]+\d)/", self.text()))
         return found[1]
 
     def text(self) -> str:
         return self.log.read_text()
 
-    def tile(self, tile: str = "3/4/2") -> tuple[bytes, HTTPMessage]:
-        url = f"{self.url}/mosaics/m/tiles/WebMercatorQuad/{tile}.png"
+    def tile(self, tile: str = "3/4/2", mosaic: str = "m") -> tuple[bytes, HTTPMessage]:
+        url = f"{self.url}/mosaics/{mosaic}/tiles/WebMercatorQuad/{tile}.png"
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.read(), answer.headers
 
@@ -76,12 +77,18 @@ class Running:
 def serving(
     world: World, name: str = "one", *words: str, ends: Sequence[int] = (0, 130)
 ) -> Iterator[Running]:
-    log = world.folder / f"{name}.log"
     index = f"sqlite:///{world.folder / world.name}.db"
     options = ["--index", index, "--allow", str(world.folder), "serve", "--port", "0"]
+    with started(
+        world.folder / f"{name}.log", *options, "--token", "secret", *words, ends=ends
+    ) as it:
+        yield it
+
+
+@contextmanager
+def started(log: Path, *words: str, ends: Sequence[int] = (0, 130)) -> Iterator[Running]:
     with log.open("wb") as stderr:
-        command = [*LIVEMOSAIC, *options, "--token", "secret", *words]
-        process = subprocess.Popen(command, stderr=stderr)
+        process = subprocess.Popen([*LIVEMOSAIC, *words], stderr=stderr)
     try:
         yield Running(process, log)
         process.send_signal(signal.SIGINT)
@@ -169,3 +176,16 @@ def test_overviews_are_left_alone_where_that_is_asked_for(world: World) -> None:
         server.post([*world.items.values()])
         time.sleep(3)
         assert server.children() == []
+
+
+def test_the_demo_shows_all_of_its_island_at_every_zoom(tmp_path: Path) -> None:
+    words = ["demo", "--folder", str(tmp_path / "demo"), "--count", "3", "--every", "0"]
+    with started(tmp_path / "log", *words, "--port", "0", "--no-browser") as demo:
+        eventually(lambda: "All 3 scenes are there" in demo.text())
+        for tile in ("0/0/0", "3/7/5"):
+            eventually(lambda at=tile: "stale=0" in demo.tile(at, "demo")[1].get("X-Overview", ""))
+            image, headers = demo.tile(tile, "demo")
+            assert headers["X-Scenes"] == ""
+            assert "X-Truncated" not in headers
+            with MemoryFile(image) as file, file.open() as opened:
+                assert opened.dataset_mask().any()

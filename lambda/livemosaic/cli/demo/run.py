@@ -17,9 +17,10 @@ from rich.progress import Progress
 
 from livemosaic.cli.demo.scenery.scenes import make_scenes
 from livemosaic.cli.server import listening, server
+from livemosaic.cli.upkeep import beside
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 
@@ -28,9 +29,10 @@ MOSAIC: Final = Mosaic(
     title="A made-up island, live",
     collections=("demo",),
     properties=("eo:cloud_cover", "platform"),
-    minzoom=4,
+    minzoom=0,
     maxzoom=14,
     quadkey_zoom=12,
+    overviews=OverviewPolicy(),
 )
 NDVI: Final = "expression=(nir-red)/(nir%2Bred)&rescale=-0.2,0.8&colormap_name=rdylgn"
 """Query of an NDVI rendering of its scenes."""
@@ -60,7 +62,7 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
     index = demo.folder / "index.db"
     scenes.mkdir(parents=True, exist_ok=True)
     for old in demo.folder.glob("index.db*"):
-        old.unlink()
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     settings = Settings(index=f"sqlite:///{index}", allowed_prefixes=(f"{scenes.resolve()}/",))
     with running(settings) as services, _served(services, demo.port) as url:
         services.mosaics.create(MOSAIC)
@@ -120,7 +122,8 @@ def _served(services: Services, port: int) -> Iterator[str]:
         try:
             while not serving.started and thread.is_alive():
                 time.sleep(0.02)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with beside(services, is_terminal=True):
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             serving.should_exit = True
             thread.join(10)
