@@ -21,6 +21,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest, Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.fetch import FetchError, MissingError
 from livemosaic.table import Table
@@ -99,6 +100,13 @@ def create(ingest: Ingest, mosaic_id: str = "m", **settings: Any) -> Mosaic:
 def shown(ingest: Ingest, mosaic_id: str = "m") -> list[str]:
     mosaic = ingest.index.mosaics.get(mosaic_id)
     return sorted(scene.id for scene in ingest.index.list_scenes(mosaic, limit=100)[0])
+
+
+def from_list(document: Any, seconds: float) -> Message:
+    """An Item as `livemosaic ingest s3://…` reads it from an object that was written then."""
+    modified = message({}, seconds).time
+    order = Order.listed(modified, NOW + timedelta(days=1), 1)
+    return Message(f"{PLACE}:1", document, datetime.now(UTC), {}, PLACE, stated=order)
 
 
 def statuses(outcomes: Sequence[Outcome]) -> list[str]:
@@ -203,6 +211,33 @@ class TestObjects:
         assert shown(ingest) == ["a", "b"]
         ingest.batch([bucket.remove(), bucket.remove(other)])
         assert shown(ingest) == []
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    @pytest.mark.parametrize("then", ["removed", "replaced"])
+    def test_what_was_listed_before_an_event_of_its_object_stays_away_in_any_order(
+        self, ingest: Ingest, bucket: Bucket, order: Sequence[int], then: str
+    ) -> None:
+        """A backfill that read an object is slower than the event of what came of it."""
+        create(ingest)
+        bucket.put(item("a"))
+        listed = from_list(item("a"), bucket.events)
+        event = bucket.remove() if then == "removed" else bucket.put(item("b"))
+        messages = [listed, event]
+        for place in order:
+            ingest.batch([messages[place]])
+        assert shown(ingest) == ([] if then == "removed" else ["b"])
+
+    @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+    def test_what_is_listed_after_an_object_was_put_back_is_shown_in_any_order(
+        self, ingest: Ingest, bucket: Bucket, order: Sequence[int]
+    ) -> None:
+        create(ingest)
+        bucket.put(item("a"))
+        events = [bucket.remove(), bucket.put(item("a"))]
+        messages = [*events, from_list(item("a"), bucket.events)]
+        for place in order:
+            ingest.batch([messages[place]])
+        assert shown(ingest) == ["a"]
 
     def test_the_same_event_twice_costs_no_write_unit(self, table: Table, bucket: Bucket) -> None:
         metered = Metered(table)

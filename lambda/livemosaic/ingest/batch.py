@@ -256,7 +256,10 @@ class Ingest:
         if not subscribers.of(item.collection):
             return []
         if found_at is not None and found_at.startswith(_OBJECT):
-            self._tracked.remember(found_at, order.moment, ItemName(item.collection, item.id))
+            name = ItemName(item.collection, item.id)
+            if since := self._tracked.remember(found_at, order.moment, name):
+                # An event that came first could not remove an Item that nobody knew of.
+                replace(subscribers, force=False).remove([name], f"{since.order}#{DELETION}")
         return subscribers.put(item)
 
     def _track(self, event: TrackedChange, subscribers: Subscribers) -> list[Applied]:

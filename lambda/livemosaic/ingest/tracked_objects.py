@@ -105,10 +105,16 @@ class TrackedObjects:
 
         return contended(attempt)
 
-    def remember(self, name: str, time: datetime, held: ItemName) -> None:
-        """Records the Item of an object without an event: a later event may remove the object."""
+    def remember(self, name: str, time: datetime, held: ItemName) -> TrackedObject | None:
+        """Records the Item of an object without an event: a later event may remove the object.
+
+        Returns the object where an event came first after which it does not hold the Item.
+        """
         seen = TrackedChange(name, _BEFORE_ALL, time, name)
-        self.claim(seen, held, lambda _: None)
+        if self.claim(seen, held, lambda _: None):
+            return None
+        known = self.get(name)
+        return known if known and known.held != held else None
 
     def _put(self, tracked: TrackedObject) -> None:
         row = _to_row(replace(tracked, revision=tracked.revision + 1))
