@@ -19,8 +19,10 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.inbox import DEAD_LETTER_LATE_DAYS, Inbox
+from infra.overviews import Overviews
 from livemosaic import logs
 from livemosaic.ingest.sqs import FAILED_EVENTS
+from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import UNREADABLE_PERCENT
 
 _PERIOD: Final = cdk.Duration.minutes(5)
@@ -30,6 +32,8 @@ _UNREADABLE: Final = 10
 """Percent of the wanted scenes: fewer are single files, which the log and responses name."""
 
 
+_BEHIND_S: Final = 900
+"""Three sweeps: overviews are usually seconds behind."""
 _BUSY: Final = 0.8
 """Share of the throttle."""
 _TILE_BYTES: Final = 50_000
@@ -148,6 +152,35 @@ class Alarms(Construct):
             lasting=1,
             description="Events are waiting: ingestion is too slow or not running at all.",
         )
+
+    def watch_overviews(self, overviews: Overviews, deployment: str) -> None:
+        """Watches how far overviews are behind, passes that fail, and their functions."""
+        self._alarm(
+            "OldestStale",
+            own_metric(deployment, OLDEST_STALE_SECONDS, "Maximum"),
+            threshold=_BEHIND_S,
+            lasting=1,
+            description=f"Overviews lack a change for {_BEHIND_S // 60} minutes: they are not "
+            "built, or too slowly.",
+        )
+        self._alarm(
+            "FailedBuilds",
+            own_metric(deployment, FAILED_BUILDS, "Sum"),
+            threshold=1,
+            lasting=2,
+            description="Overviews cannot be built, or hints of them not be sent, and it will be "
+            "tried again. The log of Builder gives the reason.",
+        )
+        self._alarm(
+            "HintDeadLetters",
+            overviews.hints.dead_letters.metric_approximate_number_of_messages_visible(
+                period=_PERIOD, statistic="Maximum"
+            ),
+            threshold=1,
+            lasting=1,
+            description="Overviews of a mosaic could not be built five times.",
+        )
+        self.watch_functions(overviews.functions)
 
     def watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
         """Watches functions, by the title that begins the names of their alarms."""

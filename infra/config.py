@@ -47,6 +47,8 @@ _DEPLOYED: Final = {
     "cors_origins": "cors_origins",
     "dead_letters": "the queue",
     "metrics": "name",
+    "overview_hints": "overviews",
+    "overview_store": "overviews and overview_bucket",
     "signing_keys": "private_mosaics",
     "token": "IAM or jwt, which authorize writes on AWS",
 }
@@ -180,9 +182,19 @@ class Config(BaseModel):
     """Whether X-Ray traces the functions."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
     """Maximum number of batches of events processed at once (SQS allows 2 to 1000)."""
+    overviews: bool = False
+    """Whether the deployment keeps overviews (docs/overviews.md): a bucket, a builder, and a sweep
+    each five minutes. A mosaic has them where its own settings say so."""
+    overview_memory: int = Field(1769, ge=1024, le=10240)
+    """Memory in MB of the builder of overviews."""
+    overview_concurrency: int = Field(4, ge=2, le=1000)
+    """Regions of mosaics whose overviews are built at once (SQS allows 2 to 1000)."""
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     """Name of an existing table to adopt, such as one retained from a removed deployment; no new
     table is created then."""
+    overview_bucket: str | None = Field(None, validate_default=True)
+    """Existing bucket of overviews, as `NAME` or `NAME/PREFIX`, such as the one that belongs to an
+    adopted table; no new bucket is created then. Nothing else may be kept there."""
 
     @property
     def target(self) -> Target:
@@ -192,7 +204,9 @@ class Config(BaseModel):
     @property
     def reserved(self) -> int:
         """Concurrency that the functions reserve of the account's."""
-        parts = (self.tiler_concurrency, self.manager_concurrency, self.ingest_concurrency)
+        parts = [self.tiler_concurrency, self.manager_concurrency, self.ingest_concurrency]
+        if self.overviews:
+            parts += [self.overview_concurrency, 1]
         return sum(parts) if self.reserve_concurrency else 0
 
     @property
@@ -288,6 +302,25 @@ class Config(BaseModel):
                 raise ValueError(f"{name!r} follows from {_DEPLOYED[name]}")
         _check_settings(given)
         return given
+
+    @field_validator("overview_bucket")
+    @classmethod
+    def _is_place_of_overviews(cls, bucket: str | None, info: ValidationInfo) -> str | None:
+        if not info.data.get("overviews"):
+            if bucket:
+                raise ValueError("is for overviews, which are off: add -c overviews=true")
+            return None
+        if bucket is None:
+            if info.data.get("table"):
+                raise ValueError(
+                    "is missing: overviews of an adopted table are in the bucket that the table "
+                    "was deployed with (output OverviewBucket); any empty bucket does, too, if "
+                    "overviews are made anew"
+                )
+            return None
+        if not BUCKET.fullmatch(bucket):
+            raise ValueError("is neither NAME nor NAME/PREFIX of a bucket")
+        return bucket.rstrip("/")
 
     @field_validator("log_retention_days")
     @classmethod

@@ -11,7 +11,9 @@ from constructs import Construct
 
 from infra.alarms import own_metric
 from infra.inbox import Inbox
+from infra.overviews import Overviews
 from livemosaic import logs
+from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import (
     IMAGES,
     REASON,
@@ -32,6 +34,7 @@ def dashboard(
     functions: Mapping[str, lambda_.Function],
     api: apigatewayv2.HttpApi,
     table: dynamodb.ITable,
+    overviews: Overviews | None = None,
 ) -> cloudwatch.Dashboard:
     """Creates graphs of images, requests, events, functions and table.
 
@@ -95,7 +98,35 @@ def dashboard(
             [table.metric(f"{what}ThrottleEvents") for what in ("Read", "Write")],
         ),
     )
+    if overviews:
+        _add_overviews(page, deployment, overviews)
     return page
+
+
+def _add_overviews(page: cloudwatch.Dashboard, deployment: str, overviews: Overviews) -> None:
+    hints = overviews.hints
+    builder = overviews.builder
+    page.add_widgets(
+        _graph(
+            "Overviews: oldest change that they lack (s)",
+            "Maximum",
+            [own_metric(deployment, OLDEST_STALE_SECONDS, "Maximum")],
+        ),
+        _graph(
+            "Overviews: hints, done",
+            "Sum",
+            [
+                hints.queue.metric_number_of_messages_sent(),
+                hints.queue.metric_number_of_messages_deleted(),
+            ],
+        ),
+        _graph(
+            "Overviews: failures",
+            "Sum",
+            [own_metric(deployment, FAILED_BUILDS, "Sum"), builder.metric_errors()],
+        ),
+        _graph("Overviews: a pass, p99 (ms)", "p99", [builder.metric_duration()]),
+    )
 
 
 def _skipped_by_reason(deployment: str) -> cloudwatch.GraphWidget:

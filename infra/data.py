@@ -1,9 +1,10 @@
-"""The stateful stack: one table, which is retained when the stack is deleted."""
+"""The stateful stack: a table, and a bucket of overviews; both are retained when it is deleted."""
 
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.code import publish
@@ -37,3 +38,36 @@ class Data(cdk.Stack):
             deletion_protection=True,
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        has_bucket = config.overviews and config.overview_bucket is None
+        self.overviews = self._make_bucket() if has_bucket else None
+
+    def _make_bucket(self) -> s3.Bucket:
+        """Creates the bucket of overviews, retained like the table, whose rows name its objects.
+
+        Objects are written once and deleted by the builder, so no versions are kept.
+        """
+        bucket = s3.Bucket(
+            self,
+            "Overviews",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="uploads that were never completed",
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(2),
+                )
+            ],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        cdk.Validations.of(bucket).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-S1",
+                reason="Only the functions of the deployment read it. Access logs would need a "
+                "bucket of their own, cost more than the overviews, and tell what the access log "
+                "of the API tells already. CloudTrail data events do the same, where wanted.",
+            )
+        )
+        return bucket

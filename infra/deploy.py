@@ -27,7 +27,8 @@ _PLAN: Final = """\
 Creates
   {name}-data     {data}
   {name}-service  an SNS topic and two SQS queues for events, three Lambda functions
-                  ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs{first}
+                  ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs
+                  {overviews}{first}
 
 Costs, roughly, at list prices of us-east-1
   idle            ${alarms:.2f} a month for {alarm_count} alarms and $3 for a dashboard, if the
@@ -47,8 +48,12 @@ starve other functions. Ask for more in Service Quotas ("Concurrent executions")
 """
 ALARMS: Final = 20
 """Alarms of a deployment."""
+OVERVIEW_ALARMS: Final = 9
+"""More of them where it keeps overviews."""
 _LEFT_TO_ALL: Final = 100
 """Concurrency that no function may reserve (Lambda, "Configuring reserved concurrency")."""
+_OVERVIEWS: Final = "for overviews a bucket, two FIFO queues, a builder, a sweep each 5 minutes"
+_NO_OVERVIEWS: Final = "no overviews: `-c overviews=true` keeps them"
 _KEY: Final = " $0.40 for the key of private mosaics."
 
 
@@ -148,6 +153,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         else ("a DynamoDB table, on demand, which is retained when all else is removed")
     )
     bootstrap = "\n  CDKToolkit       resources that CDK itself needs, once per account and region"
+    alarms = ALARMS + (OVERVIEW_ALARMS if config.overviews else 0)
     return _PLAN.format(
         name=config.name,
         account=account,
@@ -156,11 +162,12 @@ def _plan(config: Config, account: str, first: bool) -> str:
         architecture=config.architecture,
         python=config.python,
         memory=config.tiler_memory,
-        alarms=ALARMS * PRICES["alarm_month"],
-        alarm_count=ALARMS,
+        alarms=alarms * PRICES["alarm_month"],
+        alarm_count=alarms,
         abuse=_abuse(config),
         first=bootstrap if first else "",
         key=_KEY if config.private_mosaics else "",
+        overviews=_OVERVIEWS if config.overviews else _NO_OVERVIEWS,
     )
 
 

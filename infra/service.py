@@ -8,6 +8,7 @@ from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
@@ -19,12 +20,9 @@ from infra.config import Config
 from infra.dashboard import dashboard
 from infra.functions import function, live
 from infra.inbox import Inbox
+from infra.overviews import READ, WRITE, Overviews, OverviewStore
 from infra.signing import SigningKey
 from infra.ways import grant_ways
-
-READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
-WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
-"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
 
 _CONSOLES: Final = {
     "aws": {"host": "console.aws.amazon.com"},
@@ -39,7 +37,7 @@ VISIBILITY_S: Final = 6 * INGEST_TIMEOUT_S
 
 
 class Service(cdk.Stack):
-    """All resources except the table."""
+    """All resources except the table and the bucket of overviews."""
 
     def __init__(
         self,
@@ -48,9 +46,13 @@ class Service(cdk.Stack):
         *,
         config: Config,
         table: dynamodb.ITable | str,
+        bucket: s3.IBucket | str | None = None,
         **stack: Any,
     ) -> None:
-        """`table` is a construct, or the name of an existing table to adopt."""
+        """`table` is a construct, or the name of an existing table to adopt.
+
+        So is `bucket`, the one of overviews; None for none.
+        """
         super().__init__(scope, name, **stack)
         self._config = config
         self._table = (
@@ -59,6 +61,7 @@ class Service(cdk.Stack):
             else table
         )
         self._code = code(self, config.target)
+        self._store = OverviewStore.of(self, bucket) if bucket is not None else None
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         self._subscribe(config)
         tiler, manager, ingest = self._make_tiler(), self._make_manager(), self._make_ingest()
@@ -69,7 +72,8 @@ class Service(cdk.Stack):
         answering = live(tiler) if config.snap_start else tiler
         api = Api(self, "Api", config=config, tiler=answering, manager=manager)
         functions = {"Tiler": tiler, "Manager": manager, "Ingest": ingest}
-        self._watch(functions, api.api)
+        overviews = self._keep_overviews(self._store, ingest) if self._store else None
+        self._watch(functions, api.api, overviews)
         self._add_outputs(api.url)
 
     def _subscribe(self, config: Config) -> None:
@@ -91,6 +95,8 @@ class Service(cdk.Stack):
             snap_start=self._config.snap_start,
         )
         self._table.grant(made, *READ)
+        if self._store:
+            self._store.grant_read(made)
         return made
 
     def _make_manager(self) -> lambda_.Function:
@@ -103,6 +109,8 @@ class Service(cdk.Stack):
             timeout_s=REQUEST_TIMEOUT_S,
         )
         self._table.grant(made, *READ, *WRITE)
+        if self._store and not self._config.anonymous_posts:  # then it makes images, too
+            self._store.grant_read(made)
         return made
 
     def _make_ingest(self) -> lambda_.Function:
@@ -130,6 +138,18 @@ class Service(cdk.Stack):
         )
         return made
 
+    def _keep_overviews(self, store: OverviewStore, ingest: lambda_.Function) -> Overviews:
+        made = Overviews(
+            self,
+            "Overviews",
+            config=self._config,
+            store=store,
+            table=self._table,
+            make=self._function,
+        )
+        made.hints.allow_sending(ingest)
+        return made
+
     def _keep_private(self, *answering: lambda_.Function) -> None:
         key = SigningKey(self, "SigningKey")
         for each in answering:
@@ -148,6 +168,7 @@ class Service(cdk.Stack):
         concurrency: int,
         timeout_s: int,
         snap_start: bool = False,
+        reads_assets: bool = True,
     ) -> lambda_.Function:
         made = function(
             self,
@@ -162,6 +183,8 @@ class Service(cdk.Stack):
             environment=self._environment(),
             snap_start=snap_start,
         )
+        if not reads_assets:
+            return made
         for bucket in self._config.readable:  # pixels for tiles, headers and Items for ingestion
             self._grant_objects(made, bucket)
         grant_ways(made, self._config.allowed_prefixes)
@@ -177,7 +200,7 @@ class Service(cdk.Stack):
         }
         payer = {"AWS_REQUEST_PAYER": "requester"} if config.requester_pays else {}
         own = {f"LIVEMOSAIC_{name.upper()}": str(value) for name, value in config.settings.items()}
-        return own | environment | payer
+        return own | environment | payer | dict(self._store.environment if self._store else {})
 
     def _grant_objects(self, reader: lambda_.Function, bucket: str) -> None:
         """Grants GetObject only, so that a missing object is a 403, like a denied one."""
@@ -200,7 +223,12 @@ class Service(cdk.Stack):
         arn = f"arn:{self.partition}:s3:::{bucket}"
         iam.Grant.add_to_principal(grantee=reader, actions=["s3:ListBucket"], resource_arns=[arn])
 
-    def _watch(self, functions: Mapping[str, lambda_.Function], api: apigatewayv2.HttpApi) -> None:
+    def _watch(
+        self,
+        functions: Mapping[str, lambda_.Function],
+        api: apigatewayv2.HttpApi,
+        overviews: Overviews | None,
+    ) -> None:
         deployment = self._config.name
         alarms = Alarms(self, "Alarms", email=self._config.alarm_email)
         alarms.watch_images(deployment)
@@ -208,6 +236,8 @@ class Service(cdk.Stack):
         alarms.watch_functions(functions)
         alarms.watch_api(api, rate=self._config.throttle_rate)
         alarms.watch_table(self._table)
+        if overviews:
+            alarms.watch_overviews(overviews, deployment)
         if self._config.monthly_budget:
             Budget(self, "Budget", dollars=self._config.monthly_budget, topic=alarms.topic)
         page = dashboard(
@@ -218,6 +248,7 @@ class Service(cdk.Stack):
             functions=functions,
             api=api,
             table=self._table,
+            overviews=overviews,
         )
         cdk.CfnOutput(
             self,

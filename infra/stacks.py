@@ -17,11 +17,15 @@ def build(app: cdk.App, config: Config) -> Service:
     for key, value in ({**config.tags, "livemosaic": config.name}).items():
         cdk.Tags.of(app).add(key, value)
     place = cdk.Environment(account=config.account, region=config.region)
+    data = None if config.table else _data(app, config, place)
+    table = config.table if data is None else data.table
+    assert table is not None  # noqa: S101 (for the type)
     return Service(
         app,
         f"{config.name}-service",
         config=config,
-        table=config.table or _data(app, config, place).table,
+        table=table,
+        bucket=config.overview_bucket or (data and data.overviews),
         description="livemosaic: events in, tiles out",
         env=place,
     )

@@ -11,6 +11,7 @@ with starting():
     from livemosaic.ingest import sqs
     from livemosaic.ingest.dead_letters import DeadLetterQueue
     from livemosaic.ingest.redelivery import Redelivery
+    from livemosaic.overviews.hints import HintQueue, announcing
     from livemosaic.services import build
     from livemosaic.settings import Settings
 
@@ -28,10 +29,16 @@ with starting():
         """Returns it, opened for the first message that has to wait."""
         return Redelivery.open(os.environ["AWS_REGION"])
 
+    @cache
+    def hints() -> HintQueue:
+        """Returns it, opened for the first change of a mosaic with overviews."""
+        return HintQueue.open(services.settings.overview_hints, os.environ["AWS_REGION"])
+
     handler = sqs.handler(
         services.ingest,
         ThreadPoolExecutor(8, thread_name_prefix="ingest"),
         (lambda letters: dead_letters().send(letters)) if url else None,
         lambda record: redelivery().soon(record),
         services.settings.metrics,
+        announcing(services.ingest, hints) if services.settings.overview_hints else None,
     )

@@ -18,6 +18,9 @@ NAMESPACE: Final = "livemosaic"
 DEPLOYMENT: Final = "Deployment"
 """Dimension of all our metrics: one value a deployment."""
 
+_UNITS: Final = ("Percent", "Seconds")
+"""Units of CloudWatch, by the end of a metric's name; any other metric counts."""
+
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of every record; any other comes from `extra`."""
 
@@ -54,7 +57,7 @@ def metrics(
         return {}
     named = {DEPLOYMENT: deployment, **(dimensions or {})}
     described = [
-        {"Name": name, "Unit": "Percent" if name.endswith("Percent") else "Count"}
+        {"Name": name, "Unit": next((u for u in _UNITS if name.endswith(u)), "Count")}
         for name in values
     ]
     metric = {"Namespace": NAMESPACE, "Dimensions": [list(named)], "Metrics": described}

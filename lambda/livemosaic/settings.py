@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     overview_store: str = ""
     """Where overviews are kept: `s3://BUCKET/PREFIX` or `file:///FOLDER`. Default: a folder beside
     an SQLite index; none for others."""
+    overview_hints: str = ""
+    """URL of the SQS FIFO queue of hints for the builder of overviews (`overviews.hints`); without
+    one, none are sent."""
     allowed_prefixes: Annotated[tuple[str, ...], NoDecode] = ("s3://", "https://")
     """Allowed prefixes of assets, each perhaps with its way in (`storage.access.way`), separated by
     commas in the environment."""

@@ -99,6 +99,17 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "snap_start": "true",
         "reserve_concurrency": "false",
     },
+    "overviews": {"region": "us-west-2", "overviews": "true"},
+    "kept overviews": {
+        "region": "us-west-2",
+        "overviews": "true",
+        "overview_bucket": "imagery/low/zooms/",
+        "overview_memory": "3008",
+        "overview_concurrency": "7",
+        "table": "livemosaic-data-Table-OLD",
+        "buckets": "scenes",
+        "anonymous_posts": "false",
+    },
     "guarded": {
         "region": "us-west-2",
         "private_mosaics": "true",
@@ -223,6 +234,11 @@ def adopted(deployment: Callable[[str], Deployment]) -> Deployment:
 @pytest.fixture(scope="session")
 def snapshots(deployment: Callable[[str], Deployment]) -> Deployment:
     return deployment("snapshots")
+
+
+@pytest.fixture(scope="session")
+def overviews(deployment: Callable[[str], Deployment]) -> Deployment:
+    return deployment("overviews")
 
 
 @pytest.fixture(scope="session")

@@ -274,6 +274,44 @@ def test_each_function_is_watched(default: Any, title: str, name: str, value: fl
     assert raised(default, points) == {f"{title}{name}"}
 
 
+# Overviews
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "alarm"),
+    [("OldestStaleSeconds", 1000, "OldestStale"), ("FailedBuilds", 1, "FailedBuilds")],
+)
+def test_overviews_that_are_behind_or_fail_raise_an_alarm(
+    overviews: Any, name: str, value: float, alarm: str
+) -> None:
+    ours = metric("livemosaic", name, {"Deployment": overviews.name})
+    assert raised(overviews, [Datapoint(ours, value, 0)]) == {alarm}
+
+
+def test_hints_that_failed_for_good_raise_an_alarm(overviews: Any) -> None:
+    letters = "OverviewsHintsDeadLetters"
+    points = by_aws(overviews, letters, "ApproximateNumberOfMessagesVisible", 1)
+    assert raised(overviews, points) == {"HintDeadLetters"}
+
+
+@pytest.mark.parametrize("title", ["Builder", "Sweep"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("Errors", 1), ("Throttles", 1), ("Duration", 890_000)]
+)
+def test_each_function_of_overviews_is_watched(
+    overviews: Any, title: str, name: str, value: float
+) -> None:
+    points = by_aws(overviews, f"{title}Function", name, value)
+    assert raised(overviews, points) == {f"{title}{name}"}
+
+
+def test_the_dashboard_shows_how_far_overviews_are_behind(overviews: Any) -> None:
+    [page] = overviews.of_type("AWS::CloudWatch::Dashboard").values()
+    body = json.dumps(page["DashboardBody"])
+    assert "OldestStaleSeconds" in body
+    assert "FailedBuilds" in body
+
+
 def test_an_api_that_is_slow_raises_an_alarm(default: Any) -> None:
     assert raised(default, by_aws(default, "Api", "Latency", 9000)) == {"ApiLatency"}
 
@@ -296,9 +334,9 @@ def test_one_bad_period_is_not_enough(default: Any, alarm: str) -> None:
 # All of them
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "adopted"])
+@pytest.mark.parametrize("name", ["default", "everything", "adopted", "overviews"])
 def test_each_alarm_watches_a_metric_that_somebody_writes(deployment: Any, name: str) -> None:
-    ours = {"UnreadablePercent", "FailedEvents"}
+    ours = {"UnreadablePercent", "FailedEvents", "FailedBuilds", "OldestStaleSeconds"}
     for alarm in alarms(deployment(name)).values():
         namespace, dimensions = alarm["Namespace"], {d["Name"] for d in alarm["Dimensions"]}
         if namespace == "livemosaic":
@@ -308,7 +346,7 @@ def test_each_alarm_watches_a_metric_that_somebody_writes(deployment: Any, name:
         assert (dimensions, alarm["MetricName"] in names) == (of_aws, True)
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "adopted"])
+@pytest.mark.parametrize("name", ["default", "everything", "adopted", "overviews"])
 def test_each_alarm_goes_to_the_topic_and_so_does_its_end(deployment: Any, name: str) -> None:
     made = deployment(name)
     topic = made.outputs["AlarmTopicArn"]["Value"]
@@ -316,12 +354,12 @@ def test_each_alarm_goes_to_the_topic_and_so_does_its_end(deployment: Any, name:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
 
 
-def test_the_runbook_has_a_chapter_for_each_alarm_and_no_other(default: Any) -> None:
+def test_the_runbook_has_a_chapter_for_each_alarm_and_no_other(overviews: Any) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
     chapters = re.findall(r"^### (.+)$", text, re.MULTILINE)
     named = [name for chapter in chapters for name in re.findall(r"`(\w+)`", chapter)]
-    assert sorted(named) == sorted(alarms(default))
-    for name, alarm in alarms(default).items():
+    assert sorted(named) == sorted(alarms(overviews))
+    for name, alarm in alarms(overviews).items():
         assert alarm["AlarmDescription"].endswith(f"Runbook: {name}.")
 
 

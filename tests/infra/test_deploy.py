@@ -61,6 +61,14 @@ def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> N
     assert "at most $10,622 a month" in plan
 
 
+def test_the_plan_says_whether_overviews_are_kept(overviews: object) -> None:
+    count = len(overviews.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
+    plan = _plan(read(BUCKETS | {"overviews": "true"}, {}), "123456789012", first=False)
+    assert f"for {count} alarms" in plan
+    assert "for overviews a bucket" in plan
+    assert "no overviews" in _plan(read(BUCKETS, {}), "123456789012", first=False)
+
+
 def test_the_plan_says_where_nothing_limits_the_bill() -> None:
     free = read(BUCKETS | {"reserve_concurrency": "false"}, {})
     assert "and what nothing limits a month" in _plan(free, "123456789012", first=False)

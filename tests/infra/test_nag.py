@@ -4,7 +4,10 @@ import pytest
 from cdk_nag import AwsSolutionsChecks
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "adopted", "snapshots", "guarded"])
+@pytest.mark.parametrize(
+    "name",
+    ["default", "everything", "adopted", "snapshots", "guarded", "overviews", "kept overviews"],
+)
 def test_no_rule_is_broken_without_an_acknowledgement(deployment, name):
     report = AwsSolutionsChecks().validate_scope(deployment(name).app)
     assert [violation.rule_name for violation in report.violations] == []

@@ -44,6 +44,8 @@ STORAGE_LOGS_AND_ALARMS = {
     "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
     "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
 }
 FUNCTIONS = ("Tiler", "Manager", "Ingest")
 
@@ -711,7 +713,7 @@ def test_nobody_is_mailed_by_default(default):
 # All of it
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "adopted"])
+@pytest.mark.parametrize("name", ["default", "everything", "adopted", "overviews"])
 def test_nothing_costs_while_idle_but_storage_logs_and_alarms(deployment, name):
     made = deployment(name)
     resources = [r for t in made.templates.values() for r in t["Resources"].values()]

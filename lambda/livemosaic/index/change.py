@@ -44,6 +44,8 @@ class Effect:
     """As in `Scene`, of the scene that the mosaic has now."""
     replaced: str = field(default="", compare=False)
     """The version that was there before; empty where there was none, or nothing was written."""
+    region: str = field(default="", compare=False)
+    """Region of `index.overviews` in which overviews are outdated now; empty where none is."""
 
 
 def newest(head: Head | Tombstone | None, mark: str) -> Newer:

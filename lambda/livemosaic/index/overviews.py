@@ -105,12 +105,25 @@ def changed(
     clock: Callable[[], float],
 ) -> list[Put]:
     """The mark of a changed scene, to be written with it; none in a mosaic without overviews."""
+    cells = _cells_of(mosaic, before, after)
+    if not cells:
+        return []
+    row = stale_row(mosaic, cells, clock(), after.key, after.version)
+    return [Put(row.key, row.to_item())]
+
+
+def region_changed(mosaic: Mosaic, before: Head | Tombstone | None, after: Head | Tombstone) -> str:
+    """The region of the mark of a changed scene; empty where none is written."""
+    cells = _cells_of(mosaic, before, after)
+    return region_of(cells[0]) if cells else ""
+
+
+def _cells_of(
+    mosaic: Mosaic, before: Head | Tombstone | None, after: Head | Tombstone
+) -> tuple[str, ...]:
     had = before.cells if isinstance(before, Head) else ()
     has = after.cells if isinstance(after, Head) else ()
-    if mosaic.overviews is None or not (had or has):
-        return []
-    row = stale_row(mosaic, (*had, *has), clock(), after.key, after.version)
-    return [Put(row.key, row.to_item())]
+    return () if mosaic.overviews is None else (*had, *has)
 
 
 def region_of(quadkey: str) -> str:

@@ -29,7 +29,7 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Change, Effect, newest
 from livemosaic.index.meanings import compared
-from livemosaic.index.overviews import changed
+from livemosaic.index.overviews import changed, region_changed
 from livemosaic.index.schema import (
     Head,
     Place,
@@ -92,12 +92,16 @@ class Index(SceneReader):
                 key = head_key(mosaic, scene.key)
                 self.table.transact([Put(key, newer.to_item(), unchanged(head))])
             return Effect("unchanged", other_kinds=judged.other_kinds)
-        kinds = self._put(known, scene, head).other_kinds
-        before = "" if head is None else head.version
+        put = self._put(known, scene, head)
         change: Change = "contested" if contested else "applied"
-        return Effect(change, other_kinds=kinds, replaced=before)
+        return Effect(
+            change,
+            other_kinds=put.scene.other_kinds,
+            replaced="" if head is None else head.version,
+            region=region_changed(mosaic, head, put),
+        )
 
-    def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Scene:
+    def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Head:
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             scene = compared(self.mosaics.grow(mosaic, scene, cells.level), scene)
@@ -115,7 +119,7 @@ class Index(SceneReader):
             before,
             changed(mosaic, before, head, self.clock),
         )
-        return scene
+        return head
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""
@@ -204,16 +208,17 @@ class Index(SceneReader):
         mark = watermark_of(mosaic, key)
         if _newest_version(head, mark) >= version:
             return Effect("outdated", newest(head, mark))
-        self._write_tombstone(mosaic, key, head, version)
-        return Effect("deleted")
+        tombstone = self._write_tombstone(mosaic, key, head, version)
+        return Effect("deleted", region=region_changed(mosaic, head, tombstone))
 
     def _write_tombstone(
         self, mosaic: Mosaic, key: str, head: Head | Tombstone | None, version: str
-    ) -> None:
+    ) -> Tombstone:
         tombstone = Tombstone(key, version, int(self.clock()) + TOMBSTONE_S)
         retired = [Delete(place.key(mosaic, key)) for place in self._places(head)]
         put = Put(head_key(mosaic, key), tombstone.to_item(), unchanged(head))
         self._replace(put, [], retired, head, changed(mosaic, head, tombstone, self.clock))
+        return tombstone
 
     def truncate(
         self, mosaic: Mosaic, collection: str, version: str, *, force: bool = False

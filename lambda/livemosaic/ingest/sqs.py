@@ -15,6 +15,7 @@ from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.batch import Deadline, Ingest, Outcome
 from livemosaic.ingest.dead_letters import DeadLetter
 from livemosaic.ingest.events.message import sqs_messages
+from livemosaic.ingest.subscriptions import Applied
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ SendToDeadLetters = Callable[[Sequence[DeadLetter]], Collection[str]]
 ShowSoon = Callable[[Mapping[str, Any]], None]
 """Makes the queue deliver a message again within minutes; never raises."""
 
+Announce = Callable[[Sequence[Applied]], None]
+"""Lets the builder of overviews know of changes; never raises."""
+
 
 def handler(
     ingest: Ingest,
@@ -40,6 +44,7 @@ def handler(
     send_to_dead_letters: SendToDeadLetters | None = None,
     show_soon: ShowSoon | None = None,
     deployment: str = "",
+    announce: Announce | None = None,
 ) -> Handler:
     """Returns the function that Lambda calls; it raises `InvalidRequestError` for other events.
 
@@ -49,8 +54,11 @@ def handler(
     """
 
     def handle(event: Any, context: Any) -> dict[str, Any]:
-        records = {record["messageId"]: record for record in _records(event)}  # some arrive twice
-        unfinished = _unfinished(ingest, list(records.values()), pool, _deadline(context))
+        records = {record["messageId"]: record for record in records_of(event)}  # some come twice
+        outcomes = _outcomes(ingest, list(records.values()), pool, deadline_of(context))
+        if announce:  # of what fails, too: some of it may be done
+            announce([change for outcome in outcomes for change in outcome.changes])
+        unfinished = {outcome.message_id: outcome for outcome in outcomes if not outcome.ok}
         letters = [
             DeadLetter(records[name], outcome.reason)
             for name, outcome in unfinished.items()
@@ -73,28 +81,30 @@ def _count_failed(failed: int, deployment: str) -> None:
         log.warning("%d events failed and will be delivered again", failed, extra=counted)
 
 
-def _unfinished(
+def _outcomes(
     ingest: Ingest, records: Sequence[Mapping[str, Any]], pool: Executor, deadline: Deadline | None
-) -> dict[str, Outcome]:
-    """Returns the outcomes of rejected and failed messages, by their ids."""
+) -> Sequence[Outcome]:
     messages = sqs_messages({"Records": records})
     try:
-        outcomes = ingest.batch(messages, pool=pool, deadline=deadline)
+        return ingest.batch(messages, pool=pool, deadline=deadline)
     except LivemosaicError as error:  # the table is unavailable: no message could be tried
         log.exception("batch failed", extra={"messages": len(messages)})
-        outcomes = [Outcome(message.id, "failed", reason=str(error)) for message in messages]
-    return {outcome.message_id: outcome for outcome in outcomes if not outcome.ok}
+        return [Outcome(message.id, "failed", reason=str(error)) for message in messages]
 
 
-def _deadline(context: Any) -> Deadline | None:
-    """Returns a deadline at most of the time that Lambda gives the run; None outside Lambda."""
+def deadline_of(context: Any, reserved: float = _RESERVED) -> Deadline | None:
+    """Returns a deadline that leaves a share of the time that Lambda gives a run.
+
+    None outside Lambda.
+    """
     if context is None:
         return None
-    reserved = context.get_remaining_time_in_millis() * _RESERVED
-    return lambda: context.get_remaining_time_in_millis() < reserved
+    reserved_ms = context.get_remaining_time_in_millis() * reserved
+    return lambda: context.get_remaining_time_in_millis() < reserved_ms
 
 
-def _records(event: Any) -> list[Mapping[str, Any]]:
+def records_of(event: Any) -> list[Mapping[str, Any]]:
+    """Returns the messages of an event of SQS; `InvalidRequestError` for any other event."""
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         raise InvalidRequestError(

@@ -74,6 +74,9 @@ class Applied:
     newer: Newer | None = None
     """What the mosaic has instead, where the Item that was put does not show, or the one that was
     deleted does."""
+    region: str = ""
+    """Region of the mosaic in which overviews are outdated now (`index.overviews`); empty where
+    none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,14 @@ class Subscribers:
         scene = item.scene(mosaic, self.allow)
         effect = self.index.apply(mosaic, scene, force=self.force)
         _warn_of_earlier(scene, mosaic, effect)
-        applied = Applied(mosaic.id, item.collection, item.id, effect.change, newer=effect.newer)
+        applied = Applied(
+            mosaic.id,
+            item.collection,
+            item.id,
+            effect.change,
+            newer=effect.newer,
+            region=effect.region,
+        )
         if effect.change == "outdated":
             return applied
         hrefs = tuple(scene.assets.values())
@@ -119,7 +129,7 @@ class Subscribers:
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
         effect = self.index.delete(mosaic, scene_key(*name), version, force=self.force)
         shows = effect.newer if effect.newer and effect.newer.kind == "version" else None
-        return Applied(mosaic.id, *name, effect.change, newer=shows)
+        return Applied(mosaic.id, *name, effect.change, newer=shows, region=effect.region)
 
     def truncate(self, collection: str, version: str) -> list[Applied]:
         """Removes all Items of a collection that are not newer than a version."""

@@ -1,0 +1,222 @@
+"""Overviews: where they are kept, a queue of hints, and the functions that build and sweep."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_lambda_event_sources import SqsEventSource
+from constructs import Construct
+
+from infra.config import Config
+from livemosaic.overviews.hints import DELAY_S
+
+READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
+BUILD_TIMEOUT_S: Final = 900
+"""The longest of Lambda. The function itself stops earlier, between two cells."""
+SWEEP_TIMEOUT_S: Final = 120
+_SWEEP_MEMORY: Final = 512
+_SWEEP_MINUTES: Final = 5
+_ATTEMPTS: Final = 5
+_RETENTION_DAYS: Final = 4
+_BUILDING: Final = (
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:PutObject",
+)
+
+MakeFunction = Callable[..., lambda_.Function]
+"""`Service`'s way to make a function."""
+
+
+class OverviewStore:
+    """A bucket, or a folder in it, with nothing but overviews."""
+
+    def __init__(self, bucket: s3.IBucket, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    @classmethod
+    def of(cls, scope: Construct, bucket: s3.IBucket | str) -> Self:
+        """Returns the store in a bucket of the data stack, or in `NAME/PREFIX` that exists."""
+        if not isinstance(bucket, str):
+            return cls(bucket, "")
+        name, _, prefix = bucket.partition("/")
+        return cls(s3.Bucket.from_bucket_name(scope, "KeptOverviews", name), prefix)
+
+    @property
+    def place(self) -> str:
+        """`NAME` or `NAME/PREFIX` of the bucket."""
+        return f"{self._bucket.bucket_name}/{self._prefix}".rstrip("/")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The setting of each function: none of them accepts an Item that names these objects."""
+        return {"LIVEMOSAIC_OVERVIEW_STORE": f"s3://{self.place}"}
+
+    def grant_read(self, function: lambda_.Function) -> None:
+        """Allows a function to read objects. Where one is missing it reads scenes instead."""
+        self._grant(function, "s3:GetObject")
+
+    def grant_build(self, function: lambda_.Function) -> None:
+        """Allows a function to write and delete objects, and to know that one is missing.
+
+        There is no condition on `s3:prefix` of ListBucket: a GetObject request has no prefix.
+        """
+        self._grant(function, *_BUILDING)
+        iam.Grant.add_to_principal(
+            grantee=function,
+            actions=["s3:ListBucket"],
+            resource_arns=[self._bucket.bucket_arn],
+        )
+
+    def _shown(self) -> Sequence[str]:
+        """Returns the resource as cdk-nag names it.
+
+        A bucket of the data stack by its logical id there, and by the name of the export.
+        """
+        made = self._bucket.node.default_child
+        if made is None:
+            arn = self._bucket.arn_for_objects(f"{self._prefix}*")
+            return [arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")]
+        assert isinstance(made, s3.CfnBucket)  # noqa: S101 (for the type)
+        home = cdk.Stack.of(made)
+        exported = home.resolve(home.export_value(made.attr_arn))["Fn::ImportValue"]
+        return [f"<{home.get_logical_id(made)}.Arn>/*", f"{exported}/*"]
+
+    def _grant(self, function: lambda_.Function, *actions: str) -> None:
+        arn = self._bucket.arn_for_objects(f"{self._prefix}*")
+        iam.Grant.add_to_principal(grantee=function, actions=[*actions], resource_arns=[arn])
+        for shown in self._shown():
+            cdk.Validations.of(function.role or function).acknowledge(
+                cdk.Acknowledgment(
+                    id=f"AwsSolutions-IAM5[Resource::{shown}]",
+                    reason="The bucket, or this folder of it, holds nothing but overviews, whose "
+                    "objects change with the scenes.",
+                )
+            )
+
+
+class Hints(Construct):
+    """The queue that wakes the builder. Hints may be lost: the sweep finds what they were about."""
+
+    def __init__(self, scope: Construct, name: str) -> None:
+        super().__init__(scope, name)
+        self.dead_letters = self._queue("DeadLetters")
+        self.queue = self._queue(
+            "Queue",
+            delivery_delay=cdk.Duration.seconds(DELAY_S),
+            # A group waits as long for a run that died, and SQS asks for the timeout at least.
+            visibility_timeout=cdk.Duration.seconds(BUILD_TIMEOUT_S + 60),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=_ATTEMPTS
+            ),
+        )
+
+    def _queue(self, name: str, **more: object) -> sqs.Queue:
+        return sqs.Queue(
+            self,
+            name,
+            fifo=True,
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP,
+            fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+            retention_period=cdk.Duration.days(_RETENTION_DAYS),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            **more,  # type: ignore[arg-type]
+        )
+
+    def allow_sending(self, function: lambda_.Function) -> None:
+        """Allows a function to send hints, and sets the queue in its environment."""
+        self.queue.grant(function, "sqs:SendMessage")
+        function.add_environment("LIVEMOSAIC_OVERVIEW_HINTS", self.queue.queue_url)
+
+
+class Overviews(Construct):
+    """Keeps overviews in a store up to date."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        config: Config,
+        store: OverviewStore,
+        table: dynamodb.ITable,
+        make: MakeFunction,
+    ) -> None:
+        super().__init__(scope, name)
+        self.hints = Hints(self, "Hints")
+        self.builder = self._make_builder(config, store, table, make)
+        self.sweep = self._make_sweep(table, make)
+        cdk.CfnOutput(
+            cdk.Stack.of(self),
+            "OverviewBucket",
+            value=store.place,
+            description="Overviews; the bucket is retained when the stacks are deleted",
+        )
+        cdk.CfnOutput(
+            cdk.Stack.of(self),
+            "OverviewDeadLetterQueueUrl",
+            value=self.hints.dead_letters.queue_url,
+            description="Hints whose overviews could not be built",
+        )
+
+    @property
+    def functions(self) -> Mapping[str, lambda_.Function]:
+        """The functions by their titles in alarms."""
+        return {"Builder": self.builder, "Sweep": self.sweep}
+
+    def _make_builder(
+        self, config: Config, store: OverviewStore, table: dynamodb.ITable, make: MakeFunction
+    ) -> lambda_.Function:
+        made = make(
+            "Builder",
+            handler="overviews.handler",
+            description="Makes overviews anew where scenes changed",
+            memory=config.overview_memory,
+            concurrency=config.overview_concurrency,
+            timeout_s=BUILD_TIMEOUT_S,
+        )
+        table.grant(made, *READ, *WRITE)
+        store.grant_build(made)
+        made.add_event_source(
+            SqsEventSource(
+                self.hints.queue,
+                batch_size=10,
+                report_batch_item_failures=True,
+                max_concurrency=config.overview_concurrency,
+            )
+        )
+        return made
+
+    def _make_sweep(self, table: dynamodb.ITable, make: MakeFunction) -> lambda_.Function:
+        made = make(
+            "Sweep",
+            handler="overviews.sweep",
+            description="Finds overviews that are behind, and wakes the builder",
+            memory=_SWEEP_MEMORY,
+            concurrency=1,
+            timeout_s=SWEEP_TIMEOUT_S,
+            reads_assets=False,
+        )
+        table.grant(made, *READ)
+        self.hints.allow_sending(made)
+        events.Rule(
+            self,
+            "Schedule",
+            description="Sweeps overviews that are behind",
+            schedule=events.Schedule.rate(cdk.Duration.minutes(_SWEEP_MINUTES)),
+            # The next one is never far.
+            targets=[targets.LambdaFunction(made, retry_attempts=0)],
+        )
+        return made

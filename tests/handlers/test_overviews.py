@@ -1,0 +1,421 @@
+"""The functions that keep overviews up to date: hints in, cells made; a sweep for what is left."""
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from api.overviews import document, make_scenes
+from conftest import REGION
+from handlers.cloudwatch import of_log
+from handlers.gateway import HttpApi
+from handlers.runtime import Function, FunctionError, function
+from items import item, sqs_event
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.overviews import OverviewRows, stale_row
+from livemosaic.ingest import sqs
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.overviews.functions import OVERDUE_S, Building, Sweep
+from livemosaic.overviews.hints import WINDOW_S, Hint, HintQueue, announcing, hints_of
+from livemosaic.services import Services, building, running
+from livemosaic.settings import Settings
+from livemosaic.table.sqlite import SqliteTable
+
+NO_FAILURE: dict[str, Any] = {"batchItemFailures": []}
+REGION_OF_SCENES = "120"
+"""Of the tile 3/4/2, in which they lie."""
+
+
+def hints(*bodies: Mapping[str, str] | str) -> dict[str, Any]:
+    """Messages of a FIFO queue as Lambda hands them over (Lambda, "Using Lambda with Amazon SQS",
+    example FIFO queue message event)."""
+    texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
+    event = sqs_event(*texts)
+    for number, record in enumerate(event["Records"]):
+        record["attributes"] |= {
+            "SequenceNumber": f"188496378803287040{number:02}",
+            "MessageGroupId": "m/120",
+            "MessageDeduplicationId": f"m/120/{number}",
+        }
+        record["eventSourceARN"] = "arn:aws:sqs:eu-central-1:123456789012:hints.fifo"
+    return event
+
+
+def hint(mosaic: str = "m", region: str = "") -> dict[str, str]:
+    return {"mosaic": mosaic, "region": region}
+
+
+@dataclass
+class Place:
+    """An index with overviews beside it, and the functions on it."""
+
+    folder: Path
+    opened: ExitStack
+    _made: dict[str, Function] = field(default_factory=dict)
+
+    @property
+    def index(self) -> str:
+        return f"sqlite:///{self.folder}/index.db"
+
+    def function(self, handler: str) -> Function:
+        if handler not in self._made:
+            own = {
+                "LIVEMOSAIC_INDEX": self.index,
+                "LIVEMOSAIC_ALLOWED_PREFIXES": f"{self.folder}/",
+                "LIVEMOSAIC_METRICS": "here",
+                "LIVEMOSAIC_MOSAIC_MAX_AGE_S": "0",
+                "AWS_ACCESS_KEY_ID": "nobody",
+                "AWS_SECRET_ACCESS_KEY": "nothing",
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            }
+            self._made[handler] = self.opened.enter_context(function(handler, self.folder, **own))
+        return self._made[handler]
+
+    def build(self, *bodies: Mapping[str, str] | str) -> Any:
+        return self.function("overviews.handler").invoke(hints(*bodies))
+
+    def built(self) -> list[dict[str, Any]]:
+        """What the builder logged of its passes."""
+        logged = self.function("overviews.handler").logged()
+        return [line for line in logged if line["message"] == "overviews built"]
+
+    def create(self, *names: str) -> None:
+        table = SqliteTable(self.folder / "index.db")
+        for name in names:
+            Mosaics(table).create(Mosaic(id=name, overviews=OverviewPolicy()))
+        table.close()
+
+    def publish(self, *documents: Any) -> None:
+        answer = self.function("ingest.handler").invoke(sqs_event(*map(json.dumps, documents)))
+        assert answer == NO_FAILURE
+
+    def tile(self, mosaic: str = "m") -> Any:
+        """The tile of zoom 3 in which the scenes are."""
+        api = HttpApi(self.function("tiler.handler").invoke)
+        answer = api.get(f"/mosaics/{mosaic}/tiles/WebMercatorQuad/3/4/2.png?f={uuid4()}")
+        assert answer.status == 200, answer.content
+        return answer
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as opened:
+        yield Place(tmp_path, opened)
+
+
+@pytest.fixture
+def services(place: Place) -> Iterator[Services]:
+    """The same index, in this process."""
+    own = Settings(index=place.index, allowed_prefixes=(f"{place.folder}/",))
+    with running(own) as found:
+        yield found
+
+
+def test_hints_of_a_batch_are_built_and_low_zooms_show_them(place: Place) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    assert "x-overview" not in place.tile().headers
+    assert place.build(hint(), hint(), hint(region=REGION_OF_SCENES)) == NO_FAILURE
+    answer = place.tile()
+    assert answer.headers["x-overview"].endswith("stale=0")
+    assert "x-truncated" not in answer.headers
+    [line] = place.built()
+    assert (line["mosaic"], line["taken"]) == ("m", 25), "one pass for all hints of a mosaic"
+    assert line["written"] > 0
+
+
+def test_the_same_hint_again_draws_and_writes_nothing(place: Place) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    place.build(hint())
+    place.build(hint(region=REGION_OF_SCENES))
+    place.build(hint())
+    again = [(line["taken"], line["drawn"], line["written"]) for line in place.built()[1:]]
+    assert again == [(0, 0, 0)] * 2
+
+
+def test_a_region_is_built_and_others_wait_for_their_own_hint(place: Place) -> None:
+    place.create("m")
+    scenes = make_scenes(place.folder, 5)
+    place.publish(*map(document, scenes))
+    place.build(hint())
+    place.publish(document(scenes[0], updated="2026-03-02T00:00:00Z"))
+    place.build(hint(region="333"))
+    assert place.built()[-1]["taken"] == 0
+    assert "stale=1" in place.tile().headers["x-overview"]
+    place.build(hint(region=REGION_OF_SCENES))
+    assert place.built()[-1]["taken"] == 1
+    assert "stale=0" in place.tile().headers["x-overview"]
+
+
+def test_one_mosaic_fails_alone_and_its_hint_is_answered_as_failed(place: Place) -> None:
+    place.create("bad", "good")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    folder = place.folder / "index.db.overviews"
+    folder.mkdir(exist_ok=True)
+    table = SqliteTable(place.folder / "index.db")
+    (folder / f"bad.{Mosaics(table).get('bad').generation}").write_bytes(b"no folder")
+    table.close()
+    event = hints(hint("bad"), hint("good"), hint("bad", REGION_OF_SCENES))
+    answer = place.function("overviews.handler").invoke(event)
+    names = [record["messageId"] for record in event["Records"]]
+    failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
+    assert failed == {names[0], names[2]}
+    assert place.tile("good").headers["x-overview"].endswith("stale=0")
+    points = of_log(place.function("overviews.handler").logged())
+    assert [point.value for point in points if point.metric[1] == "FailedBuilds"] == [1]
+
+
+def test_a_message_that_is_no_hint_fails_alone(place: Place) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    texts = ["rubbish", "[1]", '{"mosaic": "../m", "region": ""}', '{"mosaic": "m", "region": "9"}']
+    event = hints(*texts, hint())
+    answer = place.function("overviews.handler").invoke(event)
+    failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+    assert failed == [record["messageId"] for record in event["Records"][:-1]]
+    assert place.tile().headers["x-overview"].endswith("stale=0")
+
+
+def test_a_hint_of_a_mosaic_that_is_gone_is_forgotten(place: Place) -> None:
+    place.create("m")
+    assert place.build(hint("gone"), hint("gone", "012")) == NO_FAILURE
+
+
+def test_what_is_no_batch_of_a_queue_is_an_error(place: Place) -> None:
+    with pytest.raises(FunctionError, match="this function takes batches from SQS"):
+        place.function("overviews.handler").invoke({"source": "aws.events"})
+
+
+class Clocked:
+    """Lambda's context of a run whose time passes with each look at it."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.left -= 1
+        return 900_000 if self.left >= 0 else 1000
+
+
+def test_a_run_whose_time_is_over_leaves_the_rest_for_the_next_ones(
+    place: Place, services: Services
+) -> None:
+    """Cells that were made stay, so that any number of short runs end with all of them."""
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 7)))
+    never: list[Any] = []
+    build = Building(partial(building, services), never.append)
+    runs, rows = 0, OverviewRows(services.index.table)
+    while not any(s.state == "ready" for s in services.mosaics.get("m").overview_sets):
+        assert [*rows.stale(services.mosaics.get("m"), REGION_OF_SCENES)], "kept until all is done"
+        assert build(hints(hint()), Clocked(2 + 2 * runs)) == NO_FAILURE
+        runs += 1
+        assert runs < 40
+    assert runs > 2
+    assert not [*rows.stale(services.mosaics.get("m"), REGION_OF_SCENES)]
+    assert not never
+    assert place.tile().headers["x-overview"].endswith("stale=0")
+
+
+def test_hints_for_which_no_time_is_left_come_again_soon(place: Place, services: Services) -> None:
+    place.create("m")
+    soon: list[Any] = []
+    event = hints(hint())
+    answer = Building(partial(building, services), soon.append)(event, Clocked(1))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    assert soon == event["Records"]
+
+
+# Hints
+
+
+@pytest.fixture
+def queue(dynamodb_endpoint: str | None) -> Iterator[tuple[Any, str]]:
+    """A FIFO queue without delay, and its client."""
+    if dynamodb_endpoint is None:
+        pytest.skip("makes queues, and no emulator is used")
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = boto3.Session().client(
+        "sqs", region_name=REGION, endpoint_url=dynamodb_endpoint, **keys
+    )
+    url = client.create_queue(QueueName=f"h-{uuid4()}.fifo", Attributes={"FifoQueue": "true"})
+    yield client, url["QueueUrl"]
+    client.delete_queue(QueueUrl=url["QueueUrl"])
+    client.close()
+
+
+def received(queue: tuple[Any, str]) -> list[Hint]:
+    client, url = queue
+    found: list[Hint] = []
+    while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            found.append(Hint.of_body(message["Body"]))
+            client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return sorted(found, key=lambda each: each.group)
+
+
+@pytest.mark.emulator
+def test_changes_of_a_region_within_a_window_share_one_hint(queue: tuple[Any, str]) -> None:
+    now = [1_000_000.0]
+    sender = HintQueue(*queue, clock=lambda: now[0])
+    both = [Hint("m", "012"), Hint("m", "013"), Hint("m"), Hint("n", "012")]
+    for _ in range(3):
+        assert sender.send(both * 4) == 0
+    assert received(queue) == sorted(both, key=lambda each: each.group)
+    assert sender.send(both[:1]) == 0
+    assert received(queue) == [], "of this window one has come already"
+    now[0] += WINDOW_S
+    assert sender.send(both[:1]) == 0
+    assert received(queue) == both[:1]
+
+
+@pytest.mark.emulator
+def test_a_batch_of_events_sends_a_hint_for_each_region_that_it_changed(
+    place: Place, services: Services, queue: tuple[Any, str]
+) -> None:
+    place.create("m")
+    services.mosaics.create(Mosaic(id="plain"))
+    clock = iter(range(0, 100_000, WINDOW_S))
+    sender = HintQueue(*queue, clock=lambda: float(next(clock)))
+    with ThreadPoolExecutor(2) as pool:
+        ingest = services.ingest
+        handle = sqs.handler(ingest, pool, announce=announcing(ingest, lambda: sender))
+        scenes = make_scenes(place.folder, 5)
+
+        def publish(*documents: Any, **attributes: str) -> list[Hint]:
+            texts = [*map(json.dumps, documents)]
+            handle(sqs_event(*texts, attributes=[attributes] * len(texts)), None)
+            return received(queue)
+
+        first = [document(scene, updated="2026-01-01T00:00:00Z") for scene in scenes]
+        assert publish(*first) == [Hint("m")], "the first cells are to be made"
+        with building(services) as builder:
+            builder.run("m")
+        newer = [document(scene, updated="2026-02-01T00:00:00Z") for scene in scenes[:4]]
+        assert publish(*newer) == [Hint("m", REGION_OF_SCENES)]
+        assert publish(*newer) == [], "nothing changed"
+        far = {"type": "Polygon", "coordinates": [[[100, -40], [101, -40], [101, -39], [100, -40]]]}
+        moved = newer[0] | {"geometry": far, "bbox": [100, -40, 101, -39]}
+        moved["properties"] = moved["properties"] | {"updated": "2026-02-02T00:00:00Z"}
+        assert publish(moved) == [Hint("m", REGION_OF_SCENES)], "where its stale row is"
+        assert publish(moved, status="deleted") == [Hint("m", "310")]
+        assert publish(moved | {"id": "never seen"}, status="deleted") == []
+        assert publish(BAD, newer[1] | {"id": "another"}) == [Hint("m", REGION_OF_SCENES)]
+
+
+BAD = item("bad") | {"geometry": None}
+
+
+def test_a_queue_that_cannot_be_reached_fails_no_event(place: Place) -> None:
+    """The stale rows are there, and the sweep finds them."""
+    place.create("m")
+    own = {
+        "LIVEMOSAIC_INDEX": place.index,
+        "LIVEMOSAIC_ALLOWED_PREFIXES": f"{place.folder}/",
+        "LIVEMOSAIC_OVERVIEW_HINTS": "http://127.0.0.1:9/1/hints.fifo",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+    }
+    with function("ingest.handler", place.folder, **own) as ingest:
+        event = sqs_event(*map(json.dumps, map(document, make_scenes(place.folder, 1))))
+        assert ingest.invoke(event) == NO_FAILURE
+        assert "hints for the builder of overviews not sent" in ingest.log.read_text()
+
+
+def test_a_truncation_is_a_hint_of_the_whole_mosaic() -> None:
+    from livemosaic.ingest.subscriptions import Applied
+
+    mosaics = [Mosaic(id="m", overviews=OverviewPolicy()), Mosaic(id="plain")]
+    changes = [Applied(mosaic.id, "s2", "", "truncated") for mosaic in mosaics]
+    assert hints_of(changes, mosaics) == [Hint("m")]
+
+
+# The sweep
+
+
+class Kept:
+    """A queue that keeps the hints."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hint] = []
+
+    def send(self, hints: Any) -> int:
+        self.hints = [*hints]
+        return 0
+
+
+def swept(services: Services, later_s: float = 0) -> list[Hint]:
+    kept = Kept()
+    clock = services.index.clock
+    sweep = Sweep(services.index, kept, services.index.pool, "here", lambda: clock() + later_s)  # type: ignore[arg-type]
+    assert sweep({}, None) == {"hints": len(kept.hints)}
+    return kept.hints
+
+
+def test_the_sweep_sends_hints_of_what_is_overdue_and_nothing_else(
+    place: Place, services: Services
+) -> None:
+    place.create("m")
+    services.mosaics.create(Mosaic(id="plain"))
+    scenes = make_scenes(place.folder, 5)
+    place.publish(*map(document, scenes))
+    assert swept(services) == [Hint("m")], "a set that must be made"
+    with building(services) as builder:
+        builder.run("m")
+    assert swept(services, 10 * OVERDUE_S) == []
+    place.publish(document(scenes[0], updated="2026-03-02T00:00:00Z"))
+    assert swept(services) == [], "its hint is on the way"
+    assert swept(services, OVERDUE_S + 1) == [Hint("m", REGION_OF_SCENES)]
+    mosaic = services.mosaics.get("m")
+    retry = stale_row(mosaic, ["3333"], services.index.clock() + 3600, tries=3)
+    OverviewRows(services.index.table).mark(retry)
+    assert swept(services, OVERDUE_S + 1) == [Hint("m", REGION_OF_SCENES)], "not due yet"
+    assert Hint("m", "333") in swept(services, 3600 + OVERDUE_S + 1)
+
+
+def test_changed_settings_are_found_by_the_sweep(place: Place, services: Services) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    with building(services) as builder:
+        builder.run("m")
+    services.mosaics.update("m", {"overviews": replace(OverviewPolicy(), resampling="max")})
+    assert swept(services) == [Hint("m")]
+    with building(services) as builder:
+        builder.run("m")
+    assert swept(services) == []
+    assert swept(services, 3600) == [Hint("m")], "the set that was replaced is to be deleted"
+
+
+def test_the_sweep_logs_how_far_overviews_are_behind(
+    place: Place, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.create("m")
+    scenes = make_scenes(place.folder, 5)
+    place.publish(*map(document, scenes))
+
+    def oldest(later_s: float) -> float:
+        caplog.clear()
+        with caplog.at_level("INFO", "livemosaic"):
+            swept(services, later_s)
+        [record] = (r for r in caplog.records if r.message == "overviews swept")
+        described = record.__dict__["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+        assert {"Name": "OldestStaleSeconds", "Unit": "Seconds"} in described
+        found: float = record.__dict__["OldestStaleSeconds"]
+        return found
+
+    assert oldest(3600) == 0, "there is none yet that could be behind"
+    with building(services) as builder:
+        builder.run("m")
+    assert oldest(3600) == 0
+    place.publish(document(scenes[0], updated="2026-03-02T00:00:00Z"))
+    assert 3600 <= oldest(3600) < 3660

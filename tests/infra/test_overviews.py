@@ -1,0 +1,210 @@
+"""The bucket, the queue and the functions of overviews, as templates have them."""
+
+import json
+
+import pytest
+
+from infra.config import ConfigError, read
+from infra.overviews import BUILD_TIMEOUT_S
+from livemosaic.overviews.hints import DELAY_S, WINDOW_S
+
+READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+CONSUME = {
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ReceiveMessage",
+}
+BUILD = {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}
+
+
+def only(found):
+    [one] = found.values()
+    return one
+
+
+def bucket_of(made):
+    resources = made.templates["livemosaic-data"]["Resources"]
+    return only({n: r for n, r in resources.items() if r["Type"] == "AWS::S3::Bucket"})
+
+
+def store_of(made, name):
+    return json.dumps(made.function(name)["Environment"]["Variables"]["LIVEMOSAIC_OVERVIEW_STORE"])
+
+
+def of_bucket(made, name):
+    """Actions on objects and on the bucket of overviews."""
+    grants = {r: a for r, a in made.grants(name).items() if "Overviews" in r and "s3:" in str(a)}
+    return [*grants.values()]
+
+
+# The bucket
+
+
+def test_there_are_none_by_default(default):
+    text = json.dumps(default.templates)
+    assert "OVERVIEW" not in text
+    assert "AWS::S3::Bucket" not in text
+
+
+def test_the_bucket_stays_like_the_table_whose_rows_name_its_objects(overviews):
+    bucket = bucket_of(overviews)
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert "BucketName" not in bucket["Properties"]
+
+
+def test_the_bucket_is_private_encrypted_and_takes_nothing_over_plain_http(overviews):
+    bucket = bucket_of(overviews)["Properties"]
+    assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(
+        ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+    )
+    [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert "BucketOwnerEnforced" in json.dumps(bucket["OwnershipControls"])
+    resources = overviews.templates["livemosaic-data"]["Resources"].values()
+    [policy] = (r for r in resources if r["Type"] == "AWS::S3::BucketPolicy")
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert {s["Effect"] for s in statements} == {"Deny"}
+    assert "aws:SecureTransport" in json.dumps(statements)
+    assert "s3:TlsVersion" in json.dumps(statements)
+
+
+def test_uploads_that_were_never_completed_do_not_cost_for_ever(overviews):
+    [rule] = bucket_of(overviews)["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
+    assert not {"ExpirationInDays", "ExpirationDate"} & rule.keys(), "cells live on"
+
+
+def test_every_function_knows_the_bucket_so_that_no_item_can_name_its_objects(deployment):
+    for name in ("Tiler", "Manager", "Ingest", "Builder", "Sweep"):
+        assert "Overviews" in store_of(deployment("overviews"), name)
+        assert store_of(deployment("kept overviews"), name) == '"s3://imagery/low/zooms"'
+
+
+# Permissions
+
+
+def test_only_the_builder_writes_objects_and_the_tiler_reads_them(overviews):
+    assert of_bucket(overviews, "Tiler") == [{"s3:GetObject"}]
+    assert sorted(map(sorted, of_bucket(overviews, "Builder"))) == [
+        sorted(BUILD),
+        ["s3:ListBucket"],
+    ]
+    for name in ("Manager", "Ingest", "Sweep"):
+        assert of_bucket(overviews, name) == []
+
+
+def test_the_builder_reads_scenes_and_the_table_and_takes_hints(overviews):
+    grants = overviews.grants("Builder")
+    assert sorted(map(sorted, grants.values())) == sorted(
+        map(sorted, (BUILD, {"s3:ListBucket"}, READ | WRITE, LOG, CONSUME))
+    )
+    [queue] = (resource for resource, allowed in grants.items() if allowed == CONSUME)
+    assert "OverviewsHintsQueue" in queue
+
+
+def test_the_sweep_reads_the_table_and_sends_hints(overviews):
+    grants = overviews.grants("Sweep")
+    sends = {"sqs:SendMessage"}
+    assert sorted(map(sorted, grants.values())) == sorted(map(sorted, (READ, LOG, sends)))
+    [queue] = (resource for resource, allowed in grants.items() if allowed == sends)
+    assert "OverviewsHintsQueue" in queue
+
+
+def test_ingestion_may_send_hints_besides_what_it_may_anyway(default, overviews):
+    before, now = default.grants("Ingest"), overviews.grants("Ingest")
+    [allowed] = (a for queue, a in now.items() if "OverviewsHintsQueue" in queue)
+    assert allowed == {"sqs:SendMessage"}
+    assert len(now) == len(before) + 1
+    for name in ("Ingest", "Sweep"):
+        variables = overviews.function(name)["Environment"]["Variables"]
+        assert "OverviewsHintsQueue" in json.dumps(variables["LIVEMOSAIC_OVERVIEW_HINTS"])
+
+
+def test_in_a_bucket_of_the_operator_only_the_folder_of_overviews_is_touched(deployment):
+    made = deployment("kept overviews")
+    objects = "arn:aws:s3:::imagery/low/zooms/*"
+    assert made.grants("Builder")[objects] == BUILD
+    assert made.grants("Builder")["arn:aws:s3:::imagery"] == {"s3:ListBucket"}
+    assert made.grants("Tiler")[objects] == {"s3:GetObject"}
+    assert made.grants("Manager")[objects] == {"s3:GetObject"}, "it makes images, too"
+    assert made.outputs["OverviewBucket"]["Value"] == "imagery/low/zooms"
+    assert list(made.templates) == ["livemosaic-service"]
+
+
+# Hints
+
+
+def queues_of(made):
+    found = {n: q for n, q in made.of_type("AWS::SQS::Queue").items() if n.startswith("Overviews")}
+    [queue] = (q for q in found.values() if "RedrivePolicy" in q)
+    letters = found[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
+    assert len(found) == 2
+    return queue, letters
+
+
+def test_a_hint_is_delivered_when_its_window_is_over(overviews):
+    """Else a change that shares it could come after the builder has looked."""
+    queue, letters = queues_of(overviews)
+    assert queue["FifoQueue"] is letters["FifoQueue"] is True
+    assert queue["DelaySeconds"] == DELAY_S > WINDOW_S
+    assert queue["DeduplicationScope"] == "messageGroup"
+    assert queue["SqsManagedSseEnabled"] is letters["SqsManagedSseEnabled"] is True
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def test_a_group_of_hints_waits_for_a_run_that_died_no_longer_than_needed(overviews):
+    queue, _ = queues_of(overviews)
+    timeout = overviews.function("Builder")["Timeout"]
+    assert timeout == BUILD_TIMEOUT_S
+    assert timeout < queue["VisibilityTimeout"] <= timeout + 60
+
+
+def test_hints_of_a_batch_fail_alone(deployment):
+    for name, most in (("overviews", 4), ("kept overviews", 7)):
+        made = deployment(name)
+        mappings = made.of_type("AWS::Lambda::EventSourceMapping")
+        [mapping] = (m for n, m in mappings.items() if n.startswith("Builder"))
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": most}
+        assert "MaximumBatchingWindowInSeconds" not in mapping, "FIFO queues have none"
+        assert made.function("Builder")["ReservedConcurrentExecutions"] == most
+
+
+def test_the_sweep_runs_every_five_minutes(overviews):
+    rule = only(overviews.of_type("AWS::Events::Rule"))
+    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    [target] = rule["Targets"]
+    assert target["Arn"]["Fn::GetAtt"][0].startswith("SweepFunction")
+
+
+def test_memory_is_as_configured(deployment):
+    assert deployment("overviews").function("Builder")["MemorySize"] == 1769
+    assert deployment("kept overviews").function("Builder")["MemorySize"] == 3008
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("context", "says"),
+    [
+        ({"overview_bucket": "imagery"}, "add -c overviews=true"),
+        ({"overviews": "true", "overview_bucket": "s3://imagery"}, "neither NAME nor NAME/PREFIX"),
+        ({"overviews": "true", "table": "old-table"}, "output OverviewBucket"),
+        ({"settings": '{"overview_store": "s3://x"}'}, "follows from overviews"),
+        ({"overviews": "true", "overview_concurrency": "1"}, "greater than or equal to 2"),
+    ],
+)
+def test_a_context_that_cannot_be_meant_is_refused(context, says):
+    with pytest.raises(ConfigError, match=says):
+        read({"allowed_prefixes": "https://x/", **context}, {})
+
+
+def test_the_functions_of_overviews_are_counted_in_what_is_reserved():
+    off = read({"allowed_prefixes": "https://x/"}, {})
+    on = read({"allowed_prefixes": "https://x/", "overviews": "true"}, {})
+    assert on.reserved == off.reserved + 4 + 1
