@@ -25,7 +25,7 @@ def build(app: cdk.App, config: Config) -> Service:
         f"{config.name}-service",
         config=config,
         table=table,
-        bucket=config.overview_bucket or (data and data.overviews),
+        bucket=config.overview_bucket or (data.overviews if data else None),
         description="livemosaic: events in, tiles out",
         env=place,
     )

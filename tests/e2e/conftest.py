@@ -25,11 +25,11 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         log.open("w") as file,
         deployed(steps, file, authorize=True, context=SETTINGS) as account,
     ):
-        _let_batches_be_sent(account)
+        let_batches_be_sent(account)
         yield Cloud(account, steps)
 
 
-def _let_batches_be_sent(account: Account) -> None:
+def let_batches_be_sent(account: Account) -> None:
     """Who may SendMessage may SendMessageBatch (SQS Developer Guide, "Amazon SQS batch actions").
 
     The emulator takes them for two permissions.
@@ -38,8 +38,11 @@ def _let_batches_be_sent(account: Account) -> None:
     statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     names = [role["RoleName"] for role in iam.list_roles()["Roles"]]
-    [ingest] = (name for name in names if "IngestRole" in name)
-    iam.put_role_policy(RoleName=ingest, PolicyName="batches", PolicyDocument=json.dumps(policy))
+    for name in names:
+        if "IngestRole" in name or "SweepRole" in name:
+            iam.put_role_policy(
+                RoleName=name, PolicyName="batches", PolicyDocument=json.dumps(policy)
+            )
 
 
 @pytest.fixture

@@ -1,0 +1,68 @@
+"""From an event to a changed tile at a low zoom: hints, builder and bucket of a deployment."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from api.overviews import SIDE, document, make_scenes
+from cogs import write_cog
+from e2e.cloud import Cloud, Steps, eventually
+from e2e.conftest import let_batches_be_sent
+from infra.local import deployed
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def overviews(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A deployment that keeps overviews, in an account of its own where policies count."""
+    steps = Steps()
+    log = tmp_path_factory.mktemp("cdk") / "output.txt"
+    with (
+        log.open("w") as file,
+        deployed(steps, file, authorize=True, context={"overviews": "true"}) as account,
+    ):
+        let_batches_be_sent(account)
+        yield Cloud(account, steps)
+
+
+def low_zoom(cloud: Cloud) -> tuple[str, bytes]:
+    """What the answer says of its overviews, and the tile of zoom 2 in which the scenes are."""
+    path = f"/mosaics/m/tiles/WebMercatorQuad/2/2/1.npy?fresh={uuid4()}"
+    answer = cloud.request("GET", path)
+    assert answer.status == 200, answer.data[:500]
+    return answer.headers.get("X-Overview", ""), answer.data
+
+
+def test_an_event_changes_a_tile_of_zoom_2_without_anybody_asking_for_it(
+    overviews: Cloud, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    cloud = overviews
+    own = ("--api", cloud.url)
+    made = cloud.livemosaic(*own, "mosaics", "create", "m", "--overviews")
+    assert made.returncode == 0, made.stderr
+    scenes = make_scenes(tmp_path, 5)
+    for scene in scenes:
+        href = cloud.account.put(scene.path)
+        item = document(scene)
+        item["assets"]["visual"]["href"] = href
+        cloud.account.publish(item)
+    with cloud.step("25 events → overviews"):
+        eventually(lambda: low_zoom(cloud)[0].endswith("stale=0"), "overviews", 120)
+    before = low_zoom(cloud)[1]
+
+    one, white = scenes[12], np.full((3, SIDE, SIDE), 255, "uint8")
+    path = write_cog(tmp_path / "white.tif", white, crs="EPSG:3857", bounds=one.bounds)
+    item = document(replace(one, day=31))
+    item["assets"]["visual"]["href"] = cloud.account.put(path)
+    with cloud.step("SNS → SQS → Ingest → FIFO queue → Builder → S3 → a tile of zoom 2"):
+        cloud.account.publish(item)
+        eventually(lambda: low_zoom(cloud)[1] != before, "the change at zoom 2", 120)
+    assert not [line for line in cloud.logged("Builder") if line["level"] == "ERROR"]
+    assert json.dumps(cloud.logged("Ingest")).count("not sent") == 0
+    request.node.user_properties += [("step", step) for step in cloud.step.done]
