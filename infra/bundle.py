@@ -40,10 +40,11 @@ _IN_RUNTIME: Final = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
 need them too."""
 _UNUSED_FOLDERS: Final = frozenset({"bin", "docs", "f2py", "include", "sboms", "tests"})
 _UNUSED_SUFFIXES: Final = frozenset(
-    {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
+    {".a", ".c", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".svg", ".xsd"}
 )
-_UNUSED_FILES: Final = frozenset({"ecw_cs.wkt", "nitf_spec.xml"})
-"""Of GDAL's data: tables of its ECW and NITF drivers, through which nothing is read or written."""
+_UNUSED_FILES: Final = ("ecw_cs.wkt", "nitf_spec.xml", "grib2_table_")
+"""Beginnings of names in GDAL's data: tables of its ECW, NITF and GRIB drivers, through which
+nothing is read or written."""
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
 _NOT_DEPLOYED: Final = ("__main__.py", "cli/")
@@ -214,7 +215,7 @@ def _remove_unused(stage: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     for path in stage.rglob("*"):
         record = path.parent.suffix == ".dist-info" and path.name in _UNUSED_RECORDS
-        unused = path.suffix in _UNUSED_SUFFIXES or path.name in _UNUSED_FILES
+        unused = path.suffix in _UNUSED_SUFFIXES or path.name.startswith(_UNUSED_FILES)
         if path.is_file() and (unused or record):
             path.unlink()
     (stage / ".lock").unlink(missing_ok=True)  # uv's own

@@ -20,7 +20,7 @@ from handlers.cloudwatch import CloudWatch, of_log
 from infra.cdk import ROOT, CdkError
 from infra.emulator import REGION
 from infra.local import BUCKET
-from items import box
+from items import box, notification
 from livemosaic.table.sqlite import SqliteTable
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
@@ -89,7 +89,9 @@ class TestDeployed:
         assert middle_of(cloud, LEFT) is None
 
     def test_an_older_version_that_comes_late_changes_nothing(self, cloud: Cloud) -> None:
-        cloud.account.publish(scene("a", "s3://scenes/a.tif", LEFT, updated="2026-01-01T12:00:00Z"))
+        older = notification(scene("a", "s3://scenes/a.tif", LEFT), "2026-01-01T12:00:00Z")
+        queue, sqs = cloud.account.outputs.QueueUrl, cloud.account.aws.client("sqs")
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(older))
         eventually(lambda: cloud.waiting(cloud.account.outputs.QueueUrl) == 0, "an empty queue")
         assert middle_of(cloud, LEFT) is None
         assert middle_of(cloud, RIGHT) == [90, 80, 70]

@@ -19,7 +19,7 @@ from botocore.exceptions import ConnectionClosedError
 
 from conftest import REGION, dummy_credentials
 from contract.test_dynamodb_faults import PASSING_TRANSACTIONS, Fault, Line, answer
-from items import box, deletion, item, sqs_event
+from items import box, deletion, item, notification, sqs_event
 from livemosaic.errors import SourceUnavailableError
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
@@ -96,11 +96,12 @@ def events() -> list[str]:
     bodies = []
     for n in range(SCENES):
         made = {"href": f"https://example.com/{n}.tif"}
-        bodies.append(item(f"s{n}", box(7, 45, 8, 46), updated="2026-02-01T00:00:00Z", **made))
+        first = item(f"s{n}", box(7, 45, 8, 46), **made)
+        bodies.append(notification(first, "2026-02-01T00:00:00Z"))
         moved = box(7.2, 45, 8.5, 46)
         day = f"2026-01-{n + 1:02}T00:00:00Z"
-        later = {"datetime": day, "updated": "2026-02-02T00:00:00Z"}
-        bodies.append(item(f"s{n}", moved, **later, **made))
+        later = item(f"s{n}", moved, datetime=day, **made)
+        bodies.append(notification(later, "2026-02-02T00:00:00Z"))
         if n % 3 == 0:
             bodies.append(deletion(f"s{n}", time="2026-02-03T00:00:00Z"))
     shuffled = [json.dumps(body) for body in bodies] * 2
