@@ -296,7 +296,7 @@ class TestNumbers:
                 assert (by_number.data == live.data).all()
                 assert by_number.valid.any()
 
-    def test_assets_that_have_no_overviews_are_read_from_scenes(self, tmp_path: Path) -> None:
+    def test_a_part_of_the_assets_is_read_from_scenes(self, tmp_path: Path) -> None:
         with with_overviews(tmp_path, OverviewPolicy(assets=("red", "green"))) as server:
             tiles = make_scenes(server.folder, 2)
             for tile in tiles:
@@ -304,14 +304,14 @@ class TestNumbers:
                 one["assets"] = dict.fromkeys(("red", "green", "blue"), one["assets"]["visual"])
                 server.add(one)
             build(server)
-            for query in ({"assets": "red"}, {"assets": "green,red"}, {"expression": "red_b1*2"}):
+            for query in ({"assets": "green,red"}, {"expression": "red_b1*green_b1"}):
                 answer = server.get(low(tiles) + ".npy", **query)
                 assert "X-Overview" in answer.headers, (query, answer.text[:200])
-            for query in ({}, {"assets": "blue"}, {"assets": "red,blue"}):
+            for query in ({}, {"assets": "blue"}, {"assets": "red,blue"}, {"assets": "red"}):
                 assert "X-Overview" not in server.get(low(tiles) + ".npy", **query).headers
             both = server.picture(low(tiles), assets="green,red")
-            alone = server.picture(low(tiles), assets="red")
-            assert (both.data[3:] == alone.data).all()
+            swapped = server.picture(low(tiles), assets="red,green")
+            assert (both.data == np.roll(swapped.data, 3, axis=0)).all()
 
 
 def alpha_first(path: Path) -> None:

@@ -175,13 +175,15 @@ def wanted_cells(mosaic: Mosaic, view: View, read: Read, rule: Rule) -> WantedCe
 def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
     """The set of cells that keep what a request means; None where only scenes do.
 
-    `read` names the assets of its expression.
+    `read` names the assets of its expression. A part of the assets of the cells is read from
+    scenes: cells show what has all of them, so a scene without one, or with a hole in one, would be
+    missing from the others too.
     """
     cells = mosaic.shown_overviews
     assets = read.assets or mosaic.shown_assets
     if cells is None or not read.overviews or not assets or read.style is not None:
         return None
-    if read.nodata is not None or not set(assets) <= set(cells.policy.assets):
+    if read.nodata is not None or set(assets) != set(cells.policy.assets):
         return None
     ways = {cells.policy.reduction(asset) for asset in assets}
     if not ways <= _KERNELS.get(read.resampling, frozenset()):
