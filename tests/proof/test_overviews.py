@@ -5,26 +5,33 @@ stale row is left, and every cell equals, byte for byte, that of a full rebuild.
 `overviews.builder` follows is broken on purpose too, and must be found out.
 """
 
+import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from items import box, item, message
+from livemosaic.errors import TableBusyError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import OverviewCell
+from livemosaic.index.overviews import OverviewCell, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.blocks import Block, BlockSource
 from livemosaic.overviews.builder import OverviewBuilder
-from livemosaic.table import Delete, Key, Page, Put, Table
+from livemosaic.storage.objects import AbsentError
+from livemosaic.table import Delete, Key, Page, Put, Table, retry
 from proof.cells import (
     CHANGES,
     HERE,
     REGION,
+    SHELF,
+    Cells,
+    Shelf,
     UpToDate,
     beginning,
+    build,
     builder,
     building,
     cells,
@@ -254,3 +261,94 @@ class Forgetful(OverviewBuilder):
     def _as_of_now(self, run: Any) -> Mosaic:
         mosaic: Mosaic = run.mosaic
         return mosaic
+
+
+class CrashError(Exception):
+    """A builder dies."""
+
+
+@dataclass
+class Run:
+    """Changes, rival passes and crashes between any two calls of a builder, at random."""
+
+    rng: random.Random
+    table: MemoryTable
+    shelf: Shelf
+    now: float = LATER
+    changes: int = 0
+    passes: int = 0
+    crashes: int = 0
+    busy: int = 0
+
+    def change(self) -> None:
+        self.changes += 1
+        name = self.rng.choice([*CHANGES])
+        ingest(self.table, CHANGES[name], seconds=self.changes)
+
+    def make_pass(self, depth: int = 0) -> None:
+        self.passes += 1
+        self.now += self.rng.random() * 300
+        disturbed = Disturbed(self.table, self, depth)
+        with builder(disturbed, clock=lambda: self.now, objects=self.shelf) as one:
+            try:
+                one.run("m", regions=[REGION])
+            except CrashError:
+                self.crashes += 1
+            except (TableBusyError, AbsentError):  # rivals beyond measure, and too slow
+                self.busy += 1
+
+
+class Disturbed(Wrapped):
+    def __init__(self, table: Table, run: Run, depth: int) -> None:
+        super().__init__(table)
+        self._run, self._depth = run, depth
+
+    def get(self, key: Key) -> Any:
+        self._happens()
+        return self.table.get(key)
+
+    def query(self, pk: str, **named: Any) -> Page:
+        self._happens()
+        return self.table.query(pk, **named)
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        self._happens()
+        self.table.transact(actions)
+        if self._run.rng.random() < 0.08:
+            raise CrashError
+
+    def _happens(self) -> None:
+        chance = self._run.rng.random()
+        if chance < 0.005:
+            self._run.change()
+        elif chance < 0.01 and self._depth < 1:
+            self._run.make_pass(self._depth + 1)
+
+
+def pixels(made: Cells) -> dict[str, tuple[str, Sequence[str]]]:
+    """Cells without their sources, which name a moved scene's old row until that expires."""
+    return {quadkey: (digest, kinds) for quadkey, (digest, _, kinds) in made.items()}
+
+
+class Emptied(Shelf):
+    """A shelf from which objects are taken away."""
+
+    def delete(self, href: str) -> None:
+        self.kept.pop(href, None)
+
+
+@pytest.mark.parametrize("seed", range(200 if FULL else 4))
+def test_random_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells equal a full rebuild, and no object that a row names was taken away."""
+    rng = random.Random(seed)
+    table, shelf = MemoryTable(beginning(BELOW, LARGE, first="put")), Emptied(dict(SHELF.kept))
+    run = Run(rng, table, shelf)
+    monkeypatch.setattr(retry, "_RIVALS", replace(retry._RIVALS, sleep=lambda _: None))
+    for _ in range(6):
+        run.change()
+        run.make_pass()
+    build(table, clock=lambda: run.now, objects=shelf)
+    assert pixels(cells(table.rows)) == pixels(rebuilt(table.rows))
+    (ready,) = Mosaics(table).get("m").overview_sets
+    for cell in OverviewRows(table).rows(Mosaics(table).get("m"), ready):
+        assert all(shelf.read(href) for href in cell.assets.values())
