@@ -92,7 +92,7 @@ def started(log: Path, *words: str, ends: Sequence[int] = (0, 130)) -> Iterator[
     try:
         yield Running(process, log)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) in ends, log.read_text()
+        assert process.wait(60) in ends, log.read_text()
     finally:
         process.kill()
         process.wait()
