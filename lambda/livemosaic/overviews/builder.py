@@ -181,11 +181,17 @@ class OverviewBuilder:
 
     def _tops(self, run: _Run, changed: Collection[str]) -> list[str]:
         """The coarsest cells to look at: all of them where the set is in the making."""
-        zoom = top_rung(run.mosaic.minzoom, self.step)
-        if zoom == 0:
-            return [""]
-        every = self._cells_of_scenes(run.mosaic) if run.cells.state == "building" else ()
-        return sorted({top for cell in (*every, *changed) for top in _at_zoom(cell, zoom)})
+        above = self._above(run.mosaic, changed)
+        return sorted({*above, *self.tops(run.mosaic)} if run.cells.state == "building" else above)
+
+    def tops(self, mosaic: Mosaic) -> set[str]:
+        """Returns the coarsest cells of a mosaic's sets: all that stand over its scenes."""
+        return self._above(mosaic, self._cells_of_scenes(mosaic))
+
+    def _above(self, mosaic: Mosaic, cells: Iterable[str]) -> set[str]:
+        """The coarsest overview cells over some index cells."""
+        zoom = top_rung(mosaic.minzoom, self.step)
+        return {top for cell in cells for top in _at_zoom(cell, zoom)} if zoom else {""}
 
     def _cells_of_scenes(self, mosaic: Mosaic) -> Iterator[str]:
         for pk in head_partitions(mosaic):
@@ -296,7 +302,7 @@ class OverviewBuilder:
         made = self._changed(run, mosaic, before, sources, blocks)
         if made is None:
             self._load_rest(run, mosaic, before.quadkey, sources, blocks, changed)
-            made = self._whole(run, mosaic, before, sources, blocks)
+            made = self._made(run, mosaic, before, sources, blocks, anew=True)
         of, kinds = to_row(sources)
         kind, now = _kind_of(sources), self.clock()
         cell = replace(
@@ -326,15 +332,13 @@ class OverviewBuilder:
     ) -> Made | None:
         """Makes a cell of its objects and some other blocks; None where these cannot be used."""
         kind = _kind_of(sources)
-        if kind is None:
-            return Made("", ())
-        if kind != common(map(Kind.of_text, before.kinds)) or not before.assets:
-            return None
-        if not blocks:
-            return Made(before.digest, ())
-        fitting = _fitted(sources, blocks, kind)
+        if kind is not None:
+            if kind != common(map(Kind.of_text, before.kinds)) or not before.assets:
+                return None
+            if not blocks:
+                return Made(before.digest, ())
         try:
-            return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=False)
+            return self._made(run, mosaic, before, sources, blocks, anew=False)
         except (UnusableCellError, AbsentError):
             log.warning("an overview is missing or damaged", extra={"cell": before.quadkey})
             return None
@@ -355,19 +359,22 @@ class OverviewBuilder:
         tiles = [quadkey + name for name in sorted(missing)]
         blocks |= self._look(run, mosaic, quadkey, tiles, sources, changed)
 
-    def _whole(
+    def _made(
         self,
         run: _Run,
         mosaic: Mosaic,
         before: OverviewCell,
         sources: Mapping[str, BlockSource],
         blocks: Mapping[str, Block | None],
+        *,
+        anew: bool,
     ) -> Made:
+        """Makes the objects of a cell, of these blocks alone with `anew`; none without pixels."""
         kind = _kind_of(sources)
         if kind is None:
             return Made("", ())
         fitting = _fitted(sources, blocks, kind)
-        return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=True)
+        return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=anew)
 
     def _put(self, run: _Run, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
         """Writes a row in place of the one that was read; deletes objects that nobody reads now."""
@@ -433,23 +440,17 @@ class OverviewBuilder:
 
     def drop(self, mosaic: Mosaic, cells: OverviewSet) -> None:
         """Deletes the rows and the objects of a set that nobody reads any more."""
-        run = _Run(mosaic, cells, lambda: False, BuildTally())
-        for top in self.tops(mosaic, cells):
-            self._drop(run, top)
+        for top in sorted(self.tops(mosaic)):
+            self._drop(mosaic, cells, top)
 
-    def tops(self, mosaic: Mosaic, cells: OverviewSet) -> list[str]:
-        """Returns the coarsest cells of a set."""
-        every = replace(cells, state="building")
-        return self._tops(_Run(mosaic, every, lambda: False, BuildTally()), ())
-
-    def _drop(self, run: _Run, tile: str) -> None:
-        cell = self.rows.cell(run.mosaic, run.cells, tile)
+    def _drop(self, mosaic: Mosaic, cells: OverviewSet, tile: str) -> None:
+        cell = self.rows.cell(mosaic, cells, tile)
         for name, source in _sources(cell).items():
             if source.is_cell:
-                self._drop(run, tile + name)
+                self._drop(mosaic, cells, tile + name)
         for href in (*cell.assets.values(), *(each.href for each in cell.was)):
             self.objects.folder.delete(href)
-        self.rows.delete(run.mosaic, run.cells, tile)
+        self.rows.delete(mosaic, cells, tile)
 
 
 def may_deepen(cells: OverviewSet, tile: str) -> bool:

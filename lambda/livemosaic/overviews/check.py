@@ -38,7 +38,7 @@ class OverviewCheck:
         cells = self.mosaic.shown_overviews
         if cells is None:
             return
-        for top in self.builder.tops(self.mosaic, cells):
+        for top in sorted(self.builder.tops(self.mosaic)):
             yield from self._check(cells, top)
 
     def _check(self, cells: OverviewSet, quadkey: str) -> Iterator[Checked]:
