@@ -4,10 +4,12 @@ import asyncio
 import io
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from livemosaic.storage.objects import Buffer, ObjectError, too_short
+
+T = TypeVar("T")
 
 _HEAD: Final = 4096
 """Leading bytes in which the first directory is looked for."""
@@ -47,7 +49,7 @@ class RangeSource:
         """
         while len(self.head) < stop and not self._whole:
             start = len(self.head)
-            await self.get_range_async("", start=start, end=max(stop, 2 * start))
+            await self._read(start, max(stop, 2 * start))
         return self.head
 
     def header_done(self, source: Readable) -> None:
@@ -56,12 +58,15 @@ class RangeSource:
         self._header_left = None
         self.head = bytearray()
 
-    async def get_range_async(
+    def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
-    ) -> Buffer:
+    ) -> Awaitable[Buffer]:
         """Returns one range; `path` is ignored, as there is one object."""
         del path
         stop = start + (length or 0) if end is None else end
+        return _OnAwait(lambda: self._read(start, stop))
+
+    async def _read(self, start: int, stop: int) -> Buffer:
         if self.head and (stop <= len(self.head) or self._whole):
             return bytes(memoryview(self.head)[start:stop])
         self._count(stop - start)
@@ -76,17 +81,20 @@ class RangeSource:
             self._whole = len(self.head) < stop
         return got
 
-    async def get_ranges_async(
+    def get_ranges_async(
         self,
         path: str,
         *,
         starts: Sequence[int],
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
-    ) -> Sequence[Buffer]:
+    ) -> Awaitable[Sequence[Buffer]]:
         """Returns several ranges, each complete."""
         del path
         stops = ends or [a + n for a, n in zip(starts, lengths or (), strict=True)]
+        return _OnAwait(lambda: self._read_all(starts, stops))
+
+    async def _read_all(self, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Buffer]:
         self._count(sum(stops) - sum(starts))
         got = await asyncio.gather(*map(self._source.read, starts, stops))
         for start, stop, body in zip(starts, stops, got, strict=True):
@@ -100,6 +108,20 @@ class RangeSource:
         self._header_left -= size
         if self._header_left < 0:
             raise LongHeaderError
+
+
+class _OnAwait(Generic[T]):
+    """An awaitable that makes its coroutine only when it is awaited.
+
+    async-tiff asks for a range and awaits it later, on the event loop; a read that ends before that
+    would leave a coroutine of which Python warns that it was never awaited.
+    """
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._make().__await__()
 
 
 class InMemoryObject:
