@@ -1,6 +1,7 @@
 """An emulated AWS on this machine: starts and stops ministack."""
 
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -9,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,10 +113,15 @@ def _trusting(certificate: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Returns a TCP port of this machine that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
+    """Returns a TCP port of this machine that nothing listens on.
+
+    It is below those that the system hands out to whoever asks for any, so that none of them takes
+    it before the caller does.
+    """
+    while True:
+        port = secrets.choice(range(16_384, 32_768))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Popen[bytes]:

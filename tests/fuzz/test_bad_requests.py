@@ -15,7 +15,6 @@ import pytest
 
 from api.served import footprint, serving, tile_url
 from fuzz.targets import FEATURE, PATH, SOUTH, WEST
-from infra.emulator import free_port
 from livemosaic.table.sqlite import SqliteTable
 
 REFUSALS: Final = {400, 414}
@@ -137,13 +136,12 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
         server.create("m")
         server.publish("a", [10, 20, 30])
         document = server.client.get("/openapi.json").json()
-    port = free_port()
     command = [sys.executable, "-m", "livemosaic", "--index", f"sqlite:///{folder}/table.db"]
-    command += ["--allow", str(folder), "serve", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    command += ["--allow", str(folder), "serve", "--port", "0"]
+    log = folder / "serve.log"
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
-            url = f"http://127.0.0.1:{port}"
-            _await(process, f"{url}/health")
+            url = _served(process, log)
             with httpx.Client(base_url=url, timeout=LONGEST_S) as client:
                 made = Apart(client, process, list(_operations(document)))
                 client.get(tile_url(".png")).raise_for_status()
@@ -154,17 +152,16 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
             process.terminate()
 
 
-def _await(process: subprocess.Popen[bytes], url: str) -> None:
+def _served(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The URL that the server has written to its log, once it answers there."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
-        assert process.poll() is None, f"the server ended with status {process.returncode}"
-        try:
-            httpx.get(url)
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"the server did not answer within {START_S} s")
+        assert process.poll() is None, log.read_text()
+        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+            httpx.get(f"{found[0]}/health", timeout=START_S).raise_for_status()
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"the server did not start within {START_S} s: {log.read_text()}")
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
