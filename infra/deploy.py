@@ -11,8 +11,8 @@ from rich.console import Console
 
 from infra.bundle import BundleError, build
 from infra.cdk import ROOT, Cdk, CdkError, Outputs
-from infra.ceiling import PRICES, Limits, ceiling
 from infra.config import Config, ConfigError, read
+from infra.costs.ceiling import PRICES, Limits, ceiling
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infra.config import ConfigError, read
-from infra.overviews import BUILD_TIMEOUT_S
+from infra.parts.overviews import BUILD_TIMEOUT_S
 from livemosaic.overviews.hints import DELAY_S, WINDOW_S
 
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}

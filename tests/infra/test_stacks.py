@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.ceiling import Limits, ceiling
 from infra.config import read
+from infra.costs.ceiling import Limits, ceiling
 
 ROOT = Path(__file__).parents[2]
 

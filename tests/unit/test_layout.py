@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda" / "livemosaic"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES} | {PACKAGE / "api/web", PACKAGE / "api/web/map"})
-WRITTEN = [*MODULES, *ROOT.glob("lambda/*.py"), *ROOT.glob("infra/*.py")]
+WRITTEN = [*MODULES, *ROOT.glob("lambda/*.py"), *ROOT.glob("infra/**/*.py")]
 WRITTEN += [ROOT / "README.md", *ROOT.glob("docs/*.md")]
 
 

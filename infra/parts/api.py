@@ -12,7 +12,7 @@ from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from infra.config import Config
-from infra.logs import log_group
+from infra.parts.logs import log_group
 from infra.writers import Jwt, authorizer
 
 _METHOD = apigatewayv2.HttpMethod

@@ -4,8 +4,8 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra.config import Config
-from infra.data import Data
-from infra.service import Service
+from infra.stacks.data import Data
+from infra.stacks.service import Service
 
 
 def build(app: cdk.App, config: Config) -> Service:

@@ -9,9 +9,9 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.alarms import own_metric
-from infra.inbox import Inbox
-from infra.overviews import Overviews
+from infra.parts.inbox import Inbox
+from infra.parts.overviews import Overviews
+from infra.watch.alarms import own_metric
 from livemosaic import logs
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import (

@@ -18,8 +18,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.inbox import DEAD_LETTER_LATE_DAYS, Inbox
-from infra.overviews import Overviews
+from infra.parts.inbox import DEAD_LETTER_LATE_DAYS, Inbox
+from infra.parts.overviews import Overviews
 from livemosaic import logs
 from livemosaic.ingest.sqs import FAILED_EVENTS
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.bundle import PYTHONS
 from infra.config import Config
-from infra.logs import log_group
+from infra.parts.logs import log_group
 
 
 def function(

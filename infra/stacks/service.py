@@ -12,16 +12,16 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
-from infra.alarms import Alarms
-from infra.api import Api
-from infra.budget import Budget
-from infra.code import code
 from infra.config import Config
-from infra.dashboard import dashboard
-from infra.functions import function, live
-from infra.inbox import Inbox
-from infra.overviews import READ, WRITE, Overviews, OverviewStore
-from infra.signing import SigningKey
+from infra.parts.api import Api
+from infra.parts.code import code
+from infra.parts.functions import function, live
+from infra.parts.inbox import Inbox
+from infra.parts.overviews import READ, WRITE, Overviews, OverviewStore
+from infra.parts.signing import SigningKey
+from infra.watch.alarms import Alarms
+from infra.watch.budget import Budget
+from infra.watch.dashboard import dashboard
 from infra.ways import grant_ways
 
 _CONSOLES: Final = {

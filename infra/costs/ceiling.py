@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from infra.api import is_open, throttles
 from infra.config import Config
+from infra.parts.api import is_open, throttles
 from livemosaic.api.gateway import LIMIT
 
 PRICES: Final[Mapping[str, Any]] = json.loads(

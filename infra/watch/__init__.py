@@ -1,0 +1,1 @@
+"""What tells the operator: alarms, graphs, a budget."""
