@@ -12,6 +12,17 @@ from livemosaic.storage.coalesce import COALESCE_GAP, COALESCED_MAX
 
 ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 """Any origin, or one (RFC 6454)."""
+HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+"""Name or address of a host, perhaps with a port (RFC 3986, 3.2.2)."""
+PUBLIC_URL: Final = re.compile(
+    rf"(?P<scheme>https?)://(?P<host>{HOST.pattern})(?P<prefix>(?:/[\w.~-]+)*)/?", re.ASCII
+)
+"""URL of an API: a host, and perhaps a path."""
+
+ForwardingHeader = Literal[
+    "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"
+]
+"""A header in which proxies say by which URL a request came (RFC 7239, 5)."""
 
 
 class Settings(BaseSettings):
@@ -39,6 +50,12 @@ class Settings(BaseSettings):
     Secrets Manager. Default: a file beside an SQLite index, created with the first token."""
     max_token_age_s: int = Field(90 * 24 * 3600, ge=1)
     """The longest lifetime of a new access token."""
+    public_url: str = ""
+    """URL by which clients reach the API, `https://HOST` or `https://HOST/PATH`: all links begin
+    with it. A proxy in front removes PATH from requests. Default: what each request says."""
+    trusted_headers: Annotated[tuple[ForwardingHeader, ...], NoDecode] = ()
+    """Headers that a proxy in front sets in every request, whatever clients send, and that name the
+    URL by which they came; separated by commas in the environment. `public_url` precedes them."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Origins whose pages may read responses, separated by commas in the environment."""
     dead_letters: str = ""
@@ -92,6 +109,22 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("trusted_headers", mode="before")
+    @classmethod
+    def _headers(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, url: str) -> str:
+        if url and not PUBLIC_URL.fullmatch(url):
+            raise ValueError(
+                f"{url!r} is no URL of an API: write https://HOST or https://HOST/PATH"
+            )
+        return url.rstrip("/")
 
     @field_validator("cors_origins")
     @classmethod

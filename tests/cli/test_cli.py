@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,3 +199,27 @@ def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:
     subprocess.run(command, env=env, check=True, capture_output=True)
     with serving(env) as said:
         assert re.search(r"http://127\.0\.0\.1:\d+/mosaics/m/map\.html", said)
+
+
+def test_serve_names_the_url_by_which_clients_come(tmp_path):
+    env = os.environ | {
+        "LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/m.db",
+        "LIVEMOSAIC_PUBLIC_URL": "https://example.com/maps",
+    }
+    with serving(env) as said:
+        here = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        asked = urllib.request.Request(f"{here}/", headers={"X-Forwarded-Proto": "http"})
+        with urllib.request.urlopen(asked) as answer:
+            links = json.load(answer)["links"]
+    assert "livemosaic on https://example.com/maps/" in said
+    assert all(link["href"].startswith("https://example.com/maps/") for link in links)
+
+
+def test_serve_trusts_no_header_of_a_client_on_its_own_machine(tmp_path):
+    env = os.environ | {"LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/m.db"}
+    with serving(env) as said:
+        here = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        asked = urllib.request.Request(f"{here}/", headers={"X-Forwarded-Proto": "https"})
+        with urllib.request.urlopen(asked) as answer:
+            links = json.load(answer)["links"]
+    assert all(link["href"].startswith(f"{here}/") for link in links)

@@ -8,6 +8,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from livemosaic.api.middleware import middleware
+from livemosaic.api.public_url import PublicUrls
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.services import Services
@@ -31,6 +32,7 @@ class App:
             exception_handlers=HANDLERS,
         )
         self._tiles.state.services = services
+        self._public_urls = PublicUrls.of(services.settings)
 
     @cached_property
     def api(self) -> "FastAPI":
@@ -41,8 +43,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatches a request to one of the two applications."""
-        app = self._tiles if scope["type"] != "http" or _is_tile(scope) else self.api
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._tiles(scope, receive, send)
+            return
+        scope = self._public_urls(scope)
+        await (self._tiles if _is_tile(scope) else self.api)(scope, receive, send)
 
 
 def _is_tile(scope: Scope) -> bool:

@@ -54,8 +54,11 @@ def serve(
     chosen = token or secrets.token_urlsafe(16)
     settings = given.model_copy(update={"token": SecretStr(chosen)})
     with clear_errors(), listening(host, port) as listener, running(settings) as services:
-        url = f"http://{host}:{listener.getsockname()[1]}"
+        here = f"http://{host}:{listener.getsockname()[1]}"
+        url = settings.public_url or here
         console.print(f"livemosaic on {url}/; Ctrl-C ends it")
+        if url != here:
+            console.print(f"it listens on {here}/, where a proxy has to send requests")
         for mosaic in services.mosaics.all():
             private = "?access_token=…" if mosaic.access == "private" else ""
             console.print(f"  {url}/mosaics/{mosaic.id}/map.html{private}")

@@ -41,5 +41,10 @@ def application(services: Services) -> App:
 
 def server(services: Services) -> uvicorn.Server:
     """A server of the API; give its `run` the socket."""
-    config = uvicorn.Config(application(services), log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        application(services),
+        log_level="warning",
+        lifespan="off",
+        proxy_headers=False,  # by default those of any client on this machine count
+    )
     return uvicorn.Server(config)
