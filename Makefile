@@ -3,16 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WEB := lambda/livemosaic/api/web
+PACKAGE := pyproject.toml lambda/requirements.in packaging/laptop.in
+NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 WORKERS ?= 2
 
-.PHONY: help setup demo check test lint format bench aws-local deploy requirements clean
+.PHONY: help setup web demo check test lint format bench aws-local deploy dist requirements clean
+
+.NOTPARALLEL:
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.done $(WEB)/maplibre/.done ## Install all dependencies into .venv and node_modules.
+setup: $(VENV)/.done node_modules/.done web ## Install all dependencies into .venv and node_modules.
 
-demo: setup ## Watch a live mosaic grow on a map at http://127.0.0.1:8000.
+web: $(WEB)/maplibre/.done ## Bring the page's files from npm.
+
+dist: setup ## Build the sdist and the wheel into dist/.
+	rm -rf dist
+	$(BIN)/uv build -q
+
+demo: $(VENV)/.demo web ## Watch a live mosaic grow on a map at http://127.0.0.1:8000.
 	$(BIN)/livemosaic demo $(ARGS)
 
 aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the demo's scenes arrive.
@@ -51,19 +61,31 @@ requirements: setup ## Update the pins in requirements.txt and lambda/requiremen
 		requirements.in -o requirements.txt
 	mkdir -p build && grep -v '^-e' requirements.txt > build/pins.txt
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
-		pyproject.toml -c build/pins.txt -o lambda/requirements.txt
+		lambda/requirements.in -c build/pins.txt -o lambda/requirements.txt
 
 clean: ## Remove everything that was installed and generated.
-	rm -rf $(VENV) node_modules $(WEB)/maplibre $(WEB)/swagger build demo
+	rm -rf $(VENV) node_modules dist $(WEB)/maplibre $(WEB)/swagger build demo
 
-$(VENV)/.done: requirements.txt pyproject.toml
+$(BIN)/pip:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 …"'
 	$(PYTHON) -m venv $(VENV)
+
+# What a user needs, a quarter of what development needs.
+$(VENV)/.demo: $(BIN)/pip $(PACKAGE)
+	grep -v '^-e' requirements.txt > $(VENV)/pins.txt
+	$(BIN)/pip install --disable-pip-version-check -e . -c $(VENV)/pins.txt
+	touch $@
+
+$(VENV)/.done: $(BIN)/pip requirements.txt $(PACKAGE)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	touch $@ $(VENV)/.demo
+
+node_modules/.done: package.json package-lock.json
+	$(NPM)
 	touch $@
 
 $(WEB)/maplibre/.done: package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	[ -e node_modules/.done ] || $(NPM) --omit=dev
 	mkdir -p $(WEB)/maplibre $(WEB)/swagger
 	cd node_modules/maplibre-gl && cp dist/maplibre-gl.mjs dist/maplibre-gl-worker.mjs \
 		dist/maplibre-gl.css LICENSE.txt $(CURDIR)/$(WEB)/maplibre/

@@ -54,8 +54,8 @@ def _migrated(document: Mapping[str, Any], version: str) -> tuple[dict[str, Any]
         from pystac.serialization import identify_stac_object, migrate_to_latest
     except ImportError as error:
         raise InvalidItemError(
-            f"stac_version is {version!r}, which pystac migrates, and it is not installed here: "
-            "ingest the Item with the command `livemosaic ingest` (pip install 'livemosaic[cli]')"
+            f"stac_version is {version!r}, which pystac migrates, and a Lambda does not carry it: "
+            "ingest the Item with the command `livemosaic ingest` (pip install livemosaic)"
         ) from error
     old = dict(document)
     try:

@@ -13,21 +13,16 @@ from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import quote, urljoin
 
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from urllib3 import Retry
+
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.model.order import Order
 from livemosaic.model.time import parse_time
-
-try:
-    from pystac_client import Client
-    from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
-except ImportError as error:
-    raise InvalidRequestError(
-        f"{error.name} is not installed, which STAC APIs need: pip install 'livemosaic[cli]'"
-    ) from error
 
 _SLICES: Final = 16
 """Slices of a closed time range; more than are read in parallel, as days differ in size."""
