@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     public_url: str = ""
     """URL by which clients reach the API, `https://HOST` or `https://HOST/PATH`: all links begin
     with it. A proxy in front removes PATH from requests. Default: what each request says."""
+    origin_secret: str = ""
+    """Secret that a CDN in front shows in `X-Livemosaic-Origin`: a file, or the ARN of a secret in
+    AWS Secrets Manager. Requests without it are sent to `public_url`. Default: all are answered."""
+    shared_max_age_s: int = Field(0, ge=0, le=86_400)
+    """How long shared caches, such as a CDN, may show an image of a mosaic without `max_age_s`;
+    browsers ask them again each time."""
     trusted_headers: Annotated[tuple[ForwardingHeader, ...], NoDecode] = ()
     """Headers that a proxy in front sets in every request, whatever clients send, and that name the
     URL by which they came; separated by commas in the environment. `public_url` precedes them."""

@@ -226,7 +226,7 @@ class TestMaps:
 class TestCaches:
     def test_a_tile_is_for_the_cache_of_who_asked(self, server: Server) -> None:
         answer = server.get(TILE, access_token=token(server))
-        assert answer.headers["Cache-Control"] == "private, max-age=60"
+        assert answer.headers["Cache-Control"] == "private, max-age=60, stale-if-error=60"
 
     def test_so_is_every_other_answer(self, server: Server) -> None:
         made = token(server)

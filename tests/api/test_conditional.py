@@ -217,7 +217,7 @@ class TestWhatDoesNot:
         assert server.client.put("/mosaics/m", json=new, headers=AUTHORIZED).status_code == 200
         answer = again(server, known)
         assert answer.status_code == 304
-        assert answer.headers["Cache-Control"] == "public, max-age=60"
+        assert answer.headers["Cache-Control"] == "public, max-age=60, stale-if-error=60"
 
     def test_having_asked_with_another_tag_before(self, server: Server) -> None:
         """What a stale tag made the server look at is no part of the new tile's tag."""
@@ -425,9 +425,17 @@ class TestLife:
         [
             pytest.param({}, "no-cache", "no-cache", id="by default"),
             pytest.param(
-                {"max_age_s": 300}, "public, max-age=300", "public, max-age=10", id="minutes"
+                {"max_age_s": 300},
+                "public, max-age=300",
+                "public, max-age=10",
+                id="minutes",
             ),
-            pytest.param({"max_age_s": 5}, "public, max-age=5", "public, max-age=5", id="seconds"),
+            pytest.param(
+                {"max_age_s": 5},
+                "public, max-age=5",
+                "public, max-age=5",
+                id="seconds",
+            ),
             pytest.param(
                 {"max_age_s": 60, "stale_while_revalidate_s": 600},
                 "public, max-age=60, stale-while-revalidate=600",
@@ -445,6 +453,7 @@ class TestLife:
     def test_of_a_tile_with_all_its_scenes_and_of_others(
         self, server: Server, given: dict[str, int], full: str, brief: str
     ) -> None:
+        full, brief = (x if x == "no-cache" else f"{x}, stale-if-error=60" for x in (full, brief))
         server.create("kept", **given)
         empty = server.tile(mosaic="kept")
         assert (empty.headers["Cache-Control"], empty.headers["X-Scenes"]) == (brief, "")
@@ -459,6 +468,23 @@ class TestLife:
         server.add(scene("gone", server.url("nowhere.tif"), day=2), mosaic="kept")
         skipped = server.tile(mosaic="kept")
         assert (skipped.headers["Cache-Control"], "ETag" in skipped.headers) == (brief, False)
+
+    @pytest.mark.parametrize(
+        ("given", "full", "brief"),
+        [
+            pytest.param({}, "max-age=0, s-maxage=30", "max-age=0, s-maxage=10", id="by default"),
+            pytest.param({"max_age_s": 60}, "max-age=60", "max-age=10", id="of the mosaic's own"),
+        ],
+    )
+    def test_of_a_tile_in_caches_that_many_users_share(
+        self, sqlite_table: SqliteTable, folder: Path, given: dict[str, int], full: str, brief: str
+    ) -> None:
+        with serving(sqlite_table, folder, shared_max_age_s=30) as server:
+            server.create("kept", **given)
+            empty = server.tile(mosaic="kept").headers["Cache-Control"]
+            server.publish("a", 1, mosaic="kept")
+            shown = server.tile(mosaic="kept").headers["Cache-Control"]
+        assert (shown, empty) == tuple(f"public, {x}, stale-if-error=60" for x in (full, brief))
 
     def test_a_scene_that_becomes_readable_shows(self, server: Server) -> None:
         server.publish("old", 1, day=1)

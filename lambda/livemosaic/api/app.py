@@ -7,8 +7,9 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from livemosaic.api.edge.origin import OriginGate
+from livemosaic.api.edge.public_url import PublicUrls
 from livemosaic.api.middleware import middleware
-from livemosaic.api.public_url import PublicUrls
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.services import Services
@@ -32,6 +33,7 @@ class App:
             exception_handlers=HANDLERS,
         )
         self._tiles.state.services = services
+        self._gate = OriginGate.of(services.settings)
         self._public_urls = PublicUrls.of(services.settings)
 
     @cached_property
@@ -45,6 +47,9 @@ class App:
         """Dispatches a request to one of the two applications."""
         if scope["type"] != "http":
             await self._tiles(scope, receive, send)
+            return
+        if refusal := await self._gate.refusal(scope):
+            await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
         await (self._tiles if _is_tile(scope) else self.api)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""ASGI middleware: limits, HEAD, and responses that no shared cache may store."""
+"""ASGI middleware: limits, HEAD, and what caches may do with responses."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -30,7 +30,7 @@ def middleware(settings: Settings) -> list[Middleware]:
     return [
         cors,
         Middleware(HeadAsGet),
-        Middleware(PrivateResponses),
+        Middleware(CacheControl),
         Middleware(_Limits, settings),
     ]
 
@@ -55,24 +55,34 @@ class HeadAsGet:
         await self.app({**scope, "method": "GET"}, receive, send_bodiless)
 
 
-class PrivateResponses:
-    """Marks responses that depend on a credential as private (RFC 6750, 2.3; RFC 9111, 5.2.2.7)."""
+class CacheControl:
+    """Sets Cache-Control where a route does not, and makes it private where access needed a
+    credential (RFC 6750, 2.3; RFC 9111, 5.2.2.7): nothing is left to the heuristics of caches."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Adds `private` to Cache-Control on any route where access needed a credential."""
+        """Passes everything but the start of a response through."""
 
-        async def send_private(message: Message) -> None:
-            if PRIVATE in scope and message["type"] == "http.response.start":
+        async def send_controlled(message: Message) -> None:
+            if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                directives = headers.get("Cache-Control", "no-cache").split(", ")
-                kept = [each for each in directives if each not in ("public", "private")]
-                headers["Cache-Control"] = ", ".join(["private", *kept])
+                usual = "no-store" if message["status"] >= 400 else "no-cache"
+                control = headers.get("Cache-Control", usual)
+                headers["Cache-Control"] = _private(control) if PRIVATE in scope else control
             await send(message)
 
-        await self.app(scope, receive, send_private)
+        await self.app(scope, receive, send_controlled)
+
+
+def _private(control: str) -> str:
+    kept = [
+        each
+        for each in control.split(", ")
+        if each not in ("public", "private") and not each.startswith("s-maxage=")
+    ]
+    return ", ".join(["private", *kept])
 
 
 class _Limits:

@@ -64,19 +64,24 @@ class KeySource(Protocol):
         ...
 
 
-def open_keys(place: str, index: str) -> KeySource:
-    """Opens the keys of a file or secret; by default, of the file beside an SQLite index."""
+def open_keys(
+    place: str, index: str = "", *, setting: str = "LIVEMOSAIC_SIGNING_KEYS"
+) -> KeySource:
+    """Opens the keys of a file or secret; by default, of the file beside an SQLite index.
+
+    `setting` names the place in error messages.
+    """
     if match := _SECRET.fullmatch(place):
-        return Secret(place, match["region"])
+        return Secret(place, match["region"], setting)
     if place.startswith("arn:"):
         raise InvalidRequestError(
-            f"LIVEMOSAIC_SIGNING_KEYS {place[:200]!r} is not the ARN of a secret, which looks like "
+            f"{setting} {place[:200]!r} is not the ARN of a secret, which looks like "
             "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"
         )
     if place:
-        return KeyFile(Path(place))
+        return KeyFile(Path(place), setting)
     beside = SQLITE.fullmatch(index)
-    return KeyFile(Path(f"{beside['path']}.keys")) if beside else NoKeys()
+    return KeyFile(Path(f"{beside['path']}.keys"), setting) if beside else NoKeys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class KeyFile:
     """A text file of one key per line, newest first, which only its owner can read."""
 
     path: Path
+    setting: str = "LIVEMOSAIC_SIGNING_KEYS"
 
     def load(self) -> tuple[SigningKey, ...]:
         """Returns the file's keys; none if there is no file."""
@@ -93,7 +99,7 @@ class KeyFile:
             return ()
         except OSError as error:
             raise KeysUnavailableError(
-                f"the file of LIVEMOSAIC_SIGNING_KEYS cannot be read: {error.strerror}"
+                f"the file of {self.setting} cannot be read: {error.strerror}"
             ) from error
         return tuple(map(SigningKey, lines))
 
@@ -108,7 +114,7 @@ class KeyFile:
             pass
         except OSError as error:
             raise KeysUnavailableError(
-                f"the file of LIVEMOSAIC_SIGNING_KEYS cannot be made: {error.strerror}"
+                f"the file of {self.setting} cannot be made: {error.strerror}"
             ) from error
 
 
@@ -118,6 +124,7 @@ class Secret:
 
     arn: str
     region: str
+    setting: str = "LIVEMOSAIC_SIGNING_KEYS"
 
     def load(self) -> tuple[SigningKey, ...]:
         """Returns the current and the previous value of the secret."""
@@ -133,7 +140,7 @@ class Secret:
                 values = [self._value(client, stage) for stage in _STAGES]
         except (BotoCoreError, ClientError) as error:
             raise KeysUnavailableError(
-                f"the signing key cannot be read from Secrets Manager ({_name(error)})"
+                f"the secret of {self.setting} cannot be read from Secrets Manager ({_name(error)})"
             ) from error
         return tuple(SigningKey(value.strip().encode()) for value in values if value)
 
@@ -148,7 +155,7 @@ class Secret:
 
     def make(self) -> None:
         """Raises InvalidRequestError: only an operator can set the secret."""
-        raise InvalidRequestError("the secret of LIVEMOSAIC_SIGNING_KEYS has no value: put one in")
+        raise InvalidRequestError(f"the secret of {self.setting} has no value: put one in")
 
 
 class NoKeys:
@@ -193,6 +200,14 @@ class KeyRing:
                 if key.id == key_id:
                     return key
         return None
+
+    def holds(self, text: str) -> bool:
+        """Whether a text is one of the keys."""
+        given = text.encode()
+        for age_s in (MAX_AGE_S, AGAIN_S) if given else ():  # it may have been added since
+            if any(secrets.compare_digest(key.secret, given) for key in self._younger(age_s)):
+                return True
+        return False
 
     def _younger(self, age_s: float) -> tuple[SigningKey, ...]:
         with self._lock:

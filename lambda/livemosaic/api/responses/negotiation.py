@@ -1,9 +1,11 @@
 """Documents as JSON or as HTML pages, by content negotiation."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,6 +15,16 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 WEB: Final = Path(__file__).parent.parent / "web"
+
+
+@cache
+def static_path() -> str:
+    """Returns the path of static files below the API's root: other files have another path."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(path for path in WEB.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(WEB)}\n".encode() + file.read_bytes())
+    return f"static/{digest.hexdigest()}"
+
 
 PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -54,7 +66,11 @@ class Responder:
         """Returns an HTML page. All links are relative, as the server's public URL is unknown."""
         template = Template((WEB / "page.html").read_text("utf-8"))
         text = template.substitute(
-            title=escape(title), root=self._root, crumbs=self._crumbs(), body=body
+            title=escape(title),
+            root=self._root,
+            static=static_path(),
+            crumbs=self._crumbs(),
+            body=body,
         )
         return HTMLResponse(text, headers=PAGE_HEADERS | {"Vary": "Accept"})
 

@@ -19,6 +19,7 @@ from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.render.encode import encode
 from livemosaic.services import Services
+from livemosaic.settings import Settings
 from livemosaic.tiler.overviews import MOST_COUNTED, Lag, ShownCells
 from livemosaic.tiler.picture import Draft, Picture
 from livemosaic.tiler.views import View
@@ -36,6 +37,8 @@ CONTENT_CRS: Final = "Content-Crs"
 _MAX_HEADER: Final = 2000
 _BRIEF_S: Final = 10
 """Maximum age of an image without scenes, or with skipped ones: more scenes may appear soon."""
+_STALE_IF_ERROR_S: Final = 60
+"""How much longer caches may show an image while we fail; without a limit, some do so for good."""
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The image still has an ETag of `If-None-Match`"},
@@ -76,13 +79,13 @@ async def image(
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
         about = _overview_headers(mosaic, draft.shown, await _lag(services, draft))
-        life = _cache_control(mosaic, brief=not same.scenes)
+        life = _cache_control(mosaic, services.settings, brief=not same.scenes)
         return _not_modified(basis.etag(same), life, about)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
-    life = _cache_control(mosaic, brief=not (etag and made.seen.scenes))
+    life = _cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
     encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
     draft.timings.end("encode")
     if known.matches(etag):
@@ -111,15 +114,19 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
     )
 
 
-def _cache_control(mosaic: Mosaic, *, brief: bool) -> str:
+def _cache_control(mosaic: Mosaic, settings: Settings, *, brief: bool) -> str:
     """Returns Cache-Control of an image (RFC 9111, 5.2.2; RFC 5861)."""
-    if not mosaic.max_age_s and (brief or not mosaic.stale_while_revalidate_s):
-        return "no-cache"
-    if brief:
-        return f"public, max-age={min(mosaic.max_age_s, _BRIEF_S)}"
+    age_s = mosaic.max_age_s
+    shared_s = 0 if age_s else settings.shared_max_age_s
     stale_s = mosaic.stale_while_revalidate_s
-    while_revalidate = f", stale-while-revalidate={stale_s}" if stale_s else ""
-    return f"public, max-age={mosaic.max_age_s}{while_revalidate}"
+    if brief:
+        age_s, shared_s, stale_s = min(age_s, _BRIEF_S), min(shared_s, _BRIEF_S), 0
+    if not (age_s or shared_s or stale_s):
+        return "no-cache"
+    found = ["public", f"max-age={age_s}"]
+    found += [f"s-maxage={shared_s}"] if shared_s else []
+    found += [f"stale-while-revalidate={stale_s}"] if stale_s else []
+    return ", ".join([*found, f"stale-if-error={_STALE_IF_ERROR_S}"])
 
 
 def _cache_headers(etag: str | None, life: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """HTML pages and their static files, all served from this origin."""
 
+import re
 from html import escape
 from typing import Any, Final
 
@@ -8,15 +9,18 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from livemosaic.api.access import mosaic_of
-from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB
+from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB, static_path
 from livemosaic.errors import NotFoundError, UnauthorizedError
 
 router = APIRouter(tags=["pages"])
 
 _TMS: Final = "WebMercatorQuad"
 """The only TileMatrixSet that MapLibre draws."""
+_VERSION: Final = re.compile("[0-9a-f]{16}")
+_FOREVER: Final = "public, max-age=31536000, immutable"
 _PAGE: Final[dict[str, Any]] = {
     "description": "Page that describes the error",
     "content": {"text/html": {}},
@@ -29,8 +33,8 @@ _MISSING: Final = """<!doctype html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>No such mosaic · livemosaic</title>
     <link rel="icon" href="data:,">
-    <link rel="stylesheet" href="../../static/base.css">
-    <link rel="stylesheet" href="../../static/map.css">
+    <link rel="stylesheet" href="../../{static}/base.css">
+    <link rel="stylesheet" href="../../{static}/map.css">
   </head>
   <body>
     <main class="message">
@@ -43,11 +47,19 @@ _MISSING: Final = """<!doctype html>
 
 
 class _Files(StaticFiles):
-    """Files that browsers revalidate, so that no old script runs in a new page."""
+    """Files whose path changes with their contents, so that caches never ask for them again.
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
+    By any other path they are revalidated, so that no old script runs in a new page: also while two
+    releases answer, as a page may load its files from the other one.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        version, _, name = path.partition("/")
+        current = static_path().endswith(f"/{version}")
+        known = current or _VERSION.fullmatch(version) is not None
+        response = await super().get_response(name if known else path, scope)
+        if response.status_code < 400:
+            response.headers["Cache-Control"] = _FOREVER if current else "no-cache"
         return response
 
 
@@ -62,8 +74,8 @@ def docs() -> HTMLResponse:
     return get_swagger_ui_html(
         openapi_url="openapi.json",
         title="livemosaic",
-        swagger_js_url="static/swagger/swagger-ui-bundle.js",
-        swagger_css_url="static/swagger/swagger-ui.css",
+        swagger_js_url=f"{static_path()}/swagger/swagger-ui-bundle.js",
+        swagger_css_url=f"{static_path()}/swagger/swagger-ui.css",
         swagger_favicon_url="data:,",
     )
 
@@ -80,9 +92,12 @@ def map_page(mosaic: str, request: Request) -> HTMLResponse:
     except (NotFoundError, UnauthorizedError) as error:
         status = 404 if isinstance(error, NotFoundError) else 401
         return HTMLResponse(
-            _MISSING.format(detail=escape(str(error))), status, headers=PAGE_HEADERS
+            _MISSING.format(detail=escape(str(error)), static=static_path()),
+            status,
+            headers=PAGE_HEADERS,
         )
-    return HTMLResponse((WEB / "map.html").read_text("utf-8"), headers=PAGE_HEADERS)
+    page = (WEB / "map.html").read_text("utf-8").replace("{static}", static_path())
+    return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
 @router.get(

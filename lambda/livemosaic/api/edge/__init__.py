@@ -1,0 +1,1 @@
+"""Between clients and the routes: by which URL requests come, and whether through the CDN."""
