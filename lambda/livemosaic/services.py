@@ -18,7 +18,7 @@ from livemosaic.index.overviews import OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.overviews.sets import check_overviews
+from livemosaic.overviews.sets import by_default, check_overviews
 from livemosaic.render.expression import Bounds
 from livemosaic.settings import Settings
 from livemosaic.storage.allowlist import AllowList
@@ -53,6 +53,15 @@ class Services:
     tokens: Tokens
     pixel_version: Callable[[], str]
     """Part of every ETag; a function, because most commands never need it (`pixel_version`)."""
+
+    def create(self, mosaic: Mosaic, *, is_overviews_open: bool) -> Mosaic:
+        """Adds a mosaic; AlreadyExistsError if its id is taken.
+
+        With `is_overviews_open` nobody decided on overviews: it has them if there is a place for
+        their objects, and its settings can have them.
+        """
+        is_default = is_overviews_open and bool(self.settings.overviews)
+        return self.mosaics.create(by_default(mosaic) if is_default else mosaic)
 
 
 def build(settings: Settings, table: Table | None = None) -> Services:

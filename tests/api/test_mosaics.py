@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from api.served import AUTHORIZED, JSON, Server, serving
 from livemosaic.api.routes import mosaics
+from livemosaic.index.schema import mosaic_prefix
 from livemosaic.table.sqlite import SqliteTable
 
 
@@ -136,6 +137,52 @@ class TestLife:
         answer = client.request(method, "/mosaics/nowhere", headers=AUTHORIZED, **options)
         assert answer.status_code == 404
         assert "'nowhere'" in answer.json()["detail"]
+
+
+class TestOverviews:
+    """A new mosaic has overviews where they can be kept, unless its maker wants none."""
+
+    @pytest.fixture(params=[True, False], ids=["a place", "no place"])
+    def has_place(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    @pytest.fixture
+    def server(self, has_place: bool, sqlite_table: SqliteTable, folder: Path) -> Iterator[Server]:
+        index = f"sqlite:///{folder}/index.db" if has_place else "dynamodb://eu-central-1/maps"
+        with serving(sqlite_table, folder, index=index) as made:
+            yield made
+
+    def test_who_says_nothing_has_them_where_there_is_a_place(
+        self, server: Server, has_place: bool
+    ) -> None:
+        assert (server.create()["overviews"] is not None) == has_place
+        server.publish("a", 1)
+        assert stale_rows(server) == has_place
+
+    def test_who_decides_is_followed(self, server: Server) -> None:
+        assert server.create("none", overviews=None)["overviews"] is None
+        assert server.create("some", overviews={"maxzoom": 9})["overviews"]["maxzoom"] == 9
+
+    @pytest.mark.parametrize(
+        "settings", [{"minzoom": 9}, {"rules": {"default": {"method": "center"}}}], ids=str
+    )
+    def test_a_mosaic_that_cannot_have_them_is_created_without(
+        self, server: Server, settings: dict[str, Any]
+    ) -> None:
+        assert server.create(**settings)["overviews"] is None
+
+    def test_a_change_that_does_not_name_them_changes_none(self, server: Server) -> None:
+        for name in ("some", "none"):
+            overviews = {"maxzoom": 9} if name == "some" else None
+            before = server.create(name, overviews=overviews)["overviews"]
+            answer = server.client.put(f"/mosaics/{name}", json={"title": "x"}, headers=AUTHORIZED)
+            assert answer.json()["overviews"] == before
+
+
+def stale_rows(server: Server, mosaic: str = "m") -> int:
+    index = server.services.index
+    prefix = f"{mosaic_prefix(index.mosaics.get(mosaic))}stale#"
+    return len([*index.table.scan(prefix)])
 
 
 class TestRefusals:

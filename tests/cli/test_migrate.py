@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from items import box, item
 from livemosaic.cli import app
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import FORMAT
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
@@ -31,8 +33,8 @@ def test_mosaics_that_await_it_are_named_and_migrated(
     monkeypatch.setenv("LIVEMOSAIC_INDEX", f"sqlite:///{tmp_path}/index.db")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def run(*words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, words)
+    def run(*words: str, code: int = 0, text: str | None = None) -> str:
+        result = CliRunner().invoke(app, words, input=text)
         assert result.exit_code == code, result.output
         return result.output
 
@@ -43,5 +45,13 @@ def test_mosaics_that_await_it_are_named_and_migrated(
     assert "nothing to do" in run("migrate", "old")
     assert "livemosaic migrate" not in run("mosaics", "list")
     assert "all well" in run("verify", "old")
-    assert Mosaics(table).get("old").format == FORMAT
+    mosaic = Mosaics(table).get("old")
+    assert mosaic.format == FORMAT
+    assert mosaic.overviews is None  # on by default of new mosaics only
+    run(
+        "ingest",
+        "-",
+        text=json.dumps(item("new", box(1, 1, 2, 2), href="https://example.com/n.tif")),
+    )
+    assert [*table.scan(f"{mosaic_prefix(mosaic)}stale#")] == []
     table.close()

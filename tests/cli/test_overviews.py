@@ -52,7 +52,7 @@ class World:
     def __post_init__(self) -> None:
         self.items: dict[str, Any] = {}
         self.day = 1
-        self.run("mosaics", "create", "m", "--collection", "s2", "--overviews")
+        self.run("mosaics", "create", "m", "--collection", "s2")
 
     def ingest(self, *names: str) -> None:
         lines = (json.dumps(self.items[name]) for name in names or self.items)
@@ -245,7 +245,7 @@ def test_verify_finds_what_is_outdated_or_lost_and_repairs_it(world: World) -> N
 
 
 def test_a_mosaic_without_overviews_gets_them_when_asked(world: World) -> None:
-    world.run("mosaics", "create", "plain", "--collection", "s2")
+    world.run("mosaics", "create", "plain", "--collection", "s2", "--no-overviews")
     crowd(world)
     world.ingest()
     refused = world.run("overviews", "build", "plain", code=1)

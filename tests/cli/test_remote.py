@@ -139,6 +139,14 @@ class TestMosaics:
         run("mosaics", "delete", "m", "--yes")
         assert json.loads(run("mosaics", "list", "--json").stdout) == []
 
+    def test_overviews_are_as_asked_for_or_as_the_server_has_them(
+        self, run: Run, server: Gateway
+    ) -> None:
+        for name, words in {"a": (), "b": ("--overviews",), "c": ("--no-overviews",)}.items():
+            server.faults += [LOST]
+            made = json.loads(run("mosaics", "create", name, *words).stdout)
+            assert (made["overviews"] is None) == (name == "c")
+
     def test_another_mosaic_of_that_id_is_no_lost_answer(self, run: Run, server: Gateway) -> None:
         run("mosaics", "create", "m", "--title", "theirs")
         server.faults += [BUSY]

@@ -154,7 +154,10 @@ class MosaicSettings(BaseModel):
     )
     rules: RulePolicyBody = RulePolicyBody()
     overviews: OverviewPolicyBody | None = Field(
-        None, description="Keep overviews, so that low zooms show every scene; null to keep none"
+        None,
+        description="Keep overviews, so that low zooms show every scene; null to keep none. "
+        "Omitted from a new mosaic: kept where the server has a place for them and the other "
+        "settings allow it; omitted from a change: as before",
     )
 
     def mosaic_fields(self) -> dict[str, Any]:
@@ -180,6 +183,11 @@ class NewMosaic(MosaicSettings):
     """A mosaic to create."""
 
     id: str = Field(max_length=63, description="Id of letters, digits, `_`, `.` and `-`")
+
+    @property
+    def is_overviews_open(self) -> bool:
+        """Whether it is left to the server if the mosaic has overviews."""
+        return "overviews" not in self.model_fields_set
 
 
 class MosaicOut(NewMosaic):

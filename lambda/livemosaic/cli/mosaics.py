@@ -106,9 +106,13 @@ def create(
         ),
     ] = None,
     overviews: Annotated[
-        bool,
-        typer.Option("--overviews", help="Keep overviews, so that low zooms show every scene."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--overviews/--no-overviews",
+            help="Keep overviews, so that low zooms show every scene. By default where there is a "
+            "place for them, such as beside an SQLite index, and the other settings allow it.",
+        ),
+    ] = None,
     create_table: Annotated[
         bool, typer.Option(help="Create the DynamoDB table (on demand) if it does not exist.")
     ] = False,
@@ -137,7 +141,7 @@ def create(
             access="private" if private else "public",
             renders=_renders(renders, render or []),
             rules=_rules(rules, rule),
-            overviews=OverviewPolicyBody() if overviews else None,
+            **_overviews(overviews),
         )
         _print(mosaics.create(new))
 
@@ -236,6 +240,10 @@ def delete(
         for count in mosaics.drop(mosaic):
             bar.advance(task, count)
     console.print(f"deleted [bold]{mosaic}[/bold]")
+
+
+def _overviews(wanted: bool | None) -> dict[str, OverviewPolicyBody | None]:
+    return {} if wanted is None else {"overviews": OverviewPolicyBody() if wanted else None}
 
 
 def _renders(file: Path | None, queries: Sequence[str]) -> dict[str, dict[str, Any]]:

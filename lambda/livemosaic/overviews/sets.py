@@ -11,7 +11,7 @@ from typing import Final
 
 from livemosaic.cog.write.profile import FORMAT as CELL_FORMAT
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.mosaic import Mosaic, OverviewSet
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import Rule
 from livemosaic.tiler.rules.parse import rule_of
 
@@ -76,6 +76,16 @@ def deepened(mosaic: Mosaic, set_id: str, zoom: int) -> Sequence[OverviewSet]:
 def without(mosaic: Mosaic, set_id: str) -> Sequence[OverviewSet]:
     """Returns the sets of a mosaic but one."""
     return [each for each in mosaic.overview_sets if each.id != set_id]
+
+
+def by_default(mosaic: Mosaic) -> Mosaic:
+    """Returns a new mosaic with overviews, or as it is where its settings cannot have them."""
+    wanted = replace(mosaic, overviews=OverviewPolicy())
+    try:
+        check_overviews(wanted)
+    except InvalidRequestError:
+        return mosaic
+    return wanted
 
 
 def _is_alike(one: OverviewSet, other: OverviewSet) -> bool:

@@ -33,8 +33,13 @@ def list_mosaics(mosaics: VisibleMosaics) -> MosaicList:
 
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
 def create_mosaic(new: NewMosaic, services: ServicesDep) -> MosaicOut:
-    """Creates a mosaic; 409 if its id is taken."""
-    return MosaicOut.of(services.mosaics.create(Mosaic(id=new.id, **new.mosaic_fields())))
+    """Creates a mosaic; 409 if its id is taken.
+
+    Omitting `overviews` keeps them where the server has a place for their objects, unless the
+    mosaic's default rule or `minzoom` rule them out; `null` keeps none.
+    """
+    mosaic = Mosaic(id=new.id, **new.mosaic_fields())
+    return MosaicOut.of(services.create(mosaic, is_overviews_open=new.is_overviews_open))
 
 
 @router.get("/mosaics/{mosaic}")
@@ -47,10 +52,11 @@ def show_mosaic(mosaic: CurrentMosaic) -> MosaicOut:
 def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) -> MosaicOut:
     """Replaces a mosaic's settings; the ones that indexed rows depend on cannot change.
 
-    Omitting `access` leaves it unchanged, so that a private mosaic cannot become public by mistake.
+    Omitting `access` or `overviews` leaves it unchanged, so that a private mosaic cannot become
+    public, nor overviews be lost, by mistake.
     """
     given = settings.model_fields_set
-    stays = {*FIXED, "access"} - given
+    stays = {*FIXED, "access", "overviews"} - given
     kept = {k: v for k, v in settings.mosaic_fields().items() if k not in stays}
     return MosaicOut.of(services.mosaics.update(mosaic, kept))
 

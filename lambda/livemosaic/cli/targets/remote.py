@@ -48,12 +48,15 @@ class Remote:
     def create(self, new: NewMosaic) -> MosaicOut:
         """See `Target`."""
         wanted = MosaicOut.of(Mosaic(id=new.id, **new.mosaic_fields()))
-        answer = self.client.ask("POST", "/mosaics", new.model_dump_json().encode())
+        left = {"overviews"} if new.is_overviews_open else set[str]()
+        body = new.model_dump_json(exclude=left).encode()
+        answer = self.client.ask("POST", "/mosaics", body)
         if answer.status == 201:
             return self._mosaic(answer, answer.document)
         if answer.status == 409 and answer.repeated:
             found = self.get(new.id)
-            stored = {"revision": found.revision, "format": found.format}
+            chosen = {"revision", "format", *left}
+            stored = {name: getattr(found, name) for name in chosen}
             if found == wanted.model_copy(update=stored):
                 return found  # it was created, and that response was lost
         raise self.client.refusal(answer)

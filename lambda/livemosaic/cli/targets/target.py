@@ -119,7 +119,9 @@ class Local:
 
     def create(self, new: NewMosaic) -> MosaicOut:
         """See `Target`."""
-        return MosaicOut.of(self.services.mosaics.create(Mosaic(id=new.id, **new.mosaic_fields())))
+        mosaic = Mosaic(id=new.id, **new.mosaic_fields())
+        created = self.services.create(mosaic, is_overviews_open=new.is_overviews_open)
+        return MosaicOut.of(created)
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
         """See `Target`. Private mosaics are always included."""
