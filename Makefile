@@ -26,10 +26,10 @@ demo: $(VENV)/.demo web ## Watch a live mosaic grow on a map at http://127.0.0.1
 	$(BIN)/livemosaic demo $(ARGS)
 
 aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the demo's scenes arrive.
-	$(BIN)/python -m infra.demo $(ARGS)
+	$(BIN)/python -m livemosaic_cdk.tools.demo $(ARGS)
 
 deploy: setup ## Deploy to your AWS account, after listing what that creates and costs.
-	$(BIN)/python -m infra.deploy $(ARGS)
+	$(BIN)/python -m livemosaic_cdk.tools.deploy $(ARGS)
 
 check: lint ## Run lint, unit tests, the table contract on SQLite and the API tests: a few minutes.
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not emulator" tests/unit tests/contract tests/api $(ARGS)

@@ -5,8 +5,8 @@ import sys
 
 import aws_cdk as cdk
 
-from infra.config import ConfigError, read
-from infra.stacks import build
+from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.stacks import build
 
 app = cdk.App()
 try:

@@ -29,7 +29,6 @@ from bench.postgres import PostgresError, postgres
 from bench.rasters import Scene
 from bench.report import step
 from bench.servers import ObjectStore, tile_server
-from infra.emulator import free_port
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import running
@@ -37,6 +36,7 @@ from livemosaic.settings import Settings
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import make_client
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.emulator import free_port
 
 SQLITE: Final = "sqlite"
 DYNAMODB: Final = "dynamodb"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.servers import started
-from infra.emulator import free_port
 from livemosaic.table import Put, Table
 from livemosaic.table.dynamodb import SCHEMA, DynamoTable
+from livemosaic_cdk.tools.emulator import free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -21,7 +21,7 @@ from zipfile import ZipFile
 from bench import environments
 from bench.places import REGION
 from bench.report import Sheet, show, step
-from infra.bundle import Architecture, Target, build
+from livemosaic_cdk.bundle import Architecture, Target, build
 
 _RUNTIME: Final = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 """What Lambda's Python has (Lambda Developer Guide, "Runtime dependencies in Python")."""

@@ -10,11 +10,11 @@ from typing import Protocol
 from uuid import uuid4
 
 from bench.processes import cpu_s, family
-from infra.emulator import emulator
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 from livemosaic.table.retry import Backoff
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.emulator import emulator
 
 REGION = "eu-central-1"
 _PATIENCE_S = 120

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench.processes import cpu_s, family
-from infra.emulator import free_port
+from livemosaic_cdk.tools.emulator import free_port
 
 _PACKAGES: Final = "apt-get install postgresql postgresql-15-postgis-3"
 _SETTINGS: Final = {"shared_buffers": "256MB", "random_page_cost": "1.1", "max_wal_size": "1GB"}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.emulator import free_port
+from livemosaic_cdk.tools.emulator import free_port
 
 
 @dataclass(frozen=True, slots=True)

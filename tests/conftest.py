@@ -18,10 +18,10 @@ import pytest
 import urllib3
 from botocore.loaders import JSONFileLoader
 
-from infra.emulator import emulator
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.emulator import emulator
 
 REAL_TABLE = os.environ.get("LIVEMOSAIC_TEST_DYNAMODB_TABLE")
 REGION = os.environ.get("AWS_REGION", "eu-central-1") if REAL_TABLE else "eu-central-1"

@@ -12,11 +12,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from access.fakes import BODY, Answer, Asked, Fake, ranged
-from infra.emulator import emulator
 from livemosaic.ingest.sources.open import open_names
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Stores
+from livemosaic_cdk.tools.emulator import emulator
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ROLE = "arn:aws:iam::111122223333:role/reader"

@@ -14,10 +14,10 @@ from botocore.client import BaseClient
 from click.testing import Result
 from typer.testing import CliRunner
 
-from infra.emulator import REGION, Emulator, emulator
 from items import deletion, item
 from livemosaic.cli import app
 from livemosaic.ingest.redrive import DeadLetterReader, QueueError
+from livemosaic_cdk.tools.emulator import REGION, Emulator, emulator
 
 pytestmark = pytest.mark.emulator
 

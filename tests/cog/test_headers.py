@@ -17,7 +17,6 @@ from rasterio.crs import CRS
 from rasterio.shutil import copy
 
 from cogs import write_cog
-from infra.emulator import REGION, Emulator, emulator
 from items import item, message
 from livemosaic.cog.headers import MAX_ROW_BYTES, HeaderKeeper, Headers
 from livemosaic.cog.reader import CogReader
@@ -32,6 +31,7 @@ from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Item, Key, Page, Put, Table
 from livemosaic.table.keys import header_key
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.emulator import REGION, Emulator, emulator
 from objectstore import ObjectStore
 
 ORIGIN = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from infra.local import BUCKET, Account
+from livemosaic_cdk.tools.local import BUCKET, Account
 
 T = TypeVar("T")
 

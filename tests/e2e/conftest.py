@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.cloud import Cloud, Steps
-from infra.local import BUCKET, Account, deployed
+from livemosaic_cdk.tools.local import BUCKET, Account, deployed
 
 SOURCES = {
     "item_buckets": f"{BUCKET}/items",

@@ -17,11 +17,11 @@ import pytest
 from api.served import LEFT, RIGHT, Part, raster, scene, serving, tile_url
 from e2e.cloud import Cloud, eventually
 from handlers.cloudwatch import CloudWatch, of_log
-from infra.cdk import ROOT, CdkError
-from infra.emulator import REGION
-from infra.local import BUCKET
 from items import box, notification
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.cdk import ROOT, CdkError
+from livemosaic_cdk.tools.emulator import REGION
+from livemosaic_cdk.tools.local import BUCKET
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
 
@@ -229,7 +229,7 @@ class TestDeployed:
     def test_make_deploy_says_what_it_makes_and_costs_before_it_asks(self, cloud: Cloud) -> None:
         before = cloud.stacks()
         done = subprocess.run(
-            [sys.executable, "-m", "infra.deploy", "-c", "name=other"],
+            [sys.executable, "-m", "livemosaic_cdk.tools.deploy", "-c", "name=other"],
             input="n\n",
             env=dict(cloud.account.aws.environment),
             cwd=ROOT,

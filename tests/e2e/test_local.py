@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from e2e.cloud import eventually
-from infra.cdk import ROOT
+from livemosaic_cdk.tools.cdk import ROOT
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
 
@@ -25,7 +25,13 @@ def test_the_demo_arrives_through_an_emulated_aws_of_which_ctrl_c_leaves_nothing
     with said.open("w") as file:
         running = subprocess.Popen(
             [
-                *(sys.executable, "-m", "infra.demo", "--folder", str(tmp_path / "demo")),
+                *(
+                    sys.executable,
+                    "-m",
+                    "livemosaic_cdk.tools.demo",
+                    "--folder",
+                    str(tmp_path / "demo"),
+                ),
                 *("--count", "2", "--every", "0"),
             ],
             cwd=ROOT,

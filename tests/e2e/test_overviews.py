@@ -13,7 +13,7 @@ from api.overviews import SIDE, document, make_scenes
 from cogs import write_cog
 from e2e.cloud import Cloud, Steps, eventually
 from e2e.conftest import let_batches_be_sent
-from infra.local import deployed
+from livemosaic_cdk.tools.local import deployed
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
 

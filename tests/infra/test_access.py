@@ -6,11 +6,11 @@ import re
 import pytest
 from fastapi.routing import APIRoute
 
-from infra.config import ConfigError, read
 from livemosaic.api.access import may_write
 from livemosaic.api.routing import create_api
 from livemosaic.services import running
 from livemosaic.settings import Settings
+from livemosaic_cdk.config import ConfigError, read
 
 READS_SECRET = {"secretsmanager:GetSecretValue"}
 JWT = {"issuer": "https://login.example.com/", "audience": ["livemosaic"]}

@@ -20,14 +20,23 @@ import pytest
 
 from cogs import write_cog
 from handlers.gateway import event
-from infra.bundle import MB, PYTHONS, ROOT, Architecture, BundleError, Target, build, fingerprint
-from infra.elf import stripped
 from items import item, sqs_event
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.pixel_version import fingerprint as fingerprint_of_pixels
 from livemosaic.pixel_version import libraries_in
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.bundle import (
+    MB,
+    PYTHONS,
+    ROOT,
+    Architecture,
+    BundleError,
+    Target,
+    build,
+    fingerprint,
+)
+from livemosaic_cdk.elf import stripped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its libraries are Linux's")
 
@@ -233,7 +242,7 @@ class TestDeployed:
             assert f"rasterio-{wanted}.dist-info/METADATA" in entries.namelist()
 
     def test_the_command_prints_the_path_alone(self) -> None:
-        command = [sys.executable, "-m", "infra.bundle", "--architecture", "arm64"]
+        command = [sys.executable, "-m", "livemosaic_cdk.bundle", "--architecture", "arm64"]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         assert ended.stdout == f"{build(DEPLOYED)}\n"
         assert Path(ended.stdout.strip()).is_absolute()
@@ -348,7 +357,7 @@ class TestBuild:
         assert re.search(r"^total +0\.\d\d +0\.\d\d$", output.err, re.MULTILINE)
 
     def test_two_builds_at_once_agree(self, tree: Path) -> None:
-        script = f"from infra.bundle import *; print(build({HERE!r}, Path({str(tree)!r})))"
+        script = f"from livemosaic_cdk.bundle import *; print(build({HERE!r}, Path({str(tree)!r})))"
         command = [sys.executable, "-c", script]
         builds = [
             subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)

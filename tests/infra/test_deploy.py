@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from handlers.faulty import faulty
-from infra.config import read
-from infra.deploy import _has_room, _plan
+from livemosaic_cdk.config import read
+from livemosaic_cdk.tools.deploy import _has_room, _plan
 
 BUCKETS = {"buckets": "scenes", "region": "us-west-2"}
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from infra.config import ConfigError, read
-from infra.parts.overviews import BUILD_TIMEOUT_S
 from livemosaic.overviews.hints import DELAY_S, WINDOW_S
+from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.parts.overviews import BUILD_TIMEOUT_S
 
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
 WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}

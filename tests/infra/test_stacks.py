@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.config import read
-from infra.costs.ceiling import Limits, ceiling
+from livemosaic_cdk.config import read
+from livemosaic_cdk.costs.ceiling import Limits, ceiling
 
 ROOT = Path(__file__).parents[2]
 
@@ -594,7 +594,7 @@ def test_every_stack_publishes_the_bundle_that_the_functions_are_made_of(deploym
     for assets in made.assets.values():
         [bundle] = (f for f in assets["files"].values() if "executable" in f["source"])
         assert bundle["source"]["executable"][1:] == [
-            *("-m", "infra.bundle", "--architecture", "arm64", "--python", "3.13")
+            *("-m", "livemosaic_cdk.bundle", "--architecture", "arm64", "--python", "3.13")
         ]
         [place] = bundle["destinations"].values()
         assert place["objectKey"] == key

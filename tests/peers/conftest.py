@@ -11,8 +11,8 @@ import pytest
 
 from api.served import serving
 from bench.environments import PeerError, interpreter
-from infra.emulator import free_port
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic_cdk.tools.emulator import free_port
 from peers.asking import Pair
 from peers.scenes import stacks
 

@@ -9,9 +9,6 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.parts.inbox import Inbox
-from infra.parts.overviews import Overviews
-from infra.watch.alarms import own_metric
 from livemosaic import logs
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import (
@@ -21,6 +18,9 @@ from livemosaic.tiler.watch import (
     TRUNCATED_IMAGES,
     UNREADABLE_PERCENT,
 )
+from livemosaic_cdk.parts.inbox import Inbox
+from livemosaic_cdk.parts.overviews import Overviews
+from livemosaic_cdk.watch.alarms import own_metric
 
 _PERIOD = cdk.Duration.minutes(5)
 

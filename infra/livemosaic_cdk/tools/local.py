@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-from infra.bundle import Target, build
-from infra.cdk import Cdk, Outputs
-from infra.emulator import REGION, Emulator, emulator
+from livemosaic_cdk.bundle import Target, build
+from livemosaic_cdk.tools.cdk import Cdk, Outputs
+from livemosaic_cdk.tools.emulator import REGION, Emulator, emulator
 
 BUCKET: Final = "scenes"
 """Bucket of the COGs, which the tiler may read."""

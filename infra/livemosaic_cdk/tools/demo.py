@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from infra.bundle import BundleError
-from infra.cdk import CdkError
-from infra.emulator import EmulatorError
-from infra.local import Account, NotHereError, deployed
 from livemosaic.cli.demo.run import MOSAIC, NDVI, arrival, items_of
+from livemosaic_cdk.bundle import BundleError
+from livemosaic_cdk.tools.cdk import CdkError
+from livemosaic_cdk.tools.emulator import EmulatorError
+from livemosaic_cdk.tools.local import Account, NotHereError, deployed
 
 console = Console(stderr=True, soft_wrap=True)
 

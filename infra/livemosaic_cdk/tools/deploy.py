@@ -9,10 +9,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from infra.bundle import BundleError, build
-from infra.cdk import ROOT, Cdk, CdkError, Outputs
-from infra.config import Config, ConfigError, read
-from infra.costs.ceiling import PRICES, Limits, ceiling
+from livemosaic_cdk.bundle import BundleError, build
+from livemosaic_cdk.config import Config, ConfigError, read
+from livemosaic_cdk.costs.ceiling import PRICES, Limits, ceiling
+from livemosaic_cdk.tools.cdk import ROOT, Cdk, CdkError, Outputs
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 

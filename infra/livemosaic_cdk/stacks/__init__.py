@@ -3,9 +3,9 @@
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.config import Config
-from infra.stacks.data import Data
-from infra.stacks.service import Service
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.stacks.data import Data
+from livemosaic_cdk.stacks.service import Service
 
 
 def build(app: cdk.App, config: Config) -> Service:

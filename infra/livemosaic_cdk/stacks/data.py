@@ -7,8 +7,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.config import Config
-from infra.parts.code import publish
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.code import publish
 
 
 class Data(cdk.Stack):

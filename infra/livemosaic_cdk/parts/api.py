@@ -11,9 +11,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
-from infra.config import Config
-from infra.parts.logs import log_group
-from infra.writers import Jwt, authorizer
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.logs import log_group
+from livemosaic_cdk.writers import Jwt, authorizer
 
 _METHOD = apigatewayv2.HttpMethod
 _POST = _METHOD.POST

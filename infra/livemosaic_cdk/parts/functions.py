@@ -7,9 +7,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.bundle import PYTHONS
-from infra.config import Config
-from infra.parts.logs import log_group
+from livemosaic_cdk.bundle import PYTHONS
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.logs import log_group
 
 
 def function(

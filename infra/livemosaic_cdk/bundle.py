@@ -19,12 +19,12 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, get_args
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from infra import elf
 from livemosaic import pixel_version
+from livemosaic_cdk import elf
 
 Architecture = Literal["arm64", "x86_64"]
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 ONLY_EMULATED: Final = ("3.11",)
 """Pythons that Lambda runs on Amazon Linux 2, whose glibc 2.26 is too old for wheels with GDAL."""
@@ -343,14 +343,14 @@ def _log(line: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Builds a bundle and prints only its path on stdout, where the CDK CLI reads it."""
     parser = argparse.ArgumentParser(
-        prog="python -m infra.bundle",
+        prog="python -m livemosaic_cdk.bundle",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="""\
 examples:
-  python -m infra.bundle
-  python -m infra.bundle --architecture x86_64 --python 3.12
-  unzip -l "$(python -m infra.bundle)"
+  python -m livemosaic_cdk.bundle
+  python -m livemosaic_cdk.bundle --architecture x86_64 --python 3.12
+  unzip -l "$(python -m livemosaic_cdk.bundle)"
 
 The path of the zip goes to stdout; progress and sizes go to stderr.""",
     )

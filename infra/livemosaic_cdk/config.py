@@ -19,13 +19,13 @@ from pydantic import (
     field_validator,
 )
 
-from infra.bundle import ONLY_EMULATED, PYTHONS, Target
-from infra.sources import BUCKET, Bus, ItemBucket, Topic
-from infra.ways import check_deployable, paid_buckets
-from infra.writers import Jwt
 from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import ORIGIN, Settings
 from livemosaic.storage.allowlist import SETTING, AllowList, parse_prefix
+from livemosaic_cdk.bundle import ONLY_EMULATED, PYTHONS, Target
+from livemosaic_cdk.sources import BUCKET, Bus, ItemBucket, Topic
+from livemosaic_cdk.ways import check_deployable, paid_buckets
+from livemosaic_cdk.writers import Jwt
 
 RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),

@@ -18,12 +18,12 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.parts.inbox import DEAD_LETTER_LATE_DAYS, Inbox
-from infra.parts.overviews import Overviews
 from livemosaic import logs
 from livemosaic.ingest.sqs import FAILED_EVENTS
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import UNREADABLE_PERCENT
+from livemosaic_cdk.parts.inbox import DEAD_LETTER_LATE_DAYS, Inbox
+from livemosaic_cdk.parts.overviews import Overviews
 
 _PERIOD: Final = cdk.Duration.minutes(5)
 _SLOW_MS: Final = 8000

@@ -9,7 +9,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.sources import Bus, ItemBucket, Topic
+from livemosaic_cdk.sources import Bus, ItemBucket, Topic
 
 ATTEMPTS = 5
 """Deliveries of one message before SQS moves it to the dead-letter queue."""

@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
-from infra.bundle import Target, fingerprint
+from livemosaic_cdk.bundle import Target, fingerprint
 
 
 def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
@@ -18,7 +18,7 @@ def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
     return stack.synthesizer.add_file_asset(
         source_hash=f"{fingerprint(target)}.zip",  # becomes the key of the object
         executable=[
-            *(sys.executable, "-m", "infra.bundle"),
+            *(sys.executable, "-m", "livemosaic_cdk.bundle"),
             *("--architecture", target.architecture, "--python", target.python),
         ],
         display_name="livemosaic bundle",

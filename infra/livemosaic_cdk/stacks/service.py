@@ -12,17 +12,17 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
-from infra.config import Config
-from infra.parts.api import Api
-from infra.parts.code import code
-from infra.parts.functions import function, live
-from infra.parts.inbox import Inbox
-from infra.parts.overviews import READ, WRITE, Overviews, OverviewStore
-from infra.parts.signing import SigningKey
-from infra.watch.alarms import Alarms
-from infra.watch.budget import Budget
-from infra.watch.dashboard import dashboard
-from infra.ways import grant_ways
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.api import Api
+from livemosaic_cdk.parts.code import code
+from livemosaic_cdk.parts.functions import function, live
+from livemosaic_cdk.parts.inbox import Inbox
+from livemosaic_cdk.parts.overviews import READ, WRITE, Overviews, OverviewStore
+from livemosaic_cdk.parts.signing import SigningKey
+from livemosaic_cdk.watch.alarms import Alarms
+from livemosaic_cdk.watch.budget import Budget
+from livemosaic_cdk.watch.dashboard import dashboard
+from livemosaic_cdk.ways import grant_ways
 
 _CONSOLES: Final = {
     "aws": {"host": "console.aws.amazon.com"},

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from infra.config import Config
-from infra.parts.api import is_open, throttles
 from livemosaic.api.gateway import LIMIT
+from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.api import is_open, throttles
 
 PRICES: Final[Mapping[str, Any]] = json.loads(
     (Path(__file__).parent / "prices.json").read_text("utf-8")
