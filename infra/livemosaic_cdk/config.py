@@ -255,7 +255,7 @@ class Config(BaseModel):
             return tuple(prefixes)
         granted = (f"s3://{bucket}/" for bucket in _readable(info.data))
         wanted = tuple(dict.fromkeys((*prefixes, *granted)))
-        if not wanted:
+        if not wanted and (info.context or {}).get("whole"):
             raise ValueError(
                 "nothing could be read: set the location of assets, for example "
                 "-c allowed_prefixes=s3://BUCKET/,https://HOST/ or -c buckets=BUCKET"
@@ -378,7 +378,9 @@ def read(context: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     given = {key: value for key, value in context.items() if not _belongs_to_cdk(key)}
     emulated = "AWS_ENDPOINT_URL" in environ
     try:
-        return Config.model_validate(defaults | given, context={"emulated": emulated})
+        return Config.model_validate(
+            defaults | given, context={"emulated": emulated, "whole": True}
+        )
     except ValidationError as error:
         raise ConfigError(_message(error)) from None
 

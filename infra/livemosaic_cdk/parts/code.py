@@ -5,6 +5,7 @@ import sys
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from constructs import Construct
 
 from livemosaic_cdk.bundle import Target, fingerprint
 
@@ -25,10 +26,10 @@ def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
     )
 
 
-def code(stack: cdk.Stack, target: Target) -> lambda_.Code:
+def code(scope: Construct, target: Target) -> lambda_.Code:
     """Returns the published bundle as code for Lambda functions."""
-    place = publish(stack, target)
-    bucket = s3.Bucket.from_bucket_name(stack, "Assets", place.bucket_name)
+    place = publish(cdk.Stack.of(scope), target)
+    bucket = s3.Bucket.from_bucket_name(scope, "Assets", place.bucket_name)
     cdk.Validations.of(bucket).acknowledge(
         cdk.Acknowledgment(
             id="Annotation::@aws-cdk/aws-lambda:codeFromBucketObjectVersionNotSpecified",

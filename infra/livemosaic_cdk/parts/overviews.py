@@ -1,6 +1,6 @@
 """Overviews: where they are kept, a queue of hints, and the functions that build and sweep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 import aws_cdk as cdk
@@ -16,6 +16,7 @@ from constructs import Construct
 
 from livemosaic.overviews.hints import DELAY_S
 from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.objects import grant_objects
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
@@ -35,7 +36,7 @@ _BUILDING: Final = (
 )
 
 MakeFunction = Callable[..., lambda_.Function]
-"""`Service`'s way to make a function."""
+"""`Livemosaic`'s way to make a function."""
 
 
 class OverviewStore:
@@ -79,31 +80,15 @@ class OverviewStore:
             resource_arns=[self._bucket.bucket_arn],
         )
 
-    def _shown(self) -> Sequence[str]:
-        """Returns the resource as cdk-nag names it.
-
-        A bucket of the data stack by its logical id there, and by the name of the export.
-        """
-        made = self._bucket.node.default_child
-        if made is None:
-            arn = self._bucket.arn_for_objects(f"{self._prefix}*")
-            return [arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")]
-        assert isinstance(made, s3.CfnBucket)  # noqa: S101 (for the type)
-        home = cdk.Stack.of(made)
-        exported = home.resolve(home.export_value(made.attr_arn))["Fn::ImportValue"]
-        return [f"<{home.get_logical_id(made)}.Arn>/*", f"{exported}/*"]
-
     def _grant(self, function: lambda_.Function, *actions: str) -> None:
-        arn = self._bucket.arn_for_objects(f"{self._prefix}*")
-        iam.Grant.add_to_principal(grantee=function, actions=[*actions], resource_arns=[arn])
-        for shown in self._shown():
-            cdk.Validations.of(function.role or function).acknowledge(
-                cdk.Acknowledgment(
-                    id=f"AwsSolutions-IAM5[Resource::{shown}]",
-                    reason="The bucket, or this folder of it, holds nothing but overviews, whose "
-                    "objects change with the scenes.",
-                )
-            )
+        grant_objects(
+            function,
+            self._bucket,
+            *actions,
+            prefix=self._prefix,
+            reason="The bucket, or this folder of it, holds nothing but overviews, whose objects "
+            "change with the scenes.",
+        )
 
 
 class Hints(Construct):
@@ -155,21 +140,11 @@ class Overviews(Construct):
         make: MakeFunction,
     ) -> None:
         super().__init__(scope, name)
+        self.place = store.place
+        """`NAME` or `NAME/PREFIX` of the bucket."""
         self.hints = Hints(self, "Hints")
         self.builder = self._make_builder(config, store, table, make)
         self.sweep = self._make_sweep(table, make)
-        cdk.CfnOutput(
-            cdk.Stack.of(self),
-            "OverviewBucket",
-            value=store.place,
-            description="Overviews; the bucket is retained when the stacks are deleted",
-        )
-        cdk.CfnOutput(
-            cdk.Stack.of(self),
-            "OverviewDeadLetterQueueUrl",
-            value=self.hints.dead_letters.queue_url,
-            description="Hints whose overviews could not be built",
-        )
 
     @property
     def functions(self) -> Mapping[str, lambda_.Function]:

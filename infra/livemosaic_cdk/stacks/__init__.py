@@ -18,14 +18,12 @@ def build(app: cdk.App, config: Config) -> Service:
         cdk.Tags.of(app).add(key, value)
     place = cdk.Environment(account=config.account, region=config.region)
     data = None if config.table else _data(app, config, place)
-    table = config.table if data is None else data.table
-    assert table is not None  # noqa: S101 (for the type)
     return Service(
         app,
         f"{config.name}-service",
         config=config,
-        table=table,
-        bucket=config.overview_bucket or (data.overviews if data else None),
+        table=data.table if data else None,
+        overviews=data.overviews if data else None,
         description="livemosaic: events in, tiles out",
         env=place,
     )

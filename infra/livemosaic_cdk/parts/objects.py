@@ -1,0 +1,41 @@
+"""Grants on the objects of a bucket, in words that cdk-nag accepts."""
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+
+
+def grant_objects(
+    function: lambda_.Function, bucket: s3.IBucket, *actions: str, prefix: str = "", reason: str
+) -> None:
+    """Allows a function these actions on the objects of a bucket whose keys start with `prefix`.
+
+    `reason` is why the wildcard is right (cdk-nag, AwsSolutions-IAM5).
+    """
+    arn = bucket.arn_for_objects(f"{prefix}*")
+    iam.Grant.add_to_principal(grantee=function, actions=[*actions], resource_arns=[arn])
+    for shown in _shown(bucket, prefix, cdk.Stack.of(function)):
+        cdk.Validations.of(function.role or function).acknowledge(
+            cdk.Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{shown}]", reason=reason)
+        )
+
+
+def _shown(bucket: s3.IBucket, prefix: str, user: cdk.Stack) -> Sequence[str]:
+    """Returns the resource as cdk-nag names it.
+
+    A bucket of the app goes by its logical id, and by the name of the export in another stack.
+    """
+    made = bucket.node.default_child
+    if made is None:
+        arn = bucket.arn_for_objects(f"{prefix}*")
+        return [arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")]
+    assert isinstance(made, s3.CfnBucket)  # noqa: S101 (for the type)
+    home = cdk.Stack.of(made)
+    own = f"<{home.get_logical_id(made)}.Arn>/{prefix}*"
+    if home.node.path == user.node.path:
+        return [own]
+    exported = home.resolve(home.export_value(made.attr_arn))["Fn::ImportValue"]
+    return [own, f"{exported}/{prefix}*"]
