@@ -123,9 +123,9 @@ def compared(mosaic: Mosaic, scene: Scene) -> Scene:
 
     A scene that was read keeps what was found when it was written.
     """
-    if not scene.meanings:
-        return scene
-    return replace(scene, other_kinds=differences(mosaic.meanings, scene.meanings))
+    stated = scene.meanings()
+    found = differences(mosaic.meanings, stated) if stated else scene.other_kinds
+    return scene if found == scene.other_kinds else replace(scene, other_kinds=found)
 
 
 def _differences(known: Meaning, own: Meaning) -> Iterator[str]:

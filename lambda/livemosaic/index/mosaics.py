@@ -35,6 +35,7 @@ from livemosaic.table.retry import contended
 _PARTITION: Final = "mosaics"
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
 """Settings that every row of a scene depends on."""
+_ATTRIBUTES: Final = frozenset(field.name for field in fields(Mosaic))
 MAX_WATERMARKS: Final = 100
 """The largest number of truncated collections that a mosaic remembers."""
 
@@ -205,13 +206,14 @@ def _grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
         known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *scene.assets)))[:MAX_KNOWN_ASSETS],
         chosen_assets=mosaic.chosen_assets or _choice(mosaic, scene),
     )
-    return replace(grown, meanings=_meanings(grown, scene))
+    meanings = _meanings(grown, scene)
+    return grown if meanings == grown.meanings else replace(grown, meanings=meanings)
 
 
 def _meanings(mosaic: Mosaic, scene: Scene) -> Mapping[str, str]:
     """Returns the meanings of the mosaic's assets with what a scene adds."""
     known = {*mosaic.known_assets, *mosaic.shown_assets}
-    stated = {name: text for name, text in scene.meanings.items() if name in known}
+    stated = {name: text for name, text in scene.meanings().items() if name in known}
     return learned(mosaic.meanings, stated) if stated else mosaic.meanings
 
 
@@ -252,11 +254,10 @@ def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
 
 
 def _from_item(item: Mapping[str, Any]) -> Mosaic:
-    known = {field.name for field in fields(Mosaic)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in item.items()
-        if name in known
+        if name in _ATTRIBUTES
     }
     cql2 = values.get("filter")
     marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))

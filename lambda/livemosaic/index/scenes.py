@@ -82,17 +82,12 @@ class Index(SceneReader):
         contested = head is not None and _contested(head.version, scene.version)
         if head is not None and head.version > scene.version:
             return Effect("contested" if contested else "outdated", newest(head, mark))
-        known = mosaic
         if is_above(head, mark) and same_content(head.version, scene.version):
-            known = self.mosaics.learn(mosaic, scene)
-        judged = compared(known, scene)
-        if is_above(head, mark) and same_scene(head, judged):
-            if head.version < scene.version:  # a later event of equal content
-                newer = replace(head, scene=replace(head.scene, version=scene.version))
-                key = head_key(mosaic, scene.key)
-                self.table.transact([Put(key, newer.to_item(), unchanged(head))])
-            return Effect("unchanged", other_kinds=judged.other_kinds)
-        put = self._put(known, scene, head)
+            mosaic, judged = self._judged(mosaic, scene, head)
+            if same_scene(head, judged):
+                self._raise(mosaic, head, scene.version)
+                return Effect("unchanged", other_kinds=judged.other_kinds)
+        put = self._put(mosaic, scene, head)
         change: Change = "contested" if contested else "applied"
         return Effect(
             change,
@@ -100,6 +95,24 @@ class Index(SceneReader):
             replaced="" if head is None else head.version,
             region=region_changed(mosaic, head, put),
         )
+
+    def _judged(self, mosaic: Mosaic, scene: Scene, head: Head) -> tuple[Mosaic, Scene]:
+        """Returns a scene of the content that is stored, compared with what the mosaic knows.
+
+        The same event once more was compared when it came first.
+        """
+        if head.version == scene.version:
+            found = head.scene.other_kinds
+            return mosaic, replace(scene, other_kinds=found) if found else scene
+        known = self.mosaics.learn(mosaic, scene)
+        return known, compared(known, scene)
+
+    def _raise(self, mosaic: Mosaic, head: Head, version: str) -> None:
+        """Gives a stored scene the version of a later event of equal content."""
+        if head.version < version:
+            newer = replace(head, scene=replace(head.scene, version=version))
+            put = Put(head_key(mosaic, head.key), newer.to_item(), unchanged(head))
+            self.table.transact([put])
 
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Head:
         cells = scene_cover(mosaic, scene.footprint)

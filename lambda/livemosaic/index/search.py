@@ -157,9 +157,10 @@ def _is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
 
 def same_scene(head: Head, scene: Scene) -> bool:
     """Whether a stored scene is what an Item of equal content is made into now."""
-    if not same_content(head.version, scene.version):
-        return False
-    return replace(head.scene, version=scene.version) == scene
+    if head.version == scene.version:
+        return head.scene == scene
+    same = same_content(head.version, scene.version)
+    return same and replace(head.scene, version=scene.version) == scene
 
 
 def same_content(one: str, other: str) -> bool:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from shapely.geometry import MultiPolygon
@@ -114,7 +114,7 @@ class StacItem:
             shown_assets=() if mosaic.chosen_assets else self._shown(kept, found.hrefs),
             properties=wanted,
             encodings=encodings_to_text(stated.encodings),
-            meanings=self._meanings(kept, found.hrefs),
+            meanings=cache(partial(self._meanings, kept, found.hrefs)),
         )
 
     @property

@@ -116,7 +116,7 @@ class Subscribers:
             return applied
         hrefs = tuple(scene.assets.values())
         warnings = left_out_assets(scene, mosaic)
-        warnings += other_kinds(replace(scene, other_kinds=effect.other_kinds), mosaic)
+        warnings += other_kinds(scene, effect.other_kinds, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)
         doubts = (*item.notes, *scene.misstated)
         warnings += [f"item {item.id[:80]!r}: {doubt}" for doubt in doubts]
@@ -212,14 +212,17 @@ def left_out_assets(scene: Scene, mosaic: Mosaic) -> list[str]:
     return sentences + ([f"{start} {rest} more of its assets"] if rest > 0 else [])
 
 
-def other_kinds(scene: Scene, mosaic: Mosaic) -> list[str]:
-    """Returns a sentence for shown assets of a scene that are not of the mosaic's kind."""
+def other_kinds(scene: Scene, kinds: Mapping[str, str], mosaic: Mosaic) -> list[str]:
+    """Returns a sentence for shown assets of a scene that are not of the mosaic's kind.
+
+    `kinds` says how they differ, as `Scene.other_kinds` does.
+    """
     shown = mosaic.shown_assets or scene.shown_assets
     return [
         f"mosaic {mosaic.id!r} leaves item {scene.id[:80]!r} out of its images by default: its "
-        f"asset {name[:80]!r} is {scene.other_kinds[name]}"
+        f"asset {name[:80]!r} is {kinds[name]}"
         for name in shown
-        if name in scene.other_kinds
+        if name in kinds
     ]
 
 

@@ -47,4 +47,4 @@ def parse_time(text: str) -> datetime:
 
 def utc_text(time: datetime) -> str:
     """Formats as RFC 3339 in UTC with microseconds: such texts sort as the times do."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -196,6 +196,8 @@ class AllowList:
 
     def _keeps_out(self, location: Location) -> bool:
         """Whether a location is in a folder of our own, by its bucket's URLs, too."""
+        if not self.closed:
+            return False
         places = [location]
         if location.scheme != "s3" and (found := bucket_and_key(location.host, location.path)):
             places.append(Location("s3", found[0], unquote(found[1])))

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -50,6 +51,7 @@ def redact(href: str) -> str:
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 
+@lru_cache(1024)  # an Item's hrefs are asked about several times
 def parse(href: str) -> Location:
     """Parses an href; ForbiddenHrefError for a form that no allow-list can permit."""
     _refuse_unsafe_text(href)

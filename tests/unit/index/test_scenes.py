@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -364,6 +365,26 @@ class TestApply:
         assert index.apply(mosaic, scene()).change == "applied"
         assert index.apply(mosaic, scene()).change == "unchanged"
         assert ids(at(index, "alps", 7.5, 45.5)) == ["a"]
+
+    def test_what_its_item_states_is_read_once_for_each_event(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        """An event that comes again is compared no more: what was found is returned."""
+        asked: list[str] = []
+
+        def stating(kind: str, **rest: Any) -> Scene:
+            def meanings() -> dict[str, str]:
+                asked.append(kind)
+                return {"visual": f"|{kind}"}
+
+            return scene(**rest, meanings=cache(meanings))
+
+        index.apply(mosaic, stating("ndvi", scene_id="first"))
+        assert index.apply(mosaic, stating("lst")).other_kinds == {"visual": "lst, not ndvi"}
+        again = index.apply(mosaic, stating("lst"))
+        assert (again.change, again.other_kinds) == ("unchanged", {"visual": "lst, not ndvi"})
+        assert index.apply(mosaic, stating("lst", version=0)).change == "outdated"
+        assert asked == ["ndvi", "lst"]
 
     def test_a_newer_version_takes_its_place(self, index: Index, mosaic: Mosaic) -> None:
         index.apply(mosaic, scene(version=1))

@@ -48,14 +48,14 @@ class TestCatalogues:
         """Of every asset name that two Items share: they differ where the truth does."""
         pairs, faults = 0, []
         for (one, first), (other, second) in product(scenes, scenes):
-            known = learned({}, first.meanings)
-            found = differences(known, second.meanings)
+            known = learned({}, first.meanings())
+            found = differences(known, second.meanings())
             for name in {*first.assets} & {*second.assets}:
                 pairs += 1
                 truths = {one.truth(name), other.truth(name)}
                 differ = len(truths) > 1 and UNSTATED not in truths
                 if differ != (name in found):
-                    meant = first.meanings.get(name), second.meanings.get(name)
+                    meant = first.meanings().get(name), second.meanings().get(name)
                     faults.append((one.label, other.label, name, truths, found.get(name), meant))
         assert faults == []
         assert pairs > 400
@@ -63,7 +63,7 @@ class TestCatalogues:
     def test_numbers_of_what_was_compared(self, scenes: list[tuple[Shape, Scene]]) -> None:
         """The table is no use without contradictions in it, nor without catalogues."""
         contradictions = sum(
-            bool(differences(first.meanings, second.meanings))
+            bool(differences(first.meanings(), second.meanings()))
             for (_, first), (_, second) in product(scenes, scenes)
         )
         assert contradictions > 150
@@ -81,7 +81,7 @@ class TestNonsense:
     )
     def test_values_of_the_wrong_type_state_nothing(self, stated: Mapping[str, Any]) -> None:
         shape = Shape(Excerpt("x", "c", "id-1", {"a": asset("a.tif") | stated}, ()))
-        assert not {*scene_of(shape).meanings.get("a", "").split("|")} - {"", "red", ",,"}
+        assert not {*scene_of(shape).meanings().get("a", "").split("|")} - {"", "red", ",,"}
 
     @pytest.mark.parametrize(
         "text", ["swir (" * 100_000, "near infrared " * 50_000, "b" * 10**6, "0" * 10**6, "\ud800"]
@@ -120,9 +120,9 @@ class TestOrders:
             known: dict[str, str] = {}
             taken: dict[str, list[str]] = {}
             for scene in shuffled:
-                unlike = differences(known, scene.meanings)
-                known = learned(known, scene.meanings)
-                for name, text in scene.meanings.items():
+                unlike = differences(known, scene.meanings())
+                known = learned(known, scene.meanings())
+                for name, text in scene.meanings().items():
                     if name not in unlike:
                         taken.setdefault(name, []).append(text)
             for name, texts in taken.items():

@@ -5,7 +5,7 @@ keys and file names; by the unit, the polarization and the roles.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -88,8 +88,7 @@ def stated_meanings(
     for name, (key, asset) in assets.items():
         if names_file(name) and key != name:
             continue
-        file = last_part(str(asset.get("href")))
-        colors = of_item or sensor_colors({}, file)
+        colors = of_item or sensor_colors({}, last_part(str(asset.get("href"))))
         text = _meaning(name, key, asset, properties, item_id, colors).text
         if text:
             found[name] = text
@@ -148,18 +147,25 @@ def _refined(common: str, color: str, wavelength: float) -> str:
 
 
 def _words(name: str, key: str, asset: Mapping[str, Any], item_id: str, colors: Colors) -> str:
-    for text in (name, key):
+    for text in dict.fromkeys((name, key)):
         if color := color_of(text, colors):
             return color
-    title = asset.get("title")
-    kinds = [
-        kind_of(title, item_id, colors) if isinstance(title, str) else "",
-        file_kind(key, colors) if key != name else "",
-        file_kind(last_part(str(asset.get("href"))), colors),
-    ]
-    description = asset.get("description")
-    kinds.append(kind_of(description, item_id, colors) if isinstance(description, str) else "")
-    return next((kind for kind in kinds if kind), "")
+    return next(filter(None, _kinds_in_words(name, key, asset, item_id, colors)), "")
+
+
+def _kinds_in_words(
+    name: str, key: str, asset: Mapping[str, Any], item_id: str, colors: Colors
+) -> Iterator[str]:
+    """Yields what the texts of an asset state, the more telling first; empty ones as well."""
+    yield _kind_of(asset.get("title"), item_id, colors)
+    if key != name:
+        yield file_kind(key, colors)
+    yield file_kind(last_part(str(asset.get("href"))), colors)
+    yield _kind_of(asset.get("description"), item_id, colors)
+
+
+def _kind_of(text: object, item_id: str, colors: Colors) -> str:
+    return kind_of(text, item_id, colors) if isinstance(text, str) else ""
 
 
 def _with_polarization(words: str, asset: Mapping[str, Any], properties: Mapping[str, Any]) -> str:

@@ -45,6 +45,8 @@ _SENSORS: Final[tuple[tuple[str, Colors], ...]] = (
     (r"modis|\bm[oy]d\d\d|\bmcd\d\d", _MODIS),
 )
 """What platforms, instruments, ids and file names say, the more certain first."""
+_SENSOR: Final = re.compile("|".join(like for like, _ in _SENSORS))
+"""Finds any of them: most texts are names of bands, which say none."""
 _SENSOR_PROPERTIES: Final = ("platform", "constellation", "mission", "instruments")
 
 _NUMBER: Final = re.compile(
@@ -89,7 +91,9 @@ def sensor_colors(properties: Mapping[str, Any], *texts: str) -> Colors:
     """
     known = [properties.get(name) for name in _SENSOR_PROPERTIES]
     text = f"{' '.join(texts)} {known}".lower().replace("_", " ")
-    return next((colors for like, colors in _SENSORS if re.search(like, text)), {})
+    if not _SENSOR.search(text):
+        return {}
+    return next(colors for like, colors in _SENSORS if re.search(like, text))
 
 
 def band_number(name: str) -> str:

@@ -61,6 +61,8 @@ def is_deletion(text: str, where: str, deleted: Collection[str] = DELETED) -> bo
 
 def has_deletion(message: Message) -> bool:
     """Returns whether attributes mark the Item of a message as deleted; their case is ignored."""
+    if not message.attributes:
+        return False
     attributes = {name.lower(): value for name, value in message.attributes.items()}
     found = [
         is_deletion(attributes.get(name, ""), f"attribute {name}", words)
