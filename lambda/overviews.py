@@ -1,8 +1,7 @@
 """The Lambdas of overviews: `handler` builds, on hints; `sweep` runs on a schedule."""
 
 import os
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 from livemosaic.process import keep_freed, starting
 
@@ -19,21 +18,9 @@ with starting():
     services = build(Settings())
     settings = services.settings
 
-    @cache
-    def redelivery() -> Redelivery:
-        """Returns it, opened for the first hint that has to wait."""
-        return Redelivery.open(os.environ["AWS_REGION"])
-
-    @cache
-    def sweeping() -> Sweep:
-        """Returns the sweep, opened for the first event: the builder needs no queue to send to."""
-        queue = HintQueue.open(settings.overview_hints, os.environ["AWS_REGION"])
-        return Sweep(services.index, queue, services.index.pool, settings.metrics)
-
+    region = os.environ.get("AWS_REGION", "")
+    hints = HintQueue.open(settings.overview_hints, region)
     handler = Building(
-        partial(building, services), lambda record: redelivery().soon(record), settings.metrics
+        partial(building, services), Redelivery.open(region), hints, settings.metrics
     )
-
-    def sweep(event: Any, context: Any) -> dict[str, int]:
-        """Sends hints of what is overdue."""
-        return sweeping()(event, context)
+    sweep = Sweep(services.index, hints, services.index.pool, settings.metrics)

@@ -12,8 +12,10 @@ from uuid import uuid4
 
 import boto3
 import pytest
+import rasterio
 
-from api.overviews import document, make_scenes
+from api.overviews import Tile, document, make_scenes
+from cogs import write_cog
 from conftest import REGION
 from handlers.cloudwatch import of_log
 from handlers.gateway import HttpApi
@@ -24,7 +26,15 @@ from livemosaic.index.overviews import OverviewRows, stale_row
 from livemosaic.ingest import sqs
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.overviews.functions import OVERDUE_S, Building, Sweep
-from livemosaic.overviews.hints import WINDOW_S, Hint, HintQueue, announcing, hints_of
+from livemosaic.overviews.hints import (
+    DELAY_S,
+    MINUTE_S,
+    WINDOW_S,
+    Hint,
+    HintQueue,
+    announcing,
+    hints_of,
+)
 from livemosaic.services import Services, building, running
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
@@ -177,7 +187,14 @@ def test_one_mosaic_fails_alone_and_its_hint_is_answered_as_failed(place: Place)
 def test_a_message_that_is_no_hint_fails_alone(place: Place) -> None:
     place.create("m")
     place.publish(*map(document, make_scenes(place.folder, 5)))
-    texts = ["rubbish", "[1]", '{"mosaic": "../m", "region": ""}', '{"mosaic": "m", "region": "9"}']
+    texts = [
+        "rubbish",
+        "[1]",
+        '{"mosaic": "../m", "region": ""}',
+        '{"mosaic": "m", "region": "9"}',
+        '{"mosaic": "m", "region": "0123"}',
+        '{"mosaic": "m", "region": "", "due": "soon"}',
+    ]
     event = hints(*texts, hint())
     answer = place.function("overviews.handler").invoke(event)
     failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
@@ -193,6 +210,36 @@ def test_a_hint_of_a_mosaic_that_is_gone_is_forgotten(place: Place) -> None:
 def test_what_is_no_batch_of_a_queue_is_an_error(place: Place) -> None:
     with pytest.raises(FunctionError, match="this function takes batches from SQS"):
         place.function("overviews.handler").invoke({"source": "aws.events"})
+
+
+@dataclass
+class Kept:
+    """A queue that keeps the hints, by when they are sent."""
+
+    now: list[Hint] = field(default_factory=list)
+    later: list[Hint] = field(default_factory=list)
+
+    def send_now(self, hints: Any) -> int:
+        self.now += hints
+        return 0
+
+    def send_later(self, hints: Any) -> int:
+        self.later += hints
+        return 0
+
+
+@dataclass
+class Again:
+    """A queue that is asked to show messages again."""
+
+    shown: list[tuple[Any, int | None]] = field(default_factory=list)
+    """Messages, and after how many seconds if somebody chose."""
+
+    def soon(self, record: Any) -> None:
+        self.shown.append((record, None))
+
+    def after(self, record: Any, pause_s: int) -> None:
+        self.shown.append((record, pause_s))
 
 
 class Clocked:
@@ -212,27 +259,88 @@ def test_a_run_whose_time_is_over_leaves_the_rest_for_the_next_ones(
     """Cells that were made stay, so that any number of short runs end with all of them."""
     place.create("m")
     place.publish(*map(document, make_scenes(place.folder, 7)))
-    never: list[Any] = []
-    build = Building(partial(building, services), never.append)
+    again, sent = Again(), Kept()
+    build = Building(partial(building, services), again, sent)
     runs, rows = 0, OverviewRows(services.index.table)
     while not any(s.state == "ready" for s in services.mosaics.get("m").overview_sets):
         assert [*rows.stale(services.mosaics.get("m"), REGION_OF_SCENES)], "kept until all is done"
         assert build(hints(hint()), Clocked(2 + 2 * runs)) == NO_FAILURE
         runs += 1
         assert runs < 40
+        assert sent.now == [Hint("m")] * (runs - 1) or sent.now == [Hint("m")] * runs, "it goes on"
     assert runs > 2
+    assert len(sent.now) == runs - 1
     assert not [*rows.stale(services.mosaics.get("m"), REGION_OF_SCENES)]
-    assert not never
+    assert not again.shown
     assert place.tile().headers["x-overview"].endswith("stale=0")
 
 
 def test_hints_for_which_no_time_is_left_come_again_soon(place: Place, services: Services) -> None:
     place.create("m")
-    soon: list[Any] = []
+    again = Again()
     event = hints(hint())
-    answer = Building(partial(building, services), soon.append)(event, Clocked(1))
+    answer = Building(partial(building, services), again, Kept())(event, Clocked(1))
     assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
-    assert soon == event["Records"]
+    assert again.shown == [(event["Records"][0], None)]
+
+
+def test_a_set_that_is_not_made_in_one_run_is_shared_by_place(
+    place: Place, services: Services
+) -> None:
+    """Each place has a hint of its own, and the set that all of them make equals that of one."""
+    place.create("m", "one")
+    scenes = [*make_scenes(place.folder, 5), *(shifted(s) for s in make_scenes(place.folder, 5))]
+    place.publish(*map(document, scenes))
+    sent = Kept()
+    build = Building(partial(building, services), Again(), sent)
+    assert build(hints(hint()), Clocked(2)) == NO_FAILURE
+    seen: list[Hint] = []
+    while todo := sent.now or sent.later:
+        seen.append(replace(todo.pop(0), due=0))
+        assert build(hints(seen[-1].body), None) == NO_FAILURE
+        assert len(seen) < 60
+    regions = {found.region for found in seen}
+    assert {"", REGION_OF_SCENES, "121"} <= regions
+    with building(services) as builder:
+        builder.run("one")
+    assert digests(services, "m") == digests(services, "one")
+    assert place.tile().headers["x-overview"].endswith("stale=0")
+
+
+def shifted(scene: Tile) -> Tile:
+    """The same scene 40 degrees to the east."""
+    left, bottom, right, top = scene.bounds
+    east = 40 / 180 * 20037508.342789244
+    bounds = (left + east, bottom, right + east, top)
+    path = scene.path.with_name(f"{scene.path.stem}-east.tif")
+    with rasterio.open(scene.path) as source:
+        write_cog(path, source.read(), crs="EPSG:3857", bounds=bounds)
+    return replace(scene, name=path.stem, path=path, bounds=bounds)
+
+
+def digests(services: Services, name: str) -> dict[str, str]:
+    """The cells of a mosaic that stand, whose set is complete."""
+    mosaic = services.mosaics.get(name)
+    assert mosaic.shown_overviews is not None
+    found = OverviewRows(services.index.table).rows(mosaic, mosaic.shown_overviews)
+    return {cell.quadkey: cell.digest for cell in found if not cell.retired}
+
+
+def test_a_hint_that_comes_too_early_is_put_back_until_it_is_due(
+    place: Place, services: Services
+) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    now, again = [1000.0], Again()
+    build = Building(partial(building, services), again, Kept(), clock=lambda: now[0])
+    event = hints(hint() | {"due": 1014.5})
+    [record] = event["Records"]
+    assert build(event, None) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+    assert again.shown == [(record, 15)]
+    assert not services.mosaics.get("m").overview_sets, "nothing was built"
+    now[0] = 1014.5
+    assert build(event, None) == NO_FAILURE
+    assert place.tile().headers["x-overview"].endswith("stale=0")
 
 
 # Hints
@@ -260,22 +368,41 @@ def received(queue: tuple[Any, str]) -> list[Hint]:
         for message in messages:
             found.append(Hint.of_body(message["Body"]))
             client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return sorted(found, key=lambda each: each.group)
+    return found
 
 
 @pytest.mark.emulator
-def test_changes_of_a_region_within_a_window_share_one_hint(queue: tuple[Any, str]) -> None:
+def test_a_lone_change_sends_a_hint_at_once_and_one_for_changes_that_come_meanwhile(
+    queue: tuple[Any, str],
+) -> None:
     now = [1_000_000.0]
     sender = HintQueue(*queue, clock=lambda: now[0])
-    both = [Hint("m", "012"), Hint("m", "013"), Hint("m"), Hint("n", "012")]
+    places = [Hint("m", "012"), Hint("m", "013"), Hint("m"), Hint("n", "012")]
     for _ in range(3):
-        assert sender.send(both * 4) == 0
-    assert received(queue) == sorted(both, key=lambda each: each.group)
-    assert sender.send(both[:1]) == 0
+        assert sender.send(places * 4) == 0
+    due = now[0] + DELAY_S
+    both = {hint: [hint, replace(hint, due=due)] for hint in places}
+    found = received(queue)
+    assert {h: [f for f in found if f.group == h.group] for h in places} == both, "in this order"
+    assert sender.send(places[:1]) == 0
     assert received(queue) == [], "of this window one has come already"
-    now[0] += WINDOW_S
-    assert sender.send(both[:1]) == 0
-    assert received(queue) == both[:1]
+
+
+@pytest.mark.emulator
+def test_a_burst_of_a_region_sends_a_hint_each_ten_seconds_and_one_more_each_minute(
+    queue: tuple[Any, str],
+) -> None:
+    """So a burst costs a seventh more passes than without the hint at once, and they find less."""
+    now = [1_000_020.0]
+    sender = HintQueue(*queue, clock=lambda: now[0])
+    for _ in range(120):
+        assert sender.send([Hint("m", "012")]) == 0
+        now[0] += 1
+    found = received(queue)
+    assert [hint.due for hint in found].count(0) == 2
+    due = [hint.due for hint in found if hint.due]
+    assert due == [1_000_020.0 + DELAY_S + WINDOW_S * n for n in range(12)]
+    assert min(d - (WINDOW_S * (n + 1)) for n, d in enumerate(due)) > 1_000_020.0, "all are in it"
 
 
 @pytest.mark.emulator
@@ -284,7 +411,7 @@ def test_a_batch_of_events_sends_a_hint_for_each_region_that_it_changed(
 ) -> None:
     place.create("m")
     services.mosaics.create(Mosaic(id="plain"))
-    clock = iter(range(0, 100_000, WINDOW_S))
+    clock = iter(range(0, 1_000_000, MINUTE_S))
     sender = HintQueue(*queue, clock=lambda: float(next(clock)))
     with ThreadPoolExecutor(2) as pool:
         ingest = services.ingest
@@ -294,7 +421,7 @@ def test_a_batch_of_events_sends_a_hint_for_each_region_that_it_changed(
         def publish(*documents: Any, **attributes: str) -> list[Hint]:
             texts = [*map(json.dumps, documents)]
             handle(sqs_event(*texts, attributes=[attributes] * len(texts)), None)
-            return received(queue)
+            return [hint for hint in received(queue) if not hint.due]
 
         first = [document(scene, updated="2026-01-01T00:00:00Z") for scene in scenes]
         assert publish(*first) == [Hint("m")], "the first cells are to be made"
@@ -343,23 +470,12 @@ def test_a_truncation_is_a_hint_of_the_whole_mosaic() -> None:
 # The sweep
 
 
-class Kept:
-    """A queue that keeps the hints."""
-
-    def __init__(self) -> None:
-        self.hints: list[Hint] = []
-
-    def send(self, hints: Any) -> int:
-        self.hints = [*hints]
-        return 0
-
-
 def swept(services: Services, later_s: float = 0) -> list[Hint]:
     kept = Kept()
     clock = services.index.clock
     sweep = Sweep(services.index, kept, services.index.pool, "here", lambda: clock() + later_s)  # type: ignore[arg-type]
-    assert sweep({}, None) == {"hints": len(kept.hints)}
-    return kept.hints
+    assert sweep({}, None) == {"hints": len(kept.now)}
+    return kept.now
 
 
 def test_the_sweep_sends_hints_of_what_is_overdue_and_nothing_else(

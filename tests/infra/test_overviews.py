@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from livemosaic.overviews.hints import DELAY_S, WINDOW_S
 from livemosaic_cdk.config import ConfigError, read
 from livemosaic_cdk.parts.overviews import BUILD_TIMEOUT_S
 
@@ -100,9 +99,9 @@ def test_only_the_builder_writes_objects_and_the_tiler_reads_them(overviews):
 def test_the_builder_reads_scenes_and_the_table_and_takes_hints(overviews):
     grants = overviews.grants("Builder")
     assert sorted(map(sorted, grants.values())) == sorted(
-        map(sorted, (BUILD, {"s3:ListBucket"}, READ | WRITE, LOG, CONSUME))
+        map(sorted, (BUILD, {"s3:ListBucket"}, READ | WRITE, LOG, CONSUME | {"sqs:SendMessage"}))
     )
-    [queue] = (resource for resource, allowed in grants.items() if allowed == CONSUME)
+    [queue] = (resource for resource, allowed in grants.items() if allowed >= CONSUME)
     assert "OverviewsHintsQueue" in queue
 
 
@@ -119,7 +118,7 @@ def test_ingestion_may_send_hints_besides_what_it_may_anyway(default, overviews)
     [allowed] = (a for queue, a in now.items() if "OverviewsHintsQueue" in queue)
     assert allowed == {"sqs:SendMessage"}
     assert len(now) == len(before) + 1
-    for name in ("Ingest", "Sweep"):
+    for name in ("Ingest", "Sweep", "Builder"):
         variables = overviews.function(name)["Environment"]["Variables"]
         assert "OverviewsHintsQueue" in json.dumps(variables["LIVEMOSAIC_OVERVIEW_HINTS"])
 
@@ -146,14 +145,14 @@ def queues_of(made):
     return queue, letters
 
 
-def test_a_hint_is_delivered_when_its_window_is_over(overviews):
-    """Else a change that shares it could come after the builder has looked."""
+def test_a_hint_is_delivered_at_once_and_once(overviews):
+    """The builder puts back what is not due yet, which counts as one of six deliveries."""
     queue, letters = queues_of(overviews)
     assert queue["FifoQueue"] is letters["FifoQueue"] is True
-    assert queue["DelaySeconds"] == DELAY_S > WINDOW_S
+    assert "DelaySeconds" not in queue
     assert queue["DeduplicationScope"] == "messageGroup"
     assert queue["SqsManagedSseEnabled"] is letters["SqsManagedSseEnabled"] is True
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 6
 
 
 def test_a_group_of_hints_waits_for_a_run_that_died_no_longer_than_needed(overviews):
@@ -163,11 +162,12 @@ def test_a_group_of_hints_waits_for_a_run_that_died_no_longer_than_needed(overvi
     assert timeout < queue["VisibilityTimeout"] <= timeout + 60
 
 
-def test_hints_of_a_batch_fail_alone(deployment):
+def test_each_builder_has_a_place_of_its_own_as_many_as_its_concurrency(deployment):
     for name, most in (("overviews", 4), ("kept overviews", 7)):
         made = deployment(name)
         mappings = made.of_type("AWS::Lambda::EventSourceMapping")
         [mapping] = (m for n, m in mappings.items() if n.startswith("Builder"))
+        assert mapping["BatchSize"] == 1
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": most}
         assert "MaximumBatchingWindowInSeconds" not in mapping, "FIFO queues have none"

@@ -15,9 +15,10 @@ import pytest
 from items import box, item, message
 from livemosaic.errors import TableBusyError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import OverviewCell, OverviewRows
+from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.overviews import sets
 from livemosaic.overviews.blocks import Block, BlockSource
 from livemosaic.overviews.builder import OverviewBuilder
 from livemosaic.storage.objects import AbsentError
@@ -168,6 +169,16 @@ class TestFaultsAreFoundOut:
             )
         explored(two_levels, ["moved"], repairs(same), builders=1, crashes=0)
 
+    def test_a_new_cell_without_a_row_of_its_own(self) -> None:
+        """The scene that a new cell is made of goes while it is drawn, and another one comes."""
+        for kind, is_right in ((OverviewBuilder, True), (Unclaimed, False)):
+            table = MemoryTable(beginning(LARGE))
+            ingest(table, CHANGES["put"], 1)
+            with builder(Overtaken(table, kind), kind=kind) as one:
+                one.run("m", regions=[REGION])
+            build(table, kind=kind)
+            assert (pixels(cells(table.rows)) == pixels(rebuilt(table.rows))) == is_right
+
     def test_reads_a_second_behind(self, one_level: Rows) -> None:
         for scenes, is_right in ((consistent, True), (eventual, False)):
             table = MemoryTable(one_level)
@@ -263,6 +274,29 @@ class Forgetful(OverviewBuilder):
         return mosaic
 
 
+class Unclaimed(OverviewBuilder):
+    def _claimed(self, run: Any, cell: OverviewCell) -> OverviewCell:
+        return cell if cell.revision else replace(cell, retired=True)
+
+
+class Overtaken(Wrapped):
+    """Before the first cell that stands is written, its scene goes, and later another one comes."""
+
+    def __init__(self, table: MemoryTable, kind: type[OverviewBuilder]) -> None:
+        super().__init__(table)
+        self._kind = kind
+        self._is_new = True
+
+    def action(self, one: Put | Delete) -> Put | Delete:
+        is_cell = isinstance(one, Put) and "#overview." in one.key.pk and not one.item["retired"]
+        if is_cell and self._is_new:
+            self._is_new = False
+            ingest(self.table, CHANGES["deleted"], 2)
+            build(self.table, kind=self._kind)
+            ingest(self.table, CHANGES["moved"], 3)
+        return one
+
+
 class CrashError(Exception):
     """A builder dies."""
 
@@ -276,6 +310,8 @@ class Run:
     shelf: Shelf
     now: float = LATER
     changes: int = 0
+    shared: float = 0
+    """How much of the passes makes a place of a set in the making."""
     passes: int = 0
     crashes: int = 0
     busy: int = 0
@@ -291,11 +327,18 @@ class Run:
         disturbed = Disturbed(self.table, self, depth)
         with builder(disturbed, clock=lambda: self.now, objects=self.shelf) as one:
             try:
-                one.run("m", regions=[REGION])
+                if self.rng.random() < self.shared:
+                    one.prepare("m", self.rng.choice(PLACES), spread=lambda _: None)
+                else:
+                    one.run("m", regions=[REGION])
             except CrashError:
                 self.crashes += 1
             except (TableBusyError, AbsentError):  # rivals beyond measure, and too slow
                 self.busy += 1
+
+
+PLACES = (REGION, "120221", "120231", "120303")
+"""A region, and places in it."""
 
 
 class Disturbed(Wrapped):
@@ -352,3 +395,47 @@ def test_random_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     (ready,) = Mosaics(table).get("m").overview_sets
     for cell in OverviewRows(table).rows(Mosaics(table).get("m"), ready):
         assert all(shelf.read(href) for href in cell.assets.values())
+
+
+@pytest.mark.parametrize("seed", range(200 if FULL else 4))
+def test_random_runs_of_builders_that_share_a_set(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, while the set is in the making, some builders make places of it."""
+    rng = random.Random(seed)
+    rows = beginning(BELOW, LARGE, first="put", maxzoom=6)
+    kept = {k: v for k, v in rows.items() if "#overview." not in k.pk}
+    table, shelf = MemoryTable(kept), Emptied({})
+    Mosaics(table).put_overview_sets("m", lambda m: sets.begun(replace(m, overview_sets=())))
+    run = Run(rng, table, shelf, shared=0.8)
+    monkeypatch.setattr(retry, "_RIVALS", replace(retry._RIVALS, sleep=lambda _: None))
+    for _ in range(8):
+        run.change()
+        run.make_pass()
+    build(table, clock=lambda: run.now, objects=shelf)
+    assert pixels(cells(table.rows)) == pixels(rebuilt(table.rows))
+
+
+def test_a_rival_costs_a_builder_one_cell() -> None:
+    """Where it writes the cell of the world first, no cell below is looked at again."""
+    alone, beside = (looked(at_once) for at_once in (False, True))
+    assert alone > 1
+    assert beside == alone + 1
+
+
+def looked(beside_a_rival: bool) -> int:
+    """Cells that a pass looks up, perhaps while the other builder is in another region."""
+    table = MemoryTable(beginning(BELOW, LARGE, first="put", maxzoom=6))
+    ingest(table, CHANGES["revised"], 1)
+    ingest(table, item("d", box(-110, 40, -109, 41), datetime="2026-01-20T00:00:00Z"), 2)
+    with builder(Beaten(table) if beside_a_rival else table) as one:
+        return one.run("m", regions=[REGION]).looked
+
+
+class Beaten(Wrapped):
+    """Before the cell of the world is written, a rival writes it for another region."""
+
+    def action(self, one: Put | Delete) -> Put | Delete:
+        if one.key.pk.endswith("#") and "#overview." in one.key.pk:
+            build(self.table, [r for r in REGIONS if r != REGION])
+        return one

@@ -14,7 +14,6 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
-from livemosaic.overviews.hints import DELAY_S
 from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.objects import grant_objects
 
@@ -26,7 +25,8 @@ BUILD_TIMEOUT_S: Final = 900
 SWEEP_TIMEOUT_S: Final = 120
 _SWEEP_MEMORY: Final = 512
 _SWEEP_MINUTES: Final = 5
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 6
+"""Five, and one at which a hint came too early."""
 _RETENTION_DAYS: Final = 4
 _BUILDING: Final = (
     "s3:AbortMultipartUpload",
@@ -99,7 +99,6 @@ class Hints(Construct):
         self.dead_letters = self._queue("DeadLetters")
         self.queue = self._queue(
             "Queue",
-            delivery_delay=cdk.Duration.seconds(DELAY_S),
             # A group waits as long for a run that died, and SQS asks for the timeout at least.
             visibility_timeout=cdk.Duration.seconds(BUILD_TIMEOUT_S + 60),
             dead_letter_queue=sqs.DeadLetterQueue(
@@ -164,10 +163,11 @@ class Overviews(Construct):
         )
         table.grant(made, *READ, *WRITE)
         store.grant_build(made)
+        self.hints.allow_sending(made)
         made.add_event_source(
             SqsEventSource(
                 self.hints.queue,
-                batch_size=10,
+                batch_size=1,  # builders share the places of a mosaic, each its own
                 report_batch_item_failures=True,
                 max_concurrency=config.overview_concurrency,
             )

@@ -40,7 +40,10 @@ class Redelivery:
         Where that fails it is logged, and the queue shows the message again in its own time.
         """
         received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
-        pause_s = min(_FIRST_S * 2 ** (max(received, 1) - 1), _LONGEST_S)
+        self.after(record, min(_FIRST_S * 2 ** (max(received, 1) - 1), _LONGEST_S))
+
+    def after(self, record: Mapping[str, Any], pause_s: int) -> None:
+        """Shows a message again after some seconds; where that fails it is as for `soon`."""
         try:
             self._client.change_message_visibility(
                 QueueUrl=self._url(record["eventSourceARN"]),

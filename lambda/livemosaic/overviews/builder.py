@@ -6,11 +6,16 @@ the stale rows that it took. It is right beside other passes and after a crash a
 - A cell's row is read first; then the mosaic and what the cell is made of, as of now; then the row
   is written, if no other builder has written it since. So what a row holds never becomes older.
 - The row is written even where nothing changed. Else a slower builder, that has seen an older
-  state, would not notice that a newer one has looked, and write the older state.
+  state, would not notice that a newer one has looked, and write the older state. So is the row of a
+  cell that is not needed; and one is there before the scenes of a new cell are looked up.
 - Cells are made up to the top whatever came out equal below: a pass that died in between may have
   written the cell below, and not the one above.
 - A stale row is deleted last, and only the very row that was read. A crash before leaves all of
   them, and the next pass does it all again; whatever is made already is not drawn again.
+
+Where a rival comes first to a cell, only this cell is made again: the ones below, which the pass
+has made already, are taken as they are now. So builders of different places meet in the cells
+above, and lose no more than one of them by it.
 """
 
 import logging
@@ -54,6 +59,13 @@ _TRIES: Final = 12
 _FIRST_RETRY_S: Final = 60
 _ROWS: Final = 10_000
 """Stale rows that one pass takes at most."""
+_DEEPEST_PLACE: Final = 9
+"""Zoom of the smallest places that builders share a set in the making by: some 80 km wide."""
+_ALONE_S: Final = 60.0
+"""A set that is made in less time is not shared."""
+
+Spread = Callable[[Sequence[str]], object]
+"""Hands places, as quadkeys, to other builders, for each to `prepare` one."""
 
 
 class BaseDrawer(Protocol):
@@ -108,6 +120,8 @@ class _Run:
     late: Callable[[], bool]
     tally: BuildTally
     unread_tiles: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    """Cells below others that the pass has made."""
 
     def check_time(self) -> None:
         """Raises `OutOfTimeError` where it is too late to begin another cell."""
@@ -139,11 +153,14 @@ class OverviewBuilder:
         regions: Sequence[str] = REGIONS,
         late: Callable[[], bool] = lambda: False,
         at_most: int = _ROWS,
+        spread: Spread | None = None,
     ) -> BuildTally:
         """Brings the cells of a mosaic up to date, by its stale rows in some regions.
 
-        A set in the making is completed first, whatever the regions. Raises `OutOfTimeError`, with
-        every stale row still there; `NotFoundError` where the mosaic is gone; `TableBusyError`.
+        A set in the making is completed first, whatever the regions; but with `spread`, its places
+        are handed to that where several builders can make them, and every stale row stays. Raises
+        `OutOfTimeError`, with every stale row still there; `NotFoundError` where the mosaic is
+        gone; `TableBusyError`.
         """
         tally = BuildTally()
         now = self.clock()
@@ -153,10 +170,14 @@ class OverviewBuilder:
         tally.taken = len(taken)
         if sets.begun(mosaic) != mosaic.overview_sets:
             mosaic = self.index.mosaics.put_overview_sets(mosaic_id, sets.begun)
+            late, spread = self._soon(late) if spread else late, None
         changed = {cell for row in taken for cell in row.cells}
         unread: set[str] = set()
         for cells in sets.current(mosaic):
             run = _Run(mosaic, cells, late, tally)
+            if spread and cells.state == "building" and (places := self._places(run, "")):
+                spread(places)
+                return tally
             self._update(run, changed)
             unread |= run.unread_tiles
             if cells.state == "building":
@@ -166,6 +187,68 @@ class OverviewBuilder:
         self.rows.settle(taken)
         self._drop_replaced(mosaic, now)
         return tally
+
+    def _soon(self, late: Callable[[], bool]) -> Callable[[], bool]:
+        until = self.clock() + _ALONE_S
+        return lambda: late() or self.clock() > until
+
+    def prepare(
+        self,
+        mosaic_id: str,
+        place: str,
+        *,
+        late: Callable[[], bool] = lambda: False,
+        spread: Spread,
+    ) -> BuildTally | None:
+        """Makes the cell of a place, and the ones below it, for a set in the making.
+
+        Returns None where the places below are handed to `spread` instead, as several builders can
+        make them. No stale row is taken, as they count in other places, too: so this is right as a
+        pass that died is. Raises as `run` does.
+        """
+        tally = BuildTally()
+        mosaic = self.index.mosaics.get(mosaic_id)
+        for cells in sets.current(mosaic):
+            run = _Run(mosaic, cells, late, tally)
+            if cells.state != "building" or self.rows.standing(mosaic, cells, [place]):
+                continue
+            if places := self._places(run, place):
+                spread(places)
+                return None
+            self._prepare(run, place)
+        return tally
+
+    def _prepare(self, run: _Run, place: str) -> None:
+        if self._needs_cell(run, run.mosaic, place):
+            self._reach(run, place)
+            self._refresh(run, place, ())
+            if not self._needs_cell(run, self._as_of_now(run), place):
+                self._retire(run, place, ())
+
+    def _places(self, run: _Run, place: str) -> Sequence[str]:
+        """The places below that several builders can make at once; none where one builder is best.
+
+        None too where the coarsest cells are not that of the world, and must be searched for.
+        """
+        if top_rung(run.mosaic.minzoom, self.step):
+            return ()
+        places = self._unmade(run, place)
+        while len(places) == 1 and (below := self._unmade(run, places[0])):
+            places = below
+        return places if len(places) > 1 else ()
+
+    def _unmade(self, run: _Run, place: str) -> Sequence[str]:
+        """The blocks of a place that need cells of their own, and have none yet."""
+        if len(place) >= _DEEPEST_PLACE:
+            return ()
+        tiles = [*descendants(place, self.step)]
+        standing = self.rows.standing(run.mosaic, run.cells, tiles)
+        return [t for t in tiles if t not in standing and self._needs_cell(run, run.mosaic, t)]
+
+    def _needs_cell(self, run: _Run, mosaic: Mosaic, tile: str) -> bool:
+        deepens = may_deepen(run.cells, tile)
+        survey = self.bases.survey(mosaic, run.cells, tile, None, may_deepen=deepens)
+        return survey.finding == "cell"
 
     def _pending(self, mosaic: Mosaic, regions: Sequence[str], at_most: int) -> list[StaleRow]:
         found: list[StaleRow] = []
@@ -207,8 +290,8 @@ class OverviewBuilder:
         return cell
 
     def _refresh_once(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
-        before = self.rows.cell(run.mosaic, run.cells, quadkey)
-        is_new = before.revision == 0 or before.retired
+        before = self._claimed(run, self.rows.cell(run.mosaic, run.cells, quadkey))
+        is_new = before.retired
         tiles = [*descendants(quadkey, self.step)]
         if not is_new:
             tiles = blocks_under(quadkey, changed, self.step)
@@ -219,6 +302,15 @@ class OverviewBuilder:
         sources = {} if is_new else from_row(before.of, before.kinds)
         blocks = self._look(run, mosaic, quadkey, tiles, sources, changed)
         return self._write(run, mosaic, before, sources, blocks, changed)
+
+    def _claimed(self, run: _Run, cell: OverviewCell) -> OverviewCell:
+        """Returns a cell with a row, one that stands for nothing yet where there was none.
+
+        So that a rival who finds meanwhile that there is nothing to stand for has a row to change.
+        """
+        if cell.revision:
+            return cell
+        return self.rows.put(run.mosaic, run.cells, replace(cell, retired=True))
 
     def _as_of_now(self, run: _Run) -> Mosaic:
         """The mosaic as of now: its levels and watermarks say what there is to be found."""
@@ -264,13 +356,27 @@ class OverviewBuilder:
     def _of_cell(
         self, run: _Run, tile: str, changed: Collection[str], before: BlockSource | None
     ) -> tuple[BlockSource, Block | None]:
+        self._reach(run, tile)
+        cell = self._below(run, tile, changed)
+        source = BlockSource(cell.digest, kind=common(map(Kind.of_text, cell.kinds)))
+        return source, None if source == before else self.objects.smallest(run.cells, cell)
+
+    def _reach(self, run: _Run, tile: str) -> None:
+        """Lets readers look for a cell as deep as this one, before it is there."""
         if len(tile) > run.cells.reach:
             deepened = partial(sets.deepened, set_id=run.cells.id, zoom=len(tile))
             self.index.mosaics.put_overview_sets(run.mosaic.id, deepened)
             run.cells = replace(run.cells, reach=len(tile))
+
+    def _below(self, run: _Run, tile: str, changed: Collection[str]) -> OverviewCell:
+        """Returns a cell as of now, made anew once in a pass."""
+        if tile in run.made:
+            cell = self.rows.cell(run.mosaic, run.cells, tile)
+            if cell.revision and not cell.retired:
+                return cell
         cell = self._refresh(run, tile, changed)
-        source = BlockSource(cell.digest, kind=common(map(Kind.of_text, cell.kinds)))
-        return source, None if source == before else self.objects.smallest(run.cells, cell)
+        run.made.add(tile)
+        return cell
 
     def _draw(
         self,
@@ -415,10 +521,10 @@ class OverviewBuilder:
         small = [other for other in changed if len(other) >= len(tile) + self.step]
         for child in sorted(named.union(blocks_under(tile, small, self.step))):
             self._retire(run, child, within(child, changed))
-        if cell.revision and not cell.retired:
+        if cell.revision:
             gone = OverviewCell(quadkey=tile, revision=cell.revision, retired=True)
             self._put(run, cell, gone, self.clock())
-            run.tally.retired += 1
+            run.tally.retired += not cell.retired
 
     def _try_again(
         self, mosaic: Mosaic, unread: Iterable[str], pending: Sequence[StaleRow], now: float

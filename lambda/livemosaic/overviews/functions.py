@@ -4,19 +4,21 @@ Both may be run at any time and any number of times: what there is to do follows
 """
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from livemosaic import logs
 from livemosaic.errors import InvalidRequestError, NotFoundError
-from livemosaic.index.overviews import REGIONS, OverviewRows
+from livemosaic.index.overviews import REGIONS, RUNG, OverviewRows
 from livemosaic.index.scenes import Index
-from livemosaic.ingest.sqs import ShowSoon, deadline_of, records_of
+from livemosaic.ingest.sqs import deadline_of, records_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.builder import BuildTally, OutOfTimeError, OverviewBuilder
 from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making
@@ -38,46 +40,74 @@ Record = Mapping[str, Any]
 """A message of an SQS event, in Lambda's format."""
 
 
+class ShowAgain(Protocol):
+    """Lets a queue deliver a message again; see `ingest.redelivery`. Never raises."""
+
+    def soon(self, record: Record) -> None:
+        """Within minutes, the later the more often it was delivered."""
+        ...
+
+    def after(self, record: Record, pause_s: int) -> None:
+        """After some seconds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Building:
     """Builds what the hints of a batch are about: for each mosaic one pass over its regions.
 
-    A pass that fails is tried again soon, with its hints. One that time ran out for is not: cells
-    that it made stay, and so do its stale rows, of which the sweep sends hints.
+    A pass that fails is tried again soon, with its hints. One that time ran out for goes on by new
+    hints: cells that it made stay, and so do its stale rows. Places of a set in the making are
+    shared with other builders by hints, too.
     """
 
     open_builder: Callable[[], AbstractContextManager[OverviewBuilder]]
-    show_soon: ShowSoon
+    again: ShowAgain
+    hints: HintQueue
     deployment: str = ""
     """Its name in metrics; without, none are logged."""
+    clock: Callable[[], float] = time.time
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Handles an event of SQS; returns the messages that failed, for Lambda.
+        """Handles an event of SQS; returns the messages that are to come again, for Lambda.
 
         Raises `InvalidRequestError` for any other event.
         """
-        by_mosaic, failed = _by_mosaic(records_of(event))
-        late = deadline_of(context, _RESERVED) or (lambda: False)
-        with self.open_builder() as builder:
-            for mosaic, records in by_mosaic.items():
-                if not self._build(builder, mosaic, _regions(records), late):
-                    failed += records
+        found, failed = _hints(records_of(event))
+        early = [(hint, record) for hint, record in found if hint.due > self.clock() + 1]
+        for hint, record in early:
+            self.again.after(record, math.ceil(hint.due - self.clock()))
+        failed += self._build_all([each for each in found if each not in early], context)
         for record in failed:
-            self.show_soon(record)
-        return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in failed]}
+            self.again.soon(record)
+        come_again = [*(record for _, record in early), *failed]
+        return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in come_again]}
+
+    def _build_all(self, found: Sequence[tuple[Hint, Record]], context: Any) -> list[Record]:
+        """Builds what hints are about; returns the messages of the ones that failed."""
+        late = deadline_of(context, _RESERVED) or (lambda: False)
+        failed: list[Record] = []
+        if found:
+            with self.open_builder() as builder:
+                for mosaic in dict.fromkeys(hint.mosaic for hint, _ in found):
+                    own = [each for each in found if each[0].mosaic == mosaic]
+                    if not self._build(builder, mosaic, {hint.region for hint, _ in own}, late):
+                        failed += [record for _, record in own]
+        return failed
 
     def _build(
-        self, builder: OverviewBuilder, mosaic: str, regions: Sequence[str], late: Late
+        self, builder: OverviewBuilder, mosaic: str, places: Collection[str], late: Late
     ) -> bool:
-        """Makes one pass; returns whether its hints can be forgotten."""
+        """Builds some places of a mosaic; returns whether its hints can be forgotten."""
         if late():
             return False
-        about = {"mosaic": mosaic, "regions": len(regions)}
+        about = {"mosaic": mosaic, "regions": len(places)}
         try:
-            tally = builder.run(mosaic, regions=regions, late=late)
+            self._run(builder, mosaic, places, late)
         except OutOfTimeError:
-            log.info("overviews: time is over, the sweep goes on", extra=about)
-            return True
+            unsent = self.hints.send_now(Hint(mosaic, place) for place in places)
+            log.info("overviews: time is over, another run goes on", extra=about)
+            return not unsent
         except NotFoundError as error:
             log.info("overviews: nothing to build", extra={**about, "reason": str(error)})
             return True
@@ -85,26 +115,44 @@ class Building:
             counted = logs.metrics(self.deployment, {FAILED_BUILDS: 1})
             log.exception("overviews not built", extra={**about, **counted})
             return False
-        log.info("overviews built", extra={**about, **_facts(tally)})
         return True
 
+    def _run(
+        self, builder: OverviewBuilder, mosaic: str, places: Collection[str], late: Late
+    ) -> None:
+        spread = partial(self._spread, mosaic)
+        regions = [place for place in REGIONS if place in places or "" in places]
+        if "" not in places and is_in_the_making(builder.index.mosaics.get(mosaic)):
+            for place in sorted(places):
+                done = builder.prepare(mosaic, place, late=late, spread=spread)
+                self._log("overviews of a place made", mosaic, done, place=place)
+                if done is not None:
+                    self.hints.send_later([Hint(mosaic, place[:-RUNG])])
+        elif regions:
+            done = builder.run(mosaic, regions=regions, late=late, spread=spread)
+            self._log("overviews built", mosaic, done, regions=len(places))
 
-def _by_mosaic(records: Sequence[Record]) -> tuple[dict[str, list[Record]], list[Record]]:
-    """Returns hints by their mosaics, and messages that are none."""
-    hints: dict[str, list[Record]] = {}
+    def _spread(self, mosaic: str, places: Sequence[str]) -> None:
+        """Hands places to other builders. A hint that is not sent is one for the sweep."""
+        self.hints.send_now(Hint(mosaic, place) for place in places)
+        log.info("overviews: shared by place", extra={"mosaic": mosaic, "places": len(places)})
+
+    def _log(self, what: str, mosaic: str, done: BuildTally | None, **about: Any) -> None:
+        if done is not None:
+            log.info(what, extra={"mosaic": mosaic, **about, **_facts(done)})
+
+
+def _hints(records: Sequence[Record]) -> tuple[list[tuple[Hint, Record]], list[Record]]:
+    """Returns hints with their messages, and messages that are none."""
+    hints: list[tuple[Hint, Record]] = []
     others: list[Record] = []
     for record in records:
         try:
-            hints.setdefault(Hint.of_body(record["body"]).mosaic, []).append(record)
+            hints.append((Hint.of_body(record["body"]), record))
         except InvalidRequestError as error:
             log.error("message rejected", extra={"reason": str(error)})  # noqa: TRY400
             others.append(record)
     return hints, others
-
-
-def _regions(records: Sequence[Record]) -> Sequence[str]:
-    regions = {Hint.of_body(record["body"]).region for record in records}
-    return REGIONS if "" in regions else sorted(regions)
 
 
 def _facts(tally: BuildTally) -> dict[str, Any]:
@@ -142,7 +190,7 @@ class Sweep:
             hints, age = self._of(mosaic)
             found += hints
             oldest = max(oldest, age)
-        unsent = self.hints.send(found)
+        unsent = self.hints.send_now(found)
         measured = {OLDEST_STALE_SECONDS: oldest, FAILED_BUILDS: unsent}
         counted = logs.metrics(self.deployment, measured)
         log.info("overviews swept", extra={"hints": len(found), **counted})

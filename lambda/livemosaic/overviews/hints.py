@@ -3,18 +3,20 @@
 A hint does no more than wake the builder: stale rows say what to do. So one that is lost, or comes
 twice, does no harm; a sweep finds rows that were left behind.
 
-All changes of a region within `WINDOW_S` share one hint, by its deduplication id. SQS delivers it
-`DELAY_S` after it was sent, when no further change can have been counted to its window: so the
-builder that it wakes finds every one of them. The group is the region: SQS keeps a group's next
-hint back while a builder is at work on it (SQS Developer Guide, "FIFO delivery logic").
+A change sends two hints of its region. The first is delivered at once, so that a lone change shows
+within seconds; but only one a minute, by its deduplication id. The second is for what the first
+does not find: all changes within `WINDOW_S` share it, and it is due `DELAY_S` after it was sent,
+when no further change can have been counted to its window. A builder that gets it earlier puts it
+back. The group is the region: SQS keeps a group's next hint back while a builder is at work on it
+(SQS Developer Guide, "FIFO delivery logic").
 """
 
 import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import boto3
@@ -33,28 +35,35 @@ log = logging.getLogger(__name__)
 WINDOW_S: Final = 10
 DELAY_S: Final = 15
 """Beyond the window, as clocks of senders differ."""
-_REGION: Final = re.compile("[0-3]{3}|")
+MINUTE_S: Final = 60
+_REGION: Final = re.compile("(?:[0-3]{3}){0,3}")
 _MAX_ENTRIES: Final = 10
 """Of a request (SQS API Reference, SendMessageBatch)."""
+
+Entry = Mapping[str, str]
+"""A message of a SendMessageBatch request, without the id that it needs there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Stale rows may wait in a region of a mosaic."""
+    """Stale rows may wait in a region of a mosaic, or cells of a place are to be made."""
 
     mosaic: str
     region: str = ""
-    """Of `index.overviews.REGIONS`; empty for all of them, and for sets that must be made."""
+    """Of `index.overviews.REGIONS`; empty for all of them, and for sets that must be made; for a
+    set in the making also a place of zoom 6 or 9 (`OverviewBuilder.prepare`)."""
+    due: float = 0.0
+    """Epoch seconds before which it is too early."""
 
     @classmethod
     def of_body(cls, body: str) -> Self:
         """Returns the hint that a message is; raises `InvalidRequestError` for any other text."""
         try:
             found = json.loads(body)
-            mosaic, region = found["mosaic"], found["region"]
+            mosaic, region, due = found["mosaic"], found["region"], float(found.get("due", 0))
             if MOSAIC_ID.fullmatch(mosaic) and _REGION.fullmatch(region):
-                return cls(mosaic, region)
-        except (ValueError, TypeError, KeyError) as error:
+                return cls(mosaic, region, due)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidRequestError(f"no hint of overviews: {body[:80]!r}") from error
         raise InvalidRequestError(f"no hint of overviews: {body[:80]!r}")
 
@@ -63,13 +72,18 @@ class Hint:
         """Message group: one builder at a time works on it."""
         return f"{self.mosaic}/{self.region or 'all'}"
 
-    def entry(self, entry_id: str, now: float) -> dict[str, str]:
-        """Returns the hint as an entry of SendMessageBatch, sent at a time in epoch seconds."""
+    @property
+    def body(self) -> str:
+        """The text of its message."""
+        found = {"mosaic": self.mosaic, "region": self.region}
+        return json.dumps(found | ({"due": self.due} if self.due else {}))
+
+    def entry(self, kind: str, window_s: int, now: float) -> Entry:
+        """Returns an entry of SendMessageBatch at epoch seconds: one of its kind in a window."""
         return {
-            "Id": entry_id,
-            "MessageBody": json.dumps({"mosaic": self.mosaic, "region": self.region}),
+            "MessageBody": self.body,
             "MessageGroupId": self.group,
-            "MessageDeduplicationId": f"{self.group}/{int(now // WINDOW_S)}",
+            "MessageDeduplicationId": f"{self.group}/{kind}/{int(now // window_s)}",
         }
 
 
@@ -90,20 +104,40 @@ class HintQueue:
         return cls(boto3.Session(region_name=region).client("sqs", config=config), url)
 
     def send(self, hints: Iterable[Hint]) -> int:
-        """Sends hints, each once; returns how many did not arrive, which is logged."""
-        unsent = sum(map(self._send, _requests(dict.fromkeys(hints))))
+        """Sends hints of changes; returns how many messages did not arrive, which is logged."""
+        every = [*dict.fromkeys(hints)]
+        return self._send([*self._first(every), *self._second(every)])
+
+    def send_now(self, hints: Iterable[Hint]) -> int:
+        """Sends hints of what waits already; returns as `send` does."""
+        now = self._clock()
+        return self._send([hint.entry("now", WINDOW_S, now) for hint in dict.fromkeys(hints)])
+
+    def send_later(self, hints: Iterable[Hint]) -> int:
+        """Sends hints that are due when their window is over; returns as `send` does."""
+        return self._send([*self._second(dict.fromkeys(hints))])
+
+    def _first(self, hints: Iterable[Hint]) -> Iterator[Entry]:
+        now = self._clock()
+        return (hint.entry("first", MINUTE_S, now) for hint in hints)
+
+    def _second(self, hints: Iterable[Hint]) -> Iterator[Entry]:
+        now = self._clock()
+        return (replace(h, due=now + DELAY_S).entry("second", WINDOW_S, now) for h in hints)
+
+    def _send(self, entries: Sequence[Entry]) -> int:
+        unsent = sum(map(self._request, _requests(entries)))
         if unsent:
             log.error("hints for the builder of overviews not sent", extra={"count": unsent})
         return unsent
 
-    def _send(self, hints: Sequence[Hint]) -> int:
-        now = self._clock()
-        entries = [hint.entry(str(number), now) for number, hint in enumerate(hints)]
+    def _request(self, entries: Sequence[Entry]) -> int:
+        numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         try:
-            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=numbered)
         except (ClientError, BotoCoreError):
             log.exception("no answer from the queue of hints")
-            return len(hints)
+            return len(entries)
         return len(answer.get("Failed", ()))
 
 
@@ -127,9 +161,8 @@ def announcing(ingest: Ingest, queue: Callable[[], HintQueue]) -> Announce:
     return announce
 
 
-def _requests(hints: Iterable[Hint]) -> Iterable[Sequence[Hint]]:
-    every = list(hints)
-    return (every[i : i + _MAX_ENTRIES] for i in range(0, len(every), _MAX_ENTRIES))
+def _requests(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    return (entries[i : i + _MAX_ENTRIES] for i in range(0, len(entries), _MAX_ENTRIES))
 
 
 def hints_of(changes: Iterable[Applied], mosaics: Iterable[Mosaic]) -> list[Hint]:
