@@ -5,12 +5,14 @@ request as it came in), and reach the application with its token. Faults come fi
 """
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from botocore.auth import SigV4Auth
@@ -139,6 +141,40 @@ def gateway(folder: Path, **settings: Any) -> Iterator[Gateway]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+class Line:
+    """TCP connections to a server, all of which can be cut; then nothing listens there."""
+
+    def __init__(self, url: str, port: int = 0) -> None:
+        self._server = "127.0.0.1", urlsplit(url).port
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._open: list[socket.socket] = [self._listener]
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=ends, daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def detail(text: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cli.gateway import TOKEN, Fault, Gateway, detail, gateway
+from cli.gateway import TOKEN, Fault, Gateway, Line, detail, gateway
 from items import box, deletion, item
 from livemosaic.api.routes import mosaics as api_mosaics
 from livemosaic.auth.signing import AwsSignature, Bearer
@@ -322,6 +322,185 @@ class TestIngest:
         path.write_text(lines(item("a")))
         assert "cannot read 'no.json'" in run("ingest", str(path), "no.json", code=1).output
         assert server.services.mosaics.get("m").bounds
+
+
+REFUSED = [
+    pytest.param(Fault(401, detail("that bearer token is old")), "token is old; --token", id="401"),
+    pytest.param(Fault(403, b'{"message":"Forbidden"}'), "leave out --token", id="403"),
+    pytest.param(Fault(404, detail("there is no mosaic 'm'")), "no mosaic 'm'", id="404"),
+    pytest.param(Fault(429, b'{"message":"Too Many Requests"}'), "(asked 5 times)", id="429"),
+    pytest.param(Fault(429, b"<html>slow down"), "answers HTTP 429 and '<html>slow", id="proxy"),
+    pytest.param(Fault(500, detail("a bug")), "a bug", id="500"),
+    pytest.param(Fault(500, b"Internal Server Error"), "answers HTTP 500 and 'Int", id="crash"),
+    pytest.param(Fault(502, b"<html>Bad Gateway"), "answers HTTP 502 and '<html>", id="502"),
+    pytest.param(LOST, "HTTP 504: Endpoint request timed out", id="504"),
+    pytest.param(Fault(200, b"<html>Log in"), "no livemosaic API at http", id="login"),
+    pytest.param(Fault(200, b'{"outcomes": []}'), "no livemosaic API at http", id="no outcomes"),
+]
+
+
+class TestItemsThatAreRefused:
+    """A server refuses what `ingest` sends: no Item is lost, and the command says where it is."""
+
+    @pytest.fixture
+    def source(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A file of five requests."""
+        monkeypatch.setattr("livemosaic.cli.backfill.ledger._RECORD_S", -1.0)
+        monkeypatch.setattr("livemosaic.cli.targets.remote._AT_ONCE", 1)
+        run("mosaics", "create", "m")
+        path = tmp_path / "items.ndjson"
+        path.write_text(lines(*many(250)))
+        return path
+
+    def there(self, server: Gateway) -> int:
+        mosaic = server.services.mosaics.get("m")
+        return len(server.services.index.list_scenes(mosaic, limit=1000)[0])
+
+    def from_the_third_on(self, server: Gateway, fault: Fault) -> Callable[[str], Fault | None]:
+        def refuse(line: str) -> Fault | None:
+            return fault if server.lines.count("POST /items") > 2 else None
+
+        return refuse
+
+    @pytest.mark.parametrize(("fault", "says"), REFUSED)
+    def test_a_run_that_is_broken_off_says_how_far_it_came_and_goes_on_from_there(
+        self, run: Run, server: Gateway, source: Path, tmp_path: Path, fault: Fault, says: str
+    ) -> None:
+        words = ("ingest", str(source), "--resume", f"{tmp_path}/state")
+        with mock.patch.object(server, "_fault", self.from_the_third_on(server, fault)):
+            output = run(*words, code=1).output
+        assert "broken off after 100 applied; the same command goes on from there" in output
+        assert "error: " in output.splitlines()[-1]
+        assert says in output.splitlines()[-1]
+        assert self.there(server) >= 100
+        begun = len(server.seen)
+        assert "resuming after 100 Items" in run(*words).output
+        assert len(server.seen) - begun == 3
+        assert self.there(server) == 250
+
+    def test_a_first_request_that_is_refused_leaves_nothing_to_count(
+        self, run: Run, server: Gateway, source: Path
+    ) -> None:
+        server.faults += [Fault(403, b'{"message":"gone"}')]
+        output = run("ingest", str(source), code=1).output
+        assert output.startswith("error: ")
+        assert "HTTP 403: gone" in output
+
+    def test_a_server_that_goes_away_midway(
+        self, run: Run, server: Gateway, source: Path, tmp_path: Path
+    ) -> None:
+        """It dies in the midst of a request, and does not come back; then it does."""
+        words = ("ingest", str(source), "--resume", f"{tmp_path}/state")
+        line = Line(server.url)
+
+        def goes_away(request: str) -> None:
+            if server.lines.count("POST /items") == 3:
+                line.cut()
+
+        with mock.patch.object(server, "_fault", goes_away):
+            output = invoke("--api", line.url, "--token", TOKEN, *words, code=1).output
+        assert "broken off after 100 applied" in output
+        assert f"nothing listens at {line.url} (Connection refused) (asked 5 times)" in output
+        again = Line(server.url, port=line.port)
+        assert "applied" in invoke("--api", again.url, "--token", TOKEN, *words).output
+        again.cut()
+        assert self.there(server) == 250
+
+    @pytest.mark.parametrize(
+        "body", [b"<html>413 Request Entity Too Large", b'{"message":"Request Too Long"}']
+    )
+    def test_a_proxy_that_takes_less_at_once_gets_less_at_once(
+        self, run: Run, server: Gateway, source: Path, tmp_path: Path, body: bytes
+    ) -> None:
+        def too_large(_: str) -> Fault | None:
+            return Fault(413, body) if len(server.seen[-1][2]) > 5_000 else None
+
+        with source.open("a") as file:
+            file.write("\n" + lines(item("huge", title="x" * 6_000)))
+        with mock.patch.object(server, "_fault", too_large):
+            output = run("ingest", str(source), "--errors", f"{tmp_path}/bad", code=1).output
+        assert "250 applied, 1 rejected" in output
+        assert "items.ndjson:251: has 6," in output
+        assert "413" in output
+        assert self.there(server) == 250
+        (bad,) = map(json.loads, (tmp_path / "bad").read_text().splitlines())
+        assert bad["id"] == "huge"
+
+    def test_with_force_what_follows_a_failed_item_waits_for_it_when_a_request_is_halved(
+        self, run: Run, server: Gateway, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        apply, busy = Index.apply, [True]
+
+        def busy_once(index: Index, mosaic: Any, scene: Any, **rest: Any) -> Any:
+            if scene.assets["visual"].endswith("1.tif") and busy.pop():
+                raise TableBusyError("busy")
+            return apply(index, mosaic, scene, **rest)
+
+        def too_large(_: str) -> Fault | None:
+            two = server.seen[-1][2].count(b'"op":"relay"') > 1
+            return Fault(413, b"<html>") if two else None
+
+        busy.insert(0, False)
+        monkeypatch.setattr(Index, "apply", busy_once)
+        versions = [item("a", href=f"https://example.com/{n}.tif") for n in (1, 2)]
+        with mock.patch.object(server, "_fault", too_large):
+            run("ingest", "--force", "-", text=lines(*versions))
+        found = server.services.index.scene(server.services.mosaics.get("m"), "s2#a")
+        assert found.assets["visual"].endswith("2.tif")
+
+    def test_what_the_index_is_too_busy_for_is_named_kept_and_counted(
+        self,
+        run: Run,
+        server: Gateway,
+        source: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        apply = Index.apply
+
+        def busy(index: Index, mosaic: Any, scene: Any, **rest: Any) -> Any:
+            if scene.id == "s7":
+                raise TableBusyError("the table is busy")
+            return apply(index, mosaic, scene, **rest)
+
+        monkeypatch.setattr(Index, "apply", busy)
+        output = run("ingest", str(source), "--errors", f"{tmp_path}/bad", code=1).output
+        assert "249 applied, 1 failed" in output
+        assert "items.ndjson:8: the table is busy" in output
+        assert "1 Item failed, and may succeed later" in output
+        (bad,) = map(json.loads, (tmp_path / "bad").read_text().splitlines())
+        monkeypatch.setattr(Index, "apply", apply)
+        assert "1 applied" in run("ingest", "-", text=lines(bad["item"])).output
+        assert self.there(server) == 250
+
+    def test_an_api_that_does_not_know_what_is_sent_is_named_at_once(
+        self, run: Run, server: Gateway, source: Path
+    ) -> None:
+        """Not 250 Items rejected one by one for a reason that is none of theirs."""
+        old = {"status": "rejected", "detail": "op 'relay' is neither 'delete' nor 'truncate'"}
+        server.faults += [Fault(400, json.dumps({"outcomes": [old] * 50}).encode())]
+        output = run("ingest", str(source), code=1).output
+        assert "is older, and does not know the order of changes" in output
+        assert server.lines.count("POST /items") <= 2  # the next one is on its way
+        assert "rejected" not in output
+
+    @pytest.mark.parametrize(
+        "outcome", [None, "done", {"status": "done", "newer": [{}]}, {"newer": 5}], ids=str
+    )
+    def test_outcomes_that_are_none_are_no_answer(
+        self, run: Run, server: Gateway, source: Path, outcome: Any
+    ) -> None:
+        server.faults += [Fault(200, json.dumps({"outcomes": [outcome] * 50}).encode())]
+        assert "no livemosaic API at http" in run("ingest", str(source), code=1).output
+
+    def test_a_kind_of_newer_change_that_only_a_later_api_knows_is_shown_as_it_is(
+        self, run: Run, server: Gateway, source: Path
+    ) -> None:
+        newer = {"mosaic": "m", "id": "s1", "kind": "archive", "time": "2026-01-01T00:00:00Z"}
+        done = {"status": "ignored", "changes": ["outdated"], "newer": [newer]}
+        server.faults += [Fault(200, json.dumps({"outcomes": [done]}).encode())]
+        output = run("ingest", "-", text=lines(item("s1"))).output
+        assert "1 outdated (archive)" in output
 
 
 class TestRefusals:

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
 from livemosaic.cli.targets.target import EntryOutcome, Older
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.sources.open import Reading, open_names, open_search
 from livemosaic.ingest.sources.prefetch import read_ahead
 from livemosaic.storage.allowlist import AllowList
@@ -124,9 +124,13 @@ def ingest(
             places = ledger.done.places
             readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
             with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
-                for outcome in mosaics.ingest(entries, mosaic, force=force):
-                    ledger.add(outcome)
-                    shown.add(outcome)
+                try:
+                    for outcome in mosaics.ingest(entries, mosaic, force=force):
+                        ledger.add(outcome)
+                        shown.add(outcome)
+                except LivemosaicError:
+                    shown.broken_off(resumable=resume is not None)
+                    raise
         shown.summary()
     if ledger.done.refused:
         raise typer.Exit(1)
@@ -205,18 +209,29 @@ class _IngestReport:
         if len(self._older) < _MAX_OLDER:
             self._older |= dict.fromkeys(outcome.older)
 
+    def broken_off(self, *, resumable: bool) -> None:
+        """Prints the counts of what was done before an error, and how to go on."""
+        if text := self._counts():
+            again = "goes on from there" if resumable else "changes nothing of it a second time"
+            console.print(f"broken off after {text}; the same command {again}", style="yellow")
+
     def summary(self) -> None:
         """Prints the counts of all outcomes."""
-        counts = sorted(self._ledger.done.counts.items())
-        text = ", ".join(f"{count} {label}" for label, count in counts)
+        text = self._counts()
         console.print(f"{text}; {self._rate():,.0f} Items/s" if text else "no Items found")
         if self._reasons > _MAX_REASONS:
             console.print(f"{self._reasons - _MAX_REASONS} more were rejected", style="red")
+        if failed := self._ledger.done.counts["failed"]:
+            console.print(_failed_text(failed), style="yellow")
         if self._incomplete:
             text = f"shown, with warnings: {self._incomplete:,}"
             console.print(text, style="yellow")
         if self._ledger.done.older:
             console.print(self._older_text(), style="yellow", markup=False)
+
+    def _counts(self) -> str:
+        counts = sorted(self._ledger.done.counts.items())
+        return ", ".join(f"{count} {label}" for label, count in counts)
 
     def _older_text(self) -> str:
         """Returns a sentence about the Items that changed nothing, as something newer is there."""
@@ -232,3 +247,11 @@ class _IngestReport:
     def _rate(self) -> float:
         count = self._ledger.done.items - self._ledger.resumed
         return count / max(time.monotonic() - self._begun, 1e-3)
+
+
+def _failed_text(count: int) -> str:
+    items, them = ("1 Item", "it") if count == 1 else (f"{count:,} Items", "them")
+    return (
+        f"{items} failed, and may succeed later: ingest {them} again, from the file of --errors "
+        "or from the source; --resume passes over what it has read"
+    )

@@ -30,7 +30,7 @@ class Newer:
 
     def __str__(self) -> str:
         """Returns it as a message names it: `deleted 2026-11-27T10:00:00Z`."""
-        return f"{_WORDS[self.kind]} {self.time.replace('.000000', '')}"
+        return f"{_WORDS.get(self.kind, self.kind)} {self.time.replace('.000000', '')}"
 
 
 @dataclass(frozen=True, slots=True)

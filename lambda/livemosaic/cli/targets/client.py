@@ -169,11 +169,14 @@ class ApiClient:
         return self.unknown_api(answer)
 
     def unknown_api(self, answer: Answer) -> ApiError:
-        """Returns the error for a response that does not come from a livemosaic API."""
-        return ApiError(
-            f"there is no livemosaic API at {self.url}: it answers HTTP {answer.status} and "
-            f"{answer.start!r}"
-        )
+        """Returns the error for a response that does not come from a livemosaic API.
+
+        A server that fails, or a proxy that refuses, may stand before one.
+        """
+        answers = f"answers HTTP {answer.status} and {answer.start!r}"
+        if answer.status in (413, 429) or answer.status >= 500:
+            return ApiError(f"{self.url} {answers}")
+        return ApiError(f"there is no livemosaic API at {self.url}: it {answers}")
 
     def _no_such_route(self) -> str:
         health = self.ask("GET", "/health")

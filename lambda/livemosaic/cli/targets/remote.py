@@ -26,6 +26,9 @@ _REQUEST_ITEMS: Final = 50
 """Few enough for the 30 s that API Gateway waits."""
 _AT_ONCE: Final = 4
 _FORCE: Final = "?force=true"
+_UNKNOWN_RELAY: Final = "op 'relay' is "
+"""How the reason begins for which a release before docs/order.md rejects what is sent."""
+_IN_VAIN: Final = "not sent, as an earlier Item of its request failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +157,45 @@ class Remote:
         features = b",".join(request.body for request in requests)
         body = b'{"type":"FeatureCollection","features":[' + features + b"]}"
         answer = self.client.ask("POST", path, body)
+        if answer.status == 413:
+            return self._in_halves(path, requests, answer)
         outcomes = (answer.document or {}).get("outcomes")
         if not isinstance(outcomes, list) or len(outcomes) != len(requests):
             known = answer.status >= 400
             raise self.client.refusal(answer) if known else self.client.unknown_api(answer)
+        try:
+            found = [_outcome(request, o) for request, o in zip(requests, outcomes, strict=True)]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self.client.unknown_api(answer) from error
+        self._check_age(path, answer, found)
+        return found
+
+    def _in_halves(
+        self, path: str, requests: Sequence[_Request], answer: Answer
+    ) -> list[EntryOutcome]:
+        """Sends in two requests what is too large for one: a proxy may take less than Lambda.
+
+        Of one Item that is too large the outcome is returned. With `force`, what follows an Item
+        that failed waits for it.
+        """
+        if len(requests) == 1:
+            reason = f"has {len(requests[0].body):,} bytes: {self.client.refusal(answer)}"
+            return [EntryOutcome(requests[0].entry, "rejected", (), reason)]
+        half = len(requests) // 2
+        first, rest = self._post(path, requests[:half]), requests[half:]
+        if path.endswith(_FORCE) and any(one.status == "failed" for one in first):
+            return first + [EntryOutcome(r.entry, "failed", (), _IN_VAIN) for r in rest]
+        return first + self._post(path, rest)
+
+    def _check_age(self, path: str, answer: Answer, found: Sequence[EntryOutcome]) -> None:
+        """Raises `ApiError` where the API is of a release that does not know what was sent."""
         if path.endswith(_FORCE) and not (answer.document or {}).get("force"):
             raise ApiError(f"the API at {self.client.url} is older, and does not know --force")
-        return [_outcome(request, o) for request, o in zip(requests, outcomes, strict=True)]
+        if any(outcome.reason.startswith(_UNKNOWN_RELAY) for outcome in found):
+            raise ApiError(
+                f"the API at {self.client.url} is older, and does not know the order of changes: "
+                "upgrade it, or use the command of its release"
+            )
 
     def _mosaic(self, answer: Answer, document: Any) -> MosaicOut:
         known = document if isinstance(document, Mapping) else {}

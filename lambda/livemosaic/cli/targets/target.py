@@ -66,10 +66,13 @@ class EntryOutcome:
 
     @property
     def labels(self) -> set[str]:
-        """Names under which the entry is counted: its changes, else its status."""
-        outdated = {f"{_OUTDATED} ({_REASONS[one.newer.kind]})" for one in self.older}
+        """Names under which the entry is counted: its changes; its status if there are none, or if
+        it was rejected or failed in part."""
+        kinds = {one.newer.kind for one in self.older}
+        outdated = {f"{_OUTDATED} ({_REASONS.get(kind, kind)})" for kind in kinds}
         changes = {change for change in self.changes if change != _OUTDATED or not outdated}
-        return changes | outdated or {self.status}
+        status = set() if self.ok and (changes or outdated) else {self.status}
+        return changes | outdated | status
 
 
 class Target(Protocol):
