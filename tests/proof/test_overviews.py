@@ -19,7 +19,7 @@ from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews import sets
-from livemosaic.overviews.blocks import Block, BlockSource
+from livemosaic.overviews.blocks import BlockSource, Drawn
 from livemosaic.overviews.builder import OverviewBuilder
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table import Delete, Key, Page, Put, Table, retry
@@ -254,11 +254,11 @@ class Idle(OverviewBuilder):
 class Stopping(OverviewBuilder):
     def _of_cell(
         self, run: Any, tile: str, changed: Any, before: BlockSource | None
-    ) -> tuple[BlockSource, Block | None]:
+    ) -> tuple[BlockSource, Drawn]:
         old = self.rows.cell(run.mosaic, run.cells, tile)
         source, block = super()._of_cell(run, tile, changed, before)
         if before is not None and source.digest == old.digest:
-            return before, None
+            return before, {}
         return source, block
 
 
@@ -394,7 +394,7 @@ def test_random_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pixels(cells(table.rows)) == pixels(rebuilt(table.rows))
     (ready,) = Mosaics(table).get("m").overview_sets
     for cell in OverviewRows(table).rows(Mosaics(table).get("m"), ready):
-        assert all(shelf.read(href) for href in cell.assets.values())
+        assert all(shelf.read(href) for href in cell.hrefs)
 
 
 @pytest.mark.parametrize("seed", range(200 if FULL else 4))

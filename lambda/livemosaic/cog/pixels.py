@@ -234,4 +234,6 @@ def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
     names = tuple(
         f"{asset}_b{n}" for asset, layer in zip(assets, layers, strict=True) for n in layer.numbers
     )
-    return Pixels(np.where(valid, data, dtype.type(0)), valid, names)
+    differ = any((layer.valid != valid).any() for layer in layers)
+    valid_of = tuple(layer.valid for layer in layers) if differ else ()
+    return Pixels(np.where(valid, data, dtype.type(0)), valid, names, valid_of)

@@ -301,8 +301,11 @@ def split_into_strips(grid: Grid) -> list[Grid]:
 
 def join_strips(strips: Sequence[Pixels]) -> Pixels:
     """Joins the pixels of strips, from the top, to a grid's."""
+    assets = max(len(strip.valid_of) for strip in strips)
+    masks = zip(*(strip.valid_of or [strip.valid] * assets for strip in strips), strict=True)
     return Pixels(
         np.concatenate([strip.data for strip in strips], axis=1),
         np.concatenate([strip.valid for strip in strips]),
         strips[0].names,
+        tuple(map(np.concatenate, masks)),
     )

@@ -10,10 +10,9 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 |----------|--------------------------------|-----------------|----------------------------------|
 | stale    | `{m}#stale#{region}`           | `{due}#{token}` | `scene`, `version`, `cells`,     |
 |          |                                |                 | `tries`                          |
-| overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | as a cell row of a scene, with   |
+| overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | `version`, `datetime`, `images`, |
 |          |                                |                 | `revision`, `of`, `kinds`,       |
-|          |                                |                 | `mixed`, `colors`, `was`,        |
-|          |                                |                 | `retired`, perhaps `renumbered`  |
+|          |                                |                 | `was`, `retired`                 |
 
 `{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
 no two writes share a row, so none of them waits for another, and deleting a row that was read
@@ -22,10 +21,11 @@ that a coarser cell lacks). `cells` are the index cells at the scene's level, be
 change.
 
 The `version` of an overview row is the digest of its objects, empty where there are none;
-`datetime` is when they were made. Its `revision` grows with every write, and the row is never
-deleted while its set is in use: who writes it expects the revision that he read. `of` has what each
-block was made of, `kinds` the types of their values, `was` the objects before, each with the moment
-until when readers may need it. A `retired` row stands for no cell: scenes are read instead.
+`datetime` is when they were made, and `images` has them by the assets that they show together. Its
+`revision` grows with every write, and the row is never deleted while its set is in use: who writes
+it expects the revision that he read. `of` has what each block was made of, `kinds` what these show
+and the types of their values, `was` the objects before, each with the moment until when readers may
+need it. A `retired` row stands for no cell: scenes are read instead.
 """
 
 import secrets
@@ -149,6 +149,69 @@ class ReplacedObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CellImage:
+    """What an overview cell shows of some assets together: of scenes that have all of them."""
+
+    names: tuple[str, ...]
+    """Of the assets."""
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Href of a COG by asset; none where nothing shows."""
+    apart: tuple[tuple[str, ...], ...] = ()
+    """Assets that show other scenes without the rest: so may every part of each of these."""
+    mixed: bool = False
+    """Whether scenes disagree in scale and offset: the numbers are as each stores its own."""
+    colors: bool = False
+    """Whether values are colors of a palette, not the numbers that scenes store."""
+    renumbered: bool = False
+    """Whether bands have other numbers than in the files of scenes."""
+
+    def serves(self, assets: Collection[str]) -> bool:
+        """Whether a request for some assets shows the same pixels of them."""
+        asked = set(assets)
+        if not asked < set(self.names):
+            return asked == set(self.names)
+        return not any(asked <= set(each) for each in self.apart)
+
+    def to_item(self) -> dict[str, Any]:
+        """The image as the row of its cell keeps it."""
+        marks = ("mixed", "colors", "renumbered")
+        return {
+            "names": list(self.names),
+            "assets": dict(self.assets),
+            **({"apart": [list(each) for each in self.apart]} if self.apart else {}),
+            **{mark: True for mark in marks if getattr(self, mark)},
+        }
+
+    @classmethod
+    def from_item(cls, item: Item) -> Self:
+        """The image that a row keeps."""
+        return cls(
+            names=tuple(item["names"]),
+            assets=item["assets"],
+            apart=tuple(map(tuple, item.get("apart", ()))),
+            mixed=item.get("mixed", False),
+            colors=item.get("colors", False),
+            renumbered=item.get("renumbered", False),
+        )
+
+    @classmethod
+    def from_old_item(cls, item: Item) -> Self:
+        """The only image of a row of the first format, which served all assets together.
+
+        It was no matter then whether bands have other numbers.
+        """
+        names = tuple(item["assets"])
+        return cls(
+            names=names,
+            assets=item["assets"],
+            apart=(names,),
+            mixed=item["mixed"],
+            colors=item["colors"],
+            renumbered=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewCell:
     """An overview cell: the pixels of all scenes in a tile, at low resolution."""
 
@@ -157,19 +220,13 @@ class OverviewCell:
     """Of the row as read; 0 where there is none yet."""
     digest: str = ""
     """Of the objects; empty where no scene shows in the cell."""
-    assets: Mapping[str, str] = field(default_factory=dict)
-    """Href of a COG by asset; none where no scene shows."""
+    images: tuple[CellImage, ...] = ()
+    """By the assets that they show together, all assets of the set first."""
     of: Mapping[str, str] = field(default_factory=dict)
     """What each block was made of, by the last digits of its quadkey; blocks without scenes are
     not named. See `overviews.blocks`."""
     kinds: Sequence[str] = ()
-    """The types of the values of its blocks; see `overviews.blocks`."""
-    mixed: bool = False
-    """Whether scenes disagree in scale and offset: the numbers are as each stores its own."""
-    colors: bool = False
-    """Whether values are colors of a palette, not the numbers that scenes store."""
-    renumbered: bool = False
-    """Whether bands have other numbers than in the files of scenes."""
+    """What its blocks show together, and of which type; see `overviews.together`."""
     built: str = ""
     """RFC 3339 time at which the objects were made."""
     was: Sequence[ReplacedObject] = ()
@@ -180,17 +237,21 @@ class OverviewCell:
         """The zoom of the tile that the cell is."""
         return len(self.quadkey)
 
+    @property
+    def hrefs(self) -> list[str]:
+        """Of all its objects."""
+        return [href for image in self.images for href in image.assets.values()]
+
+    def image_of(self, assets: Collection[str]) -> CellImage | None:
+        """The image that a request for some assets shows; None where only scenes can tell."""
+        return next((image for image in self.images if image.serves(assets)), None)
+
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row, with the next revision."""
         return {
             "version": self.digest,
             "datetime": self.built,
-            "assets": dict(self.assets),
-            "properties": {},
-            "mixed": self.mixed,
-            "colors": self.colors,
-            **({"renumbered": True} if self.renumbered else {}),
-            "footprint": WHOLE,
+            "images": [image.to_item() for image in self.images],
             "revision": self.revision + 1,
             "of": dict(self.of),
             "kinds": list(self.kinds),
@@ -205,28 +266,31 @@ class OverviewCell:
             quadkey=quadkey,
             revision=item["revision"],
             digest=item["version"],
-            assets=item["assets"],
+            images=_images(item),
             of=item["of"],
             kinds=tuple(item["kinds"]),
-            mixed=item["mixed"],
-            colors=item["colors"],
-            renumbered=item.get("renumbered", False),
             built=item["datetime"],
             was=tuple(ReplacedObject(href, until) for href, until in item["was"]),
             retired=item["retired"],
         )
 
-    def scene(self) -> IndexedScene:
+    def scene(self, image: CellImage) -> IndexedScene:
         """The cell as a scene that covers its whole tile; its key has no `#`, as all others do."""
         return IndexedScene(
             f"overview/{self.quadkey}",
             _RANK,
             self.digest,
             self.built,
-            self.assets,
+            image.assets,
             {},
             ((self.quadkey, WHOLE),),
         )
+
+
+def _images(item: Item) -> tuple[CellImage, ...]:
+    if "images" in item:
+        return tuple(map(CellImage.from_item, item["images"]))
+    return (CellImage.from_old_item(item),) if item["assets"] else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +311,7 @@ class OverviewRows:
     ) -> dict[str, OverviewCell]:
         """The cells among some that stand for their scenes, by quadkey: made, and not retired.
 
-        A cell without assets shows nothing: no scene is there. One batch, eventually consistent:
+        One batch, eventually consistent:
         a second or so behind a write.
         """
         keys = {quadkey: _key(mosaic, cells, quadkey) for quadkey in sorted(quadkeys)}

@@ -50,6 +50,8 @@ class Pixels:
     """Shape (height, width); True where the pixel is real (the inverse of numpy.ma)."""
     names: tuple[str, ...]
     """One per band: `b1`, or `red_b1` where several assets are stacked."""
+    valid_of: tuple[NDArray[np.bool_], ...] = ()
+    """Validity of each asset, where they differ: a pixel is valid where all of them are."""
 
     def __post_init__(self) -> None:
         if self.data.shape[1:] != self.valid.shape or len(self.names) != self.data.shape[0]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 from cachetools import LRUCache
 
 from livemosaic.cog.raster import Profile
-from livemosaic.errors import ForbiddenHrefError, UnreadableAssetError
+from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.cells import Cell
 from livemosaic.index.partitions import Area
 from livemosaic.index.scenes import Index
@@ -20,9 +20,19 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.overviews.begin import Beginning
-from livemosaic.overviews.blocks import Block, BlockSource, Kind, digest_of, has_fewer
-from livemosaic.tiler.assets import chosen_assets, encodings_of
-from livemosaic.tiler.picture import AssetReader, Draft, PictureLimits, Reads, Tiler
+from livemosaic.overviews.blocks import BlockSource, Drawn, digest_of
+from livemosaic.overviews.together.combinations import (
+    MOST,
+    Assets,
+    Combination,
+    Kind,
+    closed,
+    has_fewer,
+    largest,
+)
+from livemosaic.overviews.together.winners import apart_in, winners
+from livemosaic.tiler.assets import chosen_assets, encodings_of, lacking, unlike
+from livemosaic.tiler.picture import AssetReader, Draft, Picture, PictureLimits, Reads, Tiler
 from livemosaic.tiler.rules.parse import rule_of
 from livemosaic.tiler.views import TileAddress
 
@@ -52,14 +62,27 @@ class ProfileReader(Protocol):
         ...
 
 
+Finding = Literal["empty", "same", "base", "cell"]
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What the index says of a block, before a pixel is read."""
 
-    finding: Literal["empty", "same", "base", "cell"]
+    finding: Finding
     """No scene; the scenes of its stored source; others; or so many, or so small ones, that it is
     made from a cell below."""
     draft: Draft
+    """Of all assets together."""
+    assets: tuple[str, ...]
+    """All assets of the set."""
+    tiler: Tiler
+    """Finds the same scenes again, whatever the index has by now."""
+
+    def of(self, assets: Assets) -> Draft:
+        """Returns the draft of some of the assets, by the same rule."""
+        read = Read(assets=tuple(self.assets[place] for place in assets))
+        return self.tiler.draft(self.draft.mosaic, self.draft.view, read, self.draft.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +90,7 @@ class BaseBlock:
     """A base block as drawn."""
 
     source: BlockSource
-    pixels: Block | None
-    """The bands of all assets, in order; None where no pixel is valid."""
+    pixels: Drawn
     unread: Sequence[tuple[str, str]] = ()
     """Ids of the scenes that could not be read, and why."""
 
@@ -148,56 +170,114 @@ class Bases:
         at = Cell.of(tile)
         view = TileAddress(mosaic.tms, at.zoom, at.x, at.y).view(mosaic, self._edge)
         met = _Scenes(self._index.find(mosaic, view.area))
-        read = Read(assets=cells.policy.assets)
         once = replace(self._tiler, index=_of_one_area(self._index, met))
-        draft = once.draft(mosaic, view, read, rule(mosaic, cells))
+        # As a request that names no asset, which notes the scenes that lack one.
+        showing = replace(mosaic, default_assets=cells.policy.assets)
+        draft = once.draft(showing, view, Read(), rule(mosaic, cells))
+
+        def found(finding: Finding) -> Survey:
+            return Survey(finding, draft, cells.policy.assets, once)
+
         beginning = Beginning(self._index, mosaic, at)
         if may_deepen and beginning.holds_small(iter(met)):
-            return Survey("cell", draft)
+            return found("cell")
         plan = draft.plan
         if before is not None and before.seen is not None and not before.skipped:
             seen = plan.foreseen(*before.seen)
             if seen is not None and digest_of(seen) == before.digest:
-                return Survey("same", draft)
+                return found("same")
         wanted = plan.next_round()
-        if not plan.seen.scenes:
-            return Survey("empty", draft)
-        return Survey(
-            "cell" if may_deepen and beginning.is_crowded(plan, wanted) else "base", draft
-        )
+        if not (plan.seen.scenes or plan.seen.left_out):
+            return found("empty")
+        base = found("base")
+        if may_deepen and (beginning.is_crowded(plan, wanted) or self._is_crowded(beginning, base)):
+            return found("cell")
+        return base
 
-    def draw(self, drafts: Sequence[Draft]) -> list[BaseBlock]:
+    def _is_crowded(self, beginning: Beginning, survey: Survey) -> bool:
+        """Returns whether a tile one zoom deeper would be cut for some of the assets."""
+        seen = survey.draft.plan.seen
+        for assets in closed(_had(survey, scene) for scene, _ in seen.left_out):
+            plan = survey.of(assets).plan
+            if beginning.is_crowded(plan, plan.next_round()):
+                return True
+        return False
+
+    def draw(self, surveys: Sequence[Survey]) -> list[BaseBlock]:
         """Reads and composes blocks that were surveyed."""
-        return self._run(self._all(drafts))
+        return self._run(self._all(surveys))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._runner is None:
             self._runner = asyncio.Runner()
         return self._runner.run(work)
 
-    async def _all(self, drafts: Sequence[Draft]) -> list[BaseBlock]:
+    async def _all(self, surveys: Sequence[Survey]) -> list[BaseBlock]:
         if self._turns == 1:
-            return [await self._one(draft) for draft in drafts]
+            return [await self._one(survey) for survey in surveys]
         turns = asyncio.Semaphore(self._turns)
 
-        async def in_turn(draft: Draft) -> BaseBlock:
+        async def in_turn(survey: Survey) -> BaseBlock:
             async with turns:
-                return await self._one(draft)
+                return await self._one(survey)
 
-        return list(await asyncio.gather(*map(in_turn, drafts)))
+        return list(await asyncio.gather(*map(in_turn, surveys)))
 
-    async def _one(self, draft: Draft) -> BaseBlock:
+    async def _one(self, survey: Survey) -> BaseBlock:
+        every = tuple(range(len(survey.assets)))
+        whole = await self._drawn(survey.draft, every, survey.assets)
+        had = await self._limited(survey, whole)
+        limited = [assets for assets in closed(had) if assets != every]
+        others = [
+            await self._drawn(survey.of(assets), assets, survey.assets) for assets in limited[:MOST]
+        ]
+        unsure = {each.assets for each in others if each.unread - whole.unread}
+        kept = _kept([whole, *others], limited, unsure | ({every} & set(had)))
+        return _block([whole, *others], kept)
+
+    async def _drawn(self, draft: Draft, assets: Assets, names: Sequence[str]) -> "_Together":
         done = await self._tiler.read(draft)
         picture = await self._tiler.compose(draft, done)
-        kind = await self._kind(draft, done, picture.pixels)
-        source = BlockSource.of_scenes(picture.seen, kind, skipped=bool(picture.skipped))
-        block = (picture.pixels.data, picture.pixels.valid) if kind else None
-        return BaseBlock(source, block, picture.skipped)
+        shown = [names[place] for place in assets]
+        kind = await self._kind(draft, shown, done, picture.pixels)
+        return _Together(assets, draft, done, picture, kind)
 
-    async def _kind(self, draft: Draft, done: Reads, pixels: Pixels) -> Kind | None:
+    async def _limited(self, survey: Survey, whole: "_Together") -> list[Assets]:
+        """Returns which assets each scene has that does not have all, or not to be read."""
+        if len(survey.assets) == 1:
+            return []
+        had = [_had(survey, scene) for scene, _ in whole.picture.seen.left_out]
+        return had + [await self._readable(survey, place) for place in sorted(whole.done.errors)]
+
+    async def _readable(self, survey: Survey, place: int) -> Assets:
+        """Returns which assets of a scene can be read, one that cannot be as a whole."""
+        scene = survey.draft.plan.scene(place)
+        reads = [self._is_readable(survey, scene, name) for name in survey.assets]
+        return tuple(i for i, good in enumerate(await asyncio.gather(*reads)) if good)
+
+    async def _is_readable(self, survey: Survey, scene: IndexedScene, name: str) -> bool:
+        read = Read(assets=(name,))
+        try:
+            assets = chosen_assets(survey.draft.mosaic, scene, read)
+            async with asyncio.timeout(self._tiler.limits.scene_timeout_s):
+                await self._tiler.reader.read(
+                    assets,
+                    survey.draft.grid,
+                    read,
+                    version=scene.version,
+                    encodings=encodings_of(scene, assets),
+                    allowance=None,
+                )
+        except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError, TimeoutError):
+            return False
+        return True
+
+    async def _kind(
+        self, draft: Draft, assets: Sequence[str], done: Reads, pixels: Pixels
+    ) -> Kind | None:
         if not pixels.valid.any():
             return None
-        counts = band_counts(pixels.names, draft.read.assets)
+        counts = band_counts(pixels.names, assets)
         shown = {place: layer for place, layer in done.layers.items() if layer.valid.any()}
         meanings = [await self._meaning(draft, draft.plan.scene(place)) for place in shown]
         scalings = {scaling for scaling, _ in meanings}
@@ -207,7 +287,7 @@ class Bases:
         colors = any(is_colored for _, is_colored in meanings)
         names = [layer.names for layer in shown.values()]
         renumbered = any(map(is_renumbered, names)) or any(
-            has_fewer(band_counts(each, draft.read.assets), counts) for each in names
+            has_fewer(band_counts(each, assets), counts) for each in names
         )
         return Kind(_stored(pixels.data.dtype.name), counts, agreed, colors, renumbered)
 
@@ -235,6 +315,107 @@ class Bases:
             whole = await self._profiles.profile(href, version=version)
             self._meanings[key] = _meaning_of(whole.completed(stated))
         return self._meanings[key]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Together:
+    """A block as drawn of some assets together."""
+
+    assets: Assets
+    draft: Draft
+    done: Reads
+    picture: Picture
+    kind: Kind | None
+    """None where no pixel is valid."""
+
+    @property
+    def layers(self) -> dict[str, Pixels]:
+        """The pixels of scenes by their keys, top first."""
+        plan, layers = self.draft.plan, self.done.layers
+        return {plan.scene(place).key: layers[place] for place in sorted(layers)}
+
+    @property
+    def unread(self) -> set[str]:
+        """The keys of scenes that could not be read."""
+        return {self.draft.plan.scene(place).key for place in self.done.errors}
+
+    @property
+    def shows_topmost(self) -> bool:
+        """Whether each pixel is that of the topmost scene that is valid there."""
+        return not (self.draft.rule.needs_all or self.draft.rule.nodata_inside)
+
+
+def _had(survey: Survey, scene: IndexedScene) -> Assets:
+    """Returns which assets a scene has, of the kind that its mosaic means by them."""
+    mosaic = survey.draft.mosaic
+    return tuple(
+        place
+        for place, name in enumerate(survey.assets)
+        if not lacking(mosaic, scene, (name,)) and not unlike(scene, (name,))
+    )
+
+
+def _kept(
+    drawn: Sequence[_Together], limited: Sequence[Assets], unsure: Collection[Assets]
+) -> dict[Combination, _Together]:
+    """Returns the combinations of a block, and how each was drawn, all assets together first.
+
+    `limited`: what scenes are limited to, and what of it they share. Where one of these shows the
+    scenes that all assets together show, it is not kept. `unsure`: combinations without scenes that
+    may be read of a part of their assets.
+    """
+    whole, *others = drawn
+    apart = {each.assets: _apart(each) | ({each.assets} & {*unsure}) for each in drawn}
+    for each in others:
+        if each.shows_topmost and _same_show(each, whole):
+            apart[whole.assets] |= apart.pop(each.assets)
+            limited = [one for one in limited if one != each.assets]
+    return {
+        Combination(
+            each.assets,
+            each.kind,
+            largest({*apart[each.assets], *(one for one in limited if _is_part(one, each))}),
+        ): each
+        for each in drawn
+        if each.assets in apart
+    }
+
+
+def _block(drawn: Sequence[_Together], kept: Mapping[Combination, _Together]) -> BaseBlock:
+    unread = dict(pair for each in drawn for pair in each.picture.skipped)
+    whole, combinations = drawn[0], tuple(kept)
+    if combinations == (Combination(whole.assets),):
+        combinations = ()  # nothing shows, whatever is asked for
+    source = BlockSource.of_scenes(whole.picture.seen, combinations, skipped=bool(unread))
+    pixels = {
+        each.assets: (each.picture.pixels.data, each.picture.pixels.valid)
+        for each in kept.values()
+        if each.kind
+    }
+    return BaseBlock(source, pixels, [*unread.items()])
+
+
+def _is_part(assets: Assets, of: _Together) -> bool:
+    return set(assets) < set(of.assets)
+
+
+def _same_show(one: _Together, other: _Together) -> bool:
+    """Returns whether the same scene shows at each pixel."""
+    shape = one.picture.pixels.valid.shape
+    numbers = {key: number for number, key in enumerate({**one.layers, **other.layers})}
+    masks = [
+        winners({numbers[key]: pixels.valid for key, pixels in each.layers.items()}, shape)
+        for each in (one, other)
+    ]
+    return bool((masks[0] == masks[1]).all())
+
+
+def _apart(drawn: _Together) -> set[Assets]:
+    """Returns which assets show other pixels without the rest, by the scenes that have all."""
+    layers = [*drawn.layers.values()]
+    if drawn.shows_topmost or not any(layer.valid_of for layer in layers):
+        return apart_in(layers, drawn.assets)
+    return {drawn.assets}
 
 
 def _meaning_of(profile: Profile) -> tuple[Scaling, bool]:

@@ -31,6 +31,7 @@ from livemosaic.errors import ConditionFailedError, NotFoundError
 from livemosaic.index.overviews import (
     REGIONS,
     RUNG,
+    CellImage,
     OverviewCell,
     OverviewRows,
     ReplacedObject,
@@ -43,12 +44,18 @@ from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.time import utc_text
 from livemosaic.overviews import sets
 from livemosaic.overviews.base import BaseBlock, Survey
-from livemosaic.overviews.blocks import Block, BlockSource, Kind, common, from_row, to_row
-from livemosaic.overviews.objects import CellObjects, Made, stacked
+from livemosaic.overviews.blocks import BlockSource, Drawn, fitted, from_row, to_row
+from livemosaic.overviews.objects import CellObjects, Changes, Made
 from livemosaic.overviews.places import blocks_under, descendants, top_rung, within
+from livemosaic.overviews.together.combinations import (
+    Assets,
+    Combination,
+    Combinations,
+    combined,
+    of_text,
+)
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table.retry import contended
-from livemosaic.tiler.picture import Draft
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +90,7 @@ class BaseDrawer(Protocol):
         """Returns what scenes are at a tile now, beside its source so far."""
         ...
 
-    def draw(self, drafts: Sequence[Draft]) -> list[BaseBlock]:
+    def draw(self, surveys: Sequence[Survey]) -> list[BaseBlock]:
         """Reads and composes blocks that were surveyed."""
         ...
 
@@ -329,9 +336,9 @@ class OverviewBuilder:
         tiles: Iterable[str],
         sources: dict[str, BlockSource],
         changed: Collection[str],
-    ) -> dict[str, Block | None]:
+    ) -> dict[str, Drawn]:
         """Finds what blocks are made of, in place of `sources`; returns what has other pixels."""
-        blocks: dict[str, Block | None] = {}
+        blocks: dict[str, Drawn] = {}
         to_draw: dict[str, Survey] = {}
         for tile in tiles:
             suffix = tile[len(quadkey) :]
@@ -349,17 +356,17 @@ class OverviewBuilder:
                 to_draw[suffix] = survey
             elif survey.finding == "empty" and before is not None:
                 del sources[suffix]
-                blocks[suffix] = None
+                blocks[suffix] = {}
         blocks |= self._draw(run, quadkey, to_draw, sources)
         return blocks
 
     def _of_cell(
         self, run: _Run, tile: str, changed: Collection[str], before: BlockSource | None
-    ) -> tuple[BlockSource, Block | None]:
+    ) -> tuple[BlockSource, Drawn]:
         self._reach(run, tile)
         cell = self._below(run, tile, changed)
-        source = BlockSource(cell.digest, kind=common(map(Kind.of_text, cell.kinds)))
-        return source, None if source == before else self.objects.smallest(run.cells, cell)
+        source = BlockSource(cell.digest, combinations=_combinations(cell))
+        return source, {} if source == before else self.objects.smallest(run.cells, cell)
 
     def _reach(self, run: _Run, tile: str) -> None:
         """Lets readers look for a cell as deep as this one, before it is there."""
@@ -384,9 +391,9 @@ class OverviewBuilder:
         quadkey: str,
         surveys: Mapping[str, Survey],
         sources: dict[str, BlockSource],
-    ) -> dict[str, Block | None]:
-        drawn = self.bases.draw([survey.draft for survey in surveys.values()]) if surveys else []
-        blocks: dict[str, Block | None] = {}
+    ) -> dict[str, Drawn]:
+        drawn = self.bases.draw([*surveys.values()]) if surveys else []
+        blocks: dict[str, Drawn] = {}
         for suffix, base in zip(surveys, drawn, strict=True):
             sources[suffix], blocks[suffix] = base.source, base.pixels
             run.tally.drawn += 1
@@ -401,7 +408,7 @@ class OverviewBuilder:
         mosaic: Mosaic,
         before: OverviewCell,
         sources: dict[str, BlockSource],
-        blocks: dict[str, Block | None],
+        blocks: dict[str, Drawn],
         changed: Collection[str],
     ) -> OverviewCell:
         """Writes a cell whose blocks have these sources, some of them other pixels than before."""
@@ -410,22 +417,16 @@ class OverviewBuilder:
             self._load_rest(run, mosaic, before.quadkey, sources, blocks, changed)
             made = self._made(run, mosaic, before, sources, blocks, anew=True)
         of, kinds = to_row(sources)
-        kind, now = _kind_of(sources), self.clock()
-        cell = replace(
-            before,
-            of=of,
-            kinds=tuple(kinds),
-            mixed=kind is not None and kind.scaling is None,
-            colors=kind is not None and kind.colors,
-            renumbered=kind is not None and kind.renumbered,
-            retired=False,
-        )
+        now = self.clock()
+        cell = replace(before, of=of, kinds=tuple(kinds), retired=False)
+        hrefs: Mapping[Assets, Mapping[str, str]] = self.objects.hrefs(run.cells, before)
         if made.digest != before.digest:
             hrefs = self.objects.put(mosaic, run.cells, before, made)
             built = utc_text(datetime.fromtimestamp(now, UTC))
-            cell = replace(cell, digest=made.digest, assets=hrefs, built=built)
+            cell = replace(cell, digest=made.digest, built=built)
             run.tally.written += 1
-            run.tally.bytes += sum(map(len, made.bodies))
+            run.tally.bytes += made.size
+        cell = replace(cell, images=_images(run.cells, sources, hrefs))
         return self._put(run, before, cell, now)
 
     def _changed(
@@ -434,15 +435,15 @@ class OverviewBuilder:
         mosaic: Mosaic,
         before: OverviewCell,
         sources: Mapping[str, BlockSource],
-        blocks: Mapping[str, Block | None],
+        blocks: Mapping[str, Drawn],
     ) -> Made | None:
         """Makes a cell of its objects and some other blocks; None where these cannot be used."""
-        kind = _kind_of(sources)
-        if kind is not None:
-            if kind != common(map(Kind.of_text, before.kinds)) or not before.assets:
+        shown = _combined(sources)
+        if any(each.kind for each in shown):
+            if shown != _combinations(before) or not before.hrefs:
                 return None
             if not blocks:
-                return Made(before.digest, ())
+                return Made(before.digest)
         try:
             return self._made(run, mosaic, before, sources, blocks, anew=False)
         except (UnusableCellError, AbsentError):
@@ -455,11 +456,11 @@ class OverviewBuilder:
         mosaic: Mosaic,
         quadkey: str,
         sources: dict[str, BlockSource],
-        blocks: dict[str, Block | None],
+        blocks: dict[str, Drawn],
         changed: Collection[str],
     ) -> None:
         """Adds the pixels of all blocks that did not change, as they are now."""
-        missing = [name for name, source in sources.items() if source.kind and name not in blocks]
+        missing = [n for n, source in sources.items() if source.combinations and n not in blocks]
         for name in missing:
             del sources[name]
         tiles = [quadkey + name for name in sorted(missing)]
@@ -471,21 +472,17 @@ class OverviewBuilder:
         mosaic: Mosaic,
         before: OverviewCell,
         sources: Mapping[str, BlockSource],
-        blocks: Mapping[str, Block | None],
+        blocks: Mapping[str, Drawn],
         *,
         anew: bool,
     ) -> Made:
         """Makes the objects of a cell, of these blocks alone with `anew`; none without pixels."""
-        kind = _kind_of(sources)
-        if kind is None:
-            return Made("", ())
-        fitting = _fitted(sources, blocks, kind)
-        return self.objects.make(mosaic, run.cells, before, kind, fitting, anew=anew)
+        changed = {each: _changes(sources, blocks, each) for each in _combined(sources)}
+        return self.objects.make(mosaic, run.cells, before, changed, anew=anew)
 
     def _put(self, run: _Run, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
         """Writes a row in place of the one that was read; deletes objects that nobody reads now."""
-        new = set(cell.assets.values()) - set(before.assets.values())
-        old = set(before.assets.values()) - set(cell.assets.values())
+        new, old = {*cell.hrefs} - {*before.hrefs}, {*before.hrefs} - {*cell.hrefs}
         until = int(now) + sets.KEPT_S
         kept = [each for each in before.was if each.until > now]
         kept += [ReplacedObject(href, until) for href in sorted(old)]
@@ -502,7 +499,7 @@ class OverviewBuilder:
     def _forget(self, run: _Run, quadkey: str, hrefs: Collection[str]) -> None:
         """Deletes objects that a refused row names, unless a rival's row names the same."""
         row = self.rows.cell(run.mosaic, run.cells, quadkey)
-        named = {*row.assets.values(), *(each.href for each in row.was)}
+        named = {*row.hrefs, *(each.href for each in row.was)}
         for href in set(hrefs) - named:
             self.objects.folder.delete(href)
 
@@ -554,7 +551,7 @@ class OverviewBuilder:
         for name, source in _sources(cell).items():
             if source.is_cell:
                 self._drop(mosaic, cells, tile + name)
-        for href in (*cell.assets.values(), *(each.href for each in cell.was)):
+        for href in (*cell.hrefs, *(each.href for each in cell.was)):
             self.objects.folder.delete(href)
         self.rows.delete(mosaic, cells, tile)
 
@@ -574,16 +571,45 @@ def _sources(cell: OverviewCell) -> dict[str, BlockSource]:
     return from_row(cell.of, cell.kinds)
 
 
-def _kind_of(sources: Mapping[str, BlockSource]) -> Kind | None:
-    return common(source.kind for source in sources.values() if source.kind is not None)
+def _combined(sources: Mapping[str, BlockSource]) -> Combinations:
+    return combined(source.combinations for source in sources.values())
 
 
-def _fitted(
-    sources: Mapping[str, BlockSource], blocks: Mapping[str, Block | None], kind: Kind
-) -> dict[str, Block | None]:
-    """Returns blocks in the kind of their cell."""
-    fitting: dict[str, Block | None] = {}
-    for name, block in blocks.items():
-        own = sources[name].kind if name in sources else None
-        fitting[name] = None if block is None or own is None else stacked(block, own, kind)
-    return fitting
+def _combinations(cell: OverviewCell) -> Combinations:
+    return combined(map(of_text, cell.kinds))
+
+
+def _changes(
+    sources: Mapping[str, BlockSource], blocks: Mapping[str, Drawn], wanted: Combination
+) -> Changes:
+    """Returns changed blocks of one combination, in the kind of their cell."""
+    return {
+        name: fitted(drawn, sources[name].combinations, wanted) if name in sources else None
+        for name, drawn in blocks.items()
+    }
+
+
+def _images(
+    cells: OverviewSet,
+    sources: Mapping[str, BlockSource],
+    hrefs: Mapping[Assets, Mapping[str, str]],
+) -> tuple[CellImage, ...]:
+    """Returns the images of a cell whose blocks have these sources."""
+    every = tuple(range(len(cells.policy.assets)))
+    shown = _combined(sources) or (Combination(every),)
+    return tuple(_image(cells, each, hrefs.get(each.assets, {})) for each in shown)
+
+
+def _image(cells: OverviewSet, shown: Combination, hrefs: Mapping[str, str]) -> CellImage:
+    def names(assets: Assets) -> tuple[str, ...]:
+        return tuple(cells.policy.assets[asset] for asset in assets)
+
+    kind = shown.kind
+    return CellImage(
+        names=names(shown.assets),
+        assets=hrefs,
+        apart=tuple(map(names, shown.apart)),
+        mixed=kind is not None and kind.scaling is None,
+        colors=kind is not None and kind.colors,
+        renumbered=kind is not None and kind.renumbered,
+    )

@@ -88,7 +88,7 @@ class OverviewCheck:
                 yield Difference(kind, f"overview of tile {tile}", detail, self.repair)
 
     def _lost(self, cells: OverviewSet, cell: OverviewCell) -> Iterator[Difference]:
-        for href in cell.assets.values():
+        for href in cell.hrefs:
             try:
                 self.builder.objects.folder.read(href)
             except ObjectError as error:

@@ -6,8 +6,8 @@ are equal to it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -18,10 +18,11 @@ from livemosaic.cog.write.profile import CellProfile
 from livemosaic.cog.write.stored import open_cell
 from livemosaic.geo.cells import Cell, cell_grid
 from livemosaic.geo.frame import Frame
-from livemosaic.index.overviews import OverviewCell
-from livemosaic.model.mosaic import Mosaic, OverviewSet
-from livemosaic.overviews.blocks import Block, Kind, fitted
+from livemosaic.index.overviews import CellImage, OverviewCell
+from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
+from livemosaic.overviews.blocks import Block, Drawn
 from livemosaic.overviews.places import place_of
+from livemosaic.overviews.together.combinations import Assets, Combination, Kind
 
 _DIGEST_BYTES: Final = 16
 _LEADING: Final = 512 * 1024
@@ -52,10 +53,19 @@ class ObjectFolder(Protocol):
 class Made:
     """The objects of a cell, not yet written."""
 
-    digest: str
+    digest: str = ""
     """Empty where no pixel is valid."""
-    bodies: Sequence[bytes]
-    """One per asset."""
+    bodies: Mapping[Assets, Sequence[bytes]] = field(default_factory=dict)
+    """One per asset, by combination."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects."""
+        return sum(len(body) for bodies in self.bodies.values() for body in bodies)
+
+
+Changes = Mapping[str, Block | None]
+"""Blocks of a combination that changed, by the last digits of each; None: no valid pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,53 +83,89 @@ class CellObjects:
         mosaic: Mosaic,
         cells: OverviewSet,
         before: OverviewCell,
-        kind: Kind,
-        changed: Mapping[str, Block | None],
+        changed: Mapping[Combination, Changes],
         *,
         anew: bool,
     ) -> Made:
-        """Makes the objects of a cell in which some blocks changed, by the last digits of each.
+        """Makes the objects of a cell in which some blocks changed, by combination.
 
         `anew`: the others are empty, instead of as they are in the objects of `before`. Raises
         UnusableCellError where these are of another kind, and ObjectError where unreadable.
         """
-        profiles = self._profiles(mosaic, cells, before.quadkey, kind)
-        bodies = []
-        for number, (asset, profile) in enumerate(zip(cells.policy.assets, profiles, strict=True)):
-            old = None if anew else self.folder.read(before.assets[asset])
-            first = sum(kind.counts[:number])
-            bodies.append(_rewritten(profile, old, changed, slice(first, first + profile.count)))
-        if not any(next(open_cell(body).places(), None) for body in bodies):
-            return Made("", ())
+        bodies: dict[Assets, Sequence[bytes]] = {}
+        for combination, changes in changed.items():
+            old = {} if anew else self.hrefs(cells, before).get(combination.assets, {})
+            made = self._bodies(mosaic, cells, before, combination, changes, old)
+            if any(next(open_cell(body).places(), None) for body in made):
+                bodies[combination.assets] = made
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-        for body in bodies:
-            digest.update(body)
-        return Made(digest.hexdigest(), bodies)
+        for assets, each in bodies.items():
+            digest.update(repr(assets).encode())
+            for body in each:
+                digest.update(body)
+        return Made(digest.hexdigest() if bodies else "", bodies)
+
+    def _bodies(
+        self,
+        mosaic: Mosaic,
+        cells: OverviewSet,
+        before: OverviewCell,
+        combination: Combination,
+        changes: Changes,
+        old: Mapping[str, str],
+    ) -> list[bytes]:
+        """Returns the new objects of a combination, by the hrefs of the old ones."""
+        frame, kind = self._frame(mosaic, before.quadkey), combination.kind
+        if kind is None:
+            return []
+        bodies = []
+        for place, asset in enumerate(combination.assets):
+            name = cells.policy.assets[asset]
+            profile = self._profile(frame, kind.only([place]), cells.policy.reduction(name))
+            was = self.folder.read(old[name]) if old else None
+            bodies.append(_rewritten(profile, was, changes, kind.bands(place)))
+        return bodies
 
     def put(
         self, mosaic: Mosaic, cells: OverviewSet, before: OverviewCell, made: Made
-    ) -> dict[str, str]:
+    ) -> dict[Assets, dict[str, str]]:
         """Writes the objects of the next revision of a cell; returns href by asset."""
-        hrefs = {}
-        for number, (asset, body) in enumerate(zip(cells.policy.assets, made.bodies, strict=False)):
-            name = self._name(mosaic, cells, before, number, made.digest)
-            self.folder.put(name, body)
-            hrefs[asset] = self.folder.href(name)
+        hrefs: dict[Assets, dict[str, str]] = {}
+        for assets, bodies in made.bodies.items():
+            hrefs[assets] = {}
+            for asset, body in zip(assets, bodies, strict=True):
+                name = self._name(mosaic, cells, before, assets, asset, made.digest)
+                self.folder.put(name, body)
+                hrefs[assets][cells.policy.assets[asset]] = self.folder.href(name)
         return hrefs
 
+    def hrefs(self, cells: OverviewSet, cell: OverviewCell) -> dict[Assets, Mapping[str, str]]:
+        """Returns the hrefs of the objects of a cell by asset, by combination."""
+        return {_places(cells, image): image.assets for image in cell.images}
+
     def _name(
-        self, mosaic: Mosaic, cells: OverviewSet, before: OverviewCell, number: int, digest: str
+        self,
+        mosaic: Mosaic,
+        cells: OverviewSet,
+        before: OverviewCell,
+        assets: Assets,
+        asset: int,
+        digest: str,
     ) -> str:
         file = f"{before.quadkey or 'world'}.{before.revision + 1}.{digest}.tif"
-        return f"{prefix_of(mosaic, cells)}{number}/{before.zoom}/{file}"
+        every = len(assets) == len(cells.policy.assets)
+        folder = f"{asset}" if every else f"{asset}of{'-'.join(map(str, assets))}"
+        return f"{prefix_of(mosaic, cells)}{folder}/{before.zoom}/{file}"
 
-    def smallest(self, cells: OverviewSet, cell: OverviewCell) -> Block | None:
-        """Returns the coarsest overview of a cell, of all assets; None where no pixel is valid."""
-        hrefs = [cell.assets[asset] for asset in cells.policy.assets if asset in cell.assets]
-        blocks = [self._smallest(href) for href in hrefs]
-        if not blocks:
-            return None
-        return np.concatenate([data for data, _ in blocks]), blocks[0][1]
+    def smallest(self, cells: OverviewSet, cell: OverviewCell) -> Drawn:
+        """Returns the coarsest overview of a cell, by combination."""
+        drawn: dict[Assets, Block] = {}
+        for image in cell.images:
+            if image.assets:
+                blocks = [self._smallest(image.assets[name]) for name in image.names]
+                data = np.concatenate([data for data, _ in blocks])
+                drawn[_places(cells, image)] = data, blocks[0][1]
+        return drawn
 
     def _smallest(self, href: str) -> Block:
         """Reads just the leading bytes of an object, where its coarsest overview is."""
@@ -128,23 +174,17 @@ class CellObjects:
             leading = open_cell(self.folder.read(href, end))
         return leading.smallest()
 
-    def _profiles(
-        self, mosaic: Mosaic, cells: OverviewSet, quadkey: str, kind: Kind
-    ) -> Iterator[CellProfile]:
-        frame = self._frame(mosaic, quadkey)
-        first = 0
-        for asset, count in zip(cells.policy.assets, kind.counts, strict=True):
-            scaling = (kind.scaling or ())[first : first + count]
-            first += count
-            yield CellProfile(
-                frame=frame,
-                dtype=np.dtype(kind.dtype),
-                count=count,
-                resampling=(cells.policy.reduction(asset),),
-                block=self.edge,
-                scales=tuple(scale for scale, _ in scaling),
-                offsets=tuple(offset for _, offset in scaling),
-            )
+    def _profile(self, frame: Frame, kind: Kind, reduction: Reduction) -> CellProfile:
+        """Returns the header of an object, by the kind of its asset alone."""
+        return CellProfile(
+            frame=frame,
+            dtype=np.dtype(kind.dtype),
+            count=sum(kind.counts),
+            resampling=(reduction,),
+            block=self.edge,
+            scales=tuple(scale for scale, _ in kind.scaling or ()),
+            offsets=tuple(offset for _, offset in kind.scaling or ()),
+        )
 
     def _frame(self, mosaic: Mosaic, quadkey: str) -> Frame:
         grid, size = cell_grid(mosaic.tms), self.edge << self.step
@@ -153,11 +193,14 @@ class CellObjects:
         return Frame(grid.crs, transform, size, size)
 
 
-def _rewritten(
-    profile: CellProfile, old: bytes | None, changed: Mapping[str, Block | None], bands: slice
-) -> bytes:
+def _places(cells: OverviewSet, image: CellImage) -> Assets:
+    """Returns the places of the assets of an image among all assets of the set."""
+    return tuple(map(cells.policy.assets.index, image.names))
+
+
+def _rewritten(profile: CellProfile, old: bytes | None, changes: Changes, bands: slice) -> bytes:
     writer = CellWriter(profile, old)
-    for suffix, block in changed.items():
+    for suffix, block in changes.items():
         own = None if block is None else (block[0][bands], block[1])
         writer.put(place_of(suffix), own)
     return writer.finish()
@@ -166,15 +209,3 @@ def _rewritten(
 def prefix_of(mosaic: Mosaic, cells: OverviewSet) -> str:
     """Returns the path of all objects of a set, within their folder."""
     return f"{mosaic.id}.{mosaic.generation}/{cells.id}/"
-
-
-def stacked(block: Block, own: Kind, kind: Kind) -> Block:
-    """Returns a block of its own kind as one of the kind of its cell."""
-    if (own.dtype, own.counts) == (kind.dtype, kind.counts) and block[0].dtype.name == kind.dtype:
-        return block
-    data, valid = block
-    parts, first = [], 0
-    for count, wanted in zip(own.counts, kind.counts, strict=True):
-        parts.append(fitted((data[first : first + count], valid), wanted, kind.dtype)[0])
-        first += count
-    return np.concatenate(parts), valid

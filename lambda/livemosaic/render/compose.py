@@ -134,9 +134,10 @@ def _strips(layers: Sequence[Pixels], weights: Sequence[Weigh], like: _Like) -> 
 def clip_to_mask(pixels: Pixels, keep: Mask) -> Pixels:
     """Invalidates pixels outside a mask (height, width); returns the same object if none are."""
     valid = pixels.valid & keep
-    if (valid == pixels.valid).all():
+    if not pixels.valid_of and (valid == pixels.valid).all():
         return pixels
-    return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
+    data = np.where(valid, pixels.data, pixels.data.dtype.type(0))
+    return Pixels(data, valid, pixels.names, tuple(own & keep for own in pixels.valid_of))
 
 
 def hide_below_holes(layers: Iterable[Pixels], footprints: Iterable[Mask]) -> Iterator[Pixels]:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from livemosaic.geo.cells import Cell
-from livemosaic.index.overviews import RUNG, OverviewCell, OverviewRows
+from livemosaic.index.overviews import RUNG, CellImage, OverviewCell, OverviewRows
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
 from livemosaic.model.raster import BBox
@@ -71,6 +71,8 @@ class WantedCells:
     rungs: Sequence[Rung]
     """The best first."""
     read: Read
+    assets: Sequence[str]
+    """Assets that the request shows."""
     may_mix: bool
     """Whether scenes may be shown beside them: not if a pixel combines several."""
 
@@ -80,7 +82,7 @@ class ShownCells:
     """The overview cells that show a view."""
 
     cells: Sequence[OverviewCell]
-    """By quadkey."""
+    """By quadkey, each with the one image that shows."""
     zoom: int
     """Of the rung: their zoom."""
     rest: Area | None = None
@@ -91,7 +93,7 @@ class ShownCells:
     @cached_property
     def scenes(self) -> Sequence[IndexedScene]:
         """The cells as scenes, but for cells in which nothing shows."""
-        return [cell.scene() for cell in self.cells if cell.assets]
+        return [cell.scene(image) for cell in self.cells for image in cell.images if image.assets]
 
     @property
     def built(self) -> str:
@@ -146,7 +148,11 @@ class Overviews:
         """The cells that show a view, read at once; None where its scenes must be read."""
         quadkeys = frozenset[str]().union(*(rung.quadkeys for rung in wanted.rungs))
         standing = self.rows.standing(mosaic, wanted.cells, quadkeys)
-        usable = {key: cell for key, cell in standing.items() if keeps(cell, wanted.read)}
+        usable = {
+            key: replace(cell, images=(image,))
+            for key, cell in standing.items()
+            if (image := cell.image_of(wanted.assets)) and keeps(image, wanted.read)
+        }
         return _best(wanted, usable, view.area, _beyond(mosaic, view.area))
 
     def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
@@ -169,21 +175,23 @@ def wanted_cells(mosaic: Mosaic, view: View, read: Read, rule: Rule) -> WantedCe
     """The cells that may show a view to a request; None where only its scenes can."""
     cells = serving(mosaic, read, rule)
     found = rungs(view, cells.reach) if cells else []
-    return WantedCells(cells, found, read, may_mix=rule == DEFAULT) if cells and found else None
+    if not (cells and found):
+        return None
+    assets = read.assets or mosaic.shown_assets
+    return WantedCells(cells, found, read, assets, may_mix=rule == DEFAULT)
 
 
 def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
     """The set of cells that keep what a request means; None where only scenes do.
 
-    `read` names the assets of its expression. A part of the assets of the cells is read from
-    scenes: cells show what has all of them, so a scene without one, or with a hole in one, would be
-    missing from the others too.
+    `read` names the assets of its expression. Of a part of the assets of the set, some cells may
+    still show other scenes than a request for them: see `CellImage.serves`.
     """
     cells = mosaic.shown_overviews
     assets = read.assets or mosaic.shown_assets
     if cells is None or not read.overviews or not assets or read.style is not None:
         return None
-    if read.nodata is not None or set(assets) != set(cells.policy.assets):
+    if read.nodata is not None or not set(assets) <= set(cells.policy.assets):
         return None
     ways = {cells.policy.reduction(asset) for asset in assets}
     if not ways <= _KERNELS.get(read.resampling, frozenset()):
@@ -191,17 +199,17 @@ def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
     return cells if rule == rule_of({}, mosaic) else None
 
 
-def keeps(cell: OverviewCell, read: Read) -> bool:
-    """Whether a cell has the numbers that a request reads of its scenes.
+def keeps(image: CellImage, read: Read) -> bool:
+    """Whether an image of a cell has the numbers that a request reads of its scenes.
 
     Not their scale where scenes disagree in it, not their indices where they have a palette, and
     not their bands by number where alpha comes before others, which cells leave out, or where a
     scene has a single band, which cells repeat.
     """
     by_number = bool(read.bidx or read.bidx_of or read.expression)
-    if (read.unscale and cell.mixed) or (by_number and cell.renumbered):
+    if (read.unscale and image.mixed) or (by_number and image.renumbered):
         return False
-    return not cell.colors or (read.palette and not (read.bidx or read.bidx_of))
+    return not image.colors or (read.palette and not (read.bidx or read.bidx_of))
 
 
 def is_cell(scene: IndexedScene) -> bool:

@@ -38,6 +38,8 @@ class Seen:
     scenes: tuple[IndexedScene, ...]
     """The first scenes that claim a pixel, top first."""
     end: End
+    left_out: tuple[tuple[IndexedScene, str], ...] = ()
+    """Scenes among them that would claim a pixel but are not read, and why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,22 +151,28 @@ class Plan:
     @property
     def seen(self) -> Seen:
         """The scenes that the rounds so far have looked at."""
-        scenes = [met.scene for met in self._met.values()]
-        return Seen(tuple(scenes[: self._used]), self._end if self._used_up else "full")
+        places = list(self._met)[: self._used]
+        return self._seen(places, self._end if self._used_up else "full")
 
     def foreseen(self, count: int, end: End) -> Seen | None:
         """Returns what a tile that ended so after `count` scenes would see now; None if it changed.
 
         Takes no more scenes than such a tile did, and burns no claim; the rounds use what is taken.
         """
-        met: list[IndexedScene] = []
-        for _, each in self._all_met():
-            met.append(each.scene)
+        met: list[int] = []
+        for place, _ in self._all_met():
+            met.append(place)
             if len(met) == count and end == "full":
-                return Seen(tuple(met), end)
+                return self._seen(met, end)
             if len(met) > count:
                 return None
-        return Seen(tuple(met), end) if (len(met), self._end) == (count, end) else None
+        return self._seen(met, end) if (len(met), self._end) == (count, end) else None
+
+    def _seen(self, places: Sequence[int], end: End) -> Seen:
+        """What a tile saw that ended so after the scenes at these places."""
+        last = places[-1] if places and end == "full" else self._looked
+        left_out = [each for place, each in self.left_out.items() if place < last]
+        return Seen(tuple(self.scene(place) for place in places), end, tuple(left_out))
 
     @property
     def left_out_ids(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from shapely.geometry import box as polygon
 from items import item, message
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows, StaleRow
+from livemosaic.index.overviews import REGIONS, CellImage, OverviewCell, OverviewRows, StaleRow
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.subscriptions import RecentMosaics
@@ -127,12 +127,35 @@ class CountedTable:
 class TestCells:
     def test_a_cell_is_read_as_it_was_written(self, index: Index, mosaic: Mosaic) -> None:
         rows = OverviewRows(index.table)
-        cell = OverviewCell(
-            quadkey="120", digest="ab", assets={"visual": "s3://b/a.tif"}, of={"333": "x"}
+        image = CellImage(
+            names=("red", "nir"),
+            assets={"red": "s3://b/a.tif", "nir": "s3://b/b.tif"},
+            apart=(("red",),),
+            mixed=True,
         )
+        images = (image, CellImage(names=("red",), assets={"red": "s3://b/c.tif"}))
+        cell = OverviewCell(quadkey="120", digest="ab", images=images, of={"333": "x"})
         assert rows.put(mosaic, MADE, cell) == rows.cell(mosaic, MADE, "120")
         assert rows.cell(mosaic, MADE, "120") == replace(cell, revision=1)
         assert rows.cell(mosaic, MADE, "121").revision == 0
+
+    def test_a_cell_of_the_first_format_serves_all_assets_together(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        """It did not keep whether some of its assets show more, or bands have other numbers."""
+        old = {
+            "version": "ab", "datetime": "2026-01-01T00:00:00Z", "properties": {}, "revision": 3,
+            "assets": {"red": "s3://b/a.tif", "nir": "s3://b/b.tif"}, "mixed": False,
+            "colors": False, "footprint": b"", "of": {"333": "b0.1f:0"}, "was": [],
+            "kinds": ['["uint8", [1, 1], [], false]'], "retired": False,
+        }  # fmt: skip
+        cell = OverviewCell.from_item("120", old)
+        image = cell.image_of(("nir", "red"))
+        assert image is not None
+        assert image.renumbered
+        assert set(cell.hrefs) == {"s3://b/a.tif", "s3://b/b.tif"}
+        assert cell.image_of(("red",)) is None
+        assert OverviewCell.from_item("120", old | {"assets": {}}).image_of(("red",)) is None
 
     def test_the_second_of_two_builders_is_refused(self, index: Index, mosaic: Mosaic) -> None:
         rows = OverviewRows(index.table)

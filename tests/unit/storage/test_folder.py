@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from livemosaic.cog.write.stored import open_cell
+from livemosaic.index.overviews import CellImage, OverviewCell
 from livemosaic.overviews.objects import CellObjects
 from livemosaic.storage.folder import Folder
 from livemosaic.storage.objects import AbsentError
@@ -44,9 +45,8 @@ def test_the_smallest_overview_takes_few_bytes(count: int, tmp_path: Path) -> No
     folder.put("a.tif", body)
     objects = CellObjects(folder, 256, 2)
     cells: Any = SimpleNamespace(policy=SimpleNamespace(assets=("a",)))
-    cell: Any = SimpleNamespace(assets={"a": folder.href("a.tif")})
-    found = objects.smallest(cells, cell)
-    assert found is not None
+    image = CellImage(names=("a",), assets={"a": folder.href("a.tif")})
+    found = objects.smallest(cells, OverviewCell(quadkey="", images=(image,)))[0,]
     data, valid = open_cell(body).smallest()
     np.testing.assert_array_equal(found[0], data)
     np.testing.assert_array_equal(found[1], valid)

@@ -1,0 +1,1 @@
+"""Which assets of scenes show together: combinations of assets that cells keep."""
