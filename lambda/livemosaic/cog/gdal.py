@@ -63,7 +63,7 @@ class GdalRaster:
     _size: int
     _budget: int
     _numbers: tuple[int, ...]
-    """GDAL's number of each level: 0, then those of overviews, from 1."""
+    """GDAL's number of each level: 0, then of its overviews, from 1."""
 
     @classmethod
     async def open(cls, source: Object, limits: AssetLimits) -> "GdalRaster":
