@@ -47,8 +47,10 @@ _DEPLOYED: Final = {
     "cors_origins": "cors_origins",
     "dead_letters": "the queue",
     "metrics": "name",
+    "origin_secret": "cdn",
     "overview_hints": "overviews",
     "overview_store": "overviews and overview_bucket",
+    "public_url": "domain",
     "signing_keys": "private_mosaics",
     "token": "IAM or jwt, which authorize writes on AWS",
 }
@@ -171,6 +173,28 @@ class Config(BaseModel):
     alarm_email: str | None = Field(None, pattern=r"^[^@\s,]+@[^@\s,]+\.[^@\s,]+$")
     """Address that gets mail when an alarm goes off, once confirmed by mail; none by default. The
     topic of the alarms (output `AlarmTopicArn`) is there in any case."""
+    domain: str | None = Field(
+        None,
+        pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$",
+        max_length=253,
+    )
+    """Name by which clients come, like `maps.example.com`: links begin with it."""
+    cdn: bool | None = Field(None, validate_default=True)
+    """Whether a CloudFront distribution is in front of the API; by default where there is a
+    `domain`. With a domain and `false`, a proxy of your own is (docs/cdn.md)."""
+    certificate: str | None = Field(
+        None,
+        pattern=r"^arn:aws:acm:us-east-1:\d{12}:certificate/\S+$",
+        validate_default=True,
+    )
+    """ARN of the certificate of `domain` for the CDN, in us-east-1, where CloudFront wants it
+    whatever the region of the deployment."""
+    hosted_zone: str | None = Field(None, pattern=r"^Z[A-Z0-9]{3,31}$", validate_default=True)
+    """Id of the Route 53 zone that gets the records of `domain`; none are made by default."""
+    web_acl: str | None = Field(
+        None, pattern=r"^arn:aws:wafv2:us-east-1:\d{12}:global/webacl/\S+$", validate_default=True
+    )
+    """ARN of a web ACL of AWS WAF for the CDN, of the scope CLOUDFRONT; none by default."""
     settings: Annotated[dict[str, str | int | float], BeforeValidator(_as_json)] = Field(
         default_factory=dict
     )
@@ -208,6 +232,16 @@ class Config(BaseModel):
         if self.overviews:
             parts += [self.overview_concurrency, 1]
         return sum(parts) if self.reserve_concurrency else 0
+
+    @property
+    def has_cdn(self) -> bool:
+        """Whether a CloudFront distribution is in front of the API."""
+        return self.domain is not None if self.cdn is None else self.cdn
+
+    @property
+    def public_url(self) -> str:
+        """URL by which clients come to the domain; empty without a domain."""
+        return f"https://{self.domain}" if self.domain else ""
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -289,6 +323,44 @@ class Config(BaseModel):
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is neither * nor an origin like https://HOST")
         return origins
+
+    @field_validator("cdn")
+    @classmethod
+    def _is_offered(cls, cdn: bool | None, info: ValidationInfo) -> bool | None:
+        wanted = cdn or (cdn is None and info.data.get("domain"))
+        region = info.data.get("region") or ""
+        if wanted and region.startswith(("us-gov-", "cn-")):
+            raise ValueError(
+                f"{region} has no CloudFront like that of other partitions: set cdn=false, and use "
+                "a proxy of your own"
+            )
+        return cdn
+
+    @field_validator("certificate")
+    @classmethod
+    def _belongs_to_domain(cls, certificate: str | None, info: ValidationInfo) -> str | None:
+        if not info.data.keys() >= {"domain", "cdn"}:  # one of them is invalid itself
+            return certificate
+        domain, cdn = info.data["domain"], info.data["cdn"]
+        if domain and cdn is not False and not certificate:
+            raise ValueError(
+                f"is missing: the CDN needs one of {domain} in us-east-1 (`aws acm "
+                f"request-certificate --region us-east-1 --validation-method DNS --domain-name "
+                f"{domain}`), or cdn=false where a proxy of your own is in front"
+            )
+        if certificate and (not domain or cdn is False):
+            raise ValueError("is for a CDN with a domain: add -c domain=…")
+        return certificate
+
+    @field_validator("hosted_zone", "web_acl")
+    @classmethod
+    def _belongs_to_cdn(cls, value: str | None, info: ValidationInfo) -> str | None:
+        domain, cdn = info.data.get("domain"), info.data.get("cdn")
+        if value and info.field_name == "hosted_zone" and not domain:
+            raise ValueError("gets the records of a domain: add -c domain=…")
+        if value and not (domain if cdn is None else cdn):
+            raise ValueError("is for the CDN, which is off: add -c cdn=true")
+        return value
 
     @field_validator("settings")
     @classmethod

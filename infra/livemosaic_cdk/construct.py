@@ -17,12 +17,13 @@ from constructs import Construct
 
 from livemosaic_cdk.config import Config, ConfigError
 from livemosaic_cdk.parts.api import Api
+from livemosaic_cdk.parts.cdn import SHARED_MAX_AGE_S, Cdn
 from livemosaic_cdk.parts.code import code
 from livemosaic_cdk.parts.functions import function, live
 from livemosaic_cdk.parts.inbox import Inbox
 from livemosaic_cdk.parts.objects import grant_objects
 from livemosaic_cdk.parts.overviews import READ, WRITE, Overviews, OverviewStore
-from livemosaic_cdk.parts.signing import SigningKey
+from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_key
 from livemosaic_cdk.parts.store import make_bucket, make_table
 from livemosaic_cdk.watch.alarms import Alarms
 from livemosaic_cdk.watch.budget import Budget
@@ -61,11 +62,11 @@ class Livemosaic(Construct):
         """Creates all resources, and a table and a bucket of overviews where none is given.
 
         `config.name` must differ from that of other deployments in the region: metrics have it.
-        `config.account` and `config.region` are ignored: they are those of the stack.
+        `config.account` and `config.region` are ignored: the stack has its own.
 
         `table` has the keys of `make_table`; a new one is retained when the stack is deleted, as is
         a new bucket of `overviews`. `config.table` and `config.overview_bucket` name existing ones.
-        `assets` are buckets of COGs that the functions may read, beside those that `config` names.
+        `assets` are buckets of COGs that the functions may read, beside what `config` names.
         `topics` carry Items, as `config.topics` do.
 
         Raises `ConfigError` if there is nothing that the functions could read.
@@ -97,6 +98,13 @@ class Livemosaic(Construct):
         """The secret that signs access tokens of private mosaics."""
         answering = live(self.tiler) if config.snap_start else self.tiler
         self._api = Api(self, "Api", config=config, tiler=answering, manager=self.manager)
+        self.cdn = self._make_cdn() if config.has_cdn else None
+        """The CloudFront distribution in front of the API."""
+        self.public_url = self.cdn.url if self.cdn else config.public_url or self.url
+        """URL by which clients come, with which all links begin."""
+        if self.cdn or config.public_url:
+            for each in (self.tiler, self.manager):
+                each.add_environment("LIVEMOSAIC_PUBLIC_URL", self.public_url)
         self.overviews = self._keep_overviews(self._store) if self._store else None
         """What builds overviews, and where they are kept."""
         self.alarm_topic = self._watch()
@@ -104,7 +112,7 @@ class Livemosaic(Construct):
 
     @property
     def url(self) -> str:
-        """Base URL of the API."""
+        """Base URL of the API, for the command and for writes."""
         return self._api.url
 
     @property
@@ -221,8 +229,19 @@ class Livemosaic(Construct):
         made.hints.allow_sending(self.ingest)
         return made
 
-    def _keep_private(self) -> SigningKey:
-        key = SigningKey(self, "SigningKey")
+    def _make_cdn(self) -> Cdn:
+        """Puts a CDN before the API, whose reads are answered to the CDN alone from then on.
+
+        Writes need no secret: API Gateway authorizes them, by signatures that name its own host.
+        """
+        secret = origin_secret(self)
+        secret.grant_read(self.tiler)
+        if "shared_max_age_s" not in self._config.settings:
+            self.tiler.add_environment("LIVEMOSAIC_SHARED_MAX_AGE_S", str(SHARED_MAX_AGE_S))
+        return Cdn(self, "Cdn", config=self._config, api=self.url, secret=secret.reference)
+
+    def _keep_private(self) -> GeneratedSecret:
+        key = signing_key(self)
         for each in (self.tiler, self.manager):
             key.grant_read(each)
         return key

@@ -6,7 +6,10 @@ from cdk_nag import AwsSolutionsChecks
 
 @pytest.mark.parametrize(
     "name",
-    ["default", "everything", "adopted", "snapshots", "guarded", "overviews", "kept overviews"],
+    [
+        *("default", "everything", "adopted", "snapshots", "guarded", "overviews"),
+        *("kept overviews", "cdn", "bare cdn", "own proxy"),
+    ],
 )
 def test_no_rule_is_broken_without_an_acknowledgement(deployment, name):
     report = AwsSolutionsChecks().validate_scope(deployment(name).app)

@@ -37,9 +37,10 @@ class Service(cdk.Stack):
         self._add_outputs(self.mosaics)
 
     def _add_outputs(self, made: Livemosaic) -> None:
-        tiles = f"{made.url}/mosaics/MOSAIC/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}"
+        tiles = f"{made.public_url}/mosaics/MOSAIC/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}"
         outputs = {
-            "ApiUrl": (made.url, "Base URL of the API"),
+            "ApiUrl": (made.url, "Base URL of the API, for the command and for writes"),
+            "PublicUrl": (made.public_url, "URL by which clients come"),
             "TileUrlTemplate": (tiles, "For map clients; replace MOSAIC with a mosaic's id"),
             "TopicArn": (made.topic.topic_arn, "Publish STAC Items here"),
             "QueueUrl": (made.queue.queue_url, "Pending events"),
@@ -51,6 +52,16 @@ class Service(cdk.Stack):
             "AlarmTopicArn": (made.alarm_topic.topic_arn, "Subscribe to this to hear of alarms"),
             "DashboardUrl": (self._dashboard_url(made), "Graphs of the whole deployment"),
         }
+        if made.cdn:
+            distribution = made.cdn.distribution
+            outputs["CdnDomainName"] = (
+                distribution.distribution_domain_name,
+                "Where the domain has to lead",
+            )
+            outputs["CdnDistributionId"] = (
+                distribution.distribution_id,
+                "The CloudFront distribution",
+            )
         if made.signing_key:
             outputs["SigningKeyArn"] = (made.signing_key.arn, "Secret that signs access tokens")
         if made.overviews:

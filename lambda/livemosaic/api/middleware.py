@@ -1,5 +1,7 @@
 """ASGI middleware: limits, HEAD, and what caches may do with responses."""
 
+from typing import Final
+
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -13,19 +15,24 @@ from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import error_response
 from livemosaic.settings import Settings
 
+ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
+ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "If-None-Match")
+EXPOSED_HEADERS: Final = (
+    *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
+    *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
+    *(names.UNKNOWN, items.MISSING),
+)
+"""Response headers that pages of other origins may read."""
+
 
 def middleware(settings: Settings) -> list[Middleware]:
     """Returns the middleware of both applications (`app.App`), outermost first."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
-        allow_methods=["GET", "HEAD", "POST"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-        expose_headers=[
-            *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
-            *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
-            *(names.UNKNOWN, items.MISSING),
-        ],
+        allow_methods=ALLOWED_METHODS,
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
     )
     return [
         cors,

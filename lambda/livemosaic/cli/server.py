@@ -45,6 +45,6 @@ def server(services: Services) -> uvicorn.Server:
         application(services),
         log_level="warning",
         lifespan="off",
-        proxy_headers=False,  # by default those of any client on this machine count
+        proxy_headers=False,  # which any client on this machine may send
     )
     return uvicorn.Server(config)

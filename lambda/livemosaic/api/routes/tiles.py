@@ -89,7 +89,7 @@ async def tile(request: Request) -> Response:
     return await image(services, mosaic, view, read, render, rule, etags)
 
 
-def _query_of(route: Route) -> KnownNames:
+def query_of(route: Route) -> KnownNames:
     """Returns the query parameters of a tile whose path may lack the scale or the format."""
     not_in_path = {"scale", "format"} - route.param_convertors.keys()
     return KnownNames(QUERY.names | not_in_path, QUERY.lists)
@@ -100,4 +100,4 @@ ROUTES: Final = [
 ]
 for _route in ROUTES:
     _route.methods = {"GET"}  # the middleware turns HEAD into GET, and a 405 names GET alone
-    _route.app = CheckedQuery(_route.app, partial(_query_of, _route))
+    _route.app = CheckedQuery(_route.app, partial(query_of, _route))
