@@ -72,6 +72,8 @@ class Gateway:
         if self.keys is not None and scope["method"] != "GET":
             if not self._signed(scope, headers, body):
                 return await _answer(send, Fault(403, b'{"message":"Forbidden"}'))
+            admitted = {"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/a"}}}
+            scope["aws.event"] = {"requestContext": admitted}
             token = (b"authorization", f"Bearer {TOKEN}".encode())
             scope["headers"] = [h for h in scope["headers"] if h[0] != b"authorization"] + [token]
 

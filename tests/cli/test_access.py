@@ -50,15 +50,29 @@ def invoke(*words: str, code: int = 0) -> Result:
     return result
 
 
-@pytest.fixture(params=["index", "a server", "AWS"])
+@pytest.fixture
+def behind_cdn(tmp_path: Path) -> Iterator[Gateway]:
+    """A server that sends whoever shows no secret to another one on its index."""
+    secret = tmp_path / "origin-secret"
+    secret.write_text("s" * 40)
+    with (
+        gateway(tmp_path) as cdn,
+        gateway(tmp_path, origin_secret=str(secret), public_url=cdn.url) as made,
+    ):
+        yield made
+        assert all(line.startswith("GET ") for line in cdn.lines)
+
+
+@pytest.fixture(params=["index", "a server", "AWS", "AWS behind a CDN"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on an index, and on an API in front of one with either kind of credential."""
     if request.param == "index":
         where: tuple[str, ...] = ("--index", f"sqlite:///{tmp_path}/index.db")
     else:
-        server: Gateway = request.getfixturevalue("server")
+        kind = "behind_cdn" if request.param == "AWS behind a CDN" else "server"
+        server: Gateway = request.getfixturevalue(kind)
         where = ("--api", server.url)
-        if request.param == "AWS":
+        if request.param.startswith("AWS"):
             server.keys = KEYS
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["AKIDENV"])

@@ -518,6 +518,7 @@ class TestRefusals:
             (Fault(201, b'{"id": "m"}'), "no livemosaic API at http"),
             (Fault(405, b"no"), "answers HTTP 405 and 'no'"),
             (Fault(301, b"", {"Location": "https://e.com/"}), "leads elsewhere (HTTP 301)"),
+            (Fault(307, b"", {"Location": "https://e.com/other"}), "leads elsewhere (HTTP 307)"),
             (Fault(401, detail("no bearer token")), "no bearer token; --token or LIVEMOSAIC_TOKEN"),
         ],
         ids=lambda value: value if isinstance(value, str) else str(value.status),
@@ -528,6 +529,25 @@ class TestRefusals:
         assert output.startswith("error: ")
         assert says in output
         assert len(server.seen) == 1
+
+    @pytest.mark.parametrize(
+        ("location", "says"),
+        [
+            ("http://e.com/mosaics", "in the clear"),
+            ("https://e.com/other", "leads elsewhere (HTTP 307)"),
+            ("", "leads elsewhere (HTTP 307)"),
+        ],
+    )
+    def test_a_cdn_must_be_safe_and_have_the_same_path(
+        self, run: Run, server: Gateway, location: str, says: str
+    ) -> None:
+        server.faults += [Fault(307, b"", {"Location": location})]
+        assert says in run("mosaics", "list", code=1).output
+
+    def test_a_cdn_that_leads_on_is_not_followed(self, run: Run, server: Gateway) -> None:
+        server.faults += [Fault(307, b"", {"Location": f"{server.url}/mosaics"})] * 3
+        assert "leads elsewhere (HTTP 307)" in run("mosaics", "list", code=1).output
+        assert len(server.seen) == 2
 
     def test_an_api_that_stays_busy_is_given_up(self, run: Run, server: Gateway) -> None:
         server.faults += [BUSY] * 10

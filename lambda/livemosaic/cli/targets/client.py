@@ -52,11 +52,17 @@ class Answer:
     """The first characters of the body."""
     repeated: bool
     """Whether an earlier attempt may have succeeded, and only its response was lost."""
+    location: str = ""
+    """Where a redirect leads."""
 
     def text(self, name: str) -> str | None:
         """Returns a member: `detail` comes from livemosaic, `message` from API Gateway."""
         value = (self.document or {}).get(name)
         return None if value is None else str(value)[:1000]
+
+    def leads_to(self, path: str) -> bool:
+        """Whether it sends the client to the same path elsewhere."""
+        return self.status == 307 and self.location.endswith(path)
 
     @property
     def is_transient(self) -> bool:
@@ -70,16 +76,21 @@ class Answer:
 class ApiClient:
     """Sends requests to one API, all of which may be repeated. Safe to share between threads."""
 
-    def __init__(self, url: str, authorize: Authorize) -> None:
+    def __init__(self, url: str, authorize: Authorize, *, follows: bool = True) -> None:
+        """`follows` is whether GET requests go where the API sends them: to its CDN."""
         self.url = check_url(url)
         self._authorize = authorize
         self._pool = _pool(self.url)
         self._base, self._host = _connect_to(self.url)
         self._reached = False
+        self._follows = follows
+        self._cdn: ApiClient | None = None
 
     def close(self) -> None:
         """Closes the connections."""
         self._pool.clear()
+        if self._cdn:
+            self._cdn.close()
 
     def attempts(self) -> Iterator[None]:
         """Yields for every attempt, after a pause for all but the first."""
@@ -90,8 +101,11 @@ class ApiClient:
     ) -> Answer:
         """Returns the response of any status; `ApiError` without one, or if the API stays busy.
 
-        GET requests are not signed, as API Gateway does not require it; `reader` adds a token.
+        GET requests are not signed, as API Gateway does not require it; `reader` adds a token. An
+        API behind a CDN sends them there; writes stay with the API, whose host signatures name.
         """
+        if method == "GET" and self._cdn:
+            return self._cdn.ask(method, path, reader=reader)
         authorize = reader if method == "GET" else self._authorize
         repeated = False
         failure: str = ""
@@ -105,6 +119,10 @@ class ApiClient:
                 repeated = repeated or not isinstance(error, _UNREACHABLE)
                 continue
             self._reached = True
+            if self._follows and method == "GET" and answer.leads_to(path):
+                url = answer.location.removesuffix(path)
+                self._cdn = ApiClient(url, self._authorize, follows=False)
+                return self._cdn.ask(method, path, reader=reader)
             if not answer.is_transient:
                 return answer
             failure = str(self.refusal(answer))
@@ -129,7 +147,8 @@ class ApiClient:
             retries=False,
         )
         text = answer.data.decode(errors="replace")
-        return Answer(answer.status, _object(text), text[:100], repeated)
+        location = answer.headers.get("Location", "")
+        return Answer(answer.status, _object(text), text[:100], repeated, location)
 
     def _may_pass(self, error: HTTPError) -> bool:
         """Returns whether to try again; a URL that never answered is probably wrong."""
