@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from items import box, item
 from livemosaic.cli import app
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.schema import mosaic_prefix
-from livemosaic.model.mosaic import FORMAT
+from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
 
@@ -23,21 +25,38 @@ def unpacked(pairs: dict[str, Any]) -> Any:
     return base64.b64decode(pairs["bytes"]) if pairs.keys() == {"bytes"} else pairs
 
 
-def test_mosaics_that_await_it_are_named_and_migrated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = SqliteTable(tmp_path / "index.db")
+def run(*words: str, code: int = 0, text: str | None = None) -> str:
+    result = CliRunner().invoke(app, words, input=text)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteTable]:
+    """An empty table, on which commands work."""
+    monkeypatch.setenv("LIVEMOSAIC_INDEX", f"sqlite:///{tmp_path}/index.db")
+    monkeypatch.setenv("COLUMNS", "300")
+    with closing(SqliteTable(tmp_path / "index.db")) as made:
+        yield made
+
+
+@pytest.fixture
+def stored(table: SqliteTable) -> SqliteTable:
+    """With the mosaic `old`."""
     for line in STORED.read_text().splitlines():
         row = json.loads(line, object_hook=unpacked)
         table.transact([Put(Key(row["pk"], row["sk"]), row["item"])])
-    monkeypatch.setenv("LIVEMOSAIC_INDEX", f"sqlite:///{tmp_path}/index.db")
-    monkeypatch.setenv("COLUMNS", "300")
+    return table
 
-    def run(*words: str, code: int = 0, text: str | None = None) -> str:
-        result = CliRunner().invoke(app, words, input=text)
-        assert result.exit_code == code, result.output
-        return result.output
 
+def of_format(table: SqliteTable, mosaic_id: str, number: int) -> None:
+    """Makes a mosaic one that another release stored."""
+    Mosaics(table).create(Mosaic(id=mosaic_id))
+    key = Key("mosaics", mosaic_id)
+    table.transact([Put(key, {**(table.get(key) or {}), "format": number})])
+
+
+def test_mosaics_that_await_it_are_named_and_migrated(stored: SqliteTable) -> None:
     assert "livemosaic migrate old" in run("mosaics", "list")
     assert "livemosaic migrate old" in run("verify", "old", code=1)  # a truncation left a scene
     assert "name the mosaics to migrate" in run("migrate", code=1)
@@ -45,7 +64,7 @@ def test_mosaics_that_await_it_are_named_and_migrated(
     assert "nothing to do" in run("migrate", "old")
     assert "livemosaic migrate" not in run("mosaics", "list")
     assert "all well" in run("verify", "old")
-    mosaic = Mosaics(table).get("old")
+    mosaic = Mosaics(stored).get("old")
     assert mosaic.format == FORMAT
     assert mosaic.overviews is None  # on by default of new mosaics only
     run(
@@ -53,5 +72,56 @@ def test_mosaics_that_await_it_are_named_and_migrated(
         "-",
         text=json.dumps(item("new", box(1, 1, 2, 2), href="https://example.com/n.tif")),
     )
-    assert [*table.scan(f"{mosaic_prefix(mosaic)}stale#")] == []
-    table.close()
+    assert [*stored.scan(f"{mosaic_prefix(mosaic)}stale#")] == []
+
+
+class Died(BaseException):
+    """The process is killed."""
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["at a write", "after a write"])
+def test_where_it_is_killed_it_is_run_again(
+    stored: SqliteTable, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """Each run gets one write further than the one before it."""
+    transact, left = SqliteTable.transact, 0
+
+    def dying(table: SqliteTable, actions: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0 or not lost:
+            transact(table, actions)
+        if left < 0:
+            raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteTable, "transact", dying)
+        runs = 0
+        while Mosaics(stored).get("old").format == 0:
+            runs += 1
+            left = int(lost)
+            with suppress(Died):
+                run("migrate", "old")
+    assert runs > 4
+    assert "nothing to do" in run("migrate", "old")
+    assert "all well" in run("verify", "old")
+
+
+def test_an_index_without_mosaics_and_a_mosaic_without_scenes(table: SqliteTable) -> None:
+    assert "nothing to do: there is no mosaic" in run("migrate", "--all")
+    assert "there is no mosaic 'm'" in run("migrate", "m", code=1)
+    of_format(table, "m", 0)
+    assert f"m: 0 scenes, 0 rewritten; now of format {FORMAT}" in run("migrate", "--all")
+    assert "m: nothing to do" in run("migrate", "m")
+
+
+@pytest.mark.parametrize("words", [("--all",), ("old", "new")], ids=" ".join)
+def test_a_mosaic_of_a_later_release_is_named_and_nothing_is_migrated(
+    stored: SqliteTable, words: tuple[str, ...]
+) -> None:
+    of_format(stored, "new", FORMAT + 1)
+    output = run("migrate", *words, code=1)
+    assert f"a later release stored 'new' ({FORMAT + 1})" in output
+    assert "upgrade livemosaic" in output
+    assert Mosaics(stored).get("old").format == 0
+    assert f"now of format {FORMAT}" in run("migrate", "old")
