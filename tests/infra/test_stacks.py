@@ -411,10 +411,13 @@ def limits_of(deployment):
         memory_mb=tiler["MemorySize"],
         architecture=tiler["Architectures"][0],
         reads_per_s=throughput.get("MaxReadRequestUnits"),
+        has_cdn=bool(made.of_type("AWS::CloudFront::Distribution")),
     )
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "adopted", "snapshots", "guarded"])
+@pytest.mark.parametrize(
+    "name", ["default", "everything", "adopted", "snapshots", "guarded", "cdn"]
+)
 def test_the_ceiling_of_a_month_follows_from_the_template(deployment, name):
     made = deployment(name)
     config = read(made.app.node.get_all_context(), {})
@@ -435,6 +438,16 @@ def test_without_a_limit_no_ceiling_is_stated():
     free = read({"buckets": "imagery", "reserve_concurrency": "false", "table_max_reads": "0"}, {})
     lines = ceiling(Limits.of(free))
     assert (lines["compute"], lines["table reads"]) == (None, None)
+
+
+def test_a_cdn_limits_neither_requests_nor_traffic_and_leaves_the_rest_as_it_is(
+    default, deployment
+):
+    """docs/costs.md says so, and what does."""
+    usual, behind = ceiling(limits_of(default)), ceiling(limits_of(deployment("bare cdn")))
+    assert behind["traffic"] is None
+    assert behind["compute"] == usual["compute"]
+    assert behind["requests"] <= usual["requests"]
 
 
 def test_each_function_has_its_part_of_the_concurrency_of_the_account(default, everything):

@@ -44,6 +44,8 @@ class Limits:
     architecture: str
     reads_per_s: int | None
     """Read units a second of the table."""
+    has_cdn: bool = False
+    """Whether a CDN is in front, whose hits no throttle counts."""
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -58,6 +60,7 @@ class Limits:
             memory_mb=config.tiler_memory,
             architecture=config.architecture,
             reads_per_s=None if config.table else config.table_max_reads or None,
+            has_cdn=config.has_cdn,
         )
 
 
@@ -72,7 +75,9 @@ def ceiling(limits: Limits) -> dict[str, float | None]:
         if limits.reads_per_s is None
         else _millions(limits.reads_per_s, "dynamodb_million_reads"),
         "access log": per_s * MONTH_S * _LOGGED_BYTES / _GB * PRICES["logs_gb"],
-        "traffic": _traffic(limits.sending_per_s * MONTH_S * _BODY_BYTES / _GB),
+        "traffic": None
+        if limits.has_cdn
+        else _traffic(limits.sending_per_s * MONTH_S * _BODY_BYTES / _GB),
     }
 
 
