@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,15 @@ from api.overviews import (
     publish,
     with_overviews,
 )
-from api.served import WEB, Picture, Server, serving, tile_url
+from api.served import AUTHORIZED, WEB, Picture, Server, serving, tile_url
 from cogs import write_cog
 from items import box, deletion, item
+from livemosaic.errors import NotFoundError
 from livemosaic.geo.cells import Cell
-from livemosaic.index.overviews import OverviewRows
+from livemosaic.index.overviews import KEPT_S, OverviewRows
 from livemosaic.model.mosaic import OverviewPolicy
 from livemosaic.model.rule import RulePolicy
-from livemosaic.overviews.sets import FORMAT, KEPT_S
+from livemosaic.overviews.sets import FORMAT
 from livemosaic.services import building
 from livemosaic.table import Put
 from livemosaic.table.sqlite import SqliteTable
@@ -621,6 +622,33 @@ def made_older(server: Server) -> None:
 
 def same_pixels(one: Picture, other: Picture) -> bool:
     return bool((one.data == other.data).all() and (one.valid == other.valid).all())
+
+
+class TestEnd:
+    """Readers that know a mosaic as it was some seconds ago, beside its end."""
+
+    @pytest.mark.parametrize("end", ["turned off", "deleted"])
+    def test_their_low_zooms_stay_whole(self, tmp_path: Path, end: str) -> None:
+        for server, tiles in made(tmp_path):
+            path = low(tiles)
+            before = server.get(path)
+            assert before.headers["X-Overview"]
+            index = f"sqlite:///{tmp_path / 'index.db'}"
+            table = SqliteTable(tmp_path / "index.db")
+            with serving(table, server.folder, index=index, mosaic_max_age_s=60) as late:
+                late.get(path)
+                if end == "deleted":
+                    assert server.client.delete("/mosaics/m", headers=AUTHORIZED).status_code == 204
+                else:
+                    server.services.mosaics.update("m", {"overviews": None})
+                with suppress(NotFoundError):
+                    build(server)
+                after = late.get(path)
+                assert after.content == before.content
+                assert after.headers["X-Overview"] == before.headers["X-Overview"]
+            now = server.get(path)
+            assert now.status_code == (404 if end == "deleted" else 200)
+            assert "X-Overview" not in now.headers
 
 
 class TestTheirObjects:

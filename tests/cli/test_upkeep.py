@@ -20,6 +20,9 @@ from rasterio.io import MemoryFile
 
 from cli.process import LIVEMOSAIC
 from cli.test_overviews import EDGE, World, crowd
+from livemosaic.cli.upkeep import Upkeep
+from livemosaic.services import running
+from livemosaic.settings import Settings
 
 T = TypeVar("T")
 
@@ -189,3 +192,30 @@ def test_the_demo_shows_all_of_its_island_at_every_zoom(tmp_path: Path) -> None:
             assert "X-Truncated" not in headers
             with MemoryFile(image) as file, file.open() as opened:
                 assert opened.dataset_mask().any()
+
+
+@pytest.mark.parametrize(
+    "words", [("overviews", "disable", "m"), ("mosaics", "delete", "m", "--yes")], ids=" ".join
+)
+def test_what_was_turned_off_or_deleted_leaves_nothing(
+    world: World, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ingest()
+    world.run("mosaics", "create", "other")
+    world.ingest()
+    world.build()
+    monkeypatch.setattr("livemosaic.index.overviews.KEPT_S", 0)
+    world.run(*words)
+    settings = Settings(
+        index=f"sqlite:///{world.folder}/index.db", allowed_prefixes=(f"{world.folder}/",)
+    )
+    with running(settings) as services:
+        assert world.cells()
+        Upkeep(services, failed=pytest.fail).look()
+        assert {path.parts[-5].split(".")[0] for path in world.cells().values()} == {"other"}
+        rows = [row.key.pk for row in services.index.table.scan("m.")]
+        kinds = {pk.split("#")[1].partition(".")[0] for pk in rows}
+        assert kinds.isdisjoint({"stale", "overview", "made"})
+        assert ("scenes" in kinds) == (words[0] == "overviews")
+    if words[0] == "overviews":
+        assert "off" in world.run("overviews", "status", "m").output

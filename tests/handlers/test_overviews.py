@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,11 @@ from handlers.gateway import HttpApi
 from handlers.runtime import Function, FunctionError, function
 from items import item, sqs_event
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import OverviewRows, stale_row
+from livemosaic.index.overviews import KEPT_S, OverviewRows, stale_row
+from livemosaic.index.schema import mosaic_prefix
 from livemosaic.ingest import sqs
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.overviews.builder import OverviewBuilder
 from livemosaic.overviews.functions import OVERDUE_S, Building, Sweep
 from livemosaic.overviews.hints import (
     DELAY_S,
@@ -535,3 +537,54 @@ def test_the_sweep_logs_how_far_overviews_are_behind(
     assert oldest(3600) == 0
     place.publish(document(scenes[0], updated="2026-03-02T00:00:00Z"))
     assert 3600 <= oldest(3600) < 3660
+
+
+# What is to be deleted
+
+
+@pytest.mark.parametrize("end", ["deleted", "turned off"])
+def test_the_sweep_and_the_builder_delete_what_nobody_needs(
+    place: Place, services: Services, end: str
+) -> None:
+    place.create("m", "other")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    assert place.build(hint(), hint("other")) == NO_FAILURE
+    mosaic, other = services.mosaics.get("m"), services.mosaics.get("other")
+    own = place.folder / "index.db.overviews" / f"m.{mosaic.generation}"
+    shown = place.tile("other").content
+    if end == "deleted":
+        list(services.index.drop("m"))
+    else:
+        services.mosaics.update("m", {"overviews": None})
+    assert swept(services) == []
+    assert place.build(hint()) == NO_FAILURE
+    assert tifs(own), "for readers of this moment"
+
+    later = KEPT_S + 1
+    assert swept(services, later) == [Hint("m")]
+
+    @contextmanager
+    def builder() -> Iterator[OverviewBuilder]:
+        with building(services) as one:
+            yield replace(one, clock=lambda: services.index.clock() + later)
+
+    build = Building(builder, Again(), Kept())  # type: ignore[arg-type]
+    assert build(hints(hint()), Clocked(3)) == NO_FAILURE, "the time of a run is over"
+    assert tifs(own) or rows_of_overviews(services, mosaic)
+    assert swept(services, later) == [Hint("m")]
+    assert build(hints(hint()), Clocked(1000)) == NO_FAILURE
+    assert tifs(own) == rows_of_overviews(services, mosaic) == []
+    assert swept(services, later) == []
+    assert place.tile("other").content == shown
+    assert place.tile("other").headers["x-overview"]
+    assert rows_of_overviews(services, other)
+
+
+def tifs(folder: Path) -> list[Path]:
+    return [*folder.rglob("*.tif")]
+
+
+def rows_of_overviews(services: Services, mosaic: Mosaic) -> list[Any]:
+    kinds = ("stale", "overview", "made")
+    rows = services.index.table.scan(mosaic_prefix(mosaic))
+    return [row.key for row in rows if row.key.pk.split("#")[1].partition(".")[0] in kinds]

@@ -81,6 +81,17 @@ class Shelf:
     def delete(self, href: str) -> None:
         """It stays."""
 
+    def names(self, folder: str) -> Iterator[str]:
+        hrefs = [href for href in self.kept if href.startswith(self.href(folder))]
+        yield from (href.removeprefix(self.href("")) for href in hrefs)
+
+
+class Emptied(Shelf):
+    """A shelf from which objects are taken away."""
+
+    def delete(self, href: str) -> None:
+        self.kept.pop(href, None)
+
 
 SHELF = Shelf()
 
@@ -112,9 +123,9 @@ def build(table: Table, regions: Sequence[str] = (REGION,), **how: Any) -> None:
             pass
 
 
-def ingest(table: Table, body: Mapping[str, Any], seconds: float = 0) -> None:
-    mosaic = Mosaics(table).get("m")
-    (outcome,) = Ingest(index(table), ALLOW).batch([message(body, seconds)], only=mosaic)
+def ingest(table: Table, body: Mapping[str, Any], seconds: float = 0, mosaic: str = "m") -> None:
+    only = Mosaics(table).get(mosaic)
+    (outcome,) = Ingest(index(table), ALLOW).batch([message(body, seconds)], only=only)
     assert outcome.ok
 
 

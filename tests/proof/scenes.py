@@ -55,7 +55,7 @@ OTHERS = (
 
 
 def index(table: Table, clock: Callable[[], float] = lambda: LATER, **turn: bool) -> Index:
-    return Index(table, Mosaics(table), InTurn(**turn), clock=clock)
+    return Index(table, Mosaics(table, clock=clock), InTurn(**turn), clock=clock)
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,9 @@ def delete(
 ) -> None:
     """Delete a mosaic and all its scenes; run it again if it was interrupted.
 
-    On an index, the whole table is read once in the end, to find rows without a scene.
+    Its overviews stay for ten minutes, for readers of this moment; then `serve`, `overviews watch`
+    or the builder on AWS deletes them. On an index, the whole table is read once in the end, to
+    find rows without a scene.
 
     Example: `livemosaic --api https://HOST --profile prod mosaics delete alps --yes`
     """

@@ -56,6 +56,21 @@ def build(
 
 
 @app.command()
+def disable(context: typer.Context, mosaic: str) -> None:
+    """Turn the overviews of a mosaic off: tiles are of scenes from now on.
+
+    Their rows and objects stay for ten minutes, for readers of this moment. Then `serve`,
+    `overviews watch` or the builder on AWS deletes them.
+
+    Example: `livemosaic overviews disable alps`
+    """
+    settings = without_api(context, "livemosaic overviews disable")
+    with clear_errors(), running(settings, open_table(settings.index)) as services:
+        services.mosaics.update(mosaic, {"overviews": None})
+    console.print(f"overviews of [bold]{mosaic}[/bold] are off")
+
+
+@app.command()
 def watch(
     context: typer.Context,
     mosaic: Annotated[
@@ -110,7 +125,8 @@ class OverviewStatus:
 
     mosaic: str
     state: str
-    """`off`, `none yet`, `building`, `ready`, or `ready, another set building`."""
+    """`off`, `off, to be deleted`, `none yet`, `building`, `ready`, or `ready, another set
+    building`."""
     maxzoom: int | None
     """The deepest zoom of tiles that are made from overviews somewhere; None before."""
     waiting: int
@@ -139,7 +155,7 @@ def _status(services: Services, mosaic: Mosaic) -> OverviewStatus:
 
 def _state(mosaic: Mosaic) -> str:
     if mosaic.overviews is None:
-        return "off"
+        return "off, to be deleted" if mosaic.overview_sets else "off"
     states = {cells.state for cells in mosaic.overview_sets} - {"replaced"}
     if states == {"ready", "building"}:
         return "ready, another set building"

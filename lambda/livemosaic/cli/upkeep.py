@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from livemosaic import logs
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.errors import NotFoundError
 from livemosaic.overviews.builder import BuildTally
+from livemosaic.overviews.sets import can_be_cleared, is_kept
 from livemosaic.services import Services, building, running
 from livemosaic.settings import Settings
 
@@ -38,6 +39,7 @@ def passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]
     """Builds until no change of a mosaic is due; returns what was done."""
     tallies: list[BuildTally] = []
     with building(services, report) as builder:
+        builder.clear(mosaic)
         while not tallies or tallies[-1].taken:
             tallies.append(builder.run(mosaic))
     return _sum(tallies)
@@ -68,15 +70,17 @@ class Upkeep:
 
     def look(self) -> None:
         """Builds every mosaic in which something is due, except ones that failed just now."""
-        for mosaic in self.services.mosaics.all():
-            failure = self._failures.get(mosaic.id)
-            is_meant = not self.only or mosaic.id in self.only
-            if is_meant and is_kept(mosaic) and (failure is None or failure.until <= self.clock()):
-                self._build(mosaic.id, failure)
+        for mosaic in _with_work(self.services):
+            failure = self._failures.get(mosaic)
+            is_meant = not self.only or mosaic in self.only
+            if is_meant and (failure is None or failure.until <= self.clock()):
+                self._build(mosaic, failure)
 
     def _build(self, mosaic: str, before: "_Failure | None") -> None:
         try:
             done = passes(self.services, mosaic, lambda _: None)
+        except NotFoundError:  # it was deleted, and what was due of it is deleted, too
+            done = BuildTally()
         except Exception as error:  # noqa: BLE001 (whatever it is, other mosaics are built)
             self._failures[mosaic] = _Failure.after(before, error, self.clock())
             if before is None or before.reason != str(error):
@@ -99,9 +103,12 @@ class _Failure:
         return cls(str(error), pause, now + pause)
 
 
-def is_kept(mosaic: Mosaic) -> bool:
-    """Returns whether overviews of a mosaic are to be built."""
-    return mosaic.overviews is not None
+def _with_work(services: Services) -> list[str]:
+    """Ids of mosaics with overviews to be built or deleted, also of ones that were deleted."""
+    mosaics, now = services.mosaics, time.time()
+    kept = [mosaic.id for mosaic in mosaics.all() if is_kept(mosaic)]
+    gone = [mosaic.id for mosaic in mosaics.remains() if can_be_cleared(mosaic, now)]
+    return [*dict.fromkeys([*gone, *kept])]
 
 
 @contextmanager
@@ -138,7 +145,7 @@ class _Beside:
 
     def _is_needed(self) -> bool:
         try:
-            return any(map(is_kept, self.services.mosaics.all()))
+            return bool(_with_work(self.services))
         except Exception as error:  # noqa: BLE001 (the server says what is wrong with its table)
             log.warning("overviews wait for the table", extra={"reason": str(error)})
             self._wait_longer()

@@ -2,7 +2,9 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Any, Final
@@ -17,6 +19,7 @@ from livemosaic.errors import (
 )
 from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.meanings import learned
+from livemosaic.index.overviews import ended
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
     FORMAT,
@@ -29,10 +32,12 @@ from livemosaic.model.mosaic import (
 )
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
-from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Table
+from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Row, Table
 from livemosaic.table.retry import contended
 
 _PARTITION: Final = "mosaics"
+_REMAINS: Final = "mosaics.deleted"
+"""Rows of deleted mosaics whose overviews are to be deleted, by id and generation."""
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
 """Settings that every row of a scene depends on."""
 _ATTRIBUTES: Final = frozenset(field.name for field in fields(Mosaic))
@@ -51,15 +56,11 @@ class Mosaics:
     table: Table
     check: Callable[[Mosaic], None] = lambda _: None
     """Raises `InvalidRequestError` for settings that only other packages can judge."""
+    clock: Callable[[], float] = time.time
 
     def all(self) -> list[Mosaic]:
         """Every mosaic, by id, except mosaics that are being deleted."""
-        mosaics: list[Mosaic] = []
-        after: str | None = ""
-        while after is not None:
-            page = self.table.query(_PARTITION, after=after or None, consistent=True)
-            mosaics += [_from_item(row.item) for row in page.rows]
-            after = page.next
+        mosaics = [_from_item(row.item) for row in self._rows(_PARTITION)]
         return [mosaic for mosaic in mosaics if not mosaic.deleting]
 
     def get(self, mosaic_id: str) -> Mosaic:
@@ -100,8 +101,8 @@ class Mosaics:
                         f"{getattr(mosaic, name)!r} to {getattr(changed, name)!r}; create another "
                         "mosaic"
                     )
-            if changed.overviews is None:
-                changed = replace(changed, overview_sets=())
+            if changed.overviews is None and mosaic.overviews is not None:
+                changed = replace(changed, overview_sets=ended(mosaic, self.clock()))
             self.check(changed)
             return changed
 
@@ -170,14 +171,50 @@ class Mosaics:
         return self._write(mosaic_id, change)
 
     def mark_deleting(self, mosaic_id: str) -> Mosaic:
-        """Hide a mosaic from everyone, so that its rows can be removed; idempotent."""
-        return self._write(mosaic_id, lambda mosaic: replace(mosaic, deleting=True))
+        """Hide a mosaic from everyone, so that its rows can be removed; idempotent.
 
-    def forget(self, mosaic_id: str) -> None:
-        """Remove the row of a mosaic whose scenes are gone."""
-        self.table.transact([Delete(_key(mosaic_id))])
+        From now on its overviews are among what `remains`.
+        """
 
-    def _write(self, mosaic_id: str, change: Callable[[Mosaic], Mosaic]) -> Mosaic:
+        def deleting(mosaic: Mosaic) -> Mosaic:
+            return replace(mosaic, deleting=True, overviews=None, overview_sets=())
+
+        def remaining(mosaic: Mosaic) -> list[Put]:
+            sets = ended(mosaic, self.clock())
+            remains = replace(mosaic, deleting=True, overview_sets=sets)
+            return [Put(_remains_key(mosaic), _to_item(remains))] if sets else []
+
+        return self._write(mosaic_id, deleting, remaining)
+
+    def forget(self, mosaic: Mosaic) -> None:
+        """Remove the row of a mosaic whose scenes are gone, unless another has its id by now."""
+        same = Equals("generation", mosaic.generation)
+        with suppress(ConditionFailedError):
+            self.table.transact([Delete(_key(mosaic.id), same)])
+
+    def remains(self) -> list[Mosaic]:
+        """Deleted mosaics whose overviews are still there, as they were; all sets are replaced."""
+        return [_from_item(row.item) for row in self._rows(_REMAINS)]
+
+    def forget_remains(self, mosaic: Mosaic) -> None:
+        """Remove a mosaic from what `remains`."""
+        self.table.transact([Delete(_remains_key(mosaic))])
+
+    def _rows(self, partition: str) -> Iterator[Row]:
+        after: str | None = ""
+        while after is not None:
+            page = self.table.query(partition, after=after or None, consistent=True)
+            yield from page.rows
+            after = page.next
+
+    def _write(
+        self,
+        mosaic_id: str,
+        change: Callable[[Mosaic], Mosaic],
+        beside: Callable[[Mosaic], Sequence[Put]] = lambda _: (),
+    ) -> Mosaic:
+        """Write what `change` makes of a mosaic, and in the same transaction other rows of it."""
+
         def attempt() -> Mosaic:
             current = self._find(mosaic_id)
             changed = change(current)
@@ -185,7 +222,8 @@ class Mosaics:
                 return current
             changed = replace(changed, revision=current.revision + 1)
             expect = Equals("revision", current.revision)
-            self.table.transact([Put(_key(mosaic_id), _to_item(changed), expect)])
+            put = Put(_key(mosaic_id), _to_item(changed), expect)
+            self.table.transact([put, *beside(current)])
             return changed
 
         return contended(attempt)
@@ -234,6 +272,10 @@ def _missing(mosaic_id: str) -> NotFoundError:
 
 def _key(mosaic_id: str) -> Key:
     return Key(_PARTITION, mosaic_id)
+
+
+def _remains_key(mosaic: Mosaic) -> Key:
+    return Key(_REMAINS, f"{mosaic.id}.{mosaic.generation}")
 
 
 def _to_item(mosaic: Mosaic) -> dict[str, Any]:

@@ -13,6 +13,8 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 | overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | `version`, `datetime`, `images`, |
 |          |                                |                 | `revision`, `of`, `kinds`,       |
 |          |                                |                 | `was`, `retired`                 |
+| made     | `{m}#made.{set}`               | `0#{quadkey}`   |                                  |
+| closed   | `{m}#closed.{set}`             | `closed`        | `expires`                        |
 
 `{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
 no two writes share a row, so none of them waits for another, and deleting a row that was read
@@ -26,11 +28,15 @@ The `version` of an overview row is the digest of its objects, empty where there
 it expects the revision that he read. `of` has what each block was made of, `kinds` what these show
 and the types of their values, `was` the objects before, each with the moment until when readers may
 need it. A `retired` row stands for no cell: scenes are read instead.
+
+The *made* rows of a set name all of its cells, and are written with them: so a set can be deleted
+without a scan. It is *closed* before: no cell is made from then on, however late its builder is.
 """
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final, Self
 
 from livemosaic.geo.cells import Cell
@@ -46,8 +52,12 @@ BLOCK: Final = 256
 """Pixels of the edge of a block; a block of a cell is a tile `RUNG` zooms deeper."""
 REGIONS: Final = tuple(Cell(3, x, y).quadkey for y in range(8) for x in range(8))
 """The names of all partitions of stale rows of a mosaic."""
+KEPT_S: Final = 600
+"""How long objects and sets stay after they were replaced: far longer than any request lives."""
 _RANK: Final = "0"
 _PAGE: Final = 500
+_CLOSED_S: Final = 60 * 24 * 3600
+"""How long a set stays closed: longer than any builder is held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,28 +336,21 @@ class OverviewRows:
     def put(self, mosaic: Mosaic, cells: OverviewSet, cell: OverviewCell) -> OverviewCell:
         """Write a cell, if its row is as it was read; returns it as it is now.
 
-        Raises `ConditionFailedError` where another builder came first.
+        Raises `ConditionFailedError` where another builder came first, or the set is closed.
         """
         expect: Expect = Equals("revision", cell.revision) if cell.revision else ABSENT
-        item = cell.to_item()
-        self.table.transact([Put(_key(mosaic, cells, cell.quadkey), item, expect)])
+        item, key = cell.to_item(), _key(mosaic, cells, cell.quadkey)
+        new: list[Put | Delete] = [
+            Put(_made_key(mosaic, cells, cell.quadkey), {}),
+            Delete(_closed(mosaic, cells), ABSENT),
+        ]
+        self.table.transact([Put(key, item, expect), *([] if cell.revision else new)])
         return OverviewCell.from_item(cell.quadkey, item)
 
     def stale(self, mosaic: Mosaic, region: str, limit: int | None = None) -> Iterator[StaleRow]:
         """The stale rows of a region as of now, the earliest due first."""
-        after, left = None, limit
-        while left is None or left > 0:
-            page = self.table.query(
-                _stale_partition(mosaic, region),
-                after=after,
-                limit=_PAGE if left is None else min(left, _PAGE),
-                consistent=True,
-            )
-            yield from map(StaleRow.from_row, page.rows)
-            if page.next is None:
-                return
-            after = page.next
-            left = None if left is None else left - len(page.rows)
+        rows = self._rows(_stale_partition(mosaic, region))
+        return map(StaleRow.from_row, islice(rows, limit))
 
     def waiting(self, mosaic: Mosaic, region: str, limit: int) -> list[StaleRow]:
         """At most `limit` stale rows of a region, the earliest due first: one query.
@@ -366,15 +369,67 @@ class OverviewRows:
         for row in rows:
             self.table.transact([Delete(row.key)])
 
+    def close(self, mosaic: Mosaic, cells: OverviewSet, now: float) -> None:
+        """Refuse all new cells of a set from now on; `now` in epoch seconds."""
+        item = {"expires": int(now) + _CLOSED_S}
+        self.table.transact([Put(_closed(mosaic, cells), item)])
+
+    def made(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[str]:
+        """The quadkeys of all cells of a set that were ever made and not deleted, as of now."""
+        rows = self._rows(_made_partition(mosaic, cells))
+        return (row.key.sk.partition("#")[2] for row in rows)
+
     def delete(self, mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> None:
-        """Delete the row of a cell of a set that nobody uses any more."""
+        """Delete the rows of a cell of a closed set; what was interrupted can be repeated."""
         self.table.transact([Delete(_key(mosaic, cells, quadkey))])
+        self.table.transact([Delete(_made_key(mosaic, cells, quadkey))])
 
     def rows(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[OverviewCell]:
-        """All rows of a set, in no order, by a scan of the whole table."""
-        prefix = f"{mosaic_prefix(mosaic)}overview.{cells.id}#"
-        for row in self.table.scan(prefix):
-            yield OverviewCell.from_item(row.key.sk.partition("#")[2], row.item)
+        """All rows of a set, by their quadkeys, as of now."""
+        for quadkey in self.made(mosaic, cells):
+            yield self.cell(mosaic, cells, quadkey)
+
+    def _rows(self, pk: str) -> Iterator[Row]:
+        """The rows of a partition, in order, as of when each page is read."""
+        after: str | None = ""
+        while after is not None:
+            page = self.table.query(pk, after=after or None, limit=_PAGE, consistent=True)
+            yield from page.rows
+            after = page.next
+
+
+def ended(mosaic: Mosaic, now: float) -> tuple[OverviewSet, ...]:
+    """The sets of a mosaic without overviews from now on, epoch seconds: all are to be deleted.
+
+    One without cells is added where none was in use, as stale rows are to be deleted, too.
+    """
+    used = [each for each in mosaic.overview_sets if each.state != "replaced"]
+    if not used and mosaic.overviews is not None:
+        used = [OverviewSet(id=_token(), policy=mosaic.overviews, rule={}, format=0)]
+    before = [each for each in mosaic.overview_sets if each.state == "replaced"]
+    return (*before, *(replaced(each, now) for each in used))
+
+
+def replaced(cells: OverviewSet, now: float) -> OverviewSet:
+    """A set that is to be deleted, once no reader can need it any more."""
+    return replace(cells, state="replaced", until=int(now) + KEPT_S)
+
+
+def is_of_cells(key: Key) -> bool:
+    """Whether a row of a mosaic is of the cells of a set: deleted with it, not with the scenes."""
+    return key.pk.split("#")[1].partition(".")[0] in ("overview", "made", "closed")
+
+
+def _made_partition(mosaic: Mosaic, cells: OverviewSet) -> str:
+    return f"{mosaic_prefix(mosaic)}made.{cells.id}"
+
+
+def _made_key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:
+    return Key(_made_partition(mosaic, cells), f"{_RANK}#{quadkey}")
+
+
+def _closed(mosaic: Mosaic, cells: OverviewSet) -> Key:
+    return Key(f"{mosaic_prefix(mosaic)}closed.{cells.id}", "closed")
 
 
 def _key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:

@@ -29,7 +29,7 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Change, Effect, newest
 from livemosaic.index.meanings import compared
-from livemosaic.index.overviews import changed, region_changed
+from livemosaic.index.overviews import changed, is_of_cells, region_changed
 from livemosaic.index.schema import (
     Head,
     Place,
@@ -297,15 +297,18 @@ class Index(SceneReader):
 
         The mosaic is hidden from the start. Where this is cut off, call it again. With `scan` the
         whole table is read in the end, for rows that no scene knows of, such as an event wrote
-        meanwhile; they cost storage, and nothing else. Raises `NotFoundError` where there is none.
+        meanwhile; they cost storage, and nothing else. Overviews stay, for readers of this moment:
+        a builder deletes them later (`Mosaics.remains`). Raises `NotFoundError` where there is
+        none.
         """
         mosaic = self.mosaics.mark_deleting(mosaic_id)
         yield from self.purge(mosaic)
         if scan:
-            rows = self.table.scan(mosaic_prefix(mosaic))
-            while chunk := [Delete(row.key) for row in islice(rows, MAX_ACTIONS)]:
+            found = self.table.scan(mosaic_prefix(mosaic))
+            rows = (row.key for row in found if not is_of_cells(row.key))
+            while chunk := [*map(Delete, islice(rows, MAX_ACTIONS))]:
                 self.table.transact(chunk)
-        self.mosaics.forget(mosaic_id)
+        self.mosaics.forget(mosaic)
 
     def purge(self, mosaic: Mosaic) -> Iterator[str]:
         """Remove every row of a mosaic marked as deleting; yields the key of each scene deleted."""

@@ -29,6 +29,7 @@ from typing import Final, Protocol
 from livemosaic.cog.write.codec import UnusableCellError
 from livemosaic.errors import ConditionFailedError, NotFoundError
 from livemosaic.index.overviews import (
+    KEPT_S,
     REGIONS,
     RUNG,
     CellImage,
@@ -132,8 +133,7 @@ class _Run:
 
     def check_time(self) -> None:
         """Raises `OutOfTimeError` where it is too late to begin another cell."""
-        if self.late():
-            raise OutOfTimeError
+        _check_time(self.late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +171,14 @@ class OverviewBuilder:
         """
         tally = BuildTally()
         now = self.clock()
-        mosaic = self.index.mosaics.get(mosaic_id)
-        pending = self._pending(mosaic, regions, at_most)
-        taken = [row for row in pending if row.due <= now]
+        pending = self._pending(self.index.mosaics.get(mosaic_id), regions, at_most)
+        mosaic = self.index.mosaics.get(mosaic_id)  # a set that is begun later has what they mark
+        is_off = mosaic.overviews is None
+        taken = [row for row in pending if is_off or row.due <= now]
         tally.taken = len(taken)
-        if sets.begun(mosaic) != mosaic.overview_sets:
-            mosaic = self.index.mosaics.put_overview_sets(mosaic_id, sets.begun)
+        begun = partial(sets.begun, now=now)
+        if begun(mosaic) != mosaic.overview_sets:
+            mosaic = self.index.mosaics.put_overview_sets(mosaic_id, begun)
             late, spread = self._soon(late) if spread else late, None
         changed = {cell for row in taken for cell in row.cells}
         unread: set[str] = set()
@@ -192,7 +194,7 @@ class OverviewBuilder:
                 self.index.mosaics.put_overview_sets(mosaic_id, complete)
         self._try_again(mosaic, unread, pending, now)
         self.rows.settle(taken)
-        self._drop_replaced(mosaic, now)
+        self._drop_replaced(mosaic, now, late)
         return tally
 
     def _soon(self, late: Callable[[], bool]) -> Callable[[], bool]:
@@ -257,6 +259,27 @@ class OverviewBuilder:
         survey = self.bases.survey(mosaic, run.cells, tile, None, may_deepen=deepens)
         return survey.finding == "cell"
 
+    def clear(self, mosaic_id: str, *, late: Callable[[], bool] = lambda: False) -> None:
+        """Deletes what is left of the overviews of deleted mosaics of an id, once it is time.
+
+        A mosaic that was created since keeps its own: all keys and paths have a generation. Raises
+        `OutOfTimeError`; what is left then, or after a crash, is deleted when this is called again.
+        """
+        now = self.clock()
+        for mosaic in self.index.mosaics.remains():
+            if mosaic.id == mosaic_id and sets.can_be_cleared(mosaic, now):
+                self._clear(mosaic, late)
+
+    def _clear(self, mosaic: Mosaic, late: Callable[[], bool]) -> None:
+        for cells in mosaic.overview_sets:
+            self.drop(mosaic, cells, late)
+        for region in REGIONS:
+            self.rows.settle(self.rows.stale(mosaic, region))
+            _check_time(late)
+        for _, href in self.objects.listed(mosaic):  # of sets that earlier releases forgot
+            self.objects.folder.delete(href)
+        self.index.mosaics.forget_remains(mosaic)
+
     def _pending(self, mosaic: Mosaic, regions: Sequence[str], at_most: int) -> list[StaleRow]:
         found: list[StaleRow] = []
         for region in regions:
@@ -317,12 +340,14 @@ class OverviewBuilder:
         """
         if cell.revision:
             return cell
+        self._as_of_now(run)  # else the row of a set that is gone would be refused again and again
         return self.rows.put(run.mosaic, run.cells, replace(cell, retired=True))
 
     def _as_of_now(self, run: _Run) -> Mosaic:
         """The mosaic as of now: its levels and watermarks say what there is to be found."""
         mosaic = self.index.mosaics.get(run.mosaic.id)
-        known = {cells.id: cells for cells in mosaic.overview_sets}
+        now = self.clock()
+        known = {each.id: each for each in mosaic.overview_sets if not sets.is_over(each, now)}
         if mosaic.generation != run.mosaic.generation or run.cells.id not in known:
             raise NotFoundError(f"the overviews of mosaic {mosaic.id!r} were begun anew")
         run.cells = known[run.cells.id]
@@ -483,7 +508,7 @@ class OverviewBuilder:
     def _put(self, run: _Run, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
         """Writes a row in place of the one that was read; deletes objects that nobody reads now."""
         new, old = {*cell.hrefs} - {*before.hrefs}, {*before.hrefs} - {*cell.hrefs}
-        until = int(now) + sets.KEPT_S
+        until = int(now) + KEPT_S
         kept = [each for each in before.was if each.until > now]
         kept += [ReplacedObject(href, until) for href in sorted(old)]
         try:
@@ -535,25 +560,37 @@ class OverviewBuilder:
             due = now + _FIRST_RETRY_S * 2 ** (tries - 1)
             self.rows.mark(stale_row(mosaic, [tile], due, tries=tries))
 
-    def _drop_replaced(self, mosaic: Mosaic, now: float) -> None:
-        gone = [s for s in mosaic.overview_sets if s.state == "replaced" and s.until <= now]
-        for cells in gone:
-            self.drop(mosaic, cells)
-            self.index.mosaics.put_overview_sets(mosaic.id, partial(sets.without, set_id=cells.id))
+    def _drop_replaced(self, mosaic: Mosaic, now: float, late: Callable[[], bool]) -> None:
+        if mosaic.overviews is None and self._pending(mosaic, REGIONS, 1):
+            return  # nobody would look for stale rows of a mosaic without sets
+        for cells in mosaic.overview_sets:
+            if sets.is_over(cells, now):
+                self.drop(mosaic, cells, late)
+                without = partial(sets.without, set_id=cells.id)
+                self.index.mosaics.put_overview_sets(mosaic.id, without)
 
-    def drop(self, mosaic: Mosaic, cells: OverviewSet) -> None:
-        """Deletes the rows and the objects of a set that nobody reads any more."""
-        for top in sorted(self.tops(mosaic)):
-            self._drop(mosaic, cells, top)
+    def drop(
+        self, mosaic: Mosaic, cells: OverviewSet, late: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Deletes the rows and the objects of a set that nobody reads any more.
 
-    def _drop(self, mosaic: Mosaic, cells: OverviewSet, tile: str) -> None:
-        cell = self.rows.cell(mosaic, cells, tile)
-        for name, source in _sources(cell).items():
-            if source.is_cell:
-                self._drop(mosaic, cells, tile + name)
-        for href in (*cell.hrefs, *(each.href for each in cell.was)):
+        It is closed first. So a builder that was held up since it was replaced finds its row
+        refused, and deletes its objects itself; ones that it wrote before are listed.
+        Raises `OutOfTimeError`; nothing is lost by then, and all is found when it is called again.
+        """
+        self.rows.close(mosaic, cells, self.clock())
+        for quadkey in self.rows.made(mosaic, cells):
+            self.rows.delete(mosaic, cells, quadkey)
+            _check_time(late)
+        for quadkey, href in self.objects.listed(mosaic, cells):
+            self.rows.delete(mosaic, cells, quadkey)  # in case an earlier release made it
             self.objects.folder.delete(href)
-        self.rows.delete(mosaic, cells, tile)
+            _check_time(late)
+
+
+def _check_time(late: Callable[[], bool]) -> None:
+    if late():
+        raise OutOfTimeError
 
 
 def may_deepen(cells: OverviewSet, tile: str) -> bool:

@@ -22,6 +22,7 @@ from livemosaic.ingest.sqs import deadline_of, records_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.builder import BuildTally, OutOfTimeError, OverviewBuilder
 from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making
+from livemosaic.overviews.sets import can_be_cleared, is_kept, is_over
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class Building:
             return False
         about = {"mosaic": mosaic, "regions": len(places)}
         try:
+            builder.clear(mosaic, late=late)
             self._run(builder, mosaic, places, late)
         except OutOfTimeError:
             unsent = self.hints.send_now(Hint(mosaic, place) for place in places)
@@ -179,9 +181,9 @@ class Sweep:
         """Handles any event; returns how many hints were sent."""
         del event
         late = deadline_of(context) or (lambda: False)
-        mosaics = [mosaic for mosaic in self.index.mosaics.all() if mosaic.overviews is not None]
+        mosaics = [mosaic for mosaic in self.index.mosaics.all() if is_kept(mosaic)]
         random.shuffle(mosaics)  # lest time always runs out for the same ones
-        found: list[Hint] = []
+        found = [Hint(each.id) for each in self.index.mosaics.remains() if self._is_due(each)]
         oldest = 0.0
         for mosaic in mosaics:
             if late():
@@ -195,6 +197,9 @@ class Sweep:
         counted = logs.metrics(self.deployment, measured)
         log.info("overviews swept", extra={"hints": len(found), **counted})
         return {"hints": len(found) - unsent}
+
+    def _is_due(self, deleted: Mosaic) -> bool:
+        return can_be_cleared(deleted, self.clock())
 
     def _of(self, mosaic: Mosaic) -> tuple[Collection[Hint], float]:
         """Returns the hints of a mosaic, and for how many seconds what it shows is outdated."""
@@ -213,4 +218,4 @@ class Sweep:
 
 
 def _has_ended_sets(mosaic: Mosaic, now: float) -> bool:
-    return any(each.state == "replaced" and each.until <= now for each in mosaic.overview_sets)
+    return any(is_over(each, now) for each in mosaic.overview_sets)

@@ -181,5 +181,5 @@ def hints_of(changes: Iterable[Applied], mosaics: Iterable[Mosaic]) -> list[Hint
 
 def is_in_the_making(mosaic: Mosaic) -> bool:
     """Returns whether a set of cells must be begun or completed, which is one builder's work."""
-    sets = begun(mosaic)
+    sets = begun(mosaic, 0)
     return sets != mosaic.overview_sets or any(each.state == "building" for each in sets)

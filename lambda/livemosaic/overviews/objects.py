@@ -6,7 +6,7 @@ are equal to it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -25,6 +25,8 @@ from livemosaic.overviews.places import place_of
 from livemosaic.overviews.together.combinations import Assets, Combination, Kind
 
 _DIGEST_BYTES: Final = 16
+_WORLD: Final = "world"
+"""In the name of an object, the quadkey of the cell at zoom 0."""
 _LEADING: Final = 512 * 1024
 """Bytes that hold the header and the coarsest overview of most cells: a block of 256 × 256 px."""
 
@@ -46,6 +48,10 @@ class ObjectFolder(Protocol):
 
     def delete(self, href: str) -> None:
         """Deletes an object; succeeds where there is none."""
+        ...
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yields the names of all objects in a folder; none where there is no such folder."""
         ...
 
 
@@ -152,10 +158,19 @@ class CellObjects:
         asset: int,
         digest: str,
     ) -> str:
-        file = f"{before.quadkey or 'world'}.{before.revision + 1}.{digest}.tif"
+        file = f"{before.quadkey or _WORLD}.{before.revision + 1}.{digest}.tif"
         every = len(assets) == len(cells.policy.assets)
         folder = f"{asset}" if every else f"{asset}of{'-'.join(map(str, assets))}"
         return f"{prefix_of(mosaic, cells)}{folder}/{before.zoom}/{file}"
+
+    def listed(self, mosaic: Mosaic, cells: OverviewSet | None = None) -> Iterator[tuple[str, str]]:
+        """Yields all objects of a set, or of a mosaic, as the quadkey and the href of each.
+
+        Also objects that no row names: their builder died before it wrote the row.
+        """
+        for name in self.folder.names(prefix_of(mosaic, cells)):
+            first = name.rpartition("/")[2].partition(".")[0]
+            yield "" if first == _WORLD else first, self.folder.href(name)
 
     def smallest(self, cells: OverviewSet, cell: OverviewCell) -> Drawn:
         """Returns the coarsest overview of a cell, by combination."""
@@ -206,6 +221,7 @@ def _rewritten(profile: CellProfile, old: bytes | None, changes: Changes, bands:
     return writer.finish()
 
 
-def prefix_of(mosaic: Mosaic, cells: OverviewSet) -> str:
-    """Returns the path of all objects of a set, within their folder."""
-    return f"{mosaic.id}.{mosaic.generation}/{cells.id}/"
+def prefix_of(mosaic: Mosaic, cells: OverviewSet | None) -> str:
+    """Returns the path of all objects of a set, or of a mosaic, within their folder."""
+    own = f"{mosaic.id}.{mosaic.generation}/"
+    return own if cells is None else f"{own}{cells.id}/"

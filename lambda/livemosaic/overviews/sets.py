@@ -11,6 +11,7 @@ from typing import Final
 
 from livemosaic.cog.write.profile import FORMAT as CELL_FORMAT
 from livemosaic.errors import InvalidRequestError
+from livemosaic.index.overviews import replaced
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import Rule
 from livemosaic.tiler.rules.parse import rule_of
@@ -19,8 +20,6 @@ _PIXELS: Final = 2
 """Raised where equal scenes would give other pixels."""
 FORMAT: Final = _PIXELS * 1000 + CELL_FORMAT
 """Where it changes, all mosaics make a new set."""
-KEPT_S: Final = 600
-"""How long objects stay after they were replaced: far longer than any request lives."""
 _MAX_MINZOOM: Final = 8
 _METHODS: Final = ("default", "attribute")
 _OPERATIONS: Final = ("count", "lastbandlow", "lastbandhigh")
@@ -39,13 +38,31 @@ def wanted(mosaic: Mosaic) -> OverviewSet | None:
     return OverviewSet(id="", policy=kept, rule=dict(mosaic.rules.default), format=FORMAT)
 
 
-def begun(mosaic: Mosaic) -> Sequence[OverviewSet]:
-    """Returns the sets of a mosaic, with a new one in the making if its settings ask for it."""
+def is_kept(mosaic: Mosaic) -> bool:
+    """Returns whether a builder has work in a mosaic: cells to keep up to date, or to delete."""
+    return mosaic.overviews is not None or bool(mosaic.overview_sets)
+
+
+def is_over(cells: OverviewSet, now: float) -> bool:
+    """Returns whether nobody reads a set any more at a time in epoch seconds: it can be deleted."""
+    return cells.state == "replaced" and cells.until <= now
+
+
+def can_be_cleared(mosaic: Mosaic, now: float) -> bool:
+    """Returns whether all sets of a deleted mosaic can be deleted, at a time in epoch seconds."""
+    return all(is_over(cells, now) for cells in mosaic.overview_sets)
+
+
+def begun(mosaic: Mosaic, now: float) -> Sequence[OverviewSet]:
+    """Returns the sets of a mosaic, with a new one in the making if its settings ask for it.
+
+    It takes the place of one that was in the making, at a time in epoch seconds.
+    """
     new, sets = wanted(mosaic), mosaic.overview_sets
     if new is None or any(_is_alike(new, each) for each in sets if each.state != "replaced"):
         return sets
-    shown = [each for each in sets if each.state != "building"]
-    return [*shown, replace(new, id=secrets.token_hex(4))]
+    others = [replaced(each, now) if each.state == "building" else each for each in sets]
+    return [*others, replace(new, id=secrets.token_hex(4))]
 
 
 def current(mosaic: Mosaic) -> list[OverviewSet]:
@@ -58,7 +75,7 @@ def completed(mosaic: Mosaic, set_id: str, now: float) -> Sequence[OverviewSet]:
     return [
         replace(each, state="ready")
         if each.id == set_id
-        else replace(each, state="replaced", until=int(now) + KEPT_S)
+        else replaced(each, now)
         if each.state == "ready"
         else each
         for each in mosaic.overview_sets

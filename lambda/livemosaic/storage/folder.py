@@ -65,6 +65,11 @@ class Folder:
             for chunk in obstore.list(self._store, self._path(prefix), chunk_size=1000):
                 yield from map(listed_of, chunk)
 
+    def names(self, folder: str) -> Iterator[str]:
+        """Yields the paths of all objects below a folder within this one."""
+        for each in self.listed(folder):
+            yield each.key.removeprefix(self._path(""))
+
     def _path(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
 

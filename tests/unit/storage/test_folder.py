@@ -26,6 +26,18 @@ def test_an_object_is_read_whole_or_up_to_an_offset(tmp_path: Path) -> None:
         folder.read(folder.href("c"), 4)
 
 
+def test_names_are_of_one_folder_and_of_no_other(tmp_path: Path) -> None:
+    folder = Folder(f"{tmp_path.as_uri()}/maps of%20all")
+    names = {"m.1/a/0/1 1.tif", "m.1/b.tif", "m.11/a.tif", "m/1/a.tif"}
+    for name in names:
+        folder.put(name, b"x")
+    assert {*folder.names("m.1/")} == {"m.1/a/0/1 1.tif", "m.1/b.tif"}
+    assert [*folder.names("m.2/")] == []
+    for name in folder.names("m.1/"):
+        folder.delete(folder.href(name))
+    assert {*folder.names("m.1/"), *folder.names("m.11/")} == {"m.11/a.tif"}
+
+
 class _Counted(Folder):
     bytes_read = 0
 
