@@ -411,7 +411,7 @@ def limits_of(deployment):
         memory_mb=tiler["MemorySize"],
         architecture=tiler["Architectures"][0],
         reads_per_s=throughput.get("MaxReadRequestUnits"),
-        has_cdn=bool(made.of_type("AWS::CloudFront::Distribution")),
+        has_cdn=bool(deployment.of_type("AWS::CloudFront::Distribution")),
     )
 
 
@@ -740,6 +740,7 @@ def test_outputs_say_what_users_need(default):
         "ApiUrl",
         "DashboardUrl",
         "DeadLetterQueueUrl",
+        "PublicUrl",
         "QueueUrl",
         "TableName",
         "TileUrlTemplate",
