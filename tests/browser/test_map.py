@@ -1,6 +1,7 @@
 """The map page, as seen in a browser."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,32 @@ def test_a_scene_that_arrives_appears_without_a_reload(site: Site, view: View) -
     view.shows(*IN_WEST, RED)
     expect(view.page.locator("#feed li")).to_have_text(re.compile(r"\+.*newest.*12 Jan 2026"))
     assert view.page.evaluate("window.mark") == "still here"
+
+
+def test_a_scene_that_arrives_appears_although_a_cache_has_the_old_tiles(
+    site: Site, view: View
+) -> None:
+    """A cache between the page and the server, as the mosaic allows it for 15 s."""
+    mosaic = site.mosaic(max_age_s=15)
+    site.publish(mosaic, "older", BOTH, RED)
+    copies: dict[str, tuple[float, Any]] = {}
+    old = []
+
+    def answer(route: Route) -> None:
+        url = route.request.url
+        since, copy = copies.get(url, (float("-inf"), None))
+        if time.monotonic() - since >= 15:
+            copies[url] = since, copy = time.monotonic(), route.fetch()
+        else:
+            old.append(url)
+        route.fulfill(response=copy)
+
+    view.page.route(re.compile(r"/tiles/WebMercatorQuad/\d+/"), answer)
+    view.open(mosaic)
+    view.shows(*IN_EAST, RED)
+    site.publish(mosaic, "newest", EAST, GREEN, day=12)
+    view.shows(*IN_EAST, GREEN)
+    assert old
 
 
 def test_an_arriving_scene_is_outlined_for_a_moment(site: Site, view: View) -> None:

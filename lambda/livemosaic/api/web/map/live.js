@@ -6,6 +6,7 @@ import { $, say, status } from "./page.js";
 import { hover, renew } from "./panel.js";
 import * as scenes from "./scenes.js";
 import { passes, recovered } from "./server.js";
+import { keptMs } from "./tiles.js";
 
 const POLL_MS = 3_000;
 const SLOWEST_POLL_MS = 30_000;
@@ -59,6 +60,7 @@ async function react(change, signal) {
   if (!touched.length) return;
   refresh(touched);
   setTimeout(refresh, SETTLE_MS, touched);
+  if (keptMs()) setTimeout(refresh, SETTLE_MS + keptMs(), touched); // by then no cache has old ones
   announce(change);
   renew();
   await learn(signal);

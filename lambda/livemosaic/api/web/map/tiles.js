@@ -47,6 +47,7 @@ async function fetchTile(path, signal) {
       const response = await fetch(path, { signal, cache: "no-cache" });
       if (response.ok) {
         note(path, response.headers);
+        noteLife(response.headers);
         return await response.arrayBuffer();
       }
       error = await refusal(response);
@@ -57,6 +58,20 @@ async function fetchTile(path, signal) {
     if (!(passes(error) || (error.status === 500 && tries < 3))) throw error;
     await pause(Math.max(wait, 1_000 * (error.retryAfter ?? 0)), signal);
   }
+}
+
+let kept = 0;
+
+/** How long, in ms, caches between here and the server may show a tile that is no longer true. */
+export const keptMs = () => kept;
+
+/** The life of a copy in a cache that many users share (RFC 9111, 4.2.1; RFC 5861). */
+function noteLife(headers) {
+  const control = headers.get("Cache-Control") ?? "";
+  const seconds = (name) => Number(control.match(new RegExp(`(?:^|[ ,])${name}=(\\d+)`))?.[1] ?? 0);
+  if (control.includes("private") || control.includes("no-cache")) return;
+  const life = control.includes("s-maxage") ? seconds("s-maxage") : seconds("max-age");
+  kept = Math.max(kept, 1_000 * (life + seconds("stale-while-revalidate")));
 }
 
 /** Called when the answers say something else of a tile than before. */
