@@ -268,7 +268,7 @@ def _targets(
         yield Target(f"ms of a new scene / {peer}", compared.get, most=0.1)
     for minzoom, usage in four_cells.items():
         units = dict.fromkeys(growths, usage.write_units)
-        yield Target(f"write units, scene in 4 cells, minzoom {minzoom}", units.get, most=14)
+        yield Target(f"write units, scene in 4 cells, minzoom {minzoom}", units.get, most=16)
     again = {
         table: sum(s.again_usage.write_units for s in growth.slices)
         for table, growth in growths.items()

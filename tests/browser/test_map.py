@@ -533,7 +533,8 @@ def test_a_private_mosaic_is_shown_as_long_as_its_token_is_good(site: Site, trou
     expect(troubled.page.locator("#count")).to_have_text("1 scene in view")
     assert troubled.complaints == []
     expired = {"status": 401, "json": {"detail": "the access token has expired"}}
-    troubled.page.route(re.compile(r"/(items|info)\b"), lambda route: route.fulfill(**expired))
+    asked = re.compile(r"/(changes|items|info)\b")
+    troubled.page.route(asked, lambda route: route.fulfill(**expired))
     expect(troubled.page.locator("#status")).to_have_text("locked")
     expect(troubled.page.locator("#message")).to_contain_text("the access token has expired")
 

@@ -103,13 +103,17 @@ def claimed(found: IndexedScene, mosaic: Mosaic, area: Area) -> int:
     return sum(1 << n for n, mask in enumerate(zip(*masks, strict=True)) if any(mask))
 
 
+OF_THE_WAY = ("written", "moved", "area")
+"""Attributes of heads that say how they came about."""
+
+
 def stands(rows: Rows) -> dict[Key, Item]:
     """What stands for scenes: heads, tombstones, and rows of cells that do not expire.
 
     Less the versions in the rows: a later event that says the same moves that of the head alone.
     """
     return {
-        key: {k: v for k, v in item.items() if k not in ("written", "moved", *_version(key))}
+        key: {k: v for k, v in item.items() if k not in (*OF_THE_WAY, *_version(key))}
         for key, item in ((key, unpacked(packed)) for key, packed in rows.items())
         if key.pk != "mosaics" and ("expires" not in item or item.get("deleted"))
     }

@@ -15,9 +15,9 @@ import pytest
 
 from items import NOW, deletion, item
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.registry.roster import RecentMosaics
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
-from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import Order
 from livemosaic.model.time import utc_text

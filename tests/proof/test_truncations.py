@@ -7,9 +7,9 @@ import pytest
 
 from items import message
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.registry.roster import RecentMosaics
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
-from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
 from proof.scenes import ALLOW, CHANGES, FULL, Setting, ghosts, index, setting

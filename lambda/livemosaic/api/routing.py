@@ -25,18 +25,18 @@ from livemosaic.api.routes import (
     point,
     renders,
     statistics,
-    tile_assets,
     tilejson,
     tiles,
     tokens,
 )
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
+from livemosaic.api.routes.scenes import changes, tile_assets
 from livemosaic.api.urls import KVP, tile_urls
 from livemosaic.render.parameters import RenderParameters
 from livemosaic.services import Services
 
 _MODULES: Final = (
-    *(tile_assets, landing, mosaics, tokens, items, bbox, maps, point, statistics),
+    *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
     *(renders, tilesets, registries, wmts, tilejson, pages),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
@@ -18,8 +18,10 @@ from livemosaic.errors import (
     NotFoundError,
 )
 from livemosaic.geo.antimeridian import extent, united
+from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
 from livemosaic.index.meanings import learned
 from livemosaic.index.overviews import ended
+from livemosaic.index.registry.row import GROWN, REGISTRY, Registry, is_growth
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
     FORMAT,
@@ -57,6 +59,22 @@ class Mosaics:
     check: Callable[[Mosaic], None] = lambda _: None
     """Raises `InvalidRequestError` for settings that only other packages can judge."""
     clock: Callable[[], float] = time.time
+    """Epoch seconds."""
+    note: Callable[[Mosaic], None] = lambda _: None
+    """Called with a mosaic that grew, or had grown already."""
+
+    def registry(self) -> Registry:
+        """The version of all mosaics as of now."""
+        return Registry.from_item(self.table.get(REGISTRY))
+
+    def some(self, mosaic_ids: Iterable[str]) -> dict[str, Mosaic | None]:
+        """Some mosaics as of now, by id; None for one that is not there, or is being deleted."""
+        return {mosaic_id: self._existing(mosaic_id) for mosaic_id in sorted(mosaic_ids)}
+
+    def _existing(self, mosaic_id: str) -> Mosaic | None:
+        with suppress(NotFoundError):
+            return self.get(mosaic_id)
+        return None
 
     def all(self) -> list[Mosaic]:
         """Every mosaic, by id, except mosaics that are being deleted."""
@@ -70,16 +88,27 @@ class Mosaics:
             raise _missing(mosaic_id)
         return mosaic
 
+    def recent(self, mosaic_id: str) -> Mosaic:
+        """One mosaic as of about a second ago, at half the price of `get`; raises as that does."""
+        key = _key(mosaic_id)
+        items = self.table.batch_get([key]) if MOSAIC_ID.fullmatch(mosaic_id) else {}
+        mosaic = _from_item(items[key]) if key in items else None
+        return self.get(mosaic_id) if mosaic is None or mosaic.deleting else mosaic
+
     def create(self, mosaic: Mosaic) -> Mosaic:
         """Add a mosaic; `AlreadyExistsError` if its id is taken."""
         self.check(mosaic)
         created = replace(mosaic, generation=secrets.token_hex(4), revision=1, format=FORMAT)
-        try:
-            self.table.transact([Put(_key(mosaic.id), _to_item(created), ABSENT)])
-        except ConditionFailedError as error:
-            raise AlreadyExistsError(
-                f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
-            ) from error
+
+        def attempt() -> None:
+            registry = self.registry().after(mosaic.id)
+            if self.table.get(_key(mosaic.id)) is not None:
+                raise AlreadyExistsError(
+                    f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
+                )
+            self.table.transact([Put(_key(mosaic.id), _to_item(created), ABSENT), registry])
+
+        contended(attempt)
         return created
 
     def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
@@ -219,11 +248,19 @@ class Mosaics:
             current = self._find(mosaic_id)
             changed = change(current)
             if changed == current:
+                self.note(current)
                 return current
             changed = replace(changed, revision=current.revision + 1)
             expect = Equals("revision", current.revision)
+            row = _seen_change(current, changed, milliseconds(self.clock()))
+            marks = [] if row is None else [row.put(changed)]
+            if not is_growth(current, changed):
+                marks.append(self.registry().after(mosaic_id))
             put = Put(_key(mosaic_id), _to_item(changed), expect)
-            self.table.transact([put, *beside(current)])
+            self.table.transact([put, *marks, *beside(current)])
+            if row is not None:
+                repeat_if_late(self.table, changed, row, self.clock)
+            self.note(changed)
             return changed
 
         return contended(attempt)
@@ -233,6 +270,33 @@ class Mosaics:
         if item is None:
             raise _missing(mosaic_id)
         return _from_item(item)
+
+
+def _seen_change(before: Mosaic, after: Mosaic, stamp_ms: int) -> FeedRow | None:
+    """Returns the feed's row of a change that shows in images without a change of a scene."""
+    bbox = after.bounds or WORLD
+    for mark in after.watermarks:
+        if mark.version > before.watermark(mark.collection):
+            return FeedRow(
+                stamp_ms=stamp_ms,
+                bbox=bbox,
+                kind="collection",
+                subject=mark.collection,
+                version=mark.version,
+                deleted=True,
+            )
+    same = same_settings(before, after) and before.shown_overviews == after.shown_overviews
+    if same or after.deleting:
+        return None
+    return FeedRow(stamp_ms=stamp_ms, bbox=bbox, kind="mosaic", version=str(after.revision))
+
+
+def same_settings(old: Mosaic | None, new: Mosaic) -> bool:
+    """Whether two states of a mosaic have equal settings; not where there was none before."""
+    if old is None or old == new:
+        return old is not None
+    ours = (*GROWN, "format", "watermarks", "overview_sets")
+    return new == replace(old, **{name: getattr(new, name) for name in ours})
 
 
 def _grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
@@ -316,7 +380,7 @@ def _from_item(item: Mapping[str, Any]) -> Mosaic:
 
 
 class MosaicCache:
-    """Mosaics as they were at most `max_age_s` ago, for tiles; writes never use it.
+    """Mosaics as they were `max_age_s` and about a second ago, for reads; writes never use it.
 
     Changed settings, and a scene at a level new to the mosaic, may show that much later; scenes of
     a truncated collection, or some of them, may show that much longer. A mosaic that does not
@@ -333,7 +397,7 @@ class MosaicCache:
         with self._lock:
             kept = self._kept.get(mosaic_id)
         if kept is None:
-            kept = self._mosaics.get(mosaic_id)
+            kept = self._mosaics.recent(mosaic_id)
             with self._lock:
                 self._kept[mosaic_id] = kept
         return kept

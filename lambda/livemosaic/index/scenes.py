@@ -28,6 +28,13 @@ from livemosaic.errors import NotFoundError
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
 from livemosaic.index.change import Change, Effect, newest
+from livemosaic.index.feed.rows import (
+    area_of_change,
+    milliseconds,
+    repeat_if_doubtful,
+    repeat_if_late,
+    row_of,
+)
 from livemosaic.index.meanings import compared
 from livemosaic.index.overviews import changed, is_of_cells, region_changed
 from livemosaic.index.schema import (
@@ -58,18 +65,21 @@ dead-letter queue keep it once more after it was sent back."""
 class Index(SceneReader):
     """Scenes of mosaics, in a `Table`: its writes; `SceneReader` has the reads."""
 
-    def apply(self, mosaic: Mosaic, scene: Scene, *, force: bool = False) -> Effect:
+    def apply(
+        self, mosaic: Mosaic, scene: Scene, *, force: bool = False, again: bool = True
+    ) -> Effect:
         """Write a scene, unless a version as new or newer is there, or the watermark is above it.
 
         With `force` it becomes the newest: its version is of now, or of a microsecond after what is
         there, and it is never outdated. A stored scene of equal content is written anew where it
-        differs nevertheless: an earlier release made it, or another allow-list. One transaction: a
-        reader meets the old scene or the new one. Raises `TableBusyError` (nothing written, send
-        again) and `TooLargeError`.
+        differs nevertheless: an earlier release made it, or another allow-list. `again` is False
+        for an event that nobody can have begun to apply before. One transaction: a reader meets
+        the old scene or the new one. Raises `TableBusyError` (nothing written, send again) and
+        `TooLargeError`.
         """
-        return contended(lambda: self._apply_once(mosaic, scene, force=force))
+        return contended(lambda: self._apply_once(mosaic, scene, force=force, again=again))
 
-    def _apply_once(self, mosaic: Mosaic, scene: Scene, *, force: bool) -> Effect:
+    def _apply_once(self, mosaic: Mosaic, scene: Scene, *, force: bool, again: bool) -> Effect:
         head = self.head(mosaic, scene.key)
         if force:
             mosaic = self._now(mosaic)
@@ -86,6 +96,8 @@ class Index(SceneReader):
             mosaic, judged = self._judged(mosaic, scene, head)
             if same_scene(head, judged):
                 self._raise(mosaic, head, scene.version)
+                if again:
+                    repeat_if_doubtful(self.table, mosaic, head, self.clock)
                 return Effect("unchanged", other_kinds=judged.other_kinds)
         put = self._put(mosaic, scene, head)
         change: Change = "contested" if contested else "applied"
@@ -119,6 +131,7 @@ class Index(SceneReader):
         if cells.level is not None:
             scene = compared(self.mosaics.grow(mosaic, scene, cells.level), scene)
         head = Head(scene, scene.version, cells.cells, cells.coarse)
+        head = replace(head, area=area_of_change(before, head, milliseconds(self.clock())))
         rows = {row.key(mosaic): row for row in cell_rows(scene, cells, head.places())}
         old = {place.key(mosaic, scene.key): place for place in self._places(before)}
         left = {key: place for key, place in old.items() if key not in rows}
@@ -126,11 +139,11 @@ class Index(SceneReader):
         moved = {row.key(mosaic): row for row in replaced}
         head = replace(head, moved=[row.place for row in moved.values()])
         self._replace(
-            Put(head_key(mosaic, scene.key), head.to_item(), unchanged(before)),
+            mosaic,
+            head,
             [Put(key, row.to_item()) for key, row in rows.items()],
             [Put(key, moved[key].to_item()) if key in moved else Delete(key) for key in left],
             before,
-            changed(mosaic, before, head, self.clock),
         )
         return head
 
@@ -183,11 +196,11 @@ class Index(SceneReader):
 
     def _replace(
         self,
-        head: Put,
+        mosaic: Mosaic,
+        head: Head | Tombstone,
         rows: Sequence[Put],
         retired: Sequence[Put | Delete],
         before: Head | Tombstone | None,
-        stale: Sequence[Put],
     ) -> None:
         """Write all in one transaction; a scene moved several times within `_GRACE_S` needs more.
 
@@ -195,28 +208,40 @@ class Index(SceneReader):
         this moment find the new scene there a little early, and no cell or coarse row is touched.
         `before` holds the version that they must have, lest a rival's be overwritten.
         """
-        room = MAX_ACTIONS - 1 - len(rows) - len(stale)
+        put = Put(head_key(mosaic, head.key), head.to_item(), unchanged(before))
+        row = row_of(head)
+        marks = changed(mosaic, before, head, self.clock)
+        marks += [] if row is None else [row.put(mosaic)]
+        room = MAX_ACTIONS - 1 - len(rows) - len(marks)
         expect = Equals("version", before.written) if isinstance(before, Head) else None
         for start in range(room, len(retired), MAX_ACTIONS):
             early = [replace(a, expect=expect) for a in retired[start : start + MAX_ACTIONS]]
             self.table.transact(early)
-        self.table.transact([head, *rows, *retired[:room], *stale])
+        self.table.transact([put, *rows, *retired[:room], *marks])
+        if row is not None:
+            repeat_if_late(self.table, mosaic, row, self.clock)
 
-    def delete(self, mosaic: Mosaic, key: str, version: str, *, force: bool = False) -> Effect:
+    def delete(
+        self, mosaic: Mosaic, key: str, version: str, *, force: bool = False, again: bool = True
+    ) -> Effect:
         """Delete a scene, unless the stored one is newer; leave a tombstone of that version.
 
         The tombstone is written for a scene never seen, too: its upsert may still be on the way.
-        With `force` the deletion becomes the newest change, as in `apply`.
+        `force` and `again` are as in `apply`.
         """
-        return contended(lambda: self._delete_once(mosaic, key, version, force=force))
+        return contended(lambda: self._delete_once(mosaic, key, version, force=force, again=again))
 
-    def _delete_once(self, mosaic: Mosaic, key: str, version: str, *, force: bool) -> Effect:
+    def _delete_once(
+        self, mosaic: Mosaic, key: str, version: str, *, force: bool, again: bool
+    ) -> Effect:
         head = self.head(mosaic, key)
         if force:
             mosaic = self._now(mosaic)
             there = _newest_version(head, watermark_of(mosaic, key))
             version = raised(version, self._clocked(), there)
         if head is not None and head.version == version:
+            if again:
+                repeat_if_doubtful(self.table, mosaic, head, self.clock)
             return Effect("unchanged")
         mark = watermark_of(mosaic, key)
         if _newest_version(head, mark) >= version:
@@ -227,10 +252,12 @@ class Index(SceneReader):
     def _write_tombstone(
         self, mosaic: Mosaic, key: str, head: Head | Tombstone | None, version: str
     ) -> Tombstone:
-        tombstone = Tombstone(key, version, int(self.clock()) + TOMBSTONE_S)
+        now = self.clock()
+        tombstone = Tombstone(key, version, int(now) + TOMBSTONE_S)
+        area = area_of_change(head, tombstone, milliseconds(now))
+        tombstone = replace(tombstone, area=area)
         retired = [Delete(place.key(mosaic, key)) for place in self._places(head)]
-        put = Put(head_key(mosaic, key), tombstone.to_item(), unchanged(head))
-        self._replace(put, [], retired, head, changed(mosaic, head, tombstone, self.clock))
+        self._replace(mosaic, tombstone, [], retired, head)
         return tombstone
 
     def truncate(

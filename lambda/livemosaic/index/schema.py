@@ -6,8 +6,9 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 |-----------|------------------------|------------------|----------------------------------|
 | head      | `{m}#scenes#{shard}`   | `{scene}`        | C and `rank`, `cells`, `coarse`, |
 |           |                        |                  | `geometry` (WKB, lon and lat),   |
-|           |                        |                  | `written`, `moved`               |
-| tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`  |
+|           |                        |                  | `written`, `moved`, `area`       |
+| tombstone | `{m}#scenes#{shard}`   | `{scene}`        | `version`, `deleted`, `expires`, |
+|           |                        |                  | `area`                           |
 | cell      | `{m}#cell#{quadkey}`   | `{rank}#{scene}` | C and `footprint` (`covering`)   |
 | coarse    | `{m}#coarse#{quadkey}` | `{rank}#{scene}` | C and `footprint`                |
 | moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
@@ -18,8 +19,9 @@ C: `version`, `datetime`, `assets` (href by key), `properties`; where the Item s
 (text by key, see `meanings`). `{scene}` is `{collection}#{id}`, `expires` epoch seconds, `cells`
 and `coarse` lists of quadkeys. `written` is the version in the scene's rows; later events of equal
 content raise `version` alone. `moved` of a head lists its moved rows (kind, quadkey, rank,
-`expires`). Cell, coarse and moved rows also have the `centre` of the whole footprint, longitude and
-latitude, which the part in one cell does not show.
+`expires`); `area` is the stamp of the last change in the feed (`feed.rows`), and its box: west,
+south, east, north; rows of earlier releases have none. Cell, coarse and moved rows also have the
+`centre` of the whole footprint, longitude and latitude, which the part in one cell does not show.
 
 A row that lacks an attribute raises `KeyError` when it is read.
 
@@ -49,7 +51,7 @@ import shapely
 from livemosaic.geo.covering import Cover
 from livemosaic.geo.footprint import centre
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import LonLat
+from livemosaic.model.raster import BBox, LonLat
 from livemosaic.model.scene import Scene
 from livemosaic.table import ABSENT, Equals, Item, Key, Row
 
@@ -93,6 +95,26 @@ class Place(NamedTuple):
         return Key(partition(mosaic, self.kind, self.quadkey), f"{self.rank}#{scene}")
 
 
+class ChangedArea(NamedTuple):
+    """Where the last change of a scene shows, and the stamp of its row in the change feed."""
+
+    stamp_ms: int
+    """Epoch milliseconds."""
+    bbox: BBox
+    """Degrees; west > east across ±180."""
+
+    def to_item(self) -> list[float]:
+        """The attribute of a head or tombstone."""
+        return [self.stamp_ms, *self.bbox]
+
+
+def _parse_area(item: Item) -> ChangedArea | None:
+    if (values := item.get("area")) is None:
+        return None
+    stamp_ms, west, south, east, north = values
+    return ChangedArea(int(stamp_ms), (west, south, east, north))
+
+
 @dataclass(frozen=True, slots=True)
 class Tombstone:
     """The row of a deleted scene, in place of its head."""
@@ -102,10 +124,13 @@ class Tombstone:
     version: str
     expires: int
     """Epoch seconds."""
+    area: ChangedArea | None = None
+    """None where nothing was shown before."""
 
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row."""
-        return {"version": self.version, "deleted": True, "expires": self.expires}
+        area = {} if self.area is None else {"area": self.area.to_item()}
+        return {"version": self.version, "deleted": True, "expires": self.expires, **area}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,8 @@ class Head:
     coarse: Sequence[str]
     moved: Sequence[Place] = ()
     """Where moves left rows behind."""
+    area: ChangedArea | None = None
+    """None in rows of earlier releases."""
 
     @property
     def key(self) -> str:
@@ -132,8 +159,10 @@ class Head:
 
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row."""
+        area = {} if self.area is None else {"area": self.area.to_item()}
         return {
             **_content(self.scene),
+            **area,
             "written": self.written,
             "rank": self.scene.rank,
             "cells": list(self.cells),
@@ -155,7 +184,7 @@ class Head:
 def parse_head(key: str, item: Item) -> Head | Tombstone:
     """The head or tombstone of a scene, by the key of the scene."""
     if item.get("deleted"):
-        return Tombstone(key, item["version"], item["expires"])
+        return Tombstone(key, item["version"], item["expires"], _parse_area(item))
     collection, _, scene_id = key.partition("#")
     scene = Scene(
         collection=collection,
@@ -170,7 +199,8 @@ def parse_head(key: str, item: Item) -> Head | Tombstone:
         other_kinds=item.get("other_kinds", {}),
     )
     moved = [Place(*place) for place in item["moved"]]
-    return Head(scene, item["written"], item["cells"], item["coarse"], moved)
+    area = _parse_area(item)
+    return Head(scene, item["written"], item["cells"], item["coarse"], moved, area)
 
 
 def unchanged(head: Head | Tombstone | None) -> Equals | Literal["absent"]:

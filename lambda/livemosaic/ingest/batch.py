@@ -16,6 +16,7 @@ from livemosaic.errors import (
     TableBusyError,
     TableUnavailableError,
 )
+from livemosaic.index.registry.roster import RecentMosaics, Roster
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.body import parse
@@ -31,7 +32,7 @@ from livemosaic.ingest.events.changes import (
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.turns import overlap, turns
 from livemosaic.ingest.item import StacItem
-from livemosaic.ingest.subscriptions import Applied, RecentMosaics, Subscribers
+from livemosaic.ingest.subscriptions import Applied, Subscribers
 from livemosaic.ingest.tracked_objects import ItemName, TrackedObject, TrackedObjects
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import DELETION, Order
@@ -119,8 +120,9 @@ class Ingest:
         """
         late = deadline or (lambda: False)
         mosaics = self.index.mosaics
-        known = [only] if only else self.recent.get(mosaics)
-        subscribers = Subscribers(self.index, self.allow, known, force)
+        known = Roster.of([only]) if only else self.recent.get(mosaics)
+        index = replace(self.index, mosaics=replace(mosaics, note=self.recent.note))
+        subscribers = Subscribers(index, self.allow, known, force)
         outcomes = self._all(messages, subscribers, pool, late)
         now = self.recent.refresh(mosaics)
         if only is None and subscribers.are_outdated(now):
@@ -179,10 +181,10 @@ class Ingest:
         what the mosaic shows: not the fastest of several workers.
         """
         run = pool.map if pool else map
-        alone = 0 if all(mosaic.chosen_assets for mosaic in subscribers.mosaics) else 1
+        alone = 0 if subscribers.mosaics.all_chosen else 1
 
         def one(message: Message) -> Outcome:
-            return self._one(message, subscribers, late)
+            return self._one(message, replace(subscribers, again=not message.is_first), late)
 
         return [*map(one, messages[:alone]), *run(one, messages[alone:])]
 

@@ -1,14 +1,14 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import logging
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from livemosaic.index.change import Change, Effect, Newer
-from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.mosaics import same_settings
 from livemosaic.index.overviews import OverviewRows, stale_row
+from livemosaic.index.registry.roster import Roster
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
@@ -20,41 +20,8 @@ from livemosaic.storage.allowlist import AllowList
 
 log = logging.getLogger(__name__)
 
-_MAX_AGE_S: Final = 5.0
 _NAMED: Final = 5
 """Assets that a warning about an Item names at most."""
-
-
-class RecentMosaics:
-    """All mosaics, as the batch before read them, if that was a moment ago.
-
-    So a batch reads them once, at its end, where it has to look for concurrent changes anyway.
-    Safe to share between threads.
-    """
-
-    def __init__(
-        self,
-        known: Sequence[Mosaic] | None = None,
-        max_age_s: float = _MAX_AGE_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._max_age_s, self._clock = max_age_s, clock
-        self._known = None if known is None else (clock(), known)
-
-    def get(self, mosaics: Mosaics) -> Sequence[Mosaic]:
-        """Returns the mosaics of a moment ago, or reads them."""
-        if self._known is not None:
-            read_at, known = self._known
-            if self._clock() - read_at <= self._max_age_s:
-                return known
-        return self.refresh(mosaics)
-
-    def refresh(self, mosaics: Mosaics) -> Sequence[Mosaic]:
-        """Reads all mosaics and keeps them for the next batch."""
-        read_at = self._clock()
-        known = mosaics.all()
-        self._known = (read_at, known)
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +52,15 @@ class Subscribers:
 
     index: Index
     allow: AllowList
-    mosaics: Sequence[Mosaic]
+    mosaics: Roster
     force: bool = False
     """Whether a change is newer than all that is there, whatever its version is."""
+    again: bool = True
+    """Whether a change may have been made before, by a worker that died (`index.feed.rows`)."""
 
     def of(self, collection: str) -> list[Mosaic]:
         """Returns the mosaics that subscribe to a collection."""
-        return [mosaic for mosaic in self.mosaics if mosaic.accepts_collection(collection)]
+        return self.mosaics.subscribers(collection)
 
     def put(self, item: StacItem) -> list[Applied]:
         """Writes an Item to every mosaic whose filter it passes, and removes it from the others."""
@@ -102,7 +71,7 @@ class Subscribers:
             # It may have passed before, and an older event that did may still be on the way.
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
-        effect = self.index.apply(mosaic, scene, force=self.force)
+        effect = self.index.apply(mosaic, scene, force=self.force, again=self.again)
         _warn_of_earlier(scene, mosaic, effect)
         applied = Applied(
             mosaic.id,
@@ -127,7 +96,8 @@ class Subscribers:
         return [self._remove(m, name, version) for name in names for m in self.of(name.collection)]
 
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
-        effect = self.index.delete(mosaic, scene_key(*name), version, force=self.force)
+        key = scene_key(*name)
+        effect = self.index.delete(mosaic, key, version, force=self.force, again=self.again)
         shows = effect.newer if effect.newer and effect.newer.kind == "version" else None
         return Applied(mosaic.id, *name, effect.change, newer=shows, region=effect.region)
 
@@ -139,12 +109,13 @@ class Subscribers:
         ]
         return [Applied(mosaic.id, collection, "", effect.change) for mosaic, effect in changes]
 
-    def are_outdated(self, now: Iterable[Mosaic]) -> bool:
+    def are_outdated(self, now: Roster) -> bool:
         """Returns whether a mosaic was created since, or has other settings."""
-        before = {mosaic.id: mosaic for mosaic in self.mosaics}
-        return not all(_same_settings(before.get(mosaic.id), mosaic) for mosaic in now)
+        if self.mosaics.version == now.version >= 0:
+            return False
+        return not all(same_settings(self.mosaics.get(m.id), m) for m in now.by_id.values())
 
-    def reconcile(self, changes: Iterable[Applied], now: Iterable[Mosaic]) -> None:
+    def reconcile(self, changes: Iterable[Applied], now: Roster) -> None:
         """Removes scenes that were written while their mosaic was truncated or deleted.
 
         Marks all overviews of a mosaic that got them meanwhile.
@@ -153,29 +124,23 @@ class Subscribers:
         looks for watermarks: at least one of the two sees the other.
         """
         changes = list(changes)
-        before = {mosaic.id: mosaic for mosaic in self.mosaics}
-        after = {(mosaic.id, mosaic.generation): mosaic for mosaic in now}
         for change in changes:
             if change.change not in ("applied", "unchanged", "contested"):
                 continue
-            old, key = before[change.mosaic], scene_key(change.collection, change.id)
-            new = after.get((old.id, old.generation))
-            if new is None:
+            old, key = self.mosaics.by_id[change.mosaic], scene_key(change.collection, change.id)
+            new = now.get(old.id)
+            if new is None or new.generation != old.generation:
                 self.index.forget(old, key)
             elif new.watermark(change.collection) > old.watermark(change.collection):
                 self.index.apply_watermark(new, key)
-        self._mark_overviews({change.mosaic for change in changes}, before, after.values())
+        for mosaic_id in {change.mosaic for change in changes}:
+            self._mark_overviews(self.mosaics.get(mosaic_id), now.get(mosaic_id))
 
-    def _mark_overviews(
-        self, changed: Collection[str], before: Mapping[str, Mosaic], now: Iterable[Mosaic]
-    ) -> None:
-        """Marks mosaics that had no overviews when their scenes were written, and have some now."""
-        for mosaic in now:
-            old = before.get(mosaic.id)
-            is_new = old is not None and old.overviews is None and mosaic.overviews is not None
-            if is_new and mosaic.id in changed:
-                row = stale_row(mosaic, [""], self.index.clock())
-                OverviewRows(self.index.table).mark(row)
+    def _mark_overviews(self, old: Mosaic | None, new: Mosaic | None) -> None:
+        """Marks a mosaic that had no overviews when its scenes were written, and has some now."""
+        if old and new and old.overviews is None and new.overviews is not None:
+            row = stale_row(new, [""], self.index.clock())
+            OverviewRows(self.index.table).mark(row)
 
 
 def _warn_of_earlier(scene: Scene, mosaic: Mosaic, effect: Effect) -> None:
@@ -242,24 +207,6 @@ def _listed(keys: Sequence[str]) -> str:
     """Returns some keys as a message lists them: `'red', 'green' and 5 others`."""
     named = ", ".join(repr(key[:80]) for key in keys[:_NAMED])
     return f"{named} and {len(keys) - _NAMED} others" if len(keys) > _NAMED else named
-
-
-def _same_settings(old: Mosaic | None, new: Mosaic) -> bool:
-    """Returns whether two states of a mosaic have equal settings."""
-    if old is None or old == new:
-        return old is not None
-    return new == replace(
-        old,
-        format=new.format,
-        revision=new.revision,
-        bounds=new.bounds,
-        levels=new.levels,
-        known_assets=new.known_assets,
-        chosen_assets=new.chosen_assets,
-        meanings=new.meanings,
-        watermarks=new.watermarks,
-        overview_sets=new.overview_sets,
-    )
 
 
 def passes(item: StacItem, mosaic: Mosaic) -> bool:

@@ -151,11 +151,12 @@ def announcing(ingest: Ingest, queue: Callable[[], HintQueue]) -> Announce:
         if not changes:
             return
         try:
-            mosaics = ingest.recent.get(ingest.index.mosaics)  # as the batch read them at its end
+            roster = ingest.recent.get(ingest.index.mosaics)  # as the batch read it at its end
         except LivemosaicError:
             log.exception("no hints for the builder of overviews")
             return
-        if hints := hints_of(changes, mosaics):
+        found = {change.mosaic: roster.get(change.mosaic) for change in changes}
+        if hints := hints_of(changes, filter(None, found.values())):
             queue().send(hints)
 
     return announce

@@ -130,17 +130,17 @@ def made_anew(index: Index, events: list[Message]) -> Mosaic:
 
 
 def rows(index: Index, mosaic_id: str) -> dict[tuple[str, str], Any]:
-    """Heads and their rows, without generation, moments, and what moves and deletions leave."""
+    """Heads and their rows: no generation, moments, feed, and nothing of moves and deletions."""
     mosaic = index.mosaics.get(mosaic_id)
     prefix = f"{mosaic_id}.{mosaic.generation}#"
-    ignored = {"version", "written", "moved", "expires"}
+    ignored = {"version", "written", "moved", "expires", "area"}
     return {
         (row.key.pk.removeprefix(prefix), row.key.sk): {
             "content": row.item["version"].rpartition("#")[2],
             **{name: value for name, value in row.item.items() if name not in ignored},
         }
         for row in index.table.scan(prefix)
-        if "cells" in row.item or row.item.keys().isdisjoint(("moved", "deleted"))
+        if "cells" in row.item or row.item.keys().isdisjoint(("moved", "deleted", "kind"))
     }
 
 

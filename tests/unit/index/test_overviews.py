@@ -12,9 +12,9 @@ from items import item, message
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, CellImage, OverviewCell, OverviewRows, StaleRow
+from livemosaic.index.registry.roster import RecentMosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
-from livemosaic.ingest.subscriptions import RecentMosaics
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.scene import Scene
 from livemosaic.storage.allowlist import AllowList

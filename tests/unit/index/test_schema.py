@@ -46,6 +46,8 @@ HEAD: dict[str, Any] = CONTENT | {
 }
 ENCODED = {"encodings": '[[[[0]],["visual"]]]'}
 TOMBSTONE = {"version": "2026-02-03T00:00:00Z#~deleted", "deleted": True, "expires": 5185000}
+AREA = {"area": [1000000, 7.0, 45.0, 8.0, 46.0]}
+"""Of heads and tombstones since the change feed."""
 AT = Key("m.0#coarse#120", "3e25aa91bfffffff#s2#a#1")
 
 
@@ -60,7 +62,9 @@ def test_a_cell_row_is_written_as_it_was_read(item: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "item", [HEAD, TOMBSTONE, HEAD | ENCODED], ids=["head", "tombstone", "with encodings"]
+    "item",
+    [HEAD, TOMBSTONE, HEAD | ENCODED, HEAD | AREA, TOMBSTONE | AREA],
+    ids=["head", "tombstone", "with encodings", "with its area", "tombstone with its area"],
 )
 def test_a_head_is_written_as_it_was_read(item: dict[str, Any]) -> None:
     assert parse_head("s2#a#1", item).to_item() == item
@@ -99,7 +103,7 @@ def test_what_the_index_writes_is_what_it_always_wrote() -> None:
         prefix = f"m.{mosaic.generation}#"
         index.apply(mosaic, SCENE)
         head = table.get(Key(f"{prefix}scenes#1", SCENE.key))
-        assert head == HEAD
+        assert head == HEAD | AREA
         places = [*(("cell", q) for q in HEAD["cells"]), *(("coarse", q) for q in HEAD["coarse"])]
         keys = [Place(*place, SCENE.rank, 0).key(mosaic, SCENE.key) for place in places]
         rows = table.batch_get(keys)
@@ -113,5 +117,5 @@ def test_what_the_index_writes_is_what_it_always_wrote() -> None:
         assert head is not None
         assert head["moved"] == [[*place, SCENE.rank, 1120] for place in places]
         index.delete(mosaic, SCENE.key, TOMBSTONE["version"])
-        assert table.get(Key(f"{prefix}scenes#1", SCENE.key)) == TOMBSTONE
+        assert table.get(Key(f"{prefix}scenes#1", SCENE.key)) == TOMBSTONE | AREA
         assert isinstance(parse_head(SCENE.key, TOMBSTONE), Tombstone)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,7 +65,10 @@ def check(index: Index, *, repair: bool = False, late_s: float = 0) -> list[Diff
 
 
 def rows(index: Index) -> list[Row]:
-    return list(index.table.scan(mosaic_prefix(index.mosaics.get("m"))))
+    """All but the change feed, which tells of repairs, too."""
+    found = index.table.scan(mosaic_prefix(index.mosaics.get("m")))
+    plain = ((row, {k: v for k, v in row.item.items() if k != "area"}) for row in found)
+    return [replace(row, item=item) for row, item in plain if "#feed#" not in row.key.pk]
 
 
 def of(index: Index, kind: str) -> list[Row]:

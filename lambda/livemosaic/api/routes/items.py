@@ -12,6 +12,7 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
+from livemosaic.api.params.box import lonlat_bbox
 from livemosaic.api.params.items import find_items
 from livemosaic.api.responses.outcomes import RESPONSES, outcomes_document, outcomes_status
 from livemosaic.errors import (
@@ -136,7 +137,7 @@ def list_items(
     if bbox is not None and token:
         raise InvalidRequestError("token is of pages without a bbox: leave one of them out")
     if bbox is not None:
-        return _stack(services, mosaic, read, rule, _bbox(bbox), limit)
+        return _stack(services, mosaic, read, rule, lonlat_bbox(bbox), limit)
     takes = _selection(services, mosaic, read, rule)
     scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
     links = []
@@ -174,20 +175,6 @@ def _selection(
             f"{'ascending' if rule.method == 'default' else f'the method {rule.method!r}'}"
         )
     return services.tiler.listing(mosaic, lonlat_view(mosaic, WORLD), read, rule).candidates.takes
-
-
-def _bbox(text: str) -> BBox:
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidRequestError(
-            f"bbox {text[:80]!r} must be four numbers: west,south,east,north"
-        ) from error
-    if not (abs(west) <= 180 and abs(east) <= 180 and -90 <= south <= north <= 90):
-        raise InvalidRequestError(
-            f"bbox {text[:80]!r} must be within ±180 and ±90 degrees, the south first"
-        )
-    return west, south, east, north
 
 
 def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:

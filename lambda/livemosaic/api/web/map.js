@@ -1,6 +1,6 @@
 /**
- * The live map of one mosaic: polls the scenes in view every few seconds, and reloads the tiles of
- * scenes that were added, changed or removed. This module connects events to their handlers.
+ * The live map of one mosaic: follows its change feed, and reloads the tiles of scenes that were
+ * added, changed or removed. This module connects events to their handlers.
  */
 
 import { drawGraticule, map, paint } from "./map/canvas.js";
@@ -11,7 +11,7 @@ import { click, pinAt, pointAt, unpin } from "./map/panel.js";
 import { forgetBad, onPartial } from "./map/tiles.js";
 
 const AFTER_MOVE_MS = 200;
-const RECHECK_MS = 300_000;
+const RECHECK_MS = 1_800_000;
 
 map.on("error", noteFailure);
 await map.once("load");

@@ -26,6 +26,8 @@ class Message:
     """URL of the document; relative hrefs are resolved against it."""
     received: datetime | None = None
     """When its queue delivered it first, aware; None where it does not come from a queue."""
+    is_first: bool = False
+    """Whether its queue has never delivered it before: nobody can have died of it."""
     stated: Order | None = None
     """The order of its changes, where they are not of the time of sending."""
 
@@ -49,7 +51,9 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
     time = datetime.fromtimestamp(sent_ms / 1000, UTC) if sent_ms else datetime.now(UTC)
     first_ms = int(record.get("attributes", {}).get("ApproximateFirstReceiveTimestamp", 0))
     received = datetime.fromtimestamp(first_ms / 1000, UTC) if first_ms else None
-    return Message(record["messageId"], record.get("body", ""), time, attributes, received=received)
+    is_first = record.get("attributes", {}).get("ApproximateReceiveCount") == "1"
+    body = record.get("body", "")
+    return Message(record["messageId"], body, time, attributes, None, received, is_first)
 
 
 def _sent_ms(record: Mapping[str, Any], attributes: Mapping[str, str]) -> int:

@@ -1,17 +1,27 @@
-/** Polls the mosaic every few seconds and applies the changes. */
+/** Follows the mosaic's change feed, and applies the changes. */
 
 import { announce } from "./feed.js";
 import { followOverviews, info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
 import { $, say, status } from "./page.js";
 import { hover, renew } from "./panel.js";
 import * as scenes from "./scenes.js";
-import { passes, recovered } from "./server.js";
+import { ask, passes, recovered } from "./server.js";
 import { keptMs } from "./tiles.js";
 
 const POLL_MS = 3_000;
+/** Poll of a mosaic in which nothing has happened for a while: each costs read units. */
+const IDLE_POLL_MS = 5_000;
+const IDLE_MS = 60_000;
 const SLOWEST_POLL_MS = 30_000;
-/** Second poll after a change: reads are eventually consistent, and mosaics cached for seconds. */
+const WORLD = [-180, -90, 180, 90];
+/** Second refresh after a change: reads are eventually consistent, and mosaics cached for seconds. */
 const SETTLE_MS = 4_000;
+
+/** Where the feed was read to; null to begin now. */
+let cursor = null;
+/** Changes that the feed lists again until they are settled, by id. */
+let known = new Set();
+let busy = 0;
 
 let timer = 0;
 let looking = null;
@@ -38,12 +48,41 @@ export async function look() {
 }
 
 async function lookOnce(signal) {
-  if (failures || stale()) await learn(signal);
+  if (failures || stale() || isNew()) await learn(signal);
   sayZoom();
-  const change = tooLow() ? scenes.forget() : await scenes.look(signal).catch((error) => ofRule(error, signal));
+  const answer = await ask(feed(), signal);
+  const news = newsOf(answer);
+  if (tooLow()) scenes.forget();
+  else if (news.length || isNew()) await list(signal);
   $("count").textContent = info.bounds ? scenes.count() : "";
   hover();
-  if (change) await react(change, signal);
+  if (news.length) await react(news, signal);
+  cursor = answer.cursor; // not before: what fails is listed again
+  known = new Set(answer.changes.filter(({ settled }) => !settled).map(({ id }) => id));
+}
+
+/** Whether the scenes of this view are not listed yet. */
+const isNew = () => !tooLow() && !scenes.listed();
+
+/** URL of what changed in view since the last poll; anywhere, if nothing is known to be anywhere. */
+function feed() {
+  const query = new URLSearchParams(info.bounds ? { bbox: scenes.area().map((d) => d.toFixed(7)) } : {});
+  if (cursor) query.set("since", cursor);
+  return `changes?${query}`;
+}
+
+/**
+ * Each change once when it is made, and once when it is settled, as what the server reads may lag
+ * until then.
+ */
+function newsOf({ reset, changes }) {
+  const fresh = changes.filter(({ id, settled }) => settled || !known.has(id));
+  return reset ? [{ kind: "mosaic", bbox: WORLD }, ...fresh] : fresh;
+}
+
+async function list(signal) {
+  const change = await scenes.look(signal).catch((error) => ofRule(error, signal));
+  if (change) announce(change);
 }
 
 /** A 404 is of the rule, which names scenes that do not exist, where the mosaic itself exists. */
@@ -55,13 +94,12 @@ async function ofRule(error, signal) {
   throw error;
 }
 
-async function react(change, signal) {
-  const touched = Object.values(change).flat();
-  if (!touched.length) return;
-  refresh(touched);
-  setTimeout(refresh, SETTLE_MS, touched);
-  if (keptMs()) setTimeout(refresh, SETTLE_MS + keptMs(), touched); // by then no cache has old ones
-  announce(change);
+async function react(news, signal) {
+  busy = Date.now();
+  const boxes = news.map(({ bbox }) => bbox);
+  refresh(boxes);
+  if (news.some(({ settled }) => !settled)) setTimeout(refresh, SETTLE_MS, boxes);
+  if (keptMs()) setTimeout(refresh, SETTLE_MS + keptMs(), boxes); // by then no cache has old ones
   renew();
   await learn(signal);
 }
@@ -81,7 +119,7 @@ function found() {
   status("live", "live");
   retryFailed();
   followOverviews();
-  lookIn(POLL_MS);
+  lookIn(Date.now() - busy < IDLE_MS ? POLL_MS : IDLE_POLL_MS);
 }
 
 function lost(error) {

@@ -2,12 +2,12 @@
 
 import { MercatorCoordinate, fit, inView, map, placed, tileZoom, zoomFor } from "./canvas.js";
 import { offer, rule } from "./choices.js";
-import { boundsOf, polygons } from "./geometry.js";
+import { boundsOf, polygons, split } from "./geometry.js";
 import { $, motion, say, sayNotice } from "./page.js";
 import { ask, passes } from "./server.js";
 import { forgetBad, partialTiles } from "./tiles.js";
 
-const STALE_MS = 30_000;
+const STALE_MS = 120_000;
 const MANY_TILES = 4_000;
 
 /** URL of the TileJSON, with the tile parameters of the page's URL. */
@@ -25,7 +25,7 @@ let moved = false;
 /** A map that the viewer has moved is not moved again. */
 export const stay = () => (moved = true);
 
-export const stale = () => !info?.bounds || Date.now() - learned > STALE_MS;
+export const stale = () => !info || Date.now() - learned > STALE_MS;
 
 export const tooLow = () => info !== null && tileZoom() < info.minzoom;
 
@@ -166,22 +166,21 @@ export function retryFailed() {
   if (source.loaded() && !source.tiles) source.setUrl(tilejson());
 }
 
-/** Request all tiles again, for changes below a deep stack's first scenes, which polling cannot see. */
+/** Request all tiles again, in case that clocks are so wrong that the feed missed a change. */
 export function recheck() {
   if (!document.hidden && map.getSource("mosaic")) map.refreshTiles("mosaic");
 }
 
-/** Request the tiles of some scenes again, at every zoom that may be shown; all tiles if many. */
-export function refresh(scenes) {
+/** Request the tiles of some boxes again, at every zoom that may be shown; all tiles if many. */
+export function refresh(boxes) {
   const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.maxzoom))));
-  const spans = scenes.flatMap(polygons).flatMap((polygon) => [...zooms].map((z) => span(polygon, z)));
+  const spans = boxes.flatMap(split).flatMap((box) => [...zooms].map((z) => span(box, z)));
   const count = spans.reduce((sum, { left, top, right, bottom }) => sum + (right - left + 1) * (bottom - top + 1), 0);
   map.refreshTiles("mosaic", count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
 }
 
-/** Tiles of a zoom within a polygon's bounds, both corners included. */
-function span(polygon, z) {
-  const [west, south, east, north] = boundsOf(polygon);
+/** Tiles of a zoom within a box, both corners included. */
+function span([west, south, east, north], z) {
   const [nw, se] = [[west, north], [east, south]].map((at) => MercatorCoordinate.fromLngLat(at));
   const index = (d) => Math.min(2 ** z - 1, Math.max(0, Math.floor(d * 2 ** z)));
   return { z, left: index(nw.x), top: index(nw.y), right: index(se.x), bottom: index(se.y) };

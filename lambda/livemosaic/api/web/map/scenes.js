@@ -1,4 +1,4 @@
-/** The scenes in view by the rule of the page's URL, and what changed between two polls. */
+/** The scenes in view by the rule of the page's URL, and what changed between two lists. */
 
 import { MercatorCoordinate, map, tileZoom, view } from "./canvas.js";
 import { rule } from "./choices.js";
@@ -14,22 +14,22 @@ const BY_TILE = ["center", "nadir"];
 /** Operations that show one scene; all others make a pixel of several. */
 const OF_ONE = ["first", "last"];
 
-/** The last poll: its box, the lists of its parts, and all of its scenes; null if there was none. */
+/** The last list: its box, the lists of its parts, and all of its scenes; null if there was none. */
 let seen = null;
 
 const cut = ({ parts }) => parts.some(({ scenes, truncated }) => truncated || scenes.length >= LIMIT);
 
 /** The method and the operation of the rule, as the server last named them. */
 let ruled = { method: "default", operation: "first" };
-/** Requests for the order of a tile since the last poll, by tile. */
+/** Requests for the order of a tile since the last list, by tile. */
 const orders = new Map();
 
 /** The operation that combines several scenes; null if one of them is on top. */
 export const combined = () => (OF_ONE.includes(ruled.operation) ? null : ruled.operation);
 
-/** Poll again; returns the changes since the last poll. */
+/** List again; returns the changes since the last list. */
 export async function look(signal) {
-  const box = watched();
+  const box = area();
   const parts = await within(box, signal);
   const scenes = [...byKey(parts.flatMap((part) => part.scenes)).values()];
   const before = seen;
@@ -38,7 +38,10 @@ export async function look(signal) {
   return before && difference(before, seen);
 }
 
-/** Stop watching: the last poll is forgotten. */
+/** Whether the scenes of the present view are listed. */
+export const listed = () => seen !== null && String(seen.box) === String(area());
+
+/** Stop watching: the last list is forgotten. */
 export function forget() {
   seen = null;
   orders.clear();
@@ -52,7 +55,7 @@ export function count() {
   return `${shown || "no"}${cut(seen) ? "+" : ""} ${shown === 1 ? "scene" : "scenes"} in view`;
 }
 
-/** The scenes at a place as of the last poll, top first. */
+/** The scenes at a place as of the last list, top first. */
 export function under({ lng, lat }) {
   const place = [wrap(lng), lat];
   const part = seen?.parts.find(({ box }) => split(box).some((each) => holds(each, place)));
@@ -73,7 +76,7 @@ export async function arranged(scenes, place, signal) {
   return scenes.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Keys of the scenes of the tile at a place, top first; requested once per poll. */
+/** Keys of the scenes of the tile at a place, top first; requested once per list. */
 function orderOfTile({ lng, lat }, signal) {
   const z = Math.min(tileZoom(), info.maxzoom);
   const { x, y } = MercatorCoordinate.fromLngLat([wrap(lng), lat]);
@@ -87,7 +90,7 @@ function orderOfTile({ lng, lat }, signal) {
 }
 
 /** The view extended to the edges of its tiles, so that everything on the map is watched. */
-function watched() {
+export function area() {
   const n = 2 ** tileZoom();
   const bounds = map.getBounds();
   const [nw, se] = [bounds.getNorthWest(), bounds.getSouthEast()].map((place) => MercatorCoordinate.fromLngLat(place));
@@ -124,19 +127,16 @@ async function within(box, signal) {
 
 const inside = ({ box }) => split(box).map(([w, s, e, n]) => [w + EDGE, s + EDGE, e - EDGE, n - EDGE]);
 
-/** Scenes added, changed and removed within the area that both polls cover. */
+/** Scenes added, changed and removed within the area that both lists cover. */
 function difference(before, now) {
   const [old, current] = [before, now].map(({ scenes }) => byKey(scenes));
-  const change = { arrived: [], updated: [], replaced: [], left: [] };
+  const change = { arrived: [], updated: [], left: [] };
   let above = !cut(before); // in a truncated list, only scenes above a known one are certainly new
   for (const scene of now.scenes.toReversed()) {
     const was = old.get(scene.key);
     if (was) above = true;
     if (!was && above && meets(scene, inside(before))) change.arrived.push(scene);
-    if (was && was.version !== scene.version) {
-      change.updated.push(scene);
-      change.replaced.push(was);
-    }
+    if (was && was.version !== scene.version) change.updated.push(scene);
   }
   if (!cut(now)) change.left = before.scenes.filter((scene) => !current.has(scene.key) && meets(scene, inside(now)));
   return change;

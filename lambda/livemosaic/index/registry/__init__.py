@@ -1,0 +1,1 @@
+"""What ingestion knows of all mosaics, at a price that does not grow with their number."""
