@@ -1,13 +1,13 @@
 """The most that strangers can make a deployment cost in a month, by its configuration.
 
-Only what configuration limits is in it, at the price list in `prices.json`. docs/costs.md states
+Only what configuration limits is in it, at the prices of `livemosaic cost`. docs/costs.md states
 the result for the defaults, and what is not in it.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import resources
 from typing import Any, Final, Self
 
 from livemosaic.api.gateway import LIMIT
@@ -15,7 +15,7 @@ from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.api import is_open, throttles
 
 PRICES: Final[Mapping[str, Any]] = json.loads(
-    (Path(__file__).parent / "prices.json").read_text("utf-8")
+    (resources.files("livemosaic") / "cli" / "cost" / "prices.json").read_text("utf-8")
 )
 BODILESS: Final = ("HEAD ", "OPTIONS ")
 """Beginnings of the keys of routes whose responses have no body."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import boto3
@@ -9,6 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from livemosaic.cli.cost.dollars import SceneUnits, million_items, million_tiles
 from livemosaic_cdk.bundle import BundleError, build
 from livemosaic_cdk.config import Config, ConfigError, read
 from livemosaic_cdk.costs.ceiling import PRICES, Limits, ceiling
@@ -35,10 +37,10 @@ Costs, roughly, at list prices of us-east-1
                   account has used up its free ones (10 and 3); $0.45 per GB of table and its
                   backup; $0.26 for Lambda polling the queue, if its million free requests are
                   used up. Nothing else runs.{key}
-  1 million tiles $1 HTTP API, $4 Lambda (0.15 s of {memory} MB each), $0.50 DynamoDB, $0.65 logs:
-                  about $6; outgoing traffic beyond 100 GB a month is $0.09 per GB, and reads of
-                  scenes from your own buckets $0.40 per million requests, two or three a tile
-  1 million items $13 DynamoDB (20 write units each), $1 SNS, SQS and Lambda
+  1 million tiles ${tile:.2f}: {tiles}
+  1 million items ${cheapest:.2f} ({cheapest_is}) to
+                  ${dearest:.2f} ({dearest_is}), headers of their COGs included;
+                  `livemosaic cost MOSAIC` says what a mosaic costs a month (docs/costs.md)
   abuse           at most {abuse} a month, beside traffic: see docs/costs.md
 """
 _CROWDED: Final = """\
@@ -50,6 +52,8 @@ ALARMS: Final = 20
 """Alarms of a deployment."""
 OVERVIEW_ALARMS: Final = 9
 """More of them where it keeps overviews."""
+_MEASURED: Final = Path(__file__).parent / "measured.json"
+"""Units that `python -m bench.costs` measured."""
 _LEFT_TO_ALL: Final = 100
 """Concurrency that no function may reserve (Lambda, "Configuring reserved concurrency")."""
 _OVERVIEWS: Final = "for overviews a bucket, two FIFO queues, a builder, a sweep each 5 minutes"
@@ -146,6 +150,31 @@ def _abuse(config: Config) -> str:
     return f"${known:,.0f}" + (" and what nothing limits" if None in parts else "")
 
 
+def _traffic(config: Config) -> dict[str, Any]:
+    """Returns what tiles and Items cost, as the plan names it."""
+    tiles = million_tiles(config.tiler_memory, config.architecture)
+    measured = json.loads(_MEASURED.read_text("utf-8"))
+    costs = {_archive(one): _million(one) for one in measured}
+    cheapest, dearest = min(costs, key=costs.__getitem__), max(costs, key=costs.__getitem__)
+    return {
+        "tiles": ", ".join(f"${dollars:.2f} {name}" for name, dollars in tiles.items()),
+        "tile": sum(tiles.values()),
+        "cheapest": costs[cheapest],
+        "cheapest_is": cheapest,
+        "dearest": costs[dearest],
+        "dearest_is": dearest,
+    }
+
+
+def _archive(measured: dict[str, Any]) -> str:
+    count = measured["assets"]
+    return f"{measured['name']}, {count} asset{'s' if count > 1 else ''} kept"
+
+
+def _million(measured: dict[str, Any]) -> float:
+    return sum(million_items(SceneUnits(**measured["units"])).values())
+
+
 def _plan(config: Config, account: str, first: bool) -> str:
     table = (
         f"nothing new: the existing table {config.table} is used"
@@ -161,7 +190,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         data=table,
         architecture=config.architecture,
         python=config.python,
-        memory=config.tiler_memory,
+        **_traffic(config),
         alarms=alarms * PRICES["alarm_month"],
         alarm_count=alarms,
         abuse=_abuse(config),

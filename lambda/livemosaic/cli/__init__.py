@@ -8,6 +8,7 @@ import typer
 import livemosaic
 from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
+from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.migrate import migrate
@@ -33,6 +34,7 @@ app.add_typer(dlq, name="dlq")
 app.command()(ingest)
 app.command()(verify)
 app.command()(migrate)
+app.command()(cost)
 app.command()(mint)
 app.command()(serve)
 app.command()(demo)

@@ -1,0 +1,1 @@
+"""What a mosaic costs on AWS, at list prices."""
