@@ -102,9 +102,8 @@ class Livemosaic(Construct):
         """The CloudFront distribution in front of the API."""
         self.public_url = self.cdn.url if self.cdn else config.public_url or self.url
         """URL by which clients come, with which all links begin."""
-        if self.cdn or config.public_url:
-            for each in (self.tiler, self.manager):
-                each.add_environment("LIVEMOSAIC_PUBLIC_URL", self.public_url)
+        for each in (self.tiler, self.manager):
+            each.add_environment("LIVEMOSAIC_PUBLIC_URL", self.public_url)
         self.overviews = self._keep_overviews(self._store) if self._store else None
         """What builds overviews, and where they are kept."""
         self.alarm_topic = self._watch()

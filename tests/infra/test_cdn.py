@@ -30,12 +30,15 @@ def environment(made, name):
 
 def test_without_a_domain_there_is_none(default):
     assert not default.of_type("AWS::CloudFront::Distribution")
-    assert not environment(default, "Tiler").keys() & {
-        "LIVEMOSAIC_PUBLIC_URL",
-        "LIVEMOSAIC_ORIGIN_SECRET",
-        "LIVEMOSAIC_SHARED_MAX_AGE_S",
-    }
-    assert default.outputs["PublicUrl"]["Value"] == default.outputs["ApiUrl"]["Value"]
+    unset = {"LIVEMOSAIC_ORIGIN_SECRET", "LIVEMOSAIC_SHARED_MAX_AGE_S"}
+    assert not environment(default, "Tiler").keys() & unset
+
+
+def test_without_a_domain_links_begin_with_the_api_whatever_host_a_client_names(default):
+    url = default.outputs["ApiUrl"]["Value"]
+    assert default.outputs["PublicUrl"]["Value"] == url
+    for name in ("Tiler", "Manager"):
+        assert environment(default, name)["LIVEMOSAIC_PUBLIC_URL"] == url
 
 
 def test_a_domain_is_what_all_links_begin_with(cdn):

@@ -576,6 +576,7 @@ def test_functions_get_table_prefixes_origins_and_payer(everything):
         variables = function["Environment"]["Variables"]
         assert "dynamodb://eu-central-1/" in json.dumps(variables.pop("LIVEMOSAIC_INDEX"))
         variables.pop("LIVEMOSAIC_DEAD_LETTERS", None)
+        variables.pop("LIVEMOSAIC_PUBLIC_URL", None)
         assert variables == {
             "LIVEMOSAIC_ALLOWED_PREFIXES": "https://tiles.example.com/cogs/,"
             "s3://imagery/,s3://shared/sentinel-2/,s3://stac/landsat/",
