@@ -244,6 +244,53 @@ def test_verify_finds_what_is_outdated_or_lost_and_repairs_it(world: World) -> N
     assert anew.digests() == world.digests() != before
 
 
+def made_anew(world: World, name: str) -> dict[str, str]:
+    """The digests of all cells where they are made at once."""
+    anew = World(world.folder, name)
+    anew.items = world.items
+    anew.ingest()
+    anew.build()
+    return anew.digests()
+
+
+@pytest.mark.parametrize("place", [0.05, 0.5, 0.97], ids="at {} of its bytes".format)
+def test_damage_is_found_and_repaired_and_never_copied(world: World, place: float) -> None:
+    crowd(world)
+    world.ingest()
+    world.build()
+    for path in world.cells().values():
+        body = bytearray(path.read_bytes())
+        body[int(len(body) * place)] ^= 0x10
+        path.write_bytes(body)
+    assert differences(world) == {"lost": len(world.cells())}
+
+    world.day = 2
+    world.cog("s00", np.full((2, EDGE, EDGE), 250, np.uint8), 0, 0)
+    world.ingest("s00")
+    world.build()
+    world.run("verify", "m", "--overviews", "--repair")
+    world.build()
+    assert differences(world, code=0) == {}
+    assert world.digests() == made_anew(world, "anew")
+
+
+def test_a_change_mends_what_it_needs_of_cells_that_are_lost(world: World) -> None:
+    crowd(world)
+    world.cog("far", np.full((2, EDGE, EDGE), 77, np.uint8), 450_000, 0)
+    world.ingest()
+    world.build()
+    lost = [path for name, path in world.cells().items() if name != "3/120"]
+    assert len({path.parent.name for path in lost}) < len(lost)
+    for path in lost:
+        path.unlink()
+    world.day = 2
+    world.cog("s00", np.full((2, EDGE, EDGE), 250, np.uint8), 0, 0)
+    world.ingest("s00")
+    world.build()
+    assert differences(world, code=0) == {}
+    assert world.digests() == made_anew(world, "anew")
+
+
 def test_a_mosaic_without_overviews_gets_them_when_asked(world: World) -> None:
     world.run("mosaics", "create", "plain", "--collection", "s2", "--no-overviews")
     crowd(world)

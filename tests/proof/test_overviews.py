@@ -15,12 +15,13 @@ import pytest
 from items import box, item, message
 from livemosaic.errors import TableBusyError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows
+from livemosaic.index.overviews import REGIONS, OverviewCell, OverviewRows, stale_row
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews import sets
 from livemosaic.overviews.blocks import BlockSource, Drawn
 from livemosaic.overviews.builder import OverviewBuilder
+from livemosaic.overviews.check import OverviewCheck
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table import Delete, Key, Page, Put, Table, retry
 from proof.cells import (
@@ -437,3 +438,19 @@ class Beaten(Wrapped):
         if one.key.pk.endswith("#") and "#overview." in one.key.pk:
             build(self.table, [r for r in REGIONS if r != REGION])
         return one
+
+
+@pytest.mark.parametrize("change", [name for name in CHANGES if name != "deleted"])
+@pytest.mark.parametrize("first", ["put", "large"])
+def test_a_moved_row_that_expires_is_no_change(first: str, change: str) -> None:
+    table = MemoryTable(beginning(LARGE, first=first))
+    ingest(table, CHANGES[change], seconds=10)
+    build(table, REGIONS)
+    with builder(table, clock=lambda: LATER + 1000) as later:
+        (mosaic,) = later.index.mosaics.all()
+        found = [each.differences for each in OverviewCheck(later, mosaic).check()]
+        assert found
+        assert not any(found)
+        later.rows.mark(stale_row(mosaic, [""], LATER))
+        done = later.run("m")
+    assert (done.drawn, done.written) == (0, 0)

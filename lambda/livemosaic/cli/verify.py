@@ -88,8 +88,8 @@ def verify(
     is, at `--lag` before now: later events still win.
 
     With `--overviews` an overview is `outdated` if it is made of other scenes than there are, with
-    no change waiting to be built, and `lost` if its object is. `--repair` marks it, so that the
-    next `livemosaic overviews build` or `watch` makes it anew.
+    no change waiting to be built, and `lost` if its object is, or is damaged. `--repair` marks it,
+    so that the next `livemosaic overviews build` or `watch` makes it anew.
 
     Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.

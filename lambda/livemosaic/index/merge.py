@@ -98,12 +98,16 @@ def _merged_row(
 
 
 def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
-    """One scene from all its rows, in the newest version among them."""
+    """One scene from all its rows, in the newest version among them.
+
+    Moved rows beside rows that stay claim no more than these, once all of them are there.
+    """
     version = max(row.version for row in rows)
     newest = [row for row in rows if row.version == version]
     older = [row for row in rows if row.version != version]
-    content = next((row for row in newest if row.moved is None), newest[0])
-    parts = _parts(newest)
+    staying = [row for row in newest if row.moved is None]
+    content = staying[0] if staying else newest[0]
+    parts, lasting = _parts(newest), _parts(staying or newest)
     return IndexedScene(
         content.scene,
         rank,
@@ -115,6 +119,7 @@ def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
         content.centre,
         content.encodings,
         content.other_kinds,
+        tuple(part for part in parts if part not in lasting),
     )
 
 

@@ -72,6 +72,13 @@ class IndexedScene:
     """As in `Scene`; empty in rows written before they were kept."""
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """As in `Scene`; empty in rows written before they were kept."""
+    passing_parts: tuple[Part, ...] = ()
+    """Parts of moved rows, beside rows that stay: the table takes them away some time later."""
+
+    @property
+    def lasting_parts(self) -> list[Part]:
+        """The parts without passing ones, sorted: other parts are another image."""
+        return sorted(part for part in self.parts if part not in self.passing_parts)
 
     @property
     def collection(self) -> str:

@@ -80,10 +80,10 @@ def digest_of(seen: Seen) -> str:
     """Returns a digest of the scenes that determine a picture, 24 hexadecimal digits."""
     digest = hashlib.blake2b(seen.end.encode(), digest_size=12)
     for scene in seen.scenes:
-        one = scene.key, scene.version, sorted(scene.parts), scene.encodings
+        one = scene.key, scene.version, scene.lasting_parts, scene.encodings
         digest.update(repr(one).encode())
     for scene, why in seen.left_out:
-        other = scene.key, scene.version, sorted(scene.parts), scene.encodings, why
+        other = scene.key, scene.version, scene.lasting_parts, scene.encodings, why
         digest.update(repr(other).encode())
     return digest.hexdigest()
 

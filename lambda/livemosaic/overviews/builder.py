@@ -391,7 +391,20 @@ class OverviewBuilder:
         self._reach(run, tile)
         cell = self._below(run, tile, changed)
         source = BlockSource(cell.digest, combinations=_combinations(cell))
-        return source, {} if source == before else self.objects.smallest(run.cells, cell)
+        return source, {} if source == before else self._smallest(run, cell)
+
+    def _smallest(self, run: _Run, cell: OverviewCell) -> Drawn:
+        """Returns the coarsest overview of a cell, for the cell above it.
+
+        Where its objects are missing or damaged, raises ConditionFailedError, and it is made anew
+        when the cell above is tried again.
+        """
+        try:
+            return self.objects.smallest(run.cells, cell)
+        except (UnusableCellError, AbsentError) as error:
+            gone = OverviewCell(quadkey=cell.quadkey, revision=cell.revision, retired=True)
+            self._put(run, cell, gone, self.clock())
+            raise ConditionFailedError(f"overview {cell.quadkey} is to be made anew") from error
 
     def _reach(self, run: _Run, tile: str) -> None:
         """Lets readers look for a cell as deep as this one, before it is there."""

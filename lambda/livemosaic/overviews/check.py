@@ -21,6 +21,7 @@ from livemosaic.storage.objects import ObjectError
 _DEEPEST: Final = 24
 _OTHER: Final = "made of other scenes than there are"
 _BELOW: Final = "made of another cell below than there is"
+_DAMAGED: Final = "is damaged: it is not as it was written"
 _UNREAD: Final = "made without a scene that cannot be read"
 
 
@@ -88,17 +89,24 @@ class OverviewCheck:
                 yield Difference(kind, f"overview of tile {tile}", detail, self.repair)
 
     def _lost(self, cells: OverviewSet, cell: OverviewCell) -> Iterator[Difference]:
-        for href in cell.hrefs:
-            try:
-                self.builder.objects.folder.read(href)
-            except ObjectError as error:
-                self._renew(cells, cell)
-                name = f"overview cell {cell.quadkey or 'of the world'}"
-                yield Difference("lost", name, f"its object {error}", self.repair)
+        if problem := self._problem(cells, cell):
+            self._renew(cells, cell)
+            if problem == _DAMAGED and cell.quadkey:  # the cell above may have a copy of it
+                above = cell.quadkey[: -self.builder.step]
+                self._renew(cells, self.builder.rows.cell(self.mosaic, cells, above))
+            name = f"overview cell {cell.quadkey or 'of the world'}"
+            yield Difference("lost", name, f"its object {problem}", self.repair)
+
+    def _problem(self, cells: OverviewSet, cell: OverviewCell) -> str:
+        try:
+            whole = self.builder.objects.is_whole(cells, cell)
+        except ObjectError as error:
+            return str(error)
+        return "" if whole else _DAMAGED
 
     def _renew(self, cells: OverviewSet, cell: OverviewCell) -> None:
         """Lets the next build make a whole cell anew, unless one is at it already."""
-        if self.repair:
+        if self.repair and cell.revision:
             self._mark(cell.quadkey)
             gone = OverviewCell(quadkey=cell.quadkey, revision=cell.revision, retired=True)
             with suppress(ConditionFailedError):

@@ -6,7 +6,8 @@ are equal to it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 from affine import Affine
 
 from livemosaic.cog.write.cell import CellWriter
+from livemosaic.cog.write.codec import UnusableCellError
 from livemosaic.cog.write.profile import CellProfile
 from livemosaic.cog.write.stored import open_cell
 from livemosaic.geo.cells import Cell, cell_grid
@@ -96,20 +98,40 @@ class CellObjects:
         """Makes the objects of a cell in which some blocks changed, by combination.
 
         `anew`: the others are empty, instead of as they are in the objects of `before`. Raises
-        UnusableCellError where these are of another kind, and ObjectError where unreadable.
+        UnusableCellError where these are of another kind, or not as they were written, and
+        ObjectError where unreadable.
         """
         bodies: dict[Assets, Sequence[bytes]] = {}
+        copied = _Digest()
         for combination, changes in changed.items():
             old = {} if anew else self.hrefs(cells, before).get(combination.assets, {})
-            made = self._bodies(mosaic, cells, before, combination, changes, old)
+            read = copied.of(combination.assets, self._stored(cells, combination.assets, old))
+            made = self._bodies(mosaic, cells, before, combination, changes, read)
             if any(next(open_cell(body).places(), None) for body in made):
                 bodies[combination.assets] = made
-        digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        if copied.text not in ("", before.digest):
+            raise UnusableCellError("is not as it was written")
+        written = _Digest()
         for assets, each in bodies.items():
-            digest.update(repr(assets).encode())
-            for body in each:
-                digest.update(body)
-        return Made(digest.hexdigest() if bodies else "", bodies)
+            deque(written.of(assets, each), maxlen=0)
+        return Made(written.text, bodies)
+
+    def is_whole(self, cells: OverviewSet, cell: OverviewCell) -> bool:
+        """Returns whether the objects of a cell are as they were written, to the last byte.
+
+        Reads all of them, one at a time. Raises ObjectError where one is missing or unreadable.
+        """
+        stored = _Digest()
+        for assets, hrefs in self.hrefs(cells, cell).items():
+            deque(stored.of(assets, self._stored(cells, assets, hrefs)), maxlen=0)
+        return stored.text == cell.digest
+
+    def _stored(
+        self, cells: OverviewSet, assets: Assets, hrefs: Mapping[str, str]
+    ) -> Iterator[bytes]:
+        """Yields the objects of a combination in the order of its assets; none without hrefs."""
+        if hrefs:
+            yield from (self.folder.read(hrefs[cells.policy.assets[asset]]) for asset in assets)
 
     def _bodies(
         self,
@@ -118,9 +140,9 @@ class CellObjects:
         before: OverviewCell,
         combination: Combination,
         changes: Changes,
-        old: Mapping[str, str],
+        old: Iterator[bytes],
     ) -> list[bytes]:
-        """Returns the new objects of a combination, by the hrefs of the old ones."""
+        """Returns the new objects of a combination, by the old ones if there are any."""
         frame, kind = self._frame(mosaic, before.quadkey), combination.kind
         if kind is None:
             return []
@@ -128,8 +150,7 @@ class CellObjects:
         for place, asset in enumerate(combination.assets):
             name = cells.policy.assets[asset]
             profile = self._profile(frame, kind.only([place]), cells.policy.reduction(name))
-            was = self.folder.read(old[name]) if old else None
-            bodies.append(_rewritten(profile, was, changes, kind.bands(place)))
+            bodies.append(_rewritten(profile, next(old, None), changes, kind.bands(place)))
         return bodies
 
     def put(
@@ -206,6 +227,27 @@ class CellObjects:
         left, bottom, right, top = grid.bounds(Cell.of(quadkey))
         transform = Affine((right - left) / size, 0, left, 0, (bottom - top) / size, top)
         return Frame(grid.crs, transform, size, size)
+
+
+class _Digest:
+    """Of the objects of a cell, in their order."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        self._is_empty = True
+
+    def of(self, assets: Assets, bodies: Iterable[bytes]) -> Iterator[bytes]:
+        """Yields the objects of a combination, each of which counts when it is yielded."""
+        for number, body in enumerate(bodies):
+            self._is_empty = False
+            self._hash.update(b"" if number else repr(assets).encode())
+            self._hash.update(body)
+            yield body
+
+    @property
+    def text(self) -> str:
+        """Hexadecimal digits; empty of no objects."""
+        return "" if self._is_empty else self._hash.hexdigest()
 
 
 def _places(cells: OverviewSet, image: CellImage) -> Assets:

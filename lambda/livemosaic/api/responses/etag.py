@@ -36,7 +36,7 @@ class Basis:
         for scene in seen.scenes:
             # A reader may find a scene before all of its rows; these decide what it hides.
             # Encodings may be added to a stored scene, whose version stays the same.
-            one = scene.key, scene.version, sorted(scene.parts), scene.encodings
+            one = scene.key, scene.version, scene.lasting_parts, scene.encodings
             digest.update(repr(one).encode())
         return f'"{digest.hexdigest()}.{len(seen.scenes)}{seen.end[0]}"'
 

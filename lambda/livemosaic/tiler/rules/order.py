@@ -55,8 +55,13 @@ def _whole(scenes: Sequence[IndexedScene]) -> list[IndexedScene]:
     met: dict[str, IndexedScene] = {}
     for scene in scenes:
         before = met.get(scene.key)
-        met[scene.key] = replace(before, parts=before.parts + scene.parts) if before else scene
+        met[scene.key] = _joined(before, scene) if before else scene
     return list(met.values())
+
+
+def _joined(one: IndexedScene, other: IndexedScene) -> IndexedScene:
+    passing = one.passing_parts + other.passing_parts
+    return replace(one, parts=one.parts + other.parts, passing_parts=passing)
 
 
 def _sorted(
