@@ -72,3 +72,21 @@ def test_the_plan_says_whether_overviews_are_kept(overviews: object) -> None:
 def test_the_plan_says_where_nothing_limits_the_bill() -> None:
     free = read(BUCKETS | {"reserve_concurrency": "false"}, {})
     assert "and what nothing limits a month" in _plan(free, "123456789012", first=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, "no CDN"),
+        ({"cdn": "true"}, "a CloudFront distribution with its own name"),
+        (
+            {
+                "domain": "maps.example.com",
+                "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/1",
+            },
+            "a CloudFront distribution for maps.example.com",
+        ),
+    ],
+)
+def test_the_plan_names_the_cdn(given: dict[str, str], named: str) -> None:
+    assert named in _plan(read(BUCKETS | given, {}), "123456789012", first=False)

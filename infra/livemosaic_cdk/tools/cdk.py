@@ -22,6 +22,7 @@ class Outputs:
     """Outputs of a deployment, named as in the service stack."""
 
     ApiUrl: str
+    PublicUrl: str
     TileUrlTemplate: str
     TopicArn: str
     QueueUrl: str

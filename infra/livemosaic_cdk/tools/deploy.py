@@ -30,7 +30,8 @@ Creates
   {name}-data     {data}
   {name}-service  an SNS topic and two SQS queues for events, three Lambda functions
                   ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs
-                  {overviews}{first}
+                  {overviews}
+                  {cdn}{first}
 
 Costs, roughly, at list prices of us-east-1
   idle            ${alarms:.2f} a month for {alarm_count} alarms and $3 for a dashboard, if the
@@ -58,6 +59,8 @@ _LEFT_TO_ALL: Final = 100
 """Concurrency that no function may reserve (Lambda, "Configuring reserved concurrency")."""
 _OVERVIEWS: Final = "for overviews a bucket, two FIFO queues, a builder, a sweep each 5 minutes"
 _NO_OVERVIEWS: Final = "no overviews: `-c overviews=true` keeps them"
+_CDN: Final = "a CloudFront distribution {domain}, and the secret that it shows ($0.40 a month)"
+_NO_CDN: Final = "no CDN: `-c domain=…` puts CloudFront in front (docs/cdn.md)"
 _KEY: Final = " $0.40 for the key of private mosaics."
 
 
@@ -197,7 +200,14 @@ def _plan(config: Config, account: str, first: bool) -> str:
         first=bootstrap if first else "",
         key=_KEY if config.private_mosaics else "",
         overviews=_OVERVIEWS if config.overviews else _NO_OVERVIEWS,
+        cdn=_cdn(config),
     )
+
+
+def _cdn(config: Config) -> str:
+    if not config.has_cdn:
+        return _NO_CDN
+    return _CDN.format(domain=f"for {config.domain}" if config.domain else "with its own name")
 
 
 def _print_outputs(outputs: Outputs) -> None:
@@ -205,7 +215,7 @@ def _print_outputs(outputs: Outputs) -> None:
 Deployed. Create a mosaic and publish STAC Items for it:
   livemosaic --api {outputs.ApiUrl} mosaics create NAME --collection COLLECTION
   aws sns publish --topic-arn {outputs.TopicArn} --message file://item.json
-Its map: {outputs.ApiUrl}/mosaics/NAME/map.html""")
+Its map: {outputs.PublicUrl}/mosaics/NAME/map.html""")
 
 
 if __name__ == "__main__":
