@@ -1,8 +1,13 @@
-"""The build backend (PEP 517): setuptools, which refuses to build a package without its page.
+"""The build backend (PEP 517): setuptools, with what it cannot do.
 
-The files of MapLibre GL and Swagger UI come from npm and are not in git; an sdist has them.
+It refuses to build a package without its page: the files of MapLibre GL and Swagger UI come from
+npm and are not in git; an sdist has them. And it puts what Lambda starts with, the entry files and
+the pins, into `livemosaic_cdk`, which makes the bundle of them where there is no checkout.
 """
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +33,8 @@ __all__ = [
 ]
 
 _WEB: Final = Path("lambda/livemosaic/api/web")
+_LAMBDA: Final = Path("lambda")
+_ENTRIES: Final = Path("infra/livemosaic_cdk/entries")
 _FROM_NPM: Final = ("maplibre/maplibre-gl.mjs", "swagger/swagger-ui-bundle.js")
 
 
@@ -40,7 +47,8 @@ def build_sdist(*args: Any, **kwargs: Any) -> Any:
 def build_wheel(*args: Any, **kwargs: Any) -> Any:
     """Builds a wheel; SystemExit if files of the page are missing."""
     _check()
-    return build_meta.build_wheel(*args, **kwargs)
+    with _entries():
+        return build_meta.build_wheel(*args, **kwargs)
 
 
 def _check() -> None:
@@ -49,3 +57,14 @@ def _check() -> None:
         raise SystemExit(
             f"{_WEB} lacks {' and '.join(missing)}, which npm brings: run `make web`, then again"
         )
+
+
+@contextmanager
+def _entries() -> Iterator[None]:
+    _ENTRIES.mkdir(exist_ok=True)
+    try:
+        for path in (*_LAMBDA.glob("*.py"), _LAMBDA / "requirements.txt"):
+            shutil.copy(path, _ENTRIES / path.name)
+        yield
+    finally:
+        shutil.rmtree(_ENTRIES)

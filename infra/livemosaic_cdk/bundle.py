@@ -19,12 +19,14 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, get_args
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+import livemosaic
 from livemosaic import pixel_version
 from livemosaic_cdk import elf
 
 Architecture = Literal["arm64", "x86_64"]
 
 ROOT: Final = Path(__file__).parents[2]
+"""The checkout; an installed package has none."""
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 ONLY_EMULATED: Final = ("3.11",)
 """Pythons that Lambda runs on Amazon Linux 2, whose glibc 2.26 is too old for wheels with GDAL."""
@@ -90,11 +92,12 @@ def fingerprint(target: Target, root: Path = ROOT) -> str:
 def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -> Path:
     """Builds the bundle of the checkout `root`, or returns an existing one in `build/bundle`.
 
-    Progress and sizes go to stderr. Concurrent builds wait for each other. Raises `BundleError` if
-    the build fails, or if the bundle is larger than `max_unzipped` bytes.
+    Where `root` is no checkout it is the bundle of the installed package, and `build` is in the
+    current folder. Progress and sizes go to stderr. Concurrent builds wait for each other. Raises
+    `BundleError` if the build fails, or if the bundle is larger than `max_unzipped` bytes.
     """
     inputs = _inputs(root)
-    folder = root.resolve() / "build" / "bundle"
+    folder = (root if _is_checkout(root) else Path()).resolve() / "build" / "bundle"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_digest(target, inputs)}.zip"
     with _alone(folder):
@@ -110,10 +113,16 @@ def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -
     return path
 
 
+def _is_checkout(root: Path) -> bool:
+    return (root / _REQUIREMENTS).exists()
+
+
 def _inputs(root: Path) -> dict[str, bytes]:
     """Contents of files by path in the repository, read once so that hash and zip agree."""
-    code = root / "lambda"
-    package = code / "livemosaic"
+    if _is_checkout(root):
+        entries, package = root / "lambda", root / "lambda" / "livemosaic"
+    else:
+        entries, package = Path(__file__).parent / "entries", Path(livemosaic.__file__).parent
     for name in _FROM_NPM:
         if not any((package / "api" / "web" / name).glob("[!.]*")):
             raise BundleError(
@@ -124,10 +133,12 @@ def _inputs(root: Path) -> dict[str, bytes]:
         for path in package.rglob("*")
         if not path.relative_to(package).as_posix().startswith(_NOT_DEPLOYED)
     )
-    packed = [*code.glob("*.py"), *deployed, root / _REQUIREMENTS]
+    packed = {path: f"lambda/{path.name}" for path in entries.glob("*.py")}
+    packed |= {path: f"lambda/livemosaic/{path.relative_to(package)}" for path in deployed}
+    packed[entries / Path(_REQUIREMENTS).name] = _REQUIREMENTS
     inputs = {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in packed
+        name: path.read_bytes()
+        for path, name in packed.items()
         if path.is_file() and path.parent.name != "__pycache__" and not path.name.startswith(".")
     }
     ours = [Path(__file__), Path(elf.__file__)]

@@ -4,6 +4,7 @@ Context comes from `-c KEY=VALUE`, always as text, or from cdk.json, as JSON; bo
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -36,6 +37,8 @@ RETENTION_DAYS: Final = (
 _CLI_KEYS: Final = ("acknowledged-issue-numbers", "cli-telemetry")
 """Keys of the CDK CLI in context that have no `:`, `@` or `/`."""
 _ENVIRONMENT: Final = {"account": "CDK_DEFAULT_ACCOUNT", "region": "CDK_DEFAULT_REGION"}
+_EMULATED: Final = "AWS_ENDPOINT_URL"
+"""Variable that sends AWS's tools to an emulator."""
 _WITHOUT_SNAPSHOTS: Final = ("3.11",)
 """Bundled Pythons without SnapStart, which needs 3.12 or newer on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
@@ -252,7 +255,8 @@ class Config(BaseModel):
     @field_validator("python")
     @classmethod
     def _is_bundled(cls, python: str, info: ValidationInfo) -> str:
-        emulated = (info.context or {}).get("emulated")
+        here = {"emulated": _EMULATED in os.environ}
+        emulated = (info.context or here)["emulated"]
         choices = PYTHONS if emulated else [p for p in PYTHONS if p not in ONLY_EMULATED]
         if python not in choices:
             raise ValueError(f"the bundle is built for one of {', '.join(choices)}")
@@ -448,7 +452,7 @@ def read(context: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """
     defaults = {key: environ[name] for key, name in _ENVIRONMENT.items() if environ.get(name)}
     given = {key: value for key, value in context.items() if not _belongs_to_cdk(key)}
-    emulated = "AWS_ENDPOINT_URL" in environ
+    emulated = _EMULATED in environ
     try:
         return Config.model_validate(
             defaults | given, context={"emulated": emulated, "whole": True}

@@ -20,8 +20,8 @@ from livemosaic_cdk.parts.api import Api
 from livemosaic_cdk.parts.cdn import SHARED_MAX_AGE_S, Cdn
 from livemosaic_cdk.parts.code import code
 from livemosaic_cdk.parts.functions import function, live
+from livemosaic_cdk.parts.grants import grant_key, grant_objects
 from livemosaic_cdk.parts.inbox import Inbox
-from livemosaic_cdk.parts.objects import grant_objects
 from livemosaic_cdk.parts.overviews import READ, WRITE, Overviews, OverviewStore
 from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_key
 from livemosaic_cdk.parts.store import make_bucket, make_table
@@ -270,6 +270,8 @@ class Livemosaic(Construct):
             environment=self._environment(),
             snap_start=snap_start,
         )
+        if self.table.encryption_key:
+            grant_key(made, self.table.encryption_key)
         if not reads_assets:
             return made
         self._grant_assets(made)

@@ -15,7 +15,7 @@ from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
 from livemosaic_cdk.config import Config
-from livemosaic_cdk.parts.objects import grant_objects
+from livemosaic_cdk.parts.grants import grant_objects
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")

@@ -67,7 +67,7 @@ def deployed(
     `log` receives the output of CDK. Raises `BundleError`, `EmulatorError`, `CdkError`, or
     `NotHereError` on systems other than Linux.
     """
-    target = _this_machine()
+    target = this_machine()
     with step("Lambda bundle"):
         build(target)
     with emulator(authorize=authorize) as aws:
@@ -86,7 +86,7 @@ def _deploy(aws: Emulator, cdk: Cdk, step: Step) -> Account:
     return Account(aws, cdk, outputs)
 
 
-def _this_machine() -> Target:
+def this_machine() -> Target:
     """Returns the target of the emulator's functions, which run in this interpreter."""
     if sys.platform != "linux":
         raise NotHereError(

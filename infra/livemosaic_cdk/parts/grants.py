@@ -1,9 +1,10 @@
-"""Grants on the objects of a bucket, in words that cdk-nag accepts."""
+"""Grants on the objects of a bucket and on a key, in words that cdk-nag accepts."""
 
 from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
@@ -20,6 +21,21 @@ def grant_objects(
     for shown in _shown(bucket, prefix, cdk.Stack.of(function)):
         cdk.Validations.of(function.role or function).acknowledge(
             cdk.Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{shown}]", reason=reason)
+        )
+
+
+def grant_key(function: lambda_.Function, key: kms.IKey) -> None:
+    """Allows a function what DynamoDB does with a table's key in its name.
+
+    See "Authorizing use of your customer managed key" (DynamoDB Developer Guide).
+    """
+    key.grant_encrypt_decrypt(function)
+    for action in ("ReEncrypt*", "GenerateDataKey*"):
+        cdk.Validations.of(function.role or function).acknowledge(
+            cdk.Acknowledgment(
+                id=f"AwsSolutions-IAM5[Action::kms:{action}]",
+                reason="AWS asks for these actions by this name, and for one key alone.",
+            )
         )
 
 

@@ -1,66 +1,26 @@
 """What `pip install livemosaic` brings: built from an sdist, in an environment of its own."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).parent / "uv"
-SOURCES = ("MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml")
-WEB = "lambda/livemosaic/api/web"
-
-
-def _sources(place: Path, *left_out: str) -> Path:
-    """A copy of what packages are built from."""
-    for name in SOURCES:
-        shutil.copy(ROOT / name, place / name)
-    left = shutil.ignore_patterns("__pycache__", "*.egg-info", *left_out)
-    for folder in ("lambda", "packaging"):
-        shutil.copytree(ROOT / folder, place / folder, ignore=left)
-    return place
-
-
-def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-
-
-@dataclass(frozen=True)
-class Built:
-    sdist: Path
-    wheel: Path
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    place = _sources(tmp_path_factory.mktemp("sources"))
-    ended = _run(UV, "build", cwd=place)  # the wheel is built from the sdist
-    assert ended.returncode == 0, ended.stderr
-    dist = place / "dist"
-    return Built(next(dist.glob("*.tar.gz")), next(dist.glob("*.whl")))
+from packaged.building import SOURCES, UV, Built, environment, install, run, sources
 
 
 @pytest.fixture(scope="module")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The command `livemosaic` of an environment that has nothing else."""
     place = tmp_path_factory.mktemp("clean")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for words in (("venv", "-p", python, "env"), ("pip", "install", "-p", "env", built.wheel)):
-        ended = _run(UV, *words, cwd=place)
-        assert ended.returncode == 0, ended.stderr
-    yield place / "env" / "bin" / "livemosaic"
+    yield install(built.wheel, place) / "livemosaic"
     shutil.rmtree(place / "env")
 
 
@@ -74,32 +34,43 @@ def test_the_wheel_has_the_page_and_nothing_of_development(built: Built) -> None
         "livemosaic/api/web/maplibre/LICENSE.txt",
         "livemosaic/api/web/swagger/swagger-ui-bundle.js",
     } <= set(names)
-    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"livemosaic"}
+    assert {
+        "livemosaic_cdk/construct.py",
+        "livemosaic_cdk/entries/tiler.py",
+        "livemosaic_cdk/entries/requirements.txt",
+    } <= set(names)
+    tops = {name.partition("/")[0].partition("-")[0] for name in names}
+    assert tops == {"livemosaic", "livemosaic_cdk"}
+    assert not [name for name in names if name.startswith("livemosaic_cdk/tools")]
 
 
 def test_the_sdist_has_what_a_wheel_is_built_from(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {*SOURCES, "packaging/backend.py", f"{WEB}/maplibre/maplibre-gl.mjs"} <= names
+    assert {
+        *SOURCES,
+        "packaging/backend.py",
+        "lambda/livemosaic/api/web/maplibre/maplibre-gl.mjs",
+    } <= names
 
 
 @pytest.mark.parametrize("kind", ["--wheel", "--sdist"])
 def test_no_package_is_built_without_its_page(tmp_path: Path, kind: str) -> None:
-    ended = _run(UV, "build", kind, cwd=_sources(tmp_path, "maplibre"))
+    ended = run(UV, "build", kind, cwd=sources(tmp_path, "maplibre"))
     assert ended.returncode != 0
     assert "lacks maplibre/maplibre-gl.mjs, which npm brings: run `make web`" in ended.stderr
 
 
 def test_all_commands_are_there(installed: Path, tmp_path: Path) -> None:
     for words in (["--help"], ["--version"], ["mosaics", "list"], ["overviews", "--help"]):
-        ended = _run(installed, *words, cwd=tmp_path)
+        ended = run(installed, *words, cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
 
 
 def test_what_an_extra_brings_is_named(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "items.parquet").write_bytes(b"PAR1")
-    assert _run(installed, "mosaics", "create", "m", cwd=tmp_path).returncode == 0
-    ended = _run(installed, "ingest", "items.parquet", cwd=tmp_path)
+    assert run(installed, "mosaics", "create", "m", cwd=tmp_path).returncode == 0
+    ended = run(installed, "ingest", "items.parquet", cwd=tmp_path)
     assert ended.returncode == 1
     assert "pip install 'livemosaic[geoparquet]'" in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr
@@ -107,9 +78,12 @@ def test_what_an_extra_brings_is_named(installed: Path, tmp_path: Path) -> None:
 
 def test_the_demo_shows_its_map(installed: Path, tmp_path: Path) -> None:
     words = ["demo", "--count", "2", "--every", "0", "--port", "0", "--no-browser"]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(
-        [installed, *words], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+        [installed, *words],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
     ) as demo:
         killer = threading.Timer(180, demo.kill)
         killer.start()
