@@ -4,14 +4,16 @@ Ingestion stores the leading bytes of each COG that it learns of, and their edit
 header costs a plain open; a stale one, of an object overwritten since, is noticed with the first
 pixels read by it (`objects.Pin`) and costs a request.
 
-Nothing deletes headers, as scenes share hrefs: they expire a year after their last event.
+Nothing deletes headers, as scenes share hrefs, and they never expire, as scenes do not: one that
+no scene needs any more costs a millionth of a dollar a month. Headers of earlier releases expire a
+year after their last event, unless another one comes before.
 """
 
 import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from threading import Lock
@@ -37,7 +39,6 @@ MAX_ROW_BYTES: Final = 64 * 1024
 """Compressed. Each 1,024 cost a write unit; a plain open is cheaper than many of them."""
 MAX_BYTES: Final = 1024 * 1024
 """Limit of what ingestion reads, and of what a row may decompress to."""
-KEPT_S: Final = 365 * 86400
 LOOK_UP_S: Final = 2.0
 """The longest that a tile waits for headers."""
 ABSENT_S: Final = 300.0
@@ -56,14 +57,13 @@ class Header:
     body: bytes
     edition: Edition
 
-    def to_item(self, expires: int) -> dict[str, Any]:
-        """Returns the header's row in the table, which expires at a Unix time."""
+    def to_item(self) -> dict[str, Any]:
+        """Returns the header's row in the table."""
         return {
             "bytes": zlib.compress(self.body, 9),
             "length": self.edition.length,
             "etag": self.edition.etag,
             "modified": self.edition.modified,
-            "expires": expires,
         }
 
     @classmethod
@@ -128,12 +128,9 @@ class HeaderKeeper:
         self,
         table: Table,
         allow: AllowList,
-        *,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
         self._allow = allow
-        self._clock = clock
         self._limits = AssetLimits(header_bytes=MAX_BYTES)
         self._lock = Lock()
         self._stores: Stores | None = None
@@ -154,12 +151,11 @@ class HeaderKeeper:
 
     def _changed(self, headers: dict[str, Header]) -> Iterable[Put]:
         """Yields rows to write, each in its own request: a transaction would cost twice as much."""
-        now = int(self._clock())
         stored = self._table.batch_get([header_key(href) for href in headers])
         for href, header in headers.items():
             key = header_key(href)
-            row, old = header.to_item(now + KEPT_S), stored.get(key, {})
-            if len(row["bytes"]) <= MAX_ROW_BYTES and not _still_good(old, row, now):
+            row = header.to_item()
+            if len(row["bytes"]) <= MAX_ROW_BYTES and not _still_good(stored.get(key, {}), row):
                 yield Put(key, row)
 
     async def _read_all(self, hrefs: Collection[str]) -> dict[str, Header]:
@@ -204,6 +200,6 @@ class HeaderKeeper:
             return await leading_bytes(source, self._limits)
 
 
-def _still_good(old: Item, new: Item, now: int) -> bool:
+def _still_good(old: Item, new: Item) -> bool:
     same = all(old.get(name) == new[name] for name in ("length", "etag", "modified"))
-    return same and old["expires"] - now > KEPT_S / 2
+    return same and "expires" not in old

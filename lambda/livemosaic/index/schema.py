@@ -31,7 +31,7 @@ Rows of no mosaic:
 |-----------|------------------------|------------------|----------------------------------|
 | header    | `header#{hash}`        | `header`         | `bytes` (see `headers`) and the  |
 |           |                        |                  | `length`, `etag`, `modified` of  |
-|           |                        |                  | the object; `expires`            |
+|           |                        |                  | the object                       |
 | thing     | `thing#{hash}`         | `thing`          | `name`, `sequence`, `order`,     |
 |           |                        |                  | `held`, `left`, `revision` (see  |
 |           |                        |                  | `tracked_objects`); `expires` of |
