@@ -86,9 +86,13 @@ class Rows:
     clock: Callable[[], float] = time.time
 
     def check(self) -> Iterator[Checked]:
-        """Read the whole table, and report on this mosaic's rows a chunk at a time."""
+        """Read the whole table, and report on this mosaic's rows a chunk at a time.
+
+        Rows of the change feed are not among them: they repeat nothing, and expire.
+        """
         started = utc_text(datetime.fromtimestamp(self.clock(), UTC))
-        rows = self.index.table.scan(mosaic_prefix(self.mosaic))
+        scanned = self.index.table.scan(mosaic_prefix(self.mosaic))
+        rows = (row for row in scanned if _kind(row.key) != "feed")
         while chunk := list(islice(rows, _CHUNK)):
             found = [*self._check_heads(chunk, started), *self._check_cells(chunk)]
             yield Checked(len(chunk), found)
