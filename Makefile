@@ -53,6 +53,7 @@ bench: setup ## Measure ingestion, tiles, overview cells and cold starts, next t
 	$(BIN)/python -m bench tiles
 	$(BIN)/python -m bench cells
 	$(BIN)/python -m bench low
+	$(BIN)/python -m bench edges
 	$(BIN)/python -m bench imports
 	$(BIN)/python -m bench race
 

@@ -1,4 +1,4 @@
-"""`python -m bench race`, `ingest`, `tiles`, `low`, `cells`, `imports` and `peers`."""
+"""`python -m bench race`, `ingest`, `tiles`, `low`, `edges`, `cells`, `imports` and `peers`."""
 
 import argparse
 import os
@@ -23,6 +23,7 @@ examples:
   python -m bench tiles --archive /data/bench --deep --json tiles.json
   python -m bench cells
   python -m bench low --across 20
+  python -m bench edges --depths 10,300
   python -m bench imports
 
 Tables of results go to stdout, progress to stderr. A run compares its contenders with each other on
@@ -88,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     low.add_argument("--tiles", type=int, default=5, help="tiles per zoom: %(default)s")
     low.add_argument("--times", type=int, default=9, help="times a tile is made: %(default)s")
     low.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    edges = commands.add_parser("edges", help="tiles at the edge of deep stacks of scenes")
+    edges.add_argument(
+        "--depths", type=_numbers, default=(10, 100, 1500), help="scenes: %(default)s"
+    )
+    edges.add_argument("--times", type=int, default=5, help="times a tile is made: %(default)s")
+    edges.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     _add_race(commands)
     cells = commands.add_parser("cells", help="cost of writing an overview cell")
     cells.add_argument("--times", type=int, default=5, help="times each: %(default)s")
@@ -200,6 +207,12 @@ def _low(given: argparse.Namespace) -> list[Sheet]:
     return low.run(low.Options(across=given.across, tiles=given.tiles, times=given.times))
 
 
+def _edges(given: argparse.Namespace) -> list[Sheet]:
+    from bench import edges
+
+    return edges.run(given.depths, given.times)
+
+
 def _race(given: argparse.Namespace) -> list[Sheet]:
     from bench import contenders, race
 
@@ -246,6 +259,7 @@ _COMMANDS: Final = {
     "ingest": _ingest,
     "tiles": _tiles,
     "low": _low,
+    "edges": _edges,
     "race": _race,
     "cells": _cells,
     "imports": _imports,

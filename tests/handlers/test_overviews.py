@@ -435,7 +435,7 @@ def test_a_batch_of_events_sends_a_hint_for_each_region_that_it_changed(
         far = {"type": "Polygon", "coordinates": [[[100, -40], [101, -40], [101, -39], [100, -40]]]}
         moved = newer[0] | {"geometry": far, "bbox": [100, -40, 101, -39]}
         moved["properties"] = moved["properties"] | {"updated": "2026-02-02T00:00:00Z"}
-        assert publish(moved) == [Hint("m", REGION_OF_SCENES)], "where its stale row is"
+        assert publish(moved) == [Hint("m", "000")], "its stale row reaches from 120 to 310"
         assert publish(moved, status="deleted") == [Hint("m", "310")]
         assert publish(moved | {"id": "never seen"}, status="deleted") == []
         assert publish(BAD, newer[1] | {"id": "another"}) == [Hint("m", REGION_OF_SCENES)]

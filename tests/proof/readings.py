@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
-from livemosaic.table import Key, Page, Row
+from livemosaic.table import Item, Key, Page, Row
 from proof.memory import unpacked
 from proof.schedules import Call, Done, Explored, Histories, Program, answer
 
@@ -30,8 +31,9 @@ class Readings:
     A query is not atomic beside a transaction, and its answers may be old. Here it meets each row
     as it is, or as it was before the last `lag` writes, whichever way the others are met and the
     next query will meet it; and it reads pages of one row, so that any write may fall between any
-    two rows. Beside the writes that a schedule can make, in its order, as if they were all that
-    there is to it: more schedules than there are, so none is left out.
+    two rows. A batch of rows may be as old, and rows that are read as of now are. Beside the writes
+    that a schedule can make, in its order, as if they were all that there is to it: more schedules
+    than there are, so none is left out.
     """
 
     explored: Explored
@@ -40,9 +42,12 @@ class Readings:
     right: Callable[[Any, frozenset[Any]], bool] = as_at_one_moment
     """Whether a result is right, by those that were to be had at one moment of the reading."""
     lag: int = 1
+    plain: Program | None = None
+    """The program that finds what was to be had, if that is another one."""
 
     def __post_init__(self) -> None:
         self._histories = Histories([self.program])
+        self._reference = Histories([self.plain]) if self.plain else self._histories
         self._quiet: dict[int, Any] = {}
         self._came_from: dict[Reading, tuple[Reading, str] | None] = {}
         self._writes: dict[int, list[int]] = {}
@@ -86,11 +91,10 @@ class Readings:
                 yield f"write {window[-1]}", Reading(window, reading.history, seen)
         asked = self._histories.next(reading.history)
         assert isinstance(asked, Call)
-        for page in self._pages(reading.window, asked):
-            history = self._histories.then(reading.history, page)
-            met = [(row.key.sk, row.item["version"]) for row in page.rows]
+        for said in self._answers(reading.window, asked):
+            history = self._histories.then(reading.history, said)
             after = reading._replace(history=history)
-            label = f"{asked.given[0]} after {asked.named.get('after')}: {met}"
+            label = self._histories.told(history)
             if isinstance(end := self._histories.next(history), Done):
                 self._check(reading, label, end.result)
             else:
@@ -112,13 +116,32 @@ class Readings:
         """What a reader finds whose queries are all at one moment."""
         if table not in self._quiet:
             rows, history = self.explored.tables[table], 0
-            while isinstance(asked := self._histories.next(history), Call):
-                history = self._histories.then(history, answer(rows, asked)[0])
+            while isinstance(asked := self._reference.next(history), Call):
+                history = self._reference.then(history, answer(rows, asked)[0])
             self._quiet[table] = asked.result
         return self._quiet[table]
 
+    def _answers(self, window: tuple[int, ...], asked: Call) -> Iterator[Any]:
+        if asked.method == "get":
+            yield self._as_of(window[-1], *asked.given)
+        elif asked.method == "batch_get":
+            (keys,) = asked.given
+            met = [{repr(row): row for row in self._met(window, key)}.values() for key in keys]
+            for rows in product(*met):
+                yield {key: row for key, row in zip(keys, rows, strict=True) if row is not None}
+        else:
+            assert asked.method == "query"
+            is_consistent = asked.named.get("consistent")
+            yield from self._pages(window[-1:] if is_consistent else window, asked)
+
+    def _met(self, window: tuple[int, ...], key: Key) -> Iterator[Item | None]:
+        return (self._as_of(table, key) for table in window)
+
+    def _as_of(self, table: int, key: Key) -> Item | None:
+        packed = self.explored.tables[table].get(key)
+        return None if packed is None else unpacked(packed)
+
     def _pages(self, window: tuple[int, ...], asked: Call) -> Iterator[Page]:
-        assert asked.method == "query"
         pk, after = asked.given[0], asked.named.get("after") or ""
         tables = [self.explored.tables[table] for table in window]
         keys = {key for rows in tables for key in rows if key.pk == pk and key.sk > after}

@@ -168,7 +168,7 @@ def _encode(grid: CellGrid, cell: Cell, part: BaseGeometry) -> bytes:
     if within is None:
         return beyond
     # No bytes would mean that there is nothing but the whole cell.
-    return (_encode_within(within, bounds) or _packed(box(*bounds), bounds)) + beyond
+    return (_encode_within(within, bounds) or packed(box(*bounds), bounds)) + beyond
 
 
 def _encode_beyond(part: BaseGeometry, strips: Sequence[BBox], width: float) -> bytes:
@@ -176,11 +176,11 @@ def _encode_beyond(part: BaseGeometry, strips: Sequence[BBox], width: float) -> 
     clips = [_clip(part, strip, part.area) for strip in strips]
     if all(clip is None for clip in clips):
         return b""
-    packed = [
-        b"" if clip is None else _packed(_simplified(clip, width), strip)
+    stored = [
+        b"" if clip is None else packed(_simplified(clip, width), strip)
         for clip, strip in zip(clips, strips, strict=True)
     ]
-    return b"".join(_BEYOND + rings for rings in packed)
+    return b"".join(_BEYOND + rings for rings in stored)
 
 
 def _strips(grid: CellGrid, cell: Cell) -> list[BBox]:
@@ -196,10 +196,11 @@ def _encode_within(part: BaseGeometry, bounds: BBox) -> bytes:
     width, height = right - left, top - bottom
     if part.area >= (1 - 1e-9) * width * height:
         return WHOLE
-    return _packed(_simplified(part, width), bounds)
+    return packed(_simplified(part, width), bounds)
 
 
-def _packed(part: BaseGeometry, bounds: BBox) -> bytes:
+def packed(part: BaseGeometry, bounds: BBox) -> bytes:
+    """Encodes the rings of a shape inside the bounds of a cell, none of them left out."""
     left, bottom, right, top = bounds
     scale = np.array([_UNIT / (right - left), -_UNIT / (top - bottom)])
     return b"".join(
@@ -241,7 +242,7 @@ def uncut(grid: CellGrid, footprint: MultiPolygon) -> bytes | None:
     left, bottom, right, top = projected.bounds
     width = max(right - left, top - bottom)
     within = _clip(projected, grid.root, projected.area)
-    stored = b"" if within is None else _packed(_simplified(within, width), grid.root)
+    stored = b"" if within is None else packed(_simplified(within, width), grid.root)
     return stored + _encode_beyond(projected, _strips(grid, Cell(0, 0, 0)), width) or None
 
 

@@ -4,16 +4,33 @@ Where an area takes several cells, a write may fall between the queries of two o
 scene is met in one cell as it was and in another as it is. It is given in one of the two versions,
 and claims what any of its rows claims: pixels decide. A claim that is met only after the scene was
 given is given then, as one more part of that scene.
+
+Before it reads another page of a partition it asks whether that is worth while. Where it is not it
+gives None, and asks again when it is asked for more.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
 from livemosaic.index.schema import CellRow
 from livemosaic.model.scene import IndexedScene, Part
+
+
+class PageEnd(NamedTuple):
+    """Comes in a stream of rows where the next one takes another query."""
+
+    after: str
+    """The sort key that the page ends with."""
+
+
+Stream = Iterator[CellRow | PageEnd]
+
+
+def _always(_: Sequence[CellRow]) -> bool:
+    return True
 
 
 class _MergedRow(NamedTuple):
@@ -25,17 +42,22 @@ class _MergedRow(NamedTuple):
     """Unique, so that rows themselves are never compared."""
     rank: str
     """The present rank."""
-    row: CellRow
-    stream: Iterator[CellRow] | None
+    row: CellRow | None
+    """None for the end of a page, which comes after its last row."""
+    stream: Stream | None
     """What to read on from once the row is taken; None for a moved row."""
 
 
 def merged(
-    streams: Iterable[Iterator[CellRow]], now: float, watermarks: Mapping[str, str]
-) -> Iterator[IndexedScene]:
+    streams: Iterable[Stream],
+    now: float,
+    watermarks: Mapping[str, str],
+    goes_on: Callable[[Sequence[CellRow]], bool] = _always,
+) -> Iterator[IndexedScene | None]:
     """The scenes of some partitions in rank order, each once or in parts; `now` in epoch seconds.
 
-    Skips rows at or below the watermark of their collection.
+    Skips rows at or below the watermark of their collection. `goes_on` is asked at the end of a
+    page, with the rows that come next of each partition: where it denies, None is given.
     """
     heap: list[_MergedRow] = []
     arrivals = count()
@@ -43,10 +65,15 @@ def merged(
         _advance(heap, _above(stream, watermarks) if watermarks else stream, now, arrivals)
     given: dict[str, IndexedScene] = {}
     while heap:
+        while heap[0].row is None and not goes_on([met.row for met in heap if met.row]):
+            yield None
         first = _pop(heap, now, arrivals)
+        if first.row is None:
+            continue
         rows = [first.row]
-        while heap and heap[0].key == first.key:
-            rows.append(_pop(heap, now, arrivals).row)
+        while heap and heap[0].key == first.key and heap[0].row is not None:
+            rows.append(heap[0].row)
+            _pop(heap, now, arrivals)
         found = _indexed_scene(first.rank, rows)
         before = given.setdefault(found.key, found)
         if before is found:
@@ -66,10 +93,14 @@ def _beside(parts: Sequence[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     )
 
 
-def _above(rows: Iterator[CellRow], watermarks: Mapping[str, str]) -> Iterator[CellRow]:
+def _above(rows: Stream, watermarks: Mapping[str, str]) -> Stream:
     for row in rows:
-        if row.version > watermarks.get(row.scene.partition("#")[0], ""):
+        if isinstance(row, PageEnd) or row.version > watermarks.get(_collection(row), ""):
             yield row
+
+
+def _collection(row: CellRow) -> str:
+    return row.scene.partition("#")[0]
 
 
 def _pop(heap: list[_MergedRow], now: float, arrivals: Iterator[int]) -> _MergedRow:
@@ -79,11 +110,12 @@ def _pop(heap: list[_MergedRow], now: float, arrivals: Iterator[int]) -> _Merged
     return met
 
 
-def _advance(
-    heap: list[_MergedRow], stream: Iterator[CellRow], now: float, arrivals: Iterator[int]
-) -> None:
+def _advance(heap: list[_MergedRow], stream: Stream, now: float, arrivals: Iterator[int]) -> None:
     """Push a stream's next row, and the moved rows before it at the rank that they have now."""
     for row in stream:
+        if isinstance(row, PageEnd):
+            heapq.heappush(heap, _MergedRow(f"{row.after}\0", next(arrivals), "", None, stream))
+            return
         if row.moved is None:
             heapq.heappush(heap, _merged_row(row.place.rank, row, next(arrivals), stream))
             return
@@ -91,9 +123,7 @@ def _advance(
             heapq.heappush(heap, _merged_row(row.moved, row, next(arrivals), None))
 
 
-def _merged_row(
-    rank: str, row: CellRow, arrival: int, stream: Iterator[CellRow] | None
-) -> _MergedRow:
+def _merged_row(rank: str, row: CellRow, arrival: int, stream: Stream | None) -> _MergedRow:
     return _MergedRow(f"{rank}#{row.scene}", arrival, rank, row, stream)
 
 

@@ -18,8 +18,8 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 
 `{due}` is the moment in milliseconds from which the row counts, 15 digits, and `{token}` random:
 no two writes share a row, so none of them waits for another, and deleting a row that was read
-deletes no other. `{region}` is the quadkey of the first of its cells at zoom 3 (`0` for digits
-that a coarser cell lacks). `cells` are the index cells at the scene's level, before and after the
+deletes no other. `{region}` is the tile of zoom 3 around its cells, or the first one in the
+smallest tile around them. `cells` are the index cells at the scene's level, before and after the
 change.
 
 The `version` of an overview row is the digest of its objects, empty where there are none;
@@ -37,6 +37,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from os.path import commonprefix
 from typing import Any, Final, Self
 
 from livemosaic.geo.cells import Cell
@@ -104,7 +105,7 @@ def stale_row(
 ) -> StaleRow:
     """A new mark of some cells; `due` in epoch seconds."""
     marked = tuple(dict.fromkeys(cells))
-    key = Key(_stale_partition(mosaic, region_of(marked[0])), f"{round(due * 1000):015}#{_token()}")
+    key = Key(_stale_partition(mosaic, region_of(marked)), f"{round(due * 1000):015}#{_token()}")
     return StaleRow(key, scene, version, marked, tries)
 
 
@@ -125,7 +126,7 @@ def changed(
 def region_changed(mosaic: Mosaic, before: Head | Tombstone | None, after: Head | Tombstone) -> str:
     """The region of the mark of a changed scene; empty where none is written."""
     cells = _cells_of(mosaic, before, after)
-    return region_of(cells[0]) if cells else ""
+    return region_of(cells) if cells else ""
 
 
 def _cells_of(
@@ -136,8 +137,22 @@ def _cells_of(
     return () if mosaic.overviews is None else (*had, *has)
 
 
-def region_of(quadkey: str) -> str:
-    """The region of a cell: its ancestor at zoom 3, or the first cell at zoom 3 within it."""
+def region_of(cells: Sequence[str]) -> str:
+    """The region of a mark: of the smallest tile around its cells, as `regions_around`."""
+    return _region(commonprefix(cells))  # noqa: RUF071 - of quadkeys, not of paths
+
+
+def regions_around(quadkey: str) -> set[str]:
+    """The regions of all marks that may have a cell around, equal to or within a tile.
+
+    The tile is of zoom 3 or deeper: one region for the marks that lie in its ancestor of zoom 3,
+    and up to three for marks that reach beyond that.
+    """
+    return {_region(quadkey[:zoom]) for zoom in range(4)}
+
+
+def _region(quadkey: str) -> str:
+    """The ancestor of a tile at zoom 3, or the first tile of zoom 3 within it."""
     return quadkey[:3].ljust(3, "0")
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeGuard
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
-from livemosaic.index.merge import merged
+from livemosaic.index.merge import PageEnd, Stream, merged
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area, partitions
 from livemosaic.index.schema import (
@@ -25,13 +25,18 @@ from livemosaic.index.schema import (
 )
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import IndexedScene, Scene
-from livemosaic.table import Page, Row, Table
+from livemosaic.table import Page, Table
 
 _FIRST_PAGE: Final = 10
 """Rows that every tile reads from each of its partitions: most need no more, however many there
 are. Later pages grow fourfold, up to `_NEXT_PAGE`, so that a tile of small scenes takes few."""
 _NEXT_PAGE: Final = 200
 _BATCH: Final = 32
+
+
+GoesOn = Callable[[Sequence[CellRow], Sequence[str]], bool]
+"""Whether more scenes are needed, by the rows that were read and not given yet, and the keys of the
+partitions that have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +59,28 @@ class SceneReader:
         version. Reads are eventually consistent (a second or so behind a write), unless
         `consistent`.
         """
+        return (met for met in self.find_while(mosaic, area, _always) if met is not None)
+
+    def find_while(
+        self, mosaic: Mosaic, area: Area, goes_on: GoesOn
+    ) -> Iterator[IndexedScene | None]:
+        """The scenes of `find`; None where `goes_on` denies that more of them are needed.
+
+        It is asked before each page but the first ones, and again when the iteration goes on.
+        """
         keys = partitions(mosaic, area)
-        firsts = self.pool.map(self._first, keys)
-        pages = zip(keys, list(firsts), strict=True)
-        streams = [map(CellRow.from_row, self._from_first(pk, page)) for pk, page in pages]
+        firsts = self.pool.map(self._page, keys)
+        parts = [_Partition(pk, page, self._page) for pk, page in zip(keys, firsts, strict=True)]
+
+        def asked(next_rows: Sequence[CellRow]) -> bool:
+            ahead = [*next_rows, *(row for part in parts for row in part.left())]
+            return goes_on(ahead, [part.pk for part in parts if part.page.next is not None])
+
         watermarks = {mark.collection: mark.version for mark in mosaic.watermarks}
-        yield from merged(streams, self.clock(), watermarks)
+        yield from merged([part.rows() for part in parts], self.clock(), watermarks, asked)
 
-    def _first(self, pk: str) -> Page:
-        return self.table.query(pk, limit=_FIRST_PAGE, consistent=self.consistent)
-
-    def _from_first(self, pk: str, page: Page) -> Iterator[Row]:
-        limit = _FIRST_PAGE
-        yield from page.rows
-        while page.next is not None:
-            limit = min(4 * limit, _NEXT_PAGE)
-            page = self.table.query(pk, after=page.next, limit=limit, consistent=self.consistent)
-            yield from page.rows
+    def _page(self, pk: str, after: str | None = None, limit: int = _FIRST_PAGE) -> Page:
+        return self.table.query(pk, after=after, limit=limit, consistent=self.consistent)
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
@@ -138,6 +148,38 @@ class SceneReader:
             if page.next is None:
                 return
             after = page.next
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """The rows of a partition, read a page at a time."""
+
+    pk: str
+    page: Page
+    read: Callable[[str, str, int], Page]
+    """Reads a page by partition, the sort key that it comes after, and the number of rows."""
+    _taken: int = 0
+
+    def rows(self) -> Stream:
+        """All rows in order, and the ends of pages between them."""
+        limit = _FIRST_PAGE
+        while True:
+            for row in self.page.rows:
+                self._taken += 1
+                yield CellRow.from_row(row)
+            if self.page.next is None:
+                return
+            yield PageEnd(self.page.next)
+            limit = min(4 * limit, _NEXT_PAGE)
+            self.page, self._taken = self.read(self.pk, self.page.next, limit), 0
+
+    def left(self) -> Iterator[CellRow]:
+        """The rows of the page that `rows` has not given yet."""
+        return map(CellRow.from_row, self.page.rows[self._taken :])
+
+
+def _always(_rows: Sequence[CellRow], _partitions: Sequence[str]) -> bool:
+    return True
 
 
 def watermark_of(mosaic: Mosaic, key: str) -> str:

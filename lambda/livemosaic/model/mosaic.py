@@ -59,6 +59,9 @@ class OverviewSet:
     """Of one that was replaced: epoch seconds from which on it may be deleted."""
     reach: int = 0
     """The deepest zoom of a cell so far: it only grows."""
+    marked_since: int = 0
+    """Epoch milliseconds from which on every change of a scene has a stale row, but for changes by
+    who did not know yet: the first set of a mosaic was begun then. 0 of sets made earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,15 @@ class Mosaic:
     def accepts_collection(self, collection: str) -> bool:
         """Whether the mosaic subscribes to that STAC collection."""
         return ANY_COLLECTION in self.collections or collection in self.collections
+
+    @property
+    def marked_since(self) -> int:
+        """`OverviewSet.marked_since` of its sets in use, which share it; 0 where overviews are off.
+
+        Sets from before they were turned off and on again are all replaced.
+        """
+        used = (each.marked_since for each in self.overview_sets if each.state != "replaced")
+        return 0 if self.overviews is None else max(used, default=0)
 
     @property
     def shown_overviews(self) -> OverviewSet | None:

@@ -12,6 +12,7 @@ the stale rows that it took. It is right beside other passes and after a crash a
   written the cell below, and not the one above.
 - A stale row is deleted last, and only the very row that was read. A crash before leaves all of
   them, and the next pass does it all again; whatever is made already is not drawn again.
+- Before it is deleted, the extents of deep partitions have the scene that it names (`extents`).
 
 Where a rival comes first to a cell, only this cell is made again: the ones below, which the pass
 has made already, are taken as they are now. So builders of different places meet in the cells
@@ -46,6 +47,7 @@ from livemosaic.model.time import utc_text
 from livemosaic.overviews import sets
 from livemosaic.overviews.base import BaseBlock, Survey
 from livemosaic.overviews.blocks import BlockSource, Drawn, fitted, from_row, to_row
+from livemosaic.overviews.extents import ExtentKeeper
 from livemosaic.overviews.objects import CellObjects, Changes, Made
 from livemosaic.overviews.places import blocks_under, descendants, top_rung, within
 from livemosaic.overviews.together.combinations import (
@@ -153,6 +155,11 @@ class OverviewBuilder:
         """The rows of overviews."""
         return OverviewRows(self.index.table)
 
+    @property
+    def extents(self) -> ExtentKeeper:
+        """What keeps the extents of deep partitions."""
+        return ExtentKeeper(self.index, self.clock)
+
     def run(
         self,
         mosaic_id: str,
@@ -193,6 +200,9 @@ class OverviewBuilder:
                 complete = partial(sets.completed, set_id=cells.id, now=now)
                 self.index.mosaics.put_overview_sets(mosaic_id, complete)
         self._try_again(mosaic, unread, pending, now)
+        self.extents.include(
+            self.index.mosaics.get(mosaic_id), (row.scene for row in taken if row.scene), late
+        )
         self.rows.settle(taken)
         self._drop_replaced(mosaic, now, late)
         return tally

@@ -56,13 +56,19 @@ def can_be_cleared(mosaic: Mosaic, now: float) -> bool:
 def begun(mosaic: Mosaic, now: float) -> Sequence[OverviewSet]:
     """Returns the sets of a mosaic, with a new one in the making if its settings ask for it.
 
-    It takes the place of one that was in the making, at a time in epoch seconds.
+    It takes the place of one that was in the making, at a time in epoch seconds; from then on
+    changes are marked, if that is not known yet.
     """
-    new, sets = wanted(mosaic), mosaic.overview_sets
+    new, since = wanted(mosaic), mosaic.marked_since or round(now * 1000)
+    sets = tuple(_marked(each, since) for each in mosaic.overview_sets)
     if new is None or any(_is_alike(new, each) for each in sets if each.state != "replaced"):
         return sets
     others = [replaced(each, now) if each.state == "building" else each for each in sets]
-    return [*others, replace(new, id=secrets.token_hex(4))]
+    return [*others, replace(new, id=secrets.token_hex(4), marked_since=since)]
+
+
+def _marked(cells: OverviewSet, since: int) -> OverviewSet:
+    return cells if cells.state == "replaced" else replace(cells, marked_since=since)
 
 
 def current(mosaic: Mosaic) -> list[OverviewSet]:

@@ -1,9 +1,10 @@
 """Candidates: the scenes that may show in a view by a rule, and the pixels that each claims."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Final
 
 import numpy as np
 from shapely.geometry import MultiPolygon
@@ -13,16 +14,21 @@ from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncu
 from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.footprint import centre, footprint
 from livemosaic.geo.rasterize import Outline
+from livemosaic.index.extents.rows import ExtentRows, PartitionName
 from livemosaic.index.scenes import Index
+from livemosaic.index.schema import CellRow
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Mask
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import IndexedScene, Scene, scene_key
+from livemosaic.model.scene import IndexedScene, Part, Scene, scene_key
 from livemosaic.tiler.assets import lacking, unlike
-from livemosaic.tiler.plan import Claim
+from livemosaic.tiler.plan import Ahead, Claim, Needed
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
 from livemosaic.tiler.views import View
+
+_MOST_AHEAD: Final = 64
+"""Rows that were read and not given yet, of which the pixels are compared with the holes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,19 +43,27 @@ class Candidates:
     """The rule's; None where every scene takes part."""
     assets: Sequence[str] = ()
     """Assets that the request names: scenes without one of them take no part."""
+    extents: ExtentRows | None = None
+    """Where scenes of deep partitions lie; None where that is not kept, or all are to be listed."""
 
     @property
     def in_stored_order(self) -> bool:
         """Whether the rule keeps the order in which the index gives scenes."""
         return self.rule.in_stored_order
 
-    def scenes(self) -> Iterator[IndexedScene]:
+    def scenes(self, needed: Needed | None = None) -> Iterator[IndexedScene | None]:
         """The scenes that share an index cell with the view, or that a lock names, in stored order.
 
-        Nothing is read before the first scene is taken.
+        Nothing is read before the first scene is taken. None stands where no more are `needed`, as
+        far as extents say.
         """
         if self.rule.method == "lock":
             return self._locked()
+        in_crs_of_cells = self.view.grid.crs == self.view.area.grid.crs
+        may_end = in_crs_of_cells and self.in_stored_order  # others are all arranged, or seamlines
+        if needed and self.extents and self.mosaic.marked_since and may_end:
+            outlook = _Outlook(self, self.extents, needed)
+            return self.index.find_while(self.mosaic, self.view.area, outlook.goes_on)
         return self.index.find(self.mosaic, self.view.area)
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
@@ -134,6 +148,52 @@ class Candidates:
 
 
 @dataclass(slots=True, eq=False)
+class _Outlook:
+    """Looks ahead of the scenes read so far, at the extents of partitions that have more."""
+
+    candidates: Candidates
+    extents: ExtentRows
+    needed: Needed
+    _glanced: Mapping[PartitionName, Part] | None = None
+    _known: Mapping[PartitionName, Part] | None = None
+
+    def goes_on(self, rows: Sequence[CellRow], partitions: Sequence[str]) -> bool:
+        """Whether more scenes are needed, as `SceneReader.find_while` asks.
+
+        Extents that may be a second old say so for most tiles. Only where they deny it, and once,
+        they are read as of now.
+        """
+        names = [PartitionName.of(pk) for pk in partitions]
+        mosaic = self.candidates.mosaic
+        if self._glanced is None:
+            self._glanced = self.extents.glance(mosaic, names)
+        if self._known is None:
+            if self._is_needed(rows, names, self._glanced):
+                return True
+            self._known = self.extents.known(mosaic, names, self.candidates.view.area)
+        return self._is_needed(rows, names, self._known)
+
+    def _is_needed(
+        self,
+        rows: Sequence[CellRow],
+        names: Sequence[PartitionName],
+        extents: Mapping[PartitionName, Part],
+    ) -> bool:
+        if len(rows) > _MOST_AHEAD or any(name not in extents for name in names):
+            return True
+        parts = {(row.place.quadkey, row.footprint) for row in rows}
+        parts.update(extents[name] for name in names)
+        ahead = tuple(sorted(parts))
+        return self.needed(Ahead(ahead, partial(self._claim, ahead)))
+
+    def _claim(self, parts: Sequence[Part]) -> Mask:
+        view = self.candidates.view
+        cells, grid = view.area.grid, view.grid
+        rings = (rings for part in parts if (rings := decode(cells, *part)))
+        return _union([Outline.of(each, cells.crs, grid) for each in rings])
+
+
+@dataclass(slots=True, eq=False)
 class Listing:
     """Lists the scenes that take part, top first, each once; read as they are taken.
 
@@ -147,7 +207,7 @@ class Listing:
     """Which limit left scenes out; known when the iteration has ended."""
 
     def __iter__(self) -> Iterator[IndexedScene]:
-        met = self.candidates.scenes()
+        met = (scene for scene in self.candidates.scenes() if scene is not None)
         listed: set[str] = set()
         for scene in self._ordered(islice(met, self.max_rows)):
             if scene.key not in listed and self.candidates.takes(scene):

@@ -23,7 +23,7 @@ from livemosaic.model.render import Read, Resampling
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
-from livemosaic.tiler.plan import Claim
+from livemosaic.tiler.plan import Claim, Needed
 from livemosaic.tiler.rules.parse import rule_of
 from livemosaic.tiler.views import View
 
@@ -121,8 +121,9 @@ class OverviewCandidates:
 
     in_stored_order = True
 
-    def scenes(self) -> Iterator[IndexedScene]:
+    def scenes(self, needed: Needed) -> Iterator[IndexedScene]:
         """The cells, and scenes of the rest as they are taken."""
+        del needed
         yield from self.shown.scenes
         if self.shown.rest is not None:
             yield from self.candidates.index.find(self.candidates.mosaic, self.shown.rest)

@@ -11,6 +11,7 @@ from livemosaic.cog.budget import Allowance
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.cells import Cell
 from livemosaic.geo.frame import Frame
+from livemosaic.index.extents.rows import ExtentRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Encoding, Grid, Pixels
@@ -208,7 +209,9 @@ class Tiler:
         that no scene of the mosaic ever had.
         """
         read, expression = self.of_scenes(mosaic, read, rule)
-        candidates = self._candidates(mosaic, view, rule, read.assets)
+        rows = ExtentRows(self.index.table, self.index.mosaics)
+        extents = None if self.overviews is None else rows
+        candidates = self._candidates(mosaic, view, rule, read.assets, extents)
         plan = self._plan(candidates)
         plan.needs_all |= every
         return Draft(mosaic, view, read, expression, rule, plan, candidates.selection)
@@ -349,10 +352,15 @@ class Tiler:
         )
 
     def _candidates(
-        self, mosaic: Mosaic, view: View, rule: Rule, assets: Sequence[str]
+        self,
+        mosaic: Mosaic,
+        view: View,
+        rule: Rule,
+        assets: Sequence[str],
+        extents: ExtentRows | None = None,
     ) -> Candidates:
         selection = Selection.of(rule) if rule.selects else None
-        return Candidates(self.index, mosaic, view, rule, selection, assets)
+        return Candidates(self.index, mosaic, view, rule, selection, assets, extents)
 
     def _read_budget(self, grid: Grid) -> _ReadBudget:
         limits = self.limits

@@ -15,20 +15,36 @@ are met again (`Plan.foreseen`), the tile would be the same.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.model.raster import Mask
-from livemosaic.model.scene import IndexedScene
+from livemosaic.model.scene import IndexedScene, Part
 
-End = Literal["full", "exhausted", "limited"]
-"""Why the search ended: pixels everywhere or `max_scenes`; no more candidates; `max_rows`."""
+End = Literal["full", "exhausted", "limited", "outside"]
+"""Why the search ended: pixels everywhere or `max_scenes`; no more candidates; `max_rows`; all that
+is left lies outside what is wanted still."""
 
 
 Claim = Callable[[], Mask]
 """Gives the pixels of the tile that a footprint claims."""
+
+
+_NO_MORE: Final[Literal["exhausted"]] = "exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Where the scenes lie that were not taken yet: none of them claims a pixel elsewhere."""
+
+    parts: tuple[Part, ...]
+    claim: Claim
+
+
+Needed = Callable[[Ahead], bool]
+"""Whether scenes that lie there may show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,8 @@ class Seen:
     end: End
     left_out: tuple[tuple[IndexedScene, str], ...] = ()
     """Scenes among them that would claim a pixel but are not read, and why."""
+    beyond: tuple[Part, ...] = ()
+    """Where all other scenes lie, if the search ended `outside`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,8 +86,11 @@ class SceneSource(Protocol):
         """Whether `arranged` would change nothing, so that scenes are taken only as needed."""
         ...
 
-    def scenes(self) -> Iterator[IndexedScene]:
-        """The scenes that may show, in stored order, read as they are taken."""
+    def scenes(self, needed: Needed) -> Iterator[IndexedScene | None]:
+        """The scenes that may show, in stored order, read as they are taken.
+
+        None, and perhaps a scene after it, where no more of them are `needed`.
+        """
         ...
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
@@ -105,7 +126,7 @@ class Plan:
     """Why scenes that might have shown were left out; empty if none were."""
     left_out: dict[int, tuple[IndexedScene, str]] = field(default_factory=dict)
     """Scenes met so far that would claim a pixel but are not read, and why, by their place."""
-    _scenes: Iterator[IndexedScene] | None = None
+    _scenes: Iterator[IndexedScene | None] | None = None
     """The scenes not taken yet; None before the first is taken."""
     _looked: int = 0
     """Scenes taken so far."""
@@ -121,12 +142,18 @@ class Plan:
     """Whether a round reached the end of the scenes."""
     _shown: dict[int, Mask] = field(default_factory=dict)
     """Pixels that a read scene has, by its place."""
+    _holes: Mask = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    """The pixels that no scene of this round fills so far."""
+    _foreseen: int | None = None
+    """After how many scenes a tile ended `outside` with which this one is compared."""
+    _beyond: tuple[Part, ...] = ()
+    """Where scenes lie that were not needed."""
 
     def next_round(self) -> list[int]:
         """Returns the places of the scenes to read now; none when the tile is done."""
         self.truncated = ""
-        every = np.ones((self.height, self.width), np.bool_)
-        holes = every if self.mask is None else self.mask.copy()
+        self._foreseen = None
+        holes = self._holes = self._wanted_pixels()
         wanted: list[int] = []
         for nth, (place, _) in enumerate(self._all_met(), 1):
             self._used = max(self._used, nth)
@@ -158,7 +185,11 @@ class Plan:
         """Returns what a tile that ended so after `count` scenes would see now; None if it changed.
 
         Takes no more scenes than such a tile did, and burns no claim; the rounds use what is taken.
+        A tile that ended `outside` is the same where all other scenes lie `beyond` it as before:
+        equal scenes leave equal holes.
         """
+        self._foreseen = count if end == "outside" else None
+        self._holes = self._wanted_pixels()
         met: list[int] = []
         for place, _ in self._all_met():
             met.append(place)
@@ -172,7 +203,9 @@ class Plan:
         """What a tile saw that ended so after the scenes at these places."""
         last = places[-1] if places and end == "full" else self._looked
         left_out = [each for place, each in self.left_out.items() if place < last]
-        return Seen(tuple(self.scene(place) for place in places), end, tuple(left_out))
+        beyond = self._beyond if end == "outside" else ()
+        scenes = tuple(self.scene(place) for place in places)
+        return Seen(scenes, end, tuple(left_out), beyond)
 
     @property
     def left_out_ids(self) -> list[tuple[str, str]]:
@@ -208,9 +241,9 @@ class Plan:
         scenes = self._ordered()
         yield from list(self._met.items())
         while self._looked < self.max_rows:
-            scene = next(scenes, None)
-            if scene is None:
-                self._end = "limited" if self._cut else "exhausted"
+            scene = next(scenes, _NO_MORE)
+            if not isinstance(scene, IndexedScene):
+                self._end = self._end_of(scene)
                 return
             place, self._looked = self._looked, self._looked + 1
             claim = None if self._is_read(scene) else self.source.claim(scene)
@@ -219,21 +252,40 @@ class Plan:
             elif claim is not None:
                 self._met[place] = _PlannedScene(scene, claim)
                 yield place, self._met[place]
-        if self._end == "full":
-            more = self._cut or next(scenes, None) is not None
-            self._end = "limited" if more else "exhausted"
+        if self._end in ("full", "outside"):
+            self._end = self._end_of(next(scenes, _NO_MORE))
+
+    def _end_of(self, scene: IndexedScene | End | None) -> End:
+        """How the search ends before a scene, or None or `_NO_MORE` in its place."""
+        if self._cut or isinstance(scene, IndexedScene):
+            return "limited"
+        return scene or "outside"
+
+    def _wanted_pixels(self) -> Mask:
+        every = np.ones((self.height, self.width), np.bool_)
+        return every if self.mask is None else self.mask.copy()
+
+    def _is_needed(self, ahead: Ahead) -> bool:
+        """Whether scenes that lie there may show in the holes of this round."""
+        if self._foreseen is not None:
+            is_needed = len(self._met) != self._foreseen
+        else:
+            is_needed = bool((ahead.claim() & self._holes).any())
+        self._beyond = ahead.parts
+        return is_needed
 
     def _is_read(self, scene: IndexedScene) -> bool:
         """Whether the scene is one more part of a scene that is to be read as a whole already."""
         return self.needs_all and any(met.scene.key == scene.key for met in self._met.values())
 
-    def _ordered(self) -> Iterator[IndexedScene]:
+    def _ordered(self) -> Iterator[IndexedScene | None]:
         """The scenes left to take; all are taken at once if their order needs that."""
         if self._scenes is None:
-            self._scenes = self.source.scenes()
+            self._scenes = self.source.scenes(self._is_needed)
             if not self.source.in_stored_order:
-                taken = list(islice(self._scenes, self.max_rows))
-                self._cut = next(self._scenes, None) is not None
+                every = (scene for scene in self._scenes if scene is not None)
+                taken = list(islice(every, self.max_rows))
+                self._cut = next(every, None) is not None
                 self._scenes = iter(self.source.arranged(taken))
         return self._scenes
 

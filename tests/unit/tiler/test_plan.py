@@ -1,7 +1,7 @@
 """The plan against brute force: what is read, in what order, and what the picture then shows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from livemosaic.model.raster import Mask
 from livemosaic.model.scene import IndexedScene
-from livemosaic.tiler.plan import Claim, End, Plan
+from livemosaic.tiler.plan import Ahead, Claim, End, Needed, Plan
 
 SHAPE = (3, 4)
 NOBODY = -1
@@ -43,8 +43,20 @@ class Source:
     def in_stored_order(self) -> bool:
         return self.arrange is None
 
-    def scenes(self) -> Iterator[IndexedScene]:
-        return self.found
+    page: int = 0
+    """Scenes between two looks ahead; 0 for none."""
+
+    def scenes(self, needed: Needed) -> Iterator[IndexedScene | None]:
+        for nth in range(len(self.truths)):
+            while self.page and nth and nth % self.page == 0 and not needed(self._ahead(nth)):
+                yield None
+            yield next(self.found)
+
+    def _ahead(self, nth: int) -> Ahead:
+        """What scenes from one on claim, and a corner besides: an extent may be too large."""
+        claimed = np.any([scene.claim for scene in self.truths[nth:]], axis=0)
+        claimed[0, 0] = True
+        return Ahead((("", np.packbits(claimed).tobytes()),), lambda: claimed)
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
         assert self.arrange
@@ -64,6 +76,7 @@ class Run:
     max_rows: int = 1000
     arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
     needs_all: bool = False
+    page: int = 0
     rounds: list[list[int]] = field(default_factory=list)
     looked_at: int = 0
 
@@ -72,7 +85,7 @@ class Run:
         self.finish()
 
     def _plan(self) -> Plan:
-        source = Source(self._found(), self.scenes, self.arrange)
+        source = Source(self._found(), self.scenes, self.arrange, self.page)
         return Plan(source, *SHAPE, self.max_scenes, self.max_rows, self.needs_all)
 
     def finish(self) -> None:
@@ -284,6 +297,63 @@ class TestArranged:
             assert [later.plan.scene(p).id for p in later.read] == [
                 run.plan.scene(p).id for p in run.read
             ]
+
+
+def at_the_left(scene: Scene) -> Scene:
+    """The part of a scene in the left half of the tile."""
+    left = np.zeros(SHAPE, np.bool_)
+    left[:, :2] = True
+    return Scene(scene.claim & left, None if scene.truth is None else scene.truth & left)
+
+
+class TestLookingAhead:
+    """Scenes are taken no further than where all others lie outside the holes."""
+
+    @given(stacks(anything), st.integers(1, 8), st.integers(1, 4), st.booleans())
+    def test_the_same_is_read_in_the_same_rounds_as_without(
+        self, scenes: list[Scene], max_scenes: int, page: int, needs_all: bool
+    ) -> None:
+        whole = Run(scenes, max_scenes, needs_all=needs_all)
+        run = Run(scenes, max_scenes, needs_all=needs_all, page=page)
+        assert run.rounds == whole.rounds
+        assert run.plan.truncated == whole.plan.truncated
+        assert run.looked_at <= whole.looked_at
+
+    def test_a_tile_at_an_edge_ends_with_the_first_page_that_fills_it_so_far(self) -> None:
+        half = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
+        half.claim[0, 0] = True
+        run = Run([half] * 9, page=2)
+        assert (run.read, run.looked_at, run.plan.seen.end) == ([0], 2, "outside")
+        assert Run([half] * 9).looked_at == 9
+
+    def test_it_goes_on_where_pixels_leave_a_hole(self) -> None:
+        half = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
+        torn = replace(half, truth=np.zeros(SHAPE, np.bool_))
+        run = Run([torn, torn, torn, half, half, half], page=2)
+        assert (run.rounds, run.looked_at) == ([[0], [1], [2], [3]], 4)
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 3))
+    def test_where_the_same_is_foreseen_the_picture_is_the_same(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, page: int
+    ) -> None:
+        """Also where other scenes lie beyond now."""
+        now = [*map(at_the_left, scenes)]
+        run = Run(now, max_scenes, page=page)
+        seen = run.plan.seen
+        later = LazyRoutes([*now, *rest], max_scenes, page=page)
+        if later.plan.foreseen(len(seen.scenes), seen.end) == seen:
+            later.finish()
+            assert later.read == run.read
+
+    def test_a_tile_at_an_edge_is_foreseen_until_a_scene_may_lie_in_its_holes(self) -> None:
+        half = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
+        seen = Run([half] * 9, page=2).plan.seen
+        for scenes, is_same in (
+            ([half] * 10, True),
+            ([*[half] * 9, Scene(~half.claim, None)], False),
+        ):
+            plan = LazyRoutes(scenes, page=2).plan
+            assert (plan.foreseen(len(seen.scenes), "outside") == seen) == is_same
 
 
 class TestNeedsAll:

@@ -38,6 +38,8 @@ class Basis:
             # Encodings may be added to a stored scene, whose version stays the same.
             one = scene.key, scene.version, scene.lasting_parts, scene.encodings
             digest.update(repr(one).encode())
+        if seen.beyond:
+            digest.update(repr(seen.beyond).encode())
         return f'"{digest.hexdigest()}.{len(seen.scenes)}{seen.end[0]}"'
 
 

@@ -1,0 +1,1 @@
+"""Extents of deep partitions: where their scenes lie, so that tiles at edges need not read all."""

@@ -1,0 +1,155 @@
+"""Rows of extents: the union of the footprints of all scenes in a deep partition.
+
+What never fills never stops: a tile at the edge of 1,500 scenes would read all 1,500 rows. With an
+extent it stops where nothing of it shows in what is left of the tile.
+
+| row    | pk                             | sk               | attributes                      |
+|--------|--------------------------------|------------------|---------------------------------|
+| extent | `{m}#extent.{since}#{quadkey}` | `cell`, `coarse` | `footprint`, `complete`,        |
+|        |                                |                  | `revision`                      |
+
+`{m}` stands for `{mosaic}.{generation}`, and `{since}` is `Mosaic.marked_since`. `footprint` is
+encoded by `covering`; None where the row was just made.
+
+**An extent lacks no scene that a reader must show.** It only grows, and is never deleted. Who makes
+one writes a row that is not `complete`, then reads the partition, then completes it. Each change of
+a scene has a stale row (`index.overviews`), which is deleted only after all extents that were there
+by then have the scene. So each committed scene has a stale row, or is in every extent that was
+there when that was deleted; and one that was made later has read it in the partition. A reader
+asks for stale rows first, and for extents then, both as of now: where no stale row touches the
+area, the extents have every scene that was committed before.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+from livemosaic.errors import NotFoundError
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.overviews import OverviewRows, regions_around
+from livemosaic.index.partitions import Area
+from livemosaic.index.schema import partition
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.scene import Part
+from livemosaic.table import ABSENT, Equals, Expect, Item, Key, Put, Table
+
+_REGION: Final = 3
+_MOST_REGIONS: Final = 8
+_MOST_MARKS: Final = 100
+"""Stale rows of a region that a reader looks at; where there are more, extents are not known."""
+
+
+class PartitionName(NamedTuple):
+    """A partition of cell or coarse rows."""
+
+    kind: str
+    """`cell` or `coarse`."""
+    quadkey: str
+
+    @classmethod
+    def of(cls, pk: str) -> Self:
+        """The name of a partition by its key."""
+        _, kind, quadkey = pk.split("#")
+        return cls(kind, quadkey)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionExtent:
+    """Where scenes of a partition may lie."""
+
+    name: PartitionName
+    footprint: bytes | None = None
+    """As stored of scenes in the cell; None where nothing is known."""
+    complete: bool = False
+    """Whether all scenes lie in it, not only the ones that changed since it was begun."""
+    revision: int = 0
+    """Of the row as read; 0 where there is none yet."""
+
+    @property
+    def part(self) -> Part | None:
+        """The footprint outside of which no scene lies; None where that is not known."""
+        is_known = self.complete and self.footprint is not None
+        return (self.name.quadkey, self.footprint or b"") if is_known else None
+
+    def to_item(self) -> dict[str, Any]:
+        """The attributes of the row, with the next revision."""
+        return {
+            "footprint": self.footprint,
+            "complete": self.complete,
+            "revision": self.revision + 1,
+        }
+
+    @classmethod
+    def from_item(cls, name: PartitionName, item: Item | None) -> Self:
+        """The value of a row, or of its absence."""
+        if item is None:
+            return cls(name)
+        return cls(name, item["footprint"], item["complete"], item["revision"])
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentRows:
+    """The extents of partitions, in a `Table`."""
+
+    table: Table
+    mosaics: Mosaics
+
+    def get(self, mosaic: Mosaic, name: PartitionName) -> PartitionExtent:
+        """The extent of a partition as of now; of revision 0 where there is none."""
+        return PartitionExtent.from_item(name, self.table.get(_key(mosaic, name)))
+
+    def put(self, mosaic: Mosaic, extent: PartitionExtent) -> None:
+        """Write an extent, if its row is as it was read; else raises `ConditionFailedError`."""
+        expect: Expect = Equals("revision", extent.revision) if extent.revision else ABSENT
+        self.table.transact([Put(_key(mosaic, extent.name), extent.to_item(), expect)])
+
+    def glance(self, mosaic: Mosaic, names: Collection[PartitionName]) -> dict[PartitionName, Part]:
+        """The extents of partitions that are known, by name: a second or so old, and no promise."""
+        keys = {name: _key(mosaic, name) for name in names}
+        items = self.table.batch_get([*keys.values()])
+        found = (PartitionExtent.from_item(name, items.get(key)) for name, key in keys.items())
+        return {each.name: each.part for each in found if each.part is not None}
+
+    def known(
+        self, mosaic: Mosaic, names: Collection[PartitionName], area: Area
+    ) -> Mapping[PartitionName, Part]:
+        """The extents of partitions that are known, by name.
+
+        They have every scene of an area that was committed before the call. None where one changed
+        a moment ago, and the builder has not looked at it.
+        """
+        if _is_marked(OverviewRows(self.table), mosaic, area) or not self._is_marking(mosaic):
+            return {}
+        found = (self.get(mosaic, name) for name in names)
+        return {each.name: each.part for each in found if each.part is not None}
+
+    def _is_marking(self, mosaic: Mosaic) -> bool:
+        """Whether changes are marked until now: overviews may have been turned off a moment ago."""
+        try:
+            now = self.mosaics.get(mosaic.id)
+        except NotFoundError:
+            return False
+        since = mosaic.generation, mosaic.marked_since
+        return (now.generation, now.marked_since) == since
+
+
+def _is_marked(rows: OverviewRows, mosaic: Mosaic, area: Area) -> bool:
+    """Whether a scene of an area may have changed since the builder looked, as of now."""
+    tiles = {c.quadkey for b in area.boxes for c in area.grid.cells_of(b, max(_REGION, area.zoom))}
+    regions = set[str]().union(*(regions_around(tile[:_REGION]) for tile in tiles))
+    if len(regions) > _MOST_REGIONS:
+        return True
+    for region in sorted(regions):
+        marks = [*rows.stale(mosaic, region, _MOST_MARKS)]
+        changed = (cell for mark in marks if not mark.tries for cell in mark.cells)
+        if len(marks) == _MOST_MARKS or any(_meet(c, tile) for c in changed for tile in tiles):
+            return True
+    return False
+
+
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _key(mosaic: Mosaic, name: PartitionName) -> Key:
+    return Key(partition(mosaic, f"extent.{mosaic.marked_since}", name.quadkey), name.kind)

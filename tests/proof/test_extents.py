@@ -1,0 +1,303 @@
+"""Extents of deep partitions: every reading beside every schedule of changes and builders.
+
+A reader who stops where an extent says that nothing else shows finds what one who reads all rows
+would have found: whatever scenes come, move and go, whoever makes or widens the extent meanwhile,
+and dies after any write. Each rule of `index.extents.rows` is broken on purpose, and found out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from items import box, deletion, item, message
+from livemosaic.geo.cells import cell_grid
+from livemosaic.index.extents.rows import ExtentRows, PartitionName
+from livemosaic.index.extents.shape import united
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
+from livemosaic.model.rule import DEFAULT
+from livemosaic.overviews.builder import OverviewBuilder
+from livemosaic.overviews.extents import ExtentKeeper
+from livemosaic.overviews.sets import FORMAT
+from livemosaic.table import Delete, Page, Put, Table
+from livemosaic.tiler.candidates import Candidates
+from livemosaic.tiler.plan import Plan
+from livemosaic.tiler.views import TileAddress
+from proof.cells import builder, ingest
+from proof.memory import MemoryTable, Rows
+from proof.readings import Readings
+from proof.scenes import FULL, LATER, index
+from proof.schedules import Answers, Explored, Program
+from proof.test_every_schedule import delivered
+from proof.test_overviews import Wrapped
+
+WEST, EAST, MIDDLE = box(1, 42, 20, 64), box(24, 42, 44, 64), box(10, 42, 34, 64)
+"""Places in one tile of zoom 3."""
+WIDE = box(24, 42, 60, 64)
+"""In two of them, and so at another level."""
+REGIONS = "120", "100"
+CHANGES: Mapping[str, Mapping[str, Any]] = {
+    name: item("a", place, href=f"https://example.com/{name}.tif", datetime=f"2026-01-{day:02}")
+    for name, place, day in [
+        ("west", WEST, 1),
+        ("east", EAST, 1),
+        ("middle", MIDDLE, 2),
+        ("east-on-top", EAST, 30),
+        ("wide", WIDE, 1),
+    ]
+} | {"deleted": deletion("a")}
+OTHERS = (
+    item("b", WEST, datetime="2026-01-20T00:00:00Z"),
+    item("c", WEST, datetime="2026-01-10T00:00:00Z"),
+    item("d", box(50, 42, 100, 64), datetime="2025-01-01T00:00:00Z"),
+)
+"""Two scenes that fill the west, and one elsewhere in a cell around the tile."""
+HERE = PartitionName("cell", "120")
+SIZE = 8
+SET = OverviewSet(
+    id="0a",
+    policy=OverviewPolicy(assets=("visual",)),
+    rule={},
+    format=FORMAT,
+    state="ready",
+    marked_since=round((LATER - 7200) * 1000),
+)
+
+
+class Keeper(OverviewBuilder):
+    """A builder that makes no cells, and calls a partition deep that has any row."""
+
+    def _update(self, run: Any, changed: Any) -> None:
+        """There is nothing to make."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, deep=1, one_in=1)
+
+
+def keeping(on: Callable[[Table], Table] = lambda table: table, kind: Any = Keeper) -> Program:
+    """A worker that makes one pass."""
+
+    def work(answers: Answers) -> bool:
+        with builder(on(answers), clock=answers.clock, kind=kind) as one:
+            one.run("m", regions=REGIONS)
+        return True
+
+    return work
+
+
+def beginning(first: str = "", *, is_known: bool = True) -> Rows:
+    """A mosaic with other scenes, perhaps `a`, and where it `is_known` the extents of all."""
+    table = MemoryTable()
+    marked = Mosaic(id="m", quadkey_zoom=3, max_cells=1, overviews=SET.policy, overview_sets=(SET,))
+    Mosaics(table).create(marked)
+    for other in OTHERS:
+        ingest(table, other)
+    if first:
+        ingest(table, CHANGES[first], -1)
+    with builder(table, kind=Keeper if is_known else Ignorant) as one:
+        one.run("m", regions=REGIONS)
+    assert bool(known(table)) == is_known
+    return table.rows
+
+
+def known(table: Table) -> bool:
+    mosaics = Mosaics(table)
+    return ExtentRows(table, mosaics).get(mosaics.get("m"), HERE).complete
+
+
+class Ignorant(Keeper):
+    """Makes no extents, as no partition is so deep, and lets others grow."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, deep=1000)
+
+
+TWO = (Keeper, Keeper)
+
+
+def looks(mosaic: Mosaic, extents: type[ExtentRows] | None = ExtentRows) -> Program:
+    """A reader of a tile: which picture shows in each pixel, by footprints alone."""
+    view = TileAddress("WebMercatorQuad", 3, 4, 2).view(mosaic, SIZE)
+
+    def look(answers: Answers) -> tuple[str, ...]:
+        rows = extents and extents(answers, Mosaics(answers))
+        candidates = Candidates(index(answers), mosaic, view, DEFAULT, None, (), rows)
+        plan = Plan(candidates, SIZE, SIZE, max_scenes=100, max_rows=100)
+        shown = np.full((SIZE, SIZE), "", np.object_)
+        for place in reversed(plan.next_round()):
+            shown[plan.claim(place)] = plan.scene(place).assets["visual"][20:-4]
+        return tuple(shown.ravel())
+
+    return look
+
+
+def old_or_new(found: tuple[str, ...], seen: frozenset[tuple[str, ...]]) -> bool:
+    """Each pixel is as at some moment of the reading."""
+    moments = zip(*seen, strict=True)
+    return all(pixel in at for pixel, at in zip(found, moments, strict=True))
+
+
+@dataclass
+class RowByRow(MemoryTable):
+    """A table that gives the rows of cells one by one, and remembers them."""
+
+    met: list[str] = field(default_factory=list)
+
+    def query(self, pk: str, **how: Any) -> Page:
+        if "#cell#" not in pk:
+            return super().query(pk, **how)
+        page = super().query(pk, **how | {"limit": 1})
+        self.met += [row.key.sk for row in page.rows]
+        return page if page.rows else replace(page, next=None)
+
+
+def covers(rows: Rows) -> None:
+    """Checks that an extent has all scenes, if there is one, once no stale row is left."""
+    table = MemoryTable(rows)
+    with builder(table, kind=Keeper) as one:
+        while one.run("m", regions=REGIONS).taken:
+            pass
+        mosaic = Mosaics(table).get("m")
+        extent = one.extents.rows.get(mosaic, HERE)
+        footprints = one.extents._footprints(mosaic, HERE)
+    known, grid = extent.footprint, cell_grid(mosaic.tms)
+    assert not extent.complete or united(grid, HERE.quadkey, known, footprints) == known
+
+
+def explored(
+    before: Rows,
+    *changes: str,
+    builders: Sequence[type[Keeper]] = (Keeper,),
+    crashes: int = 1,
+    on: Callable[[Table], Table] = lambda table: table,
+) -> Explored:
+    mosaic = Mosaics(MemoryTable(before)).get("m")
+    sent = [message(CHANGES[change], seconds=n) for n, change in enumerate(changes, 1)]
+    programs = [delivered(one, mosaic) for one in sent] + [keeping(on, kind) for kind in builders]
+    return Explored(programs, before, covers, deliveries=1, crashes=crashes, world=lambda *_: LATER)
+
+
+def read(every: Explored, extents: type[ExtentRows] = ExtentRows) -> None:
+    """Every reading, with answers as of now and with ones that lag a write behind."""
+    mosaic = Mosaics(MemoryTable(every.before)).get("m")
+    plain = looks(mosaic, None)
+    for lag in (0, 1):
+        Readings(every, looks(mosaic, extents), old_or_new, lag, plain)
+
+
+class TestEverySchedule:
+    def test_a_tile_at_an_edge_reads_the_first_page_alone(self) -> None:
+        """Else nothing is proven of extents."""
+        before = beginning()
+        mosaic = Mosaics(MemoryTable(before)).get("m")
+        for extents, met in ((ExtentRows, ["d", "b"]), (None, ["d", "b", "c"])):
+            table = RowByRow(before)
+            looks(mosaic, extents)(table)
+            assert [key.rpartition("#")[2] for key in table.met] == met
+
+    @pytest.mark.parametrize("change", ["east", "east-on-top", "wide"])
+    def test_a_scene_comes_beside_two_builders_of_which_one_dies(self, change: str) -> None:
+        read(explored(beginning(), change, builders=TWO))
+
+    @pytest.mark.parametrize(
+        ("first", "change"),
+        [
+            ("east", "west"),
+            ("west", "east"),
+            ("west", "east-on-top"),
+            ("west", "wide"),
+            ("wide", "middle"),
+            ("east", "deleted"),
+        ],
+    )
+    def test_a_scene_moves_and_goes(self, first: str, change: str) -> None:
+        read(explored(beginning(first), change, builders=TWO))
+
+    @pytest.mark.parametrize(
+        "changes", [("east", "middle"), ("wide", "east-on-top")], ids=", ".join
+    )
+    def test_two_changes(self, changes: Sequence[str]) -> None:
+        if FULL:
+            read(explored(beginning(), *changes))
+        explored(beginning(), *changes)
+
+    @pytest.mark.parametrize("change", ["east", "wide"])
+    def test_an_extent_is_made_meanwhile(self, change: str) -> None:
+        """One builder makes it, and dies; another one only adds scenes to what is there."""
+        before = beginning("west", is_known=False)
+        read(explored(before, change, builders=(Keeper, Ignorant)))
+        if FULL:
+            read(explored(before, "middle", change, builders=TWO))
+
+
+class TestFaultsAreFoundOut:
+    """Without one of the rules of `index.extents.rows` a reader misses a scene."""
+
+    def test_stale_rows_deleted_first(self) -> None:
+        with pytest.raises(AssertionError):
+            read(explored(beginning(), "east", builders=[Hasty]))
+
+    def test_an_extent_written_over_a_rivals(self) -> None:
+        """Of two builders one adds the scene that came first, the other the one that came next."""
+        with pytest.raises(AssertionError):
+            explored(beginning(), "east", "wide", builders=TWO, crashes=0, on=Unconditional)
+
+    def test_a_partition_read_before_its_extent_is_begun(self) -> None:
+        before = beginning("west", is_known=False)
+        with pytest.raises(AssertionError):
+            read(explored(before, "middle", "east", builders=(Late, Ignorant), crashes=0))
+
+    @pytest.mark.parametrize("wrong", ["Trusting", "Backwards", "Old"])
+    def test_a_reader_that(self, wrong: str) -> None:
+        """Looks at no stale rows; at extents first; at extents that may be a second old."""
+        with pytest.raises(AssertionError):
+            read(explored(beginning(), "east"), READERS[wrong])
+
+
+class Hasty(Keeper):
+    def _update(self, run: Any, changed: Any) -> None:
+        for region in REGIONS:
+            self.rows.settle(self.rows.stale(run.mosaic, region))
+
+
+class Unconditional(Wrapped):
+    def action(self, one: Put | Delete) -> Put | Delete:
+        return replace(one, expect=None) if "#extent." in one.key.pk else one
+
+
+class Late(Keeper):
+    @property
+    def extents(self) -> ExtentKeeper:
+        return LateKeeper(self.index, self.clock, deep=1, one_in=1)
+
+
+class LateKeeper(ExtentKeeper):
+    def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
+        parts = self._footprints(mosaic, name)
+        self._add(mosaic, name, parts, complete=True)
+
+
+class Trusting(ExtentRows):
+    def known(self, mosaic: Mosaic, names: Any, area: Any) -> Any:
+        found = (self.get(mosaic, name) for name in names)
+        return {each.name: each.part for each in found if each.part is not None}
+
+
+class Backwards(Trusting):
+    def known(self, mosaic: Mosaic, names: Any, area: Any) -> Any:
+        found = super().known(mosaic, names, area)
+        return found if ExtentRows.known(self, mosaic, names, area) else {}
+
+
+class Old(ExtentRows):
+    def known(self, mosaic: Mosaic, names: Any, area: Any) -> Any:
+        found = self.glance(mosaic, names)
+        return found if super().known(mosaic, names, area) else {}
+
+
+READERS = {each.__name__: each for each in (Trusting, Backwards, Old)}
