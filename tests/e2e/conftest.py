@@ -39,7 +39,7 @@ def let_batches_be_sent(account: Account) -> None:
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     names = [role["RoleName"] for role in iam.list_roles()["Roles"]]
     for name in names:
-        if "IngestRole" in name or "SweepRole" in name:
+        if any(f"{who}Role" in name for who in ("Ingest", "Sweep", "Builder")):
             iam.put_role_policy(
                 RoleName=name, PolicyName="batches", PolicyDocument=json.dumps(policy)
             )

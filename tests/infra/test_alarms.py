@@ -6,13 +6,16 @@ in which the same requests come each minute.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from api.overviews import document, make_scenes
 from api.served import raster, scene, tile_url
 from handlers.cloudwatch import CloudWatch, Datapoint, metric, of_log
 from handlers.faulty import faulty
@@ -20,6 +23,9 @@ from handlers.gateway import SIGNED, HttpApi
 from handlers.runtime import Function, FunctionError, function
 from items import item, sqs_event
 from livemosaic.errors import Reason
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.table.sqlite import SqliteTable
 
 ROOT = Path(__file__).parents[2]
 TILE = tile_url(".png")
@@ -286,6 +292,70 @@ def test_overviews_that_are_behind_or_fail_raise_an_alarm(
 ) -> None:
     ours = metric("livemosaic", name, {"Deployment": overviews.name})
     assert raised(overviews, [Datapoint(ours, value, 0)]) == {alarm}
+
+
+@dataclass
+class LowZooms:
+    """The functions of a deployment with overviews, on an index with 25 scenes."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def publish(self) -> None:
+        table = SqliteTable(self.folder / "index.db")
+        Mosaics(table).create(Mosaic(id="m", overviews=OverviewPolicy()))
+        table.close()
+        event = sqs_event(*map(json.dumps, map(document, make_scenes(self.folder, 5))))
+        with function("ingest.handler", self.folder, **self.environment) as ingest:
+            assert ingest.invoke(event) == {"batchItemFailures": []}
+
+    def build(self, **store: str) -> tuple[bool, list[Datapoint]]:
+        """Whether the hint of the mosaic is done with, and the metrics of the builder."""
+        with function("overviews.handler", self.folder, **self.environment, **store) as builder:
+            event = sqs_event(json.dumps({"mosaic": "m", "region": ""}))
+            failed = builder.invoke(event)["batchItemFailures"]
+            return not failed, of_log(builder.logged())
+
+
+@pytest.fixture
+def low_zooms(overviews: Any, tmp_path: Path) -> LowZooms:
+    environment = {
+        "LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db",
+        "LIVEMOSAIC_ALLOWED_PREFIXES": f"{tmp_path}/",
+        "LIVEMOSAIC_METRICS": overviews.name,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        **KEYS,
+    }
+    made = LowZooms(tmp_path, environment)
+    made.publish()
+    return made
+
+
+@pytest.mark.parametrize(
+    "status", [404, 403], ids=["the bucket is gone", "a grant on bucket or key is lost"]
+)
+def test_a_bucket_of_overviews_that_takes_nothing_raises_an_alarm(
+    overviews: Any, low_zooms: LowZooms, status: int
+) -> None:
+    with faulty(status) as store:
+        own = {"AWS_ENDPOINT_URL_S3": store.url, "LIVEMOSAIC_OVERVIEW_STORE": "s3://overviews"}
+        is_done, points = low_zooms.build(**own)
+    assert not is_done, "it will be tried again"
+    assert raised(overviews, points) == {"FailedBuilds"}
+
+
+def test_objects_of_overviews_that_are_gone_raise_an_alarm(
+    overviews: Any, low_zooms: LowZooms
+) -> None:
+    is_done, points = low_zooms.build()
+    assert is_done
+    assert raised(overviews, points) == set()
+    shutil.rmtree(low_zooms.folder / "index.db.overviews")
+    with function("tiler.handler", low_zooms.folder, **low_zooms.environment) as tiler:
+        answer = HttpApi(tiler.invoke).get("/mosaics/m/tiles/WebMercatorQuad/3/4/2.png")
+        assert answer.status == 200
+        assert "overview" in answer.headers["x-skipped-scenes"]
+        assert raised(overviews, of_log(tiler.logged())) == {"UnreadableScenes"}
 
 
 def test_hints_that_failed_for_good_raise_an_alarm(overviews: Any) -> None:

@@ -1,12 +1,13 @@
 """`make aws-local`: publishes the demo's scenes through SNS to a deployment in an emulated AWS."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
@@ -17,8 +18,8 @@ from rich.console import Console
 from livemosaic.cli.demo.run import MOSAIC, NDVI, arrival, items_of
 from livemosaic_cdk.bundle import BundleError
 from livemosaic_cdk.tools.cdk import CdkError
-from livemosaic_cdk.tools.emulator import EmulatorError
-from livemosaic_cdk.tools.local import Account, NotHereError, deployed
+from livemosaic_cdk.tools.emulator import REGION, EmulatorError
+from livemosaic_cdk.tools.local import BUCKET, Account, NotHereError, deployed
 
 console = Console(stderr=True, soft_wrap=True)
 
@@ -42,8 +43,11 @@ def main(
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:
-        with NamedTemporaryFile("w", suffix=".log") as log, deployed(_step, log) as account:
-            _run(account, folder / "scenes", count, every)
+        with (
+            NamedTemporaryFile("w", suffix=".log") as log,
+            deployed(_step, log, context={"overviews": "true"}) as account,
+        ):
+            _run(account, folder, count, every)
             while stay:
                 time.sleep(1)
     except (BundleError, CdkError, EmulatorError, NotHereError) as error:
@@ -55,25 +59,49 @@ def main(
 
 
 def _run(account: Account, folder: Path, count: int, every: float) -> None:
-    outputs = account.outputs
-    for name, value in asdict(outputs).items():
-        console.print(f"  {name:20} {value}", highlight=False)
+    account.link()
+    for name, value in asdict(
+        replace(account.outputs, ApiUrl=account.url, PublicUrl=account.url)
+    ).items():
+        if name != "TileUrlTemplate":  # its host is a name below localhost
+            console.print(f"  {name:20} {value}", highlight=False)
     _create_mosaic(account)
-    page = f"{outputs.ApiUrl}/mosaics/{MOSAIC.id}/map.html"
+    page = f"{account.url}/mosaics/{MOSAIC.id}/map.html"
     console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C to stop)")
-    folder.mkdir(parents=True, exist_ok=True)
-    with closing(items_of(folder, count)) as items:
+    scenes = folder / "scenes"
+    scenes.mkdir(parents=True, exist_ok=True)
+    with closing(items_of(scenes, count)) as items:
         for item in items:
-            account.publish(_uploaded(account, item))
+            uploaded = _uploaded(account, item)
+            account.publish(uploaded)
             console.print(arrival(item))
             time.sleep(every)
+    (folder / "item.json").write_text(json.dumps(uploaded, indent=1))
     console.print(f"All {count} scenes were published. To see some as NDVI: {page}?{NDVI}")
+    console.print(_how_to_publish(account, folder / "item.json"), markup=False, highlight=False)
+
+
+def _how_to_publish(account: Account, item: Path) -> str:
+    """Returns commands that work as they stand, in a shell that knows nothing of the emulator."""
+    given = account.aws.environment
+    keys = " ".join(
+        f"{name}={given[name]}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    )
+    aws = f"{keys} aws --endpoint-url {account.aws.url} --region {REGION}"
+    ours = f"{keys} AWS_REGION={REGION} livemosaic --api {account.url}"
+    topic = account.outputs.TopicArn
+    return f"""\
+To publish an Item of your own, beginning with the last one of the demo:
+  {aws} s3 cp scene.tif s3://{BUCKET}/
+  {aws} sns publish --topic-arn {topic} --message file://{item}
+  {ours} ingest {item}
+Low zooms follow by themselves: {account.url}/mosaics/{MOSAIC.id}/map.html#2/20/0"""
 
 
 def _create_mosaic(account: Account) -> None:
     command = [
-        *(sys.executable, "-m", "livemosaic", "--api", account.outputs.ApiUrl),
-        *("mosaics", "create", MOSAIC.id, "--title", MOSAIC.title),
+        *(sys.executable, "-m", "livemosaic", "--api", account.url),
+        *("mosaics", "create", MOSAIC.id, "--title", MOSAIC.title, "--overviews"),
         *(part for name in MOSAIC.collections for part in ("--collection", name)),
         *(part for name in MOSAIC.properties for part in ("--property", name)),
         *("--minzoom", str(MOSAIC.minzoom), "--maxzoom", str(MOSAIC.maxzoom)),

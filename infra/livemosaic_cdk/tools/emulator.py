@@ -18,11 +18,16 @@ from typing import Any, Final
 
 import boto3
 
+from livemosaic_cdk.bundle import ROOT
+
 REGION: Final = "eu-central-1"
 _ACCESS_KEY: Final = "test"
 """Access key id and secret of the emulator's root user."""
 _START_S: Final = 30.0
+_END_S: Final = 1.0
 _OUTPUT: Final = "output.txt"
+_PROGRAM: Final = Path(__file__).with_name("ministack_.py")
+_UNPACKED: Final = ROOT / "build" / "unpacked"
 
 
 class EmulatorError(Exception):
@@ -133,6 +138,7 @@ def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Pope
         "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
+        "LIVEMOSAIC_UNPACKED": str(_UNPACKED),
         "MINISTACK_REGION": REGION,
         "TMPDIR": str(folder),
     }
@@ -145,8 +151,8 @@ def _start(folder: Path, port: int, certificate: Path | None) -> subprocess.Pope
         }
     with (folder / _OUTPUT).open("wb") as output:
         # In its own session: Ctrl-C reaches only our process, which then stops it in order.
-        return subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", str(_PROGRAM)],
             env=env,
             cwd=folder,
             stdout=output,
@@ -172,10 +178,10 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], running: Emulator, outp
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Stops the emulator and the Lambda functions that it runs."""
+    """Stops the emulator and the Lambda functions that it runs; nothing of them is kept."""
     server.terminate()
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:  # it waits for open connections
+    with suppress(subprocess.TimeoutExpired):  # it would wait for open connections
+        server.wait(_END_S)
+    with suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+    server.wait()

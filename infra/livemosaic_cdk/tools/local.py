@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 from livemosaic_cdk.bundle import Target, build
 from livemosaic_cdk.tools.cdk import Cdk, Outputs
@@ -37,6 +38,21 @@ class Account:
         """Uploads a COG and returns its href."""
         self.aws.client("s3").upload_file(str(path), BUCKET, path.name)
         return f"s3://{BUCKET}/{path.name}"
+
+    @property
+    def url(self) -> str:
+        """URL of the API by an address: systems and browsers differ in names below `localhost`."""
+        api = urlsplit(self.outputs.ApiUrl).netloc.partition(".")[0]
+        return f"{self.aws.url}/_aws/execute-api/{api}"
+
+    def link(self) -> None:
+        """Lets the API begin its links with `url`: API Gateway itself would have no port."""
+        functions = self.aws.client("lambda")
+        for made in functions.list_functions()["Functions"]:
+            known = made["Environment"]["Variables"] | {"LIVEMOSAIC_PUBLIC_URL": self.url}
+            functions.update_function_configuration(
+                FunctionName=made["FunctionName"], Environment={"Variables": known}
+            )
 
     def publish(self, message: Any, **attributes: str) -> None:
         """Publishes an Item as JSON, or text unchanged, to the deployed topic."""
