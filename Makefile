@@ -7,7 +7,7 @@ PACKAGE := pyproject.toml lambda/requirements.in packaging/laptop.in
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 WORKERS ?= 2
 
-.PHONY: help setup web demo check test lint format bench aws-local deploy dist requirements clean
+.PHONY: help setup web demo check test lint format bench bench-views aws-local deploy dist requirements clean
 
 .NOTPARALLEL:
 
@@ -55,7 +55,11 @@ bench: setup ## Measure ingestion, tiles, overview cells and cold starts, next t
 	$(BIN)/python -m bench low
 	$(BIN)/python -m bench edges
 	$(BIN)/python -m bench imports
+	$(BIN)/python -m bench build
 	$(BIN)/python -m bench race
+
+bench-views: setup ## Measure maps of low zooms over 4,900 COGs, next to the peers: up to an hour.
+	$(BIN)/python -m bench views $(ARGS)
 
 requirements: setup ## Update the pins in requirements.txt and lambda/requirements.txt.
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \

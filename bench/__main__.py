@@ -1,4 +1,4 @@
-"""`python -m bench race`, `ingest`, `tiles`, `low`, `edges`, `cells`, `imports` and `peers`."""
+"""`python -m bench COMMAND`; see `python -m bench --help`."""
 
 import argparse
 import os
@@ -24,6 +24,9 @@ examples:
   python -m bench cells
   python -m bench low --across 20
   python -m bench edges --depths 10,300
+  python -m bench build --kinds rgb,float32 --across 20
+  python -m bench views
+  python -m bench views --makers sqlite,titiler-pgstac --zooms 3,6,9 --archive build/boreal
   python -m bench imports
 
 Tables of results go to stdout, progress to stderr. A run compares its contenders with each other on
@@ -95,7 +98,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     edges.add_argument("--times", type=int, default=5, help="times a tile is made: %(default)s")
     edges.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    build = commands.add_parser("build", help="cost of building overviews, by kinds of files")
+    build.add_argument(
+        "--kinds",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="some of rgb, uint16x4, float32, files; default: all",
+    )
+    build.add_argument(
+        "--across", type=int, default=45, help="scenes in a row and in a column: %(default)s"
+    )
+    build.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     _add_race(commands)
+    _add_views(commands)
     cells = commands.add_parser("cells", help="cost of writing an overview cell")
     cells.add_argument("--times", type=int, default=5, help="times each: %(default)s")
     cells.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
@@ -157,6 +173,37 @@ def _add_race(commands: Any) -> None:
     race.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
 
 
+def _add_views(commands: Any) -> None:
+    views = commands.add_parser(
+        "views", help="maps at low zooms over 4,900 COGs, next to the peers"
+    )
+    views.add_argument(
+        "--makers",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="some of sqlite, dynamodb, titiler-dynamodb, titiler-pgstac; default: all",
+    )
+    views.add_argument(
+        "--zooms", type=_numbers, default=tuple(range(3, 11)), help="zooms: %(default)s"
+    )
+    views.add_argument(
+        "--across", type=int, default=70, help="scenes in a row and in a column: %(default)s"
+    )
+    views.add_argument(
+        "--delay-ms",
+        type=float,
+        default=20,
+        metavar="MS",
+        help="latency of each request for bytes: %(default)s",
+    )
+    views.add_argument(
+        "--patience-s", type=float, default=60, metavar="S", help="time of a tile: %(default)s"
+    )
+    views.add_argument("--archive", type=Path, metavar="DIR", help="keep the archive (2 GB) there")
+    views.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one benchmark."""
     given = _parser().parse_args(arguments)
@@ -213,13 +260,38 @@ def _edges(given: argparse.Namespace) -> list[Sheet]:
     return edges.run(given.depths, given.times)
 
 
+def _build(given: argparse.Namespace) -> list[Sheet]:
+    from bench import build
+
+    _check_known(given.kinds, tuple(build.KINDS))
+    return build.run(build.Options(given.kinds or tuple(build.KINDS), given.across))
+
+
+def _views(given: argparse.Namespace) -> list[Sheet]:
+    from bench import views
+
+    _check_known(given.makers, views.NAMES)
+    return views.run(
+        views.Options(
+            names=given.makers or views.NAMES,
+            zooms=given.zooms,
+            across=given.across,
+            delay_ms=given.delay_ms,
+            patience_s=given.patience_s,
+            archive=given.archive,
+        )
+    )
+
+
+def _check_known(given: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := set(given) - set(known):
+        raise SystemExit(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+
+
 def _race(given: argparse.Namespace) -> list[Sheet]:
     from bench import contenders, race
 
-    if unknown := set(given.makers) - set(contenders.NAMES):
-        raise SystemExit(
-            f"unknown makers {', '.join(unknown)}; known: {', '.join(contenders.NAMES)}"
-        )
+    _check_known(given.makers, contenders.NAMES)
     options = race.Options(
         names=given.makers or contenders.NAMES,
         zooms=given.zooms,
@@ -260,7 +332,9 @@ _COMMANDS: Final = {
     "tiles": _tiles,
     "low": _low,
     "edges": _edges,
+    "build": _build,
     "race": _race,
+    "views": _views,
     "cells": _cells,
     "imports": _imports,
     "peers": _peers,

@@ -5,12 +5,12 @@ import json
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Final
+from typing import Final, TypeVar
 
 import morecantile
 import numpy as np
@@ -23,6 +23,8 @@ from bench.contenders import Contender, Stack
 from bench.need import needed
 from bench.processes import cpu_s, family, peak_mb
 from bench.servers import ObjectStore, Traffic
+
+T = TypeVar("T")
 
 SIZE: Final = 256
 _SETTLE_S: Final = 0.03
@@ -72,21 +74,33 @@ class Running:
     contender: Contender
     pid: int
     port: int
+    patience_s: float = 60
+    """After which a request has failed."""
     _own: threading.local = field(default_factory=threading.local)
 
     @property
     def name(self) -> str:
         return self.contender.name
 
-    def ask(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        expected: Collection[int] = (200, 304),
+    ) -> Answer:
         """One request, on this thread's own connection."""
         connection = self._connection()
         start = time.perf_counter()
-        connection.request("GET", path, headers=dict(headers or {}))
-        answer = connection.getresponse()
-        body = answer.read()
+        try:
+            connection.request("GET", path, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise BadAnswerError(f"{self.name}: {error!r} at {path[:200]}") from error
         wall = 1000 * (time.perf_counter() - start)
-        if answer.status not in (200, 304):
+        if answer.status not in expected:
             raise BadAnswerError(f"{self.name}: {answer.status} at {path[:200]}: {body[:300]!r}")
         for name in _INCOMPLETE:
             if name in answer.headers:
@@ -111,7 +125,9 @@ class Running:
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._own, "connection"):
-            self._own.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            self._own.connection = http.client.HTTPConnection(
+                "127.0.0.1", self.port, timeout=self.patience_s
+            )
         connection: http.client.HTTPConnection = self._own.connection
         return connection
 
@@ -216,13 +232,14 @@ class Burst:
 
 def agreement(one: bytes, other: bytes) -> float:
     """Share of the pixels of two images that are the same, transparent ones taken as equal."""
-    a, b = _decoded(one), _decoded(other)
+    a, b = decoded(one), decoded(other)
     if a.shape != b.shape:
         raise BadAnswerError(f"images of {a.shape} and {b.shape}")
     return float((a == b).all(axis=0).mean())
 
 
-def _decoded(body: bytes) -> NDArray[np.uint8]:
+def decoded(body: bytes) -> NDArray[np.uint8]:
+    """Bands of an image, alpha last; zero where that is zero."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.Env(), MemoryFile(body) as file, file.open() as image:
@@ -233,7 +250,7 @@ def _decoded(body: bytes) -> NDArray[np.uint8]:
     return np.concatenate([data, np.full((1, *data.shape[1:]), 255, np.uint8)])
 
 
-def rotated(running: Sequence[Running], turn: int) -> list[Running]:
+def rotated(contenders: Sequence[T], turn: int) -> list[T]:
     """Returns the contenders in another order each turn, so that none is always first."""
-    start = turn % len(running)
-    return [*running[start:], *running[:start]]
+    start = turn % len(contenders)
+    return [*contenders[start:], *contenders[:start]]

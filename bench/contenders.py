@@ -21,8 +21,10 @@ import morecantile
 from cogeo_mosaic.backends.dynamodb import DynamoDBBackend
 from cogeo_mosaic.mosaic import MosaicJSON
 
+from bench import shelf
 from bench.dynalite import DynaliteError, copied, dynalite
 from bench.environments import PINS, PeerError, interpreter
+from bench.lap import timed
 from bench.makers import GDAL
 from bench.places import NOBODY, REGION, aws_environment
 from bench.postgres import PostgresError, postgres
@@ -30,8 +32,8 @@ from bench.rasters import Scene
 from bench.report import step
 from bench.servers import ObjectStore, tile_server
 from livemosaic.ingest.events.message import Message
-from livemosaic.model.mosaic import Mosaic
-from livemosaic.services import running
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
 from livemosaic.table.dynamodb import make_client
@@ -51,8 +53,9 @@ FLOOR: Final = "floor"
 OURS: Final = (SQLITE, DYNAMODB, WIDE)
 NAMES: Final = (SQLITE, DYNAMODB, WIDE, MEMORY, RAW, BACKEND, PGSTAC, FLOOR)
 CELL_ZOOM: Final = 11
-"""`quadkey_zoom` of livemosaic and of mosaic.json alike. It is finer than cogeo-mosaic's default,
-so that its cells list less, and the finest at which each scene has 16 cells of livemosaic at most.
+"""`quadkey_zoom` of livemosaic and of mosaic.json alike, by default. It is finer than the one that
+cogeo-mosaic takes, so that its cells list less, and the finest at which each scene has 16 cells of
+livemosaic at most.
 """
 _ALIAS: Final = "x"
 
@@ -66,11 +69,20 @@ class Stack:
     """Oldest first; their names are paths in the store."""
     query: Sequence[tuple[str, str]] = ()
     """What a tile is asked for beside its place: bands and their range, as TiTiler names them."""
+    cell_zoom: int = CELL_ZOOM
+    overviews: bool = False
+    """Whether livemosaic keeps overviews."""
 
     @property
     def in_files(self) -> bool:
         """Whether each band is a file of its own."""
         return self.scenes[0].kind.in_files
+
+    @property
+    def mosaic(self) -> Mosaic:
+        """livemosaic's, before it has scenes."""
+        policy = OverviewPolicy() if self.overviews else None
+        return Mosaic(id=self.name, quadkey_zoom=self.cell_zoom, overviews=policy)
 
     def items(self, store: ObjectStore) -> list[dict[str, Any]]:
         """STAC Items, oldest first."""
@@ -159,7 +171,7 @@ class _Filling:
         }[name]()
 
     def _sqlite(self, name: str, *gap: str) -> Contender:
-        return _ours(name, self.store, f"sqlite:///{self._table()}", *gap)
+        return self._ours(name, f"sqlite:///{self._table()}", *gap)
 
     def _dynamodb(self) -> Contender:
         name, url = f"bench-{uuid4()}", self._dynalite()
@@ -168,7 +180,23 @@ class _Filling:
         source = SqliteTable(self._table())
         copied(source, client, name)
         source.close()
-        return _ours(DYNAMODB, self.store, f"dynamodb://{name}?{url}")
+        return self._ours(DYNAMODB, f"dynamodb://{name}?{url}")
+
+    def _ours(self, name: str, table: str, *gap: str) -> Contender:
+        def path(stack: Stack, tile: morecantile.Tile, _: Sequence[str]) -> str:
+            files = stack.scenes[0].kind.assets if stack.in_files else ()
+            query = [*stack.query, *(("assets", asset) for asset in files)]
+            text = f"?{urlencode(query)}" if query else ""
+            return f"/mosaics/{stack.name}/tiles/{_place(tile)}.png{text}"
+
+        return Contender(
+            name,
+            lambda port: [
+                sys.executable, "-m", "bench.ours", str(port), self.store.url, table, *gap
+            ],
+            path,
+            shelf.environment(self.store) if any(s.overviews for s in self.stacks) else {},
+        )  # fmt: skip
 
     def _table(self) -> Path:
         """livemosaic's, filled by its own ingestion."""
@@ -178,17 +206,30 @@ class _Filling:
         return self._filled
 
     def _ingest(self, table: Table) -> None:
-        settings = Settings.model_construct(allowed_prefixes=(self.store.url,))
+        settings = Settings.model_construct(
+            allowed_prefixes=(self.store.url,), overview_store=shelf.URL
+        )
         with running(settings, table) as services, ThreadPoolExecutor(8) as pool:
             for stack in self.stacks:
-                mosaic = services.mosaics.create(Mosaic(id=stack.name, quadkey_zoom=CELL_ZOOM))
+                mosaic = services.mosaics.create(stack.mosaic)
                 now = datetime.now(UTC)
                 items = enumerate(stack.items(self.store))
                 messages = [Message(str(n), json.dumps(item), now, {}) for n, item in items]
                 for outcome in services.ingest.batch(messages, pool=pool, only=mosaic):
                     if not outcome.ok:
                         raise RuntimeError(outcome.reason)
+                if stack.overviews:
+                    self._build(services, stack)
             self.levels |= set(services.mosaics.get(self.stacks[0].name).levels)
+
+    def _build(self, services: Services, stack: Stack) -> None:
+        with shelf.building_into(self.archive, services) as builder:
+            tally, lap = timed(lambda: builder.run(stack.name))
+        print(
+            f"\noverviews: {tally.drawn} blocks drawn, {tally.written} cells of "
+            f"{tally.bytes / 1e6:.0f} MB; {lap.cpu_ms / len(stack.scenes):.1f} ms of CPU a scene",
+            file=sys.stderr,
+        )
 
     def _memory(self, name: str) -> Contender:
         for stack in self.stacks:
@@ -285,12 +326,17 @@ class _Filling:
     def _new_mosaic_json(self, stack: Stack) -> MosaicJSON:
         features = []
         for item in reversed(stack.items(self.store)):
-            path = self._kept(item) if stack.in_files else item["assets"]["visual"]["href"]
+            [asset, *_] = item["assets"].values()
+            path = self._kept(item) if stack.in_files else asset["href"]
             features.append(
                 {"type": "Feature", "geometry": item["geometry"], "properties": {"path": path}}
             )
         mosaic: MosaicJSON = MosaicJSON.from_features(
-            features, minzoom=8, maxzoom=14, quadkey_zoom=CELL_ZOOM, quiet=True
+            features,
+            minzoom=min(8, stack.cell_zoom),
+            maxzoom=14,
+            quadkey_zoom=stack.cell_zoom,
+            quiet=True,
         )
         return mosaic
 
@@ -299,20 +345,6 @@ class _Filling:
         name = Path(item["id"]).with_suffix(".json").name
         (self.archive / name).write_text(json.dumps(item))
         return self.store.href(name, _ALIAS)
-
-
-def _ours(name: str, store: ObjectStore, *arguments: str) -> Contender:
-    def path(stack: Stack, tile: morecantile.Tile, _: Sequence[str]) -> str:
-        files = stack.scenes[0].kind.assets if stack.in_files else ()
-        query = [*stack.query, *(("assets", asset) for asset in files)]
-        text = f"?{urlencode(query)}" if query else ""
-        return f"/mosaics/{stack.name}/tiles/{_place(tile)}.png{text}"
-
-    return Contender(
-        name,
-        lambda port: [sys.executable, "-m", "bench.ours", str(port), store.url, *arguments],
-        path,
-    )
 
 
 def _place(tile: morecantile.Tile) -> str:

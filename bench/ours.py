@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from bench import shelf
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
 from livemosaic.cli.server import application
@@ -35,7 +36,9 @@ def _table(where: str) -> Table:
 def _app(store_url: str, where: str, *gap: str) -> Any:
     meter = Metered(_table(where))
     given: dict[str, Any] = {"coalesce_gap_bytes": int(gap[0])} if gap else {}
-    settings = Settings.model_construct(allowed_prefixes=(store_url,), **given)
+    settings = Settings.model_construct(
+        allowed_prefixes=(store_url,), overview_store=shelf.URL, **given
+    )
     app = application(build(settings, meter))
 
     async def usage(_: Request) -> JSONResponse:

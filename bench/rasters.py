@@ -1,6 +1,7 @@
 """An archive of COGs: overlapping scenes of one UTM zone, dated, with slanting edges of nodata."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,13 +73,14 @@ class Scene:
     """Of its file, or what the names of its files begin with."""
     day: int
     footprint: shapely.Polygon
-    """In `CRS`; exactly the pixels whose centres lie inside hold data."""
+    """In `crs`; exactly the pixels whose centres lie inside hold data."""
     kind: Kind = RGB
+    crs: str = CRS
 
     @property
     def lonlat(self) -> shapely.Polygon:
         """The footprint with edges cut so finely that it stays true in longitude and latitude."""
-        return _to_lonlat(self.footprint)
+        return _to_lonlat(self.footprint, self.crs)
 
     def item(
         self, href: str, *, item_id: str | None = None, day: int | None = None
@@ -102,11 +104,16 @@ class Scene:
 
 
 @cache
-def _to_lonlat(footprint: shapely.Polygon) -> shapely.Polygon:
-    to_lonlat = Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
-    fine = shapely.segmentize(footprint, 2000)
-    polygon: shapely.Polygon = shapely.transform(fine, to_lonlat.transform, interleaved=False)
+def _to_lonlat(footprint: shapely.Polygon, crs: str) -> shapely.Polygon:
+    fine = shapely.segmentize(footprint, math.sqrt(footprint.area) / 10)
+    to_lonlat = _transformer(crs).transform
+    polygon: shapely.Polygon = shapely.transform(fine, to_lonlat, interleaved=False)
     return polygon
+
+
+@cache
+def _transformer(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
 
 
 def make_scenes(folder: Path, count: int, kind: Kind = RGB) -> list[Scene]:
