@@ -35,7 +35,8 @@ class Deployed:
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         headers = {"Host": urlsplit(self.outputs["Url"]).netloc}
-        return urllib3.request("GET", f"{self.aws.url}{path}", headers=headers, retries=False)
+        url = f"{self.aws.url}{path}"
+        return urllib3.request("GET", url, headers=headers, retries=False, timeout=60)
 
     def livemosaic(self, *words: str) -> None:
         ended = subprocess.run(

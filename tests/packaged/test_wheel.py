@@ -37,6 +37,8 @@ def test_the_wheel_has_the_page_and_nothing_of_development(built: Built) -> None
     assert {
         "livemosaic_cdk/construct.py",
         "livemosaic_cdk/entries/tiler.py",
+        "livemosaic_cdk/parts/cache_key.js",
+        "livemosaic/cli/cost/prices.json",
         "livemosaic_cdk/entries/requirements.txt",
     } <= set(names)
     tops = {name.partition("/")[0].partition("-")[0] for name in names}
