@@ -145,8 +145,9 @@ def test_nothing_is_lost_or_doubled_by_twenty_workers_on_a_bad_line(
         deliver(working(table, pool), events())
         assert len(line.requests) > 2 * len(sequence)  # so each fault was met, more than once
         line.faults = itertools.cycle([cutting(line)])
-        index = Index(table, Mosaics(table), pool)
-        mosaic = Mosaics(table).get("m")
+        patient = DynamoTable(line.client, dynamo_table_name)
+        index = Index(patient, Mosaics(patient), pool)
+        mosaic = Mosaics(patient).get("m")
         found = list(index.find(mosaic, area_of(mosaic, (7.4, 45.4, 7.5, 45.5))))
         listed, _ = index.list_scenes(mosaic, limit=100)
         there = [f"s{n}" for n in reversed(range(SCENES)) if n % 3]
