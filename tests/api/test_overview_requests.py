@@ -29,7 +29,7 @@ from api.overviews import (
     publish,
     with_overviews,
 )
-from api.served import AUTHORIZED, WEB, Picture, Server, serving, tile_url
+from api.served import AUTHORIZED, WEB, Picture, Server, quiet, serving, tile_url
 from cogs import write_cog
 from items import box, deletion, item
 from livemosaic.errors import NotFoundError
@@ -264,6 +264,24 @@ class TestNumbers:
             assert "X-Overview" in shown.headers
             for suffix, query in ((".npy", {}), (".png", {"bidx": "1"})):
                 assert "X-Overview" not in server.get(low(tiles) + suffix, **query).headers
+
+    @pytest.mark.parametrize("resampling", ["mode", "min", "max", "sample"])
+    def test_classes_keep_the_colors_of_their_palette(
+        self, tmp_path: Path, resampling: Any
+    ) -> None:
+        """Which share some of their red, green and blue, so that these alone could make others."""
+        classes = [(10, 20, 30), (10, 40, 50), (60, 20, 50), (60, 40, 30)]
+        colors = {value: (*classes[value % 4], 255) for value in range(256)}
+        with with_overviews(tmp_path, OverviewPolicy(resampling=resampling)) as server:
+            tiles = remade(server, 2, lambda _: {"colormap": colors}, bands=1)
+            for zoom in (9, 11):
+                image = server.get(low(tiles, zoom) + ".png")
+                assert "X-Overview" in image.headers
+                with quiet(), rasterio.MemoryFile(image.content) as file, file.open() as opened:
+                    *bands, alpha = opened.read()
+                shown = set(zip(*(band[alpha > 0].tolist() for band in bands), strict=True))
+                assert shown
+                assert shown <= set(classes)
 
     def test_bands_by_number_are_read_from_scenes_where_alpha_is_the_first(
         self, tmp_path: Path

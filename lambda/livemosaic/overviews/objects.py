@@ -29,6 +29,8 @@ from livemosaic.overviews.together.combinations import Assets, Combination, Kind
 _DIGEST_BYTES: Final = 16
 _WORLD: Final = "world"
 """In the name of an object, the quadkey of the cell at zoom 0."""
+_OF_ORDER: Final = ("mode", "min", "max")
+"""Reductions that choose a value by band; a color is one of them as a whole."""
 _LEADING: Final = 512 * 1024
 """Bytes that hold the header and the coarsest overview of most cells: a block of 256 × 256 px."""
 
@@ -216,7 +218,7 @@ class CellObjects:
             frame=frame,
             dtype=np.dtype(kind.dtype),
             count=sum(kind.counts),
-            resampling=(reduction,),
+            resampling=("color" if kind.colors and reduction in _OF_ORDER else reduction,),
             block=self.edge,
             scales=tuple(scale for scale, _ in kind.scaling or ()),
             offsets=tuple(offset for _, offset in kind.scaling or ()),

@@ -115,6 +115,10 @@ def _mean_of_floats(fours: Four, real: Four) -> Values:
     return narrow
 
 
+_PAIRS: Final = ((2, 3), (1, 3), (0, 3), (1, 2), (0, 2), (0, 1))
+"""Of the four, in the order in which a later equal pair takes the place of an earlier one."""
+
+
 def mode(fours: Four, masks: Four) -> Values:
     """Returns the most frequent value, of equally frequent ones the first to be seen so often.
 
@@ -122,10 +126,22 @@ def mode(fours: Four, masks: Four) -> Values:
     """
     real = _real(fours, masks)
     out = _first(fours, real)
-    for one, other in ((2, 3), (1, 3), (0, 3), (1, 2), (0, 2), (0, 1)):
+    for one, other in _PAIRS:
         same = (fours[one] == fours[other]) & real[one] & real[other]
         np.copyto(out, fours[one], where=same)
     return _or_nan(out, real)
+
+
+def color(fours: Four, masks: Four) -> Values:
+    """Returns the most frequent color, like `mode`, but all bands of the same pixel.
+
+    Colors of a palette stand for classes: band by band, two of them could make a third.
+    """
+    out = _first(fours, masks)
+    for one, other in _PAIRS:
+        same = (fours[one] == fours[other]).all(axis=0) & masks[one] & masks[other]
+        np.copyto(out, fours[one], where=same)
+    return out
 
 
 def sample(fours: Four, masks: Four) -> Values:
@@ -166,6 +182,6 @@ def _or_nan(out: Values, real: Four) -> Values:
 
 
 POLICIES: Final[dict[str, Callable[[Four, Four], Values]]] = {
-    "mean": mean, "mode": mode, "sample": sample, "min": least, "max": most,
+    "mean": mean, "mode": mode, "sample": sample, "min": least, "max": most, "color": color,
 }  # fmt: skip
-"""By the names of Earth Engine's pyramiding policies."""
+"""By the names of Earth Engine's pyramiding policies, and `color`."""
