@@ -18,14 +18,25 @@ from livemosaic.index.scenes import Index
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.overviews.builder import OutOfTimeError, OverviewBuilder
+from livemosaic.overviews.extents import ExtentKeeper
 from livemosaic.table import Delete, Key, Page, Put, Table
-from proof.cells import HERE, THERE, WEST, Emptied, builder, ingest
+from proof.cells import HERE, THERE, WEST, YONDER, Emptied, builder, ingest
 from proof.memory import MemoryTable
 from proof.scenes import LATER, index
 
-OWNED = ("stale", "overview", "made")
+OWNED = ("stale", "overview", "made", "extent", "extents")
 POLICY = OverviewPolicy(assets=("visual",), maxzoom=3)
+HOURS = 7200.0
+"""After which extents are made."""
 SMALL, LARGE, FAR = item("a", HERE), item("b", WEST), item("far", box(100, 20, 101, 21))
+
+
+class Keen(OverviewBuilder):
+    """A builder that calls a partition deep that has any row."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, deep=1, one_in=1)
 
 
 @dataclass
@@ -58,7 +69,8 @@ class World:
                 assert name not in [mosaic.id for mosaic in self.mosaics.all()]
 
     def builder(self, on: Callable[[Table], Table] = lambda table: table, **how: Any) -> Any:
-        return builder(on(self.table), clock=lambda: self.now, objects=self.shelf, **how)
+        how = {"kind": Keen, "clock": lambda: self.now, "objects": self.shelf} | how
+        return builder(on(self.table), **how)
 
     def put(self, *items: Any) -> None:
         for one in items:
@@ -103,10 +115,14 @@ def quick() -> World:
 
 
 def begun(world: World) -> World:
+    """Two mosaics whose overviews were turned on some hours ago: with cells and extents."""
     for name in ("m", "m.1"):
         world.create(name)
         for one in (SMALL, LARGE, FAR):
             ingest(world.table, one, mosaic=name)
+        world.now = LATER - HOURS
+        world.build(name)
+        world.now = LATER
         world.build(name)
         ingest(world.table, deletion("far"), mosaic=name)
         world.build(name)  # now a cell is retired, which no other names
@@ -120,7 +136,7 @@ def test_nothing_is_left_once_no_reader_can_need_it(
     mosaic, other = world.mosaics.get("m"), world.mosaics.get("m.1")
     first = {set_.id for set_ in mosaic.overview_sets}
     before, others = world.left(mosaic), world.left(other)
-    assert len(before[0]) > 4
+    assert {key.pk.split("#")[1].partition(".")[0] for key in before[0]} == {*OWNED} - {"stale"}
     assert len(before[1]) > 1
     world.put(deletion("b"))  # a mark that no builder has seen
     end(world)
@@ -135,6 +151,7 @@ def test_nothing_is_left_once_no_reader_can_need_it(
     rows, objects = world.left(mosaic)
     if end is change_settings:
         assert not [key for key in rows if key.pk.split(".")[-1].split("#")[0] in first]
+        assert extents(rows) == extents(before[0])
         assert not [name for name in objects if name.split("/")[1] in first]
         assert len(objects) > 1
     else:
@@ -191,7 +208,7 @@ def test_what_was_interrupted_at_any_moment_is_completed_later(
         dying = Dying(world.table, calls)
         try:
             shelf = DyingShelf(world.shelf, dying)
-            with builder(dying, clock=lambda: quick.now, objects=shelf) as one:  # type: ignore[arg-type]
+            with builder(dying, lambda: quick.now, Keen, objects=shelf) as one:  # type: ignore[arg-type]
                 one.clear("m")
                 one.run("m")
         except CrashError:
@@ -266,6 +283,13 @@ def test_turned_on_again_they_are_made_anew_and_the_old_ones_deleted(world: Worl
     world.build()
     assert [each.id for each in world.mosaics.get("m").overview_sets] == [shown.id]
     assert {name.split("/")[1] for name in world.left(mosaic)[1]} == {shown.id}
+    assert extents(world.left(mosaic)[0]) == []
+
+    world.now += HOURS
+    world.put(item("d", HERE))
+    world.build()
+    made = extents(world.left(mosaic)[0])
+    assert {key.pk.split(".")[-1].split("#")[0] for key in made} == {f"{shown.marked_since}"}
 
 
 def test_marks_before_any_cell_was_made_are_deleted(world: World) -> None:
@@ -294,7 +318,7 @@ def test_a_set_that_was_replaced_in_the_making_is_deleted(world: World) -> None:
     assert not [key for key in world.left(mosaic)[0] if half.id in key.pk]
 
 
-class Slow(OverviewBuilder):
+class Slow(Keen):
     """A builder that is held up before it writes an object, until its set is gone."""
 
     def _changed(self, *how: Any) -> Any:
@@ -333,6 +357,44 @@ def test_a_builder_that_was_held_up_leaves_nothing(
     assert world.left(mosaic) == ([], [])
 
 
+@dataclass
+class BeforeExtent:
+    """A table on which other things happen before an extent is first written."""
+
+    table: Table
+    happens: list[Callable[[], None]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.table, name)
+
+    def transact(self, actions: Sequence[Put | Delete]) -> None:
+        if self.happens and any("#extent." in action.key.pk for action in actions):
+            self.happens.pop()()
+        self.table.transact(actions)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+@pytest.mark.parametrize("is_new", [True, False], ids=["new extent", "grown extent"])
+def test_a_builder_that_was_held_up_before_it_wrote_an_extent_leaves_none(
+    quick: World, end: Callable[[World], None], is_new: bool
+) -> None:
+    world, mosaic = quick, quick.mosaics.get("m")
+    before = extents(world.left(mosaic)[0])
+    world.put(item("c", YONDER if is_new else box(7, 45.5, 9, 47)))
+
+    def ends() -> None:
+        assert extents(world.left(mosaic)[0]) == before
+        end(world)
+        world.now += KEPT_S + 1
+        world.build()
+        assert world.left(mosaic) == ([], [])
+
+    happens = [ends]
+    world.build(on=lambda table: BeforeExtent(table, happens))  # type: ignore[arg-type, return-value]
+    assert not happens
+    assert world.left(mosaic) == ([], [])
+
+
 class Beside:
     """A table on which other things happen before the first query of stale rows."""
 
@@ -364,6 +426,11 @@ def test_a_mark_is_not_taken_by_a_builder_that_does_not_know_the_set(
     quick.build(on=lambda table: Beside(table, happens))  # type: ignore[arg-type, return-value]
     quick.build()
     assert "120" in {cell.quadkey for cell in shown_cells(quick)}
+
+
+def extents(keys: Sequence[Key]) -> list[Key]:
+    """The rows among some that hold or name extents."""
+    return [key for key in keys if key.pk.split("#")[1].startswith("extent")]
 
 
 def shown_cells(world: World) -> Iterator[OverviewCell]:

@@ -57,8 +57,8 @@ KEPT_S: Final = 600
 """How long objects and sets stay after they were replaced: far longer than any request lives."""
 _RANK: Final = "0"
 _PAGE: Final = 500
-_CLOSED_S: Final = 60 * 24 * 3600
-"""How long a set stays closed: longer than any builder is held up."""
+CLOSED_S: Final = 60 * 24 * 3600
+"""How long a set, or extents, stay closed: longer than any builder is held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +364,7 @@ class OverviewRows:
 
     def stale(self, mosaic: Mosaic, region: str, limit: int | None = None) -> Iterator[StaleRow]:
         """The stale rows of a region as of now, the earliest due first."""
-        rows = self._rows(_stale_partition(mosaic, region))
+        rows = rows_of(self.table, _stale_partition(mosaic, region))
         return map(StaleRow.from_row, islice(rows, limit))
 
     def waiting(self, mosaic: Mosaic, region: str, limit: int) -> list[StaleRow]:
@@ -386,12 +386,12 @@ class OverviewRows:
 
     def close(self, mosaic: Mosaic, cells: OverviewSet, now: float) -> None:
         """Refuse all new cells of a set from now on; `now` in epoch seconds."""
-        item = {"expires": int(now) + _CLOSED_S}
+        item = {"expires": int(now) + CLOSED_S}
         self.table.transact([Put(_closed(mosaic, cells), item)])
 
     def made(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[str]:
         """The quadkeys of all cells of a set that were ever made and not deleted, as of now."""
-        rows = self._rows(_made_partition(mosaic, cells))
+        rows = rows_of(self.table, _made_partition(mosaic, cells))
         return (row.key.sk.partition("#")[2] for row in rows)
 
     def delete(self, mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> None:
@@ -404,13 +404,14 @@ class OverviewRows:
         for quadkey in self.made(mosaic, cells):
             yield self.cell(mosaic, cells, quadkey)
 
-    def _rows(self, pk: str) -> Iterator[Row]:
-        """The rows of a partition, in order, as of when each page is read."""
-        after: str | None = ""
-        while after is not None:
-            page = self.table.query(pk, after=after or None, limit=_PAGE, consistent=True)
-            yield from page.rows
-            after = page.next
+
+def rows_of(table: Table, pk: str) -> Iterator[Row]:
+    """The rows of a partition, in order, as of when each page is read."""
+    after: str | None = ""
+    while after is not None:
+        page = table.query(pk, after=after or None, limit=_PAGE, consistent=True)
+        yield from page.rows
+        after = page.next
 
 
 def ended(mosaic: Mosaic, now: float) -> tuple[OverviewSet, ...]:
@@ -431,8 +432,9 @@ def replaced(cells: OverviewSet, now: float) -> OverviewSet:
 
 
 def is_of_cells(key: Key) -> bool:
-    """Whether a row of a mosaic is of the cells of a set: deleted with it, not with the scenes."""
-    return key.pk.split("#")[1].partition(".")[0] in ("overview", "made", "closed")
+    """Whether a row of a mosaic is of the cells of a set, or an extent: deleted with the set."""
+    kinds = "overview", "made", "closed", "extent", "extents"
+    return key.pk.split("#")[1].partition(".")[0] in kinds
 
 
 def _made_partition(mosaic: Mosaic, cells: OverviewSet) -> str:

@@ -598,8 +598,9 @@ class OverviewBuilder:
         """Deletes the rows and the objects of a set that nobody reads any more.
 
         It is closed first. So a builder that was held up since it was replaced finds its row
-        refused, and deletes its objects itself; ones that it wrote before are listed.
-        Raises `OutOfTimeError`; nothing is lost by then, and all is found when it is called again.
+        refused, and deletes its objects itself; ones that it wrote before are listed. Extents go
+        with it that no set in use has. Raises `OutOfTimeError`; nothing is lost by then, and all is
+        found when it is called again.
         """
         self.rows.close(mosaic, cells, self.clock())
         for quadkey in self.rows.made(mosaic, cells):
@@ -609,6 +610,8 @@ class OverviewBuilder:
             self.rows.delete(mosaic, cells, quadkey)  # in case an earlier release made it
             self.objects.folder.delete(href)
             _check_time(late)
+        if cells.marked_since not in (0, mosaic.marked_since):
+            self.extents.drop(mosaic, cells.marked_since, partial(_check_time, late))
 
 
 def _check_time(late: Callable[[], bool]) -> None:

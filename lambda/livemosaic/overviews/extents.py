@@ -76,6 +76,19 @@ class ExtentKeeper:
             if may_be_deep and age >= _MADE_AFTER_S and not late():
                 self._make(mosaic, extent.name)
 
+    def drop(
+        self, mosaic: Mosaic, since: int, check_time: Callable[[], None] = lambda: None
+    ) -> None:
+        """Deletes the extents of an earlier `marked_since`, which no reader trusts any more.
+
+        They are closed first, so that a builder that was held up makes no other. Raises what
+        `check_time` raises, between any two; all is found when it is called again.
+        """
+        self.rows.close(mosaic, since, self.clock())
+        for name in self.rows.names(mosaic, since):
+            self.rows.delete(mosaic, since, name)
+            check_time()
+
     def _is_drawn(self, head: Head) -> bool:
         digest = hashlib.blake2b(f"{head.key} {head.version}".encode(), digest_size=4).digest()
         return int.from_bytes(digest) % self.one_in == 0
@@ -83,7 +96,7 @@ class ExtentKeeper:
     def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
         """Makes the extent of a partition, if it is deep."""
         if self._is_deep(mosaic, name):
-            with suppress(ConditionFailedError):  # it is there already, and not complete
+            with suppress(ConditionFailedError):  # it is there already, or they are all closed
                 self.rows.put(mosaic, PartitionExtent(name))
             parts = self._footprints(mosaic, name)  # not before the row is there
             contended(partial(self._add, mosaic, name, parts, complete=True))
@@ -97,6 +110,8 @@ class ExtentKeeper:
         complete: bool = False,
     ) -> None:
         before = self.rows.get(mosaic, name)
+        if not before.revision:  # all of them are deleted, as overviews are off
+            return
         known = before.footprint
         if parts or complete:
             known = united(cell_grid(mosaic.tms), name.quadkey, known, parts)

@@ -185,6 +185,26 @@ class TestKeeping:
         assert now.marked_since == HOUR * 1000
         assert shown(index)[0] == ["060", "000"]
 
+    def test_a_mosaic_that_is_created_again_knows_nothing_of_the_one_before(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        """Of the same id, with overviews as old, and scenes that the old extents have, but one."""
+        build(index)
+        view = EDGE.view(mosaic, 256)
+        names = [PartitionName.of(pk) for pk in partitions(mosaic, view.area)]
+        rows = ExtentRows(index.table, index.mosaics)
+        assert rows.known(mosaic, names, view.area)
+        assert len([*index.drop("m")]) == DEEP
+        index.mosaics.create(Mosaic(id="m", overviews=MARKED.policy, overview_sets=(MARKED,)))
+        for number in range(1, DEEP + 1):
+            put(index, number, HERE)
+        put(index, 0, BESIDE)
+        build(index, deep=DEEP + 2)
+        assert shown(index)[0] == ["060", "000"]
+        assert rows.glance(mosaic, names)  # they are still there
+        assert rows.known(mosaic, names, view.area) == {}
+        assert rows.glance(index.mosaics.get("m"), names) == {}
+
     def test_a_reader_that_does_not_know_that_they_are_off_reads_all(
         self, index: Index, mosaic: Mosaic
     ) -> None:
@@ -208,7 +228,7 @@ def stored(corners: list[tuple[float, float]]) -> bytes:
     left, bottom, right, _ = GRID.bounds(CELL)
     span = right - left
     points = [(left + x * span, bottom + y * span) for x, y in corners]
-    shape = shapely.clip_by_rect(shapely.convex_hull(shapely.MultiPoint(points)), *PIXELS.bounds)
+    shape = shapely.convex_hull(shapely.MultiPoint(points)) & box(*PIXELS.bounds)
     return packed(shape, PIXELS.bounds)
 
 
@@ -228,7 +248,7 @@ class TestShape:
         assert not (every & ~burnt(known)).any()
         assert united(GRID, CELL.quadkey, known, parts) == known
         at_once = burnt(united(GRID, CELL.quadkey, None, parts))
-        assert (at_once == burnt(known)).all()
+        assert not (every & ~at_once).any()
 
     def test_a_square_is_a_square(self) -> None:
         square = stored([(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)])

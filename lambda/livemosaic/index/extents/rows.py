@@ -3,35 +3,43 @@
 What never fills never stops: a tile at the edge of 1,500 scenes would read all 1,500 rows. With an
 extent it stops where nothing of it shows in what is left of the tile.
 
-| row    | pk                             | sk               | attributes                      |
-|--------|--------------------------------|------------------|---------------------------------|
-| extent | `{m}#extent.{since}#{quadkey}` | `cell`, `coarse` | `footprint`, `complete`,        |
-|        |                                |                  | `revision`                      |
+| row    | pk                             | sk                 | attributes                    |
+|--------|--------------------------------|--------------------|-------------------------------|
+| extent | `{m}#extent.{since}#{quadkey}` | `cell`, `coarse`   | `footprint`, `complete`,      |
+|        |                                |                    | `revision`                    |
+| named  | `{m}#extents.{since}`          | `{kind}#{quadkey}` |                               |
+| closed | `{m}#closed.{since}`           | `closed`           | `expires`                     |
 
 `{m}` stands for `{mosaic}.{generation}`, and `{since}` is `Mosaic.marked_since`. `footprint` is
 encoded by `covering`; None where the row was just made.
 
-**An extent lacks no scene that a reader must show.** It only grows, and is never deleted. Who makes
-one writes a row that is not `complete`, then reads the partition, then completes it. Each change of
-a scene has a stale row (`index.overviews`), which is deleted only after all extents that were there
-by then have the scene. So each committed scene has a stale row, or is in every extent that was
-there when that was deleted; and one that was made later has read it in the partition. A reader
-asks for stale rows first, and for extents then, both as of now: where no stale row touches the
-area, the extents have every scene that was committed before.
+**An extent lacks no scene that a reader must show.** It only grows, and is never deleted while its
+`{since}` is that of the mosaic. Who makes one writes a row that is not `complete`, then reads the
+partition, then completes it. Each change of a scene has a stale row (`index.overviews`), which is
+deleted only after all extents that were there by then have the scene. So each committed scene has a
+stale row, or is in every extent that was there when that was deleted; and one that was made later
+has read it in the partition. A reader asks for stale rows first, for the mosaic next, and for
+extents then, all as of now: where no stale row touches the area, and the mosaic still has the same
+`{since}`, the extents have every scene that was committed before.
+
+Overviews that are turned on again have another `{since}`. Extents of the one before are deleted:
+*named* rows list all of them, and are written with them. They are *closed* first, as a set of
+overview cells is: none is made from then on, and one that is gone stays so, however late its
+builder is.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import NotFoundError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import OverviewRows, regions_around
+from livemosaic.index.overviews import CLOSED_S, OverviewRows, regions_around, rows_of
 from livemosaic.index.partitions import Area
-from livemosaic.index.schema import partition
+from livemosaic.index.schema import mosaic_prefix, partition
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Part
-from livemosaic.table import ABSENT, Equals, Expect, Item, Key, Put, Table
+from livemosaic.table import ABSENT, Delete, Equals, Expect, Item, Key, Put, Table
 
 _REGION: Final = 3
 _MOST_REGIONS: Final = 8
@@ -99,9 +107,32 @@ class ExtentRows:
         return PartitionExtent.from_item(name, self.table.get(_key(mosaic, name)))
 
     def put(self, mosaic: Mosaic, extent: PartitionExtent) -> None:
-        """Write an extent, if its row is as it was read; else raises `ConditionFailedError`."""
+        """Write an extent, if its row is as it was read.
+
+        Raises `ConditionFailedError` where it is not, or where a new one comes after `close`.
+        """
+        since, name = mosaic.marked_since, extent.name
         expect: Expect = Equals("revision", extent.revision) if extent.revision else ABSENT
-        self.table.transact([Put(_key(mosaic, extent.name), extent.to_item(), expect)])
+        new: list[Put | Delete] = [
+            Put(_named(mosaic, since, name), {}),
+            Delete(_closed(mosaic, since), ABSENT),
+        ]
+        put = Put(_key(mosaic, name), extent.to_item(), expect)
+        self.table.transact([put, *([] if extent.revision else new)])
+
+    def close(self, mosaic: Mosaic, since: int, now: float) -> None:
+        """Refuse all new extents of an earlier `marked_since` from now on, in epoch seconds."""
+        self.table.transact([Put(_closed(mosaic, since), {"expires": int(now) + CLOSED_S})])
+
+    def names(self, mosaic: Mosaic, since: int) -> Iterator[PartitionName]:
+        """The names of all extents of a `marked_since` that were not deleted, as of now."""
+        for row in rows_of(self.table, _list(mosaic, since)):
+            yield PartitionName(*row.key.sk.split("#"))
+
+    def delete(self, mosaic: Mosaic, since: int, name: PartitionName) -> None:
+        """Delete an extent that is closed; what was interrupted can be repeated."""
+        self.table.transact([Delete(_key_of(mosaic, since, name))])
+        self.table.transact([Delete(_named(mosaic, since, name))])
 
     def glance(self, mosaic: Mosaic, names: Collection[PartitionName]) -> dict[PartitionName, Part]:
         """The extents of partitions that are known, by name: a second or so old, and no promise."""
@@ -152,4 +183,20 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _key(mosaic: Mosaic, name: PartitionName) -> Key:
-    return Key(partition(mosaic, f"extent.{mosaic.marked_since}", name.quadkey), name.kind)
+    return _key_of(mosaic, mosaic.marked_since, name)
+
+
+def _key_of(mosaic: Mosaic, since: int, name: PartitionName) -> Key:
+    return Key(partition(mosaic, f"extent.{since}", name.quadkey), name.kind)
+
+
+def _list(mosaic: Mosaic, since: int) -> str:
+    return f"{mosaic_prefix(mosaic)}extents.{since}"
+
+
+def _named(mosaic: Mosaic, since: int, name: PartitionName) -> Key:
+    return Key(_list(mosaic, since), f"{name.kind}#{name.quadkey}")
+
+
+def _closed(mosaic: Mosaic, since: int) -> Key:
+    return Key(f"{mosaic_prefix(mosaic)}closed.{since}", "closed")
