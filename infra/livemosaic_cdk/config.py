@@ -209,9 +209,6 @@ class Config(BaseModel):
     """Whether X-Ray traces the functions."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
     """Maximum number of batches of events processed at once (SQS allows 2 to 1000)."""
-    overviews: bool = False
-    """Whether the deployment keeps overviews (docs/overviews.md): a bucket, a builder, and a sweep
-    each five minutes. A mosaic has them where its own settings say so."""
     overview_memory: int = Field(1769, ge=1024, le=10240)
     """Memory in MB of the builder of overviews."""
     overview_concurrency: int = Field(4, ge=2, le=1000)
@@ -219,9 +216,18 @@ class Config(BaseModel):
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     """Name of an existing table to adopt, such as one retained from a removed deployment; no new
     table is created then."""
-    overview_bucket: str | None = Field(None, validate_default=True)
+    overview_bucket: str | None = None
     """Existing bucket of overviews, as `NAME` or `NAME/PREFIX`, such as the one that belongs to an
     adopted table; no new bucket is created then. Nothing else may be kept there."""
+    overviews: bool = Field(None, validate_default=True)
+    """Whether the deployment keeps overviews (docs/overviews.md): a bucket, a builder, and a sweep
+    each five minutes. By default it does, unless a table is adopted without `overview_bucket`. New
+    mosaics have overviews then; one that is stored keeps what it has."""
+    overview_key: str | None = Field(
+        None, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$"
+    )
+    """ARN of your KMS key that encrypts overviews: a new bucket gets it, and the functions may use
+    it. By default S3's own keys do, free of charge."""
 
     @property
     def target(self) -> Target:
@@ -381,22 +387,45 @@ class Config(BaseModel):
 
     @field_validator("overview_bucket")
     @classmethod
-    def _is_place_of_overviews(cls, bucket: str | None, info: ValidationInfo) -> str | None:
-        if not info.data.get("overviews"):
-            if bucket:
-                raise ValueError("is for overviews, which are off: add -c overviews=true")
-            return None
-        if bucket is None:
-            if info.data.get("table"):
-                raise ValueError(
-                    "is missing: overviews of an adopted table are in the bucket that the table "
-                    "was deployed with (output OverviewBucket); any empty bucket does, too, if "
-                    "overviews are made anew"
-                )
-            return None
-        if not BUCKET.fullmatch(bucket):
+    def _is_place_of_overviews(cls, bucket: str | None) -> str | None:
+        if bucket and not BUCKET.fullmatch(bucket):
             raise ValueError("is neither NAME nor NAME/PREFIX of a bucket")
-        return bucket.rstrip("/")
+        return bucket.rstrip("/") if bucket else None
+
+    @field_validator("overviews", mode="before")
+    @classmethod
+    def _are_kept_where_possible(cls, overviews: Any, info: ValidationInfo) -> Any:
+        if overviews is not None:
+            return overviews
+        return not info.data.get("table") or bool(info.data.get("overview_bucket"))
+
+    @field_validator("overviews")
+    @classmethod
+    def _have_their_place(cls, overviews: bool, info: ValidationInfo) -> bool:
+        bucket = info.data.get("overview_bucket")
+        if bucket and not overviews:
+            raise ValueError("are off, and overview_bucket is for them: leave out one of the two")
+        if overviews and info.data.get("table") and not bucket:
+            raise ValueError(
+                "need overview_bucket: the ones of an adopted table are in the bucket that the "
+                "table was deployed with (output OverviewBucket); any empty bucket does, too, if "
+                "they are made anew"
+            )
+        return overviews
+
+    @field_validator("overview_key")
+    @classmethod
+    def _encrypts_overviews(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if not key:
+            return None
+        if info.data.get("overviews") is False:
+            raise ValueError("is for overviews, which are off")
+        own, home = key.split(":")[3], info.data.get("region")
+        if home and own != home and not info.data.get("overview_bucket"):
+            raise ValueError(
+                f"is in {own}, and the new bucket in {home}: S3 takes keys of its own region"
+            )
+        return key
 
     @field_validator("log_retention_days")
     @classmethod

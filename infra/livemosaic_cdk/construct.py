@@ -66,6 +66,8 @@ class Livemosaic(Construct):
 
         `table` has the keys of `make_table`; a new one is retained when the stack is deleted, as is
         a new bucket of `overviews`. `config.table` and `config.overview_bucket` name existing ones.
+        With a `table` and without a bucket there are no overviews, unless `config` was given
+        `overviews=True`.
         `assets` are buckets of COGs that the functions may read, beside what `config` names.
         `topics` carry Items, as `config.topics` do.
 
@@ -81,8 +83,8 @@ class Livemosaic(Construct):
             cdk.Tags.of(self).add(key, value)
         self.table = table or self._find_table()
         """The index of mosaics."""
-        bucket = overviews or self._find_bucket()
-        self._store = OverviewStore.of(self, bucket) if bucket is not None else None
+        bucket = overviews or self._find_bucket(table)
+        self._store = OverviewStore.of(self, bucket, config.overview_key) if bucket else None
         self._code = code(self, config.target)
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         self._subscribe(config, topics)
@@ -147,10 +149,16 @@ class Livemosaic(Construct):
             return dynamodb.Table.from_table_name(self, "Table", adopted)
         return make_table(self, "Table", self._config)
 
-    def _find_bucket(self) -> s3.IBucket | str | None:
-        if not self._config.overviews:
-            return None
-        return self._config.overview_bucket or make_bucket(self, "OverviewBucket")
+    def _find_bucket(self, table: dynamodb.ITable | None) -> s3.IBucket | str | None:
+        """Returns where overviews are kept; a new bucket beside a table of the app's only if asked.
+
+        Nothing says whether such a table is new, or has overviews in another bucket.
+        """
+        config = self._config
+        if config.overview_bucket or not config.overviews:
+            return config.overview_bucket
+        is_asked = "overviews" in config.model_fields_set
+        return make_bucket(self, "OverviewBucket", config) if is_asked or table is None else None
 
     def _subscribe(self, config: Config, topics: Sequence[sns.ITopic]) -> None:
         for own in topics:

@@ -25,7 +25,7 @@ def overviews(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     log = tmp_path_factory.mktemp("cdk") / "output.txt"
     with (
         log.open("w") as file,
-        deployed(steps, file, authorize=True, context={"overviews": "true"}) as account,
+        deployed(steps, file, authorize=True) as account,
     ):
         let_batches_be_sent(account)
         yield Cloud(account, steps)
@@ -44,7 +44,7 @@ def test_an_event_changes_a_tile_of_zoom_2_without_anybody_asking_for_it(
 ) -> None:
     cloud = overviews
     own = ("--api", cloud.url)
-    made = cloud.livemosaic(*own, "mosaics", "create", "m", "--overviews")
+    made = cloud.livemosaic(*own, "mosaics", "create", "m")
     assert made.returncode == 0, made.stderr
     scenes = make_scenes(tmp_path, 5)
     for scene in scenes:

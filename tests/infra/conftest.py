@@ -19,9 +19,14 @@ from livemosaic_cdk.stacks import build
 
 ROOT = Path(__file__).parents[2]
 
+OFF = {"overviews": "false"}
+"""Most contexts are about other things, and have what is there without overviews."""
+KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
 CONTEXTS: dict[str, dict[str, Any]] = {
-    "default": {"region": "us-west-2"},
+    "default": {"region": "us-west-2", **OFF},
     "everything": {
+        **OFF,
         "name": "coast",
         "account": "123456789012",
         "region": "eu-central-1",
@@ -79,6 +84,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "adopted": {"table": "livemosaic-data-Table-OLD", "buckets": "imagery"},
     "logged in": {
+        **OFF,
         "region": "us-west-2",
         "allowed_prefixes": [
             "https://sentinel-cogs.s3.us-west-2.amazonaws.com/",
@@ -95,12 +101,24 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         ],
     },
     "snapshots": {
+        **OFF,
         "region": "us-west-2",
         "snap_start": "true",
         "reserve_concurrency": "false",
     },
-    "overviews": {"region": "us-west-2", "overviews": "true"},
+    "overviews": {"region": "us-west-2"},
+    "everything with overviews": {
+        "region": "us-west-2",
+        "overview_key": KEY,
+        "private_mosaics": "true",
+        "tracing": "true",
+        "snap_start": "true",
+        "buckets": "imagery",
+        "item_buckets": "stac",
+        "anonymous_posts": "false",
+    },
     "cdn": {
+        **OFF,
         "region": "eu-central-1",
         "account": "123456789012",
         "domain": "maps.example.com",
@@ -112,12 +130,12 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "snap_start": "true",
         "overviews": "true",
     },
-    "bare cdn": {"region": "us-east-1", "cdn": "true", "anonymous_posts": "false"},
-    "own proxy": {"region": "us-west-2", "domain": "maps.example.com", "cdn": "false"},
+    "bare cdn": {"region": "us-east-1", "cdn": "true", "anonymous_posts": "false", **OFF},
+    "own proxy": {"region": "us-west-2", "domain": "maps.example.com", "cdn": "false", **OFF},
     "kept overviews": {
         "region": "us-west-2",
-        "overviews": "true",
         "overview_bucket": "imagery/low/zooms/",
+        "overview_key": KEY,
         "overview_memory": "3008",
         "overview_concurrency": "7",
         "table": "livemosaic-data-Table-OLD",
@@ -125,6 +143,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "anonymous_posts": "false",
     },
     "guarded": {
+        **OFF,
         "region": "us-west-2",
         "private_mosaics": "true",
         "jwt": json.dumps(

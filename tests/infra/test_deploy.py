@@ -22,12 +22,13 @@ def account() -> boto3.Session:
     ("limit", "context", "enough"),
     [
         (1000, {}, True),
-        (220, {}, True),
-        (219, {}, False),
+        (225, {}, True),
+        (224, {}, False),
+        (220, {"overviews": "false"}, True),
         (10, {}, False),
         (10, {"reserve_concurrency": "false"}, True),
         (
-            110,
+            115,
             {"tiler_concurrency": "6", "manager_concurrency": "2", "ingest_concurrency": "2"},
             True,
         ),
@@ -55,7 +56,7 @@ def test_who_may_not_ask_leaves_it_to_cloudformation(monkeypatch: pytest.MonkeyP
 
 
 def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> None:
-    plan = _plan(read(BUCKETS, {}), "123456789012", first=False)
+    plan = _plan(read(BUCKETS | {"overviews": "false"}, {}), "123456789012", first=False)
     count = len(default.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
     assert f"${count / 10:.2f} a month for {count} alarms" in plan
     assert "at most $10,622 a month" in plan
@@ -63,10 +64,22 @@ def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> N
 
 def test_the_plan_says_whether_overviews_are_kept(overviews: object) -> None:
     count = len(overviews.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
-    plan = _plan(read(BUCKETS | {"overviews": "true"}, {}), "123456789012", first=False)
+    plan = _plan(read(BUCKETS, {}), "123456789012", first=False)
     assert f"for {count} alarms" in plan
     assert "for overviews a bucket" in plan
-    assert "no overviews" in _plan(read(BUCKETS, {}), "123456789012", first=False)
+    assert "Overviews take $0.99 more, of it $0.60 for 2 metrics" in plan
+    assert "$4 where they come together, up to $99 where each comes alone" in plan
+    off = _plan(read(BUCKETS | {"overviews": "false"}, {}), "123456789012", first=False)
+    assert "no overviews" in off
+    assert "come together" not in off
+
+
+def test_the_plan_says_how_an_adopted_table_gets_its_overviews_back() -> None:
+    adopted = BUCKETS | {"table": "old-table"}
+    plan = _plan(read(adopted, {}), "123456789012", first=False)
+    assert "`-c overview_bucket=` names the bucket" in plan
+    both = read(adopted | {"overview_bucket": "low"}, {})
+    assert "for overviews the bucket low, " in _plan(both, "123456789012", first=False)
 
 
 def test_the_plan_says_where_nothing_limits_the_bill() -> None:

@@ -1,12 +1,15 @@
 """The bucket, the queue and the functions of overviews, as templates have them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.costs import overviews as costs
 from livemosaic_cdk.parts.overviews import BUILD_TIMEOUT_S
 
+KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
 WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -43,7 +46,7 @@ def of_bucket(made, name):
 # The bucket
 
 
-def test_there_are_none_by_default(default):
+def test_there_are_none_where_they_are_off(default):
     text = json.dumps(default.templates)
     assert "OVERVIEW" not in text
     assert "AWS::S3::Bucket" not in text
@@ -192,7 +195,11 @@ def test_memory_is_as_configured(deployment):
 @pytest.mark.parametrize(
     ("context", "says"),
     [
-        ({"overview_bucket": "imagery"}, "add -c overviews=true"),
+        ({"overview_bucket": "imagery", "overviews": "false"}, "leave out one of the two"),
+        ({"overview_key": "alias/mine"}, "ARN of your KMS key"),
+        ({"overview_key": KEY, "overviews": "false"}, "is for overviews, which are off"),
+        ({"overview_key": KEY, "table": "old-table"}, "is for overviews, which are off"),
+        ({"overview_key": KEY, "region": "us-east-1"}, "is in us-west-2"),
         ({"overviews": "true", "overview_bucket": "s3://imagery"}, "neither NAME nor NAME/PREFIX"),
         ({"overviews": "true", "table": "old-table"}, "output OverviewBucket"),
         ({"settings": '{"overview_store": "s3://x"}'}, "follows from overviews"),
@@ -205,6 +212,63 @@ def test_a_context_that_cannot_be_meant_is_refused(context, says):
 
 
 def test_the_functions_of_overviews_are_counted_in_what_is_reserved():
-    off = read({"allowed_prefixes": "https://x/"}, {})
-    on = read({"allowed_prefixes": "https://x/", "overviews": "true"}, {})
+    off = read({"allowed_prefixes": "https://x/", "overviews": "false"}, {})
+    on = read({"allowed_prefixes": "https://x/"}, {})
     assert on.reserved == off.reserved + 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("context", "on"),
+    [
+        ({}, True),
+        ({"overviews": "false"}, False),
+        ({"table": "old-table"}, False),
+        ({"table": "old-table", "overview_bucket": "imagery"}, True),
+        ({"overview_bucket": "imagery"}, True),
+    ],
+)
+def test_they_are_kept_by_default_where_their_place_is_known(context, on):
+    """An adopted table goes on as it was deployed: nothing says where its overviews are."""
+    assert read({"allowed_prefixes": "https://x/", **context}, {}).overviews is on
+
+
+# A key of the user
+
+
+def test_objects_are_encrypted_with_a_key_of_the_user_that_who_needs_it_may_use(deployment):
+    made = deployment("everything with overviews")
+    [rule] = bucket_of(made)["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": KEY,
+    }
+    assert rule["BucketKeyEnabled"] is True, "else each object is a request to KMS"
+    granted = {n: made.grants(n).get(KEY, set()) for n in ("Builder", "Tiler", "Manager", "Ingest")}
+    assert granted == {
+        "Builder": {"kms:Decrypt", "kms:GenerateDataKey"},
+        "Tiler": {"kms:Decrypt"},
+        "Manager": {"kms:Decrypt"},
+        "Ingest": set(),
+    }
+
+
+def test_the_key_of_a_bucket_that_was_there_is_granted_too(deployment):
+    made = deployment("kept overviews")
+    assert made.grants("Builder")[KEY] == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert made.grants("Tiler")[KEY] == {"kms:Decrypt"}
+
+
+# Costs
+
+
+def test_costs_md_states_what_the_price_list_makes_of_the_measured_units():
+    config = read({"allowed_prefixes": "https://x/"}, {})
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    chapter = page.partition("## Overviews")[2].partition("\n## ")[0]
+    for dollars in (
+        f"${costs.per_million(costs.BULK, config):,.2f}",
+        f"${costs.per_million(costs.ALONE, config):,.0f}",
+        f"${costs.idle(config, 1):,.2f}",
+        f"${costs.most(config):,.0f}",
+    ):
+        assert dollars in chapter

@@ -8,6 +8,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
@@ -42,17 +43,22 @@ MakeFunction = Callable[..., lambda_.Function]
 class OverviewStore:
     """A bucket, or a folder in it, with nothing but overviews."""
 
-    def __init__(self, bucket: s3.IBucket, prefix: str) -> None:
+    def __init__(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._key = key
 
     @classmethod
-    def of(cls, scope: Construct, bucket: s3.IBucket | str) -> Self:
-        """Returns the store in a bucket of the data stack, or in `NAME/PREFIX` that exists."""
+    def of(cls, scope: Construct, bucket: s3.IBucket | str, key_arn: str | None) -> Self:
+        """Returns the store in a bucket of the app, or in `NAME/PREFIX` that exists.
+
+        `key_arn` is the KMS key that encrypts a bucket whose own key CDK does not know.
+        """
+        key = kms.Key.from_key_arn(scope, "OverviewKey", key_arn) if key_arn else None
         if not isinstance(bucket, str):
-            return cls(bucket, "")
+            return cls(bucket, "", bucket.encryption_key or key)
         name, _, prefix = bucket.partition("/")
-        return cls(s3.Bucket.from_bucket_name(scope, "KeptOverviews", name), prefix)
+        return cls(s3.Bucket.from_bucket_name(scope, "KeptOverviews", name), prefix, key)
 
     @property
     def place(self) -> str:
@@ -67,6 +73,8 @@ class OverviewStore:
     def grant_read(self, function: lambda_.Function) -> None:
         """Allows a function to read objects. Where one is missing it reads scenes instead."""
         self._grant(function, "s3:GetObject")
+        if self._key:
+            self._key.grant(function, "kms:Decrypt")
 
     def grant_build(self, function: lambda_.Function) -> None:
         """Allows a function to write and delete objects, and to know that one is missing.
@@ -74,6 +82,8 @@ class OverviewStore:
         There is no condition on `s3:prefix` of ListBucket: a GetObject request has no prefix.
         """
         self._grant(function, *_BUILDING)
+        if self._key:
+            self._key.grant(function, "kms:Decrypt", "kms:GenerateDataKey")
         iam.Grant.add_to_principal(
             grantee=function,
             actions=["s3:ListBucket"],

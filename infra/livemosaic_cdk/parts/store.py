@@ -2,6 +2,7 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -30,15 +31,19 @@ def make_table(scope: Construct, name: str, config: Config) -> dynamodb.Table:
     )
 
 
-def make_bucket(scope: Construct, name: str) -> s3.Bucket:
+def make_bucket(scope: Construct, name: str, config: Config) -> s3.Bucket:
     """Creates a bucket of overviews, retained like the table, whose rows name its objects.
 
     Objects are written once and deleted by the builder, so no versions are kept.
     """
+    arn = config.overview_key
+    key = kms.Key.from_key_arn(scope, f"{name}Key", arn) if arn else None
     bucket = s3.Bucket(
         scope,
         name,
-        encryption=s3.BucketEncryption.S3_MANAGED,
+        encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+        encryption_key=key,
+        bucket_key_enabled=True if key else None,  # else KMS is asked for each object
         enforce_ssl=True,
         minimum_tls_version=1.2,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,

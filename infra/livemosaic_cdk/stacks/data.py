@@ -23,4 +23,4 @@ class Data(cdk.Stack):
         publish(self, config.target)
         self.table = make_table(self, "Table", config)
         has_bucket = config.overviews and config.overview_bucket is None
-        self.overviews = make_bucket(self, "Overviews") if has_bucket else None
+        self.overviews = make_bucket(self, "Overviews", config) if has_bucket else None

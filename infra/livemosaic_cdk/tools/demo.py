@@ -45,7 +45,7 @@ def main(
     try:
         with (
             NamedTemporaryFile("w", suffix=".log") as log,
-            deployed(_step, log, context={"overviews": "true"}) as account,
+            deployed(_step, log) as account,
         ):
             _run(account, folder, count, every)
             while stay:
@@ -101,7 +101,7 @@ Low zooms follow by themselves: {account.url}/mosaics/{MOSAIC.id}/map.html#2/20/
 def _create_mosaic(account: Account) -> None:
     command = [
         *(sys.executable, "-m", "livemosaic", "--api", account.url),
-        *("mosaics", "create", MOSAIC.id, "--title", MOSAIC.title, "--overviews"),
+        *("mosaics", "create", MOSAIC.id, "--title", MOSAIC.title),
         *(part for name in MOSAIC.collections for part in ("--collection", name)),
         *(part for name in MOSAIC.properties for part in ("--property", name)),
         *("--minzoom", str(MOSAIC.minzoom), "--maxzoom", str(MOSAIC.maxzoom)),

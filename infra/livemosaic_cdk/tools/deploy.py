@@ -13,6 +13,7 @@ from rich.console import Console
 from livemosaic.cli.cost.dollars import SceneUnits, million_items, million_tiles
 from livemosaic_cdk.bundle import BundleError, build
 from livemosaic_cdk.config import Config, ConfigError, read
+from livemosaic_cdk.costs import overviews
 from livemosaic_cdk.costs.ceiling import PRICES, Limits, ceiling
 from livemosaic_cdk.tools.cdk import ROOT, Cdk, CdkError, Outputs
 
@@ -37,11 +38,11 @@ Costs, roughly, at list prices of us-east-1
   idle            ${alarms:.2f} a month for {alarm_count} alarms and $3 for a dashboard, if the
                   account has used up its free ones (10 and 3); $0.45 per GB of table and its
                   backup; $0.26 for Lambda polling the queue, if its million free requests are
-                  used up. Nothing else runs.{key}
+                  used up. {idle}{key}
   1 million tiles ${tile:.2f}: {tiles}
   1 million items ${cheapest:.2f} ({cheapest_is}) to
                   ${dearest:.2f} ({dearest_is}), headers of their COGs included;
-                  `livemosaic cost MOSAIC` says what a mosaic costs a month (docs/costs.md)
+                  `livemosaic cost MOSAIC` says what a mosaic costs a month{building}
   abuse           at most {abuse} a month, beside traffic: see docs/costs.md
 """
 _CROWDED: Final = """\
@@ -51,14 +52,20 @@ starve other functions. Ask for more in Service Quotas ("Concurrent executions")
 """
 ALARMS: Final = 20
 """Alarms of a deployment."""
-OVERVIEW_ALARMS: Final = 9
-"""More of them where it keeps overviews."""
 _MEASURED: Final = Path(__file__).parent / "measured.json"
 """Units that `python -m bench.costs` measured."""
 _LEFT_TO_ALL: Final = 100
 """Concurrency that no function may reserve (Lambda, "Configuring reserved concurrency")."""
-_OVERVIEWS: Final = "for overviews a bucket, two FIFO queues, a builder, a sweep each 5 minutes"
-_NO_OVERVIEWS: Final = "no overviews: `-c overviews=true` keeps them"
+_OVERVIEWS: Final = "for overviews {}, two FIFO queues, a builder, a sweep each 5 minutes"
+_NO_OVERVIEWS: Final = "no overviews: a tile of a low zoom shows 20 scenes (docs/overviews.md)"
+_BUCKET_UNKNOWN: Final = "no overviews: `-c overview_bucket=` names the bucket of the table's"
+_IDLE: Final = """\
+Overviews take ${:.2f} more, of it ${:.2f} for {} metrics.
+                  Nothing else runs."""
+_BUILDING: Final = """
+  overviews of 1 million items
+                  ${:.0f} where they come together, up to ${:.0f} where each comes alone, but
+                  for the builder ${:,.0f} a month at most; ${:.3f} per GB of objects"""
 _CDN: Final = "a CloudFront distribution {domain}, and the secret that it shows ($0.40 a month)"
 _NO_CDN: Final = "no CDN: `-c domain=…` puts CloudFront in front (docs/cdn.md)"
 _KEY: Final = " $0.40 for the key of private mosaics."
@@ -185,7 +192,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         else ("a DynamoDB table, on demand, which is retained when all else is removed")
     )
     bootstrap = "\n  CDKToolkit       resources that CDK itself needs, once per account and region"
-    alarms = ALARMS + (OVERVIEW_ALARMS if config.overviews else 0)
+    alarms = ALARMS + (overviews.ALARMS if config.overviews else 0)
     return _PLAN.format(
         name=config.name,
         account=account,
@@ -199,7 +206,9 @@ def _plan(config: Config, account: str, first: bool) -> str:
         abuse=_abuse(config),
         first=bootstrap if first else "",
         key=_KEY if config.private_mosaics else "",
-        overviews=_OVERVIEWS if config.overviews else _NO_OVERVIEWS,
+        overviews=_overviews(config),
+        idle=_idle(config),
+        building=_building(config),
         cdn=_cdn(config),
     )
 
@@ -208,6 +217,27 @@ def _cdn(config: Config) -> str:
     if not config.has_cdn:
         return _NO_CDN
     return _CDN.format(domain=f"for {config.domain}" if config.domain else "with its own name")
+
+
+def _overviews(config: Config) -> str:
+    if config.overviews:
+        kept = config.overview_bucket
+        return _OVERVIEWS.format(f"the bucket {kept}" if kept else "a bucket")
+    return _BUCKET_UNKNOWN if config.table else _NO_OVERVIEWS
+
+
+def _idle(config: Config) -> str:
+    if not config.overviews:
+        return "Nothing else runs."
+    metrics = overviews.METRICS * PRICES["metric_month"]
+    return _IDLE.format(overviews.idle(config, mosaics=1), metrics, overviews.METRICS)
+
+
+def _building(config: Config) -> str:
+    if not config.overviews:
+        return ""
+    bulk, alone = (overviews.per_million(u, config) for u in (overviews.BULK, overviews.ALONE))
+    return _BUILDING.format(bulk, alone, overviews.most(config), PRICES["s3_gb_month"])
 
 
 def _print_outputs(outputs: Outputs) -> None:
