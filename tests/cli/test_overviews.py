@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ import rasterio
 from click.testing import Result
 from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
+from shapely.geometry import Polygon
 from typer.testing import CliRunner
 
 from cogs import write_cog
 from items import box, item
 from livemosaic.cli import app
+from livemosaic.geo.covering import packed
+from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, PartitionName
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.schema import mosaic_prefix
+from livemosaic.table.sqlite import SqliteTable
 
 PIXEL = 40075016.685578488 / 256 / 2**14
 """Metres of a pixel at zoom 14."""
@@ -242,6 +249,25 @@ def test_verify_finds_what_is_outdated_or_lost_and_repairs_it(world: World) -> N
     anew.ingest()
     anew.build()
     assert anew.digests() == world.digests() != before
+
+
+def test_verify_finds_extents_that_lack_scenes_and_repairs_them(world: World) -> None:
+    crowd(world)
+    world.ingest()
+    world.build()
+    with closing(SqliteTable(world.folder / "index.db")) as table:
+        mosaics = Mosaics(table)
+        mosaic, extents = mosaics.get("m"), ExtentRows(table, mosaics)
+        rows = [row.key.pk for row in table.scan(mosaic_prefix(mosaic)) if "#cell#" in row.key.pk]
+        name = PartitionName.of(rows[0])
+        corner = packed(Polygon([(0, 0), (1, 0), (0, 1)]), (0, 0, 100, 100))
+        extents.put(mosaic, PartitionExtent(name, corner, complete=True))
+        assert differences(world) == {"outdated": 1}
+        listed = world.run("verify", "m", "--overviews", code=1).output
+        assert f"outdated: extent of cell {name.quadkey} lacks scenes" in listed
+        assert differences(world, "--repair", code=0) == {"outdated": 1}
+        assert differences(world, code=0) == {}
+        assert extents.get(mosaic, name).revision == 2
 
 
 def made_anew(world: World, name: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.index.extents.rows import ExtentRows, PartitionName
 from livemosaic.index.extents.shape import united
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.overviews import OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import DEFAULT
 from livemosaic.overviews.builder import OverviewBuilder
@@ -233,6 +234,54 @@ class TestEverySchedule:
         read(explored(before, change, builders=(Keeper, Ignorant)))
         if FULL:
             read(explored(before, "middle", change, builders=TWO))
+
+
+def verifies(mosaic: Mosaic, kind: type[ExtentKeeper] = ExtentKeeper) -> Program:
+    """`verify --overviews` of one extent: the scenes that it says are missing."""
+
+    def verify(answers: Answers) -> tuple[str, ...]:
+        return (*kind(index(answers)).lacking(mosaic, HERE),)
+
+    return verify
+
+
+def verify_all(every: Explored, kind: type[ExtentKeeper] = ExtentKeeper) -> None:
+    mosaic = Mosaics(MemoryTable(every.before)).get("m")
+    Readings(every, verifies(mosaic, kind), lambda found, _: not found, lag=0)
+
+
+class TestVerify:
+    """It says nothing of changes that builders have not seen, or see meanwhile."""
+
+    @pytest.fixture(autouse=True)
+    def few_regions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("livemosaic.overviews.extents.REGIONS", REGIONS)
+
+    @pytest.mark.parametrize(
+        ("first", "change"), [("", "east"), ("", "wide"), ("west", "east"), ("east", "deleted")]
+    )
+    def test_beside_a_change_and_a_builder_that_dies(self, first: str, change: str) -> None:
+        verify_all(explored(beginning(first), change))
+
+    def test_an_extent_read_first_is_found_out(self) -> None:
+        with pytest.raises(AssertionError):
+            verify_all(explored(beginning(), "east"), Early)
+
+
+class Early(ExtentKeeper):
+    """Reads the extent before the stale rows."""
+
+    def lacking(self, mosaic: Mosaic, name: PartitionName) -> dict[str, bytes]:
+        extent = self.rows.get(mosaic, name)
+        found = super().lacking(mosaic, name)
+        if found or extent.footprint is None:
+            return found
+        parts, known = self._scenes(mosaic, name), extent.footprint
+        stale = OverviewRows(self.index.table)
+        waiting = {row.scene for region in REGIONS for row in stale.stale(mosaic, region)}
+        grid = cell_grid(mosaic.tms)
+        beyond = {k for k, v in parts.items() if united(grid, name.quadkey, known, [v]) != known}
+        return dict.fromkeys(beyond - waiting, b"")
 
 
 class TestFaultsAreFoundOut:

@@ -89,7 +89,8 @@ def verify(
 
     With `--overviews` an overview is `outdated` if it is made of other scenes than there are, with
     no change waiting to be built, and `lost` if its object is, or is damaged. `--repair` marks it,
-    so that the next `livemosaic overviews build` or `watch` makes it anew.
+    so that the next `livemosaic overviews build` or `watch` makes it anew. An extent is `outdated`
+    if it lacks a scene, which tiles at edges may miss then; `--repair` adds it at once.
 
     Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.

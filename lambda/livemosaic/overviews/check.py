@@ -1,5 +1,7 @@
 """Compares overview cells with the scenes and the cells that they are made of, by the index alone.
 
+And extents of deep partitions with the scenes in them.
+
 Safe beside builders: what looks wrong is no difference where a stale row waits to be built, or the
 row was written meanwhile.
 """
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livemosaic.errors import ConditionFailedError
+from livemosaic.index.extents.rows import PartitionName
 from livemosaic.index.overviews import REGIONS, OverviewCell, stale_row
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.model.mosaic import Mosaic, OverviewSet
@@ -33,15 +36,28 @@ class OverviewCheck:
     builder: OverviewBuilder
     mosaic: Mosaic
     repair: bool = False
-    """Mark what is wrong, so that the next build makes it anew."""
+    """Mark cells that are wrong, so that the next build makes them anew, and widen extents."""
 
     def check(self) -> Iterator[Checked]:
-        """Checks the cells of the set that is shown, from the top down; one report a cell."""
+        """Checks the cells of the set that is shown, from the top down, then all extents.
+
+        One report each.
+        """
         cells = self.mosaic.shown_overviews
-        if cells is None:
+        if cells is not None:
+            for top in sorted(self.builder.tops(self.mosaic)):
+                yield from self._check(cells, top)
+        for name in self.builder.extents.rows.names(self.mosaic, self.mosaic.marked_since):
+            yield Checked(1, [*self._of_extent(name)])
+
+    def _of_extent(self, name: PartitionName) -> Iterator[Difference]:
+        lacking = self.builder.extents.lacking(self.mosaic, name)
+        if not lacking:
             return
-        for top in sorted(self.builder.tops(self.mosaic)):
-            yield from self._check(cells, top)
+        if self.repair:
+            self.builder.extents.widen(self.mosaic, name, [*lacking.values()])
+        detail = f"lacks scenes, {len(lacking)} in all, such as {min(lacking)}"
+        yield Difference("outdated", f"extent of {name.kind} {name.quadkey}", detail, self.repair)
 
     def _check(self, cells: OverviewSet, quadkey: str) -> Iterator[Checked]:
         cell = self.builder.rows.cell(self.mosaic, cells, quadkey)

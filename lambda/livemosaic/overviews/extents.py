@@ -19,6 +19,7 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import WHOLE
 from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, PartitionName
 from livemosaic.index.extents.shape import united
+from livemosaic.index.overviews import REGIONS, OverviewRows, rows_of
 from livemosaic.index.scenes import Index, scene_cover
 from livemosaic.index.schema import Head, partition
 from livemosaic.model.mosaic import Mosaic
@@ -70,11 +71,32 @@ class ExtentKeeper:
         for extent in list(extents):
             heads = by_name[extent.name]
             if extent.revision:
-                parts = covers.parts(extent.name, heads)
-                contended(partial(self._add, mosaic, extent.name, parts))
+                self.widen(mosaic, extent.name, covers.parts(extent.name, heads))
             may_be_deep = not extent.complete and any(map(self._is_drawn, heads))
             if may_be_deep and age >= _MADE_AFTER_S and not late():
                 self._make(mosaic, extent.name)
+
+    def lacking(self, mosaic: Mosaic, name: PartitionName) -> dict[str, bytes]:
+        """The parts of scenes that an extent lacks although no change of theirs waits, by key.
+
+        It is right beside changes and builders: stale rows are read after the partition, then the
+        extent, and the mosaic last. Empty where no reader trusts the extent.
+        """
+        if self.rows.get(mosaic, name).part in (None, (name.quadkey, WHOLE)):
+            return {}
+        found = self._scenes(mosaic, name)
+        stale = OverviewRows(self.index.table)
+        waiting = {row.scene for region in REGIONS for row in stale.stale(mosaic, region)}
+        extent = self.rows.get(mosaic, name)
+        if extent.part is None or not self.rows.is_marking(mosaic):
+            return {}
+        grow = partial(united, cell_grid(mosaic.tms), *extent.part)
+        beyond = {part for part in {*found.values()} if grow([part]) != extent.footprint}
+        return {k: part for k, part in found.items() if part in beyond and k not in waiting}
+
+    def widen(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
+        """Adds parts of scenes, as rows of a partition hold them, to its extent."""
+        contended(partial(self._add, mosaic, name, parts))
 
     def drop(
         self, mosaic: Mosaic, since: int, check_time: Callable[[], None] = lambda: None
@@ -122,6 +144,15 @@ class ExtentKeeper:
     def _is_deep(self, mosaic: Mosaic, name: PartitionName) -> bool:
         page = self.index.table.query(partition(mosaic, *name), limit=self.deep)
         return len(page.rows) == self.deep
+
+    def _scenes(self, mosaic: Mosaic, name: PartitionName) -> dict[str, bytes]:
+        """The parts of scenes in a partition as of now, by key; without moved rows."""
+        rows = rows_of(self.index.table, partition(mosaic, *name))
+        return {
+            row.key.sk.partition("#")[2]: row.item["footprint"]
+            for row in rows
+            if "moved" not in row.item
+        }
 
     def _footprints(self, mosaic: Mosaic, name: PartitionName) -> list[bytes]:
         """The footprints of all rows of a partition as of now; `WHOLE` where there are too many."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,16 +24,19 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.partitions import partitions
 from livemosaic.index.scenes import Index
+from livemosaic.index.verify import Difference
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.raster import Grid, Mask
 from livemosaic.model.rule import DEFAULT
 from livemosaic.model.scene import Scene
+from livemosaic.overviews.check import OverviewCheck
 from livemosaic.overviews.extents import ExtentKeeper
 from livemosaic.overviews.sets import begun
 from livemosaic.table import Page, Table
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.plan import Plan
 from livemosaic.tiler.views import TileAddress
+from proof.cells import builder
 
 DEEP = 60
 HERE, BESIDE = box(7, 45, 7.5, 45.5), box(7.5, 45, 8, 45.5)
@@ -215,6 +219,46 @@ class TestKeeping:
         names = [PartitionName.of(pk) for pk in partitions(before, view.area)]
         assert rows.glance(before, names)
         assert rows.known(before, names, view.area) == {}
+
+
+def verified(index: Index, *, repair: bool = False) -> list[Difference]:
+    """What `verify --overviews` says of extents."""
+    with builder(index.table, clock=time.time) as one:
+        check = OverviewCheck(one, index.mosaics.get("m"), repair)
+        every = [each for checked in check.check() for each in checked.differences]
+    return [each for each in every if each.scene.startswith("extent")]
+
+
+class TestVerify:
+    @pytest.mark.parametrize("version", [1, 2], ids=["a new scene", "a scene that moves"])
+    def test_a_scene_whose_mark_is_lost_is_found_and_added(
+        self, index: Index, mosaic: Mosaic, version: int
+    ) -> None:
+        build(index)
+        assert verified(index) == []
+        key = put(index, 1 if version == 2 else 0, BESIDE, version)
+        below = key.partition("#")[2]
+        assert verified(index) == []  # it waits to be built
+        rows = OverviewRows(index.table)
+        for region in REGIONS:
+            rows.settle(rows.stale(mosaic, region))
+        assert shown(index)[0] == ["060"]
+        found = verified(index)
+        assert {each.kind for each in found} == {"outdated"}
+        assert all(f"1 in all, such as {key}" in each.detail for each in found)
+        assert shown(index)[0] == ["060"]
+        assert verified(index, repair=True) == [replace(each, mended=True) for each in found]
+        assert verified(index) == []
+        assert shown(index)[0] == ["060", below]
+
+    def test_extents_that_nobody_trusts_are_not_judged(self, index: Index, mosaic: Mosaic) -> None:
+        build(index)
+        keeper = ExtentKeeper(index)
+        names = [*keeper.rows.names(mosaic, mosaic.marked_since)]
+        assert names
+        index.mosaics.update("m", {"overviews": None})
+        put(index, 0, BESIDE)
+        assert [keeper.lacking(mosaic, name) for name in names] == [{}] * len(names)
 
 
 GRID = cell_grid("WebMercatorQuad")

@@ -149,12 +149,12 @@ class ExtentRows:
         They have every scene of an area that was committed before the call. None where one changed
         a moment ago, and the builder has not looked at it.
         """
-        if _is_marked(OverviewRows(self.table), mosaic, area) or not self._is_marking(mosaic):
+        if _is_marked(OverviewRows(self.table), mosaic, area) or not self.is_marking(mosaic):
             return {}
         found = (self.get(mosaic, name) for name in names)
         return {each.name: each.part for each in found if each.part is not None}
 
-    def _is_marking(self, mosaic: Mosaic) -> bool:
+    def is_marking(self, mosaic: Mosaic) -> bool:
         """Whether changes are marked until now: overviews may have been turned off a moment ago."""
         try:
             now = self.mosaics.get(mosaic.id)
