@@ -222,6 +222,16 @@ class TestParts:
             assert got.symmetric_difference(expected).area < 1e-5 * span**2
             assert len(stored) < 500
 
+    def test_a_corner_that_reaches_into_a_cell_by_one_rounding_is_clipped(self) -> None:
+        """GEOS's fast clip is left with a ring of three points, and raises."""
+        left, bottom, right, top = bounds = GRID.bounds(Cell.of("1202021"))
+        corner = np.nextafter(left, right), (bottom + top) / 2
+        shape = Polygon([corner, (left - 35_000, top - 130_000), (left - 31_000, top - 5)])
+        with pytest.raises(shapely.GEOSException):
+            shapely.clip_by_rect(shape, *bounds)
+        assert Cover(GRID, shape).part("1202021") is None
+        assert Cover(GRID, shape).part("1202020")
+
     def test_a_coast_of_many_vertices_is_simplified_until_it_fits_a_row(self) -> None:
         angles = np.linspace(0, 2 * math.pi, 50_000, endpoint=False)
         wobble = 1 + 0.01 * np.sin(angles * 4000)
