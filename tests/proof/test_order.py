@@ -7,25 +7,30 @@ that of the last of them, and must be the same in every order, with duplicates.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from items import NOW, deletion, item
+from items import NOW, box, deletion, item
+from livemosaic.errors import NotFoundError
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.registry.roster import RecentMosaics
+from livemosaic.index.verify import Rows as Checks
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
-from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.order import Order
+from livemosaic.model.mosaic import Mosaic, Watermark
+from livemosaic.model.order import Order, unmarked
 from livemosaic.model.time import utc_text
 from proof.memory import MemoryTable, Rows
-from proof.scenes import ALLOW, FULL, Setting, ghosts, index, setting
+from proof.scenes import ALLOW, FULL, LATER, WIDE, Setting, ghosts, index, setting, tile
 from proof.schedules import Answers, Explored, Program
 
 HOUR, DAY = 3600, 24 * 3600
+FAR = box(100, 20, 101, 21)
 LAST_READ = NOW + timedelta(days=30)
 
 
@@ -194,6 +199,128 @@ def test_every_schedule_of_workers_ends_with_the_newest(there: Setting, name: st
     assert Explored(programs, there.rows, check(changes[-1]), **bounds).schedules > 100
 
 
+ONE_VERSION: Mapping[str, Sequence[Message]] = {
+    "again, and deleted": [put("1", 0), gone(1)],
+    "again, and deleted by a clock that is late": [put("1", 0), gone(-1)],
+    "again, and moved": [put("1", 0), event(item("a", FAR, href="https://example.com/2.tif"), 1)],
+    "again, and again later": [put("1", 0), put("1", 1), gone(2)],
+    "again, and truncated": [put("1", 0), truncated(1)],
+    "again, and another document of that moment": [put("1", 0), put("3", 0)],
+}
+"""The first change was applied by an earlier release, and is delivered again."""
+
+
+def by_an_earlier_release(program: Program) -> Program:
+    """It puts scenes at other places in the order, so that all their rows have other keys."""
+
+    def work(answers: Answers) -> Any:
+        with mock.patch("livemosaic.ingest.item.rank", lambda *_: "3e~earlier"):
+            return program(answers)
+
+    return work
+
+
+def of_an_earlier_release(there: Setting, first: Message) -> Rows:
+    table: Any = MemoryTable(there.rows)
+    assert by_an_earlier_release(delivered(first, [there.mosaic]))(table)
+    rows: Rows = table.rows
+    return rows
+
+
+def explored_anew(there: Setting, changes: Sequence[Message], **bounds: Any) -> Explored:
+    before = of_an_earlier_release(there, changes[0])
+    table = MemoryTable(before)
+    for change in changes:
+        Ingest(index(table), ALLOW).batch([change], only=there.mosaic)
+    ended = shown(table.rows)
+
+    def check_rows(rows: Rows) -> None:
+        assert shown(rows) == ended
+        assert ("s2#a" in cells(rows)) == bool(ended)
+        assert ghosts(rows) == set()
+        after = MemoryTable(rows)
+        found = Checks(index(after), Mosaics(after).get("m"), clock=lambda: LATER).check()
+        assert [one for chunk in found for one in chunk.differences] == []
+
+    programs = [delivered(change, [there.mosaic]) for change in changes]
+    return Explored(programs, before, check_rows, **bounds)
+
+
+@pytest.mark.parametrize("changes", ONE_VERSION.values(), ids=ONE_VERSION)
+def test_rows_that_another_release_makes_of_one_version_leave_none_behind(
+    there: Setting, changes: Sequence[Message]
+) -> None:
+    """The scene is made anew beside a change that has read it as it was."""
+    assert explored_anew(there, changes, deliveries=2, crashes=1).schedules > 50
+
+
+def test_two_releases_that_write_one_version_at_once_leave_no_row_of_a_deleted_scene(
+    there: Setting,
+) -> None:
+    def nothing_is_left(rows: Rows) -> None:
+        assert (shown(rows), "s2#a" in cells(rows), ghosts(rows)) == ([], False, set())
+
+    known = [there.mosaic]
+    same, deletion = delivered(put("1", 0), known), delivered(gone(1), known)
+    programs = [same, by_an_earlier_release(same), deletion]
+    every = Explored(programs, there.rows, nothing_is_left, workers=3, deliveries=1, crashes=1)
+    assert every.schedules > 1_000
+
+
+def test_rows_that_are_repaired_in_other_cells_leave_none_behind(there: Setting) -> None:
+    """An earlier release chose fewer cells; a repair chooses them anew beside a deletion."""
+    table = MemoryTable(there.rows)
+    few = replace(there.mosaic, max_cells=1)
+    Ingest(index(table), ALLOW).batch([event(item("a", WIDE), 0)], only=few)
+
+    def repairs(answers: Answers) -> bool:
+        index(answers).rewrite(there.mosaic, "s2#a")
+        return True
+
+    def nothing_is_left(rows: Rows) -> None:
+        assert (shown(rows), "s2#a" in cells(rows), ghosts(rows)) == ([], False, set())
+
+    programs = [repairs, delivered(gone(1), [there.mosaic])]
+    assert Explored(programs, table.rows, nothing_is_left, crashes=1).schedules > 50
+
+
+@pytest.mark.parametrize("hash_order", [1, -1], ids=["larger", "smaller"])
+def test_rows_made_anew_count_as_of_the_change_that_made_them(
+    there: Setting, hash_order: int
+) -> None:
+    """Of two documents of one moment the same one shows, whether or not one was made anew."""
+    documents = sorted((put("1", 0), put("3", 0)), key=lambda one: version(there, one))
+    first, second = documents[::hash_order]
+    table = MemoryTable(of_an_earlier_release(there, first))
+    ingest = Ingest(index(table), ALLOW)
+    assert ingest.batch([first])[0].changes[0].change == "applied"
+    assert ingest.batch([first])[0].changes[0].change == "unchanged"
+    assert ingest.batch([second])[0].changes[0].change == "contested"
+    assert shown(table.rows) == wanted(documents[1])
+
+
+def test_rows_made_anew_stay_hidden_by_the_truncation_that_hid_them(there: Setting) -> None:
+    """A forced truncation has no second word, and the mark of a version stands where one would."""
+    table = MemoryTable(of_an_earlier_release(there, put("1", 0)))
+    everything = index(table)
+    everything.rewrite(there.mosaic, "s2#a")
+    marked = everything.scene(there.mosaic, "s2#a").version
+    hidden = everything.mosaics.truncate("m", Watermark("s2", f"{utc_text(at(0))}#~deleted", 1), 0)
+    assert marked > hidden.watermark("s2") > unmarked(marked)
+    with pytest.raises(NotFoundError):
+        everything.scene(hidden, "s2#a")
+    assert "s2#a" not in {found.key for found in everything.find(hidden, tile(hidden, 4))}
+    assert "s2#a" in everything.left_over(hidden, "s2")
+    everything.apply_watermark(hidden, "s2#a")
+    assert (shown(table.rows), "s2#a" in cells(table.rows)) == ([], False)
+
+
+def version(there: Setting, change: Message) -> str:
+    rows = ends(there.rows, [change])
+    found: str = index(MemoryTable(rows)).scene(there.mosaic, "s2#a").version
+    return found
+
+
 def test_a_day_sent_back_from_the_dead_letters_changes_nothing(there: Setting) -> None:
     """After 13 days, and after the days of since: each keeps the time of when it was first sent."""
     day = [put(str(n), n * HOUR, -n * HOUR) for n in range(24)]
@@ -213,6 +340,22 @@ def by_updated(order: Order, updated: datetime | None) -> str:
 
 
 class TestTheProofItself:
+    def test_rows_made_anew_at_the_very_same_version_are_found_out(
+        self, there: Setting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("livemosaic.index.scenes.remade", lambda same: same)
+        with pytest.raises(AssertionError, match="after the schedule"):
+            explored_anew(there, ONE_VERSION["again, and deleted"], deliveries=1, crashes=0)
+
+    def test_marks_that_count_in_the_order_are_found_out(
+        self, there: Setting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("livemosaic.index.scenes.unmarked", lambda marked: marked)
+        with pytest.raises(AssertionError):
+            test_rows_made_anew_count_as_of_the_change_that_made_them(there, 1)
+        with pytest.raises(AssertionError):
+            test_rows_made_anew_count_as_of_the_change_that_made_them(there, -1)
+
     def test_an_order_by_updated_is_found_out(
         self, there: Setting, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from livemosaic.index.schema import Head, Tombstone
-from livemosaic.model.order import moment_of
+from livemosaic.model.order import moment_of, unmarked
 
 Change = Literal["applied", "unchanged", "outdated", "contested", "deleted", "truncated"]
 """`contested`: another document has the same version. Of the two, the one with the larger content
@@ -50,6 +50,6 @@ class Effect:
 
 def newest(head: Head | Tombstone | None, mark: str) -> Newer:
     """Returns the newest there is of a scene: its head, or the watermark of its collection."""
-    if head is None or mark >= head.version:
+    if head is None or mark >= unmarked(head.version):
         return Newer("truncation", moment_of(mark))
     return Newer("version" if isinstance(head, Head) else "deletion", moment_of(head.version))

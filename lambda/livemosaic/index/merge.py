@@ -16,6 +16,7 @@ from itertools import count
 from typing import NamedTuple
 
 from livemosaic.index.schema import CellRow
+from livemosaic.model.order import unmarked
 from livemosaic.model.scene import IndexedScene, Part
 
 
@@ -95,7 +96,7 @@ def _beside(parts: Sequence[Part], others: Iterable[Part]) -> tuple[Part, ...]:
 
 def _above(rows: Stream, watermarks: Mapping[str, str]) -> Stream:
     for row in rows:
-        if isinstance(row, PageEnd) or row.version > watermarks.get(_collection(row), ""):
+        if isinstance(row, PageEnd) or unmarked(row.version) > watermarks.get(_collection(row), ""):
             yield row
 
 

@@ -49,7 +49,7 @@ from livemosaic.index.schema import (
 )
 from livemosaic.index.search import SceneReader, is_above, same_content, same_scene, watermark_of
 from livemosaic.model.mosaic import Mosaic, Watermark
-from livemosaic.model.order import DELETION, raised, remade
+from livemosaic.model.order import DELETION, raised, remade, unmarked
 from livemosaic.model.scene import Scene
 from livemosaic.table import MAX_ACTIONS, Delete, Equals, Key, Put
 from livemosaic.table.retry import contended
@@ -89,9 +89,12 @@ class Index(SceneReader):
         if scene.version <= mark:
             self._apply_watermark_once(mosaic, scene.key)  # it may have been put before the mark
             return Effect("outdated", newest(head, mark))
-        contested = head is not None and _contested(head.version, scene.version)
-        if head is not None and head.version > scene.version:
+        before = "" if head is None else unmarked(head.version)
+        contested = head is not None and _contested(before, scene.version)
+        if before > scene.version:
             return Effect("contested" if contested else "outdated", newest(head, mark))
+        if head is not None and before == scene.version != head.version:
+            scene = replace(scene, version=head.version)  # its rows were made anew since
         if is_above(head, mark) and same_content(head.version, scene.version):
             mosaic, judged = self._judged(mosaic, scene, head)
             if same_scene(head, judged):
@@ -127,6 +130,9 @@ class Index(SceneReader):
             self.table.transact([put])
 
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Head:
+        """Writes all rows of a scene, under a version that `before` does not have."""
+        if before is not None and before.version == scene.version:
+            scene = replace(scene, version=remade(scene.version))
         cells = scene_cover(mosaic, scene.footprint)
         if cells.level is not None:
             scene = compared(self.mosaics.grow(mosaic, scene, cells.level), scene)
@@ -171,8 +177,6 @@ class Index(SceneReader):
     ) -> None:
         head = self.head(mosaic, key)
         after = None if head is None else change(head)
-        if head is not None and after is not None and after.version == head.version:
-            after = replace(after, version=remade(head.version))
         if isinstance(after, Scene):
             self._put(mosaic, after, head)
         elif after is not None:
@@ -239,7 +243,7 @@ class Index(SceneReader):
             mosaic = self._now(mosaic)
             there = _newest_version(head, watermark_of(mosaic, key))
             version = raised(version, self._clocked(), there)
-        if head is not None and head.version == version:
+        if head is not None and unmarked(head.version) == version:
             if again:
                 repeat_if_doubtful(self.table, mosaic, head, self.clock)
             return Effect("unchanged")
@@ -314,7 +318,8 @@ class Index(SceneReader):
         mark = watermark_of(mosaic, key)
         if not isinstance(head, Head) or is_above(head, mark):
             return
-        if head.version > mark:  # raised by a later event of equal content: its rows are older
+        if unmarked(head.version) > mark:
+            # Raised by a later event of equal content: its rows are older.
             self._put(mosaic, head.scene, head)
         else:
             self._write_tombstone(mosaic, key, head, mark)
@@ -370,7 +375,7 @@ def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:
 
 def _newest_version(head: Head | Tombstone | None, mark: str) -> str:
     """The newest version of a scene, its deletion and a watermark; empty where there is none."""
-    return max(mark, "" if head is None else head.version)
+    return max(mark, "" if head is None else unmarked(head.version))
 
 
 def _contested(one: str, other: str) -> bool:

@@ -18,10 +18,12 @@ C: `version`, `datetime`, `assets` (href by key), `properties`; where the Item s
 `encodings` (text, see `model.raster`); and where assets are not of the mosaic's kind, `other_kinds`
 (text by key, see `meanings`). `{scene}` is `{collection}#{id}`, `expires` epoch seconds, `cells`
 and `coarse` lists of quadkeys. `written` is the version in the scene's rows; later events of equal
-content raise `version` alone. `moved` of a head lists its moved rows (kind, quadkey, rank,
-`expires`); `area` is the stamp of the last change in the feed (`feed.rows`), and its box: west,
-south, east, north; rows of earlier releases have none. Cell, coarse and moved rows also have the
-`centre` of the whole footprint, longitude and latitude, which the part in one cell does not show.
+content raise `version` alone, and rows that are made anew by the same event have a version with a
+mark (`model.order.remade`), so that a version names one state of a scene's rows. `moved` of a head
+lists its moved rows (kind, quadkey, rank, `expires`); `area` is the stamp of the last change in the
+feed (`feed.rows`), and its box: west, south, east, north; rows of earlier releases have none. Cell,
+coarse and moved rows also have the `centre` of the whole footprint, longitude and latitude, which
+the part in one cell does not show.
 
 A row that lacks an attribute raises `KeyError` when it is read.
 

@@ -24,6 +24,7 @@ from livemosaic.index.schema import (
     partition,
 )
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.order import unmarked
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.table import Page, Table
 
@@ -189,12 +190,12 @@ def watermark_of(mosaic: Mosaic, key: str) -> str:
 
 def is_above(head: Head | Tombstone | None, watermark: str) -> TypeGuard[Head]:
     """Whether the rows of a scene are above a watermark, so that readers see them."""
-    return isinstance(head, Head) and head.written > watermark
+    return isinstance(head, Head) and unmarked(head.written) > watermark
 
 
 def _is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
     """Whether a scene itself is above the watermark of its collection."""
-    return isinstance(head, Head) and head.version > watermark_of(mosaic, head.key)
+    return isinstance(head, Head) and unmarked(head.version) > watermark_of(mosaic, head.key)
 
 
 def same_scene(head: Head, scene: Scene) -> bool:

@@ -20,7 +20,10 @@ _LISTED: Final = "-"
 """Begins the second word of what a list says: it sorts before `updated` and the sequence of an
 event, as a list has no event that has not happened yet."""
 _REMADE: Final = "$"
-"""Sorts after `#`, and before all that a second word may begin or go on with."""
+"""Begins the mark of rows that were made anew by the change that made them; a number follows. An
+earlier release put nothing but another of these for each time. Sorts after `#`, and before all that
+a second word may begin or go on with, so that readers believe the later rows. Changes are compared
+without it."""
 _TICK: Final = timedelta(microseconds=1)
 _UPDATED: Final = re.compile(r"[^~]+~(\d{4}-[^~]+Z)")
 """The order of an event whose Item has `updated`."""
@@ -71,7 +74,7 @@ def moment_of(version: str) -> str:
 
 def updated_of(version: str) -> str:
     """Returns the `updated` of an Item that came by an event, as UTC text; else an empty text."""
-    found = _UPDATED.fullmatch(version.rpartition("#")[0])
+    found = _UPDATED.fullmatch(unmarked(version).rpartition("#")[0])
     return found[1] if found and not version.endswith(DELETION) else ""
 
 
@@ -83,12 +86,24 @@ def not_after(version: str, now: datetime) -> str:
 
 
 def remade(version: str) -> str:
-    """Returns another text for a version, next to it in order.
+    """Returns another text for a version, with the next mark; it sorts after the version.
 
-    Heads are written on the condition of their version: a writer that has read the old one fails.
+    Rows are written on the condition of the version that was read: where they are made anew by the
+    same change, a writer that has read the old ones fails.
     """
     order, _, content = version.rpartition("#")
-    return f"{order}{'' if '~' in order else '~'}{_REMADE}#{content}"
+    change, _, number = order.partition(_REMADE)
+    mark = f"{_REMADE}{int(number.strip(_REMADE) or 0) + 1:06}"
+    return f"{change}{'' if '~' in change else '~'}{mark}#{content}"
+
+
+def unmarked(version: str) -> str:
+    """Returns the version that a change gave, without the mark of `remade`."""
+    if _REMADE not in version:
+        return version
+    order, _, content = version.rpartition("#")
+    moment, _, second = order.partition(_REMADE)[0].partition("~")
+    return f"{moment}~{second}#{content}" if second else f"{moment}#{content}"
 
 
 def raised(version: str, now: datetime, newest: str) -> str:

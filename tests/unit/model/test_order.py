@@ -1,11 +1,12 @@
 """Which of two changes is the newer one, by what their sources say of when."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from functools import reduce
+from itertools import pairwise, permutations
 
 import pytest
 
-from livemosaic.model.order import Order, moment_of, raised, updated_of
+from livemosaic.model.order import Order, moment_of, raised, remade, unmarked, updated_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -108,3 +109,43 @@ def test_parts_of_a_version_can_be_read_again() -> None:
 )
 def test_a_version_is_raised_above_any_other(newest: str, expected: str) -> None:
     assert raised(put(Order(NOON - 2 * WEEK)), NOON, newest) == expected > newest
+
+
+ORDERS = {
+    "an event": put(Order(NOON)),
+    "with updated": put(Order(NOON), NOON - SECOND),
+    "a deletion": gone(Order(NOON)),
+    "a line": put(listed(NOON)),
+    "a sequencer": put(Order(NOON, "0055AED6DCD90281E5")),
+    "a snapshot": put(snapshot(NOON), NOON - WEEK),
+}
+
+
+@pytest.mark.parametrize("version", ORDERS.values(), ids=ORDERS)
+class TestMarks:
+    def test_each_sorts_after_the_one_before_and_none_grows(self, version: str) -> None:
+        marked = [version]
+        for _ in range(200):
+            marked.append(remade(marked[-1]))
+        assert all(one < other for one, other in pairwise(marked))
+        assert {unmarked(one) for one in marked} == {version}
+        assert {updated_of(one) for one in marked} == {updated_of(version)}
+        assert {moment_of(one) for one in marked} == {moment_of(version)}
+        assert max(map(len, marked)) <= len(version) + len("~$000000")
+
+    @pytest.mark.parametrize("mark", ["$", "$$", "$$$$$$$", "$000003$"])
+    def test_those_of_earlier_releases_are_understood(self, version: str, mark: str) -> None:
+        order, _, content = version.rpartition("#")
+        stored = f"{order}{'' if '~' in order else '~'}{mark}#{content}"
+        assert unmarked(stored) == version
+        assert stored < remade(stored) < remade(remade(stored))
+        assert unmarked(remade(stored)) == version
+
+    def test_a_marked_version_is_older_than_what_is_newer(self, version: str) -> None:
+        marked = reduce(lambda one, _: remade(one), range(3), version)
+        newer = [other for other in ORDERS.values() if _order(other) > _order(version)]
+        assert all(marked < other for other in newer)
+
+
+def _order(version: str) -> str:
+    return version.rpartition("#")[0]
