@@ -20,7 +20,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.table import Key, Put
 from proof.memory import MemoryTable, Rows, unpacked
-from proof.scenes import ALLOW, FULL, LATER, ghosts, index
+from proof.scenes import ALLOW, FULL, LATER, OF_THE_WAY, ghosts, index
 from proof.schedules import Answers, Explored, Program
 
 STORED = Path(__file__).parents[1] / "stored" / "format-0.ndjson"
@@ -71,8 +71,10 @@ def delivered(sent: Message, mosaic: Mosaic) -> Program:
 
 def content(rows: Rows) -> dict[Key, Any]:
     """Heads and their rows, without moments."""
-    items = {key: unpacked(packed) for key, packed in rows.items() if key.pk != "mosaics"}
-    ignored = ("version", "written", "moved", "expires")
+    kinds = ("#scenes#", "#cell#", "#coarse#")
+    own = {key: packed for key, packed in rows.items() if any(kind in key.pk for kind in kinds)}
+    items = {key: unpacked(packed) for key, packed in own.items()}
+    ignored = ("version", "expires", *OF_THE_WAY)
     return {
         key: {name: value for name, value in found.items() if name not in ignored}
         | {"content": found["version"].rpartition("#")[2]}
