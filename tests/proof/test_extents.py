@@ -14,7 +14,7 @@ import pytest
 
 from items import box, deletion, item, message
 from livemosaic.geo.cells import cell_grid
-from livemosaic.index.extents.rows import ExtentRows, PartitionName
+from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, PartitionName
 from livemosaic.index.extents.shape import united
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import OverviewRows
@@ -328,7 +328,8 @@ class Late(Keeper):
 class LateKeeper(ExtentKeeper):
     def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
         parts = self._footprints(mosaic, name)
-        self._add(mosaic, name, parts, complete=True)
+        known = united(cell_grid(mosaic.tms), name.quadkey, None, parts)
+        self.rows.put(mosaic, PartitionExtent(name, known, complete=True))
 
 
 class Trusting(ExtentRows):
