@@ -10,7 +10,6 @@ Comments, docstrings and formatting do not count, nor does this code of ours:
   index cells of each scene.
 - `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
   themselves. `api/responses` counts: it creates the response and its ETag.
-- `index/feed` lists where images changed.
 - `overviews` makes cells that are drawn like scenes: their digest is in the ETag.
 - `table` returns rows as they were put, which `tests/contract` checks for each adapter.
 - Credentials, tokens, settings, logs, metrics and process tuning change no image. Settings that
@@ -38,7 +37,7 @@ FILE: Final = "pixel-version"
 """The file beside this module in which a bundle carries its version."""
 
 _CODE_LEFT_OUT: Final = (
-    *("api/", "auth/", "cli/", "index/feed/", "ingest/", "overviews/", "table/"),
+    *("api/", "auth/", "cli/", "ingest/", "overviews/", "table/"),
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
     *("settings.py", "snapstart.py", "tiler/watch.py", FILE),
 )
@@ -59,6 +58,7 @@ _LIBRARIES_LEFT_OUT: Final = frozenset(
         *("annotated-doc", "annotated-types", "typing-extensions", "typing-inspection"),
         # The command, and STAC documents as rio-tiler's own readers open them
         *("click", "click-plugins", "cligj", "pystac-client", "rich", "typer"),
+        *("markdown-it-py", "mdurl", "pygments", "shellingham"),
         *("geojson-pydantic", "pystac", "pystac-core"),
     }
 )

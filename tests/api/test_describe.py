@@ -224,7 +224,8 @@ class TestUnforeseen:
         url: str,
     ) -> None:
         with caplog.at_level(logging.ERROR), monkeypatch.context() as patch:
-            patch.setattr(SqliteTable, "get", _raising(RuntimeError(SECRET)))
+            for read in ("get", "batch_get"):
+                patch.setattr(SqliteTable, read, _raising(RuntimeError(SECRET)))
             answer = server.get(url)
         assert answer.status_code == 500
         assert set(answer.json()) == {"detail"}
