@@ -88,10 +88,17 @@ def serving(
         yield it
 
 
+def _listen_to_interrupts() -> None:
+    """Which what a shell starts in the background ignores, and all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(log: Path, *words: str, ends: Sequence[int] = (0, 130)) -> Iterator[Running]:
     with log.open("wb") as stderr:
-        process = subprocess.Popen([*LIVEMOSAIC, *words], stderr=stderr)
+        process = subprocess.Popen(
+            [*LIVEMOSAIC, *words], stderr=stderr, preexec_fn=_listen_to_interrupts
+        )
     try:
         yield Running(process, log)
         process.send_signal(signal.SIGINT)

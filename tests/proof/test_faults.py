@@ -143,7 +143,7 @@ def test_nothing_is_lost_or_doubled_by_twenty_workers_on_a_bad_line(
     line.faults = itertools.cycle(sequence)
     with ThreadPoolExecutor(WORKERS) as pool:
         deliver(working(table, pool), events())
-        assert len(line.requests) > 2 * len(sequence)  # so each fault was met, more than once
+        assert len(line.requests) > len(sequence)  # so each fault was met
         line.faults = itertools.cycle([cutting(line)])
         patient = DynamoTable(line.client, dynamo_table_name)
         index = Index(patient, Mosaics(patient), pool)
