@@ -38,10 +38,13 @@ class Built:
 
 
 def install(wheel: Path, place: Path, extra: str = "") -> Path:
-    """The folder of commands of a new environment with a wheel and an extra."""
+    """The folder of commands of a new environment with a wheel and an extra, in pinned versions."""
+    pins = (ROOT / "requirements.txt").read_text().splitlines()
+    (place / "pins.txt").write_text("\n".join(pin for pin in pins if not pin.startswith("-e")))
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     wanted = f"livemosaic{extra} @ {wheel.as_uri()}"
-    for words in (("venv", "-p", python, "env"), ("pip", "install", "-p", "env", wanted)):
+    into = ("pip", "install", "-p", "env", "-c", "pins.txt", wanted)
+    for words in (("venv", "-p", python, "env"), into):
         ended = run(UV, *words, cwd=place)
         assert ended.returncode == 0, ended.stderr
     return place / "env" / "bin"
