@@ -35,6 +35,7 @@ from livemosaic.model.mosaic import (
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
 from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Row, Table
+from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
 _PARTITION: Final = "mosaics"
@@ -230,11 +231,7 @@ class Mosaics:
         self.table.transact([Delete(_remains_key(mosaic))])
 
     def _rows(self, partition: str) -> Iterator[Row]:
-        after: str | None = ""
-        while after is not None:
-            page = self.table.query(partition, after=after or None, consistent=True)
-            yield from page.rows
-            after = page.next
+        return rows_of(self.table, partition, limit=None)
 
     def _write(
         self,

@@ -46,6 +46,7 @@ from livemosaic.index.schema import Head, Tombstone, mosaic_prefix, partition
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.scene import IndexedScene
 from livemosaic.table import ABSENT, Delete, Equals, Expect, Item, Key, Put, Row, Table
+from livemosaic.table.groups import RowGroup, rows_of
 
 RUNG: Final = 3
 """Zooms from a rung of overview cells to the next: a cell has `4 ** RUNG` blocks."""
@@ -56,7 +57,6 @@ REGIONS: Final = tuple(Cell(3, x, y).quadkey for y in range(8) for x in range(8)
 KEPT_S: Final = 600
 """How long objects and sets stay after they were replaced: far longer than any request lives."""
 _RANK: Final = "0"
-_PAGE: Final = 500
 CLOSED_S: Final = 60 * 24 * 3600
 """How long a set, or extents, stay closed: longer than any builder is held up."""
 
@@ -336,8 +336,7 @@ class OverviewRows:
     ) -> dict[str, OverviewCell]:
         """The cells among some that stand for their scenes, by quadkey: made, and not retired.
 
-        One batch, eventually consistent:
-        a second or so behind a write.
+        One batch, eventually consistent: a second or so behind a write.
         """
         keys = {quadkey: _key(mosaic, cells, quadkey) for quadkey in sorted(quadkeys)}
         items = self.table.batch_get([*keys.values()])
@@ -355,11 +354,8 @@ class OverviewRows:
         """
         expect: Expect = Equals("revision", cell.revision) if cell.revision else ABSENT
         item, key = cell.to_item(), _key(mosaic, cells, cell.quadkey)
-        new: list[Put | Delete] = [
-            Put(_made_key(mosaic, cells, cell.quadkey), {}),
-            Delete(_closed(mosaic, cells), ABSENT),
-        ]
-        self.table.transact([Put(key, item, expect), *([] if cell.revision else new)])
+        put = Put(key, item, expect)
+        self._group(mosaic, cells).put(put, _name(cell.quadkey), is_new=not cell.revision)
         return OverviewCell.from_item(cell.quadkey, item)
 
     def stale(self, mosaic: Mosaic, region: str, limit: int | None = None) -> Iterator[StaleRow]:
@@ -386,32 +382,25 @@ class OverviewRows:
 
     def close(self, mosaic: Mosaic, cells: OverviewSet, now: float) -> None:
         """Refuse all new cells of a set from now on; `now` in epoch seconds."""
-        item = {"expires": int(now) + CLOSED_S}
-        self.table.transact([Put(_closed(mosaic, cells), item)])
+        self._group(mosaic, cells).close(int(now) + CLOSED_S)
 
     def made(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[str]:
         """The quadkeys of all cells of a set that were ever made and not deleted, as of now."""
-        rows = rows_of(self.table, _made_partition(mosaic, cells))
-        return (row.key.sk.partition("#")[2] for row in rows)
+        return (name.partition("#")[2] for name in self._group(mosaic, cells).names())
 
     def delete(self, mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> None:
         """Delete the rows of a cell of a closed set; what was interrupted can be repeated."""
-        self.table.transact([Delete(_key(mosaic, cells, quadkey))])
-        self.table.transact([Delete(_made_key(mosaic, cells, quadkey))])
+        self._group(mosaic, cells).delete(_key(mosaic, cells, quadkey), _name(quadkey))
 
     def rows(self, mosaic: Mosaic, cells: OverviewSet) -> Iterator[OverviewCell]:
         """All rows of a set, by their quadkeys, as of now."""
         for quadkey in self.made(mosaic, cells):
             yield self.cell(mosaic, cells, quadkey)
 
-
-def rows_of(table: Table, pk: str) -> Iterator[Row]:
-    """The rows of a partition, in order, as of when each page is read."""
-    after: str | None = ""
-    while after is not None:
-        page = table.query(pk, after=after or None, limit=_PAGE, consistent=True)
-        yield from page.rows
-        after = page.next
+    def _group(self, mosaic: Mosaic, cells: OverviewSet) -> RowGroup:
+        prefix = mosaic_prefix(mosaic)
+        closed = Key(f"{prefix}closed.{cells.id}", "closed")
+        return RowGroup(self.table, f"{prefix}made.{cells.id}", closed)
 
 
 def ended(mosaic: Mosaic, now: float) -> tuple[OverviewSet, ...]:
@@ -437,17 +426,9 @@ def is_of_cells(key: Key) -> bool:
     return key.pk.split("#")[1].partition(".")[0] in kinds
 
 
-def _made_partition(mosaic: Mosaic, cells: OverviewSet) -> str:
-    return f"{mosaic_prefix(mosaic)}made.{cells.id}"
-
-
-def _made_key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:
-    return Key(_made_partition(mosaic, cells), f"{_RANK}#{quadkey}")
-
-
-def _closed(mosaic: Mosaic, cells: OverviewSet) -> Key:
-    return Key(f"{mosaic_prefix(mosaic)}closed.{cells.id}", "closed")
+def _name(quadkey: str) -> str:
+    return f"{_RANK}#{quadkey}"
 
 
 def _key(mosaic: Mosaic, cells: OverviewSet, quadkey: str) -> Key:
-    return Key(partition(mosaic, f"overview.{cells.id}", quadkey), f"{_RANK}#{quadkey}")
+    return Key(partition(mosaic, f"overview.{cells.id}", quadkey), _name(quadkey))

@@ -27,6 +27,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import unmarked
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.table import Page, Table
+from livemosaic.table.groups import rows_of
 
 _FIRST_PAGE: Final = 10
 """Rows that every tile reads from each of its partitions: most need no more, however many there
@@ -143,12 +144,8 @@ class SceneReader:
         self, pk: str, limit: int = _NEXT_PAGE, *, after: str | None = None, prefix: str = ""
     ) -> Iterator[Head | Tombstone]:
         """The heads and tombstones of a partition as stored now, read `limit` rows at a time."""
-        while True:
-            page = self.table.query(pk, prefix=prefix, after=after, limit=limit, consistent=True)
-            yield from (parse_head(row.key.sk, row.item) for row in page.rows)
-            if page.next is None:
-                return
-            after = page.next
+        rows = rows_of(self.table, pk, prefix=prefix, after=after, limit=limit)
+        return (parse_head(row.key.sk, row.item) for row in rows)
 
 
 @dataclass(slots=True, eq=False)

@@ -19,10 +19,11 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import WHOLE
 from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, PartitionName
 from livemosaic.index.extents.shape import united
-from livemosaic.index.overviews import REGIONS, OverviewRows, rows_of
+from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.scenes import Index, scene_cover
 from livemosaic.index.schema import Head, partition
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
 _MADE_AFTER_S: Final = 3600
@@ -36,7 +37,6 @@ _MOST_ROWS: Final = 20_000
 """A partition with more rows is not read: its extent is the whole cell, which ends no tile."""
 _ONE_IN: Final = 8
 """Changes for each of which a partition without an extent is looked at."""
-_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +156,12 @@ class ExtentKeeper:
 
     def _footprints(self, mosaic: Mosaic, name: PartitionName) -> list[bytes]:
         """The footprints of all rows of a partition as of now; `WHOLE` where there are too many."""
-        pk, after, read = partition(mosaic, *name), None, 0
         found: dict[bytes, None] = {}
-        while read < _MOST_ROWS:
-            page = self.index.table.query(pk, after=after, limit=_PAGE, consistent=True)
-            found |= {row.item["footprint"]: None for row in page.rows}
-            if page.next is None:
-                return [*found]
-            after, read = page.next, read + len(page.rows)
-        return [WHOLE]
+        for number, row in enumerate(rows_of(self.index.table, partition(mosaic, *name))):
+            if number == _MOST_ROWS:
+                return [WHOLE]
+            found[row.item["footprint"]] = None
+        return [*found]
 
 
 class _Covers:

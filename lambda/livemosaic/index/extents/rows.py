@@ -34,12 +34,13 @@ from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import NotFoundError
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.index.overviews import CLOSED_S, OverviewRows, regions_around, rows_of
+from livemosaic.index.overviews import CLOSED_S, OverviewRows, regions_around
 from livemosaic.index.partitions import Area
 from livemosaic.index.schema import mosaic_prefix, partition
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Part
-from livemosaic.table import ABSENT, Delete, Equals, Expect, Item, Key, Put, Table
+from livemosaic.table import ABSENT, Equals, Expect, Item, Key, Put, Table
+from livemosaic.table.groups import RowGroup
 
 _REGION: Final = 3
 _MOST_REGIONS: Final = 8
@@ -111,28 +112,28 @@ class ExtentRows:
 
         Raises `ConditionFailedError` where it is not, or where a new one comes after `close`.
         """
-        since, name = mosaic.marked_since, extent.name
         expect: Expect = Equals("revision", extent.revision) if extent.revision else ABSENT
-        new: list[Put | Delete] = [
-            Put(_named(mosaic, since, name), {}),
-            Delete(_closed(mosaic, since), ABSENT),
-        ]
-        put = Put(_key(mosaic, name), extent.to_item(), expect)
-        self.table.transact([put, *([] if extent.revision else new)])
+        put = Put(_key(mosaic, extent.name), extent.to_item(), expect)
+        group = self._group(mosaic, mosaic.marked_since)
+        group.put(put, "#".join(extent.name), is_new=not extent.revision)
 
     def close(self, mosaic: Mosaic, since: int, now: float) -> None:
         """Refuse all new extents of an earlier `marked_since` from now on, in epoch seconds."""
-        self.table.transact([Put(_closed(mosaic, since), {"expires": int(now) + CLOSED_S})])
+        self._group(mosaic, since).close(int(now) + CLOSED_S)
 
     def names(self, mosaic: Mosaic, since: int) -> Iterator[PartitionName]:
         """The names of all extents of a `marked_since` that were not deleted, as of now."""
-        for row in rows_of(self.table, _list(mosaic, since)):
-            yield PartitionName(*row.key.sk.split("#"))
+        return (PartitionName(*name.split("#")) for name in self._group(mosaic, since).names())
 
     def delete(self, mosaic: Mosaic, since: int, name: PartitionName) -> None:
         """Delete an extent that is closed; what was interrupted can be repeated."""
-        self.table.transact([Delete(_key_of(mosaic, since, name))])
-        self.table.transact([Delete(_named(mosaic, since, name))])
+        self._group(mosaic, since).delete(_key_of(mosaic, since, name), "#".join(name))
+
+    def _group(self, mosaic: Mosaic, since: int) -> RowGroup:
+        prefix = mosaic_prefix(mosaic)
+        return RowGroup(
+            self.table, f"{prefix}extents.{since}", Key(f"{prefix}closed.{since}", "closed")
+        )
 
     def glance(self, mosaic: Mosaic, names: Collection[PartitionName]) -> dict[PartitionName, Part]:
         """The extents of partitions that are known, by name: a second or so old, and no promise."""
@@ -188,15 +189,3 @@ def _key(mosaic: Mosaic, name: PartitionName) -> Key:
 
 def _key_of(mosaic: Mosaic, since: int, name: PartitionName) -> Key:
     return Key(partition(mosaic, f"extent.{since}", name.quadkey), name.kind)
-
-
-def _list(mosaic: Mosaic, since: int) -> str:
-    return f"{mosaic_prefix(mosaic)}extents.{since}"
-
-
-def _named(mosaic: Mosaic, since: int, name: PartitionName) -> Key:
-    return Key(_list(mosaic, since), f"{name.kind}#{name.quadkey}")
-
-
-def _closed(mosaic: Mosaic, since: int) -> Key:
-    return Key(f"{mosaic_prefix(mosaic)}closed.{since}", "closed")
