@@ -17,8 +17,9 @@ from livemosaic.index.overviews import KEPT_S, OverviewCell, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
-from livemosaic.overviews.builder import OutOfTimeError, OverviewBuilder
+from livemosaic.overviews.builder import OverviewBuilder
 from livemosaic.overviews.extents import ExtentKeeper
+from livemosaic.overviews.sets.removal import OutOfTimeError
 from livemosaic.table import Delete, Key, Page, Put, Table
 from proof.cells import HERE, THERE, WEST, YONDER, Emptied, builder, ingest
 from proof.memory import MemoryTable
@@ -62,7 +63,7 @@ class World:
     def build(self, name: str = "m", on: Callable[[Table], Table] = lambda table: table) -> None:
         """What a builder does that is woken for a mosaic."""
         with self.builder(on) as one:
-            one.clear(name)
+            one.remover.clear(name)
             try:
                 one.run(name)
             except NotFoundError:
@@ -209,7 +210,7 @@ def test_what_was_interrupted_at_any_moment_is_completed_later(
         try:
             shelf = DyingShelf(world.shelf, dying)
             with builder(dying, lambda: quick.now, Keen, objects=shelf) as one:  # type: ignore[arg-type]
-                one.clear("m")
+                one.remover.clear("m")
                 one.run("m")
         except CrashError:
             world.build()
@@ -234,7 +235,7 @@ def test_time_that_is_over_stops_it_and_the_next_run_goes_on(
     while quick.left(mosaic) != ([], []):
         looks = iter([False, True])
         with quick.builder() as one, suppress(OutOfTimeError, NotFoundError):
-            one.clear("m", late=lambda looks=looks: next(looks, True))
+            one.remover.clear("m", late=lambda looks=looks: next(looks, True))
             one.run("m", late=lambda looks=looks: next(looks, True))
         runs += 1
         assert runs < 100

@@ -39,7 +39,7 @@ def passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]
     """Builds until no change of a mosaic is due; returns what was done."""
     tallies: list[BuildTally] = []
     with building(services, report) as builder:
-        builder.clear(mosaic)
+        builder.remover.clear(mosaic)
         while not tallies or tallies[-1].taken:
             tallies.append(builder.run(mosaic))
     return _sum(tallies)

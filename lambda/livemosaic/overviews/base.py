@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -28,11 +28,10 @@ from livemosaic.overviews.together.combinations import (
     Kind,
     closed,
     has_fewer,
-    largest,
 )
-from livemosaic.overviews.together.winners import apart_in, winners
+from livemosaic.overviews.together.drawn import Together, kept_of
 from livemosaic.tiler.assets import chosen_assets, encodings_of, lacking, unlike
-from livemosaic.tiler.picture import AssetReader, Draft, Picture, PictureLimits, Reads, Tiler
+from livemosaic.tiler.picture import AssetReader, Draft, PictureLimits, Reads, Tiler
 from livemosaic.tiler.rules.parse import rule_of
 from livemosaic.tiler.views import TileAddress
 
@@ -232,17 +231,17 @@ class Bases:
             await self._drawn(survey.of(assets), assets, survey.assets) for assets in limited[:MOST]
         ]
         unsure = {each.assets for each in others if each.unread - whole.unread}
-        kept = _kept([whole, *others], limited, unsure | ({every} & set(had)))
+        kept = kept_of([whole, *others], limited, unsure | ({every} & set(had)))
         return _block([whole, *others], kept)
 
-    async def _drawn(self, draft: Draft, assets: Assets, names: Sequence[str]) -> "_Together":
+    async def _drawn(self, draft: Draft, assets: Assets, names: Sequence[str]) -> Together:
         done = await self._tiler.read(draft)
         picture = await self._tiler.compose(draft, done)
         shown = [names[place] for place in assets]
         kind = await self._kind(draft, shown, done, picture.pixels)
-        return _Together(assets, draft, done, picture, kind)
+        return Together(assets, draft, done, picture, kind)
 
-    async def _limited(self, survey: Survey, whole: "_Together") -> list[Assets]:
+    async def _limited(self, survey: Survey, whole: Together) -> list[Assets]:
         """Returns which assets each scene has that does not have all, or not to be read."""
         if len(survey.assets) == 1:
             return []
@@ -317,34 +316,6 @@ class Bases:
         return self._meanings[key]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Together:
-    """A block as drawn of some assets together."""
-
-    assets: Assets
-    draft: Draft
-    done: Reads
-    picture: Picture
-    kind: Kind | None
-    """None where no pixel is valid."""
-
-    @property
-    def layers(self) -> dict[str, Pixels]:
-        """The pixels of scenes by their keys, top first."""
-        plan, layers = self.draft.plan, self.done.layers
-        return {plan.scene(place).key: layers[place] for place in sorted(layers)}
-
-    @property
-    def unread(self) -> set[str]:
-        """The keys of scenes that could not be read."""
-        return {self.draft.plan.scene(place).key for place in self.done.errors}
-
-    @property
-    def shows_topmost(self) -> bool:
-        """Whether each pixel is that of the topmost scene that is valid there."""
-        return not (self.draft.rule.needs_all or self.draft.rule.nodata_inside)
-
-
 def _had(survey: Survey, scene: IndexedScene) -> Assets:
     """Returns which assets a scene has, of the kind that its mosaic means by them."""
     mosaic = survey.draft.mosaic
@@ -355,33 +326,7 @@ def _had(survey: Survey, scene: IndexedScene) -> Assets:
     )
 
 
-def _kept(
-    drawn: Sequence[_Together], limited: Sequence[Assets], unsure: Collection[Assets]
-) -> dict[Combination, _Together]:
-    """Returns the combinations of a block, and how each was drawn, all assets together first.
-
-    `limited`: what scenes are limited to, and what of it they share. Where one of these shows the
-    scenes that all assets together show, it is not kept. `unsure`: combinations without scenes that
-    may be read of a part of their assets.
-    """
-    whole, *others = drawn
-    apart = {each.assets: _apart(each) | ({each.assets} & {*unsure}) for each in drawn}
-    for each in others:
-        if each.shows_topmost and _same_show(each, whole):
-            apart[whole.assets] |= apart.pop(each.assets)
-            limited = [one for one in limited if one != each.assets]
-    return {
-        Combination(
-            each.assets,
-            each.kind,
-            largest({*apart[each.assets], *(one for one in limited if _is_part(one, each))}),
-        ): each
-        for each in drawn
-        if each.assets in apart
-    }
-
-
-def _block(drawn: Sequence[_Together], kept: Mapping[Combination, _Together]) -> BaseBlock:
+def _block(drawn: Sequence[Together], kept: Mapping[Combination, Together]) -> BaseBlock:
     unread = dict(pair for each in drawn for pair in each.picture.skipped)
     whole, combinations = drawn[0], tuple(kept)
     if combinations == (Combination(whole.assets),):
@@ -393,29 +338,6 @@ def _block(drawn: Sequence[_Together], kept: Mapping[Combination, _Together]) ->
         if each.kind
     }
     return BaseBlock(source, pixels, [*unread.items()])
-
-
-def _is_part(assets: Assets, of: _Together) -> bool:
-    return set(assets) < set(of.assets)
-
-
-def _same_show(one: _Together, other: _Together) -> bool:
-    """Returns whether the same scene shows at each pixel."""
-    shape = one.picture.pixels.valid.shape
-    numbers = {key: number for number, key in enumerate({**one.layers, **other.layers})}
-    masks = [
-        winners({numbers[key]: pixels.valid for key, pixels in each.layers.items()}, shape)
-        for each in (one, other)
-    ]
-    return bool((masks[0] == masks[1]).all())
-
-
-def _apart(drawn: _Together) -> set[Assets]:
-    """Returns which assets show other pixels without the rest, by the scenes that have all."""
-    layers = [*drawn.layers.values()]
-    if drawn.shows_topmost or not any(layer.valid_of for layer in layers):
-        return apart_in(layers, drawn.assets)
-    return {drawn.assets}
 
 
 def _meaning_of(profile: Profile) -> tuple[Scaling, bool]:

@@ -33,7 +33,6 @@ from livemosaic.index.overviews import (
     KEPT_S,
     REGIONS,
     RUNG,
-    CellImage,
     OverviewCell,
     OverviewRows,
     ReplacedObject,
@@ -46,16 +45,19 @@ from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.time import utc_text
 from livemosaic.overviews import sets
 from livemosaic.overviews.base import BaseBlock, Survey
-from livemosaic.overviews.blocks import BlockSource, Drawn, fitted, from_row, to_row
+from livemosaic.overviews.blocks import BlockSource, Drawn, from_row, to_row
 from livemosaic.overviews.extents import ExtentKeeper
-from livemosaic.overviews.objects import CellObjects, Changes, Made
+from livemosaic.overviews.objects import CellObjects, Made
 from livemosaic.overviews.places import blocks_under, descendants, top_rung, within
+from livemosaic.overviews.sets.removal import SetRemover, check_time
 from livemosaic.overviews.together.combinations import (
     Assets,
-    Combination,
-    Combinations,
-    combined,
-    of_text,
+)
+from livemosaic.overviews.together.images import (
+    changes_of,
+    combinations_of,
+    combined_blocks,
+    images_of,
 )
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table.retry import contended
@@ -98,10 +100,6 @@ class BaseDrawer(Protocol):
         ...
 
 
-class OutOfTimeError(Exception):
-    """The time of a pass is over: what it made stays, and so do its stale rows."""
-
-
 @dataclass(slots=True)
 class BuildTally:
     """What a pass has done so far."""
@@ -135,7 +133,7 @@ class _Run:
 
     def check_time(self) -> None:
         """Raises `OutOfTimeError` where it is too late to begin another cell."""
-        _check_time(self.late)
+        check_time(self.late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +157,11 @@ class OverviewBuilder:
     def extents(self) -> ExtentKeeper:
         """What keeps the extents of deep partitions."""
         return ExtentKeeper(self.index, self.clock)
+
+    @property
+    def remover(self) -> SetRemover:
+        """What deletes sets that are over."""
+        return SetRemover(self.index, self.objects, self.clock)
 
     def run(
         self,
@@ -204,7 +207,9 @@ class OverviewBuilder:
             self.index.mosaics.get(mosaic_id), (row.scene for row in taken if row.scene), late
         )
         self.rows.settle(taken)
-        self._drop_replaced(mosaic, now, late)
+        if not (mosaic.overviews is None and self._pending(mosaic, REGIONS, 1)):
+            # else nobody would look for stale rows of a mosaic without sets
+            self.remover.drop_replaced(mosaic, now, late)
         return tally
 
     def _soon(self, late: Callable[[], bool]) -> Callable[[], bool]:
@@ -268,27 +273,6 @@ class OverviewBuilder:
         deepens = may_deepen(run.cells, tile)
         survey = self.bases.survey(mosaic, run.cells, tile, None, may_deepen=deepens)
         return survey.finding == "cell"
-
-    def clear(self, mosaic_id: str, *, late: Callable[[], bool] = lambda: False) -> None:
-        """Deletes what is left of the overviews of deleted mosaics of an id, once it is time.
-
-        A mosaic that was created since keeps its own: all keys and paths have a generation. Raises
-        `OutOfTimeError`; what is left then, or after a crash, is deleted when this is called again.
-        """
-        now = self.clock()
-        for mosaic in self.index.mosaics.remains():
-            if mosaic.id == mosaic_id and sets.can_be_cleared(mosaic, now):
-                self._clear(mosaic, late)
-
-    def _clear(self, mosaic: Mosaic, late: Callable[[], bool]) -> None:
-        for cells in mosaic.overview_sets:
-            self.drop(mosaic, cells, late)
-        for region in REGIONS:
-            self.rows.settle(self.rows.stale(mosaic, region))
-            _check_time(late)
-        for _, href in self.objects.listed(mosaic):  # of sets that earlier releases forgot
-            self.objects.folder.delete(href)
-        self.index.mosaics.forget_remains(mosaic)
 
     def _pending(self, mosaic: Mosaic, regions: Sequence[str], at_most: int) -> list[StaleRow]:
         found: list[StaleRow] = []
@@ -400,7 +384,7 @@ class OverviewBuilder:
     ) -> tuple[BlockSource, Drawn]:
         self._reach(run, tile)
         cell = self._below(run, tile, changed)
-        source = BlockSource(cell.digest, combinations=_combinations(cell))
+        source = BlockSource(cell.digest, combinations=combinations_of(cell))
         return source, {} if source == before else self._smallest(run, cell)
 
     def _smallest(self, run: _Run, cell: OverviewCell) -> Drawn:
@@ -474,7 +458,7 @@ class OverviewBuilder:
             cell = replace(cell, digest=made.digest, built=built)
             run.tally.written += 1
             run.tally.bytes += made.size
-        cell = replace(cell, images=_images(run.cells, sources, hrefs))
+        cell = replace(cell, images=images_of(run.cells, sources, hrefs))
         return self._put(run, before, cell, now)
 
     def _changed(
@@ -486,9 +470,9 @@ class OverviewBuilder:
         blocks: Mapping[str, Drawn],
     ) -> Made | None:
         """Makes a cell of its objects and some other blocks; None where these cannot be used."""
-        shown = _combined(sources)
+        shown = combined_blocks(sources)
         if any(each.kind for each in shown):
-            if shown != _combinations(before) or not before.hrefs:
+            if shown != combinations_of(before) or not before.hrefs:
                 return None
             if not blocks:
                 return Made(before.digest)
@@ -525,7 +509,7 @@ class OverviewBuilder:
         anew: bool,
     ) -> Made:
         """Makes the objects of a cell, of these blocks alone with `anew`; none without pixels."""
-        changed = {each: _changes(sources, blocks, each) for each in _combined(sources)}
+        changed = {each: changes_of(sources, blocks, each) for each in combined_blocks(sources)}
         return self.objects.make(mosaic, run.cells, before, changed, anew=anew)
 
     def _put(self, run: _Run, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
@@ -583,41 +567,6 @@ class OverviewBuilder:
             due = now + _FIRST_RETRY_S * 2 ** (tries - 1)
             self.rows.mark(stale_row(mosaic, [tile], due, tries=tries))
 
-    def _drop_replaced(self, mosaic: Mosaic, now: float, late: Callable[[], bool]) -> None:
-        if mosaic.overviews is None and self._pending(mosaic, REGIONS, 1):
-            return  # nobody would look for stale rows of a mosaic without sets
-        for cells in mosaic.overview_sets:
-            if sets.is_over(cells, now):
-                self.drop(mosaic, cells, late)
-                without = partial(sets.without, set_id=cells.id)
-                self.index.mosaics.put_overview_sets(mosaic.id, without)
-
-    def drop(
-        self, mosaic: Mosaic, cells: OverviewSet, late: Callable[[], bool] = lambda: False
-    ) -> None:
-        """Deletes the rows and the objects of a set that nobody reads any more.
-
-        It is closed first. So a builder that was held up since it was replaced finds its row
-        refused, and deletes its objects itself; ones that it wrote before are listed. Extents go
-        with it that no set in use has. Raises `OutOfTimeError`; nothing is lost by then, and all is
-        found when it is called again.
-        """
-        self.rows.close(mosaic, cells, self.clock())
-        for quadkey in self.rows.made(mosaic, cells):
-            self.rows.delete(mosaic, cells, quadkey)
-            _check_time(late)
-        for quadkey, href in self.objects.listed(mosaic, cells):
-            self.rows.delete(mosaic, cells, quadkey)  # in case an earlier release made it
-            self.objects.folder.delete(href)
-            _check_time(late)
-        if cells.marked_since not in (0, mosaic.marked_since):
-            self.extents.drop(mosaic, cells.marked_since, partial(_check_time, late))
-
-
-def _check_time(late: Callable[[], bool]) -> None:
-    if late():
-        raise OutOfTimeError
-
 
 def may_deepen(cells: OverviewSet, tile: str) -> bool:
     """Returns whether a set may have a cell at a tile."""
@@ -632,47 +581,3 @@ def _at_zoom(cell: str, zoom: int) -> Iterator[str]:
 
 def _sources(cell: OverviewCell) -> dict[str, BlockSource]:
     return from_row(cell.of, cell.kinds)
-
-
-def _combined(sources: Mapping[str, BlockSource]) -> Combinations:
-    return combined(source.combinations for source in sources.values())
-
-
-def _combinations(cell: OverviewCell) -> Combinations:
-    return combined(map(of_text, cell.kinds))
-
-
-def _changes(
-    sources: Mapping[str, BlockSource], blocks: Mapping[str, Drawn], wanted: Combination
-) -> Changes:
-    """Returns changed blocks of one combination, in the kind of their cell."""
-    return {
-        name: fitted(drawn, sources[name].combinations, wanted) if name in sources else None
-        for name, drawn in blocks.items()
-    }
-
-
-def _images(
-    cells: OverviewSet,
-    sources: Mapping[str, BlockSource],
-    hrefs: Mapping[Assets, Mapping[str, str]],
-) -> tuple[CellImage, ...]:
-    """Returns the images of a cell whose blocks have these sources."""
-    every = tuple(range(len(cells.policy.assets)))
-    shown = _combined(sources) or (Combination(every),)
-    return tuple(_image(cells, each, hrefs.get(each.assets, {})) for each in shown)
-
-
-def _image(cells: OverviewSet, shown: Combination, hrefs: Mapping[str, str]) -> CellImage:
-    def names(assets: Assets) -> tuple[str, ...]:
-        return tuple(cells.policy.assets[asset] for asset in assets)
-
-    kind = shown.kind
-    return CellImage(
-        names=names(shown.assets),
-        assets=hrefs,
-        apart=tuple(map(names, shown.apart)),
-        mixed=kind is not None and kind.scaling is None,
-        colors=kind is not None and kind.colors,
-        renumbered=kind is not None and kind.renumbered,
-    )

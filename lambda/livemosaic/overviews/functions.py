@@ -20,9 +20,10 @@ from livemosaic.index.overviews import REGIONS, RUNG, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.sqs import deadline_of, records_of
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.overviews.builder import BuildTally, OutOfTimeError, OverviewBuilder
+from livemosaic.overviews.builder import BuildTally, OverviewBuilder
 from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making
 from livemosaic.overviews.sets import can_be_cleared, is_kept, is_over
+from livemosaic.overviews.sets.removal import OutOfTimeError
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Building:
             return False
         about = {"mosaic": mosaic, "regions": len(places)}
         try:
-            builder.clear(mosaic, late=late)
+            builder.remover.clear(mosaic, late=late)
             self._run(builder, mosaic, places, late)
         except OutOfTimeError:
             unsent = self.hints.send_now(Hint(mosaic, place) for place in places)
