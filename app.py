@@ -5,7 +5,8 @@ import sys
 
 import aws_cdk as cdk
 
-from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.config import ConfigError
+from livemosaic_cdk.context import read
 from livemosaic_cdk.stacks import build
 
 app = cdk.App()

@@ -1,11 +1,10 @@
-"""Configuration of a deployment: one validated value, read from CDK context.
+"""Configuration of a deployment: one validated value, given by an app or read from CDK context.
 
 Context comes from `-c KEY=VALUE`, always as text, or from cdk.json, as JSON; both are accepted.
 """
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
@@ -34,15 +33,11 @@ RETENTION_DAYS: Final = (
 )
 """Retention periods of CloudWatch Logs (PutRetentionPolicy, `retentionInDays`)."""
 
-_CLI_KEYS: Final = ("acknowledged-issue-numbers", "cli-telemetry")
-"""Keys of the CDK CLI in context that have no `:`, `@` or `/`."""
-_ENVIRONMENT: Final = {"account": "CDK_DEFAULT_ACCOUNT", "region": "CDK_DEFAULT_REGION"}
-_EMULATED: Final = "AWS_ENDPOINT_URL"
+EMULATED: Final = "AWS_ENDPOINT_URL"
 """Variable that sends AWS's tools to an emulator."""
 _WITHOUT_SNAPSHOTS: Final = ("3.11",)
 """Bundled Pythons without SnapStart, which needs 3.12 or newer on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
-_MAX_SHOWN: Final = 200
 _DEPLOYED: Final = {
     "index": "the table",
     "allowed_prefixes": "allowed_prefixes, buckets and item_buckets",
@@ -243,6 +238,11 @@ class Config(BaseModel):
         return sum(parts) if self.reserve_concurrency else 0
 
     @property
+    def all_tags(self) -> Mapping[str, str]:
+        """Tags of all resources, with the name of the deployment."""
+        return {**self.tags, "livemosaic": self.name}
+
+    @property
     def has_cdn(self) -> bool:
         """Whether a CloudFront distribution is in front of the API."""
         return self.domain is not None if self.cdn is None else self.cdn
@@ -261,7 +261,7 @@ class Config(BaseModel):
     @field_validator("python")
     @classmethod
     def _is_bundled(cls, python: str, info: ValidationInfo) -> str:
-        here = {"emulated": _EMULATED in os.environ}
+        here = {"emulated": EMULATED in os.environ}
         emulated = (info.context or here)["emulated"]
         choices = PYTHONS if emulated else [p for p in PYTHONS if p not in ONLY_EMULATED]
         if python not in choices:
@@ -472,56 +472,3 @@ def _check_together(prefixes: Sequence[str]) -> None:
         AllowList(prefixes)
     except InvalidRequestError as error:
         raise ValueError(str(error).removeprefix(f"{SETTING}: ")) from error
-
-
-def read(context: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
-    """Reads the configuration from CDK context; raises `ConfigError` listing every problem.
-
-    The CDK CLI passes account and region of the profile in the environment.
-    """
-    defaults = {key: environ[name] for key, name in _ENVIRONMENT.items() if environ.get(name)}
-    given = {key: value for key, value in context.items() if not _belongs_to_cdk(key)}
-    emulated = _EMULATED in environ
-    try:
-        return Config.model_validate(
-            defaults | given, context={"emulated": emulated, "whole": True}
-        )
-    except ValidationError as error:
-        raise ConfigError(_message(error)) from None
-
-
-def _message(error: ValidationError) -> str:
-    problems = (f"  {_problem_text(problem)}" for problem in error.errors())
-    return "\n".join(
-        [
-            "This context cannot be deployed:",
-            *problems,
-            "Set values with -c KEY=VALUE or in the context of cdk.json.",
-        ]
-    )
-
-
-def _belongs_to_cdk(key: str) -> bool:
-    return key in _CLI_KEYS or any(sign in key for sign in ":@/")
-
-
-def _without_secrets(text: str) -> str:
-    """Hides what stands where a prefix names a secret, and is no name of one."""
-    return re.sub(r"\b(bearer|earthdata|keys)=(?!env:|arn:)[^\s,'\"]+", r"\1=…", text)
-
-
-def _problem_text(problem: Any) -> str:
-    key, *inner = problem["loc"]
-    place = str(key) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
-    value = f"{place}={_without_secrets(str(problem['input']))[:_MAX_SHOWN]!r}"
-    if problem["type"] == "extra_forbidden" and not inner:
-        near = get_close_matches(str(key), Config.model_fields, n=1, cutoff=0.5)
-        known = ", ".join(Config.model_fields)
-        return f"{value}: no such key; " + (
-            f"did you mean {near[0]}?" if near else f"known keys are {known}"
-        )
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{value}: {message}"
-    meaning = Config.model_fields[key].description or ""
-    return f"{value}: {message} ({' '.join(meaning.split())})"

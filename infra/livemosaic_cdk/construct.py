@@ -20,9 +20,9 @@ from livemosaic_cdk.parts.api import Api
 from livemosaic_cdk.parts.cdn import SHARED_MAX_AGE_S, Cdn
 from livemosaic_cdk.parts.code import code
 from livemosaic_cdk.parts.functions import function, live
-from livemosaic_cdk.parts.grants import grant_key, grant_objects
+from livemosaic_cdk.parts.grants import READ, WRITE, grant_key, grant_objects
 from livemosaic_cdk.parts.inbox import Inbox
-from livemosaic_cdk.parts.overviews import READ, WRITE, Overviews, OverviewStore
+from livemosaic_cdk.parts.overviews import Overviews, OverviewStore
 from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_key
 from livemosaic_cdk.parts.store import make_bucket, make_table
 from livemosaic_cdk.watch.alarms import Alarms
@@ -79,7 +79,7 @@ class Livemosaic(Construct):
         self._readable = [*self._named_buckets(), *((bucket, "") for bucket in assets)]
         if not (config.allowed_prefixes or assets):
             raise ConfigError("nothing could be read: give `assets`, or Config(buckets=…)")
-        for key, value in ({**config.tags, "livemosaic": config.name}).items():
+        for key, value in config.all_tags.items():
             cdk.Tags.of(self).add(key, value)
         self.table = table or self._find_table()
         """The index of mosaics."""

@@ -18,7 +18,7 @@ import aws_cdk as cdk
 from api.served import Server, serving
 from cdn.cloudfront import Answer, CloudFront, FunctionRuntime, function_runtime
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic_cdk.config import read
+from livemosaic_cdk.context import read
 from livemosaic_cdk.stacks import build
 
 ROOT = Path(__file__).parents[2]

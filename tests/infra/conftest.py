@@ -14,7 +14,7 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "1"  # read as aws
 
 import aws_cdk as cdk
 
-from livemosaic_cdk.config import read
+from livemosaic_cdk.context import read
 from livemosaic_cdk.stacks import build
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from livemosaic.api.access import may_write
 from livemosaic.api.routing import create_api
 from livemosaic.services import running
 from livemosaic.settings import Settings
-from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.config import ConfigError
+from livemosaic_cdk.context import read
 
 READS_SECRET = {"secretsmanager:GetSecretValue"}
 JWT = {"issuer": "https://login.example.com/", "audience": ["livemosaic"]}

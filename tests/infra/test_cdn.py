@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.config import ConfigError
+from livemosaic_cdk.context import read
 
 DOMAIN = "maps.example.com"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234-abcd"

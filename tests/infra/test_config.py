@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from livemosaic_cdk.config import Config, ConfigError, read
+from livemosaic_cdk.config import Config, ConfigError
+from livemosaic_cdk.context import read
 
 HERE = {"CDK_DEFAULT_REGION": "us-west-2", "CDK_DEFAULT_ACCOUNT": "123456789012"}
 SOME = {"allowed_prefixes": "s3://imagery/"}

@@ -7,7 +7,7 @@ import pytest
 
 from bench.costs import SAVED, ArchiveCost, measure
 from livemosaic.cli.cost.dollars import PRICES, SceneUnits, million_items, million_tiles
-from livemosaic_cdk.config import read
+from livemosaic_cdk.context import read
 from livemosaic_cdk.tools.deploy import _plan
 
 DOCS = Path(__file__).parents[2] / "docs" / "costs.md"

@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from handlers.faulty import faulty
-from livemosaic_cdk.config import read
+from livemosaic_cdk.context import read
 from livemosaic_cdk.tools.deploy import _has_room, _plan
 
 BUCKETS = {"buckets": "scenes", "region": "us-west-2"}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.config import ConfigError
+from livemosaic_cdk.context import read
 from livemosaic_cdk.costs import overviews as costs
 from livemosaic_cdk.parts.overviews import BUILD_TIMEOUT_S
 

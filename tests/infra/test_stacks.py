@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from livemosaic_cdk.config import read
+from livemosaic_cdk.context import read
 from livemosaic_cdk.costs.ceiling import Limits, ceiling
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,8 @@ from collections import defaultdict
 import pytest
 
 from livemosaic.storage.allowlist import AllowList
-from livemosaic_cdk.config import ConfigError, read
+from livemosaic_cdk.config import ConfigError
+from livemosaic_cdk.context import read
 
 FUNCTIONS = ("Tiler", "Manager", "Ingest")
 EARTHDATA = "arn:aws:secretsmanager:us-west-2:123456789012:secret:edl-AbCdEf"

@@ -1,12 +1,20 @@
-"""Grants on the objects of a bucket and on a key, in words that cdk-nag accepts."""
+"""What functions may do with a table, a key and the objects of a bucket.
+
+Grants are acknowledged in words that cdk-nag accepts.
+"""
 
 from collections.abc import Sequence
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+
+READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
 
 
 def grant_objects(

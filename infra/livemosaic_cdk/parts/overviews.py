@@ -16,11 +16,8 @@ from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
 from livemosaic_cdk.config import Config
-from livemosaic_cdk.parts.grants import grant_objects
+from livemosaic_cdk.parts.grants import READ, WRITE, grant_objects
 
-READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
-WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
-"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
 BUILD_TIMEOUT_S: Final = 900
 """The longest of Lambda. The function itself stops earlier, between two cells."""
 SWEEP_TIMEOUT_S: Final = 120

@@ -14,7 +14,7 @@ def build(app: cdk.App, config: Config) -> Service:
     cdk-nag checks them during synthesis.
     """
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    for key, value in ({**config.tags, "livemosaic": config.name}).items():
+    for key, value in config.all_tags.items():
         cdk.Tags.of(app).add(key, value)
     place = cdk.Environment(account=config.account, region=config.region)
     data = None if config.table else _data(app, config, place)
