@@ -4,19 +4,14 @@ Only what configuration limits is in it, at the prices of `livemosaic cost`. doc
 the result for the defaults, and what is not in it.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from livemosaic.api.gateway import LIMIT
+from livemosaic.cli.cost.dollars import PRICES
 from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.api import is_open, throttles
 
-PRICES: Final[Mapping[str, Any]] = json.loads(
-    (resources.files("livemosaic") / "cli" / "cost" / "prices.json").read_text("utf-8")
-)
 BODILESS: Final = ("HEAD ", "OPTIONS ")
 """Beginnings of the keys of routes whose responses have no body."""
 MONTH_S: Final = 30 * 86_400

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from livemosaic.cli.cost.dollars import PRICES
 from livemosaic_cdk.config import Config
-from livemosaic_cdk.costs.ceiling import MONTH_S, PRICES
+from livemosaic_cdk.costs.ceiling import MONTH_S
 
 ALARMS: Final = 9
 """Alarms that a deployment has besides where it keeps overviews."""

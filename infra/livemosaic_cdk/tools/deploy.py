@@ -10,12 +10,12 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from livemosaic.cli.cost.dollars import SceneUnits, million_items, million_tiles
+from livemosaic.cli.cost.dollars import PRICES, SceneUnits, million_items, million_tiles
 from livemosaic_cdk.bundle import BundleError, build
 from livemosaic_cdk.config import Config, ConfigError
 from livemosaic_cdk.context import read
 from livemosaic_cdk.costs import overviews
-from livemosaic_cdk.costs.ceiling import PRICES, Limits, ceiling
+from livemosaic_cdk.costs.ceiling import Limits, ceiling
 from livemosaic_cdk.tools.cdk import ROOT, Cdk, CdkError, Outputs
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
