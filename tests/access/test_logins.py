@@ -589,12 +589,19 @@ class TestHostileEndpoints:
             assert "gives no token" in refusal(stores, f"{blobs.url}/c/a.tif")
             assert blobs.asked == []
 
+    @pytest.fixture
+    def far_from_utc(self) -> Iterator[None]:
+        """A process whose local time is twelve hours behind UTC, until the test ends."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TZ", "UTC+12")
+            time.tzset()
+            yield
+        time.tzset()
+
     @pytest.mark.parametrize("end", ["tomorrow", 5, None, "9999-12-31T23:59:59", "2099-13-01"])
     def test_a_token_without_a_usable_end_is_not_sent(
-        self, end: object, monkeypatch: pytest.MonkeyPatch
+        self, end: object, monkeypatch: pytest.MonkeyPatch, far_from_utc: None
     ) -> None:
-        monkeypatch.setenv("TZ", "UTC+12")
-        time.tzset()
         body = json.dumps({"token": f"sig={SECRET}", "msft:expiry": end}).encode()
         with Fake(lambda _: Answer(200, body)) as endpoint, Fake(ranged) as blobs:
             monkeypatch.setenv("PC_SDK_SAS_URL", endpoint.url)
