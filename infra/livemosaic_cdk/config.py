@@ -106,6 +106,23 @@ class Config(BaseModel):
     modules. Off by default because it costs money while idle for Python: about 1.5e-6 USD per GB
     and second that the snapshot is kept, which is 7 USD a month at 1769 MB, and 1.4e-4 USD per GB
     at each start from it."""
+    canary: (
+        Literal[
+            "AllAtOnce",
+            "Canary10Percent5Minutes",
+            "Canary10Percent10Minutes",
+            "Canary10Percent15Minutes",
+            "Canary10Percent30Minutes",
+            "Linear10PercentEvery1Minute",
+            "Linear10PercentEvery2Minutes",
+            "Linear10PercentEvery3Minutes",
+            "Linear10PercentEvery10Minutes",
+        ]
+        | None
+    ) = None
+    """How traffic shifts to a new version of the functions that answer requests and apply events,
+    as CodeDeploy names it. An alarm meanwhile shifts it back, and CloudFormation undoes the whole
+    deployment. `AllAtOnce` keeps versions and watches nothing; by default there are none."""
     buckets: Words = ()
     """Buckets that the functions may read, as `NAME` or `NAME/PREFIX`, without `s3://`."""
     item_buckets: Annotated[tuple[ItemBucket, ...], BeforeValidator(_as_list)] = ()

@@ -27,6 +27,7 @@ from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_
 from livemosaic_cdk.parts.store import make_bucket, make_table
 from livemosaic_cdk.watch.alarms import Alarms
 from livemosaic_cdk.watch.budget import Budget
+from livemosaic_cdk.watch.canary import Canary
 from livemosaic_cdk.watch.dashboard import dashboard
 from livemosaic_cdk.ways import grant_ways
 
@@ -86,6 +87,7 @@ class Livemosaic(Construct):
         bucket = overviews or self._find_bucket(table)
         self._store = OverviewStore.of(self, bucket, config.overview_key) if bucket else None
         self._code = code(self, config.target)
+        self._aliases: dict[str, lambda_.Alias] = {}
         self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
         self._subscribe(config, topics)
         self.tiler = self._make_tiler()
@@ -98,8 +100,13 @@ class Livemosaic(Construct):
             self.manager.add_environment("LIVEMOSAIC_AUTHORIZER", "jwt")
         self.signing_key = self._keep_private() if config.private_mosaics else None
         """The secret that signs access tokens of private mosaics."""
-        answering = live(self.tiler) if config.snap_start else self.tiler
-        self._api = Api(self, "Api", config=config, tiler=answering, manager=self.manager)
+        self._api = Api(
+            self,
+            "Api",
+            config=config,
+            tiler=self._invoked(self.tiler, config.snap_start),
+            manager=self._invoked(self.manager),
+        )
         self.cdn = self._make_cdn() if config.has_cdn else None
         """The CloudFront distribution in front of the API."""
         self.public_url = self.cdn.url if self.cdn else config.public_url or self.url
@@ -214,7 +221,7 @@ class Livemosaic(Construct):
         dead_letters = self._inbox.dead_letters
         dead_letters.grant(made, "sqs:SendMessage")
         made.add_environment("LIVEMOSAIC_DEAD_LETTERS", dead_letters.queue_url)
-        made.add_event_source(
+        self._invoked(made).add_event_source(
             SqsEventSource(
                 self._inbox.queue,
                 batch_size=10,  # no batching window: available messages are processed at once
@@ -223,6 +230,14 @@ class Livemosaic(Construct):
             )
         )
         return made
+
+    def _invoked(self, made: lambda_.Function, has_version: bool = False) -> lambda_.IFunction:
+        """Returns what is invoked: a function as it is now, or the alias of its version."""
+        if not (has_version or self._config.canary):
+            return made
+        alias = live(made)
+        self._aliases[_title(made)] = alias
+        return alias
 
     def _keep_overviews(self, store: OverviewStore) -> Overviews:
         made = Overviews(
@@ -337,6 +352,9 @@ class Livemosaic(Construct):
         alarms.watch_table(self.table)
         if self.overviews:
             alarms.watch_overviews(self.overviews, deployment)
+        if self._config.canary:
+            judges = alarms.judge_releases(self.api, deployment, self.ingest)
+            Canary(self, "Canary", shift=self._config.canary, aliases=self._aliases, alarms=judges)
         if self._config.monthly_budget:
             Budget(self, "Budget", dollars=self._config.monthly_budget, topic=alarms.topic)
         self.dashboard = dashboard(
@@ -351,3 +369,9 @@ class Livemosaic(Construct):
         )
         """Graphs of the whole deployment."""
         return alarms.topic
+
+
+def _title(made: lambda_.Function) -> str:
+    home = made.node.scope
+    assert home is not None  # noqa: S101 (for the type)
+    return home.node.id

@@ -106,6 +106,8 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "snap_start": "true",
         "reserve_concurrency": "false",
     },
+    "canary": {"region": "us-west-2", "canary": "Canary10Percent5Minutes", "tracing": "true"},
+    "versions": {**OFF, "region": "us-west-2", "canary": "AllAtOnce", "snap_start": "true"},
     "overviews": {"region": "us-west-2"},
     "everything with overviews": {
         "region": "us-west-2",

@@ -184,6 +184,7 @@ def test_every_key_says_what_it_means():
         ({"snap_start": "perhaps"}, ["snap_start='perhaps'", "boolean"]),
         ({"cors_origins": "example.com"}, ["cors_origins", "'example.com'", "https://HOST"]),
         ({"cors_origins": "https://a.com/"}, ["'https://a.com/'"]),
+        ({"canary": "10%"}, ["canary='10%'", "Canary10Percent5Minutes"]),
         ({"throttle_rate": "0"}, ["throttle_rate='0'"]),
         ({"throttle_burst": "99999"}, ["throttle_burst='99999'", "5000"]),
         ({"log_retention_days": "31"}, ["log_retention_days='31'", "30, 60"]),

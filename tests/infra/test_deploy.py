@@ -62,6 +62,13 @@ def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> N
     assert "at most $10,622 a month" in plan
 
 
+def test_the_plan_counts_the_alarms_that_end_a_release(deployment: object) -> None:
+    made = deployment("canary")  # type: ignore[operator]
+    given = BUCKETS | {"canary": "Canary10Percent5Minutes"}
+    plan = _plan(read(given, {}), "123456789012", first=False)
+    assert f"for {len(made.of_type('AWS::CloudWatch::Alarm'))} alarms" in plan
+
+
 def test_the_plan_says_whether_overviews_are_kept(overviews: object) -> None:
     count = len(overviews.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
     plan = _plan(read(BUCKETS, {}), "123456789012", first=False)

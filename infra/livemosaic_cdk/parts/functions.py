@@ -68,11 +68,11 @@ def function(
 
 
 def live(function: lambda_.Function) -> lambda_.Alias:
-    """Returns an alias of the current version, to invoke instead of the function with SnapStart.
+    """Returns an alias of the current version, to invoke instead of the function.
 
-    Only published versions have snapshots. Any change of the function or its code makes a new
-    `current_version`; CloudFormation publishes it and updates the alias before it deletes the old
-    version.
+    Only published versions have snapshots (SnapStart), and only between versions can traffic shift.
+    Any change of the function or its code makes a new `current_version`; CloudFormation publishes
+    it and updates the alias before it deletes the old version.
     """
     return lambda_.Alias(
         function,

@@ -53,6 +53,8 @@ starve other functions. Ask for more in Service Quotas ("Concurrent executions")
 """
 ALARMS: Final = 20
 """Alarms of a deployment."""
+_RELEASE_ALARMS: Final = 5
+"""Alarms that end a deployment with a canary."""
 _MEASURED: Final = Path(__file__).parent / "measured.json"
 """Units that `python -m bench.costs` measured."""
 _LEFT_TO_ALL: Final = 100
@@ -193,7 +195,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         else ("a DynamoDB table, on demand, which is retained when all else is removed")
     )
     bootstrap = "\n  CDKToolkit       resources that CDK itself needs, once per account and region"
-    alarms = ALARMS + (overviews.ALARMS if config.overviews else 0)
+    alarms = _alarm_count(config)
     return _PLAN.format(
         name=config.name,
         account=account,
@@ -212,6 +214,11 @@ def _plan(config: Config, account: str, first: bool) -> str:
         building=_building(config),
         cdn=_cdn(config),
     )
+
+
+def _alarm_count(config: Config) -> int:
+    of_overviews = overviews.ALARMS if config.overviews else 0
+    return ALARMS + of_overviews + (_RELEASE_ALARMS if config.canary else 0)
 
 
 def _cdn(config: Config) -> str:

@@ -4,7 +4,7 @@ docs/runbook.md describes each alarm by its name. Missing data does not raise an
 without visitors has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -30,8 +30,10 @@ _SLOW_MS: Final = 8000
 """Beyond a cold start, and far below the 29 s of a function."""
 _UNREADABLE: Final = 10
 """Percent of the wanted scenes: fewer are single files, which the log and responses name."""
-
-
+_JUDGED: Final = cdk.Duration.minutes(1)
+"""Shortest period of AWS's own metrics: a canary may be over after five minutes."""
+_UNREADABLE_CANARY: Final = 5
+"""The same percent, where a tenth of the traffic goes to a version that can read nothing."""
 _BEHIND_S: Final = 900
 """Three sweeps: overviews are usually seconds behind."""
 _BUSY: Final = 0.8
@@ -113,6 +115,36 @@ class Alarms(Construct):
             description="More bytes leave the API than tiles at its throttle have: somebody "
             "loads large images.",
         )
+
+    def judge_releases(
+        self, api: apigatewayv2.HttpApi, deployment: str, ingest: lambda_.Function
+    ) -> Sequence[cloudwatch.Alarm]:
+        """Returns alarms that end a deployment: within minutes, on a tenth of the traffic.
+
+        Beside deployments they mean little, so they tell nobody.
+        """
+        errors = api.metric_server_error(period=_JUDGED, statistic="Sum")
+        latency = api.metric_latency(period=_JUDGED, statistic="p99")
+        crashes = ingest.metric_errors(period=_JUDGED, statistic="Sum")
+        failed = own_metric(deployment, FAILED_EVENTS, "Sum").with_(period=_JUDGED)
+        unreadable = own_metric(deployment, UNREADABLE_PERCENT, "Average").with_(period=_JUDGED)
+        return [
+            self._alarm(
+                f"Release{name}",
+                metric,
+                threshold=threshold,
+                lasting=2,
+                description="Ends a deployment, which is undone.",
+                is_silent=True,
+            )
+            for name, metric, threshold in (
+                ("ApiErrors", errors, 1),
+                ("ApiLatency", latency, _SLOW_MS),
+                ("IngestErrors", crashes, 1),
+                ("FailedEvents", failed, 1),
+                ("UnreadableScenes", unreadable, _UNREADABLE_CANARY),
+            )
+        ]
 
     def watch_inbox(self, inbox: Inbox, deployment: str) -> None:
         """Watches events that fail, wait or are dead letters."""
@@ -220,7 +252,8 @@ class Alarms(Construct):
         threshold: float,
         lasting: int,
         description: str,
-    ) -> None:
+        is_silent: bool = False,
+    ) -> cloudwatch.Alarm:
         """Goes off when `lasting` of the last three periods reach the threshold.
 
         With `lasting` 1 only the last period counts.
@@ -235,8 +268,10 @@ class Alarms(Construct):
             datapoints_to_alarm=lasting,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
-        alarm.add_ok_action(actions.SnsAction(self.topic))
+        if not is_silent:
+            alarm.add_alarm_action(actions.SnsAction(self.topic))
+            alarm.add_ok_action(actions.SnsAction(self.topic))
+        return alarm
 
     def _make_topic(self, email: str | None) -> sns.Topic:
         topic = sns.Topic(self, "Topic", display_name="livemosaic alarms", enforce_ssl=True)
