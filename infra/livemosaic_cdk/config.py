@@ -38,6 +38,7 @@ EMULATED: Final = "AWS_ENDPOINT_URL"
 _WITHOUT_SNAPSHOTS: Final = ("3.11",)
 """Bundled Pythons without SnapStart, which needs 3.12 or newer on either architecture (Lambda
 Developer Guide, "Improving startup performance with Lambda SnapStart")."""
+_KEY: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$"
 _DEPLOYED: Final = {
     "index": "the table",
     "allowed_prefixes": "allowed_prefixes, buckets and item_buckets",
@@ -225,6 +226,10 @@ class Config(BaseModel):
     """Memory in MB of the builder of overviews."""
     overview_concurrency: int = Field(4, ge=2, le=1000)
     """Regions of mosaics whose overviews are built at once (SQS allows 2 to 1000)."""
+    key: str | None = Field(None, pattern=_KEY)
+    """ARN of your KMS key that encrypts what the deployment keeps: table, overviews, queues,
+    topics, logs and secrets. Its policy must let AWS's services use it (docs/operations.md). By
+    default AWS's own keys do, free of charge."""
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     """Name of an existing table to adopt, such as one retained from a removed deployment; no new
     table is created then."""
@@ -235,11 +240,9 @@ class Config(BaseModel):
     """Whether the deployment keeps overviews (docs/overviews.md): a bucket, a builder, and a sweep
     each five minutes. By default it does, unless a table is adopted without `overview_bucket`. New
     mosaics have overviews then; one that is stored keeps what it has."""
-    overview_key: str | None = Field(
-        None, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$"
-    )
+    overview_key: str | None = Field(None, pattern=_KEY)
     """ARN of your KMS key that encrypts overviews: a new bucket gets it, and the functions may use
-    it. By default S3's own keys do, free of charge."""
+    it. By default that is `key`, else S3's own, free of charge."""
 
     @property
     def target(self) -> Target:
@@ -253,6 +256,11 @@ class Config(BaseModel):
         if self.overviews:
             parts += [self.overview_concurrency, 1]
         return sum(parts) if self.reserve_concurrency else 0
+
+    @property
+    def bucket_key(self) -> str | None:
+        """ARN of the KMS key that encrypts overviews; None for S3's own."""
+        return self.overview_key or self.key
 
     @property
     def all_tags(self) -> Mapping[str, str]:
@@ -437,12 +445,16 @@ class Config(BaseModel):
             return None
         if info.data.get("overviews") is False:
             raise ValueError("is for overviews, which are off")
-        own, home = key.split(":")[3], info.data.get("region")
-        if home and own != home and not info.data.get("overview_bucket"):
-            raise ValueError(
-                f"is in {own}, and the new bucket in {home}: S3 takes keys of its own region"
-            )
+        if not info.data.get("overview_bucket"):
+            _check_region(key, info)
         return key
+
+    @field_validator("key")
+    @classmethod
+    def _is_of_the_region(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if key:
+            _check_region(key, info)
+        return key or None
 
     @field_validator("log_retention_days")
     @classmethod
@@ -450,6 +462,12 @@ class Config(BaseModel):
         if days not in RETENTION_DAYS:
             raise ValueError(f"CloudWatch keeps logs for one of {RETENTION_DAYS} days")
         return days
+
+
+def _check_region(key: str, info: ValidationInfo) -> None:
+    own, home = key.split(":")[3], info.data.get("region")
+    if home and own != home:
+        raise ValueError(f"is in {own}, and the deployment in {home}: keys are of one region")
 
 
 def _check_settings(given: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -82,13 +83,14 @@ class Livemosaic(Construct):
             raise ConfigError("nothing could be read: give `assets`, or Config(buckets=…)")
         for key, value in config.all_tags.items():
             cdk.Tags.of(self).add(key, value)
+        self._key = kms.Key.from_key_arn(self, "Key", config.key) if config.key else None
         self.table = table or self._find_table()
         """The index of mosaics."""
         bucket = overviews or self._find_bucket(table)
-        self._store = OverviewStore.of(self, bucket, config.overview_key) if bucket else None
+        self._store = OverviewStore.of(self, bucket, config.bucket_key) if bucket else None
         self._code = code(self, config.target)
         self._aliases: dict[str, lambda_.Alias] = {}
-        self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S)
+        self._inbox = Inbox(self, "Inbox", visibility_s=VISIBILITY_S, key=self._key)
         self._subscribe(config, topics)
         self.tiler = self._make_tiler()
         """The function that answers reads."""
@@ -106,6 +108,7 @@ class Livemosaic(Construct):
             config=config,
             tiler=self._invoked(self.tiler, config.snap_start),
             manager=self._invoked(self.manager),
+            key=self._key,
         )
         self.cdn = self._make_cdn() if config.has_cdn else None
         """The CloudFront distribution in front of the API."""
@@ -247,6 +250,7 @@ class Livemosaic(Construct):
             store=store,
             table=self.table,
             make=self._function,
+            key=self._key,
         )
         made.hints.allow_sending(self.ingest)
         return made
@@ -256,14 +260,14 @@ class Livemosaic(Construct):
 
         Writes need no secret: API Gateway authorizes them, by signatures that name its own host.
         """
-        secret = origin_secret(self)
+        secret = origin_secret(self, self._key)
         secret.grant_read(self.tiler)
         if "shared_max_age_s" not in self._config.settings:
             self.tiler.add_environment("LIVEMOSAIC_SHARED_MAX_AGE_S", str(SHARED_MAX_AGE_S))
         return Cdn(self, "Cdn", config=self._config, api=self.url, secret=secret.reference)
 
     def _keep_private(self) -> GeneratedSecret:
-        key = signing_key(self)
+        key = signing_key(self, self._key)
         for each in (self.tiler, self.manager):
             key.grant_read(each)
         return key
@@ -291,6 +295,7 @@ class Livemosaic(Construct):
             concurrency=concurrency,
             timeout_s=timeout_s,
             environment=self._environment(),
+            key=self._key,
             snap_start=snap_start,
         )
         if self.table.encryption_key:
@@ -344,7 +349,7 @@ class Livemosaic(Construct):
     def _watch(self) -> sns.ITopic:
         deployment = self._config.name
         functions = {"Tiler": self.tiler, "Manager": self.manager, "Ingest": self.ingest}
-        alarms = Alarms(self, "Alarms", email=self._config.alarm_email)
+        alarms = Alarms(self, "Alarms", email=self._config.alarm_email, key=self._key)
         alarms.watch_images(deployment)
         alarms.watch_inbox(self._inbox, deployment)
         alarms.watch_functions(functions)

@@ -184,6 +184,11 @@ def test_every_key_says_what_it_means():
         ({"snap_start": "perhaps"}, ["snap_start='perhaps'", "boolean"]),
         ({"cors_origins": "example.com"}, ["cors_origins", "'example.com'", "https://HOST"]),
         ({"cors_origins": "https://a.com/"}, ["'https://a.com/'"]),
+        ({"key": "alias/mine"}, ["key='alias/mine'", "ARN of your KMS key"]),
+        (
+            {"key": "arn:aws:kms:eu-west-1:123456789012:key/1-a"},
+            ["is in eu-west-1, and the deployment in us-west-2", "keys are of one region"],
+        ),
         ({"canary": "10%"}, ["canary='10%'", "Canary10Percent5Minutes"]),
         ({"throttle_rate": "0"}, ["throttle_rate='0'"]),
         ({"throttle_burst": "99999"}, ["throttle_burst='99999'", "5000"]),

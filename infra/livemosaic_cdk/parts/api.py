@@ -7,6 +7,7 @@ from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
@@ -108,6 +109,7 @@ class Api(Construct):
         config: Config,
         tiler: lambda_.IFunction,
         manager: lambda_.IFunction,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, name)
         self.api = apigatewayv2.HttpApi(
@@ -118,18 +120,21 @@ class Api(Construct):
             create_default_stage=False,
         )
         routes = [*self._add_reads(tiler, config), *self._add_writes(manager, config.jwt)]
-        self._add_stage(config, routes)
+        self._add_stage(config, routes, key)
 
     @property
     def url(self) -> str:
         """URL of the API, without a trailing slash."""
         return self.api.api_endpoint  # equals the URL of the stage $default
 
-    def _add_stage(self, config: Config, routes: Sequence[apigatewayv2.HttpRoute]) -> None:
+    def _add_stage(
+        self, config: Config, routes: Sequence[apigatewayv2.HttpRoute], key: kms.IKey | None
+    ) -> None:
         # Groups under this prefix need no entry in the account's resource policy, whose length is
         # limited (API Gateway, "Configure logging for HTTP APIs").
         group = f"/aws/vendedlogs/apis/{config.name}"
-        access = log_group(self, "Access", days=config.log_retention_days, group=group)
+        days = config.log_retention_days
+        access = log_group(self, "Access", days=days, key=key, group=group)
         stage = apigatewayv2.HttpStage(
             self,
             "Stage",

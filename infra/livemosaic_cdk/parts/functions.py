@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from livemosaic_cdk.bundle import PYTHONS
 from livemosaic_cdk.config import Config
+from livemosaic_cdk.parts.grants import grant_key
 from livemosaic_cdk.parts.logs import log_group
 
 
@@ -24,14 +26,16 @@ def function(
     timeout_s: int,
     environment: Mapping[str, str],
     concurrency: int,
+    key: kms.IKey | None,
     snap_start: bool = False,
 ) -> lambda_.Function:
     """Creates a function that may only write its log, and send traces if `tracing` is on.
 
-    `concurrency` is reserved for it, and the most it has, if the deployment reserves any.
+    `concurrency` is reserved for it, and the most it has, if the deployment reserves any. `key`
+    encrypts its log, and all else that the deployment keeps.
     """
     home = Construct(scope, name)
-    group = log_group(home, "Logs", days=config.log_retention_days)
+    group = log_group(home, "Logs", days=config.log_retention_days, key=key)
     role = iam.Role(
         home,
         "Role",
@@ -63,6 +67,8 @@ def function(
         # Every retained version would cost money for its snapshot.
         current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.DESTROY),
     )
+    if key:
+        grant_key(made, key)
     _acknowledge(made, role, config)
     return made
 

@@ -1,16 +1,17 @@
-"""What functions may do with a table, a key and the objects of a bucket.
+"""What functions may do with a table, a key and the objects of a bucket, and keys of queues.
 
 Grants are acknowledged in words that cdk-nag accepts.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
@@ -33,7 +34,7 @@ def grant_objects(
 
 
 def grant_key(function: lambda_.Function, key: kms.IKey) -> None:
-    """Allows a function what DynamoDB does with a table's key in its name.
+    """Allows a function what DynamoDB does with a table's key in its name, and so SQS and others.
 
     See "Authorizing use of your customer managed key" (DynamoDB Developer Guide).
     """
@@ -45,6 +46,17 @@ def grant_key(function: lambda_.Function, key: kms.IKey) -> None:
                 reason="AWS asks for these actions by this name, and for one key alone.",
             )
         )
+
+
+def encryption(key: kms.IKey | None) -> dict[str, Any]:
+    """Returns the properties of a queue that a key encrypts, or SQS's own if that is None."""
+    if key is None:
+        return {"encryption": sqs.QueueEncryption.SQS_MANAGED}
+    return {
+        "encryption": sqs.QueueEncryption.KMS,
+        "encryption_master_key": key,
+        "data_key_reuse": cdk.Duration.hours(1),  # each data key is a request that KMS charges
+    }
 
 
 def _shown(bucket: s3.IBucket, prefix: str, user: cdk.Stack) -> Sequence[str]:

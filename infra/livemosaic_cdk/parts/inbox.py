@@ -4,11 +4,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from livemosaic_cdk.parts.grants import encryption
 from livemosaic_cdk.sources import Bus, ItemBucket, Topic
 
 ATTEMPTS = 5
@@ -30,7 +32,9 @@ class Inbox(Construct):
     Raw delivery of SNS stays off: SQS drops raw messages with more than ten attributes.
     """
 
-    def __init__(self, scope: Construct, name: str, *, visibility_s: int) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, visibility_s: int, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, name)
         self.worst_age_s = ATTEMPTS * visibility_s
         """Age of a message that always fails when it becomes a dead letter."""
@@ -38,8 +42,8 @@ class Inbox(Construct):
             self,
             "DeadLetters",
             retention_period=cdk.Duration.days(RETENTION_DAYS),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
+            **encryption(key),
         )
         self.queue = sqs.Queue(
             self,
@@ -49,10 +53,12 @@ class Inbox(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=ATTEMPTS
             ),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
+            **encryption(key),
         )
-        self.topic = sns.Topic(self, "Topic", display_name="STAC Items", enforce_ssl=True)
+        self.topic = sns.Topic(
+            self, "Topic", display_name="STAC Items", enforce_ssl=True, master_key=key
+        )
         self.topic.add_subscription(subscriptions.SqsSubscription(self.queue))
 
     def subscribe(self, topic: Topic) -> None:

@@ -16,7 +16,7 @@ from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
 from livemosaic_cdk.config import Config
-from livemosaic_cdk.parts.grants import READ, WRITE, grant_objects
+from livemosaic_cdk.parts.grants import READ, WRITE, encryption, grant_objects
 
 BUILD_TIMEOUT_S: Final = 900
 """The longest of Lambda. The function itself stops earlier, between two cells."""
@@ -101,8 +101,9 @@ class OverviewStore:
 class Hints(Construct):
     """The queue that wakes the builder. Hints may be lost: the sweep finds what they were about."""
 
-    def __init__(self, scope: Construct, name: str) -> None:
+    def __init__(self, scope: Construct, name: str, *, key: kms.IKey | None) -> None:
         super().__init__(scope, name)
+        self._key = key
         self.dead_letters = self._queue("DeadLetters")
         self.queue = self._queue(
             "Queue",
@@ -121,8 +122,8 @@ class Hints(Construct):
             deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP,
             fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
             retention_period=cdk.Duration.days(_RETENTION_DAYS),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
+            **encryption(self._key),
             **more,  # type: ignore[arg-type]
         )
 
@@ -144,11 +145,12 @@ class Overviews(Construct):
         store: OverviewStore,
         table: dynamodb.ITable,
         make: MakeFunction,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, name)
         self.place = store.place
         """`NAME` or `NAME/PREFIX` of the bucket."""
-        self.hints = Hints(self, "Hints")
+        self.hints = Hints(self, "Hints", key=key)
         self.builder = self._make_builder(config, store, table, make)
         self.sweep = self._make_sweep(table, make)
 

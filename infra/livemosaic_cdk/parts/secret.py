@@ -2,6 +2,7 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -11,7 +12,14 @@ class GeneratedSecret(Construct):
     """Secret in Secrets Manager; only granted functions can read its current and previous value."""
 
     def __init__(
-        self, scope: Construct, name: str, *, description: str, setting: str, unrotated: str
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        key: kms.IKey | None,
+        description: str,
+        setting: str,
+        unrotated: str,
     ) -> None:
         """`setting` is the variable that names the secret to functions.
 
@@ -23,6 +31,7 @@ class GeneratedSecret(Construct):
             self,
             "Secret",
             description=f"{description} (livemosaic)",
+            encryption_key=key,
             generate_secret_string=secretsmanager.SecretStringGenerator(
                 password_length=64, exclude_punctuation=True
             ),
@@ -51,11 +60,12 @@ class GeneratedSecret(Construct):
         function.add_environment(self._setting, self.arn)
 
 
-def signing_key(scope: Construct) -> GeneratedSecret:
+def signing_key(scope: Construct, key: kms.IKey | None) -> GeneratedSecret:
     """Creates the key that signs access tokens of private mosaics."""
     return GeneratedSecret(
         scope,
         "SigningKey",
+        key=key,
         description="Signs access tokens of private mosaics",
         setting="LIVEMOSAIC_SIGNING_KEYS",
         unrotated="Tokens become invalid after two rotations of the key, so rotating it is left to "
@@ -63,11 +73,12 @@ def signing_key(scope: Construct) -> GeneratedSecret:
     )
 
 
-def origin_secret(scope: Construct) -> GeneratedSecret:
+def origin_secret(scope: Construct, key: kms.IKey | None) -> GeneratedSecret:
     """Creates the secret that a CDN shows to the API."""
     return GeneratedSecret(
         scope,
         "OriginSecret",
+        key=key,
         description="Shown to the API by its CDN",
         setting="LIVEMOSAIC_ORIGIN_SECRET",
         unrotated="It opens no more than the cache does, only past it. Rotating it changes "

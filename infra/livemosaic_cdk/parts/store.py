@@ -14,6 +14,7 @@ def make_table(scope: Construct, name: str, config: Config) -> dynamodb.Table:
 
     It is retained when its stack is deleted, and stays protected from deletion.
     """
+    key = kms.Key.from_key_arn(scope, f"{name}Key", config.key) if config.key else None
     return dynamodb.Table(
         scope,
         name,
@@ -23,6 +24,8 @@ def make_table(scope: Construct, name: str, config: Config) -> dynamodb.Table:
         max_read_request_units=config.table_max_reads or None,
         max_write_request_units=config.table_max_writes or None,
         time_to_live_attribute="expires",
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if key else None,
+        encryption_key=key,
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True
         ),
@@ -36,7 +39,7 @@ def make_bucket(scope: Construct, name: str, config: Config) -> s3.Bucket:
 
     Objects are written once and deleted by the builder, so no versions are kept.
     """
-    arn = config.overview_key
+    arn = config.bucket_key
     key = kms.Key.from_key_arn(scope, f"{name}Key", arn) if arn else None
     bucket = s3.Bucket(
         scope,

@@ -13,6 +13,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -56,9 +57,11 @@ def own_metric(deployment: str, name: str, statistic: str) -> cloudwatch.Metric:
 class Alarms(Construct):
     """Alarms of a deployment. All go to `topic`, which mails to `email` if that is given."""
 
-    def __init__(self, scope: Construct, name: str, *, email: str | None) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, email: str | None, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, name)
-        self.topic = self._make_topic(email)
+        self.topic = self._make_topic(email, key)
 
     def watch_images(self, deployment: str) -> None:
         """Watches the scenes that images lack."""
@@ -273,8 +276,10 @@ class Alarms(Construct):
             alarm.add_ok_action(actions.SnsAction(self.topic))
         return alarm
 
-    def _make_topic(self, email: str | None) -> sns.Topic:
-        topic = sns.Topic(self, "Topic", display_name="livemosaic alarms", enforce_ssl=True)
+    def _make_topic(self, email: str | None, key: kms.IKey | None) -> sns.Topic:
+        topic = sns.Topic(
+            self, "Topic", display_name="livemosaic alarms", enforce_ssl=True, master_key=key
+        )
         if email:
             topic.add_subscription(subscriptions.EmailSubscription(email))
         # The policy that denies plain HTTP replaces the default one, which allows CloudWatch.
