@@ -359,6 +359,16 @@ class Config(BaseModel):
                 raise ValueError(f"{origin!r} is neither * nor an origin like https://HOST")
         return origins
 
+    @field_validator("monthly_budget")
+    @classmethod
+    def _is_watched_here(cls, budget: float | None, info: ValidationInfo) -> float | None:
+        region = info.data.get("region") or ""
+        if budget and region.startswith("us-gov-"):
+            raise ValueError(
+                f"{region} has no AWS Budgets: make one in the account that pays for this one"
+            )
+        return budget
+
     @field_validator("cdn")
     @classmethod
     def _is_offered(cls, cdn: bool | None, info: ValidationInfo) -> bool | None:

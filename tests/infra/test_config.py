@@ -201,6 +201,10 @@ def test_every_key_says_what_it_means():
         ({"settings": {"token": "s3cret"}}, ["'token' follows from IAM or jwt"]),
         ({"settings": {"index": "sqlite:///x"}}, ["'index' follows from the table"]),
         ({"tags": "maps"}, ["tags=", "is not JSON"]),
+        (
+            {"monthly_budget": "250", "region": "us-gov-west-1"},
+            ["monthly_budget='250'", "us-gov-west-1 has no AWS Budgets"],
+        ),
         ({"monthly_budget": "-1"}, ["monthly_budget='-1'", "greater than 0"]),
         ({"tiler_concurrency": "0"}, ["tiler_concurrency='0'"]),
         ({"log_level": "WARN"}, ["log_level='WARN'", "The alarms need INFO"]),
