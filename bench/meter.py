@@ -15,6 +15,8 @@ from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table, item_size
 
 _WRITE_UNIT = 1024
 _READ_UNIT = 4096
+_MOSAICS = "mosaics"
+"""The partition of the mosaics' own rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Usage:
     batches: float = 0
     """Of gets."""
     queries: float = 0
+    of_mosaics: float = 0
+    """Of the gets and batches, what reads a mosaic's own row alone."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -56,15 +60,20 @@ class Metered:
 
     def get(self, key: Key) -> Item | None:
         item = self.table.get(key)
-        self._calls.append(lambda: replace(_read([_size(key, item)]), gets=1))
+        own = _of_mosaics([key])
+        self._calls.append(lambda: replace(_read([_size(key, item)]), gets=1, of_mosaics=own))
         return item
 
     def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
         items = self.table.batch_get(keys)
         unique = list(dict.fromkeys(keys))
-        self._calls.append(
-            lambda: replace(_read([_size(k, items.get(k)) for k in unique], share=0.5), batches=1)
-        )
+        own = _of_mosaics(unique)
+
+        def cost() -> Usage:
+            sizes = [_size(key, items.get(key)) for key in unique]
+            return replace(_read(sizes, share=0.5), batches=1, of_mosaics=own)
+
+        self._calls.append(cost)
         return items
 
     def query(
@@ -116,6 +125,10 @@ class Metered:
         before = self._sizes.get(action.key, 0)
         after = item_size(action.key, action.item) if isinstance(action, Put) else 0
         return max(before, after)
+
+
+def _of_mosaics(keys: Sequence[Key]) -> bool:
+    return all(key.pk == _MOSAICS for key in keys)
 
 
 def _read(sizes: Sequence[int], share: float = 1) -> Usage:

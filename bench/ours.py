@@ -43,10 +43,8 @@ def _app(store_url: str, where: str, *gap: str) -> Any:
 
     async def usage(_: Request) -> JSONResponse:
         used = meter.take()
-        # Of what a tile reads, the mosaic's own row alone is got by itself.
-        return JSONResponse(
-            {"calls": used.queries + used.batches, "own": used.gets, "rows": used.rows_read}
-        )
+        calls = used.queries + used.batches + used.gets - used.of_mosaics
+        return JSONResponse({"calls": calls, "own": used.of_mosaics, "rows": used.rows_read})
 
     return Starlette(routes=[Route("/_usage", usage), Mount("/", app)])
 
