@@ -5,6 +5,8 @@ written is what a tile must show: no resampling lies between them.
 """
 
 import io
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 import morecantile
 import numpy as np
 import rasterio
+import uvicorn
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from rio_tiler.io import Reader
@@ -24,6 +27,7 @@ from starlette.testclient import TestClient
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
+from livemosaic.cli.server import listening
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
@@ -193,6 +197,24 @@ def serving(
         services = replace(built, pixel_version=lambda: pixel_version)
         with TestClient(App(services), raise_server_exceptions=False) as client:
             yield Server(client, services, folder, href or str(folder))
+
+
+@contextmanager
+def on_socket(server: Server) -> Iterator[str]:
+    """The URL of the same application on a socket, for clients that are other programs."""
+    with listening("127.0.0.1", 0) as listener:
+        running = uvicorn.Server(
+            uvicorn.Config(server.client.app, log_level="warning", ws="none", lifespan="off")
+        )
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join()
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """WMTS as GDAL reads it, and as the standard's schema has it (OGC 07-057r7)."""
 
-import threading
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +8,11 @@ import morecantile
 import numpy as np
 import pytest
 import rasterio
-import uvicorn
 from rasterio.warp import transform
 
-from api.served import Server, X, Y, Z
+from api.served import Server, X, Y, Z, on_socket
 from cogs import write_cog
 from items import box, item
-from livemosaic.cli.server import listening
 
 URL = "/mosaics/m/WMTSCapabilities.xml"
 NAMES = {"": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows/1.1"}
@@ -64,7 +60,7 @@ class TestDocument:
         ]
         (layer,) = layers(document).values()
         assert children(layer) == [
-            *("Title", "WGS84BoundingBox", "Identifier", "Style", "Format"),
+            *("Title", "WGS84BoundingBox", "Identifier", "BoundingBox", "Style", "Format"),
             *("TileMatrixSetLink", "ResourceURL"),
         ]
         for tms in document.findall("Contents/TileMatrixSet", NAMES):
@@ -95,6 +91,54 @@ class TestDocument:
     ) -> None:
         document = capabilities(server, tms="WebMercatorQuad", **query)
         assert text(document, "Contents/TileMatrixSet/ows:SupportedCRS") == crs
+
+    @pytest.mark.parametrize("own", ["WebMercatorQuad", "WorldMercatorWGS84Quad"])
+    def test_the_mosaics_own_matrix_set_comes_first(self, server: Server, own: str) -> None:
+        server.create("own", tms=own)
+        document = capabilities(server, "/mosaics/own/WMTSCapabilities.xml")
+        linked = document.findall("Contents/Layer/TileMatrixSetLink/TileMatrixSet", NAMES)
+        defined = document.findall("Contents/TileMatrixSet/ows:Identifier", NAMES)
+        assert own == linked[0].text == defined[0].text
+
+    def test_matrix_sets_have_the_mosaics_zooms_alone(self, server: Server) -> None:
+        server.create("few", minzoom=3, maxzoom=5, quadkey_zoom=5)
+        document = capabilities(server, "/mosaics/few/WMTSCapabilities.xml", tms="WebMercatorQuad")
+        for path in (".//TileMatrixLimits/TileMatrix", ".//TileMatrix/ows:Identifier"):
+            assert [one.text for one in document.iterfind(path, NAMES)] == ["3", "4", "5"]
+
+    @pytest.mark.parametrize(
+        ("tms", "south"), [("WebMercatorQuad", -85.051129), ("WorldCRS84Quad", -90.0)]
+    )
+    def test_bounds_are_cut_to_what_the_matrix_set_shows(
+        self, server: Server, tms: str, south: float
+    ) -> None:
+        document = capabilities(server, tms=tms)
+        corner = text(document, "Contents/Layer/ows:WGS84BoundingBox/ows:LowerCorner")
+        assert [*map(float, corner.split())] == pytest.approx([-180, south])
+
+    @pytest.mark.parametrize(
+        ("tms", "crs", "corner"),
+        [
+            ("WebMercatorQuad", "urn:ogc:def:crs:EPSG::3857", [860986.687, 5713820.738]),
+            ("WorldCRS84Quad", "urn:ogc:def:crs:OGC:1.3:CRS84", [7.734375, 45.58329]),
+            ("WGS1984Quad", "urn:ogc:def:crs:EPSG::4326", [45.58329, 7.734375]),
+        ],
+    )
+    def test_the_layers_box_is_in_the_axis_order_of_each_crs(
+        self, server: Server, tms: str, crs: str, corner: list[float]
+    ) -> None:
+        server.publish("a", 1)
+        document = capabilities(server, tms=tms)
+        (box,) = document.findall("Contents/Layer/ows:BoundingBox", NAMES)
+        assert box.attrib["crs"] == crs
+        assert [*map(float, text(box, "ows:LowerCorner").split())] == pytest.approx(corner)
+
+    def test_titilers_url_of_one_matrix_set_leads_to_it(self, server: Server) -> None:
+        of_one = "/mosaics/m/WGS1984Quad/WMTSCapabilities.xml"
+        document = capabilities(server, of_one, rescale="0,9", tile_format="webp")
+        (tms,) = document.findall("Contents/TileMatrixSet", NAMES)
+        assert text(tms, "ows:Identifier") == "WGS1984Quad"
+        assert template(layers(document)["m"]).endswith(".webp?rescale=0%2C9")
 
     @pytest.mark.parametrize("zooms", ["*::3,5", "WebMercatorQuad::3,5"])
     def test_zooms_may_be_asked_for(self, server: Server, zooms: str) -> None:
@@ -134,6 +178,39 @@ class TestLayers:
         assert text(found["drawn_ndvi"], "ows:Title") == "drawn: Green & lush"
         assert template(found["drawn"]).endswith(".png?rescale=0%2C9&access_token=abc")
         assert template(found["drawn_ndvi"]).endswith(".png?render=ndvi&access_token=abc")
+
+    def test_tiles_have_a_format_that_shows_the_values(self, server: Server) -> None:
+        render = {"assets": ["visual"], "rescale": [[0, 9]]}
+        server.create("f", renders={"gray": render, "plain": {"assets": ["visual"]}})
+        server.publish("a", 1.5, mosaic="f", dtype="float32")
+        found = layers(capabilities(server, "/mosaics/f/WMTSCapabilities.xml"))
+        formats = {name: text(layer, "Format") for name, layer in found.items()}
+        tif = "image/tiff; application=geotiff"
+        assert formats == {"f": tif, "f_gray": "image/png", "f_plain": tif}
+        place = {"TileMatrixSet": "WebMercatorQuad", "TileMatrix": Z, "TileCol": X, "TileRow": Y}
+        for name, layer in found.items():
+            answer = server.get(template(layer).format(**place))
+            assert answer.headers["Content-Type"] == formats[name]
+
+    @pytest.mark.parametrize(
+        ("values", "dtype", "query", "media_type"),
+        [
+            ([1, 2, 3], "uint8", {}, "image/png"),
+            (1, "uint16", {}, "image/png"),
+            (1, "int16", {}, "image/tiff; application=geotiff"),
+            (1, "int16", {"rescale": "0,9"}, "image/png"),
+            (1, "uint8", {"expression": "b1/2"}, "image/tiff; application=geotiff"),
+            (1, "float32", {"tile_format": "png"}, "image/png"),
+            (1, "float32", {"datetime": "2000-01-01/2000-01-02"}, "image/png"),
+        ],
+        ids=["rgb", "16 bits", "signed", "rescaled", "expression", "asked for", "no scene"],
+    )
+    def test_the_format_is_that_of_the_values_as_shown(
+        self, server: Server, values: Any, dtype: str, query: dict[str, str], media_type: str
+    ) -> None:
+        server.publish("a", values, dtype=dtype)
+        document = capabilities(server, **query)
+        assert text(layers(document)["m"], "Format") == media_type
 
     @pytest.mark.parametrize(
         ("query", "detail"),
@@ -178,17 +255,8 @@ class TestLayers:
 @pytest.fixture
 def address(server: Server) -> Iterator[str]:
     """The same application on a socket, which GDAL needs."""
-    with listening("127.0.0.1", 0) as listener:
-        running = uvicorn.Server(
-            uvicorn.Config(server.client.app, log_level="warning", ws="none", lifespan="off")
-        )
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.should_exit = True
-        thread.join()
+    with on_socket(server) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,10 @@ _ALSO_READ: Final = {
 
 
 _PASS_ON: Final = frozenset(
-    (pages.map_page, pages.map_page_of_tiles, pages.map_page_of_tms, tilejson.tilejson_of_titiler)
+    (
+        *(pages.map_page, pages.map_page_of_tiles, pages.map_page_of_tms),
+        *(tilejson.tilejson_of_titiler, wmts.capabilities_of_titiler),
+    )
 )
 """Endpoints that pass their query on to a route that checks it, or to a page that does."""
 

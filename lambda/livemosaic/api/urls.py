@@ -24,7 +24,7 @@ KVP: Final = frozenset(
 )
 """Parameters of GetCapabilities that WMTS clients add, in any case (OGC 07-057r7, 7.1.1)."""
 _OWN_PARAMETERS: Final = KVP | frozenset(
-    ("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "use_epsg", "zooms")
+    ("crs", "f", "maxzoom", "minzoom", "tile_format", "tile_scale", "tms", "use_epsg", "zooms")
 )
 """Parameters that descriptions have and tiles do not."""
 
