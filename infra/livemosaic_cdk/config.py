@@ -23,6 +23,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import ORIGIN, Settings
 from livemosaic.storage.allowlist import SETTING, AllowList, parse_prefix
 from livemosaic_cdk.bundle import ONLY_EMULATED, PYTHONS, Target
+from livemosaic_cdk.network import Vpc
 from livemosaic_cdk.sources import BUCKET, Bus, ItemBucket, Topic
 from livemosaic_cdk.ways import check_deployable, paid_buckets
 from livemosaic_cdk.writers import Jwt
@@ -220,6 +221,10 @@ class Config(BaseModel):
     """Tags of all resources, as JSON `{"team": "maps"}`, beside `livemosaic`: the name."""
     tracing: bool = False
     """Whether X-Ray traces the functions."""
+    vpc: Annotated[Vpc | None, BeforeValidator(_as_json)] = None
+    """Subnets in which the functions run, as JSON `{"id": "vpc-…", "subnets": ["subnet-…"],
+    "security_groups": ["sg-…"]}`; by default they run in Lambda's own network. The VPC must have
+    ways to AWS's services and to the assets (docs/operations.md)."""
     ingest_concurrency: int = Field(10, ge=2, le=1000)
     """Maximum number of batches of events processed at once (SQS allows 2 to 1000)."""
     overview_memory: int = Field(1769, ge=1024, le=10240)

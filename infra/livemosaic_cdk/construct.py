@@ -17,6 +17,7 @@ from aws_cdk.aws_sns_subscriptions import SqsSubscription
 from constructs import Construct
 
 from livemosaic_cdk.config import Config, ConfigError
+from livemosaic_cdk.network import security_groups
 from livemosaic_cdk.parts.api import Api
 from livemosaic_cdk.parts.cdn import SHARED_MAX_AGE_S, Cdn
 from livemosaic_cdk.parts.code import code
@@ -84,6 +85,7 @@ class Livemosaic(Construct):
         for key, value in config.all_tags.items():
             cdk.Tags.of(self).add(key, value)
         self._key = kms.Key.from_key_arn(self, "Key", config.key) if config.key else None
+        self._groups = security_groups(self, config.vpc) if config.vpc else []
         self.table = table or self._find_table()
         """The index of mosaics."""
         bucket = overviews or self._find_bucket(table)
@@ -296,6 +298,7 @@ class Livemosaic(Construct):
             timeout_s=timeout_s,
             environment=self._environment(),
             key=self._key,
+            groups=self._groups,
             snap_start=snap_start,
         )
         if self.table.encryption_key:

@@ -108,6 +108,20 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "canary": {"region": "us-west-2", "canary": "Canary10Percent5Minutes", "tracing": "true"},
     "versions": {**OFF, "region": "us-west-2", "canary": "AllAtOnce", "snap_start": "true"},
+    "private network": {
+        "region": "us-west-2",
+        "vpc": '{"id": "vpc-0123456789abcdef0", "subnets": ["subnet-0a", "subnet-0b"]}',
+        "tracing": "true",
+    },
+    "given groups": {
+        **OFF,
+        "region": "us-west-2",
+        "vpc": {
+            "id": "vpc-0123456789abcdef0",
+            "subnets": ["subnet-0a"],
+            "security_groups": ["sg-0123456789abcdef0"],
+        },
+    },
     "encrypted": {
         "region": "us-west-2",
         "key": KEY,

@@ -184,6 +184,9 @@ def test_every_key_says_what_it_means():
         ({"snap_start": "perhaps"}, ["snap_start='perhaps'", "boolean"]),
         ({"cors_origins": "example.com"}, ["cors_origins", "'example.com'", "https://HOST"]),
         ({"cors_origins": "https://a.com/"}, ["'https://a.com/'"]),
+        ({"vpc": "vpc-0123456789abcdef0"}, ["vpc=", "is not JSON"]),
+        ({"vpc": {"id": "vpc-0123456789abcdef0"}}, ["vpc.subnets", "required"]),
+        ({"vpc": {"id": "vpc-x", "subnets": ["subnet-1"]}}, ["vpc.id='vpc-x'"]),
         ({"key": "alias/mine"}, ["key='alias/mine'", "ARN of your KMS key"]),
         (
             {"key": "arn:aws:kms:eu-west-1:123456789012:key/1-a"},

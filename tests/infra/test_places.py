@@ -152,6 +152,62 @@ def test_environments_beside_each_other_share_no_metric_and_no_export() -> None:
     assert exports(dev) and not exports(dev) & exports(prod)
 
 
+# Subnets of a VPC
+
+
+def allowed(made: Any, effect: str) -> set[str]:
+    """Actions on network interfaces that roles are allowed, or denied in their own code."""
+    statements = [
+        statement
+        for policy in made.of_type("AWS::IAM::Policy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == effect and "ec2:" in json.dumps(statement["Action"])
+    ]
+    assert len(statements) == len(made.of_type("AWS::Lambda::Function"))
+    if effect == "Deny":
+        condition = {"Null": {"lambda:SourceFunctionArn": "false"}}
+        assert all(statement["Condition"] == condition for statement in statements)
+    actions = {action for statement in statements for action in statement["Action"]}
+    return {action for action in actions if action.startswith("ec2:")}
+
+
+def test_functions_run_in_the_subnets_with_a_group_that_lets_nothing_in(deployment: Any) -> None:
+    made = deployment("private network")
+    [(group, rules)] = made.of_type("AWS::EC2::SecurityGroup").items()
+    assert "SecurityGroupIngress" not in rules
+    assert {(r["FromPort"], r["ToPort"]) for r in rules["SecurityGroupEgress"]} == {(443, 443)}
+    for function in made.of_type("AWS::Lambda::Function").values():
+        assert function["VpcConfig"] == {
+            "SubnetIds": ["subnet-0a", "subnet-0b"],
+            "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
+        }
+
+
+def test_lambda_makes_network_interfaces_and_the_code_cannot(deployment: Any) -> None:
+    made = deployment("private network")
+    assert allowed(made, "Allow") == allowed(made, "Deny")
+    assert "ec2:CreateNetworkInterface" in allowed(made, "Allow")
+
+
+def test_a_role_may_make_interfaces_before_its_function_is_there(deployment: Any) -> None:
+    """Lambda refuses to create a function in a VPC whose role cannot."""
+    made = deployment("private network")
+    for resource in made.resources.values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            assert [each for each in resource["DependsOn"] if "RoleDefaultPolicy" in each]
+
+
+def test_groups_that_are_given_are_used_and_none_is_made(deployment: Any) -> None:
+    made = deployment("given groups")
+    assert not made.of_type("AWS::EC2::SecurityGroup")
+    groups = made.function("Tiler")["VpcConfig"]["SecurityGroupIds"]
+    assert groups == ["sg-0123456789abcdef0"]
+
+
+def test_by_default_functions_run_in_no_vpc(default: Any) -> None:
+    assert "VpcConfig" not in default.function("Tiler")
+
+
 # Settings of the functions
 
 

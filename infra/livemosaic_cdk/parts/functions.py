@@ -1,6 +1,7 @@
 """Lambda functions, each with its own role and log group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -27,12 +28,14 @@ def function(
     environment: Mapping[str, str],
     concurrency: int,
     key: kms.IKey | None,
+    groups: Sequence[str] = (),
     snap_start: bool = False,
 ) -> lambda_.Function:
     """Creates a function that may only write its log, and send traces if `tracing` is on.
 
     `concurrency` is reserved for it, and the most it has, if the deployment reserves any. `key`
-    encrypts its log, and all else that the deployment keeps.
+    encrypts its log, and all else that the deployment keeps. `groups` are the ids of its security
+    groups in `config.vpc`.
     """
     home = Construct(scope, name)
     group = log_group(home, "Logs", days=config.log_retention_days, key=key)
@@ -67,6 +70,8 @@ def function(
         # Every retained version would cost money for its snapshot.
         current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.DESTROY),
     )
+    if config.vpc:
+        _place(made, role, config.vpc.subnets, groups)
     if key:
         grant_key(made, key)
     _acknowledge(made, role, config)
@@ -89,6 +94,45 @@ def live(function: lambda_.Function) -> lambda_.Alias:
     )
 
 
+def _place(
+    made: lambda_.Function, role: iam.Role, subnets: Sequence[str], groups: Sequence[str]
+) -> None:
+    """Runs a function in subnets, whose network interfaces Lambda makes in the role's name.
+
+    The code of the function itself may not touch them (Lambda Developer Guide, "Giving Lambda
+    functions access to resources in an Amazon VPC", IAM permissions).
+    """
+    resource = made.node.default_child
+    assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 (for the type)
+    resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+        subnet_ids=[*subnets], security_group_ids=[*groups]
+    )
+    role.add_to_policy(iam.PolicyStatement(actions=[*_INTERFACES], resources=["*"]))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=[*_INTERFACES],
+            resources=["*"],
+            conditions={"Null": {"lambda:SourceFunctionArn": "false"}},
+        )
+    )
+    cdk.Validations.of(role).acknowledge(
+        cdk.Acknowledgment(
+            id="AwsSolutions-IAM5[Resource::*]",
+            reason="Lambda makes network interfaces in the role's name, which have no ids before "
+            "(AWSLambdaENIManagementAccess). A second statement denies them to the code.",
+        )
+    )
+
+
+_INTERFACES: Final = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
