@@ -12,7 +12,7 @@ import pytest
 
 from api.served import AUTHORIZED, LEFT, RIGHT, Part, Server, footprint, raster, tile_url
 from items import item
-from livemosaic.index.mosaics import _key, _to_item
+from livemosaic.index.mosaics import _key, to_item
 from livemosaic.table import Put
 
 SIDES: Mapping[str, Part] = {"left": LEFT, "right": RIGHT}
@@ -323,7 +323,7 @@ class TestStored:
             server.client.delete("/mosaics/one", headers=AUTHORIZED)
             server.add(document)
         mosaics = server.services.mosaics
-        row = _to_item(replace(mosaics.get("m"), revision=50))
+        row = to_item(replace(mosaics.get("m"), revision=50))
         del row["meanings"]
         mosaics.table.transact([Put(_key("m"), row)])
         for stored in list(mosaics.table.scan("m.")):

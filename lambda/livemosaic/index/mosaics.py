@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from cachetools import TTLCache
 
@@ -34,7 +34,7 @@ from livemosaic.model.mosaic import (
 )
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
-from livemosaic.table import ABSENT, Delete, Equals, Key, Put, Row, Table
+from livemosaic.table import ABSENT, Delete, Equals, Expect, Key, Put, Row, Table
 from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
@@ -79,7 +79,7 @@ class Mosaics:
 
     def all(self) -> list[Mosaic]:
         """Every mosaic, by id, except mosaics that are being deleted."""
-        mosaics = [_from_item(row.item) for row in self._rows(_PARTITION)]
+        mosaics = [from_item(row.item) for row in self._rows(_PARTITION)]
         return [mosaic for mosaic in mosaics if not mosaic.deleting]
 
     def get(self, mosaic_id: str) -> Mosaic:
@@ -93,7 +93,7 @@ class Mosaics:
         """One mosaic as of about a second ago, at half the price of `get`; raises as that does."""
         key = _key(mosaic_id)
         items = self.table.batch_get([key]) if MOSAIC_ID.fullmatch(mosaic_id) else {}
-        mosaic = _from_item(items[key]) if key in items else None
+        mosaic = from_item(items[key]) if key in items else None
         return self.get(mosaic_id) if mosaic is None or mosaic.deleting else mosaic
 
     def create(self, mosaic: Mosaic) -> Mosaic:
@@ -107,7 +107,7 @@ class Mosaics:
                 raise AlreadyExistsError(
                     f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
                 )
-            self.table.transact([Put(_key(mosaic.id), _to_item(created), ABSENT), registry])
+            self.table.transact([put_of(created, ABSENT), registry])
 
         contended(attempt)
         return created
@@ -146,15 +146,16 @@ class Mosaics:
         grows, so it is not hot; `mosaic` may be seconds old. Returns a mosaic that contradicts the
         scene wherever the stored one does.
         """
-        if _grown(mosaic, scene, level) == mosaic:
+        if grown(mosaic, scene, level) == mosaic:
             return mosaic
-        return self._write(mosaic.id, lambda current: _grown(current, scene, level))
+        return self._write(mosaic.id, lambda current: grown(current, scene, level))
 
     def learn(self, mosaic: Mosaic, scene: Scene) -> Mosaic:
         """Add what the Item of a scene that is stored already states of its assets, as `grow`."""
-        if _meanings(mosaic, scene) == mosaic.meanings:
+        stated = scene.meanings()
+        if _meanings(mosaic, stated) == mosaic.meanings:
             return mosaic
-        return self._write(mosaic.id, lambda now: replace(now, meanings=_meanings(now, scene)))
+        return self._write(mosaic.id, lambda now: replace(now, meanings=_meanings(now, stated)))
 
     def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
         """Hide all scenes of a collection up to a version at once, from readers and writers.
@@ -212,7 +213,7 @@ class Mosaics:
         def remaining(mosaic: Mosaic) -> list[Put]:
             sets = ended(mosaic, self.clock())
             remains = replace(mosaic, deleting=True, overview_sets=sets)
-            return [Put(_remains_key(mosaic), _to_item(remains))] if sets else []
+            return [Put(_remains_key(mosaic), to_item(remains))] if sets else []
 
         return self._write(mosaic_id, deleting, remaining)
 
@@ -224,7 +225,7 @@ class Mosaics:
 
     def remains(self) -> list[Mosaic]:
         """Deleted mosaics whose overviews are still there, as they were; all sets are replaced."""
-        return [_from_item(row.item) for row in self._rows(_REMAINS)]
+        return [from_item(row.item) for row in self._rows(_REMAINS)]
 
     def forget_remains(self, mosaic: Mosaic) -> None:
         """Remove a mosaic from what `remains`."""
@@ -253,7 +254,7 @@ class Mosaics:
             marks = [] if row is None else [row.put(changed)]
             if not is_growth(current, changed):
                 marks.append(self.registry().after(mosaic_id))
-            put = Put(_key(mosaic_id), _to_item(changed), expect)
+            put = put_of(changed, expect)
             self.table.transact([put, *marks, *beside(current)])
             if row is not None:
                 repeat_if_late(self.table, changed, row, self.clock)
@@ -266,7 +267,7 @@ class Mosaics:
         item = self.table.get(_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
         if item is None:
             raise _missing(mosaic_id)
-        return _from_item(item)
+        return from_item(item)
 
 
 def _seen_change(before: Mosaic, after: Mosaic, stamp_ms: int) -> FeedRow | None:
@@ -296,35 +297,69 @@ def same_settings(old: Mosaic | None, new: Mosaic) -> bool:
     return new == replace(old, **{name: getattr(new, name) for name in ours})
 
 
-def _grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
+@dataclass(frozen=True, slots=True)
+class SceneTraits:
+    """What a mosaic learns from a scene beside its extent: thousands of scenes share it."""
+
+    level: int
+    assets: tuple[str, ...]
+    """Keys of its assets."""
+    shown: tuple[str, ...]
+    """As `Scene.shown_assets`."""
+    meanings: Mapping[str, str]
+    """What its Item states of its assets, as text by name."""
+
+    @classmethod
+    def of(cls, scene: Scene, level: int) -> Self:
+        """The traits of a scene that has cells at a level."""
+        return cls(level, (*scene.assets,), scene.shown_assets, scene.meanings())
+
+
+def grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
+    """A mosaic with a scene that has cells at a level: its bounds, and all that it learns of it."""
     bounds = extent(scene.footprint)
-    grown = replace(
+    wider = replace(mosaic, bounds=united(mosaic.bounds or bounds, bounds))
+    return taught(wider, SceneTraits.of(scene, level))
+
+
+def taught(mosaic: Mosaic, traits: SceneTraits) -> Mosaic:
+    """A mosaic with what it learns from a scene: levels, known and chosen assets, meanings.
+
+    The order of scenes counts: what the first one shows is chosen, what it states is its meaning.
+    """
+    new = replace(
         mosaic,
-        bounds=united(mosaic.bounds or bounds, bounds),
-        levels=tuple(sorted({*mosaic.levels, level})),
-        known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *scene.assets)))[:MAX_KNOWN_ASSETS],
-        chosen_assets=mosaic.chosen_assets or _choice(mosaic, scene),
+        levels=tuple(sorted({*mosaic.levels, traits.level})),
+        known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *traits.assets)))[
+            :MAX_KNOWN_ASSETS
+        ],
+        chosen_assets=mosaic.chosen_assets or _choice(mosaic, traits),
     )
-    meanings = _meanings(grown, scene)
-    return grown if meanings == grown.meanings else replace(grown, meanings=meanings)
+    meanings = _meanings(new, traits.meanings)
+    return new if meanings == new.meanings else replace(new, meanings=meanings)
 
 
-def _meanings(mosaic: Mosaic, scene: Scene) -> Mapping[str, str]:
-    """Returns the meanings of the mosaic's assets with what a scene adds."""
+def _meanings(mosaic: Mosaic, all_stated: Mapping[str, str]) -> Mapping[str, str]:
+    """Returns the meanings of the mosaic's assets with what an Item adds."""
     known = {*mosaic.known_assets, *mosaic.shown_assets}
-    stated = {name: text for name, text in scene.meanings().items() if name in known}
+    stated = {name: text for name, text in all_stated.items() if name in known}
     return learned(mosaic.meanings, stated) if stated else mosaic.meanings
 
 
-def _choice(mosaic: Mosaic, scene: Scene) -> tuple[str, ...]:
+def _choice(mosaic: Mosaic, traits: SceneTraits) -> tuple[str, ...]:
     """Returns what the first scene shows; of a mosaic stored before, what it has shown so far."""
-    return usual_assets(mosaic.known_assets) or scene.shown_assets or usual_assets([*scene.assets])
+    return usual_assets(mosaic.known_assets) or traits.shown or usual_assets(traits.assets)
 
 
 def _kept_choice(old: Mosaic, new: Mosaic) -> tuple[str, ...]:
     """Returns the chosen assets after a change of settings: others if they are no longer kept."""
     chosen = old.chosen_assets or usual_assets(old.known_assets)
     return usual_assets(new.assets) if new.assets and not {*chosen} <= {*new.assets} else chosen
+
+
+def put_of(mosaic: Mosaic, expect: Expect = None) -> Put:
+    """The write of a mosaic's own row."""
+    return Put(_key(mosaic.id), to_item(mosaic), expect)
 
 
 def _missing(mosaic_id: str) -> NotFoundError:
@@ -339,7 +374,8 @@ def _remains_key(mosaic: Mosaic) -> Key:
     return Key(_REMAINS, f"{mosaic.id}.{mosaic.generation}")
 
 
-def _to_item(mosaic: Mosaic) -> dict[str, Any]:
+def to_item(mosaic: Mosaic) -> dict[str, Any]:
+    """The attributes of a mosaic's row."""
     item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
     cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
     rules = json.dumps(item["rules"])
@@ -356,7 +392,8 @@ def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
     return OverviewSet(**{**values, "policy": _overview_policy(values["policy"])})
 
 
-def _from_item(item: Mapping[str, Any]) -> Mosaic:
+def from_item(item: Mapping[str, Any]) -> Mosaic:
+    """The mosaic of a row."""
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in item.items()

@@ -236,7 +236,7 @@ class Ingest:
         self, change: ItemChange, message: Message, subscribers: Subscribers
     ) -> list[Applied]:
         if not subscribers.force:
-            _check_time(_moment(change), message.time)
+            check_time(_moment(change), message.time)
         match change:
             case Upsert(collection, document=document, base=base, order=order):
                 if not subscribers.of(collection):
@@ -354,7 +354,8 @@ def _moment(change: ItemChange) -> datetime:
     return change.time if isinstance(change, TrackedChange) else change.order.moment
 
 
-def _check_time(time: datetime, sent: datetime) -> None:
+def check_time(time: datetime, sent: datetime) -> None:
+    """Raises `InvalidItemError` for the time of a change that is too far in the future."""
     if time > sent + MAX_SKEW:
         raise InvalidItemError(
             f"its time {utc_text(time)} is more than a day after its message was sent "

@@ -56,6 +56,17 @@ class Parquet:
             rows: int = ParquetFile(file).metadata.num_rows
             return rows
 
+    def groups(self) -> list[int]:
+        """Returns the number of rows of each row group."""
+        with self._readable(), self._open() as (file, _):
+            metadata = ParquetFile(file).metadata
+            return [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+
+    def written(self) -> datetime:
+        """Returns when the file or the object was written."""
+        with self._readable(), self._open() as (_, written):
+            return written
+
     @property
     def identity(self) -> Any:
         """Name, size, and ETag or modification time."""
@@ -75,6 +86,23 @@ class Parquet:
                     skipped = max(done - row, 0)
                     times = min(written, began), began
                     yield from self._entries(batch.slice(skipped), row + skipped, *times)
+                row += batch.num_rows
+
+    def read_between(
+        self, written: datetime, began: datetime, start: int, stop: int
+    ) -> Iterator[Entry]:
+        """Yields the entries of the rows from `start` to before `stop`, counted from 0, as `read`.
+
+        Only row groups that have some of them are read; `written` is when the file was.
+        """
+        with self._readable(), self._open() as (file, _):
+            parquet = ParquetFile(file)
+            groups, row = _groups_between(parquet.metadata, start, stop)
+            for batch in parquet.iter_batches(_ROWS, row_groups=groups):
+                first, last = max(start - row, 0), min(stop - row, batch.num_rows)
+                if first < last:
+                    part = batch.slice(first, last - first)
+                    yield from self._entries(part, row + first, min(written, began), began)
                 row += batch.num_rows
 
     def _entries(
@@ -105,6 +133,19 @@ class Parquet:
         except (OSError, pyarrow.ArrowException) as error:  # pyarrow raises both
             reason = getattr(error, "strerror", None) or _first_line(error)
             raise InvalidRequestError(f"cannot read {self.name!r}: {reason}") from error
+
+
+def _groups_between(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
+    """Returns the row groups that have rows of a range, and the number of rows before them."""
+    groups, before, row = [], 0, 0
+    for n in range(metadata.num_row_groups):
+        end = row + metadata.row_group(n).num_rows
+        if end <= start:
+            before = end
+        elif row < stop:
+            groups.append(n)
+        row = end
+    return groups, before
 
 
 def _in_s3(name: str, allow: AllowList) -> tuple[Bucket, str] | None:
