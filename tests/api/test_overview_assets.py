@@ -20,6 +20,7 @@ from api.overviews import BBox, build, cells, with_overviews
 from api.served import WEB, Picture, Server, tile_url
 from cogs import write_cog
 from items import box, deletion, item
+from livemosaic.index.overviews import OverviewCell
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.model.rule import RulePolicy
 
@@ -187,12 +188,17 @@ class TestRandomScenes:
                 if number % 2:
                     build(server)
             build(server)
-            followed = {cell.quadkey: (cell.digest, cell.of, cell.kinds) for cell in cells(server)}
+            followed = {cell.quadkey: cell_state(cell) for cell in cells(server)}
             server.services.mosaics.put_overview_sets("m", lambda _: [])
             build(server)
-            made = {cell.quadkey: (cell.digest, cell.of, cell.kinds) for cell in cells(server)}
-        assert any(len(json.loads(kind)) > 1 for _, _, kinds in made.values() for kind in kinds)
+            made = {cell.quadkey: cell_state(cell) for cell in cells(server)}
+        assert any(len(json.loads(kind)) > 1 for _, _, kinds, _ in made.values() for kind in kinds)
+        assert any(notes for *_, notes in made.values())
         assert followed == made
+
+
+def cell_state(cell: OverviewCell) -> tuple[Any, ...]:
+    return cell.digest, cell.of, cell.kinds, cell.notes
 
 
 class TestUsualScenes:

@@ -1,11 +1,13 @@
 """What the map page says of scenes that a low zoom does not show."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
+from livemosaic.overviews.base import Bases
 from livemosaic.services import building
 
 from .conftest import TIMEOUT_S, Site, View
@@ -29,11 +31,18 @@ def publish_many(site: Site, mosaic: str) -> None:
         site.publish(mosaic, f"s{n}", place(n % ACROSS, n // ACROSS), RED)
 
 
-def build(site: Site, mosaic: str) -> None:
-    """Make overviews, in another thread: Playwright has an event loop in this one."""
+def build(site: Site, mosaic: str, most: int = 1000) -> None:
+    """Make overviews, in another thread: Playwright has an event loop in this one.
+
+    `most`: scenes that a finest block reads.
+    """
 
     def run() -> None:
         with building(site.services) as builder:
+            bases = builder.bases
+            assert isinstance(bases, Bases)
+            limits = replace(bases._tiler.limits, max_scenes=most)
+            bases._tiler = replace(bases._tiler, limits=limits)
             builder.run(mosaic)
 
     with ThreadPoolExecutor(1) as pool:
@@ -74,6 +83,18 @@ def test_overviews_show_all_of_them_and_nothing_is_said(site: Site, view: View) 
         west, south, east, north = place(column, column)
         view.shows((west + east) / 2, (south + north) / 2, RED)
     expect(view.page.locator("#notice")).to_be_hidden()
+
+
+def test_overviews_that_a_limit_cut_say_so(site: Site, view: View) -> None:
+    mosaic = f"o{next(site.numbers)}"
+    policy = OverviewPolicy(maxzoom=3)
+    site.services.mosaics.create(Mosaic(id=mosaic, overviews=policy))
+    publish_many(site, mosaic)
+    build(site, mosaic, most=30)
+    view.open(mosaic, "#4/45.9/7.9")
+    notice = view.page.locator("#notice")
+    expect(notice).to_contain_text("Some scenes are not drawn at this zoom")
+    expect(notice).to_contain_text("A tile shows at most 30 scenes.")
 
 
 def test_another_order_is_cut_and_says_what_shows_all(site: Site, view: View) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from items import box, deletion, item, message
+from livemosaic.index.cells.notes import Notes
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.scenes import Index
@@ -32,7 +33,7 @@ HERE, THERE, YONDER = box(7, 45.5, 8, 46.5), box(20, 45.5, 21, 46.5), box(30, 50
 """Places in cells of zoom 6 of their own."""
 WEST, EAST, SOUTH = box(1, 42, 15, 64), box(20, 42, 44, 64), box(1, 42, 44, 46)
 """Places large enough to be drawn at zoom 3."""
-CHANGES: Mapping[str, Mapping[str, Any]] = {
+CHANGES: dict[str, Mapping[str, Any]] = {
     name: item("a", place, href=f"https://example.com/{name}.tif", datetime=f"2026-01-{day:02}")
     for name, place, day in [
         ("put", HERE, 20),
@@ -45,7 +46,11 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
         ("large-moved", EAST, 20),
         ("large-moved-on", SOUTH, 20),
     ]
-} | {"deleted": deletion("a")}
+}
+OTHER = {"other": {"href": "https://example.com/other.tif", "type": "image/tiff"}}
+CHANGES |= {"lacking": item("a", HERE, assets=OTHER, datetime="2026-01-22")}
+CHANGES |= {"lacking-moved": item("a", THERE, assets=OTHER, datetime="2026-01-22")}
+CHANGES |= {"deleted": deletion("a")}
 
 
 class Painted:
@@ -157,8 +162,8 @@ def building(
     return work
 
 
-Cells = Mapping[str, tuple[str, Mapping[str, str], Sequence[str]]]
-"""Digest, sources and kinds by quadkey."""
+Cells = Mapping[str, tuple[str, Mapping[str, str], Sequence[str], Mapping[str, Notes]]]
+"""Digest, sources, kinds and notes by quadkey."""
 
 
 def cells(rows: Rows) -> Cells:
@@ -166,7 +171,7 @@ def cells(rows: Rows) -> Cells:
     mosaic = Mosaics(table).get("m")
     (ready,) = mosaic.overview_sets
     found = OverviewRows(table).rows(mosaic, ready)
-    return {c.quadkey: (c.digest, c.of, c.kinds) for c in found if not c.retired}
+    return {c.quadkey: (c.digest, c.of, c.kinds, c.notes) for c in found if not c.retired}
 
 
 def rebuilt(rows: Rows) -> Cells:

@@ -106,7 +106,7 @@ class TestEverySchedule:
         if FULL:
             explored(one_level, changes)
 
-    @pytest.mark.parametrize("change", ["revised", "moved", "deleted"])
+    @pytest.mark.parametrize("change", ["revised", "moved", "deleted", "lacking"])
     def test_cells_above_cells(self, two_levels: Rows, change: str) -> None:
         explored(two_levels, [change], builders=1)
         if FULL:
@@ -139,6 +139,16 @@ class TestFaultsAreFoundOut:
     def test_stopping_upwards_where_a_cell_came_out_equal(self, two_levels: Rows) -> None:
         with pytest.raises(AssertionError):
             explored(two_levels, ["revised"], builders=1, kind=Stopping)
+
+    @pytest.mark.parametrize("change", ["lacking", "deleted"])
+    @pytest.mark.parametrize("kind", ["Pixelwise", "Unwritten"])
+    def test_notes_that_count_only_where_pixels_change(self, kind: str, change: str) -> None:
+        """A scene that lacks the asset is noted in each cell above, and shows in none of them."""
+        first = "lacking" if change == "deleted" else "hidden"
+        before = beginning(item("b", HERE, datetime="2026-01-21T00:00:00Z"), first=first)
+        explored(before, [change], builders=1, crashes=0)
+        with pytest.raises(AssertionError):
+            explored(before, [change], builders=1, crashes=0, kind=globals()[kind])
 
     def test_stale_rows_deleted_first(self, one_level: Rows) -> None:
         with pytest.raises(AssertionError):
@@ -268,6 +278,21 @@ class Stopping(OverviewBuilder):
         return source, block
 
 
+class Pixelwise(OverviewBuilder):
+    def _of_cell(
+        self, run: Any, tile: str, changed: Any, before: BlockSource | None
+    ) -> tuple[BlockSource, Drawn]:
+        source, block = super()._of_cell(run, tile, changed, before)
+        return (before, {}) if before and source.shows_as(before) else (source, block)
+
+
+class Unwritten(OverviewBuilder):
+    def _put(self, run: Any, before: OverviewCell, cell: OverviewCell, now: float) -> OverviewCell:
+        if before.revision > 1 and cell.digest == before.digest:
+            cell = replace(cell, notes=before.notes)
+        return super()._put(run, before, cell, now)
+
+
 class Hasty(OverviewBuilder):
     def _update(self, run: Any, changed: Any) -> None:
         self.rows.settle(self.rows.stale(run.mosaic, REGION))
@@ -378,9 +403,9 @@ class Disturbed(Wrapped):
             self._run.make_pass(self._depth + 1)
 
 
-def pixels(made: Cells) -> dict[str, tuple[str, Sequence[str]]]:
+def pixels(made: Cells) -> dict[str, tuple[Any, ...]]:
     """Cells without their sources, which name a moved scene's old row until that expires."""
-    return {quadkey: (digest, kinds) for quadkey, (digest, _, kinds) in made.items()}
+    return {quadkey: (digest, *rest) for quadkey, (digest, _, *rest) in made.items()}
 
 
 @pytest.mark.parametrize("seed", range(200 if FULL else 4))

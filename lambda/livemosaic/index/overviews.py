@@ -12,7 +12,7 @@ Rows, `m` standing for `{mosaic}.{generation}`:
 |          |                                |                 | `tries`                          |
 | overview | `{m}#overview.{set}#{quadkey}` | `0#{quadkey}`   | `version`, `datetime`, `images`, |
 |          |                                |                 | `revision`, `of`, `kinds`,       |
-|          |                                |                 | `was`, `retired`                 |
+|          |                                |                 | `notes`, `was`, `retired`        |
 | made     | `{m}#made.{set}`               | `0#{quadkey}`   |                                  |
 | closed   | `{m}#closed.{set}`             | `closed`        | `expires`                        |
 
@@ -26,8 +26,9 @@ The `version` of an overview row is the digest of its objects, empty where there
 `datetime` is when they were made, and `images` has them by the assets that they show together. Its
 `revision` grows with every write, and the row is never deleted while its set is in use: who writes
 it expects the revision that he read. `of` has what each block was made of, `kinds` what these show
-and the types of their values, `was` the objects before, each with the moment until when readers may
-need it. A `retired` row stands for no cell: scenes are read instead.
+and the types of their values, `notes` what they do not show (`cells.notes`; absent where that is
+nothing), `was` the objects before, each with the moment until when readers may need it. A `retired`
+row stands for no cell: scenes are read instead.
 
 The *made* rows of a set name all of its cells, and are written with them: so a set can be deleted
 without a scan. It is *closed* before: no cell is made from then on, however late its builder is.
@@ -42,6 +43,7 @@ from typing import Any, Final, Self
 
 from livemosaic.geo.cells import Cell
 from livemosaic.geo.covering import WHOLE
+from livemosaic.index.cells.notes import Notes, of_texts, to_texts
 from livemosaic.index.schema import Head, Tombstone, mosaic_prefix, partition
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.scene import IndexedScene
@@ -252,6 +254,8 @@ class OverviewCell:
     not named. See `overviews.blocks`."""
     kinds: Sequence[str] = ()
     """What its blocks show together, and of which type; see `overviews.together`."""
+    notes: Mapping[str, Notes] = field(default_factory=dict)
+    """What its blocks do not show, or in gray, by the last digits of their quadkeys."""
     built: str = ""
     """RFC 3339 time at which the objects were made."""
     was: Sequence[ReplacedObject] = ()
@@ -280,6 +284,7 @@ class OverviewCell:
             "revision": self.revision + 1,
             "of": dict(self.of),
             "kinds": list(self.kinds),
+            **({"notes": to_texts(self.notes)} if self.notes else {}),
             "was": [[each.href, each.until] for each in self.was],
             "retired": self.retired,
         }
@@ -294,6 +299,7 @@ class OverviewCell:
             images=_images(item),
             of=item["of"],
             kinds=tuple(item["kinds"]),
+            notes=of_texts(item.get("notes", ())),
             built=item["datetime"],
             was=tuple(ReplacedObject(href, until) for href, until in item["was"]),
             retired=item["retired"],

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from livemosaic.cog.raster import Profile
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.cells import Cell
+from livemosaic.index.cells.notes import Notes
 from livemosaic.index.partitions import Area
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic, OverviewSet
@@ -21,6 +22,7 @@ from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.overviews.begin import Beginning
 from livemosaic.overviews.blocks import BlockSource, Drawn, digest_of
+from livemosaic.overviews.notes import Problems, of_drawn
 from livemosaic.overviews.together.combinations import (
     MOST,
     Assets,
@@ -225,14 +227,17 @@ class Bases:
     async def _one(self, survey: Survey) -> BaseBlock:
         every = tuple(range(len(survey.assets)))
         whole = await self._drawn(survey.draft, every, survey.assets)
-        had = await self._limited(survey, whole)
+        problems = await self._problems(survey, [whole])
+        readable = [tuple(a for a in every if a not in each) for each in problems.values()]
+        had = [*_had_of(survey, whole), *readable] if len(every) > 1 else []
         limited = [assets for assets in closed(had) if assets != every]
         others = [
             await self._drawn(survey.of(assets), assets, survey.assets) for assets in limited[:MOST]
         ]
         unsure = {each.assets for each in others if each.unread - whole.unread}
         kept = kept_of([whole, *others], limited, unsure | ({every} & set(had)))
-        return _block([whole, *others], kept)
+        problems |= await self._problems(survey, others, known=problems)
+        return _block([whole, *others], kept, of_drawn([whole, *others], survey.assets, problems))
 
     async def _drawn(self, draft: Draft, assets: Assets, names: Sequence[str]) -> Together:
         done = await self._tiler.read(draft)
@@ -241,20 +246,27 @@ class Bases:
         kind = await self._kind(draft, shown, done, picture.pixels)
         return Together(assets, draft, done, picture, kind)
 
-    async def _limited(self, survey: Survey, whole: Together) -> list[Assets]:
-        """Returns which assets each scene has that does not have all, or not to be read."""
+    async def _problems(
+        self, survey: Survey, drawn: Sequence[Together], known: Collection[str] = ()
+    ) -> dict[str, Problems]:
+        """Returns why each asset of scenes that could not be read cannot be, by their keys."""
+        failed = {
+            scene.key: (scene, error)
+            for each in drawn
+            for place, error in each.done.errors.items()
+            if (scene := each.draft.plan.scene(place)).key not in known
+        }
         if len(survey.assets) == 1:
-            return []
-        had = [_had(survey, scene) for scene, _ in whole.picture.seen.left_out]
-        return had + [await self._readable(survey, place) for place in sorted(whole.done.errors)]
+            return {key: {0: str(error)} for key, (_, error) in failed.items()}
+        return {key: await self._problems_of(survey, scene) for key, (scene, _) in failed.items()}
 
-    async def _readable(self, survey: Survey, place: int) -> Assets:
-        """Returns which assets of a scene can be read, one that cannot be as a whole."""
-        scene = survey.draft.plan.scene(place)
-        reads = [self._is_readable(survey, scene, name) for name in survey.assets]
-        return tuple(i for i, good in enumerate(await asyncio.gather(*reads)) if good)
+    async def _problems_of(self, survey: Survey, scene: IndexedScene) -> Problems:
+        names = survey.assets
+        found = await asyncio.gather(*(self._problem(survey, scene, name) for name in names))
+        return {place: why for place, why in enumerate(found) if why}
 
-    async def _is_readable(self, survey: Survey, scene: IndexedScene, name: str) -> bool:
+    async def _problem(self, survey: Survey, scene: IndexedScene, name: str) -> str:
+        """Returns why an asset of a scene cannot be read; empty where it can be."""
         read = Read(assets=(name,))
         try:
             assets = chosen_assets(survey.draft.mosaic, scene, read)
@@ -267,9 +279,11 @@ class Bases:
                     encodings=encodings_of(scene, assets),
                     allowance=None,
                 )
-        except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError, TimeoutError):
-            return False
-        return True
+        except (UnreadableAssetError, ForbiddenHrefError, InvalidRequestError) as error:
+            return str(error)
+        except TimeoutError:
+            return f"took longer than {self._tiler.limits.scene_timeout_s:g} s"
+        return ""
 
     async def _kind(
         self, draft: Draft, assets: Sequence[str], done: Reads, pixels: Pixels
@@ -316,6 +330,11 @@ class Bases:
         return self._meanings[key]
 
 
+def _had_of(survey: Survey, whole: Together) -> list[Assets]:
+    """Returns which assets each scene has that does not have all."""
+    return [_had(survey, scene) for scene, _ in whole.picture.seen.left_out]
+
+
 def _had(survey: Survey, scene: IndexedScene) -> Assets:
     """Returns which assets a scene has, of the kind that its mosaic means by them."""
     mosaic = survey.draft.mosaic
@@ -326,12 +345,14 @@ def _had(survey: Survey, scene: IndexedScene) -> Assets:
     )
 
 
-def _block(drawn: Sequence[Together], kept: Mapping[Combination, Together]) -> BaseBlock:
+def _block(
+    drawn: Sequence[Together], kept: Mapping[Combination, Together], notes: Notes
+) -> BaseBlock:
     unread = dict(pair for each in drawn for pair in each.picture.skipped)
     whole, combinations = drawn[0], tuple(kept)
     if combinations == (Combination(whole.assets),):
         combinations = ()  # nothing shows, whatever is asked for
-    source = BlockSource.of_scenes(whole.picture.seen, combinations, skipped=bool(unread))
+    source = BlockSource.of_scenes(whole.picture.seen, combinations, notes, skipped=bool(unread))
     pixels = {
         each.assets: (each.picture.pixels.data, each.picture.pixels.valid)
         for each in kept.values()

@@ -2,18 +2,20 @@
 
 A block is a tile: the scenes there, drawn by the mosaic's default rule (a base block), or the
 smallest overview of the cell below (a cell block). Its source says which, by a digest: a block with
-an equal source has equal pixels, and is not made again.
+an equal source has equal pixels and notes, and is not made again.
 """
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from livemosaic.index.cells.notes import Notes, own
+from livemosaic.index.overviews import OverviewCell
 from livemosaic.overviews.together.combinations import (
     Assets,
     Combination,
@@ -64,16 +66,24 @@ class BlockSource:
     """Whether a scene of a base block could not be read."""
     combinations: Combinations = ()
     """None where no request shows anything."""
+    notes: Notes = ()
+    """What the block does not show, or in gray."""
 
     @classmethod
-    def of_scenes(cls, seen: Seen, combinations: Combinations, *, skipped: bool) -> Self:
+    def of_scenes(
+        cls, seen: Seen, combinations: Combinations, notes: Notes, *, skipped: bool
+    ) -> Self:
         """Returns the source of a base block."""
-        return cls(digest_of(seen), (len(seen.scenes), seen.end), skipped, combinations)
+        return cls(digest_of(seen), (len(seen.scenes), seen.end), skipped, combinations, notes)
 
     @property
     def is_cell(self) -> bool:
         """Whether the block is the smallest overview of the cell below."""
         return self.seen is None
+
+    def shows_as(self, other: Self | None) -> bool:
+        """Returns whether a block of another source has equal pixels."""
+        return other is not None and replace(other, notes=self.notes) == self
 
 
 def digest_of(seen: Seen) -> str:
@@ -102,10 +112,13 @@ def _text(source: BlockSource, kinds: Sequence[str]) -> str:
     return f"b{source.digest}.{count}{end[0]}{'!' if source.skipped else ''}{kind}"
 
 
-def from_row(of: Mapping[str, str], kinds: Sequence[str]) -> dict[str, BlockSource]:
-    """Returns the sources of blocks that a row keeps, by the last digits of their quadkeys."""
-    known = [of_text(kind) for kind in kinds]
-    return {name: _source(text, known) for name, text in of.items()}
+def from_row(cell: OverviewCell) -> dict[str, BlockSource]:
+    """Returns the sources of the blocks of a cell, by the last digits of their quadkeys."""
+    known = [of_text(kind) for kind in cell.kinds]
+    return {
+        name: replace(_source(text, known), notes=own(cell.notes.get(name, ())))
+        for name, text in cell.of.items()
+    }
 
 
 def _source(text: str, kinds: Sequence[Combinations]) -> BlockSource:

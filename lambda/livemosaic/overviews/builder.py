@@ -47,6 +47,7 @@ from livemosaic.overviews import sets
 from livemosaic.overviews.base import BaseBlock, Survey
 from livemosaic.overviews.blocks import BlockSource, Drawn, from_row, to_row
 from livemosaic.overviews.extents import ExtentKeeper
+from livemosaic.overviews.notes import of_blocks
 from livemosaic.overviews.objects import CellObjects, Made
 from livemosaic.overviews.places import blocks_under, descendants, top_rung, within
 from livemosaic.overviews.sets.removal import SetRemover, check_time
@@ -58,6 +59,7 @@ from livemosaic.overviews.together.images import (
     combinations_of,
     combined_blocks,
     images_of,
+    source_of,
 )
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table.retry import contended
@@ -323,7 +325,7 @@ class OverviewBuilder:
                 return before
         mosaic = self._as_of_now(run)
         run.tally.looked += 1
-        sources = {} if is_new else from_row(before.of, before.kinds)
+        sources = {} if is_new else from_row(before)
         blocks = self._look(run, mosaic, quadkey, tiles, sources, changed)
         return self._write(run, mosaic, before, sources, blocks, changed)
 
@@ -367,7 +369,7 @@ class OverviewBuilder:
             if survey.finding == "cell":
                 source, block = self._of_cell(run, tile, within(tile, changed), before)
                 sources[suffix] = source
-                if source != before:
+                if not source.shows_as(before):
                     blocks[suffix] = block
                 continue
             self._retire(run, tile, within(tile, changed))
@@ -384,8 +386,8 @@ class OverviewBuilder:
     ) -> tuple[BlockSource, Drawn]:
         self._reach(run, tile)
         cell = self._below(run, tile, changed)
-        source = BlockSource(cell.digest, combinations=combinations_of(cell))
-        return source, {} if source == before else self._smallest(run, cell)
+        source = source_of(cell)
+        return source, {} if source.shows_as(before) else self._smallest(run, cell)
 
     def _smallest(self, run: _Run, cell: OverviewCell) -> Drawn:
         """Returns the coarsest overview of a cell, for the cell above it.
@@ -450,7 +452,8 @@ class OverviewBuilder:
             made = self._made(run, mosaic, before, sources, blocks, anew=True)
         of, kinds = to_row(sources)
         now = self.clock()
-        cell = replace(before, of=of, kinds=tuple(kinds), retired=False)
+        notes = of_blocks(before.quadkey, sources, combined_blocks(sources))
+        cell = replace(before, of=of, kinds=tuple(kinds), notes=notes, retired=False)
         hrefs: Mapping[Assets, Mapping[str, str]] = self.objects.hrefs(run.cells, before)
         if made.digest != before.digest:
             hrefs = self.objects.put(mosaic, run.cells, before, made)
@@ -580,4 +583,4 @@ def _at_zoom(cell: str, zoom: int) -> Iterator[str]:
 
 
 def _sources(cell: OverviewCell) -> dict[str, BlockSource]:
-    return from_row(cell.of, cell.kinds)
+    return from_row(cell)

@@ -20,6 +20,7 @@ from livemosaic.overviews.blocks import BlockSource, from_row
 from livemosaic.overviews.builder import OverviewBuilder, may_deepen
 from livemosaic.overviews.places import descendants, within
 from livemosaic.overviews.sets import FORMAT
+from livemosaic.overviews.together.images import source_of
 from livemosaic.storage.objects import ObjectError
 
 _DEEPEST: Final = 24
@@ -61,7 +62,7 @@ class OverviewCheck:
 
     def _check(self, cells: OverviewSet, quadkey: str) -> Iterator[Checked]:
         cell = self.builder.rows.cell(self.mosaic, cells, quadkey)
-        sources = from_row(cell.of, cell.kinds)
+        sources = from_row(cell)
         wrong = dict(self._wrong(cells, cell, sources))
         lost = self._lost(cells, cell)
         yield Checked(1, [*self._settled(cells, cell, wrong), *lost])
@@ -81,7 +82,7 @@ class OverviewCheck:
             ).finding
             if found == "cell" and source is not None and source.is_cell:
                 below = self.builder.rows.cell(self.mosaic, cells, tile)
-                if below.retired or below.digest != source.digest:
+                if below.retired or source_of(below) != source:
                     yield tile, _BELOW
             elif source is not None and source.skipped:
                 yield tile, _UNREAD

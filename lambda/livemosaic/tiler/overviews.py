@@ -10,11 +10,12 @@ cells where they are, and scenes in the rest.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from livemosaic.geo.cells import Cell
+from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.overviews import RUNG, CellImage, OverviewCell, OverviewRows
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
@@ -89,6 +90,8 @@ class ShownCells:
     """Where there is no cell; None where cells show all of the view."""
     is_coarse: bool = False
     """Whether they are coarser than the image."""
+    remarks: Remarks = field(default_factory=Remarks)
+    """What they do not show in the view, or in gray, of the assets that show."""
 
     @cached_property
     def scenes(self) -> Sequence[IndexedScene]:
@@ -154,7 +157,8 @@ class Overviews:
             for key, cell in standing.items()
             if (image := cell.image_of(wanted.assets)) and keeps(image, wanted.read)
         }
-        return _best(wanted, usable, view.area, _beyond(mosaic, view.area))
+        shown = _best(wanted, usable, view.area, _beyond(mosaic, view.area))
+        return shown and replace(shown, remarks=_remarks(wanted, shown.cells, view.area))
 
     def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
         """What cells in a view, or near it, lack, of the first `MOST_COUNTED` stale rows there.
@@ -274,6 +278,19 @@ def _best(
     if beyond:
         return None
     return next((ShownCells(cells, r.zoom, is_coarse=True) for r, cells in whole), None)
+
+
+def _remarks(wanted: WantedCells, cells: Sequence[OverviewCell], area: Area) -> Remarks:
+    """What cells say of the scenes of an area, to a request for some assets."""
+    met = [
+        note
+        for cell in cells
+        for block, notes in cell.notes.items()
+        if any(_common(box, area.grid.bounds(Cell.of(cell.quadkey + block))) for box in area.boxes)
+        for note in notes
+    ]
+    is_named = bool(wanted.read.assets)
+    return Remarks.of(met, wanted.cells.policy.assets, wanted.assets, named=is_named)
 
 
 def _missing(area: Area, rung: Rung, usable: Mapping[str, OverviewCell]) -> list[BBox]:

@@ -11,6 +11,7 @@ from livemosaic.cog.budget import Allowance
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.cells import Cell
 from livemosaic.geo.frame import Frame
+from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.extents.rows import ExtentRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
@@ -114,11 +115,12 @@ class Picture:
     skipped: Sequence[tuple[str, str]]
     """Ids of the scenes that could not be read, and why."""
     left_out: Sequence[tuple[str, str]]
-    """Ids of the scenes that lack an asset, or have it of another kind, and which."""
+    """Ids of the scenes that lack an asset, or have it of another kind, and which; and of the ones
+    that its overview cells do not show, as far as these name them."""
     gray: Sequence[str]
     """Ids of the scenes whose only band stands for every band of the others."""
     truncated: str
-    """Which limit left scenes out; empty if none did."""
+    """Which limit left scenes out, now or of an overview cell; empty if none did."""
     seen: Seen
     """The scenes that determine the image, unless some were skipped."""
     shown: ShownCells | None = None
@@ -439,15 +441,16 @@ class Tiler:
         weights = self._weights(draft, scenes) if blends else ()
         pixels = compose(layers, rule.operation, weights) if layers else empty(draft.grid)
         draft.timings.end("compose")
+        remarks = draft.shown.remarks if draft.shown else Remarks()
         visible = [s for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()]
         return Picture(
             pixels=pixels,
             grid=draft.grid,
             scenes=[scene.id for scene in visible if not is_cell(scene)],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
-            left_out=plan.left_out_ids,
-            gray=_gray(scenes, layers),
-            truncated=plan.truncated,
+            left_out=[*plan.left_out_ids, *remarks.left_out],
+            gray=[*_gray(scenes, layers), *remarks.gray],
+            truncated=plan.truncated or remarks.truncated,
             seen=plan.seen,
             shown=draft.shown,
         )

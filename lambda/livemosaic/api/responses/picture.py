@@ -109,6 +109,7 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             (draft.read, (draft.live or draft).rule, render),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
+            draft.shown and draft.shown.remarks,
         ),
         of_scenes=mosaic.shown_assets,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from livemosaic.index.cells.notes import above
 from livemosaic.index.overviews import CellImage, OverviewCell
 from livemosaic.model.mosaic import OverviewSet
 from livemosaic.overviews.blocks import BlockSource, Drawn, fitted
@@ -23,6 +24,11 @@ def combined_blocks(sources: Mapping[str, BlockSource]) -> Combinations:
 def combinations_of(cell: OverviewCell) -> Combinations:
     """Returns the combinations of a cell as its row says."""
     return combined(map(of_text, cell.kinds))
+
+
+def source_of(cell: OverviewCell) -> BlockSource:
+    """Returns the source of a block that is the smallest overview of a cell."""
+    return BlockSource(cell.digest, combinations=combinations_of(cell), notes=above(cell.notes))
 
 
 def changes_of(

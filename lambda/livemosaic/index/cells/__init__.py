@@ -1,0 +1,1 @@
+"""What rows of overview cells hold."""
