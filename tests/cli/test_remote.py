@@ -5,8 +5,12 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -282,6 +286,54 @@ class TestIngest:
         output = run("ingest", "-", text=text).output
         assert "1 applied" in output or "1 unchanged" in output
         assert len(self.posted(server)) == 3
+
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_it_waits_as_long_as_the_server_asks(
+        self, run: Run, server: Gateway, status: int
+    ) -> None:
+        server.faults += [Fault(status, b"{}", {"Retry-After": "1"})]
+        began = time.monotonic()
+        assert "1 applied" in run("ingest", "-", text=lines(item("a"))).output
+        assert time.monotonic() - began >= 1
+
+    @pytest.mark.parametrize(
+        ("given", "least", "most"),
+        [
+            (lambda: "7", 6, 7),
+            (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=30), True), 25, 31),
+            (lambda: "86400", 59, 60),
+            (lambda: format_datetime(datetime.now(UTC) + timedelta(days=9), True), 59, 60),
+            (lambda: "9" * 400, 59, 60),
+        ],
+        ids=["seconds", "date", "a day", "a date in days", "no number that fits"],
+    )
+    def test_a_pause_is_asked_for_in_seconds_or_by_a_date_and_bounded(
+        self,
+        run: Run,
+        server: Gateway,
+        monkeypatch: pytest.MonkeyPatch,
+        given: Callable[[], str],
+        least: float,
+        most: float,
+    ) -> None:
+        waits: list[float] = []
+        slow = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+        monkeypatch.setattr(client, "time", slow)
+        server.faults += [Fault(503, b"{}", {"Retry-After": given()})]
+        assert "1 applied" in run("ingest", "-", text=lines(item("a"))).output
+        assert waits
+        assert least <= waits[0] <= most
+
+    @pytest.mark.parametrize("given", ["", "soon", "-5", "1.5", "Mon, 01 Jan 1990 00:00:00 GMT"])
+    def test_a_pause_that_is_none_is_not_waited_for(
+        self, run: Run, server: Gateway, monkeypatch: pytest.MonkeyPatch, given: str
+    ) -> None:
+        waits: list[float] = []
+        slow = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+        monkeypatch.setattr(client, "time", slow)
+        server.faults += [Fault(503, b"{}", {"Retry-After": given})]
+        assert "1 applied" in run("ingest", "-", text=lines(item("a"))).output
+        assert waits == []
 
     def test_a_run_that_the_api_breaks_off_goes_on(
         self, run: Run, server: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

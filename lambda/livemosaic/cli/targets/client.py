@@ -4,9 +4,12 @@ import ipaddress
 import json
 import math
 import ssl
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +36,8 @@ _READ_S: Final = 40.0
 """API Gateway gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
 CONNECTIONS: Final = 8
 _BUSY: Final = frozenset({429, 502, 503, 504})
+_LONGEST_WAIT_S: Final = 60.0
+"""The longest pause that a server may ask for; one that asks for more is asked again then."""
 _UNREACHABLE: Final = (ConnectTimeoutError, ProxyError, SSLError)
 """Errors that occur before the request is sent."""
 
@@ -54,6 +59,8 @@ class Answer:
     """Whether an earlier attempt may have succeeded, and only its response was lost."""
     location: str = ""
     """Where a redirect leads."""
+    wait_s: float = 0.0
+    """The pause that the server asks for before the next request."""
 
     def text(self, name: str) -> str | None:
         """Returns a member: `detail` comes from livemosaic, `message` from API Gateway."""
@@ -83,6 +90,7 @@ class ApiClient:
         self._pool = _pool(self.url)
         self._base, self._host = _connect_to(self.url)
         self._reached = False
+        self._resume_at = 0.0
         self._follows = follows
         self._cdn: ApiClient | None = None
 
@@ -110,6 +118,7 @@ class ApiClient:
         repeated = False
         failure: str = ""
         for _ in self.attempts():
+            self._wait()
             try:
                 answer = self._once(method, path, body, repeated, authorize)
             except HTTPError as error:
@@ -119,6 +128,7 @@ class ApiClient:
                 repeated = repeated or not isinstance(error, _UNREACHABLE)
                 continue
             self._reached = True
+            self._resume_at = max(self._resume_at, time.monotonic() + answer.wait_s)
             if self._follows and method == "GET" and answer.leads_to(path):
                 url = answer.location.removesuffix(path)
                 self._cdn = ApiClient(url, self._authorize, follows=False)
@@ -128,6 +138,11 @@ class ApiClient:
             failure = str(self.refusal(answer))
             repeated = repeated or answer.status != 429
         raise ApiError(f"{failure} (asked {ATTEMPTS} times)")
+
+    def _wait(self) -> None:
+        """Sleeps until the time that the server named, for all threads, after their own pauses."""
+        if (left := self._resume_at - time.monotonic()) > 0:
+            time.sleep(left)
 
     def _once(
         self, method: str, path: str, body: bytes, repeated: bool, authorize: Authorize | None
@@ -148,7 +163,8 @@ class ApiClient:
         )
         text = answer.data.decode(errors="replace")
         location = answer.headers.get("Location", "")
-        return Answer(answer.status, _object(text), text[:100], repeated, location)
+        wait_s = _wait_s(answer.headers) if answer.status in (429, 503) else 0.0
+        return Answer(answer.status, _object(text), text[:100], repeated, location, wait_s)
 
     def _may_pass(self, error: HTTPError) -> bool:
         """Returns whether to try again; a URL that never answered is probably wrong."""
@@ -275,6 +291,31 @@ def _pool(url: str) -> urllib3.PoolManager:
     if proxy and parts.scheme == "https" and not urllib.request.proxy_bypass(parts.hostname or ""):
         return urllib3.ProxyManager(proxy, **options)
     return urllib3.PoolManager(**options)
+
+
+def _wait_s(headers: Mapping[str, str]) -> float:
+    """Returns the seconds of `Retry-After` (RFC 9110, 10.2.3); 0 without, or where it is neither.
+
+    A date is compared with the server's own `Date`, where there is one.
+    """
+    text = headers.get("Retry-After", "").strip()
+    seconds = float(text) if text.isdecimal() and text.isascii() else _seconds_until(text, headers)
+    return min(max(seconds, 0.0), _LONGEST_WAIT_S)
+
+
+def _seconds_until(text: str, headers: Mapping[str, str]) -> float:
+    then = _http_date(text)
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return 0.0 if then is None else (then - now).total_seconds()
+
+
+def _http_date(text: str) -> datetime | None:
+    """Returns the time of a header; None where it is no date."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _object(text: str) -> Mapping[str, Any] | None:
