@@ -29,6 +29,7 @@ from livemosaic.api.routes import (
     tiles,
     tokens,
 )
+from livemosaic.api.routes.gdal import files
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
 from livemosaic.api.routes.scenes import changes, tile_assets
 from livemosaic.api.urls import KVP, tile_urls
@@ -37,7 +38,7 @@ from livemosaic.services import Services
 
 _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
-    *(renders, tilesets, registries, wmts, tilejson, pages),
+    *(renders, tilesets, registries, wmts, files, tilejson, pages),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 

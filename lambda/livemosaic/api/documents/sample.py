@@ -3,14 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from starlette.concurrency import run_in_threadpool
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import extent
-from livemosaic.geo.box import Box
+from livemosaic.geo.box import Box, step_of
 from livemosaic.geo.crs import LONLAT
+from livemosaic.geo.frame import Frame
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Read, Render
@@ -49,16 +51,35 @@ class SampleImage:
     pixels: Pixels
     grid: Grid
     render: Render
+    frame: Frame | None
+    """Where the scene's own pixels lie."""
+
+    def step(self, crs: CRS) -> float | None:
+        """Returns the size of the scene's own pixels in a CRS; None where it has none there."""
+        step = step_of(self.frame, crs) if self.frame else None
+        return min(step) if step else None
 
     def profile(self, image_format: Format) -> TileProfile:
         """Returns the profile of tiles in a format that GDAL reads.
 
         Raises `InvalidRequestError` where the format cannot show the pixels.
         """
-        encoded = encode(self.pixels, replace(self.render, format=image_format), self.grid)
-        with MemoryFile(encoded.body) as file, file.open() as tile:
+        tif = self._of_tif()
+        if image_format == "tif":
+            return tif
+        self._encoded(image_format)
+        bands = tif.count - tif.has_alpha
+        has_alpha = self.render.return_mask and image_format != "jpeg"
+        shown = 3 if bands >= 3 or image_format == "webp" else 1
+        return TileProfile(tif.dtype, shown + has_alpha, has_alpha, None)
+
+    def _of_tif(self) -> TileProfile:
+        with MemoryFile(self._encoded("tif")) as file, file.open() as tile:
             has_alpha = ColorInterp.alpha in tile.colorinterp
             return TileProfile(tile.dtypes[0], tile.count, has_alpha, tile.nodata)
+
+    def _encoded(self, image_format: Format) -> bytes:
+        return encode(self.pixels, replace(self.render, format=image_format), self.grid).body
 
 
 async def sample_of(
@@ -74,7 +95,8 @@ async def sample_of(
         made = await services.tiler.make(services.tiler.draft(mosaic, view, read, few))
     except InvalidRequestError:
         return None
-    return SampleImage(made.pixels, made.grid, render) if made.pixels.valid.any() else None
+    frame = await services.tiler.native(services.tiler.draft(mosaic, view, read, few))
+    return SampleImage(made.pixels, made.grid, render, frame) if made.pixels.valid.any() else None
 
 
 async def format_that_shows(
@@ -96,7 +118,7 @@ def shown_by(sample: SampleImage) -> Format:
 
 
 def _scene(services: Services, mosaic: Mosaic, read: Read, rule: Rule) -> Scene | None:
-    """Returns a scene that takes part in images of a rule, whatever its place in the order."""
+    """Returns the smallest of a hundred scenes that take part: its pixels are fine, too."""
     takes = services.tiler.listing(mosaic, lonlat_view(mosaic, WORLD), read, rule).candidates.takes
     scenes, _ = services.index.list_scenes(mosaic, limit=_LISTED)
-    return next((scene for scene in scenes if takes(scene)), None)
+    return min(filter(takes, scenes), key=lambda scene: scene.footprint.area, default=None)

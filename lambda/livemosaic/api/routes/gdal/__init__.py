@@ -1,0 +1,1 @@
+"""Files that make GDAL and QGIS open a mosaic."""
