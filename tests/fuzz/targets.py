@@ -14,7 +14,7 @@ PATH: Mapping[str, Any] = {
     "mosaic": "m", "tms": "WebMercatorQuad", "z": Z, "x": X, "y": Y, "scale": 2, "item": "a",
     "lon": (WEST + EAST) / 2, "lat": (SOUTH + NORTH) / 2, "render": "r",
     "minx": WEST, "miny": SOUTH, "maxx": EAST, "maxy": NORTH, "width": 64, "height": 32,
-    "colormap": "viridis", "algorithm": "slope",
+    "colormap": "viridis", "algorithm": "slope", "driver": "wms",
 }  # fmt: skip
 """Of what is there."""
 
