@@ -13,6 +13,7 @@ from livemosaic.cog.headers import HeaderKeeper, Headers
 from livemosaic.cog.raster import AssetLimits
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.tms import add_folder, remove_folder
 from livemosaic.index.mosaics import MosaicCache, Mosaics
 from livemosaic.index.overviews import OverviewRows
 from livemosaic.index.scenes import Index
@@ -66,6 +67,8 @@ class Services:
 
 def build(settings: Settings, table: Table | None = None) -> Services:
     """Builds the services on the table that the settings name, or on a given one."""
+    if settings.tile_matrix_sets is not None:
+        add_folder(settings.tile_matrix_sets)
     table = table or open_table(settings.index)
     allow = allow_list(settings)
     mosaics = Mosaics(table, _check)
@@ -160,3 +163,5 @@ def running(settings: Settings, table: Table | None = None) -> Iterator[Services
     finally:
         services.index.pool.shutdown(wait=True, cancel_futures=True)
         services.index.table.close()
+        if settings.tile_matrix_sets is not None:
+            remove_folder(settings.tile_matrix_sets)

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     """Bearer token for writes; without one, nothing can be written over HTTP."""
     authorizer: Literal["iam", "jwt"] = "iam"
     """How API Gateway, if it is in front of us, authorizes writers."""
+    tile_matrix_sets: Path | None = None
+    """Folder of TileMatrixSets, an OGC JSON document `{id}.json` each, beside morecantile's and
+    planetcantile's."""
     signing_keys: str = ""
     """Keys of access tokens: a file of one per line, newest first, or the ARN of a secret in AWS
     Secrets Manager. Default: a file beside an SQLite index, created with the first token."""

@@ -202,7 +202,7 @@ class TestAntimeridian:
         pytest.param("10,45,10,46", {}, "is empty", id="empty"),
         pytest.param("nan,45,12,46", {}, "nan,45,12,46 must be finite", id="nan"),
         pytest.param("10,45,1e999,46", {}, "must be finite", id="infinite"),
-        pytest.param("1,2,3,1e300", {"coord_crs": UTM}, "places on Earth", id="far off"),
+        pytest.param("1,2,3,1e300", {"coord_crs": UTM}, "places on a globe", id="far off"),
         pytest.param("10,45,10.00000000000001,46", {}, "is empty", id="thin"),
         pytest.param("a,45,12,46", {}, "minx: Input should be a valid number", id="text"),
         pytest.param("10,45,12,91", {}, "beyond a pole", id="pole"),

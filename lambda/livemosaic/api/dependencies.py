@@ -20,11 +20,11 @@ from livemosaic.api.params.crs import crs_of
 from livemosaic.api.params.items import find_items_in_thread
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
 from livemosaic.api.params.rule import MosaicRuleQuery
-from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import Rule
 from livemosaic.services import Services
+from livemosaic.tiler.views import lonlat_on
 
 
 async def get_services(request: Request) -> Services:
@@ -74,19 +74,21 @@ IfNoneMatchHeader = Annotated[
 
 
 async def crs_param(
+    mosaic: CachedMosaic,
     crs: Annotated[
         str | None,
         Query(max_length=100, description="CRS of the bounds; longitude and latitude by default"),
     ] = None,
 ) -> CRS:
     """Parses the CRS of the bounds in a response."""
-    return crs_of(crs) if crs else LONLAT
+    return crs_of(crs) if crs else lonlat_on(mosaic)
 
 
 InCrs = Annotated[CRS, Depends(crs_param)]
 
 
 async def coord_crs_param(
+    mosaic: CachedMosaic,
     coord_crs: Annotated[
         str | None,
         Query(
@@ -96,7 +98,7 @@ async def coord_crs_param(
     ] = None,
 ) -> CRS:
     """Parses the CRS of the coordinates in the path or the body."""
-    return crs_of(coord_crs) if coord_crs else LONLAT
+    return crs_of(coord_crs) if coord_crs else lonlat_on(mosaic)
 
 
 async def dst_crs_param(

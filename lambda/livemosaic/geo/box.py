@@ -17,18 +17,18 @@ from rasterio.transform import array_bounds
 from rasterio.warp import calculate_default_transform
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
-from livemosaic.geo.frame import WEB_MERCATOR, WEB_MERCATOR_WORLD, Frame, around
+from livemosaic.geo.crs import NoTransformError, lonlat_of, transformer
+from livemosaic.geo.frame import Frame, around, is_cylinder
 from livemosaic.model.raster import BBox, Grid
 
 FARTHEST: Final = 1e9
-"""No place on Earth has larger coordinates, in any CRS."""
+"""No place has larger coordinates, in any CRS."""
 _THINNEST: Final = 1e-10
 """Part of the largest coordinate, or of a unit: a shorter side has no room for pixels."""
 _EDGE_POINTS: Final = 21
 """Points along each side of a box that is transformed."""
 _MERCATOR_LATITUDE: Final = 85.06
-"""Latitude at which rasters are cut before their resolution on Web Mercator is computed."""
+"""Latitude at which rasters are cut before their resolution on a Mercator map is computed."""
 _SAMPLES: Final = 33
 """Points along each axis of a raster that decide its extent in longitude and latitude."""
 _LONGER_SIDE: Final = 256
@@ -53,7 +53,7 @@ class Box:
         left, bottom, right, top = self.bounds
         farthest = max(map(abs, self.bounds))
         if not farthest < FARTHEST:
-            raise InvalidRequestError(f"{self} must be finite numbers, of places on Earth")
+            raise InvalidRequestError(f"{self} must be finite numbers, of places on a globe")
         if not min(right - left, top - bottom) > _THINNEST * max(1.0, farthest):
             raise InvalidRequestError(f"{self} is empty or inverted; give minx,miny,maxx,maxy")
         world = around(self.crs)
@@ -78,8 +78,8 @@ class Box:
         """Returns the bounding box in another CRS, where the sides of this one are bent."""
         if crs == self.crs:
             return self
-        if crs == WEB_MERCATOR and around(self.crs) is None:
-            lonlat = self.to(LONLAT)
+        if is_cylinder(crs) and around(self.crs) is None:
+            lonlat = self.to(lonlat_of(crs))
             if lonlat.bounds[2] > 180:  # PROJ would say: all around the world
                 return lonlat.to(crs)
         parts = [self._moved(part, crs, turns) for part, turns in self._in_world()]
@@ -112,8 +112,8 @@ class Box:
             moved = (math.nan,) * 4
         left, bottom, right, top = moved
         world = around(crs)
-        if crs == WEB_MERCATOR:  # at the poles it is endless
-            edge = WEB_MERCATOR_WORLD / 2
+        if world and is_cylinder(crs):  # at the poles it is endless
+            edge = world / 2
             bottom, top = max(bottom, -edge), min(top, edge)
         elif world and left > right:
             right += world
@@ -181,7 +181,7 @@ def warped(frame: Frame, crs: CRS) -> Affine | None:
         return to_map
     left, bottom, right, top = array_bounds(frame.height, frame.width, to_map)
     height = frame.height
-    if crs == WEB_MERCATOR and frame.crs.is_geographic:
+    if is_cylinder(crs) and frame.crs.is_geographic:
         whole = top - bottom
         bottom, top = max(bottom, -_MERCATOR_LATITUDE), min(top, _MERCATOR_LATITUDE)
         height = round(height * (top - bottom) / whole)
@@ -196,15 +196,18 @@ def warped(frame: Frame, crs: CRS) -> Affine | None:
     return to_crs
 
 
-def lonlat_bounds(grid: Grid) -> BBox:
+def lonlat_bounds(grid: Grid, lonlat: CRS) -> BBox:
     """Returns west, south, east, north of a grid, in degrees; west > east across ±180.
+
+    `lonlat` is longitude and latitude on a body; raises `NoTransformError` if the grid is of
+    another one.
 
     From points all over the grid, not from its corners: a box around a pole has the pole inside and
     all longitudes. Grown by the distance between points, so nothing between two of them is lost.
     """
     left, bottom, right, top = grid.bounds
     x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(bottom, top, _SAMPLES))
-    lon, lat = transformer(grid.crs, LONLAT).transform(x.ravel(), y.ravel())
+    lon, lat = transformer(grid.crs, lonlat).transform(x.ravel(), y.ravel())
     seen = np.isfinite(lon) & np.isfinite(lat)
     if not seen.any():
         raise InvalidRequestError("that place is not on the globe")
@@ -227,7 +230,7 @@ def _holds_pole(grid: Grid, latitude: float) -> bool:
     # A geographic CRS has a whole edge for a pole, which a box there may only touch.
     if grid.crs.is_geographic:
         return False
-    x, y = transformer(LONLAT, grid.crs).transform(0.0, latitude)
+    x, y = transformer(lonlat_of(grid.crs), grid.crs).transform(0.0, latitude)
     left, bottom, right, top = grid.bounds
     return bool(left <= x <= right and bottom <= y <= top)
 

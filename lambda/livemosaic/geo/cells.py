@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import lonlat_boxes
-from livemosaic.geo.crs import LONLAT, transformer
+from livemosaic.geo.crs import lonlat_of, transformer
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.raster import BBox
 
@@ -88,12 +88,17 @@ class CellGrid:
         return left + x * span, top - (y + 1) * span, left + (x + 1) * span, top - y * span
 
     @cached_property
+    def lonlat(self) -> CRS:
+        """Longitude and latitude on the body of the grid."""
+        return lonlat_of(self.crs)
+
+    @cached_property
     def edge(self) -> float | None:
         """Latitude beyond which a Mercator grid shows nothing, but holds scenes in its last rows.
 
         None for other grids. Beyond it `crs` is extended: y grows evenly up to the pole.
         """
-        to_crs = transformer(LONLAT, self.crs)
+        to_crs = transformer(self.lonlat, self.crs)
         x, _ = to_crs.transform([90.0, 90.0], [0.0, 60.0])
         north = self.tms.bbox[3]
         return north if x[0] == x[1] and north < 90 and not self.crs.is_geographic else None
@@ -178,7 +183,7 @@ class CellGrid:
         return shapely.transform(inside, self._project_xy)
 
     def _project_xy(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
-        to_crs, (lon, lat) = transformer(LONLAT, self.crs), lonlat.T
+        to_crs, (lon, lat) = transformer(self.lonlat, self.crs), lonlat.T
         if self.edge is None:
             return np.column_stack(to_crs.transform(lon, lat))
         x, y = to_crs.transform(lon, np.clip(lat, -self.edge, self.edge))

@@ -1,10 +1,11 @@
 """Footprints from GeoJSON (RFC 7946): valid on a flat map, antimeridian and poles included."""
 
+import json
 import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeGuard
 
 import numpy as np
@@ -19,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.geo.antimeridian import PoleHint, eastwards, enclosed, no_hint, wrapped
-from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.crs import NoTransformError, lonlat_of, transformer
 from livemosaic.model.raster import BBox, LonLat
 
 MAX_VERTICES: Final = 5_000
@@ -143,23 +144,29 @@ def held_pole(item: Mapping[str, Any]) -> float | None:
 
 def _poles_within(proj: Mapping[str, Any]) -> list[float]:
     """Returns the poles inside the projected bounds of an Item or asset."""
-    crs, bounds = _projection(proj), _projected_bounds(proj)
+    crs, bounds = projection(proj), _projected_bounds(proj)
     if crs is None or bounds is None or crs.is_geographic:
         return []
     with suppress(NoTransformError):
-        x, y = transformer(LONLAT, crs).transform([0.0, 0.0], [-90.0, 90.0])
+        x, y = transformer(lonlat_of(crs), crs).transform([0.0, 0.0], [-90.0, 90.0])
         left, bottom, right, top = bounds
         inside = [left <= x[i] <= right and bottom <= y[i] <= top for i in (0, 1)]
         return [pole for pole, held in zip((-90.0, 90.0), inside, strict=True) if held]
     return []
 
 
-def _projection(proj: Mapping[str, Any]) -> CRS | None:
+def projection(proj: Mapping[str, Any]) -> CRS | None:
+    """Returns the CRS that the projection extension of an Item or asset names, if it is known."""
     code = proj.get("proj:code") or proj.get("proj:epsg")
     spelled = code or proj.get("proj:wkt2") or proj.get("proj:projjson")
     with suppress(RasterioError, ValueError, TypeError):
-        return CRS.from_user_input(spelled) if spelled else None
+        return _named(spelled if isinstance(spelled, str | int) else json.dumps(spelled))
     return None
+
+
+@lru_cache(256)
+def _named(spelled: str | int) -> CRS | None:
+    return None if spelled in ("null", "") else CRS.from_user_input(spelled)
 
 
 def _projected_bounds(proj: Mapping[str, Any]) -> BBox | None:

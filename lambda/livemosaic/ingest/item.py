@@ -13,6 +13,7 @@ from shapely.geometry import MultiPolygon
 from livemosaic.errors import AmbiguousAssetError, InvalidItemError
 from livemosaic.geo.footprint import check_axes, footprint, held_pole
 from livemosaic.ingest.assets.bands import StatedEncodings, stated_encodings
+from livemosaic.ingest.assets.body import check_body
 from livemosaic.ingest.assets.choice import choose_assets
 from livemosaic.ingest.assets.meaning import stated_meanings
 from livemosaic.ingest.assets.media import describe_asset
@@ -96,6 +97,7 @@ class StacItem:
         may be read.
         """
         kept = self._kept(mosaic)
+        check_body(mosaic, self.properties, kept.values())
         found = self._readable(kept, allow)
         stated = self._stated(kept, found.hrefs)
         wanted = {k: v for k, v in self.properties.items() if k in mosaic.properties}

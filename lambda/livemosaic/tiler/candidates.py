@@ -11,7 +11,6 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
 from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncut
-from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.footprint import centre, footprint
 from livemosaic.geo.rasterize import Outline
 from livemosaic.index.extents.rows import ExtentRows, PartitionName
@@ -108,7 +107,7 @@ class Candidates:
             if not cut and (rings := decode(cells, quadkey, stored)):
                 yield Outline.of(rings, cells.crs, grid)
             if grid.crs != cells.crs and (beyond := decode_beyond(cells, quadkey, stored)):
-                yield Outline.of(beyond, LONLAT, grid)
+                yield Outline.of(beyond, cells.lonlat, grid)
 
     def _locked(self) -> Iterator[IndexedScene]:
         """The scenes that a lock names, in its order, by their heads; deleted ones are left out.

@@ -1,5 +1,6 @@
 """The zooms and tiles of a TileMatrixSet that a mosaic covers."""
 
+import logging
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -10,13 +11,16 @@ from typing import Final
 import numpy as np
 from morecantile import Tile, TileMatrixSet
 from numpy.typing import NDArray
+from pyproj.exceptions import ProjError
 
-from livemosaic.errors import NotFoundError
-from livemosaic.geo.crs import LONLAT, transformer
-from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.errors import LivemosaicError, NotFoundError
+from livemosaic.geo.crs import NoTransformError, transformer
+from livemosaic.geo.tms import tile_matrix_set, tms_ids_near
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
-from livemosaic.tiler.views import TileAddress
+from livemosaic.tiler.views import TileAddress, lonlat_on
+
+log = logging.getLogger(__name__)
 
 WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
 """The bounds of a mosaic without scenes: they may come anywhere."""
@@ -81,7 +85,11 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
     """
     tms = tile_matrix_set(tms_id)
     bounds = mosaic.bounds or WORLD
-    x, y = transformer(LONLAT, tms.rasterio_crs).transform(*_samples(bounds))
+    try:
+        to_crs = transformer(lonlat_on(mosaic), tms.rasterio_crs)
+    except NoTransformError:  # of another body
+        return None
+    x, y = to_crs.transform(*_samples(bounds))
     left, bottom, right, top = tms.xy_bbox
     inside = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     if not inside.any():
@@ -97,6 +105,22 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
     amid = float(x[first]), float(y[first])
     alike = _itself if tms_id == mosaic.tms else partial(_like, mosaic, tms, amid * 2)
     return Reach(tms, *_zooms(mosaic, tms, alike), extent)
+
+
+def every_reach(mosaic: Mosaic) -> list[Reach]:
+    """Returns the part of each TileMatrixSet that a mosaic covers, the mosaic's own first.
+
+    Without the ones that lie outside, or whose documents cannot be used.
+    """
+    names = tms_ids_near(tile_matrix_set(mosaic.tms).rasterio_crs)
+    names.sort(key=lambda name: name != mosaic.tms)
+    found = []
+    for name in names:
+        try:
+            found.append(reach(mosaic, name))
+        except (LivemosaicError, ProjError) as error:
+            log.warning("TileMatrixSet left out", extra={"tms": name, "reason": str(error)[:300]})
+    return [one for one in found if one is not None]
 
 
 def reached(mosaic: Mosaic, tms_id: str) -> Reach:

@@ -12,12 +12,12 @@ from rasterio.crs import CRS
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.geo.box import Box, lonlat_bounds
 from livemosaic.geo.cells import cell_grid
-from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.crs import NoTransformError, body_of, transformer
 from livemosaic.geo.frame import around
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import BBox, Grid
+from livemosaic.model.raster import BBox, Grid, LonLat
 
 _TILE: Final = 256
 """Pixels of the edge of a tile at its nominal zoom."""
@@ -86,8 +86,21 @@ class TileAddress:
         if self.tms == mosaic.tms:
             area = Area(cell_grid(mosaic.tms), (grid.bounds,), self.z)
             return View(grid, area, f"zoom {self.z}")
-        area = area_of(mosaic, lonlat_bounds(grid))
+        try:
+            area = area_of(mosaic, lonlat_bounds(grid, lonlat_on(mosaic)))
+        except NoTransformError as error:
+            raise NotFoundError(_elsewhere(self.tms, grid.crs, mosaic)) from error
         return View(grid, area, f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},")
+
+
+def lonlat_on(mosaic: Mosaic) -> CRS:
+    """Returns longitude and latitude on the body of a mosaic."""
+    return cell_grid(mosaic.tms).lonlat
+
+
+def _elsewhere(what: str, crs: CRS, mosaic: Mosaic) -> str:
+    here = body_of(lonlat_on(mosaic))
+    return f"{what} is not on {here}, which mosaic {mosaic.id!r} shows, but on {body_of(crs)}"
 
 
 def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
@@ -101,7 +114,7 @@ def area_of(mosaic: Mosaic, bbox_lonlat: BBox) -> Area:
 def lonlat_view(mosaic: Mosaic, bbox_lonlat: BBox) -> View:
     """Returns a box in degrees, however thin, as a view of one pixel; west > east crosses ±180."""
     west, south, east, north = bbox_lonlat
-    grid = Grid(LONLAT, (west, south, east if west <= east else east + 360, north), 1, 1)
+    grid = Grid(lonlat_on(mosaic), (west, south, east if west <= east else east + 360, north), 1, 1)
     return View(grid, area_of(mosaic, bbox_lonlat), "bbox")
 
 
@@ -112,9 +125,9 @@ def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
     beyond = world is not None and max(-left, right) > world / 2
     grid = Grid(box.crs, box.bounds, width, height, world if beyond else None)
     try:
-        area = area_of(mosaic, lonlat_bounds(grid))
+        area = area_of(mosaic, lonlat_bounds(grid, lonlat_on(mosaic)))
     except NoTransformError as error:
-        raise InvalidRequestError(f"{box} is not on Earth") from error
+        raise InvalidRequestError(_elsewhere(str(box), box.crs, mosaic)) from error
     # The zoom is that of a tile as large as the box, and what a box may take of the index has a
     # limit of its own.
     return View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), str(box))
@@ -141,13 +154,13 @@ class Point:
     x: float
     y: float
 
-    @property
-    def lonlat(self) -> tuple[float, float]:
-        """Longitude and latitude; raises `InvalidRequestError` off the globe."""
+    def lonlat(self, mosaic: Mosaic) -> LonLat:
+        """Returns longitude and latitude; raises `InvalidRequestError` off the mosaic's globe."""
         try:
-            lon, lat = transformer(self.crs, LONLAT).transform(self.x, self.y)
+            lon, lat = transformer(self.crs, lonlat_on(mosaic)).transform(self.x, self.y)
         except NoTransformError as error:
-            raise InvalidRequestError(f"{self.crs.to_string()[:40]} has no degrees") from error
+            where = f"point {self.x:.12g},{self.y:.12g}"
+            raise InvalidRequestError(_elsewhere(where, self.crs, mosaic)) from error
         if not (abs(lon) <= 180 and abs(lat) <= 90):
             raise InvalidRequestError(
                 f"point {self.x:.12g},{self.y:.12g} must be a place on the globe: longitude within "
@@ -157,7 +170,7 @@ class Point:
 
     def view(self, mosaic: Mosaic) -> View:
         """Returns a view of one pixel, with the point in its centre."""
-        lon, lat = self.lonlat
+        lon, lat = self.lonlat(mosaic)
         half = (_DEGREES if self.crs.is_geographic else _METRES) / 2
         bounds = self.x - half, self.y - half, self.x + half, self.y + half
         area = area_of(mosaic, (lon, lat, lon, lat))

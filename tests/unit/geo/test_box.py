@@ -77,11 +77,13 @@ def test_a_crs_with_a_cut_there_has_no_box_across_it() -> None:
 def test_a_grid_across_the_antimeridian_is_there_on_the_globe(
     crs: CRS, bounds: tuple[float, float, float, float]
 ) -> None:
-    west, south, east, north = lonlat_bounds(Grid(crs, bounds, 256, 256))
+    west, south, east, north = lonlat_bounds(Grid(crs, bounds, 256, 256), LONLAT)
     assert (west, east) == pytest.approx((170, -170), abs=2)
     assert (south, north) == pytest.approx((-10, 10), abs=2)
 
 
 def test_a_grid_partly_off_the_globe_is_where_the_rest_of_it_is() -> None:
-    west, south, east, north = lonlat_bounds(Grid(CRS.from_epsg(3035), (0, 0, 2e7, 2e7), 256, 256))
+    west, south, east, north = lonlat_bounds(
+        Grid(CRS.from_epsg(3035), (0, 0, 2e7, 2e7), 256, 256), LONLAT
+    )
     assert west < -29 and east > 150 and south < 21 and north == 90

@@ -308,7 +308,9 @@ class TestLonLatBounds:
         inside: list[tuple[float, float]],
         outside: list[tuple[float, float]],
     ) -> None:
-        west, south, east, north = lonlat_bounds(TileAddress(tms, *zxy).grid(256))
+        west, south, east, north = lonlat_bounds(
+            TileAddress(tms, *zxy).grid(256), CRS.from_epsg(4326)
+        )
 
         def holds(lon: float, lat: float) -> bool:
             within = west <= lon <= east if west <= east else lon >= west or lon <= east

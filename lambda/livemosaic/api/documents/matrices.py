@@ -11,6 +11,7 @@ from morecantile import Tile, TileMatrixSet
 from morecantile.models import crs_axis_inverted
 from rasterio.crs import CRS
 
+from livemosaic.geo.crs import authority_of
 from livemosaic.model.raster import BBox
 from livemosaic.tiler.tilesets import MatrixLimits, Reach
 
@@ -113,7 +114,7 @@ def _limits(tms: TileMatrixSet, at: MatrixLimits) -> WmtsLimits:
 @lru_cache(64)
 def _crs_name(crs: CRS) -> str:
     """Returns the URN of a CRS (OGC 09-048r5); its WKT where no authority has it."""
-    authority, code = crs.to_authority() or ("", "")
+    authority, code = authority_of(crs) or ("", "")
     if authority == "OGC":
         return f"urn:ogc:def:crs:OGC:1.3:{code}"
     return f"urn:ogc:def:crs:{authority}::{code}" if authority else crs.to_wkt()

@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import extent
 from livemosaic.geo.box import Box, step_of
-from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.frame import Frame
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
@@ -21,7 +20,7 @@ from livemosaic.model.scene import Scene
 from livemosaic.render.encode import encode
 from livemosaic.services import Services
 from livemosaic.tiler.tilesets import WORLD
-from livemosaic.tiler.views import box_view, lonlat_view
+from livemosaic.tiler.views import box_view, lonlat_on, lonlat_view
 
 _EDGE: Final = 64
 """Pixels of the edge of a sample, which covers a whole scene."""
@@ -89,7 +88,7 @@ async def sample_of(
     scene = await run_in_threadpool(_scene, services, mosaic, read, rule)
     if scene is None:
         return None
-    view = box_view(Box.of(LONLAT, extent(scene.footprint)), mosaic, _EDGE, _EDGE)
+    view = box_view(Box.of(lonlat_on(mosaic), extent(scene.footprint)), mosaic, _EDGE, _EDGE)
     few = replace(rule, max_scenes=min(rule.max_scenes or _SCENES, _SCENES))
     try:
         made = await services.tiler.make(services.tiler.draft(mosaic, view, read, few))

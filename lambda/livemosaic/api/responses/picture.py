@@ -182,8 +182,8 @@ def _headers(made: Picture) -> dict[str, str]:
 
 def _location_headers(grid: Grid) -> dict[str, str]:
     """Returns the headers of OGC API - Maps (20-058): the bounds, x before y, and the CRS."""
-    bounds = ",".join(map(str, grid.bounds))
-    return {CONTENT_BBOX: bounds, CONTENT_CRS: f"<{uri_of(grid.crs)}>"}
+    uri, bounds = uri_of(grid.crs), ",".join(map(str, grid.bounds))
+    return {CONTENT_BBOX: bounds} | ({CONTENT_CRS: f"<{uri}>"} if uri else {})
 
 
 def _server_timing(draft: Draft) -> str:

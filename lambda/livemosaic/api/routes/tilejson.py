@@ -13,15 +13,16 @@ from shapely.geometry import MultiPolygon, mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic, InCrs
-from livemosaic.api.params.crs import uri_of
+from livemosaic.api.params.crs import name_of
 from livemosaic.api.schemas import MosaicOut
 from livemosaic.api.urls import CheckedTileURLsDep, Suffix
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import lonlat_boxes, middle
-from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.crs import NoTransformError, transformer
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.tiler.tilesets import WORLD, reached
+from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["describe"])
 
@@ -67,21 +68,22 @@ def bounds(mosaic: CachedMosaic, crs: InCrs) -> dict[str, Any]:
 
     In degrees, left > right crosses the antimeridian (RFC 7946, 5.2).
     """
-    return {"bounds": bounds_in(mosaic, crs), "crs": uri_of(crs)}
+    return {"bounds": bounds_in(mosaic, crs), "crs": name_of(crs)}
 
 
 def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
     """Returns a mosaic's bounds in a CRS, x before y; `InvalidRequestError` if outside of it."""
     known = mosaic.bounds or WORLD
-    if crs == LONLAT:
+    lonlat = lonlat_on(mosaic)
+    if crs == lonlat:
         return known
     with suppress(NoTransformError, ProjError):
-        to_crs = transformer(LONLAT, crs)
+        to_crs = transformer(lonlat, crs)
         parts = [to_crs.transform_bounds(*part.bounds) for part in lonlat_boxes(known)]
         left, bottom, right, top = zip(*parts, strict=True)
         if all(map(math.isfinite, (*left, *bottom, *right, *top))):
             return min(left), min(bottom), max(right), max(top)
-    raise InvalidRequestError(f"mosaic {mosaic.id!r} does not lie within {uri_of(crs)}")
+    raise InvalidRequestError(f"mosaic {mosaic.id!r} does not lie within {name_of(crs)[:200]}")
 
 
 @router.get("/mosaics/{mosaic}/tiles/{tms}/tilejson.json")

@@ -17,7 +17,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, NoTransformError, transformer
+from livemosaic.geo.crs import LONLAT, NoTransformError, lonlat_of, transformer
 from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import Method, Operation
 from livemosaic.model.time import parse_period, utc_text
@@ -197,7 +197,7 @@ def _to_lonlat(crs: CRS, x: float, y: float) -> LonLat:
     if crs == LONLAT:
         return x, y
     try:
-        lon, lat = transformer(crs, LONLAT).transform(x, y)
+        lon, lat = transformer(crs, lonlat_of(crs)).transform(x, y)
     except (NoTransformError, ProjError, OverflowError):
         lon = lat = math.nan
     if not (math.isfinite(lon) and math.isfinite(lat)):

@@ -22,7 +22,7 @@ from rasterio.crs import CRS
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import decode
-from livemosaic.geo.crs import LONLAT, transformer
+from livemosaic.geo.crs import lonlat_of, transformer
 from livemosaic.model import rank
 from livemosaic.model.raster import Grid, LonLat
 from livemosaic.model.rule import Rule
@@ -227,5 +227,5 @@ def _middle(view: Grid) -> LonLat:
 
 
 def _lonlat(crs: CRS, x: float, y: float) -> LonLat:
-    lon, lat = transformer(crs, LONLAT).transform(x, y)
+    lon, lat = transformer(crs, lonlat_of(crs)).transform(x, y)
     return float(lon), float(lat)

@@ -20,11 +20,11 @@ from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.api.routes.bbox import MAX_SIDE, sized_view
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size
-from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Format
 from livemosaic.render.encode import MEDIA_TYPES
 from livemosaic.tiler.tilesets import WORLD
+from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["boxes and features"])
 
@@ -52,9 +52,11 @@ async def get_map(
     ] = None,
     bbox_crs: Annotated[
         str | None,
-        Query(alias="bbox-crs", description="CRS of the box; EPSG:4326 if not given"),
+        Query(alias="bbox-crs", description="CRS of the box; longitude and latitude if not given"),
     ] = None,
-    crs: Annotated[str | None, Query(description="CRS of the map; EPSG:4326 if not given")] = None,
+    crs: Annotated[
+        str | None, Query(description="CRS of the map; longitude and latitude if not given")
+    ] = None,
     width: Annotated[
         int | None, Query(ge=1, le=MAX_SIDE, description="Map width in pixels")
     ] = None,
@@ -72,7 +74,7 @@ async def get_map(
     Coordinates are x before y in every CRS, so longitude before latitude, as in TiTiler.
     """
     render = replace(render, format=format_of(f) if f else _preferred_format(accept))
-    box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else LONLAT)
+    box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else lonlat_on(mosaic))
     size = Size(width, height, None if width or height else _DEFAULT_SIZE)
     view = await sized_view(services, mosaic, box, size, read, rule)
     answer = await image(services, mosaic, view, read, render, rule, if_none_match)
@@ -82,7 +84,7 @@ async def get_map(
 
 def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
     if bbox is None:
-        return Box.of(LONLAT, mosaic.bounds or WORLD)
+        return Box.of(lonlat_on(mosaic), mosaic.bounds or WORLD)
     try:
         numbers = [float(number) for number in bbox.split(",")]
         left, bottom, *_ = numbers
@@ -93,7 +95,7 @@ def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
         raise InvalidRequestError(
             f"bbox {bbox[:80]!r} must be four numbers, minx,miny,maxx,maxy, or six with heights"
         )
-    return Box.of(crs_of(bbox_crs) if bbox_crs else LONLAT, (left, bottom, right, top))
+    return Box.of(crs_of(bbox_crs) if bbox_crs else lonlat_on(mosaic), (left, bottom, right, top))
 
 
 def _preferred_format(accept: str) -> Format:

@@ -3,7 +3,6 @@
 from html import escape
 from typing import Annotated, Any, Final, Literal
 
-import morecantile
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
@@ -17,7 +16,7 @@ from livemosaic.api.responses.negotiation import (
 from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.crs import LONLAT
-from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.geo.tms import summaries, tile_matrix_set, tms_ids
 from livemosaic.model.names import suggested
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Render
@@ -47,13 +46,13 @@ def tile_matrix_sets(request: Request, responder: Negotiated) -> Response:
     """Lists the supported TileMatrixSets (OGC 17-083r4)."""
     listed = [
         {
-            "id": name,
-            "title": tile_matrix_set(name).title or name,
+            "id": tms.id,
+            "title": tms.title,
             **_item_links(
-                request, f"tileMatrixSets/{name}", TILING_SCHEME, f"Definition of {name}"
+                request, f"tileMatrixSets/{tms.id}", TILING_SCHEME, f"Definition of {tms.id}"
             ),
         }
-        for name in morecantile.tms.list()
+        for tms in summaries()
     ]
     return responder.answer("TileMatrixSets", {"tileMatrixSets": listed})
 
@@ -61,7 +60,7 @@ def tile_matrix_sets(request: Request, responder: Negotiated) -> Response:
 @router.get("/tileMatrixSets/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
 def show_tile_matrix_set(tms: str, responder: Negotiated) -> Response:
     """Shows a TileMatrixSet in its standard's JSON (OGC 17-083r4)."""
-    if tms not in morecantile.tms.list():
+    if tms not in tms_ids():
         raise NotFoundError(f"there is no TileMatrixSet {tms[:80]!r}; /tileMatrixSets lists them")
     return responder.answer(tms, tile_matrix_set(tms).model_dump(mode="json", exclude_none=True))
 

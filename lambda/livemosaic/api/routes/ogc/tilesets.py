@@ -2,21 +2,20 @@
 
 from typing import Any, Final
 
-import morecantile
 from fastapi import APIRouter, Request, Response
 from rasterio.crs import CRS
 
 from livemosaic.api.dependencies import CachedMosaic, InCrs, ServicesDep
-from livemosaic.api.params.crs import uri_of
+from livemosaic.api.params.crs import name_of
 from livemosaic.api.params.items import find_items
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.tilejson import MaxZoom, MinZoom, bounds_in
 from livemosaic.api.routes.tiles import TileRequest
 from livemosaic.api.urls import TileURLs, TileURLsDep
-from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
-from livemosaic.tiler.tilesets import MatrixLimits, Reach, reach, reached
+from livemosaic.tiler.tilesets import MatrixLimits, Reach, every_reach, reached
+from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["describe"])
 
@@ -39,8 +38,7 @@ def tilesets(
     are checked.
     """
     _check_tiles(request, mosaic, services)
-    every = [found for name in morecantile.tms.list() if (found := reach(mosaic, name))]
-    listed = [_tileset(mosaic, one, tiles, request, crs) for one in every]
+    listed = [_tileset(mosaic, one, tiles, request, crs) for one in every_reach(mosaic)]
     return responder.answer(f"Tilesets of {mosaic.title or mosaic.id}", {"tilesets": listed})
 
 
@@ -61,7 +59,7 @@ def tileset(
     _check_tiles(request, mosaic, services)
     found = reached(mosaic, tms)
     limits = found.between(minzoom, maxzoom).limits()
-    document = _tileset(mosaic, found, tiles, request, LONLAT)
+    document = _tileset(mosaic, found, tiles, request, lonlat_on(mosaic))
     document["links"] += _more_links(tms, tiles)
     document["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
     return responder.answer(document["title"], document)
@@ -98,7 +96,7 @@ def _tileset(
         "boundingBox": {
             "lowerLeft": [left, bottom],
             "upperRight": [right, top],
-            "crs": uri_of(crs),
+            "crs": name_of(crs),
         },
     }
 

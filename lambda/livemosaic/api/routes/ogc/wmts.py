@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import quote
 
-import morecantile
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
@@ -28,7 +27,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.render.encode import MEDIA_TYPES
 from livemosaic.render.named_renders import parameters_of
-from livemosaic.tiler.tilesets import WORLD, Reach, reach
+from livemosaic.tiler.tilesets import WORLD, Reach, every_reach, reach
 
 router = APIRouter(tags=["describe"])
 
@@ -164,13 +163,10 @@ def _reached(mosaic: Mosaic, tms_id: str | None, zooms: Zooms) -> Iterable[Reach
 
     Clients that are not asked for one take the first.
     """
-    own_first = sorted(morecantile.tms.list(), key=lambda name: name != mosaic.tms)
-    for name in [tms_id] if tms_id else own_first:
-        if tile_matrix_set(name).is_variable:
+    for found in [reach(mosaic, tms_id)] if tms_id else every_reach(mosaic):
+        if found is None or found.tms.is_variable:
             continue  # WMTS has no rows of variable width
-        found = reach(mosaic, name)
-        if found is not None:
-            yield found.between(*zooms.get(name, zooms.get("*", (None, None))))
+        yield found.between(*zooms.get(str(found.tms.id), zooms.get("*", (None, None))))
 
 
 def _shown(bounds: BBox, reached: Iterable[Reach]) -> BBox:
