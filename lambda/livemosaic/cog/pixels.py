@@ -79,7 +79,7 @@ def plan_read(profile: Profile, grid: Grid, read: Read) -> ReadPlan:
         positions = locate(grid, profile.frame)
     except NoTransformError as e:
         raise ObjectError("is in a CRS that cannot be transformed to the map's") from e
-    number = choose_level(profile.levels, positions.step)
+    number = choose_level(profile.levels, positions.step / read.detail)
     level = profile.levels[number]
     parts = tuple(pieces(positions, profile.frame, level.frame))
     step = positions.step * level.frame.width / profile.frame.width

@@ -71,6 +71,8 @@ class WantedCells:
     cells: OverviewSet
     rungs: Sequence[Rung]
     """The best first."""
+    sharper: Sequence[Rung]
+    """Finer ones, the finest first, which a view of more `detail` shows where all cells are."""
     read: Read
     assets: Sequence[str]
     """Assets that the request shows."""
@@ -150,14 +152,17 @@ class Overviews:
 
     def find(self, mosaic: Mosaic, view: View, wanted: "WantedCells") -> ShownCells | None:
         """The cells that show a view, read at once; None where its scenes must be read."""
-        quadkeys = frozenset[str]().union(*(rung.quadkeys for rung in wanted.rungs))
+        every = (rung.quadkeys for rung in (*wanted.sharper, *wanted.rungs))
+        quadkeys = frozenset[str]().union(*every)
         standing = self.rows.standing(mosaic, wanted.cells, quadkeys)
         usable = {
             key: replace(cell, images=(image,))
             for key, cell in standing.items()
             if (image := cell.image_of(wanted.assets)) and keeps(image, wanted.read)
         }
-        shown = _best(wanted, usable, view.area, _beyond(mosaic, view.area))
+        beyond = _beyond(mosaic, view.area)
+        shown = None if beyond else _sharpest(wanted, standing, usable)
+        shown = shown or _best(wanted, usable, view.area, beyond)
         return shown and replace(shown, remarks=_remarks(wanted, shown.cells, view.area))
 
     def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
@@ -183,7 +188,8 @@ def wanted_cells(mosaic: Mosaic, view: View, read: Read, rule: Rule) -> WantedCe
     if not (cells and found):
         return None
     assets = read.assets or mosaic.shown_assets
-    return WantedCells(cells, found, read, assets, may_mix=rule == DEFAULT)
+    finer = sharper(view, cells.reach, found[0].zoom)
+    return WantedCells(cells, found, finer, read, assets, may_mix=rule == DEFAULT)
 
 
 def serving(mosaic: Mosaic, read: Read, rule: Rule) -> OverviewSet | None:
@@ -241,6 +247,17 @@ def rungs(view: View, reach: int) -> list[Rung]:
     return fine[:2] + [rung for rung in found if rung.is_coarse][-1:]
 
 
+def sharper(view: View, reach: int, zoom: int) -> list[Rung]:
+    """The rungs below a zoom that have more of the detail of a view, the finest first."""
+    needed = _resolution(view) + math.log2(view.detail) - _ROUNDED
+    found: list[Rung] = []
+    while zoom + RUNG < needed and zoom + RUNG <= reach:
+        zoom += RUNG
+        if quadkeys := _tiles(view.area, zoom):
+            found.insert(0, Rung(zoom, quadkeys, is_coarse=False))
+    return found
+
+
 def _resolution(view: View) -> float:
     """The fractional zoom of tiles that have the resolution of a view."""
     grid, area = view.grid, view.area
@@ -253,6 +270,25 @@ def _tiles(area: Area, zoom: int) -> frozenset[str]:
     if sum(area.grid.count(box, zoom) for box in area.boxes) > _MAX_CELLS:
         return frozenset()
     return frozenset(tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, zoom))
+
+
+def _sharpest(
+    wanted: WantedCells, standing: Mapping[str, OverviewCell], usable: Mapping[str, OverviewCell]
+) -> ShownCells | None:
+    """The finest rung whose cells are all there, but for tiles without scenes."""
+    for rung in wanted.sharper:
+        missing = rung.quadkeys - usable.keys()
+        if all(_is_empty(tile, standing) for tile in missing):
+            cells = [usable[quadkey] for quadkey in sorted(rung.quadkeys & usable.keys())]
+            return ShownCells(cells, rung.zoom)
+    return None
+
+
+def _is_empty(tile: str, standing: Mapping[str, OverviewCell]) -> bool:
+    """Whether a cell above a tile says that no scene is there."""
+    zooms = range(0, len(tile), RUNG)
+    above = ((standing.get(tile[:zoom]), tile[zoom : zoom + RUNG]) for zoom in zooms)
+    return any(cell is not None and block not in cell.of for cell, block in above)
 
 
 def _best(

@@ -409,7 +409,9 @@ class Tiler:
     async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
         assets = chosen_assets(draft.mosaic, scene, read)
-        reader = self.overviews.reader if self.overviews and is_cell(scene) else self.reader
+        reader = self.reader
+        if self.overviews and is_cell(scene):
+            reader, read = self.overviews.reader, replace(read, detail=draft.view.detail)
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await reader.read(

@@ -39,6 +39,8 @@ class View:
     """The scale as messages name it: `zoom 3`."""
     mask: NDArray[np.bool_] | None = field(default=None, compare=False)
     """Shape of the grid; True where pixels are wanted. None: all are."""
+    detail: int = 1
+    """How many times finer overview cells are read than the image is."""
 
     def check_scale(self, mosaic: Mosaic) -> None:
         """Raises `NotFoundError` below the mosaic's minzoom."""

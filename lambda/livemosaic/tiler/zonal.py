@@ -30,6 +30,8 @@ from livemosaic.tiler.views import box_view, check_zoom
 
 _BLOCK: Final = 1024
 """Pixels of a block's edge."""
+_DETAILED: Final = 2048
+"""Pixels of overviews across an area, of which nearest ones are taken where fewer are asked for."""
 _MAX_BLOCKS: Final = 10_000
 """Of the box of an area, which may be far larger than the area."""
 _ROUGH: Final = 256
@@ -75,6 +77,11 @@ class Zone:
     box: Box
     width: int
     height: int
+
+    @property
+    def detail(self) -> int:
+        """How many times finer overviews are read: by nearest pixels, so that none counts more."""
+        return max(1, _DETAILED // max(self.width, self.height))
 
     def blocks(self, max_pixels: int) -> list[Block]:
         """Returns the blocks that the area meets; `InvalidRequestError` for too many pixels."""
@@ -126,11 +133,12 @@ async def count(
     """
     zone = await _zone(tiler, mosaic, shape, crs, read, rule, how.size)
     counted = Counted(Tally(pixels=zone.width * zone.height))
+    detail = zone.detail if read.resampling == "nearest" else 1
 
     async def look(block: Block) -> Look:
         view = box_view(block.box, mosaic, block.width, block.height)
         covered = await asyncio.to_thread(coverage, zone.shape, view.grid, how.cover_scale)
-        view = replace(view, mask=covered > 0)
+        view = replace(view, mask=covered > 0, detail=detail)
         return covered, await tiler.make(await tiler.prepare(mosaic, view, read, rule))
 
     blocks = await asyncio.to_thread(zone.blocks, how.max_pixels)
