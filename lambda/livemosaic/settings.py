@@ -1,6 +1,7 @@
 """Settings, from the environment (`LIVEMOSAIC_…`) or given by the caller."""
 
 import re
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -12,17 +13,37 @@ from livemosaic.storage.coalesce import COALESCE_GAP, COALESCED_MAX
 
 ORIGIN: Final = re.compile(r"\*|https?://[^/,\s*]+")
 """Any origin, or one (RFC 6454)."""
-HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-"""Name or address of a host, perhaps with a port (RFC 3986, 3.2.2)."""
-PUBLIC_URL: Final = re.compile(
-    rf"(?P<scheme>https?)://(?P<host>{HOST.pattern})(?P<prefix>(?:/[\w.~-]+)*)/?", re.ASCII
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9.-]{1,253}|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>\d{1,5}))?", re.ASCII
 )
-"""URL of an API: a host, and perhaps a path."""
+PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[\w.~-]+)*", re.ASCII)
+"""Path before that of an API, or none: clients take segments `.` and `..` out of a URL."""
+PUBLIC_URL: Final = re.compile(
+    rf"(?P<scheme>https?)://(?P<host>[^/]+)(?P<prefix>{PREFIX.pattern})/?", re.ASCII
+)
+"""URL of an API: a host (`is_host`), and perhaps a path."""
+_PORTS: Final = range(1, 2**16)
 
 ForwardingHeader = Literal[
     "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"
 ]
 """A header in which proxies say by which URL a request came (RFC 7239, 5)."""
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is the name or address of a host, perhaps with a port (RFC 3986, 3.2.2)."""
+    found = _HOST.fullmatch(text)
+    if found is None or int(found["port"] or 1) not in _PORTS:
+        return False
+    return found["ipv6"] is None or _is_ipv6(found["ipv6"])
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Settings(BaseSettings):
@@ -129,7 +150,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_public_url(cls, url: str) -> str:
-        if url and not PUBLIC_URL.fullmatch(url):
+        found = PUBLIC_URL.fullmatch(url)
+        if url and not (found and is_host(found["host"])):
             raise ValueError(
                 f"{url!r} is no URL of an API: write https://HOST or https://HOST/PATH"
             )

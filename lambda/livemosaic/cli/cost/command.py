@@ -12,6 +12,7 @@ from rich.table import Table
 from livemosaic.cli.cost.dollars import SceneUnits, million_items, million_tiles, month_of_storage
 from livemosaic.cli.cost.sample import Sample, sample
 from livemosaic.cli.session import clear_errors, without_api
+from livemosaic.errors import InvalidRequestError
 from livemosaic.model.time import utc_text
 from livemosaic.services import running
 from livemosaic.table.open import open_table
@@ -74,6 +75,11 @@ def cost(
         found = services.mosaics.get(mosaic)
         since = utc_text(datetime.now(UTC) - _MONTH)
         measured = sample(services.index, found, size, since)
+        if not measured.scenes and (scenes or items):
+            raise InvalidRequestError(
+                f"mosaic {mosaic!r} has no scene yet, so nothing says what one of it costs: put "
+                "some in, or ask about a mosaic of similar scenes"
+            )
     month = _month(mosaic, measured, scenes, items, tiles, memory)
     if as_json:
         typer.echo(json.dumps(asdict(month), indent=2))
@@ -128,8 +134,9 @@ def _print(month: MonthlyCost) -> None:
     console = Console()
     console.print(table)
     units = month.units
-    console.print(
-        f"A scene takes {units.write_units:.1f} write units, {units.header_units:.1f} for its "
-        f"headers, {units.read_units:.1f} read units and {units.stored_bytes / 1024:.1f} kB.",
-        highlight=False,
-    )
+    if month.scenes:
+        console.print(
+            f"A scene takes {units.write_units:.1f} write units, {units.header_units:.1f} for its "
+            f"headers, {units.read_units:.1f} read units and {units.stored_bytes / 1024:.1f} kB.",
+            highlight=False,
+        )
