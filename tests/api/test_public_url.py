@@ -105,7 +105,12 @@ def links(text: str, base: str) -> set[str]:
     return set(re.findall(re.escape(base) + r"[^\"'<>\s]*", html.unescape(text)))
 
 
-BASES = ["https://maps.example.com", "http://maps.example.com:8080", "https://example.com/a/b.c"]
+BASES = [
+    "https://maps.example.com",
+    "http://maps.example.com:8080",
+    "https://example.com/a/b.c",
+    "https://[2001:db8::17]:8443/maps",
+]
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -198,7 +203,7 @@ ALL = "forwarded, X-Forwarded-Host,x-forwarded-proto , X-FORWARDED-PREFIX"
         ("forwarded", {"X-Forwarded-Host": OTHER}, "http://origin"),
         (
             "forwarded",
-            {"Forwarded": 'for=192.0.2.43;Host="maps.example.com:8443"; proto=https'},
+            {"Forwarded": 'for="192.0.2.43:\\"1";Host="maps.example.com:8443"; proto=https;'},
             "https://maps.example.com:8443",
         ),
         (
@@ -226,6 +231,18 @@ ALL = "forwarded, X-Forwarded-Host,x-forwarded-proto , X-FORWARDED-PREFIX"
                 "Forwarded": 'host="a@b"; proto=ftp',
             }.items()
         ),
+        (ALL, {"X-Forwarded-Prefix": "/maps/.."}, "http://origin"),
+        (ALL, {"X-Forwarded-Host": "maps.example.com:65536"}, "http://origin"),
+        *(
+            ("forwarded", {"Forwarded": said}, "http://origin")
+            for said in (
+                f'for="a;host={OTHER};b"',
+                f'for="\\";host={OTHER};by=\\""',
+                f"host=maps.example.com;host={OTHER}",
+                f'for="a,host={OTHER}"',
+                'host="maps.example.com',
+            )
+        ),
         (ALL, {"X-Forwarded-Host": 'a"><script>'}, "http://origin"),
     ],
 )
@@ -249,6 +266,12 @@ def test_the_public_url_precedes_trusted_headers(at):
         "https://a@b/",
         "https://a b/",
         "https://a/b//c",
+        "https://a/../b",
+        "https://a/.",
+        "https://a:99999",
+        "https://a:0/b",
+        "https://[....]",
+        "https://[2001:db8::17",
     ],
 )
 def test_what_is_no_url_of_an_api_is_refused(url):

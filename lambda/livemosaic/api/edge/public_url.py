@@ -11,11 +11,12 @@ from typing import Final, Self
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from livemosaic.settings import HOST, PUBLIC_URL, Settings
+from livemosaic.settings import PREFIX, PUBLIC_URL, Settings, is_host
 
-_PAIR: Final = re.compile(r'\s*([A-Za-z]+)=("?)([^";,]*)\2\s*')
-"""A parameter of `Forwarded`, whose value may be quoted (RFC 7239, 4)."""
-_PREFIX: Final = re.compile(r"(/[\w.~-]+)+")
+_PAIR: Final = r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"\\;,]+))\s*'
+_PAIRS: Final = re.compile(_PAIR)
+_ELEMENT: Final = re.compile(f"(?:(?:{_PAIR})?;)*(?:{_PAIR})?")
+"""What one proxy says in `Forwarded`: parameters, whose values may be quoted (RFC 7239, 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,19 @@ class PublicUrls:
         Of several proxies the nearest is the last in a header, and the only one that is trusted.
         """
         stated = {n: ",".join(headers.getlist(n)).rpartition(",")[2].strip() for n in self.trusted}
-        pairs = map(_PAIR.fullmatch, stated.get("forwarded", "").split(";"))
-        named = {pair[1].lower(): pair[3] for pair in pairs if pair}
+        named = _parameters(stated.get("forwarded", ""))
         scheme = stated.get("x-forwarded-proto") or named.get("proto", "")
         host = stated.get("x-forwarded-host") or named.get("host", "")
         prefix = stated.get("x-forwarded-prefix", "").rstrip("/")
         return PublicUrl(
             scheme.lower() if scheme.lower() in ("http", "https") else "",
-            host if HOST.fullmatch(host) else "",
-            prefix if _PREFIX.fullmatch(prefix) else "",
+            host if is_host(host) else "",
+            prefix if PREFIX.fullmatch(prefix) else "",
         )
+
+
+def _parameters(element: str) -> dict[str, str]:
+    """Returns the parameters of an element of `Forwarded` by name; none of a malformed one."""
+    found = _PAIRS.findall(element) if _ELEMENT.fullmatch(element) else []
+    named = {name.lower(): quoted or token for name, quoted, token in found}
+    return named if len(named) == len(found) else {}
