@@ -27,6 +27,7 @@ HOSTILE = {
 }
 FILL = {
     "mosaic": "m",
+    "driver": "wms",
     "tms": "WebMercatorQuad",
     "tileMatrixSetId": "WebMercatorQuad",
     "z": "10",
@@ -53,6 +54,7 @@ LINKING = {
     "/colorMaps",
     "/tileMatrixSets",
     "/mosaics/{mosaic}/WMTSCapabilities.xml",
+    "/mosaics/{mosaic}/gdal/{driver}.xml",
     "/mosaics/{mosaic}/items",
     "/mosaics/{mosaic}/renders",
     "/mosaics/{mosaic}/renders/{render}",
@@ -135,7 +137,7 @@ def test_every_link_leads_to_something(at):
     for template in paths(server):
         for answer in answers(server, template, {}):
             for link in links(answer.text, f"{base}/"):
-                named = re.sub(r"{(\w+)}", lambda found: FILL.get(found[1], found[0]), link)
+                named = re.sub(r"\$?{(\w+)}", lambda found: FILL.get(found[1], found[0]), link)
                 seen.add(named.removeprefix(base))
     assert len(seen) > 40
     for path in seen:
