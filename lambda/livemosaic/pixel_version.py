@@ -6,8 +6,8 @@ are excluded here by name; new packages of ours and new dependencies count autom
 
 Comments, docstrings and formatting do not count, nor does this code of ours:
 
-- `cli`, `ingest` and `load` draw no image. Their results are in the ETag: the key, the version and the
-  index cells of each scene.
+- `cli`, `ingest` and `load` draw no image. Their results are in the ETag: the key, the version and
+  the index cells of each scene.
 - `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
   themselves. `api/responses` counts: it creates the response and its ETag.
 - `overviews` makes cells that are drawn like scenes: their digest is in the ETag.

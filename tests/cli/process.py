@@ -7,16 +7,16 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 LIVEMOSAIC = [sys.executable, "-m", "livemosaic"]
 
 
 @contextmanager
-def serving(env: Mapping[str, str], *words: str) -> Iterator[str]:
+def serving(env: Mapping[str, str], *words: str, sources: Sequence[str] = ()) -> Iterator[str]:
     """What `serve` said, once it answers. It must end well on SIGINT."""
-    command = [*LIVEMOSAIC, *words, "serve", "--port", "0"]
+    command = [*LIVEMOSAIC, *words, "serve", "--port", "0", *sources]
     server = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     killer = threading.Timer(60, server.kill)
     killer.start()

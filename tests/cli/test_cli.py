@@ -1,5 +1,6 @@
 """The command `livemosaic`, as a user types it."""
 
+import io
 import json
 import os
 import re
@@ -9,10 +10,12 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from api.served import raster, tile_url
 from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
@@ -199,6 +202,42 @@ def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:
     subprocess.run(command, env=env, check=True, capture_output=True)
     with serving(env) as said:
         assert re.search(r"http://127\.0\.0\.1:\d+/mosaics/m/map\.html", said)
+
+
+def test_serve_shows_files_without_an_index(tmp_path: Path) -> None:
+    """They are a mosaic of their own, of which nothing is left."""
+    scenes, temporary = tmp_path / "scenes", tmp_path / "temporary"
+    scenes.mkdir()
+    temporary.mkdir()
+    values = np.full((1, 256, 256), 77, "uint8")
+    raster(scenes / "a.tif", values)
+    (scenes / "b.tif").write_text("no tiff")
+    env = os.environ | {"TMPDIR": str(temporary), "COLUMNS": "200"}
+    with serving(env, sources=[str(scenes / "a.tif"), str(scenes / "b.tif")]) as said:
+        here = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        assert f"{here}/mosaics/files/map.html" in said
+        assert "1 applied, 1 rejected" in said
+        with urllib.request.urlopen(f"{here}{tile_url('.npy')}".replace("/m/", "/files/")) as tile:
+            assert (np.load(io.BytesIO(tile.read()))[0] == 77).all()
+        with urllib.request.urlopen(f"{here}/mosaics/files") as shown:
+            assert json.load(shown)["title"] == "a.tif and 1 more"
+    assert list(temporary.iterdir()) == []
+    assert sorted(path.name for path in scenes.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_serve_of_files_that_are_none_ends(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.tif").write_text("no tiff")
+    assert "there is nothing to serve" in run("serve", f"{tmp_path}/b.tif", code=1).output
+    said = run("--index", "sqlite:///x.db", "serve", f"{tmp_path}/b.tif", code=1).output
+    assert "without --index" in said
+    assert "unknown TileMatrixSet 'x'" in run("serve", f"{tmp_path}", "--tms", "x", code=1).output
+
+
+def test_ingest_says_how_to_allow_a_folder(run: Run, tmp_path: Path) -> None:
+    path = raster(tmp_path / "a.tif", np.ones((1, 256, 256), "uint8"))
+    run("mosaics", "create", "m")
+    assert "livemosaic --allow FOLDER ingest" in run("ingest", str(path), code=1).output
+    assert "--allow" not in run("--allow", str(tmp_path), "ingest", str(path)).output
 
 
 def test_serve_names_the_url_by_which_clients_come(tmp_path):

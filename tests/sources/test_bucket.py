@@ -8,13 +8,16 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import numpy as np
 import pytest
 
+from cogs import write_cog
 from items import NOW, item
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources.bucket import Prefix
 from livemosaic.ingest.sources.geoparquet import Parquet
 from livemosaic.ingest.sources.open import open_names
+from livemosaic.storage.allowlist import AllowList
 from sources.parquet import write
 
 pytestmark = pytest.mark.emulator
@@ -99,6 +102,34 @@ def test_an_object_that_is_none_any_more_has_the_reason_with_it(
     large, empty = entries.read(NOW, None)
     assert "bytes; at most 10 are read" in large.problem
     assert (empty.message.body, empty.problem) == (b"", "")
+
+
+def test_tiffs_below_a_prefix_are_read_where_it_names_them(
+    s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    for key in ("a/2025-07-01.tif", "a/b/x.TIF"):
+        put(s3, bucket, key, b"no tiff")
+    put(s3, bucket, "a/b/readme.txt", b"x")
+    with pytest.raises(InvalidRequestError, match=rf"2 TIFFs: s3://{bucket}/a/\*\.tif makes Items"):
+        list(Prefix(bucket, "a/").read(NOW, None))
+    allow = AllowList([f"s3://{bucket}/"])
+    reading = open_names([f"s3://{bucket}/a/*.tif"], allow)
+    (source,) = reading.sources
+    found = list(source.read(NOW, None))
+    assert [entry.source for entry in found] == [
+        f"s3://{bucket}/a/2025-07-01.tif",
+        f"s3://{bucket}/a/b/x.TIF",
+    ]
+    assert reading.total is None
+    rest = list(source.read(NOW, found[0].mark.place if found[0].mark else None))
+    assert [entry.source for entry in rest] == [f"s3://{bucket}/a/b/x.TIF"]
+    write_cog(tmp_path / "a.tif", np.ones((1, 9, 9)), bounds=(5e5, 5e6, 6e5, 5.1e6))
+    put(s3, bucket, "c/2025-07-01.tif", (tmp_path / "a.tif").read_bytes())
+    reading = open_names([f"s3://{bucket}/c/2025-07-01.tif"], allow)
+    (entry,) = reading.sources[0].read(NOW, None)
+    assert isinstance(entry.message.body, dict)
+    assert entry.message.body["assets"]["data"]["href"] == f"s3://{bucket}/c/2025-07-01.tif"
+    assert reading.total == 1
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: Any) -> None:

@@ -15,7 +15,7 @@ from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
 from livemosaic.cli.serve import demo, serve
-from livemosaic.cli.session import Session, clear_errors
+from livemosaic.cli.session import Session, clear_errors, is_typed
 from livemosaic.cli.targets.client import check_url
 from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
@@ -121,17 +121,12 @@ def common(
 def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
     """Returns the API to work on, if any: options take precedence over the environment."""
     if api and index:
-        typed = [name for name in ("api", "index") if _is_typed(context, name)]
+        typed = [name for name in ("api", "index") if is_typed(context, name)]
         if len(typed) != 1:
             names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
             raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
         api = api if typed == ["api"] else None
     return check_url(api) if api else None
-
-
-def _is_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _prefix(text: str) -> str:

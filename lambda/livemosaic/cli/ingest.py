@@ -3,22 +3,26 @@
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.progress import Progress, TaskID
 
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
-from livemosaic.cli.targets.target import EntryOutcome, Older
+from livemosaic.cli.targets.target import EntryOutcome, Local, Older, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.ingest.sources.cogs import Making
 from livemosaic.ingest.sources.open import Reading, open_names, open_search
 from livemosaic.ingest.sources.prefetch import read_ahead
-from livemosaic.storage.allowlist import AllowList
+from livemosaic.model.time import parse_time
+from livemosaic.storage.allowlist import OUTSIDE, AllowList
 
 _MAX_REASONS: Final = 20
 _MAX_OLDER: Final = 3
+Footprint = Literal["image", "data"]
 _READ_AT_ONCE: Final = 4
 """Sources read in parallel."""
 
@@ -29,7 +33,9 @@ def ingest(
         list[str] | None,
         typer.Argument(
             help="Files of STAC Items, ItemCollections or ndjson, or `-`; stac-geoparquet "
-            "(`*.parquet`, of s3:// too); `s3://BUCKET/PREFIX/` for every *.json below."
+            "(`*.parquet`, of s3:// too); `s3://BUCKET/PREFIX/` for every *.json below. COGs "
+            "without Items: `*.tif`, of s3:// and https:// too, a folder, or "
+            "`s3://BUCKET/PREFIX/*.tif` for every TIFF below."
         ),
     ] = None,
     mosaic: Annotated[
@@ -45,14 +51,26 @@ def ingest(
     bbox: Annotated[
         str | None, typer.Option(metavar="W,S,E,N", help="Box of --stac, in degrees.")
     ] = None,
-    datetime: Annotated[
+    datetime_: Annotated[
         str | None,
         typer.Option(
+            "--datetime",
             metavar="A/B",
             help="Times of --stac: `2025-07`, `2025-01-01/..`. A closed range is read in several "
-            "parts in parallel.",
+            "parts in parallel. With COGs, the datetime of all of them; by default the date in "
+            "each file's name, else when it was written.",
         ),
     ] = None,
+    collection: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Collection that COGs are put into.")
+    ] = None,
+    footprint: Annotated[
+        Footprint,
+        typer.Option(
+            help="Footprints of COGs: the outline of the whole image, which needs its header "
+            "only, or of its valid pixels, for which a small overview is read."
+        ),
+    ] = "image",
     filter_: Annotated[
         str | None, typer.Option("--filter", metavar="CQL2", help="Filter of --stac.")
     ] = None,
@@ -112,28 +130,46 @@ def ingest(
     `jq -c .item errors.ndjson | livemosaic ingest -`
 
     `livemosaic ingest --force rolled-back.json`
+
+    `livemosaic --allow /data/drone ingest /data/drone/*.tif --footprint data`
+
+    `livemosaic ingest "s3://BUCKET/scenes/*.tif" --collection scenes`
     """
-    search = {"collections": collections, "bbox": bbox, "datetime": datetime, "filter": filter_}
+    search = {"collections": collections, "bbox": bbox, "datetime": datetime_, "filter": filter_}
     with target(context) as mosaics:
         session: Session = context.obj
         allow = AllowList(session.settings.allowed_prefixes)
-        reading = _reading(source or [], stac, search, limit, allow)
+        reading = _reading(source or [], stac, search, limit, allow, collection, footprint)
         run = _run(context, mosaic, errors, reading, force=force) if resume else {}
-        with Ledger(resume, errors, run) as ledger, progress() as bar:
-            shown = _IngestReport(bar, reading, ledger)
-            places = ledger.done.places
-            readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
-            with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
-                try:
-                    for outcome in mosaics.ingest(entries, mosaic, force=force):
-                        ledger.add(outcome)
-                        shown.add(outcome)
-                except LivemosaicError:
-                    shown.broken_off(resumable=resume is not None)
-                    raise
-        shown.summary()
+        with Ledger(resume, errors, run) as ledger:
+            put_in(mosaics, reading, ledger, mosaic, force=force, resumable=resume is not None)
     if ledger.done.refused:
         raise typer.Exit(1)
+
+
+def put_in(
+    mosaics: Target,
+    reading: Reading,
+    ledger: Ledger,
+    mosaic: str | None,
+    *,
+    force: bool = False,
+    resumable: bool = False,
+) -> None:
+    """Ingests all entries of some sources, with a progress bar, the reasons and a summary."""
+    with progress() as bar:
+        shown = _IngestReport(bar, reading, ledger, is_local=isinstance(mosaics, Local))
+        places = ledger.done.places
+        readings = [s.read(ledger.done.began, places.get(s.name)) for s in reading.sources]
+        with closing(read_ahead(readings, _READ_AT_ONCE)) as entries:
+            try:
+                for outcome in mosaics.ingest(entries, mosaic, force=force):
+                    ledger.add(outcome)
+                    shown.add(outcome)
+            except LivemosaicError:
+                shown.broken_off(resumable=resumable)
+                raise
+    shown.summary()
 
 
 def _reading(
@@ -142,17 +178,33 @@ def _reading(
     search: Mapping[str, str | None],
     limit: int,
     allow: AllowList,
+    collection: str | None,
+    footprint: Footprint,
 ) -> Reading:
-    given = [f"--{name}" for name, value in search.items() if value is not None]
-    if stac is None:
-        if given:
-            raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
-        if not names:
-            raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
-        return open_names(names, allow)
-    if names:
-        raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
-    return open_search(stac, limit=limit, **search)
+    if stac is not None:
+        if names:
+            raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
+        if collection is not None or footprint != "image":
+            raise InvalidRequestError("--collection and --footprint are for COGs, not for --stac")
+        return open_search(stac, limit=limit, **search)
+    given = [f"--{name}" for name, value in search.items() if value and name != "datetime"]
+    if given:
+        raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
+    if not names:
+        raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
+    making = Making(collection, _moment(search["datetime"]), footprint == "data")
+    return open_names(names, allow, making if making != Making() else None)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Returns the datetime of COGs."""
+    try:
+        return parse_time(text) if text is not None else None
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"--datetime {text!r} is no time, such as 2025-07-01T10:25:59Z; without --stac it is "
+            "the datetime of COGs"
+        ) from error
 
 
 def _run(
@@ -177,15 +229,17 @@ def _run(
 class _IngestReport:
     """The progress bar, errors and summary of a run."""
 
-    def __init__(self, bar: Progress, reading: Reading, ledger: Ledger) -> None:
+    def __init__(self, bar: Progress, reading: Reading, ledger: Ledger, *, is_local: bool) -> None:
         self._bar = bar
         self._reading = reading
         self._ledger = ledger
+        self._is_local = is_local
         self._task: TaskID = bar.add_task("", total=reading.total, completed=ledger.done.weight)
         self._begun = time.monotonic()
         self._reasons = 0
         self._incomplete = 0
         self._older: dict[Older, None] = {}
+        self._outside = False
         if ledger.resumed:
             console.print(f"resuming after {ledger.resumed:,} Items")
 
@@ -197,6 +251,7 @@ class _IngestReport:
         self._bar.update(self._task, advance=outcome.entry.weight, description=text)
         if not outcome.ok:
             self._reasons += 1
+            self._outside |= self._is_local and OUTSIDE in outcome.reason
             if self._reasons <= _MAX_REASONS:
                 line = f"{outcome.entry.message.id}: {outcome.reason}"
                 console.print(line, style="red", markup=False)
@@ -223,6 +278,12 @@ class _IngestReport:
             console.print(f"{self._reasons - _MAX_REASONS} more were rejected", style="red")
         if failed := self._ledger.done.counts["failed"]:
             console.print(_failed_text(failed), style="yellow")
+        if self._outside:
+            console.print(
+                "`livemosaic --allow FOLDER ingest …` allows a folder or a prefix; `serve` needs it too",
+                style="yellow",
+                markup=False,
+            )
         if self._incomplete:
             text = f"shown, with warnings: {self._incomplete:,}"
             console.print(text, style="yellow")

@@ -1,24 +1,47 @@
 """`livemosaic serve` and `livemosaic demo`: tiles, maps and the API from this machine."""
 
 import secrets
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Final
 
 import typer
 from pydantic import SecretStr
 
 from livemosaic import logs
+from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.demo import run as demonstration
+from livemosaic.cli.ingest import put_in
 from livemosaic.cli.server import listening, server
-from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.cli.session import clear_errors, console, is_typed, progress, stop, without_api
+from livemosaic.cli.targets.target import Local
 from livemosaic.cli.upkeep import beside
 from livemosaic.index_url import SQLITE
+from livemosaic.ingest.sources.open import open_names
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import running
+from livemosaic.settings import Settings
+from livemosaic.storage.allowlist import AllowList
+
+_MOSAIC: Final = "files"
+"""The mosaic of files that are served without an index."""
 
 
 def serve(
     context: typer.Context,
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="COGs or STAC Items to serve without an index, as `livemosaic ingest` reads them: "
+            "`*.tif`, a folder, `s3://BUCKET/PREFIX/*.tif`, … Nothing of it is kept."
+        ),
+    ] = None,
+    *,
+    tms: Annotated[
+        str, typer.Option(help="TileMatrixSet in which SOURCE is served.")
+    ] = "WebMercatorQuad",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     token: Annotated[
@@ -44,9 +67,51 @@ def serve(
     `livemosaic --index sqlite:///my.db --allow /data/scenes serve`
 
     `livemosaic --index dynamodb://eu-central-1/maps --profile prod serve`
+
+    `livemosaic serve scenes/*.tif`
+
+    `livemosaic serve mars/*.tif --tms MarsMercatorSphere`
     """
     given = without_api(context, "serve")
     logs.configure()
+    if source:
+        if is_typed(context, "index"):
+            stop("files are served without --index: `livemosaic ingest` puts them into one")
+        with clear_errors(), _index_of(source, tms, given) as made:
+            _serve(made, host, port, token, build_overviews)
+        return
+    _serve(given, host, port, token, build_overviews)
+
+
+@contextmanager
+def _index_of(names: Sequence[str], tms: str, settings: Settings) -> Iterator[Settings]:
+    """Yields settings for an index that has one mosaic of some files, until the block ends.
+
+    The folders of local files are allowed in them.
+    """
+    local = [Path(name).resolve() for name in names if "://" not in name and name != "-"]
+    folders = {str(path if path.is_dir() else path.parent) + "/" for path in local}
+    allowed = (*settings.allowed_prefixes, *sorted(folders))
+    with TemporaryDirectory(prefix="livemosaic-") as folder:
+        index = f"sqlite:///{folder}/index.db"
+        made = settings.model_copy(update={"index": index, "allowed_prefixes": allowed})
+        with running(made) as services, Ledger(None, None, {}) as ledger:
+            mosaic = Mosaic(id=_MOSAIC, title=_title(names), tms=tms)
+            services.create(mosaic, is_overviews_open=True)
+            put_in(Local(services), open_names(names, AllowList(allowed)), ledger, _MOSAIC)
+        if ledger.done.refused == ledger.done.items:
+            stop("there is nothing to serve")
+        yield made
+
+
+def _title(names: Sequence[str]) -> str:
+    first = names[0].rstrip("/").rpartition("/")[2]
+    return first if len(names) == 1 else f"{first} and {len(names) - 1:,} more"
+
+
+def _serve(
+    given: Settings, host: str, port: int, token: str | None, build_overviews: bool | None
+) -> None:
     if token is None and given.token is not None:
         token = given.token.get_secret_value()
     is_local = SQLITE.fullmatch(given.index) is not None

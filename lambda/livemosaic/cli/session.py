@@ -61,6 +61,12 @@ def without_api(context: typer.Context, command: str) -> Settings:
     return session.settings
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a common option was given on the command line, not by the environment."""
+    source = context.find_root().get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Turns errors into one line and exit code 1."""

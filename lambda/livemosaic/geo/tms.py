@@ -1,4 +1,4 @@
-"""TileMatrixSets (OGC 17-083r4) by id: morecantile's, those of folders, and planetcantile's.
+"""TileMatrixSets (OGC 17-083r4) by id: of morecantile, folders and planetcantile.
 
 morecantile also reads the folder that `TILEMATRIXSET_DIRECTORY` names. planetcantile's are there
 where it is installed: a thousand files, each read when it is asked for.

@@ -86,7 +86,7 @@ def without_signatures(assets: Any, allow: AllowList) -> Any:
 
 
 def _hrefs(asset: Any) -> Iterator[str]:
-    """Yields the href of an asset, and those of its alternates."""
+    """Yields the hrefs of an asset and of its alternates."""
     alternates = asset.get("alternate") if isinstance(asset, Mapping) else None
     others = alternates.values() if isinstance(alternates, Mapping) else ()
     for one in (asset, *others):

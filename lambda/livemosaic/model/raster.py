@@ -78,7 +78,7 @@ PLAIN: Final = BandEncoding()
 
 
 def band_of(encoding: Encoding, index: int) -> BandEncoding:
-    """Returns the encoding of a band, counted from 0; a plain one beyond those that are stated."""
+    """Returns the encoding of a band, counted from 0; a plain one beyond the stated ones."""
     if len(encoding) == 1:
         return encoding[0]
     return encoding[index] if index < len(encoding) else PLAIN

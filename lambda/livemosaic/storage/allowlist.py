@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from livemosaic.storage.access.signed import Signature
 
 SETTING: Final = "LIVEMOSAIC_ALLOWED_PREFIXES"
+OUTSIDE: Final = "outside the allowed prefixes"
+"""What the message says of an href that no prefix allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,7 @@ class AllowList:
         granting = [prefix for prefix in self.parsed if prefix.covers(location)]
         if not granting:
             raise ForbiddenHrefError(
-                f"asset href {redact(href)!r} is outside the allowed prefixes; "
-                f"{SETTING} lists what may be read"
+                f"asset href {redact(href)!r} is {OUTSIDE}; {SETTING} lists what may be read"
             )
         if location.is_private and not any(prefix.names_host for prefix in granting):
             raise ForbiddenHrefError(

@@ -12,6 +12,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.s3 import ITEM_SUFFIXES, NOT_ITEMS
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.ingest.sources.cogs import is_tiff
 from livemosaic.ingest.sources.files import bodies
 from livemosaic.model.order import Order
 from livemosaic.storage.access.way import Way
@@ -44,7 +45,10 @@ class Prefix:
         return self.name
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
-        """See `Source`. The moment of an Item is when its object was written."""
+        """See `Source`. The moment of an Item is when its object was written.
+
+        `InvalidRequestError` where there are TIFFs instead, which need another name.
+        """
         bucket = Bucket(self.bucket, self.way)
         running: deque[tuple[Listed, Future[bytes]]] = deque()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects")
@@ -61,10 +65,18 @@ class Prefix:
             pool.shutdown(cancel_futures=True)
 
     def _items(self, bucket: Bucket, after: str | None) -> Iterator[Listed]:
+        tiffs = items = 0
         for found in bucket.listed(self.prefix, after):
             name = found.key.rpartition("/")[2]
+            tiffs += is_tiff(name)
             if name.endswith(ITEM_SUFFIXES) and name not in NOT_ITEMS:
+                items += 1
                 yield found
+        if tiffs and not items and after is None:
+            raise InvalidRequestError(
+                f"{self.name} has no STAC Items, and {tiffs:,} TIFFs: {self.name}*.tif makes Items "
+                "of them"
+            )
 
     def _entries(self, found: Listed, body: "Future[bytes]", began: datetime) -> Iterator[Entry]:
         href = f"s3://{self.bucket}/{found.key}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources import Source
+from livemosaic.ingest.sources.cogs import Making, is_cog
 from livemosaic.ingest.sources.files import Files
 from livemosaic.storage.allowlist import AllowList
 
@@ -23,24 +24,46 @@ class Reading:
     """Whether weights are bytes, not Items."""
 
 
-def open_names(names: Sequence[str], allow: AllowList | None = None) -> Reading:
-    """Opens files as one source, and each prefix in S3 or stac-geoparquet as another.
+def open_names(
+    names: Sequence[str], allow: AllowList | None = None, making: Making | None = None
+) -> Reading:
+    """Opens files as one source, COGs as one, and each prefix in S3 or stac-geoparquet as another.
 
-    Buckets are read in the way that `allow` names for them, whether it has them or not.
+    Buckets are read in the way that `allow` names for them, whether it has them or not. `making` is
+    how Items are made of COGs; `InvalidRequestError` if it is given and there are no COGs.
     """
     allow = allow or AllowList()
     names = list(dict.fromkeys(names))
+    cogs = [name for name in names if is_cog(name)]
     tables = [name for name in names if name.endswith(".parquet")]
-    prefixes = [name for name in names if name.startswith("s3://") and name not in tables]
-    files = Files([name for name in names if name not in tables and name not in prefixes])
+    other = [name for name in names if name not in {*cogs, *tables}]
+    prefixes = [name for name in other if name.startswith("s3://")]
+    files = Files([name for name in other if name not in prefixes])
+    if making and not cogs:
+        raise InvalidRequestError(
+            f"--collection, --datetime and --footprint are for COGs, and {names[0]!r} is none: "
+            "name *.tif, a folder, or s3://BUCKET/PREFIX/*.tif"
+        )
     if len(files.names) == len(names):
         return Reading([files], files.total, in_bytes=True)
     parquet, rows = _parquet(tables, allow)
-    total = rows if len(tables) == len(names) else None
+    made, count = _cogs(cogs, allow, making or Making())
+    total = None if count is None or files.names or prefixes else rows + count
     own = [files] if files.names else []
     return Reading(
-        [*own, *parquet, *(_prefix(name, allow) for name in prefixes)], total, in_bytes=False
+        [*own, *made, *parquet, *(_prefix(name, allow) for name in prefixes)], total, in_bytes=False
     )
+
+
+def _cogs(
+    names: Sequence[str], allow: AllowList, making: Making
+) -> tuple[Sequence[Source], int | None]:
+    if not names:
+        return [], 0
+    from livemosaic.ingest.sources.cogs.source import Cogs
+
+    source = Cogs(names, allow, making)
+    return [source], source.total
 
 
 def _parquet(names: Sequence[str], allow: AllowList) -> tuple[Sequence[Source], int]:

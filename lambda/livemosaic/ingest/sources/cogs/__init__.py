@@ -1,0 +1,33 @@
+"""Cloud-Optimized GeoTIFFs without STAC Items, as a source of `livemosaic ingest`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+SUFFIXES: Final = (".tif", ".tiff")
+"""Of the names of GeoTIFFs, in lower case; names may have them in upper case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How Items are made of COGs."""
+
+    collection: str | None = None
+    """Of all Items; None for none."""
+    moment: datetime | None = None
+    """The datetime of all Items, aware; None for the date in a file's name, else its age."""
+    of_data: bool = False
+    """Whether a footprint is the outline of the valid pixels, not of all pixels."""
+
+
+def is_cog(name: str) -> bool:
+    """Whether a name given to the command is of COGs: a TIFF, a folder, `s3://BUCKET/…/*.tif`."""
+    path = urlsplit(name).path if name.startswith(("https://", "http://")) else name
+    return is_tiff(path) or ("://" not in name and Path(name).is_dir())
+
+
+def is_tiff(path: str) -> bool:
+    """Whether a path has the suffix of a GeoTIFF."""
+    return path.lower().endswith(SUFFIXES)
