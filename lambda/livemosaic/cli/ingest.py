@@ -280,7 +280,7 @@ class _IngestReport:
             console.print(_failed_text(failed), style="yellow")
         if self._outside:
             console.print(
-                "`livemosaic --allow FOLDER ingest …` allows a folder or prefix; `serve` needs it too",
+                "allow a folder or prefix: livemosaic --allow FOLDER ingest …; `serve` needs it too",
                 style="yellow",
                 markup=False,
             )
