@@ -15,6 +15,13 @@ from typing import Any
 
 ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 """Managed origin request policy AllViewerExceptHostHeader."""
+PREFLIGHT = "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf"
+"""Managed origin request policy CORS-S3Origin: the headers of CORS, beside those of the key."""
+PREFLIGHT_HEADERS = {
+    "origin",
+    "access-control-request-headers",
+    "access-control-request-method",
+}
 
 
 class FunctionRuntime:
@@ -179,6 +186,9 @@ class CloudFront:
             sent = {name: value for name, value in headers.items() if name != "host"}
         else:
             kept = {*map(str.lower, policy["HeadersConfig"].get("Headers", ())), "if-none-match"}
+            kept |= (
+                PREFLIGHT_HEADERS if behavior.get("OriginRequestPolicyId") == PREFLIGHT else set()
+            )
             sent = {name: value for name, value in headers.items() if name in kept}
         for custom in origin["OriginCustomHeaders"]:
             sent[custom["HeaderName"].lower()] = self.secret

@@ -250,6 +250,37 @@ def test_a_header_never_changes_what_others_get(behind: Behind, url: str) -> Non
         assert b"evil.example" not in shown.content
 
 
+def test_what_is_not_in_the_key_of_a_tile_reaches_no_api(behind: Behind) -> None:
+    """API Gateway refuses a request of 10 kB of headers; nobody else may get that refusal."""
+    cdn, server = behind()
+    server.create(max_age_s=60)
+    server.publish("a", (10, 20, 30))
+    usual = cdn.origin
+
+    def limited(method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        size = sum(len(name) + len(value) for name, value in headers.items())
+        too_long = Answer(400, {}, b'{"message":"Bad Request"}')
+        return too_long if size > 10_240 else usual(method, url, headers)
+
+    cdn.origin = limited
+    for name in ("cookie", "x_anything", "accept_language", "content_length"):
+        cdn.now += 100
+        cdn.get(tile_url(".png"), **{name: "1" * 12_000})
+        assert cdn.get(tile_url(".png")).status == 200, name
+
+
+def test_a_preflight_of_a_tile_is_answered(behind: Behind) -> None:
+    cdn, server = behind()
+    server.create()
+    asking = {
+        "origin": "https://a.example",
+        "access_control_request_method": "GET",
+        "access_control_request_headers": "authorization",
+    }
+    answer = cdn.get(tile_url(".png"), "OPTIONS", **asking)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "*")
+
+
 def test_what_a_credential_opens_is_for_its_owner_alone(behind: Behind) -> None:
     cdn, server = behind()
     server.create("secret", access="private", max_age_s=3600)

@@ -107,12 +107,17 @@ class Cdn(Construct):
                 "Tiles",
                 "Images by path and query. Whatever a credential opens has a key of its own",
                 "Authorization",
-            )
+            ),
+            # Those of preflights: no other header that is not in the key reaches the API, so none
+            # can spoil an image for others. What CORS says is the CDN's own in any case.
+            forwarding=cloudfront.OriginRequestPolicy.CORS_S3_ORIGIN,
         )
 
     def _documents(self) -> cloudfront.BehaviorOptions:
         return self._behavior(
             self._policy("Documents", "Also by the accepted form", "Authorization", "Accept"),
+            # API Gateway answers to its own Host only.
+            forwarding=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
             methods=cloudfront.AllowedMethods.ALLOW_ALL,
         )
 
@@ -135,6 +140,8 @@ class Cdn(Construct):
     def _behavior(
         self,
         policy: cloudfront.CachePolicy,
+        *,
+        forwarding: cloudfront.IOriginRequestPolicy,
         methods: cloudfront.AllowedMethods = cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
     ) -> cloudfront.BehaviorOptions:
         return cloudfront.BehaviorOptions(
@@ -147,8 +154,7 @@ class Cdn(Construct):
                     event_type=cloudfront.FunctionEventType.VIEWER_REQUEST,
                 )
             ],
-            # API Gateway answers to its own Host only.
-            origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
+            origin_request_policy=forwarding,
             response_headers_policy=self._cors,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
         )
