@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from api.served import Server
+from api.served import Server, tile_url
 from api.test_public_url import FILL, paths
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -28,6 +28,23 @@ def test_no_response_leaves_it_to_heuristics(filled: Server) -> None:
         assert (answer.headers["Cache-Control"] == "no-store") <= (answer.status_code >= 400)
         seen.add(answer.status_code)
     assert seen == {200, 204, 404}
+
+
+@pytest.mark.parametrize(
+    ("agent", "control"),
+    [
+        ("Mozilla/5.0 QGIS/32216", "no-store"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0", "public, max-age=60"),
+        ("GDAL WMS driver (http://www.gdal.org/frmt_wms.html)", "public, max-age=60"),
+    ],
+)
+def test_qgis_alone_is_to_store_nothing(server: Server, agent: str, control: str) -> None:
+    """It shows what it stored for good (tests/clients/test_qgis.py)."""
+    server.create("kept", max_age_s=60)
+    server.publish("a", 1, mosaic="kept")
+    answer = server.client.get(tile_url(mosaic="kept"), headers={"User-Agent": agent})
+    assert answer.headers["Cache-Control"].startswith(control)
+    assert answer.headers["ETag"]
 
 
 @pytest.mark.parametrize("page", ["/", "/docs", "/mosaics/m/map.html", "/mosaics/none/map.html"])

@@ -54,7 +54,7 @@ LINKING = {
     "/colorMaps",
     "/tileMatrixSets",
     "/mosaics/{mosaic}/WMTSCapabilities.xml",
-    "/mosaics/{mosaic}/gdal/{driver}.xml",
+    *(f"/mosaics/{{mosaic}}/gdal/{name}" for name in ("{driver}.xml", "mosaic.vrt", "mosaic.qlr")),
     "/mosaics/{mosaic}/items",
     "/mosaics/{mosaic}/renders",
     "/mosaics/{mosaic}/renders/{render}",

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import morecantile
@@ -253,8 +254,9 @@ class TestLayers:
 
 
 @pytest.fixture
-def address(server: Server) -> Iterator[str]:
-    """The same application on a socket, which GDAL needs."""
+def address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same application on a socket, which GDAL needs; it keeps tiles in a folder."""
+    monkeypatch.setenv("GDAL_DEFAULT_WMS_CACHE_PATH", str(tmp_path / "gdal-cache"))
     with on_socket(server) as url:
         yield url
 

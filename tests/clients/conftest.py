@@ -13,6 +13,22 @@ from livemosaic.table.sqlite import SqliteTable
 NODATA = -32767.0
 
 
+@pytest.fixture(autouse=True)
+def no_old_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL keeps tiles of `WMTS:URL` in a folder of the working directory otherwise."""
+    monkeypatch.setenv("GDAL_DEFAULT_WMS_CACHE_PATH", str(tmp_path / "gdal-cache"))
+
+
+@pytest.fixture
+def server(sqlite_table: SqliteTable, tmp_path: Path) -> Iterator[Server]:
+    """A server with an empty mosaic `m`."""
+    folder = tmp_path / "assets"
+    folder.mkdir()
+    with serving(sqlite_table, folder) as made:
+        made.create()
+        yield made
+
+
 @pytest.fixture(scope="module")
 def mosaics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A mosaic of each kind of pixels, with one scene on one map tile."""

@@ -52,24 +52,24 @@ def tile(server: Server, mosaic: str, **query: str) -> NDArray[Any]:
     return server.picture(f"/mosaics/{mosaic}/tiles/WebMercatorQuad/{Z}/{X}/{Y}", **query).data
 
 
-@pytest.mark.parametrize("driver", ["wms", "tms", "wmts"])
+@pytest.mark.parametrize("file", ["wms.xml", "tms.xml", "wmts.xml", "mosaic.vrt"])
 @pytest.mark.parametrize("mosaic", KINDS)
 class TestPixels:
     def test_are_those_of_tiles(
-        self, mosaics: Server, saved: Saved, mosaic: str, driver: str
+        self, mosaics: Server, saved: Saved, mosaic: str, file: str
     ) -> None:
         expected = tile(mosaics, mosaic)
-        read = read_tile(saved(f"/mosaics/{mosaic}/gdal/{driver}.xml"))
+        read = read_tile(saved(f"/mosaics/{mosaic}/gdal/{file}"))
         assert read.dtype == expected.dtype
         width = 128 if mosaic in ("dtm", "few") else 256  # the mosaic's extent
         assert np.array_equal(read[: len(expected), :256, :width], expected[..., :width])
 
     def test_are_those_of_tiles_to_gdals_commands(
-        self, saved: Saved, tmp_path: Path, request: Any, mosaic: str, driver: str
+        self, saved: Saved, tmp_path: Path, request: Any, mosaic: str, file: str
     ) -> None:
         if mosaic == "five":
             request.applymarker(EMPTY_TILES)
-        path = saved(f"/mosaics/{mosaic}/gdal/{driver}.xml")
+        path = saved(f"/mosaics/{mosaic}/gdal/{file}")
         assert info(path)["bands"]
         copy = tmp_path / "copy.tif"
         done = subprocess.run(
@@ -80,8 +80,9 @@ class TestPixels:
 
 
 class TestFile:
-    def test_the_window_of_the_wmts_file_is_the_mosaics(self, saved: Saved) -> None:
-        with rasterio.open(saved("/mosaics/dtm/gdal/wmts.xml")) as raster:
+    @pytest.mark.parametrize("file", ["wmts.xml", "mosaic.vrt"])
+    def test_the_window_is_the_mosaics(self, saved: Saved, file: str) -> None:
+        with rasterio.open(saved(f"/mosaics/dtm/gdal/{file}")) as raster:
             middle = (EDGE.left + EDGE.right) / 2
             assert raster.bounds == pytest.approx((EDGE.left, EDGE.bottom, middle, EDGE.top))
             assert raster.shape == (256, 128)
@@ -105,6 +106,15 @@ class TestFile:
             "signed": "int16",
             **dict.fromkeys(("dtm", "few"), "float32"),
         }
+
+    def test_vrt_knows_which_band_is_alpha(self, saved: Saved) -> None:
+        with rasterio.open(saved("/mosaics/rgb/gdal/mosaic.vrt")) as raster:
+            assert [one.name for one in raster.colorinterp] == ["red", "green", "blue", "alpha"]
+            assert raster.overviews(1) == [2]
+
+    def test_vrt_opens_by_its_url(self, url: str) -> None:
+        with rasterio.open(f"/vsicurl/{url}/mosaics/rgb/gdal/mosaic.vrt?bidx=2") as raster:
+            assert (raster.count, raster.bounds) == (2, pytest.approx(EDGE))
 
     def test_rasterio_reads_a_zoom_of_the_wmts_file(self, mosaics: Server, saved: Saved) -> None:
         path = saved("/mosaics/dtm/gdal/wmts.xml")

@@ -64,7 +64,12 @@ class HeadAsGet:
 
 class CacheControl:
     """Sets Cache-Control where a route does not, and makes it private where access needed a
-    credential (RFC 6750, 2.3; RFC 9111, 5.2.2.7): nothing is left to the heuristics of caches."""
+    credential (RFC 6750, 2.3; RFC 9111, 5.2.2.7): nothing is left to the heuristics of caches.
+
+    QGIS shows what its cache holds for good, whatever its age and whatever ETag it has: it is kept
+    from storing anything, so that a mosaic is live there. No other client, and no cache on the way,
+    is asked to store less.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -77,10 +82,16 @@ class CacheControl:
                 headers = MutableHeaders(scope=message)
                 usual = "no-store" if message["status"] >= 400 else "no-cache"
                 control = headers.get("Cache-Control", usual)
-                headers["Cache-Control"] = _private(control) if PRIVATE in scope else control
+                control = _private(control) if PRIVATE in scope else control
+                headers["Cache-Control"] = "no-store" if _is_qgis(scope) else control
             await send(message)
 
         await self.app(scope, receive, send_controlled)
+
+
+def _is_qgis(scope: Scope) -> bool:
+    """Whether QGIS's own client asks: `Mozilla/5.0 QGIS/32216`; not GDAL within it."""
+    return any(name == b"user-agent" and b"QGIS/" in value for name, value in scope["headers"])
 
 
 def _private(control: str) -> str:

@@ -42,6 +42,16 @@ class TileProfile:
     has_alpha: bool
     nodata: float | None
 
+    @property
+    def interpretations(self) -> list[str]:
+        """What each band is, as GDAL names it: `Red`, `Gray`, `Alpha`."""
+        bands = self.count - self.has_alpha
+        colors = (
+            ["Red", "Green", "Blue"] if bands == 3 and self.dtype in _SHOWN_BY_PNG else ["Gray"]
+        )
+        rest = ["Undefined"] * (bands - len(colors))
+        return [*colors, *rest, *(["Alpha"] if self.has_alpha else [])]
+
 
 @dataclass(frozen=True, slots=True)
 class SampleImage:

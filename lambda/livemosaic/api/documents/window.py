@@ -5,7 +5,7 @@ at a tile of its coarsest zoom, so that this is so at each of them.
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from typing import Final
 
 from morecantile import Tile, TileMatrixSet
@@ -17,6 +17,18 @@ _MOST_PIXELS: Final = 2**31 - 1
 """Width or height of a raster in GDAL."""
 _SAME: Final = 1e-6
 """Part of a pixel, or of what a TileMatrixSet states, by which numbers may be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRect:
+    """A rectangle of a window's pixels."""
+
+    left: int
+    top: int
+    size_x: int
+    size_y: int
+    transform: tuple[float, float, float, float, float, float]
+    """GDAL's geotransform: x, width and 0 of a pixel; y, 0 and height, which is negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,18 @@ class DataWindow:
         fits = (n for n in range(halvings) if min(_tiles(reach, level - n)) <= 1)
         overviews = next(fits, halvings)
         return cls._at(reach, edge, level, overviews)
+
+    def cut(self, extent: BBox) -> "PixelRect":
+        """Returns the pixels that an extent touches, in the CRS of the TileMatrixSet."""
+        left, bottom, right, top = self.bounds
+        width, height = (right - left) / self.size_x, (top - bottom) / self.size_y
+        x0 = max(0, floor((extent[0] - left) / width + _SAME))
+        y0 = max(0, floor((top - extent[3]) / height + _SAME))
+        x1 = min(self.size_x, ceil((extent[2] - left) / width - _SAME))
+        y1 = min(self.size_y, ceil((top - extent[1]) / height - _SAME))
+        corner = left + x0 * width, top - y0 * height
+        transform = (corner[0], width, 0.0, corner[1], 0.0, -height)
+        return PixelRect(x0, y0, max(1, x1 - x0), max(1, y1 - y0), transform)
 
     @classmethod
     def _at(cls, reach: Reach, edge: int, level: int, overviews: int) -> "DataWindow":

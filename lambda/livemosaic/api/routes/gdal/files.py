@@ -1,8 +1,8 @@
-"""Files of GDAL's WMS and WMTS drivers, made for a mosaic and the parameters of tiles."""
+"""Files of GDAL's drivers and of QGIS, made for a mosaic and the parameters of tiles."""
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from livemosaic.api.dependencies import (
@@ -98,3 +98,23 @@ def gdal_file(driver: Literal["wms", "tms", "wmts"], source: GivenSource) -> Xml
     """
     template = "gdal_wmts.xml" if driver == "wmts" else "gdal_wms.xml"
     return Xml(written(template, source=source))
+
+
+@router.get("/mosaics/{mosaic}/gdal/mosaic.vrt", response_class=Xml)
+def vrt_file(source: GivenSource) -> Xml:
+    """Returns a file of GDAL's VRT driver: `wms.xml`, cut to the pixels that the mosaic covers.
+
+    It has the nodata value, and knows which band is alpha.
+    """
+    tiles, cut = written("gdal_wms.xml", source=source), source.window.cut(source.extent)
+    return Xml(written("mosaic.vrt", source=source, tiles=tiles, cut=cut))
+
+
+@router.get("/mosaics/{mosaic}/gdal/mosaic.qlr", response_class=Xml)
+def qgis_layer(source: GivenSource, request: Request) -> Xml:
+    """Returns a layer definition file of QGIS, of a layer that GDAL reads.
+
+    GDAL reads `mosaic.vrt` anew whenever QGIS opens or refreshes the layer, and keeps no tile.
+    """
+    file = request.url.replace(path=request.url.path.removesuffix("qlr") + "vrt")
+    return Xml(written("mosaic.qlr", source=source, datasource=f"/vsicurl/{file}"))

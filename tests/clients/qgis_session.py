@@ -1,0 +1,75 @@
+"""Runs in QGIS's own Python: opens layers and draws them, as lines of JSON ask.
+
+Its argument is the folder of the user's profile, where QGIS has its cache.
+"""
+
+import json
+import sys
+from typing import Any
+
+from qgis.core import (
+    QgsApplication,
+    QgsLayerDefinition,
+    QgsMapRendererSequentialJob,
+    QgsMapSettings,
+    QgsRasterBandStats,
+    QgsRasterLayer,
+    QgsRectangle,
+)
+from qgis.PyQt.QtCore import QSize
+
+
+def drawn(layer: Any, extent: list[float], size: int) -> list[int]:
+    """Red, green, blue and alpha amid a map."""
+    settings = QgsMapSettings()
+    settings.setLayers([layer])
+    settings.setDestinationCrs(layer.crs())
+    settings.setExtent(QgsRectangle(*extent))
+    settings.setOutputSize(QSize(size, size))
+    job = QgsMapRendererSequentialJob(settings)
+    job.start()
+    job.waitForFinished()
+    return list(job.renderedImage().pixelColor(size // 2, size // 2).getRgb())
+
+
+def opened(asked: dict[str, Any]) -> Any:
+    if "definition" in asked:
+        return QgsLayerDefinition.loadLayerDefinitionLayers(asked["definition"])[0]
+    return QgsRasterLayer(asked["uri"], "layer", asked["provider"])
+
+
+def described(layer: Any) -> dict[str, Any]:
+    extent, provider = layer.extent(), layer.dataProvider()
+    found = {
+        "crs": layer.crs().authid(),
+        "extent": [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()],
+        "bands": layer.bandCount(),
+        "name": layer.name(),
+    }
+    if provider.name() == "gdal":
+        stats = provider.bandStatistics(1, QgsRasterBandStats.All)
+        found |= {"minimum": stats.minimumValue, "maximum": stats.maximumValue}
+    return found
+
+
+def main() -> None:
+    application = QgsApplication([], False, sys.argv[1])
+    application.initQgis()
+    layer = None
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "reload" in asked:
+            layer.reload()
+        else:
+            layer = opened(asked)
+        if not layer.isValid():
+            answer = {"error": layer.error().message()}
+        elif "extent" in asked:
+            answer = {"color": drawn(layer, asked["extent"], asked["size"])}
+        else:
+            answer = described(layer)
+        print(json.dumps(answer), flush=True)
+    application.exitQgis()
+
+
+main()
