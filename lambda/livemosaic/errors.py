@@ -91,6 +91,10 @@ class TableUnavailableError(LivemosaicError):
     """The table is unusable until an operator acts: missing, forbidden, full, or not ours."""
 
 
+class NewerFormatError(TableUnavailableError):
+    """A later release stored a mosaic, in a format that this one knows nothing of."""
+
+
 class SourceUnavailableError(LivemosaicError):
     """An event's reference cannot be fetched now: 5xx, throttled, timed out or cut; try again."""
 

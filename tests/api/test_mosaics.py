@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api.served import AUTHORIZED, JSON, Server, serving
+from api.served import AUTHORIZED, JSON, Server, raster, scene, serving
 from livemosaic.api.routes import mosaics
 from livemosaic.index.schema import mosaic_prefix
+from livemosaic.model.mosaic import FORMAT
+from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
 
 
@@ -298,3 +300,57 @@ class TestAuthorization:
 def test_reading_needs_no_token(server: Server) -> None:
     for path in ("/mosaics", "/mosaics/m", "/mosaics/m/info", "/mosaics/m/items"):
         assert server.get(path).status_code == 200
+
+
+class TestALaterRelease:
+    """A later release stored a mosaic: its rows may mean what this one does not know."""
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/mosaics/later"),
+            ("GET", "/mosaics/later/tiles/WebMercatorQuad/0/0/0"),
+            ("GET", "/mosaics/later/items"),
+            ("PUT", "/mosaics/later"),
+            ("DELETE", "/mosaics/later"),
+            ("DELETE", "/mosaics/later/items/a?collection=s2"),
+            ("POST", "/mosaics/later/items"),
+        ],
+        ids=" ".join,
+    )
+    def test_requests_that_read_or_write_it_are_refused(
+        self, server: Server, sqlite_table: SqliteTable, method: str, path: str
+    ) -> None:
+        of_a_later_release(server, sqlite_table)
+        before = [*sqlite_table.scan("")]
+        body = {"json": {}} if method in ("PUT", "POST") else {}
+        answer = server.client.request(method, path, headers=AUTHORIZED, **body)
+        assert answer.status_code == 503, answer.text
+        assert f"'later' is of format {FORMAT + 1}" in answer.json()["detail"]
+        assert "upgrade livemosaic" in answer.json()["detail"]
+        assert [*sqlite_table.scan("")] == before
+
+    def test_it_is_listed_with_its_format(self, server: Server, sqlite_table: SqliteTable) -> None:
+        of_a_later_release(server, sqlite_table)
+        listed = server.get("/mosaics").json()["mosaics"]
+        assert {one["id"]: one["format"] for one in listed}["later"] == FORMAT + 1
+
+    def test_items_for_all_mosaics_fail_with_the_reason(
+        self, server: Server, sqlite_table: SqliteTable
+    ) -> None:
+        of_a_later_release(server, sqlite_table)
+        server.create("other")
+        href = server.url(raster(server.folder / "a.tif", 1))
+        answer = server.client.post("/items", json=scene("a", href), headers=AUTHORIZED)
+        assert answer.status_code == 503
+        (outcome,) = answer.json()["outcomes"]
+        assert outcome["status"] == "failed"
+        assert f"'later' is of format {FORMAT + 1}" in outcome["detail"]
+        shown = server.get("/mosaics/other/items").json()["features"]
+        assert [one["id"] for one in shown] == ["a"]
+
+
+def of_a_later_release(server: Server, table: SqliteTable) -> None:
+    server.create("later")
+    key = Key("mosaics", "later")
+    table.transact([Put(key, {**(table.get(key) or {}), "format": FORMAT + 1})])

@@ -121,7 +121,46 @@ def test_a_mosaic_of_a_later_release_is_named_and_nothing_is_migrated(
 ) -> None:
     of_format(stored, "new", FORMAT + 1)
     output = run("migrate", *words, code=1)
-    assert f"a later release stored 'new' ({FORMAT + 1})" in output
+    assert f"mosaic 'new' is of format {FORMAT + 1}, which a later release stored" in output
     assert "upgrade livemosaic" in output
     assert Mosaics(stored).get("old").format == 0
     assert f"now of format {FORMAT}" in run("migrate", "old")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest", "-", "--mosaic", "new"),
+        ("ingest", "-", "--mosaic", "new", "--force"),
+        ("mosaics", "default-assets", "new", "red"),
+        ("mosaics", "show", "new"),
+        ("mosaics", "delete", "new", "--yes"),
+        ("verify", "new", "--repair"),
+        ("overviews", "build", "new"),
+    ],
+    ids=" ".join,
+)
+def test_a_mosaic_of_a_later_release_is_neither_written_nor_read(
+    table: SqliteTable, words: tuple[str, ...]
+) -> None:
+    of_format(table, "new", FORMAT + 1)
+    before = [*table.scan("")]
+    output = run(*words, code=1, text=json.dumps(item("a")))
+    assert f"mosaic 'new' is of format {FORMAT + 1}, which a later release stored" in output
+    assert f"knows the formats up to {FORMAT}: upgrade livemosaic" in output
+    assert [*table.scan("")] == before
+
+
+def test_items_that_a_mosaic_of_a_later_release_wants_are_kept_for_it(
+    table: SqliteTable, tmp_path: Path
+) -> None:
+    """They go into the others, and fail; none is counted as done."""
+    of_format(table, "new", FORMAT + 1)
+    Mosaics(table).create(Mosaic(id="other"))
+    path = tmp_path / "items.ndjson"
+    path.write_text(json.dumps(item("a")))
+    output = run("ingest", str(path), "--errors", f"{tmp_path}/left", code=1)
+    assert "1 failed" in output
+    assert f"mosaic 'new' is of format {FORMAT + 1}" in output
+    assert Mosaics(table).get("other").bounds
+    assert json.loads((tmp_path / "left").read_text())

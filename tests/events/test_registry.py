@@ -13,9 +13,9 @@ from items import deletion, item, message
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.storage.allowlist import AllowList
-from livemosaic.table import Table
+from livemosaic.table import Key, Put, Table
 from proof.memory import MemoryTable
 from proof.schedules import InTurn
 
@@ -154,3 +154,65 @@ def test_a_mosaic_created_at_any_moment_of_a_batch_gets_its_items() -> None:
                 break
     assert call == 3  # the head, the transaction, the registry
     assert missed == []
+
+
+class TestALaterRelease:
+    """One mosaic of several is of a format that this release does not know."""
+
+    @pytest.fixture
+    def table(self) -> MemoryTable:
+        table = MemoryTable()
+        for name in ("a", "b", "later"):
+            Mosaics(table).create(Mosaic(id=name, collections=("s2",)))
+        self.migrated_by_a_later_release(table)
+        Mosaics(table).create(Mosaic(id="z", collections=("s2",)))
+        return table
+
+    @staticmethod
+    def migrated_by_a_later_release(table: Table) -> None:
+        """Its row also means other things by names of this release."""
+        key = Key("mosaics", "later")
+        row = {**(table.get(key) or {}), "format": FORMAT + 1, "watermarks": 7, "filter": "{"}
+        table.transact([Put(key, row)])
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            item("new"),
+            deletion("new"),
+            {"op": "truncate", "collection": "s2"},
+            {"type": "FeatureCollection", "features": [item("new"), item("l", collection="l8")]},
+        ],
+        ids=["put", "deletion", "truncation", "several"],
+    )
+    def test_a_message_that_it_wants_is_kept_with_the_reason_and_changes_all_others(
+        self, table: MemoryTable, body: Any
+    ) -> None:
+        Mosaics(table).create(Mosaic(id="y", collections=("l8",)))
+        before = {key: row for key, row in table.rows.items() if "later" in key.pk + key.sk}
+        (outcome,) = process(table).batch([message(body)])
+        assert outcome.status == "failed"
+        assert f"'later' is of format {FORMAT + 1}" in outcome.reason
+        assert "upgrade livemosaic" in outcome.reason
+        wanted = {"a", "b", "z"} | ({"y"} if "features" in body else set())
+        assert {change.mosaic for change in outcome.changes} == wanted
+        after = {key: row for key, row in table.rows.items() if "later" in key.pk + key.sk}
+        assert after == before
+
+    def test_what_it_does_not_want_is_done(self, table: MemoryTable) -> None:
+        Mosaics(table).create(Mosaic(id="y", collections=("l8",)))
+        assert send(process(table), item("x", collection="l8")) == ["done"]
+        assert ids(table, "y") == ["x"]
+
+    def test_a_process_that_knew_it_before_learns_of_it(self) -> None:
+        table = MemoryTable()
+        Mosaics(table).create(Mosaic(id="later", collections=("s2",)))
+        running = process(table)
+        assert send(running, item("x")) == ["done"]
+        row = Mosaics(table).registry().after("later")  # as a migration writes both
+        self.migrated_by_a_later_release(table)
+        table.transact([row])
+        (outcome,) = running.batch([message(item("y"))])
+        assert outcome.status == "failed"
+        (outcome,) = running.batch([message(item("z"))])
+        assert (outcome.status, outcome.changes) == ("failed", [])

@@ -24,6 +24,7 @@ from livemosaic.index.overviews import ended
 from livemosaic.index.registry.row import GROWN, REGISTRY, Registry, is_growth
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
+    ANY_COLLECTION,
     FORMAT,
     MAX_KNOWN_ASSETS,
     MOSAIC_ID,
@@ -52,7 +53,8 @@ MAX_WATERMARKS: Final = 100
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    A row has the attributes of `Mosaic` by name: `filter`, `renders`, `rules`, `overviews` and
+    Raises `NewerFormatError` for a mosaic that a later release stored, but in `all` and `some`. A
+    row has the attributes of `Mosaic` by name: `filter`, `renders`, `rules`, `overviews` and
     `overview_sets` as JSON text, `bounds` as four numbers, `watermarks` as maps.
     """
 
@@ -74,11 +76,15 @@ class Mosaics:
 
     def _existing(self, mosaic_id: str) -> Mosaic | None:
         with suppress(NotFoundError):
-            return self.get(mosaic_id)
+            mosaic = self._find(mosaic_id)
+            return None if mosaic.deleting else mosaic
         return None
 
     def all(self) -> list[Mosaic]:
-        """Every mosaic, by id, except mosaics that are being deleted."""
+        """Every mosaic, by id, except mosaics that are being deleted.
+
+        Of a mosaic that a later release stored only what names it is known (`format`).
+        """
         mosaics = [from_item(row.item) for row in self._rows(_PARTITION)]
         return [mosaic for mosaic in mosaics if not mosaic.deleting]
 
@@ -87,6 +93,7 @@ class Mosaics:
         mosaic = self._find(mosaic_id)
         if mosaic.deleting:
             raise _missing(mosaic_id)
+        mosaic.check_format()
         return mosaic
 
     def recent(self, mosaic_id: str) -> Mosaic:
@@ -94,7 +101,10 @@ class Mosaics:
         key = _key(mosaic_id)
         items = self.table.batch_get([key]) if MOSAIC_ID.fullmatch(mosaic_id) else {}
         mosaic = from_item(items[key]) if key in items else None
-        return self.get(mosaic_id) if mosaic is None or mosaic.deleting else mosaic
+        if mosaic is None or mosaic.deleting:
+            return self.get(mosaic_id)
+        mosaic.check_format()
+        return mosaic
 
     def create(self, mosaic: Mosaic) -> Mosaic:
         """Add a mosaic; `AlreadyExistsError` if its id is taken."""
@@ -224,8 +234,12 @@ class Mosaics:
             self.table.transact([Delete(_key(mosaic.id), same)])
 
     def remains(self) -> list[Mosaic]:
-        """Deleted mosaics whose overviews are still there, as they were; all sets are replaced."""
-        return [from_item(row.item) for row in self._rows(_REMAINS)]
+        """Deleted mosaics whose overviews are still there, as they were; all sets are replaced.
+
+        Without the ones that a later release deleted, and will clear.
+        """
+        found = [from_item(row.item) for row in self._rows(_REMAINS)]
+        return [mosaic for mosaic in found if mosaic.format <= FORMAT]
 
     def forget_remains(self, mosaic: Mosaic) -> None:
         """Remove a mosaic from what `remains`."""
@@ -244,6 +258,7 @@ class Mosaics:
 
         def attempt() -> Mosaic:
             current = self._find(mosaic_id)
+            current.check_format()
             changed = change(current)
             if changed == current:
                 self.note(current)
@@ -290,9 +305,14 @@ def _seen_change(before: Mosaic, after: Mosaic, stamp_ms: int) -> FeedRow | None
 
 
 def same_settings(old: Mosaic | None, new: Mosaic) -> bool:
-    """Whether two states of a mosaic have equal settings; not where there was none before."""
+    """Whether two states of a mosaic have equal settings; not where there was none before.
+
+    Nor where a later release has migrated it since: whatever it has, it must not be written here.
+    """
     if old is None or old == new:
         return old is not None
+    if (old.format > FORMAT) != (new.format > FORMAT):
+        return False
     ours = (*GROWN, "format", "watermarks", "overview_sets")
     return new == replace(old, **{name: getattr(new, name) for name in ours})
 
@@ -393,7 +413,9 @@ def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
 
 
 def from_item(item: Mapping[str, Any]) -> Mosaic:
-    """The mosaic of a row."""
+    """The mosaic of a row; of a later release's only what names it."""
+    if int(item.get("format", 0)) > FORMAT:
+        return _of_later_release(item)
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in item.items()
@@ -411,6 +433,20 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
         "overview_sets": tuple(map(_overview_set, json.loads(values.get("overview_sets", "[]")))),
     }
     return Mosaic(**values | parsed)
+
+
+def _of_later_release(item: Mapping[str, Any]) -> Mosaic:
+    """Returns what names a mosaic, whatever else its row means."""
+    return Mosaic(
+        id=item["id"],
+        title=str(item.get("title", "")),
+        access="public" if item.get("access") == "public" else "private",
+        collections=tuple(item.get("collections") or (ANY_COLLECTION,)),
+        generation=str(item.get("generation", "")),
+        revision=int(item.get("revision", 0)),
+        format=int(item["format"]),
+        deleting=bool(item.get("deleting")),
+    )
 
 
 class MosaicCache:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from livemosaic.errors import (
     InvalidItemError,
     LivemosaicError,
+    NewerFormatError,
     NotYetThereError,
     SourceUnavailableError,
     TableBusyError,
@@ -191,12 +192,16 @@ class Ingest:
     def _one(self, message: Message, subscribers: Subscribers, late: Deadline) -> Outcome:
         applied: list[Applied] = []
         rejected: list[str] = []
+        unwritten: list[str] = []
         try:
             for change in self._changes(message):
                 if late():
                     return _unfinished(message.id, "failed", applied, _NO_TIME)
                 try:
-                    applied += self._apply(change, message, subscribers)
+                    for one in self._apply(change, message, subscribers):
+                        applied.append(one)  # noqa: PERF402 (kept where a later one fails)
+                except NewerFormatError as error:  # a later release can apply it, when it is here
+                    unwritten.append(str(error))
                 except _RETRYABLE:
                     raise
                 except LivemosaicError as error:  # other Items of the message continue
@@ -211,6 +216,9 @@ class Ingest:
             return Outcome(message.id, "failed", applied, "an unexpected error; it was logged")
         _warn_of_contested(message.id, applied)
         _warn_of_left_out(message.id, applied)
+        if unwritten:
+            reasons = "; ".join(dict.fromkeys([*unwritten, *rejected]))
+            return _unfinished(message.id, "failed", applied, reasons)
         if rejected:
             return _unfinished(message.id, "rejected", applied, "; ".join(rejected))
         done = any(change.newer is None for change in applied)
@@ -234,37 +242,39 @@ class Ingest:
 
     def _apply(
         self, change: ItemChange, message: Message, subscribers: Subscribers
-    ) -> list[Applied]:
+    ) -> Iterator[Applied]:
         if not subscribers.force:
             check_time(_moment(change), message.time)
         match change:
             case Upsert(collection, document=document, base=base, order=order):
-                if not subscribers.of(collection):
-                    return []
-                item = StacItem.parse(document, order=order, base=base)
-                return self._put(item, base, order, subscribers)
+                if subscribers.of(collection):
+                    item = StacItem.parse(document, order=order, base=base)
+                    yield from self._put(item, base, order, subscribers)
             case Reference(href, order):
-                return self._put(self._referenced(href, order, message), href, order, subscribers)
+                found = self._referenced(href, order, message)
+                yield from self._put(found, href, order, subscribers)
             case Deletion(collection, item_id, order):
-                return subscribers.remove([ItemName(collection, item_id)], order.of_deletion())
+                name = ItemName(collection, item_id)
+                yield from subscribers.remove([name], order.of_deletion())
             case Truncation(collection, order):
-                return subscribers.truncate(collection, order.of_deletion())
+                yield from subscribers.truncate(collection, order.of_deletion())
             case TrackedChange():
-                return self._track(change, subscribers)
+                yield from self._track(change, subscribers)
 
     def _put(
         self, item: StacItem, found_at: str | None, order: Order, subscribers: Subscribers
-    ) -> list[Applied]:
+    ) -> Iterator[Applied]:
         if not subscribers.of(item.collection):
-            return []
+            return
         if found_at is not None and found_at.startswith(_OBJECT):
             name = ItemName(item.collection, item.id)
             if since := self._tracked.remember(found_at, order.moment, name):
                 # An event that came first could not remove an Item that nobody knew of.
-                replace(subscribers, force=False).remove([name], f"{since.order}#{DELETION}")
-        return subscribers.put(item)
+                deletion = f"{since.order}#{DELETION}"
+                list(replace(subscribers, force=False).remove([name], deletion))
+        yield from subscribers.put(item)
 
-    def _track(self, event: TrackedChange, subscribers: Subscribers) -> list[Applied]:
+    def _track(self, event: TrackedChange, subscribers: Subscribers) -> Iterator[Applied]:
         """Applies an event of a tracked object.
 
         What a href has is never older than the event, so the Item may be fetched before the claim.
@@ -272,15 +282,19 @@ class Ingest:
         """
         known = self._tracked.get(event.object_name)
         if known is not None and known.sequence > event.sequence:
-            current = self._current_item(event) if subscribers.force else None
-            return subscribers.put(current) if current else []
+            if current := self._current_item(event) if subscribers.force else None:
+                yield from subscribers.put(current)
+            return
         item = self._current_item(event)
         held = ItemName(item.collection, item.id) if item else None
-        claimed = self._tracked.claim(event, held, lambda before: _retire(before, subscribers))
+        claimed = self._tracked.claim(
+            event, held, lambda before: list(_retire(before, subscribers))
+        )
         if claimed is None:
-            return []
-        retired = _retire(claimed, subscribers, force=subscribers.force and item is None)
-        return retired + (subscribers.put(replace(item, order=claimed.order)) if item else [])
+            return
+        yield from _retire(claimed, subscribers, force=subscribers.force and item is None)
+        if item:
+            yield from subscribers.put(replace(item, order=claimed.order))
 
     @property
     def _tracked(self) -> TrackedObjects:
@@ -344,7 +358,7 @@ def _applied(outcomes: Sequence[Outcome]) -> list[Applied]:
 
 def _retire(
     tracked: TrackedObject, subscribers: Subscribers, *, force: bool = False
-) -> list[Applied]:
+) -> Iterator[Applied]:
     """Removes the Items that a tracked object held before."""
     deletion = f"{tracked.order}#{DELETION}"
     return replace(subscribers, force=force).remove(tracked.left, deletion)

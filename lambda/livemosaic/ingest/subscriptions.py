@@ -1,8 +1,9 @@
 """The mosaics that subscribe to a collection, and the changes of Items in each of them."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from livemosaic.index.change import Change, Effect, Newer
@@ -13,7 +14,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
 from livemosaic.model.cql2 import Cql2Filter
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.model.order import updated_of
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
@@ -48,7 +49,11 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """The mosaics that a batch may change, as of about its beginning."""
+    """The mosaics that a batch may change, as of about its beginning.
+
+    What changes Items yields each change as it is made, and raises `NewerFormatError` in the end
+    where a later release stored one of the mosaics, in which nothing is changed.
+    """
 
     index: Index
     allow: AllowList
@@ -62,9 +67,17 @@ class Subscribers:
         """Returns the mosaics that subscribe to a collection."""
         return self.mosaics.subscribers(collection)
 
-    def put(self, item: StacItem) -> list[Applied]:
+    def put(self, item: StacItem) -> Iterator[Applied]:
         """Writes an Item to every mosaic whose filter it passes, and removes it from the others."""
-        return [self._put(item, mosaic) for mosaic in self.of(item.collection)]
+        return self._in_each(item.collection, lambda mosaic: self._put(item, mosaic))
+
+    def _in_each(self, collection: str, change: Callable[[Mosaic], Applied]) -> Iterator[Applied]:
+        subscribed = self.of(collection)
+        for mosaic in subscribed:
+            if mosaic.format <= FORMAT:
+                yield change(mosaic)
+        for mosaic in subscribed:
+            mosaic.check_format()
 
     def _put(self, item: StacItem, mosaic: Mosaic) -> Applied:
         if not passes(item, mosaic):
@@ -91,9 +104,11 @@ class Subscribers:
         warnings += [f"item {item.id[:80]!r}: {doubt}" for doubt in doubts]
         return replace(applied, hrefs=hrefs, warnings=warnings)
 
-    def remove(self, names: Iterable[ItemName], version: str) -> list[Applied]:
+    def remove(self, names: Iterable[ItemName], version: str) -> Iterator[Applied]:
         """Removes Items at a version."""
-        return [self._remove(m, name, version) for name in names for m in self.of(name.collection)]
+        for name in names:
+            change = partial(self._remove, name=name, version=version)
+            yield from self._in_each(name.collection, change)
 
     def _remove(self, mosaic: Mosaic, name: ItemName, version: str) -> Applied:
         key = scene_key(*name)
@@ -101,13 +116,14 @@ class Subscribers:
         shows = effect.newer if effect.newer and effect.newer.kind == "version" else None
         return Applied(mosaic.id, *name, effect.change, newer=shows, region=effect.region)
 
-    def truncate(self, collection: str, version: str) -> list[Applied]:
+    def truncate(self, collection: str, version: str) -> Iterator[Applied]:
         """Removes all Items of a collection that are not newer than a version."""
-        changes = [
-            (mosaic, self.index.truncate(mosaic, collection, version, force=self.force))
-            for mosaic in self.of(collection)
-        ]
-        return [Applied(mosaic.id, collection, "", effect.change) for mosaic, effect in changes]
+
+        def truncated(mosaic: Mosaic) -> Applied:
+            effect = self.index.truncate(mosaic, collection, version, force=self.force)
+            return Applied(mosaic.id, collection, "", effect.change)
+
+        return self._in_each(collection, truncated)
 
     def are_outdated(self, now: Roster) -> bool:
         """Returns whether a mosaic was created since, or has other settings."""

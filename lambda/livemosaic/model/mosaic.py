@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidRequestError, NewerFormatError
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.raster import BBox
 from livemosaic.model.rule import RulePolicy
@@ -184,6 +184,15 @@ class Mosaic:
         """The collection of all its scenes; empty where there may be several, or none."""
         alone = len(self.collections) == 1 and self.collections[0] != ANY_COLLECTION
         return self.collections[0] if alone else ""
+
+    def check_format(self) -> None:
+        """Raises `NewerFormatError` where a later release has to read and write the mosaic."""
+        if self.format > FORMAT:
+            raise NewerFormatError(
+                f"mosaic {self.id!r} is of format {self.format}, which a later release stored; "
+                f"this one knows the formats up to {FORMAT}: upgrade livemosaic here, and "
+                "everything else that reads and writes this index"
+            )
 
     def accepts_collection(self, collection: str) -> bool:
         """Whether the mosaic subscribes to that STAC collection."""
