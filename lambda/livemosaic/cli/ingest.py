@@ -280,7 +280,7 @@ class _IngestReport:
             console.print(_failed_text(failed), style="yellow")
         if self._outside:
             console.print(
-                "allow a folder or prefix: livemosaic --allow FOLDER ingest …; `serve` needs it too",
+                "to allow a folder: livemosaic --allow FOLDER ingest …; `serve` needs it too",
                 style="yellow",
                 markup=False,
             )
