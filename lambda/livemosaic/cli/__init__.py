@@ -10,6 +10,7 @@ from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
+from livemosaic.cli.gdal import gdal
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
@@ -35,6 +36,7 @@ app.command()(ingest)
 app.command()(verify)
 app.command()(migrate)
 app.command()(cost)
+app.command()(gdal)
 app.command()(mint)
 app.command()(serve)
 app.command()(demo)

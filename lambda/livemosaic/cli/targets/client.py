@@ -61,6 +61,8 @@ class Answer:
     """Where a redirect leads."""
     wait_s: float = 0.0
     """The pause that the server asks for before the next request."""
+    body: str = ""
+    """The whole body, of any kind."""
 
     def text(self, name: str) -> str | None:
         """Returns a member: `detail` comes from livemosaic, `message` from API Gateway."""
@@ -164,7 +166,7 @@ class ApiClient:
         text = answer.data.decode(errors="replace")
         location = answer.headers.get("Location", "")
         wait_s = _wait_s(answer.headers) if answer.status in (429, 503) else 0.0
-        return Answer(answer.status, _object(text), text[:100], repeated, location, wait_s)
+        return Answer(answer.status, _object(text), text[:100], repeated, location, wait_s, text)
 
     def _may_pass(self, error: HTTPError) -> bool:
         """Returns whether to try again; a URL that never answered is probably wrong."""

@@ -117,4 +117,6 @@ def qgis_layer(source: GivenSource, request: Request) -> Xml:
     GDAL reads `mosaic.vrt` anew whenever QGIS opens or refreshes the layer, and keeps no tile.
     """
     file = request.url.replace(path=request.url.path.removesuffix("qlr") + "vrt")
-    return Xml(written("mosaic.qlr", source=source, datasource=f"/vsicurl/{file}"))
+    document = written("mosaic.qlr", source=source, datasource=f"/vsicurl/{file}")
+    named = {"Content-Disposition": f'attachment; filename="{source.mosaic}.qlr"'}
+    return Xml(document, headers=named)

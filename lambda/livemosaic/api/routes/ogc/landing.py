@@ -57,6 +57,8 @@ _MOSAIC_LINKS: Final = {
     "Tilesets": "tiles",
     "Info": "info",
 }
+_FILES: Final = {"GDAL": "gdal/mosaic.vrt", "QGIS": "gdal/mosaic.qlr"}
+"""Links of a mosaic with scenes."""
 _NO_MOSAICS: Final = (
     "There is no mosaic here yet, or no public one. "
     "<code>livemosaic mosaics create NAME</code> creates one."
@@ -113,12 +115,13 @@ def _body(mosaics: list[Mosaic], query: str) -> str:
 
 def _card(mosaic: Mosaic, query: str) -> str:
     base = f"mosaics/{mosaic.id}/"
+    paths = _MOSAIC_LINKS | (_FILES if mosaic.bounds else {})
     private = ' <span class="private">private</span>' if mosaic.access == "private" else ""
     return (
         f'<li><a class="card" href="{base}map.html{escape(query)}">{_locator(mosaic)}'
         f"<h2>{escape(mosaic.title or mosaic.id)}</h2>"
         f"<p><code>{mosaic.id}</code>{private}</p><p>{_place(mosaic)}</p></a>"
-        f'<nav class="links">{_anchors(_MOSAIC_LINKS, base, query)}</nav></li>'
+        f'<nav class="links">{_anchors(paths, base, query)}</nav></li>'
     )
 
 
