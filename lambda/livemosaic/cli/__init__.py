@@ -10,7 +10,7 @@ from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
-from livemosaic.cli.gdal import gdal
+from livemosaic.cli.gis.gdal import gdal
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
