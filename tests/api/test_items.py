@@ -199,7 +199,11 @@ class TestShowAndTakeOut:
         assert (shown["id"], shown["collection"]) == ("a", "s2")
         assert shown["bbox"] == [7, 45, 8, 46]
         assert shown["properties"] == {"datetime": "2026-01-01T00:00:00Z", "eo:cloud_cover": 12.5}
-        assert shown["assets"] == {"visual": {"href": "https://example.com/a.tif"}}
+        cog = {
+            "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+            "roles": ["data"],
+        }
+        assert shown["assets"] == {"visual": {"href": "https://example.com/a.tif", **cog}}
 
     @pytest.mark.parametrize("name", IDS)
     def test_any_id_that_stac_allows_can_be_shown_and_deleted(
@@ -218,10 +222,10 @@ class TestShowAndTakeOut:
         server.post(item("a", collection=None))
         asked = [None, "s1", "s2"]
         shown = [server.get("/mosaics/m/items/a", **_named(name)).json() for name in asked]
-        assert [feature["collection"] for feature in shown] == asked
+        assert [feature.get("collection") for feature in shown] == asked
         server.client.delete("/mosaics/m/items/a?collection=s1", headers=AUTHORIZED)
         left = server.get("/mosaics/m/items").json()["features"]
-        assert {feature["collection"] for feature in left} == {None, "s2"}
+        assert {feature.get("collection") for feature in left} == {None, "s2"}
 
     @pytest.mark.parametrize("method", ["get", "delete"])
     def test_one_that_is_not_there_is_not_found(self, server: Server, method: str) -> None:
@@ -277,7 +281,8 @@ class TestList:
 
     def test_the_last_page_has_no_next_link(self, server: Server) -> None:
         server.add(item("a"), item("b"))
-        assert server.get("/mosaics/m/items?limit=2").json()["links"] == []
+        links = server.get("/mosaics/m/items?limit=2").json()["links"]
+        assert "next" not in {link["rel"] for link in links}
 
     def test_a_box_lists_what_it_touches_top_first(self, server: Server) -> None:
         server.add(

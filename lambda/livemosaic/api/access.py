@@ -1,7 +1,7 @@
 """Authorization: who may see a mosaic, and who may write."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from starlette.datastructures import URL
@@ -37,14 +37,20 @@ def current_mosaic(mosaic: str, request: Request) -> Mosaic:
 
 def visible_mosaics(request: Request) -> list[Mosaic]:
     """Returns the mosaics that the caller may see, sorted by id."""
+    return [mosaic for mosaic in visible_mosaics_after(request) if mosaic is not None]
+
+
+def visible_mosaics_after(request: Request, mosaic_id: str = "") -> Iterator[Mosaic | None]:
+    """Yields the mosaics after an id, sorted by id; None for each that the caller may not see.
+
+    They are read a page at a time, as far as they are taken.
+    """
     scope = _granted_scope(request)
     if scope is not None:
         request.scope[PRIVATE] = True
-    return [
-        mosaic
-        for mosaic in services_of(request).mosaics.all()
-        if mosaic.access == "public" or scope in (EVERYTHING, scope_of(mosaic))
-    ]
+    for mosaic in services_of(request).mosaics.after(mosaic_id):
+        seen = mosaic.access == "public" or scope in (EVERYTHING, scope_of(mosaic))
+        yield mosaic if seen else None
 
 
 def _visible(mosaic_id: str, find: Callable[[str], Mosaic], request: Request) -> Mosaic:

@@ -9,7 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route, request_response
 
 import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
@@ -32,13 +32,15 @@ from livemosaic.api.routes import (
 from livemosaic.api.routes.gdal import files
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
 from livemosaic.api.routes.scenes import changes, tile_assets
+from livemosaic.api.routes.stac import catalog
+from livemosaic.api.routes.stac import search as stac_search
 from livemosaic.api.urls import KVP, tile_urls
 from livemosaic.render.parameters import RenderParameters
 from livemosaic.services import Services
 
 _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
-    *(renders, tilesets, registries, wmts, files, tilejson, pages),
+    *(renders, tilesets, registries, wmts, files, tilejson, pages, catalog, stac_search),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 
@@ -62,7 +64,21 @@ def create_api(services: Services) -> FastAPI:
         _checked, [route for module in _MODULES for route in module.router.routes]
     )
     api.router.routes += [Mount("/static", pages.static_files(), name="static")]
+    _name_openapi(api)
     return api
+
+
+def _name_openapi(api: FastAPI) -> None:
+    """Makes the OpenAPI document's media type that of the link to it; FastAPI's is plain JSON."""
+    routes = (route for route in api.router.routes if isinstance(route, Route))
+    route = next(route for route in routes if route.path == api.openapi_url)
+
+    async def described(request: Request) -> Response:
+        response: Response = await route.endpoint(request)
+        response.headers["Content-Type"] = landing.OPENAPI
+        return response
+
+    route.app = request_response(described)
 
 
 _ALSO_READ: Final = {
@@ -93,7 +109,10 @@ def _checked(route: BaseRoute) -> BaseRoute:
     """Makes a route check the names in its query, unless it only passes them on."""
     wrapped = isinstance(route, APIRoute) and not isinstance(route.app, CheckedQuery)
     if isinstance(route, APIRoute) and wrapped and route.endpoint not in _PASS_ON:
-        route.app = CheckedQuery(route.app, partial(_names_in, route.dependant))
+        # OGC API - Features, 17-069r4, requirement 8: a parameter that is not known is an error.
+        is_strict = stac_search.router.tags[0] in route.tags
+        known = partial(_names_in, route.dependant)
+        route.app = CheckedQuery(route.app, known, is_strict=is_strict)
     return route
 
 

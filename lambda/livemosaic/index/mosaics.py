@@ -40,6 +40,7 @@ from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
 _PARTITION: Final = "mosaics"
+_LISTED_AT_ONCE: Final = 100
 _REMAINS: Final = "mosaics.deleted"
 """Rows of deleted mosaics whose overviews are to be deleted, by id and generation."""
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
@@ -87,6 +88,12 @@ class Mosaics:
         """
         mosaics = [from_item(row.item) for row in self._rows(_PARTITION)]
         return [mosaic for mosaic in mosaics if not mosaic.deleting]
+
+    def after(self, mosaic_id: str = "") -> Iterator[Mosaic]:
+        """The mosaics after an id, by id; read a page at a time, as far as they are taken."""
+        rows = rows_of(self.table, _PARTITION, after=mosaic_id or None, limit=_LISTED_AT_ONCE)
+        mosaics = (_from_item(row.item) for row in rows)
+        return (mosaic for mosaic in mosaics if not mosaic.deleting)
 
     def get(self, mosaic_id: str) -> Mosaic:
         """One mosaic as of now; `NotFoundError` where there is none."""

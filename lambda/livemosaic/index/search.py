@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final, TypeGuard
 
@@ -54,24 +55,25 @@ class SceneReader:
     consistent: bool = False
     """Whether areas are read as of now, at twice the price, not a second or so behind."""
 
-    def find(self, mosaic: Mosaic, area: Area) -> Iterator[IndexedScene]:
+    def find(self, mosaic: Mosaic, area: Area, after: str = "") -> Iterator[IndexedScene]:
         """The scenes that share a cell with an area, in rank order, read a page at a time.
 
-        Stop iterating and nothing more is read. A scene met twice is given once, in its newest
-        version. Reads are eventually consistent (a second or so behind a write), unless
-        `consistent`.
+        Stop iterating and nothing more is read; go on `after` the position of the last scene. A
+        scene met twice is given once, in its newest version. Reads are eventually consistent (a
+        second or so behind a write), unless `consistent`.
         """
-        return (met for met in self.find_while(mosaic, area, _always) if met is not None)
+        found = self.find_while(mosaic, area, _always, after)
+        return (met for met in found if met is not None and met.position > after)
 
     def find_while(
-        self, mosaic: Mosaic, area: Area, goes_on: GoesOn
+        self, mosaic: Mosaic, area: Area, goes_on: GoesOn, after: str = ""
     ) -> Iterator[IndexedScene | None]:
         """The scenes of `find`; None where `goes_on` denies that more of them are needed.
 
         It is asked before each page but the first ones, and again when the iteration goes on.
         """
         keys = partitions(mosaic, area)
-        firsts = self.pool.map(self._page, keys)
+        firsts = self.pool.map(partial(self._page, after=after or None), keys)
         parts = [_Partition(pk, page, self._page) for pk, page in zip(keys, firsts, strict=True)]
 
         def asked(next_rows: Sequence[CellRow]) -> bool:

@@ -9,6 +9,7 @@ none, are below rows of equal rank that have one.
 import math
 import struct
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from livemosaic.model.scene import time_of
@@ -17,6 +18,7 @@ from livemosaic.model.time import parse_time
 UNRANKED: Final = "~"
 """Rank of a scene without the property to sort by: after every hexadecimal digit."""
 _LATER: Final = "!"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PROCESSED: Final = ("processing:datetime", "created", "updated")
 """The processing extension, and STAC common metadata; the first that is a time counts. `updated` is
 last, as it changes with each correction of an Item, and every row of a scene has its rank."""
@@ -50,6 +52,17 @@ def value_of(rank: str) -> str:
 def processing_of(rank: str) -> str:
     """Returns the part of a rank that is of the processing: the latest sorts first."""
     return rank.partition(_LATER)[2] or UNRANKED
+
+
+def processing_time(rank: str) -> datetime | None:
+    """Returns the time of processing in a rank, in UTC; None where it has none."""
+    digits = rank.partition(_LATER)[2]
+    if not digits:
+        return None
+    bits = int(digits, 16)
+    bits ^= 1 << 63 if bits >> 63 else (1 << 64) - 1
+    (seconds,) = struct.unpack(">d", struct.pack(">Q", bits))
+    return _EPOCH + timedelta(seconds=-seconds)
 
 
 def _digits(number: float) -> str:

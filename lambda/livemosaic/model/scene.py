@@ -81,6 +81,11 @@ class IndexedScene:
         return sorted(part for part in self.parts if part not in self.passing_parts)
 
     @property
+    def position(self) -> str:
+        """The place in the stored order, as the keys of its rows have it: `{rank}#{key}`."""
+        return f"{self.rank}#{self.key}"
+
+    @property
     def collection(self) -> str:
         """The STAC collection; empty where the Item had none."""
         return self.key.partition("#")[0]

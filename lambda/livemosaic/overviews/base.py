@@ -119,9 +119,9 @@ class _IndexOfOneArea(Index):
 
     met: Iterable[IndexedScene] = ()
 
-    def find(self, mosaic: Mosaic, area: Area) -> Iterator[IndexedScene]:
+    def find(self, mosaic: Mosaic, area: Area, after: str = "") -> Iterator[IndexedScene]:
         """See `Index`."""
-        del mosaic, area
+        del mosaic, area, after
         return iter(self.met)
 
 

@@ -24,7 +24,7 @@ UNKNOWN: Final = "X-Unknown-Parameters"
 """Header with the query parameters that the route ignored, percent-encoded."""
 _OF_OTHER_TOOLS: Final = frozenset({"center"})
 """Parameters of other tools that are similar to one of ours, and harmless when ignored."""
-_MAY_BE_EMPTY: Final = frozenset({TOKEN_PARAMETER, "collection", "token"})
+_MAY_BE_EMPTY: Final = frozenset({TOKEN_PARAMETER, "collection", "source", "token"})
 """Parameters for which no value means something: no token, no collection, the first page."""
 _MAX_NAMES: Final = 20
 _MAX_NAME: Final = 80
@@ -93,9 +93,11 @@ def is_list(annotation: Any) -> bool:
 class CheckedQuery:
     """ASGI application that checks the names in the query before the application of a route."""
 
-    def __init__(self, app: ASGIApp, known: Callable[[], KnownNames]) -> None:
-        """`known` is called at the first request with a query."""
-        self.app, self.known = app, known
+    def __init__(
+        self, app: ASGIApp, known: Callable[[], KnownNames], *, is_strict: bool = False
+    ) -> None:
+        """`known` is called at the first request with a query; a strict route refuses others."""
+        self.app, self.known, self.is_strict = app, known, is_strict
         self._names: KnownNames | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +105,13 @@ class CheckedQuery:
         query = scope.get("query_string", b"")
         if query:
             self._names = self._names or self.known()
-            send = _naming(self._names.check(query), scope, send)
+            unknown = self._names.check(query)
+            if unknown and self.is_strict:
+                raise InvalidRequestError(
+                    f"there is no parameter {unknown[0][:_MAX_NAME]!r}; there are "
+                    f"{', '.join(sorted(self._names.names))}"
+                )
+            send = _naming(unknown, scope, send)
         await self.app(scope, receive, send)
 
 

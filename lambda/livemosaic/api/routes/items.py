@@ -1,20 +1,20 @@
 """Scenes of a mosaic: add, list, show and delete."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, GivenRule, ReadParams, ServicesDep, Writes
 from livemosaic.api.params.box import lonlat_bbox
 from livemosaic.api.params.items import find_items
 from livemosaic.api.responses.outcomes import RESPONSES, outcomes_document, outcomes_status
+from livemosaic.api.responses.stac import GEOJSON, GeoJSONResponse, StacLinks
 from livemosaic.errors import (
     InvalidItemError,
     InvalidRequestError,
@@ -22,7 +22,7 @@ from livemosaic.errors import (
     OutdatedError,
     TableBusyError,
 )
-from livemosaic.geo.antimeridian import extent, lonlat_boxes
+from livemosaic.geo.antimeridian import lonlat_boxes
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import Order
@@ -31,12 +31,13 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.services import Services
-from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.candidates import seamline
 from livemosaic.tiler.tilesets import WORLD
 from livemosaic.tiler.views import lonlat_view
 
 router = APIRouter(tags=["items"])
+
+_ITEMS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {GEOJSON: {}}}}
 
 
 Document = Annotated[dict[str, Any], Body(description="A STAC Item or an ItemCollection")]
@@ -107,7 +108,7 @@ def _object(document: Any) -> Any:
     return document if isinstance(document, Mapping) else json.dumps(document)
 
 
-@router.get("/mosaics/{mosaic}/items")
+@router.get("/mosaics/{mosaic}/items", response_class=GeoJSONResponse, responses=_ITEMS)
 def list_items(
     mosaic: CachedMosaic,
     services: ServicesDep,
@@ -123,8 +124,8 @@ def list_items(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of scenes")] = 100,
     token: Annotated[str, Query(max_length=600, description="Page token, from a `next` link")] = "",
-) -> dict[str, Any]:
-    """Lists scenes as GeoJSON: the scenes of an image of a box, or all scenes page by page.
+) -> GeoJSONResponse:
+    """Lists scenes as STAC Items: the scenes of an image of a box, or all scenes page by page.
 
     In a box, scenes are selected and ordered, top first, by the mosaic's rule as the request
     changes it; `rule` names how they make an image, `truncated` the limit that left some out, and a
@@ -136,23 +137,25 @@ def list_items(
     find_items(request, mosaic, given.items_named(rule))
     if bbox is not None and token:
         raise InvalidRequestError("token is of pages without a bbox: leave one of them out")
+    links = StacLinks(request)
     if bbox is not None:
-        return _stack(services, mosaic, read, rule, lonlat_bbox(bbox), limit)
+        stack = _stack(services, links, mosaic, read, rule, lonlat_bbox(bbox), limit)
+        return GeoJSONResponse(stack)
     takes = _selection(services, mosaic, read, rule)
     scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
-    links = []
-    if following:
-        url = request.url.include_query_params(limit=limit, token=following)
-        links = [{"rel": "next", "href": str(url), "type": "application/geo+json"}]
-    return _collection(feature(scene) for scene in scenes if takes(scene)) | {"links": links}
-
-
-def _collection(features: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return {"type": "FeatureCollection", "features": list(features), "links": []}
+    taken = (links.item(mosaic, scene) for scene in scenes if takes(scene))
+    after = [links.next(limit=limit, token=following)] if following else []
+    return GeoJSONResponse(links.page(taken, [links.here, *after]))
 
 
 def _stack(
-    services: Services, mosaic: Mosaic, read: Read, rule: Rule, bbox: BBox, limit: int
+    services: Services,
+    links: StacLinks,
+    mosaic: Mosaic,
+    read: Read,
+    rule: Rule,
+    bbox: BBox,
+    limit: int,
 ) -> dict[str, Any]:
     """Lists the scenes of a box, top first, as an image of it stacks them."""
     listing = services.tiler.listing(mosaic, lonlat_view(mosaic, bbox), read, rule)
@@ -160,7 +163,8 @@ def _stack(
     scenes = services.index.scenes(mosaic, (scene.key for scene in listing))
     shown = ((scene, seamline(scene, rule) or scene.footprint) for scene in scenes)
     met = ((scene, shape) for scene, shape in shown if _meets(shape, boxes))
-    found = _collection(feature(scene, shape) for scene, shape in islice(met, limit))
+    shown_items = (links.item(mosaic, scene, shape) for scene, shape in islice(met, limit))
+    found = links.page(shown_items, [links.here])
     found["rule"] = {"method": rule.method, "operation": rule.operation}
     return found | ({"truncated": listing.truncated} if listing.truncated else {})
 
@@ -181,13 +185,21 @@ def _meets(footprint: BaseGeometry, boxes: list[BaseGeometry]) -> bool:
     return any(footprint.intersects(part) for part in boxes)
 
 
-@router.get("/mosaics/{mosaic}/items/{item:path}")
+@router.get("/mosaics/{mosaic}/items/{item:path}", response_class=GeoJSONResponse, responses=_ITEMS)
 def show_item(
-    mosaic: CachedMosaic, item: str, services: ServicesDep, collection: str | None = None
-) -> dict[str, Any]:
-    """Shows one scene; `collection` is needed if the mosaic subscribes to several."""
+    mosaic: CachedMosaic,
+    item: str,
+    services: ServicesDep,
+    request: Request,
+    collection: str | None = None,
+) -> GeoJSONResponse:
+    """Shows one scene as a STAC Item; `collection` is needed if the mosaic subscribes to several.
+
+    It has what the index keeps: the kept properties and assets, not all of the original Item.
+    """
     try:
-        return feature(services.index.scene(mosaic, _key(mosaic, item, collection)))
+        scene = services.index.scene(mosaic, _key(mosaic, item, collection))
+        return GeoJSONResponse(StacLinks(request).item(mosaic, scene))
     except NotFoundError as error:
         if collection is not None or "*" not in mosaic.collections:
             raise
@@ -227,22 +239,3 @@ def delete_item(
 
 def _key(mosaic: Mosaic, item: str, collection: str | None) -> str:
     return scene_key(mosaic.only_collection if collection is None else collection, item)
-
-
-def feature(scene: Scene, shape: BaseGeometry | None = None) -> dict[str, Any]:
-    """Returns a scene as a GeoJSON Feature with the members of a STAC Item.
-
-    The geometry is `shape`, or else the footprint.
-    """
-    shape = shape or scene.footprint
-    return {
-        "type": "Feature",
-        "id": scene.id,
-        "collection": scene.collection or None,
-        "geometry": mapping(shape),
-        "bbox": extent(shape) if shape.area else shape.bounds,
-        "properties": {"datetime": scene.datetime, **scene.properties},
-        # The query of a signed URL is a credential.
-        "assets": {name: {"href": redact(href)} for name, href in scene.assets.items()},
-        "version": scene.version,
-    }

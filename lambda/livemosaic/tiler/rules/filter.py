@@ -112,10 +112,20 @@ def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
     check_literals(where.document)
 
 
+def _of_between(args: Any) -> list[Any]:
+    """Returns value, low and high; drafts of CQL2, and clients, have the latter in a list."""
+    flat = list(args) if isinstance(args, list) else []
+    if len(flat) == 2 and isinstance(flat[1], list):
+        flat = [flat[0], *flat[1]]
+    if len(flat) != 3:
+        raise InvalidRequestError("the filter's `between` needs three arguments: value, low, high")
+    return flat
+
+
 def _without_between(node: Any) -> Any:
     """Replaces each `between` by two comparisons: `cql2` evaluates no `between` of times."""
     if isinstance(node, Mapping) and node.get("op") == "between":
-        value, low, high = map(_without_between, node["args"])
+        value, low, high = map(_without_between, _of_between(node["args"]))
         return {
             "op": "and",
             "args": [{"op": ">=", "args": [value, low]}, {"op": "<=", "args": [value, high]}],

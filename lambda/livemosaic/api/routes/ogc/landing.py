@@ -11,10 +11,12 @@ import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import ServicesDep, VisibleMosaics
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
+from livemosaic.api.responses.stac import CONFORMS_TO, StacLinks
 from livemosaic.api.routes.ogc import maps
 from livemosaic.geo.antimeridian import lonlat_boxes
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
+from livemosaic.stac.items import STAC_VERSION
 from livemosaic.table import Key
 from livemosaic.tiler.tilesets import WORLD
 
@@ -27,27 +29,32 @@ _CONFORMS_TO: Final = [
     *(f"{_OGC}spec/ogcapi-tiles-1/1.0/conf/{name}" for name in ("core", "jpeg", "png", "tiff")),
     *(f"{_OGC}spec/ogcapi-tiles-1/1.0/conf/{name}" for name in ("tileset", "tilesets-list")),
     *maps.CONFORMS_TO,
+    *CONFORMS_TO,
 ]
+OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 _DESCRIPTION: Final = "Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, tiles come out."
 _LINKS: Final = (
     ("", "self", "application/json", "This page"),
+    ("", "root", "application/json", "This page"),
     (
         "openapi.json",
         "service-desc",
-        "application/vnd.oai.openapi+json;version=3.1",
+        OPENAPI,
         "OpenAPI",
     ),
     ("docs", "service-doc", "text/html", "API documentation"),
     ("conformance", f"{_OGC}def/rel/ogc/1.0/conformance", "application/json", "Conformance"),
-    ("mosaics", "data", "application/json", "Mosaics"),
+    ("conformance", "conformance", "application/json", "Conformance"),
+    ("collections", "data", "application/json", "Mosaics as STAC Collections"),
+    ("mosaics", "related", "application/json", "Mosaics"),
     (
         "tileMatrixSets",
         f"{_OGC}def/rel/ogc/1.0/tiling-schemes",
         "application/json",
         "TileMatrixSets",
     ),
-    ("algorithms", "data", "application/json", "Algorithms"),
-    ("colorMaps", "data", "application/json", "Colormaps"),
+    ("algorithms", "related", "application/json", "Algorithms"),
+    ("colorMaps", "related", "application/json", "Colormaps"),
     ("health", "status", "application/json", "Health"),
 )
 _MOSAIC_LINKS: Final = {
@@ -80,12 +87,23 @@ def landing(request: Request, mosaics: VisibleMosaics, responder: Negotiated) ->
         token = request.query_params.get(TOKEN_PARAMETER)
         query = f"?{urlencode({TOKEN_PARAMETER: token})}" if token else ""
         return responder.page("livemosaic", _body(mosaics, query))
-    links = [
-        {"href": f"{request.base_url}{path}", "rel": rel, "type": kind, "title": title}
-        for path, rel, kind, title in _LINKS
+    stac = StacLinks(request)
+    links = [stac.link(rel, path, kind=kind, title=title) for path, rel, kind, title in _LINKS]
+    children = [
+        stac.link("child", "collections", mosaic.id, title=mosaic.title or mosaic.id)
+        for mosaic in mosaics[:_SHOWN]
     ]
     return responder.answer(
-        "", {"title": "livemosaic", "description": _DESCRIPTION, "links": links}
+        "",
+        {
+            "type": "Catalog",
+            "stac_version": STAC_VERSION,
+            "id": "livemosaic",
+            "title": "livemosaic",
+            "description": _DESCRIPTION,
+            "conformsTo": _CONFORMS_TO,
+            "links": [*links, *stac.searches(), *children],
+        },
     )
 
 
