@@ -122,7 +122,8 @@ def _names_in(root: Dependant) -> KnownNames:
         names |= known.names - _WITHOUT_EFFECT.get(root.call, frozenset())
         lists |= known.lists
         any_case |= known.any_case
-    sets = map(frozenset[str], (names, lists, any_case, tiles.QUERY.names))
+    elsewhere = tiles.QUERY.names | {"collection"}  # of Items; `collections` is of searches
+    sets = map(frozenset[str], (names, lists, any_case, elsewhere))
     return KnownNames(*sets)
 
 

@@ -92,7 +92,7 @@ class Mosaics:
     def after(self, mosaic_id: str = "") -> Iterator[Mosaic]:
         """The mosaics after an id, by id; read a page at a time, as far as they are taken."""
         rows = rows_of(self.table, _PARTITION, after=mosaic_id or None, limit=_LISTED_AT_ONCE)
-        mosaics = (_from_item(row.item) for row in rows)
+        mosaics = (from_item(row.item) for row in rows)
         return (mosaic for mosaic in mosaics if not mosaic.deleting)
 
     def get(self, mosaic_id: str) -> Mosaic:
