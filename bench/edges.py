@@ -26,7 +26,7 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
@@ -105,6 +105,9 @@ class _Painted:
         shape = cells.project(MultiPolygon([self.footprints[href]]))
         valid = Outline.of(rings_of(shape), cells.crs, grid).burn()
         return Pixels(np.where(valid, 7, 0).astype(np.uint8)[None], valid, ("b1",))
+
+    async def nodata(self, href: str, *, version: str, encoding: Encoding = ()) -> Any:
+        raise NotImplementedError
 
     async def frame(self, href: str, *, version: str) -> Any:
         raise NotImplementedError

@@ -29,6 +29,8 @@ from livemosaic.storage.probe import LoginProbe
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
 from livemosaic.tiler.checks import check_settings
+from livemosaic.tiler.kept.kind import ValueKinds
+from livemosaic.tiler.kept.tiffs import KeptTiffs
 from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import PictureLimits, Tiler
 from livemosaic.tiler.watch import Watch
@@ -52,6 +54,8 @@ class Services:
     ingest: Ingest
     tiler: Tiler
     tokens: Tokens
+    kinds: ValueKinds
+    tiffs: KeptTiffs
     pixel_version: Callable[[], str]
     """Part of every ETag; a function, because most commands never need it (`pixel_version`)."""
 
@@ -100,6 +104,8 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         tokens=Tokens(
             KeyRing(open_keys(settings.signing_keys, settings.index)), settings.max_token_age_s
         ),
+        kinds=ValueKinds(),
+        tiffs=KeptTiffs(),
         pixel_version=pixel_version.current,
     )
 

@@ -1,12 +1,21 @@
 """A mosaic of terrain models on Mars, and one of the Earth beside it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from api.served import Server, serving
 from livemosaic.table.sqlite import SqliteTable
 from planets.mars import STRIPS, ctx, write_matrix_sets
+
+
+@pytest.fixture
+def server(sqlite_table: SqliteTable, tmp_path: Path) -> Iterator[Server]:
+    """A server with an empty mosaic `m` of the Earth."""
+    with serving(sqlite_table, tmp_path) as made:
+        made.create()
+        yield made
 
 
 @pytest.fixture(scope="module")

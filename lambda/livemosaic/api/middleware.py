@@ -13,11 +13,13 @@ from livemosaic.api.access import PRIVATE
 from livemosaic.api.params import items, names
 from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import error_response
+from livemosaic.api.responses.ranges import ByteRanges
 from livemosaic.settings import Settings
 
 ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
-ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "If-None-Match")
+ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range")
 EXPOSED_HEADERS: Final = (
+    *("Accept-Ranges", "Content-Range"),
     *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
     *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
     *(names.UNKNOWN, items.MISSING),
@@ -36,6 +38,7 @@ def middleware(settings: Settings) -> list[Middleware]:
     )
     return [
         cors,
+        Middleware(ByteRanges),
         Middleware(HeadAsGet),
         Middleware(CacheControl),
         Middleware(_Limits, settings),

@@ -18,6 +18,7 @@ from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
 from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, plan_read, resample, stack
 from livemosaic.cog.raster import COMPLEX, AssetLimits, DecodeError, Profile, Raster, decoding
+from livemosaic.cog.tiff.nodata import Nodata
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.model.raster import Encoding, Grid, Pixels
@@ -102,6 +103,13 @@ class CogReader:
     async def frame(self, href: str, *, version: str) -> Frame:
         """Returns where a file's pixels lie; raises as `read`."""
         return (await self.profile(href, version=version)).frame
+
+    async def nodata(self, href: str, *, version: str, encoding: Encoding = ()) -> Nodata | None:
+        """Returns the nodata value of all bands of a file; `encoding` counts where it states none.
+
+        None if there is none, or if bands have different ones. Raises as `read`.
+        """
+        return (await self.profile(href, version=version)).completed(encoding).nodata
 
     async def profile(self, href: str, *, version: str) -> Profile:
         """Returns a file's header; raises as `read`."""

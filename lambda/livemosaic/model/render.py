@@ -79,5 +79,15 @@ class Render(Style):
 
     format: Format = "auto"
     """`auto` is JPEG where every pixel is valid and PNG elsewhere."""
-    return_mask: bool = True
-    """Add validity as alpha (png, webp, jp2, tif) or as a last band (npy)."""
+    return_mask: bool | None = None
+    """Add validity as alpha (png, webp, jp2, tif) or as a last band (npy); None adds it, but to a
+    tif only where `nodata` does not tell it."""
+    nodata: float | int | None = None
+    """Number of invalid pixels in tif and npy; None for zero."""
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether the image has the values of scenes, and not colors."""
+        return self.format in ("tif", "npy") and not (
+            self.algorithm or self.rescale or self.color_formula or self.colormap is not None
+        )

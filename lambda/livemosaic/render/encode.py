@@ -1,8 +1,10 @@
 """Pixels → bytes. Pure: every encoder writes to memory."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -73,23 +75,31 @@ class Encoded:
     """Place of the image: a part of the input if an algorithm dropped a buffer."""
 
 
-def encode(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
+def encode(
+    pixels: Pixels, render: Render, grid: Grid, tags: Mapping[str, str] = MappingProxyType({})
+) -> Encoded:
     """Rescales, colors and encodes pixels; InvalidRequestError if they do not suit the render.
 
     png, jpeg, webp and jp2 show the first three bands, or the first of fewer than three; tif and
-    npy carry every band, in its dtype. `auto` is JPEG if every pixel is opaque and has 8 bits, else
-    PNG; `return_mask` does not matter. JPEG has no alpha: invalid pixels are black, as in TiTiler.
-    Pixels without a valid one never raise: they give a transparent image. An algorithm that drops
-    its `buffer` of pixels makes the image smaller.
+    npy carry every band, in its dtype, with `nodata` where pixels are invalid. `auto` is JPEG if
+    every pixel is opaque and has 8 bits, else PNG; `return_mask` does not matter. JPEG has no
+    alpha: invalid pixels are black, as in TiTiler. Pixels without a valid one never raise: they
+    give a transparent image. An algorithm that drops its `buffer` of pixels makes the image
+    smaller. `tags` are metadata of a tif.
     """
     make = _styled if pixels.valid.any() else _blank
     image, grid = make(pixels, grid, render)
     chosen = _format(image, render.format)
-    mask = image.alpha if render.return_mask else None
+    nodata = _stored(render.nodata, image.data.dtype) if chosen in _RAW else None
+    if nodata is not None:
+        image = replace(image, data=np.where(image.alpha > 0, image.data, nodata))
+    mask = image.alpha if _wants_mask(image, render, chosen, nodata) else None
     if chosen == "png":
         body = _png(image, mask)
+    elif chosen == "npy":
+        body = _numpy(image, mask)
     else:
-        body = _numpy(image, mask) if chosen == "npy" else _raster(image, mask, chosen, grid)
+        body = _raster(image, mask, chosen, grid, nodata, tags)
     return Encoded(body, MEDIA_TYPES[chosen], chosen, grid)
 
 
@@ -133,6 +143,27 @@ def _format(image: Image, requested: Format) -> EncodedFormat:
     return "jpeg" if eight_bits and (image.alpha == _OPAQUE).all() else "png"
 
 
+def _stored(nodata: float | None, dtype: np.dtype[Any]) -> Any:
+    """Returns a nodata value in a data type; None where there is none, or the type has it not."""
+    if nodata is None or dtype.name in _NOT_GEOTIFF or dtype.kind == "c":
+        return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(nodata)
+    limits = np.iinfo(dtype)
+    whole = nodata == nodata and float(nodata).is_integer() and limits.min <= nodata <= limits.max
+    return dtype.type(int(nodata)) if whole else None
+
+
+def _wants_mask(image: Image, render: Render, chosen: EncodedFormat, nodata: Any) -> bool:
+    """Whether validity is added: to a TIFF with a nodata value only if it is asked for, or if valid
+    pixels have that value, too."""
+    if render.return_mask is not None or chosen != "tif" or nodata is None:
+        return render.return_mask is not False
+    same = (image.data == nodata).all(axis=0)
+    return bool((same & (image.alpha > 0)).any())
+
+
 def _numpy(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
     data = image.data if mask is None else np.concatenate((image.data, mask[np.newaxis]))
     with BytesIO() as file:
@@ -147,7 +178,12 @@ def _png(image: Image, mask: NDArray[np.uint8] | None) -> bytes:
 
 
 def _raster(
-    image: Image, mask: NDArray[np.uint8] | None, chosen: EncodedFormat, grid: Grid
+    image: Image,
+    mask: NDArray[np.uint8] | None,
+    chosen: EncodedFormat,
+    grid: Grid,
+    nodata: Any,
+    tags: Mapping[str, str],
 ) -> bytes:
     """Encodes by GDAL in memory.
 
@@ -162,8 +198,13 @@ def _raster(
     try:
         # No AWS session: on Lambda, rasterio would look for credentials for each tile.
         with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
-            with file.open(**_profile(image, mask, chosen, grid)) as target:
+            profile = _profile(image, mask, chosen, grid)
+            if nodata is not None and chosen == "tif":
+                profile["nodata"] = nodata.item()
+            with file.open(**profile) as target:
                 _write(target, image, mask)
+                if tags and chosen == "tif":
+                    target.update_tags(**tags)
             body: bytes = file.read()
     except (RasterioError, CPLE_BaseError) as error:
         raise _unfit(image.data, chosen) from error

@@ -111,7 +111,9 @@ class RenderParameters(QueryParameters):
         '`[[[0, 10], "#ff0000"]]`',
     )
     return_mask: bool | None = Field(
-        None, description="Add validity as an alpha or last band; true by default"
+        None,
+        description="Add validity as an alpha or last band; true by default, but for GeoTIFFs of "
+        "values that have a nodata value",
     )
 
     def render(self) -> Render:
@@ -124,7 +126,7 @@ class RenderParameters(QueryParameters):
             rescale=tuple(_range(text) for text in ranges),
             color_formula=self._formula(),
             colormap=self._colormap(),
-            return_mask=self.return_mask is not False,
+            return_mask=self.return_mask,
         )
 
     # Imported late: only some requests need these modules.

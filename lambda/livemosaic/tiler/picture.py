@@ -80,6 +80,12 @@ class AssetReader(Protocol):
         """Returns where the pixels of an asset lie."""
         ...
 
+    async def nodata(
+        self, href: str, *, version: str, encoding: Encoding = ()
+    ) -> float | int | None:
+        """Returns the nodata value of an asset; `encoding` counts where its file states none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
@@ -112,6 +118,8 @@ class Picture:
     grid: Grid
     scenes: Sequence[str]
     """Ids of the scenes that show, top first."""
+    times: Sequence[str]
+    """Times of the scenes that show, where they have one, as stored (RFC 3339, UTC)."""
     skipped: Sequence[tuple[str, str]]
     """Ids of the scenes that could not be read, and why."""
     left_out: Sequence[tuple[str, str]]
@@ -449,6 +457,7 @@ class Tiler:
             pixels=pixels,
             grid=draft.grid,
             scenes=[scene.id for scene in visible if not is_cell(scene)],
+            times=[scene.datetime for scene in visible if scene.datetime],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
             left_out=[*plan.left_out_ids, *remarks.left_out],
             gray=[*_gray(scenes, layers), *remarks.gray],

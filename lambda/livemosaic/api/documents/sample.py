@@ -78,7 +78,7 @@ class SampleImage:
             return tif
         self._encoded(image_format)
         bands = tif.count - tif.has_alpha
-        has_alpha = self.render.return_mask and image_format != "jpeg"
+        has_alpha = self.render.return_mask is not False and image_format != "jpeg"
         shown = 3 if bands >= 3 or image_format == "webp" else 1
         return TileProfile(tif.dtype, shown + has_alpha, has_alpha, None)
 
@@ -105,6 +105,9 @@ async def sample_of(
     except InvalidRequestError:
         return None
     frame = await services.tiler.native(services.tiler.draft(mosaic, view, read, few))
+    kind = await services.kinds.find(services.tiler, mosaic, read, rule)
+    if kind is not None and replace(render, format="tif").shows_values:
+        render = replace(render, nodata=kind.nodata)
     return SampleImage(made.pixels, made.grid, render, frame) if made.pixels.valid.any() else None
 
 

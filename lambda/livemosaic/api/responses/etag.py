@@ -27,12 +27,20 @@ class Basis:
     values: tuple[Any, ...]
     of_scenes: tuple[Any, ...] = ()
     """What determines the image of any scene, but not an image without scenes."""
+    of_nothing: tuple[Any, ...] = ()
+    """What determines an image without scenes alone."""
+
+    @property
+    def digest(self) -> str:
+        """Of all of it: the same for two requests of one image."""
+        return hashlib.blake2b(
+            repr((self.values, self.of_scenes, self.of_nothing)).encode()
+        ).hexdigest()
 
     def etag(self, seen: Seen) -> str:
         """Returns the strong ETag of the image of the given scenes."""
         digest = hashlib.blake2b(repr((self.values, seen.end)).encode(), digest_size=16)
-        if seen.scenes:
-            digest.update(repr(self.of_scenes).encode())
+        digest.update(repr(self.of_scenes if seen.scenes else self.of_nothing).encode())
         for scene in seen.scenes:
             # A reader may find a scene before all of its rows; these decide what it hides.
             # Encodings may be added to a stored scene, whose version stays the same.

@@ -12,14 +12,17 @@ from starlette.responses import Response
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.params.pixels import FORMATS
 from livemosaic.api.responses.etag import Basis, IfNoneMatch
+from livemosaic.api.responses.provenance import tags_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
-from livemosaic.render.encode import encode
+from livemosaic.render.encode import MEDIA_TYPES, encode
 from livemosaic.services import Services
 from livemosaic.settings import Settings
+from livemosaic.tiler.kept.kind import ValueKind
+from livemosaic.tiler.kept.tiffs import KeptTiff
 from livemosaic.tiler.overviews import MOST_COUNTED, Lag, ShownCells
 from livemosaic.tiler.picture import Draft, Picture
 from livemosaic.tiler.views import View
@@ -75,32 +78,48 @@ async def image(
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
     draft = await services.tiler.prepare(mosaic, view, read, rule)
-    basis = _basis(draft, render, services)
+    kind = None
+    if render.format in ("tif", "npy"):
+        kind = await services.kinds.find(services.tiler, mosaic, draft.read, rule)
+    if kind is not None and render.shows_values:
+        render = replace(render, nodata=kind.nodata)
+    basis = _basis(draft, render, services, kind)
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
         about = _overview_headers(mosaic, draft.shown, await _lag(services, draft))
         life = _cache_control(mosaic, services.settings, brief=not same.scenes)
         return _not_modified(basis.etag(same), life, about)
+    kept = services.tiffs.get(basis.digest) if _may_be_kept(view, render) else None
+    if kept and await _is_unchanged(kept, basis, draft):
+        return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=kept.headers)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
     life = _cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
-    encoded = await run_in_threadpool(encode, made.pixels, render, made.grid)
+    pixels = kind.blank(made.grid) if kind and not made.pixels.valid.any() else made.pixels
+    tags = tags_of(mosaic, made, rule) if render.format == "tif" else {}
+    encoded = await run_in_threadpool(encode, pixels, render, made.grid, tags)
     draft.timings.end("encode")
     if known.matches(etag):
         return _not_modified(etag, life, about)
-    headers = (
-        _cache_headers(etag, life)
-        | _headers(made)
-        | about
-        | _location_headers(encoded.grid)
-        | {TIMING: _server_timing(draft)}
-    )
+    headers = _cache_headers(etag, life) | _headers(made) | about | _location_headers(encoded.grid)
+    if etag and _may_be_kept(view, render):
+        services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
+    headers = headers | {TIMING: _server_timing(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
 
 
-def _basis(draft: Draft, render: Render, services: Services) -> Basis:
+async def _is_unchanged(kept: KeptTiff, basis: Basis, draft: Draft) -> bool:
+    known = IfNoneMatch.of(kept.etag)
+    return await run_in_threadpool(known.unchanged, basis, draft.plan) is not None
+
+
+def _may_be_kept(view: View, render: Render) -> bool:
+    return render.format == "tif" and view.mask is None
+
+
+def _basis(draft: Draft, render: Render, services: Services, kind: ValueKind | None) -> Basis:
     mosaic, grid, limits = draft.mosaic, draft.grid, services.tiler.limits
     return Basis(
         (
@@ -112,6 +131,7 @@ def _basis(draft: Draft, render: Render, services: Services) -> Basis:
             draft.shown and draft.shown.remarks,
         ),
         of_scenes=mosaic.shown_assets,
+        of_nothing=(kind,),
     )
 
 
