@@ -1,18 +1,20 @@
 """An object of S3 that holds an Item is written, overwritten and removed: every schedule of that.
 
 What is fetched is what is there at that moment, which may be later than the event. The events are
-all of one moment, and only their sequencers tell in which order they were.
+all of one moment, and only their sequencers tell in which order they were. A topic may publish the
+same Item, or delete it, before or after that moment.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from items import NOW, box, item, message
+from items import NOW, box, deletion, item, message
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.ingest.batch import Ingest
+from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.fetch import MissingError
 from proof.memory import MemoryTable, Rows
@@ -40,6 +42,8 @@ if FULL:
     LIVES = {name: (life, 2 if len(life) == 2 else 1, 1) for name, (life, *_) in LIVES.items()}
 
 Content = Mapping[str, Any] | None
+Shown = set[tuple[str, str]]
+"""Ids and images of the scenes."""
 
 
 def event(content: Content, n: int) -> dict[str, Any]:
@@ -58,17 +62,22 @@ def event(content: Content, n: int) -> dict[str, Any]:
     }
 
 
-def delivered(body: Mapping[str, Any], mosaic: Mosaic) -> Program:
+def delivered(sent: Message, mosaic: Mosaic) -> Program:
     def work(answers: Answers) -> bool:
         ingest = Ingest(index(answers), ALLOW, fetch=answers.fetch)
-        (outcome,) = ingest.batch([message(body)], only=mosaic)
+        (outcome,) = ingest.batch([sent], only=mosaic)
         assert outcome.status in ("done", "ignored", "failed"), outcome
         return outcome.ok
 
     return work
 
 
-def explored(life: Sequence[Content], **bounds: Any) -> Explored:
+def explored(
+    life: Sequence[Content],
+    check: Callable[[Shown], None],
+    published: Sequence[Message] = (),
+    **bounds: Any,
+) -> Explored:
     table = MemoryTable()
     Mosaics(table).create(Mosaic(id="m", quadkey_zoom=2, max_cells=4, minzoom=2))
     ingest = Ingest(index(table), ALLOW)
@@ -79,17 +88,16 @@ def explored(life: Sequence[Content], **bounds: Any) -> Explored:
         content = life[moment - 1]
         return MissingError("404") if content is GONE else json.dumps(content).encode()
 
-    def shows_what_is_there(rows: Rows) -> None:
+    def check_rows(rows: Rows) -> None:
         scenes, _ = index(MemoryTable(rows)).list_scenes(mosaic, limit=10)
-        there = [] if life[-1] is GONE else [life[-1]]
-        expected = [(i["id"], i["assets"]["visual"]["href"]) for i in there]
-        assert [(s.id, s.assets["visual"]) for s in scenes if s.id != "z"] == expected
+        check({(scene.id, scene.assets["visual"]) for scene in scenes if scene.id != "z"})
         assert ghosts(rows) == set()
 
+    events = [message(event(content, n)) for n, content in enumerate(life)]
     return Explored(
-        [delivered(event(content, n), mosaic) for n, content in enumerate(life)],
+        [delivered(sent, mosaic) for sent in (*events, *published)],
         table.rows,
-        shows_what_is_there,
+        check_rows,
         happens=tuple(range(len(life))),
         world=bucket,
         still=frozenset({"mosaics"}),
@@ -101,5 +109,56 @@ def explored(life: Sequence[Content], **bounds: Any) -> Explored:
 def test_the_mosaic_shows_what_the_object_holds_at_last(
     life: Sequence[Content], deliveries: int, crashes: int
 ) -> None:
-    every = explored(life, deliveries=deliveries, crashes=crashes)
+    every = explored(life, shows(life[-1]), deliveries=deliveries, crashes=crashes)
     assert every.schedules > 100_000
+
+
+def of(*documents: Content) -> Shown:
+    return {(each["id"], each["assets"]["visual"]["href"]) for each in documents if each}
+
+
+def shows(*documents: Content) -> Callable[[Shown], None]:
+    def check(shown: Shown) -> None:
+        assert shown == of(*documents)
+
+    return check
+
+
+PUBLISHED = item("a", box(7, 45, 8, 46), href="https://example.com/published.tif")
+BESIDE: Mapping[str, tuple[Sequence[Content], Message, Sequence[Content]]] = {
+    "overwritten, published later": ([A, CHANGED], message(PUBLISHED, 9), [PUBLISHED]),
+    "overwritten, published before": ([A, CHANGED], message(PUBLISHED, -9), [CHANGED]),
+    "removed, published later": ([A, GONE], message(PUBLISHED, 9), [PUBLISHED]),
+    "overwritten by another, published later": ([A, B], message(PUBLISHED, 9), [B, PUBLISHED]),
+    "overwritten, deleted later": ([A, CHANGED], message(deletion("a"), 9), []),
+    "overwritten, deleted before": ([A, CHANGED], message(deletion("a"), -9), [CHANGED]),
+    "removed, deleted before": ([A, GONE], message(deletion("a"), -9), []),
+    "overwritten by another, deleted later": ([A, B], message(deletion("a"), 9), [B]),
+}
+"""What becomes of the object, what a topic says of its first Item, and what is shown at last."""
+
+
+@pytest.mark.parametrize(("life", "published", "last"), BESIDE.values(), ids=BESIDE)
+def test_an_item_of_an_object_and_of_a_topic_is_shown_as_the_later_of_them_says(
+    life: Sequence[Content], published: Message, last: Sequence[Content]
+) -> None:
+    crashes = 1 if FULL else 0
+    every = explored(life, shows(*last), [published], deliveries=1, crashes=crashes)
+    assert every.schedules > 1_000
+
+
+@pytest.mark.parametrize(
+    ("life", "rest"), [([A, GONE], []), ([A, B], [B])], ids=["removed", "overwritten by another"]
+)
+def test_what_was_published_before_an_object_lost_its_item_goes_with_it_if_that_was_known(
+    life: Sequence[Content], rest: Sequence[Content]
+) -> None:
+    """The one set of changes whose end depends on their order (docs/order.md, what is given up).
+
+    Where the event of the loss came first, the Item that was in the object can never be known.
+    """
+    ends: list[Shown] = []
+    explored(life, ends.append, [message(PUBLISHED, -9)], deliveries=1, crashes=0)
+    assert all(end in (of(*rest), of(*rest, PUBLISHED)) for end in ends)
+    assert of(*rest) in ends
+    assert of(*rest, PUBLISHED) in ends
