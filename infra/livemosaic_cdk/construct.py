@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Final
+from urllib.parse import quote
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
@@ -152,7 +153,7 @@ class Livemosaic(Construct):
         """Yields each bucket that `config` names, with the beginning of its keys."""
         for place in self._config.readable:
             name, _, prefix = place.partition("/")
-            bucket = s3.Bucket.from_bucket_name(self, f"Readable {place}", name)
+            bucket = s3.Bucket.from_bucket_name(self, f"Readable {quote(place, safe='')}", name)
             yield bucket, f"{prefix}/" if prefix else ""
 
     def _find_table(self) -> dynamodb.ITable:

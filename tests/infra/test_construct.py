@@ -9,6 +9,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
 from cdk_nag import AwsSolutionsChecks
 
 from livemosaic_cdk import Config, ConfigError, Livemosaic
@@ -108,6 +109,59 @@ def test_functions_read_a_bucket_of_theirs_with_its_key(stack, elsewhere):
         (v.rule_name, [r.resource_logical_id for r in v.violating_resources])
         for v in report.violations
     ] == []
+
+
+IMPORTED = {
+    "by name": lambda stack: s3.Bucket.from_bucket_name(stack, "Given", "scenes"),
+    "by an export": lambda stack: s3.Bucket.from_bucket_name(
+        stack, "Given", cdk.Fn.import_value("Scenes")
+    ),
+    "by the ARN of an export": lambda stack: s3.Bucket.from_bucket_arn(
+        stack, "Given", cdk.Fn.import_value("Scenes")
+    ),
+    "by a parameter": lambda stack: s3.Bucket.from_bucket_name(
+        stack, "Given", cdk.CfnParameter(stack, "Name").value_as_string
+    ),
+    "by a parameter of Systems Manager": lambda stack: s3.Bucket.from_bucket_name(
+        stack, "Given", ssm.StringParameter.value_for_string_parameter(stack, "/scenes")
+    ),
+    "by an expression": lambda stack: s3.Bucket.from_bucket_name(
+        stack, "Given", cdk.Fn.select(0, cdk.Fn.split("/", cdk.Fn.import_value("Scenes")))
+    ),
+}
+
+
+@pytest.mark.parametrize("how", IMPORTED)
+@pytest.mark.parametrize("use", ["assets", "overviews"])
+def test_buckets_that_are_known_at_deployment_only(stack, how, use):
+    bucket = IMPORTED[how](stack)
+    given = {"assets": [bucket]} if use == "assets" else {"overviews": bucket}
+    Livemosaic(stack, "Maps", MAPS, **given)
+    template = assertions.Template.from_stack(stack)
+    assert stack.resolve(bucket.arn_for_objects("*")) in statements(template, "s3:GetObject")
+    report = AwsSolutionsChecks().validate_scope(stack.node.root)
+    assert [violation.rule_name for violation in report.violations] == []
+
+
+@pytest.mark.parametrize("use", ["assets", "overviews"])
+def test_a_nested_stack_uses_a_bucket_of_its_parent(stack, use):
+    bucket = s3.Bucket(stack, "Given", enforce_ssl=True, server_access_logs_prefix="logs/")
+    given = {"assets": [bucket]} if use == "assets" else {"overviews": bucket}
+    Livemosaic(cdk.NestedStack(stack, "Nested"), "Maps", MAPS, **given)
+    report = AwsSolutionsChecks().validate_scope(stack.node.root)
+    assert [
+        (each.rule_name, [one.resource_logical_id for one in each.violating_resources])
+        for each in report.violations
+    ] == []
+    assertions.Template.from_stack(stack)
+
+
+def test_folders_may_have_any_names(stack):
+    names = ("scenes/a/b", "scenes/a--b", "scenes/a%2Fb")
+    Livemosaic(stack, "Maps", Config(name="maps", buckets=names))
+    granted = json.dumps(statements(assertions.Template.from_stack(stack), "s3:GetObject"))
+    for name in names:
+        assert f":s3:::{name}/*" in granted
 
 
 def test_topics_of_theirs_reach_the_queue(stack):

@@ -3,6 +3,7 @@
 Grants are acknowledged in words that cdk-nag accepts.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -62,16 +63,30 @@ def encryption(key: kms.IKey | None) -> dict[str, Any]:
 def _shown(bucket: s3.IBucket, prefix: str, user: cdk.Stack) -> Sequence[str]:
     """Returns the resource as cdk-nag names it.
 
-    A bucket of the app goes by its logical id, and by the name of the export in another stack.
+    A bucket of another stack goes by its logical id, and by the name of its export.
     """
+    own = _flat(user.resolve(bucket.arn_for_objects(f"{prefix}*")))
     made = bucket.node.default_child
     if made is None:
-        arn = bucket.arn_for_objects(f"{prefix}*")
-        return [arn.replace(cdk.Aws.PARTITION, "<AWS::Partition>")]
+        return [own]
     assert isinstance(made, s3.CfnBucket)  # noqa: S101 (for the type)
     home = cdk.Stack.of(made)
-    own = f"<{home.get_logical_id(made)}.Arn>/{prefix}*"
     if home.node.path == user.node.path:
         return [own]
     exported = home.resolve(home.export_value(made.attr_arn))["Fn::ImportValue"]
     return [own, f"{exported}/{prefix}*"]
+
+
+def _flat(resolved: Any) -> str:
+    """Returns a value of a template as cdk-nag writes it (its `flattenCfnReference`)."""
+    if isinstance(resolved, str):
+        return resolved
+    [(function, given)] = resolved.items()
+    if function == "Fn::Join":
+        separator, parts = given
+        return str(separator).join(map(_flat, parts))
+    if function == "Fn::GetAtt":
+        return f"<{'.'.join(map(_flat, given))}>"
+    if function == "Fn::ImportValue":
+        return _flat(given)
+    return f"<{_flat(given)}>" if function == "Ref" else json.dumps(resolved, separators=(",", ":"))
