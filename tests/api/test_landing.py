@@ -132,3 +132,11 @@ def test_conformance_is_declared(server: Server) -> None:
     declared = server.get("/conformance").json()
     Conformance.model_validate(declared)
     assert "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core" in declared["conformsTo"]
+
+
+def test_classes_of_maps_that_want_more_parameters_are_not_declared(server: Server) -> None:
+    """`subset`, `center` and `scale-denominator` are not there (OGC 20-058)."""
+    maps = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
+    declared = server.get("/conformance").json()["conformsTo"]
+    assert f"{maps}/spatial-subsetting/bbox-definition" in declared
+    assert not {f"{maps}/scaling", f"{maps}/spatial-subsetting"} & {*declared}

@@ -75,16 +75,32 @@ class TestOne:
         assert (at["minTileRow"], at["maxTileRow"]) == (Y, Y)
         assert [one["tileMatrix"] for one in limits] == [str(zoom) for zoom in range(23)]
 
+    @pytest.mark.parametrize("at", [(2**10, 0), (0, 2**10)])
+    def test_tiles_out_of_range_are_not_there(self, server: Server, at: tuple[int, int]) -> None:
+        """OGC 20-057, A.7."""
+        template = hrefs(server.get(self.URL).json())["item"]
+        tile = template.format(tileMatrix=10, tileCol=at[0], tileRow=at[1])
+        assert server.get(tile).status_code == 404
+
     def test_zooms_may_be_asked_for(self, server: Server) -> None:
         limits = server.get(self.URL, minzoom=3, maxzoom=4).json()["tileMatrixSetLimits"]
         assert [one["tileMatrix"] for one in limits] == ["3", "4"]
 
-    @pytest.mark.parametrize("rel", ["tile", "item"])
-    def test_its_template_is_that_of_tiles(self, server: Server, rel: str) -> None:
+    @pytest.mark.parametrize(
+        ("rel", "variables"),
+        [("tile", ("z", "x", "y")), ("item", ("tileMatrix", "tileCol", "tileRow"))],
+    )
+    def test_its_template_is_that_of_tiles(
+        self, server: Server, rel: str, variables: tuple[str, ...]
+    ) -> None:
+        """OGC's variables in its link (20-057, A.3 to A.5), as GDAL's OGCAPI driver wants."""
         server.publish("a", 1)
         template = hrefs(server.get(self.URL, bidx=1).json())[rel]
-        assert template.endswith("/{z}/{x}/{y}?bidx=1")
-        assert server.get(template.format(z=Z, x=X, y=Y)).headers["X-Scenes"] == "a"
+        assert template.endswith("/" + "/".join(f"{{{name}}}" for name in variables) + "?bidx=1")
+        tile = template.format(**dict(zip(variables, (Z, X, Y), strict=True)))
+        assert server.get(tile).headers["X-Scenes"] == "a"
+        listed = server.get("/mosaics/m/tiles", bidx=1).json()["tilesets"]
+        assert template in [hrefs(one)[rel] for one in listed]
 
     def test_it_leads_to_the_tilejson_and_the_map(self, server: Server) -> None:
         links = hrefs(server.get(self.URL).json())

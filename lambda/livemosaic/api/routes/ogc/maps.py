@@ -30,7 +30,8 @@ router = APIRouter(tags=["boxes and features"])
 
 _CONF: Final = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
 CONFORMS_TO: Final = [
-    *(f"{_CONF}/{name}" for name in ("core", "crs", "scaling", "spatial-subsetting")),
+    # Not scaling and spatial-subsetting: both want more parameters than the ones that follow.
+    *(f"{_CONF}/{name}" for name in ("core", "crs")),
     *(f"{_CONF}/scaling/{side}-definition" for side in ("width", "height")),
     *(f"{_CONF}/spatial-subsetting/{name}" for name in ("bbox-definition", "bbox-crs")),
     f"{_CONF}/spatial-subsetting/crs-curie",

@@ -90,7 +90,8 @@ def _tileset(
         **({"tileMatrixSetURI": str(tms.uri)} if tms.uri else {}),
         "links": [
             _link(tiles.at(tms_id), "self", f"Tileset of {tms_id}"),
-            _tiles(tiles, tms_id, "tile"),
+            _tiles(tiles, f"{tms_id}/{{z}}/{{x}}/{{y}}", "tile"),
+            _tiles(tiles, f"{tms_id}/{{tileMatrix}}/{{tileCol}}/{{tileRow}}", "item"),
             _link(_definition(request, tms_id), TILING_SCHEME, f"Definition of {tms_id}"),
         ],
         "boundingBox": {
@@ -103,7 +104,6 @@ def _tileset(
 
 def _more_links(tms: str, tiles: TileURLs) -> list[Link]:
     links = [
-        _tiles(tiles, tms, "item"),  # as OGC calls it; TiTiler calls it tile
         _link(tiles.at(f"{tms}/tilejson.json"), "alternate", "TileJSON"),
     ]
     if tms == "WebMercatorQuad":
@@ -111,8 +111,9 @@ def _more_links(tms: str, tiles: TileURLs) -> list[Link]:
     return links
 
 
-def _tiles(tiles: TileURLs, tms: str, rel: str) -> Link:
-    return {"href": tiles.template(tms), "rel": rel, "title": "Tiles", "templated": True}
+def _tiles(tiles: TileURLs, path: str, rel: str) -> Link:
+    """Returns a URL template: `item` has the variables of OGC 20-057, `tile` TiTiler's."""
+    return {"href": tiles.at(path), "rel": rel, "title": "Tiles", "templated": True}
 
 
 def _definition(request: Request, tms: str) -> str:
