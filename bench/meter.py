@@ -9,6 +9,7 @@ sums afterwards.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 
 from livemosaic.errors import ConditionFailedError
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table, item_size
@@ -100,6 +101,11 @@ class Metered:
             self._calls.append(lambda: self._refused(actions))
             raise
         self._calls.append(lambda: self._written(actions))
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        self.table.remove(keys)
+        for key in dict.fromkeys(keys):
+            self._calls.append(partial(self._written, [Delete(key)]))
 
     def close(self) -> None:
         self.table.close()

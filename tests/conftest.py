@@ -177,6 +177,9 @@ class OwnPartitions:
         self.shared.transact(own)
         self.written.update(action.key for action in own)
 
+    def remove(self, keys: Sequence[Key]) -> None:
+        self.shared.remove([self._in(key) for key in keys])
+
     def delete_all(self) -> None:
         for key in self.written:
             self.shared.transact([Delete(key)])

@@ -55,5 +55,9 @@ class Hooked:
         self.hook()
         self.table.transact(actions)
 
+    def remove(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self.transact([Delete(key)])
+
     def close(self) -> None:
         self.table.close()

@@ -256,6 +256,7 @@ class Livemosaic(Construct):
             key=self._key,
         )
         made.hints.allow_sending(self.ingest)
+        made.hints.allow_sending(self.manager)  # of mosaics that are being deleted
         return made
 
     def _make_cdn(self) -> Cdn:

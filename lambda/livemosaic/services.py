@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from livemosaic import pixel_version
@@ -17,6 +18,7 @@ from livemosaic.geo.tms import add_folder, remove_folder
 from livemosaic.index.mosaics import MosaicCache, Mosaics
 from livemosaic.index.overviews import OverviewRows
 from livemosaic.index.scenes import Index
+from livemosaic.index_url import DYNAMODB
 from livemosaic.ingest.batch import Ingest
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.sets import by_default, check_overviews
@@ -37,6 +39,7 @@ from livemosaic.tiler.watch import Watch
 
 if TYPE_CHECKING:
     from livemosaic.overviews.builder import BuildTally, OverviewBuilder
+    from livemosaic.overviews.hints import HintQueue
 
 _QUERIES_AT_ONCE = 8
 _BUILDING_BYTES = 96 * 1024 * 1024
@@ -58,6 +61,9 @@ class Services:
     tiffs: KeptTiffs
     pixel_version: Callable[[], str]
     """Part of every ETag; a function, because most commands never need it (`pixel_version`)."""
+
+    hints: Callable[[], "HintQueue"] | None = None
+    """Opens the queue of hints for builders; None where none is known."""
 
     def create(self, mosaic: Mosaic, *, is_overviews_open: bool) -> Mosaic:
         """Adds a mosaic; AlreadyExistsError if its id is taken.
@@ -107,7 +113,19 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         kinds=ValueKinds(),
         tiffs=KeptTiffs(),
         pixel_version=pixel_version.current,
+        hints=_hints(settings) if settings.overview_hints else None,
     )
+
+
+def _hints(settings: Settings) -> "Callable[[], HintQueue]":
+    @cache
+    def opened() -> "HintQueue":
+        from livemosaic.overviews.hints import HintQueue
+
+        found = DYNAMODB.fullmatch(settings.index)
+        return HintQueue.open(settings.overview_hints, found["region"] if found else "")
+
+    return opened
 
 
 def allow_list(settings: Settings) -> AllowList:

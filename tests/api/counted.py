@@ -35,6 +35,10 @@ class CountedTable:
     def transact(self, actions: Sequence[Put | Delete]) -> None:
         self.table.transact(actions)
 
+    def remove(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self.transact([Delete(key)])
+
     def close(self) -> None:
         self.table.close()
 

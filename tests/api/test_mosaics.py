@@ -1,16 +1,21 @@
 """Mosaics are made, listed, shown, changed and taken away by who has the token."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from api.served import AUTHORIZED, JSON, Server, raster, scene, serving
+from livemosaic.api.app import App
 from livemosaic.api.routes import mosaics
+from livemosaic.index.removal.shards import Removal
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import FORMAT
+from livemosaic.overviews.hints import Hint
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
 
@@ -132,6 +137,32 @@ class TestLife:
         assert [answer.status_code for answer in again] == [202, 204, 404]
         server.create("m")
         assert server.get("/mosaics/m/items").json()["features"] == []
+
+    def test_builders_go_on_with_a_deletion_that_takes_too_long(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Requests delete no more then: two that remove the same rows would be paid for twice."""
+        sent: list[Hint] = []
+        queue = SimpleNamespace(send_now=lambda hints: sent.extend(hints) or 0)
+        waking = replace(server.services, hints=lambda: queue)
+        monkeypatch.setattr(mosaics, "DELETE_S", -1)
+        monkeypatch.setattr(mosaics, "WATCH_S", -1)
+        server.publish("a", 1)
+        server.publish("b", 1)
+        client = TestClient(App(waking))
+        first = client.delete("/mosaics/m", headers=AUTHORIZED)
+        assert (first.status_code, first.json()["deleted"]) == (202, 1)
+        assert first.json()["background"] is True
+        assert sent == [Hint("m", shard=shard) for shard in range(16)]
+        second = client.delete("/mosaics/m", headers=AUTHORIZED)
+        assert (second.status_code, second.json()["deleted"]) == (202, 0)
+        assert second.json()["total"] == 0, "as builders count"
+        removal = Removal(server.services.index, server.services.mosaics.doomed("m"))
+        assert all(removal.clear(shard, lambda: False) for shard in range(16))
+        third = client.delete("/mosaics/m", headers=AUTHORIZED)
+        assert (third.status_code, third.json()["total"]) == (202, 1)
+        assert removal.finish()
+        assert client.delete("/mosaics/m", headers=AUTHORIZED).status_code == 404
 
     @pytest.mark.parametrize("method", ["get", "put", "delete"])
     def test_what_was_never_made_is_not_found(self, client: TestClient, method: str) -> None:

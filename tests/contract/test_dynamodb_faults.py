@@ -314,6 +314,26 @@ class TestShortAnswers:
         with pytest.raises(TableBusyError, match="left keys of a batch unread"):
             faulty.batch_get([KEY])
 
+    def test_rows_left_unremoved_are_removed_by_another_request(
+        self, line: Line, faulty: DynamoTable, dynamo_table_name: str
+    ) -> None:
+        faulty.transact(PAIR)
+        keys = [{"pk": {"S": key.pk}, "sk": {"S": key.sk}} for key in (KEY, OTHER)]
+        asked = [{"DeleteRequest": {"Key": key}} for key in keys]
+        left = {"UnprocessedItems": {dynamo_table_name: asked[1:]}}
+        line.meets(refuse("ThrottlingException"), answer(200, left))
+        faulty.remove([KEY, OTHER])
+        sent = [body["RequestItems"][dynamo_table_name] for _, body in line.requests[1:]]
+        assert sent == [asked, asked, asked[1:]]
+
+    def test_rows_left_unremoved_for_ever_are_a_busy_table(
+        self, line: Line, faulty: DynamoTable, dynamo_table_name: str
+    ) -> None:
+        request = {"DeleteRequest": {"Key": {"pk": {"S": KEY.pk}, "sk": {"S": KEY.sk}}}}
+        line.always_meets(answer(200, {"UnprocessedItems": {dynamo_table_name: [request]}}))
+        with pytest.raises(TableBusyError, match="left rows of a batch there"):
+            faulty.remove([KEY])
+
     def test_an_empty_page_may_have_more_behind_it(self, line: Line, faulty: DynamoTable) -> None:
         faulty.transact(PAIR)
         last = {"pk": {"S": "p"}, "sk": {"S": "other"}}

@@ -533,3 +533,19 @@ class TestScan:
         for row in table.scan("m#"):
             table.transact([Delete(row.key)])
         assert list(table.scan("m#")) == []
+
+
+class TestRemove:
+    def test_rows_are_removed_and_others_stay(self, table: Table) -> None:
+        names = [f"{n:03}" for n in range(130)]
+        fill(table, "p", names)
+        fill(table, "q", names[:3])
+        doomed = [Key("p", sk) for sk in names if sk != "064"]
+        table.remove([*doomed, doomed[0], Key("q", "001"), Key("nowhere", "x")])
+        assert sks(table, "p") == ["064"]
+        assert sks(table, "q") == ["000", "002"]
+
+    def test_nothing_is_removed_where_no_row_is_named(self, table: Table) -> None:
+        fill(table, "p", "ab")
+        table.remove([])
+        assert sks(table, "p") == ["a", "b"]

@@ -580,6 +580,61 @@ def test_the_sweep_and_the_builder_delete_what_nobody_needs(
     assert rows_of_overviews(services, other)
 
 
+# Scenes of deleted mosaics
+
+
+def test_the_sweep_and_builders_remove_the_scenes_of_a_deleted_mosaic(
+    place: Place, services: Services
+) -> None:
+    """Nobody asks again: the request that deleted it was cut off, and hints may be lost."""
+    place.create("m", "other")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    assert place.build(hint(), hint("other")) == NO_FAILURE
+    shown = place.tile("other").content
+    doomed = services.mosaics.mark_deleting("m")
+    asked = swept(services)
+    assert asked == [Hint("m", shard=shard) for shard in range(16)]
+    bodies = [json.loads(each.body) for each in asked]
+    assert [Hint.of_body(json.dumps(body)) for body in bodies] == asked
+    assert place.build(*bodies[:3]) == NO_FAILURE
+    assert swept(services) == asked, "one that is done costs no more than a look"
+    assert place.build(*bodies) == NO_FAILURE
+    assert swept(services) == []
+    assert services.mosaics.doomed("m") is None
+    rows = services.index.table.scan(mosaic_prefix(doomed))
+    assert {row.key.pk.split("#")[1].split(".")[0] for row in rows} <= OF_OVERVIEWS
+    services.mosaics.create(Mosaic(id="m"))
+    assert place.tile("other").content == shown
+
+
+OF_OVERVIEWS = {"feed", "stale", "overview", "made", "extent", "extents", "closed"}
+"""Rows that have their own end."""
+
+
+def test_a_removal_whose_time_is_over_goes_on_by_a_new_hint(
+    place: Place, services: Services
+) -> None:
+    place.create("m")
+    place.publish(*map(document, make_scenes(place.folder, 5)))
+    services.mosaics.mark_deleting("m")
+    kept = Kept()
+    build = Building(partial(building, services), Again(), kept)  # type: ignore[arg-type]
+    waiting = [json.loads(each.body) for each in swept(services)]
+    runs = 0
+    while waiting:
+        assert build(hints(*waiting), Clocked(3)) in (NO_FAILURE, failures(len(waiting)))
+        waiting = [json.loads(each.body) for each in swept(services)]
+        runs += 1
+        assert runs < 50
+    assert kept.now, "a run that was cut off sends its hint again"
+    assert services.mosaics.doomed("m") is None
+
+
+def failures(count: int) -> dict[str, Any]:
+    identifiers = [record["messageId"] for record in hints(*["x"] * count)["Records"]]
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in identifiers]}
+
+
 def tifs(folder: Path) -> list[Path]:
     return [*folder.rglob("*.tif")]
 

@@ -12,7 +12,7 @@ from livemosaic_cdk.parts.overviews import BUILD_TIMEOUT_S
 
 KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
-WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
+WRITE = {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem"}
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 CONSUME = {
     "sqs:ChangeMessageVisibility",
@@ -45,6 +45,16 @@ def of_bucket(made, name):
 
 
 # The bucket
+
+
+def test_the_manager_may_wake_builders_to_remove_deleted_mosaics(deployment):
+    made = deployment("overviews")
+    sends = {r for r, allowed in made.grants("Manager").items() if "sqs:SendMessage" in allowed}
+    assert len(sends) == 1
+    assert "HintsQueue" in sends.pop()
+    own = made.function("Manager")["Environment"]["Variables"]
+    builder = made.function("Builder")["Environment"]["Variables"]
+    assert own["LIVEMOSAIC_OVERVIEW_HINTS"] == builder["LIVEMOSAIC_OVERVIEW_HINTS"]
 
 
 def test_there_are_none_where_they_are_off(default):

@@ -12,7 +12,7 @@ from livemosaic_cdk.costs.ceiling import Limits, ceiling
 ROOT = Path(__file__).parents[2]
 
 READ = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
-WRITE = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
+WRITE = {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem"}
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 CONSUME = {
     "sqs:ChangeMessageVisibility",

@@ -104,5 +104,9 @@ class MemoryTable:
         with self._lock:
             self.rows = transacted(self.rows, actions)
 
+    def remove(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self.transact([Delete(key)])
+
     def close(self) -> None:
         """Nothing is open."""

@@ -15,8 +15,9 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
-WRITE: Final = ("dynamodb:DeleteItem", "dynamodb:PutItem")
-"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete."""
+WRITE: Final = ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem")
+"""Write actions of `livemosaic.table.dynamodb`; its transactions only put and delete, and its
+batches only delete."""
 
 
 def grant_objects(

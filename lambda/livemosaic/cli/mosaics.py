@@ -226,8 +226,14 @@ def delete(
     context: typer.Context,
     mosaic: str,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Wait until the last scene of a large mosaic is deleted.")
+    ] = True,
 ) -> None:
     """Delete a mosaic and all its scenes; run it again if it was interrupted.
+
+    On AWS, what takes longer than a request goes on in the background, where the deployment has
+    builders of overviews, also when this command is interrupted.
 
     Its overviews stay for ten minutes, for readers of this moment; then `serve`, `overviews watch`
     or the builder on AWS deletes them. On an index, the whole table is read once in the end, to
@@ -239,9 +245,10 @@ def delete(
         typer.confirm(f"Delete mosaic {mosaic!r} and all its scenes?", abort=True)
     with target(context) as mosaics, progress() as bar:
         task = bar.add_task("deleting scenes", total=None)
-        for count in mosaics.drop(mosaic):
+        for count in mosaics.drop(mosaic, wait=wait):
             bar.advance(task, count)
-    console.print(f"deleted [bold]{mosaic}[/bold]")
+    goes_on = "" if wait else ", or is being deleted: the command tells when run again"
+    console.print(f"deleted [bold]{mosaic}[/bold]{goes_on}")
 
 
 def _overviews(wanted: bool | None) -> dict[str, OverviewPolicyBody | None]:

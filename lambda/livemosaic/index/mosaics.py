@@ -86,8 +86,20 @@ class Mosaics:
 
         Of a mosaic that a later release stored only what names it is known (`format`).
         """
-        mosaics = [from_item(row.item) for row in self._rows(_PARTITION)]
-        return [mosaic for mosaic in mosaics if not mosaic.deleting]
+        return [mosaic for mosaic in self.listed() if not mosaic.deleting]
+
+    def listed(self) -> list[Mosaic]:
+        """Every mosaic, by id, and the ones that are being deleted; otherwise as `all`."""
+        return [from_item(row.item) for row in self._rows(_PARTITION)]
+
+    def doomed(self, mosaic_id: str) -> Mosaic | None:
+        """A mosaic that is being deleted; None where there is none, or it is not."""
+        with suppress(NotFoundError):
+            mosaic = self._find(mosaic_id)
+            if mosaic.deleting:
+                mosaic.check_format()
+                return mosaic
+        return None
 
     def after(self, mosaic_id: str = "") -> Iterator[Mosaic]:
         """The mosaics after an id, by id; read a page at a time, as far as they are taken."""

@@ -10,18 +10,19 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from livemosaic import logs
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.index.overviews import REGIONS, RUNG, OverviewRows
+from livemosaic.index.removal.shards import Removal
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.sqs import deadline_of, records_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.builder import BuildTally, OverviewBuilder
-from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making
+from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making, removal_hints
 from livemosaic.overviews.sets import can_be_cleared, is_kept, is_over
 from livemosaic.overviews.sets.removal import OutOfTimeError
 
@@ -93,22 +94,27 @@ class Building:
             with self.open_builder() as builder:
                 for mosaic in dict.fromkeys(hint.mosaic for hint, _ in found):
                     own = [each for each in found if each[0].mosaic == mosaic]
-                    if not self._build(builder, mosaic, {hint.region for hint, _ in own}, late):
+                    hints = {replace(hint, due=0.0): None for hint, _ in own}
+                    if not self._build(builder, mosaic, hints, late):
                         failed += [record for _, record in own]
         return failed
 
     def _build(
-        self, builder: OverviewBuilder, mosaic: str, places: Collection[str], late: Late
+        self, builder: OverviewBuilder, mosaic: str, hints: Collection[Hint], late: Late
     ) -> bool:
-        """Builds some places of a mosaic; returns whether its hints can be forgotten."""
+        """Does what hints of a mosaic are about; returns whether they can be forgotten."""
         if late():
             return False
+        places = {hint.region for hint in hints if hint.shard is None}
         about = {"mosaic": mosaic, "regions": len(places)}
         try:
-            builder.remover.clear(mosaic, late=late)
-            self._run(builder, mosaic, places, late)
+            for shard in (hint.shard for hint in hints if hint.shard is not None):
+                self._remove(builder.index, mosaic, shard, late)
+            if places:
+                builder.remover.clear(mosaic, late=late)
+                self._run(builder, mosaic, places, late)
         except OutOfTimeError:
-            unsent = self.hints.send_now(Hint(mosaic, place) for place in places)
+            unsent = self.hints.send_now(hints)
             log.info("overviews: time is over, another run goes on", extra=about)
             return not unsent
         except NotFoundError as error:
@@ -119,6 +125,18 @@ class Building:
             log.exception("overviews not built", extra={**about, **counted})
             return False
         return True
+
+    def _remove(self, index: Index, mosaic_id: str, shard: int, late: Late) -> None:
+        """Removes scenes of a deleted mosaic, and the mosaic itself after the last of them."""
+        mosaic = index.mosaics.doomed(mosaic_id)
+        if mosaic is None:
+            return
+        removal = Removal(index, mosaic)
+        if not removal.clear(shard, late):
+            raise OutOfTimeError
+        is_gone = removal.finish()
+        about = {"mosaic": mosaic_id, "shard": shard, "is_gone": is_gone}
+        log.info("scenes of a deleted mosaic removed", extra=about)
 
     def _run(
         self, builder: OverviewBuilder, mosaic: str, places: Collection[str], late: Late
@@ -182,9 +200,11 @@ class Sweep:
         """Handles any event; returns how many hints were sent."""
         del event
         late = deadline_of(context) or (lambda: False)
-        mosaics = [mosaic for mosaic in self.index.mosaics.all() if is_kept(mosaic)]
+        listed = self.index.mosaics.listed()
+        mosaics = [mosaic for mosaic in listed if is_kept(mosaic) and not mosaic.deleting]
         random.shuffle(mosaics)  # lest time always runs out for the same ones
         found = [Hint(each.id) for each in self.index.mosaics.remains() if self._is_due(each)]
+        found += [hint for each in listed if each.deleting for hint in removal_hints(each.id)]
         oldest = 0.0
         for mosaic in mosaics:
             if late():

@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.index.schema import SHARDS
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.sqs import Announce
 from livemosaic.ingest.subscriptions import Applied
@@ -37,6 +38,7 @@ DELAY_S: Final = 15
 """Beyond the window, as clocks of senders differ."""
 MINUTE_S: Final = 60
 _REGION: Final = re.compile("(?:[0-3]{3}){0,3}")
+_SHARDS: Final = (None, *range(SHARDS))
 _MAX_ENTRIES: Final = 10
 """Of a request (SQS API Reference, SendMessageBatch)."""
 
@@ -54,6 +56,8 @@ class Hint:
     set in the making also a place of zoom 6 or 9 (`OverviewBuilder.prepare`)."""
     due: float = 0.0
     """Epoch seconds before which it is too early."""
+    shard: int | None = None
+    """Shard of a deleted mosaic whose scenes are to be removed; then no overviews are meant."""
 
     @classmethod
     def of_body(cls, body: str) -> Self:
@@ -61,8 +65,9 @@ class Hint:
         try:
             found = json.loads(body)
             mosaic, region, due = found["mosaic"], found["region"], float(found.get("due", 0))
-            if MOSAIC_ID.fullmatch(mosaic) and _REGION.fullmatch(region):
-                return cls(mosaic, region, due)
+            shard = found.get("shard")
+            if MOSAIC_ID.fullmatch(mosaic) and _REGION.fullmatch(region) and shard in _SHARDS:
+                return cls(mosaic, region, due, shard)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidRequestError(f"no hint of overviews: {body[:80]!r}") from error
         raise InvalidRequestError(f"no hint of overviews: {body[:80]!r}")
@@ -70,13 +75,16 @@ class Hint:
     @property
     def group(self) -> str:
         """Message group: one builder at a time works on it."""
+        if self.shard is not None:
+            return f"{self.mosaic}/scenes.{self.shard}"
         return f"{self.mosaic}/{self.region or 'all'}"
 
     @property
     def body(self) -> str:
         """The text of its message."""
         found = {"mosaic": self.mosaic, "region": self.region}
-        return json.dumps(found | ({"due": self.due} if self.due else {}))
+        shard = {} if self.shard is None else {"shard": self.shard}
+        return json.dumps(found | ({"due": self.due} if self.due else {}) | shard)
 
     def entry(self, kind: str, window_s: int, now: float) -> Entry:
         """Returns an entry of SendMessageBatch at epoch seconds: one of its kind in a window."""
@@ -139,6 +147,11 @@ class HintQueue:
             log.exception("no answer from the queue of hints")
             return len(entries)
         return len(answer.get("Failed", ()))
+
+
+def removal_hints(mosaic_id: str) -> list[Hint]:
+    """Returns hints that the scenes of a deleted mosaic are to be removed, for many builders."""
+    return [Hint(mosaic_id, shard=shard) for shard in range(SHARDS)]
 
 
 def announcing(ingest: Ingest, queue: Callable[[], HintQueue]) -> Announce:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 BATCH_KEYS: Final = 100
 """Keys in one BatchGetItem call."""
+BATCH_WRITES: Final = 25
+"""Requests in one BatchWriteItem call."""
 
 SCHEMA: Final[dict[str, Any]] = {
     "BillingMode": "PAY_PER_REQUEST",
@@ -184,6 +186,24 @@ class DynamoTable:
             "ClientRequestToken": str(uuid4()),
         }
         self._call(self._client.transact_write_items, request)
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Remove rows, `BATCH_WRITES` in a call, each for what it would cost alone."""
+        for key in keys:
+            check_key(key)
+        unique = list(dict.fromkeys(keys))
+        for start in range(0, len(unique), BATCH_WRITES):
+            chunk = unique[start : start + BATCH_WRITES]
+            self._remove([{"DeleteRequest": {"Key": to_key(key)}} for key in chunk])
+
+    def _remove(self, pending: list[Any]) -> None:
+        for _ in self._backoff.attempts():
+            request = {"RequestItems": {self._name: pending}}
+            answer = self._call(self._client.batch_write_item, request)
+            pending = answer.get("UnprocessedItems", {}).get(self._name, [])
+            if not pending:
+                return
+        raise TableBusyError(f"the table {self._name!r} left rows of a batch there for too long")
 
     def _action(self, action: Put | Delete) -> dict[str, Any]:
         common = {"TableName": self._name} | _condition(action.expect)

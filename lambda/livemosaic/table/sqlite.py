@@ -10,7 +10,18 @@ from typing import Any, Final, Literal, TypeVar
 import msgpack
 
 from livemosaic.errors import ConditionFailedError, TableBusyError, TableUnavailableError
-from livemosaic.table import Delete, Equals, Item, Key, Page, Put, Row, check_key, check_transaction
+from livemosaic.table import (
+    MAX_ACTIONS,
+    Delete,
+    Equals,
+    Item,
+    Key,
+    Page,
+    Put,
+    Row,
+    check_key,
+    check_transaction,
+)
 from livemosaic.table.retry import Backoff
 from livemosaic.table.turns import Turns
 
@@ -136,6 +147,12 @@ class SqliteTable:
         if actions:
             with self._turn():
                 self._retry(lambda connection: _transact(connection, actions))
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Remove rows, many in a transaction, as each is written to the disk."""
+        unique = list(dict.fromkeys(keys))
+        for start in range(0, len(unique), MAX_ACTIONS):
+            self.transact([*map(Delete, unique[start : start + MAX_ACTIONS])])
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

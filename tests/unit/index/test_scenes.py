@@ -200,7 +200,7 @@ class TestMosaics:
         with pytest.raises(NotFoundError):
             index.mosaics.get("alps")
         assert index.mosaics.all() == []
-        assert len(list(index.purge(doomed))) == 30
+        assert sum(map(len, index.purge(doomed))) == 30
         index.mosaics.forget(mosaic)
         cells = CellGrid.of("WebMercatorQuad").cells_of((0, 5e6, 2e6, 7e6), 8)
         assert index.list_scenes(doomed, limit=10) == ([], None)

@@ -10,13 +10,20 @@ from pydantic import BaseModel
 from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics, Writes
 from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic
 from livemosaic.index.mosaics import FIXED
+from livemosaic.index.removal.shards import Removal
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.overviews.hints import removal_hints
+from livemosaic.services import Services
 
 router = APIRouter(tags=["mosaics"])
 
 DELETE_S: Final = 15.0
 """Time limit of one deletion request: API Gateway waits 30 s for a response (HTTP API quotas), of
 which a busy table may take ten for the last scene."""
+
+
+WATCH_S: Final = 5.0
+"""How long a request waits while builders delete, so that clients do not ask without a pause."""
 
 
 class MosaicList(BaseModel):
@@ -71,13 +78,40 @@ def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) 
 def delete_mosaic(mosaic: str, services: ServicesDep) -> Response:
     """Deletes a mosaic and all its scenes; while it returns 202, repeat the request until 204.
 
-    Readers no longer see the mosaic after the first request; its id is free after the last.
+    Readers no longer see the mosaic after the first request; its id is free after the last. With
+    `background` true in the response, builders delete what is left, whether it is repeated or not.
     """
+    if services.hints and services.mosaics.doomed(mosaic):
+        return _watched(mosaic, services)
     end = time.monotonic() + DELETE_S
     for deleted, _ in enumerate(services.index.drop(mosaic), 1):
         if time.monotonic() > end:
-            detail = f"{deleted:,} scenes are deleted; ask again until 204"
-            return JSONResponse(
-                {"detail": detail, "deleted": deleted}, 202, headers={"Retry-After": "0"}
-            )
+            return _unfinished(mosaic, deleted, services)
     return Response(status_code=204)
+
+
+def _unfinished(mosaic: str, deleted: int, services: Services) -> Response:
+    """Leaves the rest to builders where there are some; returns the response."""
+    unsent = services.hints().send_now(removal_hints(mosaic)) if services.hints else 1
+    return _left(f"{deleted:,} scenes are deleted; ask again until 204", deleted, not unsent)
+
+
+def _watched(mosaic: str, services: Services) -> Response:
+    """Wakes the builders that delete a mosaic, and waits a little for the last of its scenes."""
+    assert services.hints  # noqa: S101 (for the type)
+    unsent = services.hints().send_now(removal_hints(mosaic))
+    end = time.monotonic() + WATCH_S
+    while doomed := services.mosaics.doomed(mosaic):
+        if time.monotonic() > end:
+            total = Removal(services.index, doomed).removed()
+            detail = f"builders have deleted some {total:,} scenes; ask again until 204"
+            return _left(detail, 0, not unsent, total=total)
+        time.sleep(1)
+    return Response(status_code=204)
+
+
+def _left(detail: str, deleted: int, background: bool, **more: int) -> Response:
+    body = {"detail": detail, "deleted": deleted, **more}
+    if background:
+        body["background"] = True
+    return JSONResponse(body, 202, headers={"Retry-After": "0"})

@@ -114,12 +114,18 @@ class Remote:
         except ValidationError as error:
             raise self.client.unknown_api(answer) from error
 
-    def drop(self, mosaic: str) -> Iterator[int]:
+    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
         """See `Target`. Each request deletes for some seconds, until the API answers 204."""
-        begun = False
+        begun, total = False, 0
         while (answer := self.client.ask("DELETE", _path(mosaic))).status == 202:
             begun = True
-            yield int((answer.document or {}).get("deleted", 0))
+            document = answer.document or {}
+            mine = int(document.get("deleted", 0))
+            now = total + mine if "total" not in document else int(document["total"])
+            yield max(now - total, 0)
+            total = max(now, total)
+            if document.get("background") and not wait:
+                return
         gone = answer.status == 404 and answer.text("detail") is not None
         if answer.status != 204 and not (gone and (begun or answer.repeated)):
             raise self.client.refusal(answer)

@@ -98,8 +98,11 @@ class Target(Protocol):
         """Creates an access token of a mosaic."""
         ...
 
-    def drop(self, mosaic: str) -> Iterator[int]:
-        """Deletes a mosaic; yields numbers of scenes as they are deleted."""
+    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
+        """Deletes a mosaic; yields numbers of scenes as they are deleted.
+
+        Without `wait` it ends once builders go on in the background, where there are some.
+        """
         ...
 
     def ingest(
@@ -146,8 +149,9 @@ class Local:
         scope = scope_of(self.services.mosaics.get(mosaic))
         return TokenOut.of(self.services.tokens.mint(scope, seconds))
 
-    def drop(self, mosaic: str) -> Iterator[int]:
-        """See `Target`."""
+    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
+        """See `Target`. Nobody goes on in the background of an index at hand."""
+        del wait
         return (1 for _ in self.services.index.drop(mosaic, scan=True))
 
     def ingest(

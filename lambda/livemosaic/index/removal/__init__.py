@@ -1,0 +1,1 @@
+"""Removal of deleted mosaics of any size, by many workers."""
