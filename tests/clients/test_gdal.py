@@ -15,12 +15,8 @@ import rasterio
 from numpy.typing import NDArray
 
 from api.served import EDGE, WEB, Server, X, Y, Z
-from clients.conftest import Saved
+from clients.conftest import NODATA, Saved
 
-EMPTY_TILES = pytest.mark.xfail(
-    reason="tiles without scenes have one band of 8 bits and no nodata value, whatever the mosaic",
-    strict=False,
-)
 KINDS = ["rgb", "gray", "deep", "five", "signed", "dtm", "few"]
 
 
@@ -65,10 +61,8 @@ class TestPixels:
         assert np.array_equal(read[: len(expected), :256, :width], expected[..., :width])
 
     def test_are_those_of_tiles_to_gdals_commands(
-        self, saved: Saved, tmp_path: Path, request: Any, mosaic: str, file: str
+        self, saved: Saved, tmp_path: Path, mosaic: str, file: str
     ) -> None:
-        if mosaic == "five":
-            request.applymarker(EMPTY_TILES)
         path = saved(f"/mosaics/{mosaic}/gdal/{file}")
         assert info(path)["bands"]
         copy = tmp_path / "copy.tif"
@@ -88,11 +82,14 @@ class TestFile:
             assert raster.shape == (256, 128)
             assert raster.crs.to_epsg() == 3857
 
-    @EMPTY_TILES
+    @pytest.mark.parametrize("file", ["wms.xml", "mosaic.vrt"])
     @pytest.mark.parametrize("mosaic", ["dtm", "few"])
-    def test_no_data_is_not_zero(self, saved: Saved, mosaic: str) -> None:
-        with rasterio.open(saved(f"/mosaics/{mosaic}/gdal/wms.xml")) as raster:
+    def test_no_data_is_not_zero(self, saved: Saved, mosaic: str, file: str) -> None:
+        """Neither within a scene, nor in a tile without one."""
+        with rasterio.open(saved(f"/mosaics/{mosaic}/gdal/{file}", maxzoom="11")) as raster:
+            assert raster.nodata == NODATA
             valid = raster.read(1, masked=True)
+        assert valid.mask.any()
         assert (valid.min(), valid.max()) == pytest.approx((-2900, -2100), abs=200)
 
     def test_the_type_and_the_bands_are_those_of_the_values(self, saved: Saved) -> None:

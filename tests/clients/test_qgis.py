@@ -146,6 +146,12 @@ class TestLayers:
             found = session.ask(definition=str(path))
         assert (found["minimum"], found["maximum"], found["bands"]) == (178, 178, 2)
 
+    def test_statistics_leave_out_what_has_no_data(self, saved: Saved, profile: Path) -> None:
+        path = saved("/mosaics/dtm/gdal/mosaic.qlr")
+        with qgis(profile) as session:
+            found = session.ask(definition=str(path))
+        assert -3100 < found["minimum"] < found["maximum"] < -1900
+
     @pytest.mark.parametrize(
         ("tms", "crs"), [("WebMercatorQuad", "EPSG:3857"), ("WGS1984Quad", "EPSG:4326")]
     )
