@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import lonlat_boxes
-from livemosaic.geo.crs import lonlat_of, transformer
+from livemosaic.geo.crs import NoTransformError, lonlat_of, transformer
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.raster import BBox
 
@@ -144,6 +144,8 @@ class CellGrid:
         longest = max(east - west, north - south) / SEGMENTS
         inside = shapely.segmentize(inside, min(1.0, longest) or 1.0)
         projected = shapely.transform(inside, self._project_xy)
+        if not np.isfinite(shapely.get_coordinates(projected)).all():
+            raise NoTransformError("parts of it have no place in the grid")
         return projected if projected.is_valid else shapely.make_valid(projected)
 
     def cells_of(self, bounds: BBox, zoom: int) -> list[Cell]:
@@ -177,7 +179,10 @@ class CellGrid:
 
     def _project_box(self, part: BaseGeometry) -> BaseGeometry:
         if part.area > 0:
-            return self.hold(part)
+            try:
+                return self.hold(part)
+            except NoTransformError:
+                return box(*self.root)  # the grid may show any part of it
         # A point or a line: GEOS takes a polygon without area for an empty one.
         inside = part.envelope if self.edge else part.envelope.intersection(self._domain)
         return shapely.transform(inside, self._project_xy)

@@ -24,6 +24,12 @@ Line = NDArray[np.float64]
 
 _PIECE: Final = 2048
 """Parts of pixels that are rasterized together, along an edge."""
+_WIDE: Final = 20.0
+"""Degrees across a ring from which on its outline may not be the one of its pixels on a grid."""
+_DEGREE: Final = 100_000.0
+"""Metres."""
+_LOOKED_AT: Final = 128
+"""Pixels along an edge of a grid whose places are compared with a wide ring."""
 _MAX_PARTS: Final = 1_000_000_000
 """Parts of pixels of one grid, which take a second or two."""
 Windows = NDArray[np.int64]
@@ -40,6 +46,9 @@ class Outline:
     width: int
     cuts: bool
     """Whether an edge passes through the grid, or close to it."""
+    found: Mask | None = None
+    """Shape (height, width): pixels known to be inside, whatever lines say. A wide ring may pass
+    where the CRS of the grid has no place, or another one."""
 
     @classmethod
     def of(cls, rings: Sequence[Ring], crs: CRS, grid: Grid) -> "Outline":
@@ -49,10 +58,16 @@ class Outline:
         lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
         lines += [(x + world, y) for world in worlds(grid) for x, y in lines]
         cuts = any(_may_cut(grid, x, y) for x, y in lines)
-        return cls(lines, grid.height, grid.width, cuts)
+        wide = [] if same else [ring for ring in rings if _is_wide(ring, crs)]
+        found = _found(wide, crs, grid) if wide else None
+        return cls(lines, grid.height, grid.width, cuts, found)
 
     def burn(self) -> Mask:
         """Returns the pixels whose centres lie inside; shape (height, width)."""
+        mask = self._burn()
+        return mask if self.found is None else mask | self.found
+
+    def _burn(self) -> Mask:
         if self.cuts:
             return _burnt((self.height, self.width), self.lines)
         # Most footprints: all of the tile lies on the same side, so one pixel tells.
@@ -64,6 +79,8 @@ class Outline:
         By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs
         left of one centre, or right of the last.
         """
+        if self.found is not None and self.found.any():
+            return True
         if not self.cuts:
             return bool(_burnt((1, 1), self.lines)[0, 0])
         padded = self.height, self.width + 1
@@ -116,6 +133,35 @@ def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:
 def _ends(starts: Line) -> Line:
     """Returns the end of each edge of a ring. `np.roll` takes ten times as long."""
     return np.concatenate((starts[1:], starts[:1]))
+
+
+def _is_wide(ring: Ring, crs: CRS) -> bool:
+    return bool(np.ptp(ring, axis=0).max() > (_WIDE if crs.is_geographic else _WIDE * _DEGREE))
+
+
+def _found(rings: Sequence[Ring], crs: CRS, grid: Grid) -> Mask:
+    """Returns pixels that lie in rings, and some around them, by their places in the other CRS.
+
+    Of some pixels in each direction one is looked at.
+    """
+    rows, columns = _looked_at(grid.height), _looked_at(grid.width)
+    at = grid.transform @ tuple(np.meshgrid(columns + 0.5, rows + 0.5))
+    x, y = transformer(grid.crs, crs).transform(*at)
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)
+    polygons = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings]
+    inside = known & np.logical_xor.reduce([shapely.contains_xy(p, x, y) for p in polygons])
+    near = np.pad(inside, 1)
+    parts = [near[i : i + len(rows), j : j + len(columns)] for i in range(3) for j in range(3)]
+    row_of = np.searchsorted(rows, np.arange(grid.height))
+    column_of = np.searchsorted(columns, np.arange(grid.width))
+    found: Mask = np.logical_or.reduce(parts)[np.ix_(row_of, column_of)]
+    return found
+
+
+def _looked_at(size: int) -> NDArray[np.int64]:
+    """Returns the indices of pixels along an edge that are looked at, both ends among them."""
+    return np.unique(np.linspace(0, size - 1, min(size, _LOOKED_AT)).astype(np.int64))
 
 
 def _reproject(ring: Ring, source: CRS, target: CRS) -> Ring:
