@@ -151,3 +151,14 @@ def test_statistics_of_a_feature_are_of_the_body(mars: Server) -> None:
     assert answer.status_code == 200, answer.text
     found = next(iter(answer.json()["properties"]["statistics"].values()))
     assert -3100 < found["min"] < found["max"] < -1900
+
+
+def test_the_map_page_draws_a_mercator_of_the_body(mars: Server) -> None:
+    assert 'data-tms="MarsMercatorSphere"' in mars.get("/mosaics/dtm/map.html").text
+    assert 'data-tms="WebMercatorQuad"' in mars.get("/mosaics/earth/map.html").text
+    told = mars.get("/mosaics/dtm/tiles/MarsMercatorSphere/tilejson.json").json()
+    assert told["bounds"] == pytest.approx(mars.get("/mosaics/dtm/info").json()["bounds"])
+    assert mars.get("/mosaics/dtm/tiles/WebMercatorQuad/map.html").status_code == 404
+    landing = mars.client.get("/", headers={"Accept": "text/html"}).text
+    assert "mosaics/dtm/tiles/MarsMercatorSphere/tilejson.json" in landing
+    assert "mosaics/earth/tiles/WebMercatorQuad/tilejson.json" in landing

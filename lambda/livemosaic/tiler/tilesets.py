@@ -12,9 +12,10 @@ import numpy as np
 from morecantile import Tile, TileMatrixSet
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
+from rasterio.crs import CRS
 
-from livemosaic.errors import LivemosaicError, NotFoundError
-from livemosaic.geo.crs import NoTransformError, transformer
+from livemosaic.errors import InvalidRequestError, LivemosaicError, NotFoundError
+from livemosaic.geo.crs import LONLAT, NoTransformError, lonlat_of, transformer
 from livemosaic.geo.tms import tile_matrix_set, tms_ids_near
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -121,6 +122,31 @@ def every_reach(mosaic: Mosaic) -> list[Reach]:
         except (LivemosaicError, ProjError) as error:
             log.warning("TileMatrixSet left out", extra={"tms": name, "reason": str(error)[:300]})
     return [one for one in found if one is not None]
+
+
+def web_map_tms(mosaic: Mosaic) -> str | None:
+    """Returns the TileMatrixSet by which web maps draw a mosaic: a Mercator quadtree of its body.
+
+    WebMercatorQuad on Earth. On another body the mosaic's own, or one of the same shape in degrees,
+    so that a web map's longitude and latitude are the body's; None if there is none, or if the
+    mosaic's own cannot be read any more.
+    """
+    try:
+        crs = tile_matrix_set(mosaic.tms).rasterio_crs
+    except InvalidRequestError:
+        return None
+    if lonlat_of(crs) == LONLAT:
+        return "WebMercatorQuad"
+    names = [mosaic.tms, *tms_ids_near(crs)]
+    return next((name for name in names if _is_web_mercator(name, crs)), None)
+
+
+def _is_web_mercator(tms_id: str, crs: CRS) -> bool:
+    """Whether tiles of a TileMatrixSet cover the degrees that WebMercatorQuad's do."""
+    tms = tile_matrix_set(tms_id)
+    if not tms.is_quadtree or lonlat_of(tms.rasterio_crs) != lonlat_of(crs):
+        return False
+    return bool(np.allclose(tms.bbox, tile_matrix_set("WebMercatorQuad").bbox, rtol=0, atol=1e-6))
 
 
 def reached(mosaic: Mosaic, tms_id: str) -> Reach:

@@ -14,6 +14,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.stac.collections import collection_document
 from livemosaic.stac.items import item_document, member_document
+from livemosaic.tiler.tilesets import web_map_tms
 
 GEOJSON: Final = "application/geo+json"
 SCHEMA: Final = "application/schema+json"
@@ -128,11 +129,11 @@ class StacLinks:
 
     def _pictures(self, mosaic: Mosaic) -> list[Link]:
         place = "mosaics", mosaic.id
-        title = mosaic.title or mosaic.id
+        title, tms = mosaic.title or mosaic.id, web_map_tms(mosaic) or mosaic.tms
         return [
             self.link(f"{_REL}/map", *place, "map", kind="image/png", title="Map"),
             self.link(f"{_REL}/tilesets-map", *place, "tiles", title="Tilesets"),
-            self.link("tilejson", *place, "tiles", "WebMercatorQuad", "tilejson.json"),
+            self.link("tilejson", *place, "tiles", tms, "tilejson.json"),
             self.link("alternate", *place, "map.html", kind="text/html", title="Map page"),
             self.link("wmts", *place, "WMTSCapabilities.xml", kind="application/xml")
             | {"wmts:layer": [mosaic.id], "title": title},

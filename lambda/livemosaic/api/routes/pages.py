@@ -14,11 +14,11 @@ from starlette.types import Scope
 from livemosaic.api.access import mosaic_of
 from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB, static_path
 from livemosaic.errors import NotFoundError, UnauthorizedError
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.tiler.tilesets import web_map_tms
 
 router = APIRouter(tags=["pages"])
 
-_TMS: Final = "WebMercatorQuad"
-"""The only TileMatrixSet that MapLibre draws."""
 _VERSION: Final = re.compile("[0-9a-f]{16}")
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _PAGE: Final[dict[str, Any]] = {
@@ -88,7 +88,7 @@ def docs() -> HTMLResponse:
 def map_page(mosaic: str, request: Request) -> HTMLResponse:
     """Serves a map page that updates with the mosaic; its URL accepts the parameters of tiles."""
     try:
-        mosaic_of(mosaic, request)
+        tms = _drawn(mosaic_of(mosaic, request))
     except (NotFoundError, UnauthorizedError) as error:
         status = 404 if isinstance(error, NotFoundError) else 401
         return HTMLResponse(
@@ -97,6 +97,7 @@ def map_page(mosaic: str, request: Request) -> HTMLResponse:
             headers=PAGE_HEADERS,
         )
     page = (WEB / "map.html").read_text("utf-8").replace("{static}", static_path())
+    page = page.replace("{tms}", escape(tms))
     return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
@@ -115,8 +116,18 @@ def map_page_of_tms(mosaic: str, tms: str, request: Request) -> RedirectResponse
 
 
 def _to_map(path: str, mosaic: str, tms: str, request: Request) -> RedirectResponse:
-    if tms != _TMS:
-        raise NotFoundError(f"the map page of mosaic {mosaic[:80]!r} draws {_TMS} only")
+    if tms != (drawn := _drawn(mosaic_of(mosaic, request))):
+        raise NotFoundError(f"the map page of mosaic {mosaic[:80]!r} draws {drawn} only")
     # Relative, as the server's public URL is unknown.
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{path}{query}", 307)
+
+
+def _drawn(mosaic: Mosaic) -> str:
+    """Returns the TileMatrixSet that MapLibre draws; `NotFoundError` where the body has none."""
+    found = web_map_tms(mosaic)
+    if found is None:
+        raise NotFoundError(
+            f"mosaic {mosaic.id!r} has no map page: no TileMatrixSet of its body is a Mercator quad"
+        )
+    return found

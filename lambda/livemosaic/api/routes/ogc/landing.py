@@ -18,7 +18,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.stac.items import STAC_VERSION
 from livemosaic.table import Key
-from livemosaic.tiler.tilesets import WORLD
+from livemosaic.tiler.tilesets import WORLD, web_map_tms
 
 router = APIRouter()
 
@@ -59,7 +59,7 @@ _LINKS: Final = (
 )
 _MOSAIC_LINKS: Final = {
     "Map": "map.html",
-    "TileJSON": "tiles/WebMercatorQuad/tilejson.json",
+    "TileJSON": "tiles/{tms}/tilejson.json",
     "WMTS": "WMTSCapabilities.xml",
     "Tilesets": "tiles",
     "Info": "info",
@@ -133,7 +133,9 @@ def _body(mosaics: list[Mosaic], query: str) -> str:
 
 def _card(mosaic: Mosaic, query: str) -> str:
     base = f"mosaics/{mosaic.id}/"
+    tms = web_map_tms(mosaic) or mosaic.tms
     paths = _MOSAIC_LINKS | (_FILES if mosaic.bounds else {})
+    paths = {name: path.format(tms=tms) for name, path in paths.items()}
     private = ' <span class="private">private</span>' if mosaic.access == "private" else ""
     return (
         f'<li><a class="card" href="{base}map.html{escape(query)}">{_locator(mosaic)}'

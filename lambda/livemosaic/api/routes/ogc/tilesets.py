@@ -14,7 +14,7 @@ from livemosaic.api.routes.tiles import TileRequest
 from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
-from livemosaic.tiler.tilesets import MatrixLimits, Reach, every_reach, reached
+from livemosaic.tiler.tilesets import MatrixLimits, Reach, every_reach, reached, web_map_tms
 from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["describe"])
@@ -60,7 +60,7 @@ def tileset(
     found = reached(mosaic, tms)
     limits = found.between(minzoom, maxzoom).limits()
     document = _tileset(mosaic, found, tiles, request, lonlat_on(mosaic))
-    document["links"] += _more_links(tms, tiles)
+    document["links"] += _more_links(mosaic, tms, tiles)
     document["tileMatrixSetLimits"] = [_limits(found, one) for one in limits]
     return responder.answer(document["title"], document)
 
@@ -102,11 +102,11 @@ def _tileset(
     }
 
 
-def _more_links(tms: str, tiles: TileURLs) -> list[Link]:
+def _more_links(mosaic: Mosaic, tms: str, tiles: TileURLs) -> list[Link]:
     links = [
         _link(tiles.at(f"{tms}/tilejson.json"), "alternate", "TileJSON"),
     ]
-    if tms == "WebMercatorQuad":
+    if tms == web_map_tms(mosaic):
         links.append(_link(tiles.at(f"{tms}/map.html"), "data", "Map", "text/html"))
     return links
 

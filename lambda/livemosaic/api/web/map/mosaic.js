@@ -10,11 +10,14 @@ import { forgetBad, partialTiles } from "./tiles.js";
 const STALE_MS = 120_000;
 const MANY_TILES = 4_000;
 
+/** The TileMatrixSet of the map: WebMercatorQuad, or one of the same shape on another body. */
+export const TMS = encodeURIComponent(document.documentElement.dataset.tms);
+
 /** URL of the TileJSON, with the tile parameters of the page's URL. */
 function tilejson() {
   const given = new URLSearchParams(location.search);
   if (devicePixelRatio > 1 && !given.has("tile_scale")) given.set("tile_scale", "2");
-  return new URL(`tiles/WebMercatorQuad/tilejson.json?${given}`, location).href;
+  return new URL(`tiles/${TMS}/tilejson.json?${given}`, location).href;
 }
 
 /** The mosaic's description from the server; null until it has arrived. */

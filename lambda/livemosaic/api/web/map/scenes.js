@@ -3,7 +3,7 @@
 import { MercatorCoordinate, map, tileZoom, view } from "./canvas.js";
 import { rule } from "./choices.js";
 import { covers, holds, meets, quarters, split, wrap, wrapped } from "./geometry.js";
-import { info } from "./mosaic.js";
+import { TMS, info } from "./mosaic.js";
 import { ask } from "./server.js";
 
 const LIMIT = 200;
@@ -82,7 +82,7 @@ function orderOfTile({ lng, lat }, signal) {
   const { x, y } = MercatorCoordinate.fromLngLat([wrap(lng), lat]);
   const tile = `${z}/${Math.floor(x * 2 ** z)}/${Math.floor(y * 2 ** z)}`;
   if (!orders.has(tile)) {
-    const asked = ask(`tiles/WebMercatorQuad/${tile}/assets?${rule()}`, signal).then(({ scenes }) => scenes.map(keyOf));
+    const asked = ask(`tiles/${TMS}/${tile}/assets?${rule()}`, signal).then(({ scenes }) => scenes.map(keyOf));
     asked.catch(() => orders.delete(tile));
     orders.set(tile, asked);
   }
