@@ -10,7 +10,7 @@ Comments, docstrings and formatting do not count, nor does this code of ours:
   the index cells of each scene.
 - `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
   themselves. `api/responses` counts: it creates the response and its ETag.
-- `stac` makes documents, and no images.
+- `stac` and `export` make documents, and no images.
 - `overviews` makes cells that are drawn like scenes: their digest is in the ETag.
 - `table` returns rows as they were put, which `tests/contract` checks for each adapter.
 - Credentials, tokens, settings, logs, metrics and process tuning change no image. Settings that
@@ -38,7 +38,7 @@ FILE: Final = "pixel-version"
 """The file beside this module in which a bundle carries its version."""
 
 _CODE_LEFT_OUT: Final = (
-    *("api/", "auth/", "cli/", "ingest/", "load/", "overviews/", "stac/", "table/"),
+    *("api/", "auth/", "cli/", "export/", "ingest/", "load/", "overviews/", "stac/", "table/"),
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
     *("settings.py", "snapstart.py", "tiler/watch.py", FILE),
 )

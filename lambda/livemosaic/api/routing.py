@@ -31,7 +31,7 @@ from livemosaic.api.routes import (
 )
 from livemosaic.api.routes.gdal import files
 from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
-from livemosaic.api.routes.scenes import changes, tile_assets
+from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
 from livemosaic.api.urls import KVP, tile_urls
@@ -40,7 +40,8 @@ from livemosaic.services import Services
 
 _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
-    *(renders, tilesets, registries, wmts, files, tilejson, pages, catalog, stac_search),
+    *(mosaic_json, renders, tilesets, registries, wmts, files, tilejson, pages),
+    *(catalog, stac_search),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 

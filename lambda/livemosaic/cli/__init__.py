@@ -10,6 +10,7 @@ from livemosaic import logs
 from livemosaic.auth.credentials import use_profile
 from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
+from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.migrate import migrate
@@ -37,6 +38,7 @@ app.command()(verify)
 app.command()(migrate)
 app.command()(cost)
 app.command()(gdal)
+app.command()(export)
 app.command()(mint)
 app.command()(serve)
 app.command()(demo)

@@ -1,0 +1,1 @@
+"""Whole mosaics as documents of other tools."""
