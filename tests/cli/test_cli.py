@@ -176,6 +176,21 @@ class TestDemo:
             assert "All 2 scenes are there" in output
             assert "map.html" in output
 
+    @pytest.mark.parametrize("kept", ["scenes/own.tif", "index.db", "scenes/collection.json"])
+    def test_files_of_others_are_never_deleted(self, run: Run, tmp_path: Path, kept: str) -> None:
+        own = tmp_path / "own" / kept
+        own.parent.mkdir(parents=True)
+        own.write_text("{}")
+        words = ("demo", "--folder", str(tmp_path / "own"), "--count", "1", "--every", "0")
+        ended = run(*words, "--port", "0", "--no-browser", "--no-stay", code=1)
+        assert f"{kept} is not of a demo" in "".join(ended.output.splitlines())
+        assert own.read_text() == "{}"
+
+    def test_a_folder_that_cannot_be_made_is_named(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        output = run("demo", "--folder", str(tmp_path / "file"), code=1).output
+        assert "cannot be the folder of the demo" in " ".join(output.split())
+
     def test_a_port_that_is_taken_is_named(self, run: Run, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
@@ -183,6 +198,7 @@ class TestDemo:
             assert (
                 f"cannot listen on 127.0.0.1:{port}" in run(*words, "--port", port, code=1).output
             )
+        assert "live at" in run(*words, "--port", "0", "--no-stay").output
 
 
 def test_no_connection_of_a_listener_holds_a_body_back() -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import Progress
 
-from livemosaic.cli.demo.scenery.scenes import make_scenes
+from livemosaic.cli.demo.scenery.scenes import claim, is_of_demo, make_scenes
 from livemosaic.cli.server import listening, server
 from livemosaic.cli.upkeep import beside
 from livemosaic.errors import InvalidRequestError
@@ -60,9 +60,7 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
     """Runs the demo until interrupted, or until all scenes have arrived without `stay`."""
     scenes = demo.folder / "scenes"
     index = demo.folder / "index.db"
-    scenes.mkdir(parents=True, exist_ok=True)
-    for old in demo.folder.glob("index.db*"):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    _clear(demo.folder, scenes)
     settings = Settings(index=f"sqlite:///{index}", allowed_prefixes=(f"{scenes.resolve()}/",))
     with running(settings) as services, _served(services, demo.port) as url:
         services.mosaics.create(MOSAIC)
@@ -74,6 +72,27 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
         console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{NDVI}")
         while demo.stay:
             time.sleep(1)
+
+
+def _clear(folder: Path, scenes: Path) -> None:
+    """Deletes the index of an earlier demo, and claims the folder of scenes.
+
+    Raises `InvalidRequestError` where that cannot be done, or anything there is not of a demo.
+    """
+    try:
+        scenes.mkdir(parents=True, exist_ok=True)
+        old = [*folder.glob("index.db*")]
+        if (there := [*old, *scenes.iterdir()]) and not is_of_demo(scenes):
+            raise InvalidRequestError(
+                f"{there[0]} is not of a demo, which would delete it: name another --folder"
+            )
+        for each in old:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        claim(scenes)
+    except OSError as error:
+        raise InvalidRequestError(
+            f"{folder} cannot be the folder of the demo ({error.strerror}): name another --folder"
+        ) from error
 
 
 def _arrive(

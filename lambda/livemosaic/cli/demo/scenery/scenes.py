@@ -37,8 +37,7 @@ def make_scenes(
     reflectance beside `visual`.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / COLLECTION_FILE).write_text(json.dumps(collection(), indent=2))
+    claim(folder)
     world = make_world(seed)
     shots = sorted((nth_shot(number, seed) for number in range(count)), key=lambda s: s.arrival)
     workers = min(cpu_count() or 1, 8)
@@ -52,6 +51,22 @@ def make_scenes(
                 yield made
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def claim(folder: Path) -> None:
+    """Makes a folder of scenes, or keeps it, and writes into it that it is of the demo."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / COLLECTION_FILE).write_text(_collection(), "utf-8")
+
+
+def is_of_demo(folder: Path) -> bool:
+    """Returns whether a folder of scenes is one that the demo made, with or without scenes."""
+    stated = folder / COLLECTION_FILE
+    return stated.is_file() and stated.read_text("utf-8") == _collection()
+
+
+def _collection() -> str:
+    return json.dumps(collection(), indent=2)
 
 
 def _make(folder: Path, world: World, shot: Shot, size: int) -> dict[str, Any]:
