@@ -9,9 +9,12 @@ from typing import Final
 import pyproj
 from morecantile import Tile, TileMatrixSet
 from morecantile.models import crs_axis_inverted
+from pyproj.crs import GeographicCRS
+from pyproj.crs.coordinate_system import Ellipsoidal2DCS
+from pyproj.crs.enums import Ellipsoidal2DCSAxis
 from rasterio.crs import CRS
 
-from livemosaic.geo.crs import authority_of
+from livemosaic.geo.crs import authority_of, body_of, proj_crs
 from livemosaic.model.raster import BBox
 from livemosaic.tiler.tilesets import MatrixLimits, Reach
 
@@ -19,6 +22,9 @@ _PIXEL_M: Final = 0.28e-3
 _RADIUS_M: Final = 6_378_137
 """Equatorial radius of WGS 84. Clients (GDAL, QGIS) take a degree of any body for one of it, so
 scales of TileMatrixSets in degrees are stated by it on all bodies."""
+
+EARTH: Final = "Earth"
+"""See `body_of`."""
 
 Corner = tuple[float, float]
 """Coordinates in the order of the axes of a CRS."""
@@ -113,11 +119,25 @@ def _limits(tms: TileMatrixSet, at: MatrixLimits) -> WmtsLimits:
 
 @lru_cache(64)
 def _crs_name(crs: CRS) -> str:
-    """Returns the URN of a CRS (OGC 09-048r5); its WKT where no authority has it."""
+    """Returns the URN of a CRS (OGC 09-048r5); its WKT where no authority has it.
+
+    WKT with x before y on other bodies: PROJ 9.1 lacks some codes of the IAU, and GDAL swaps the
+    axes of none.
+    """
+    if body_of(crs) != EARTH:
+        return _eastwards(proj_crs(crs)).to_wkt()
     authority, code = authority_of(crs) or ("", "")
     if authority == "OGC":
         return f"urn:ogc:def:crs:OGC:1.3:{code}"
     return f"urn:ogc:def:crs:{authority}::{code}" if authority else crs.to_wkt()
+
+
+def _eastwards(crs: pyproj.CRS) -> pyproj.CRS:
+    """Returns a CRS with longitude before latitude, if it is one of degrees."""
+    if not crs.is_geographic:
+        return crs
+    axes = Ellipsoidal2DCS(axis=Ellipsoidal2DCSAxis.LONGITUDE_LATITUDE)
+    return GeographicCRS(name=crs.name, datum=crs.datum, ellipsoidal_cs=axes)
 
 
 def _plain(urn: str) -> str:

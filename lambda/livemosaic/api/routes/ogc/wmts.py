@@ -1,7 +1,7 @@
 """WMTS capabilities of a mosaic, for GIS programs (WMTS 1.0.0, OGC 07-057r7, RESTful)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -16,12 +16,13 @@ from livemosaic.api.dependencies import (
     RuleParams,
     ServicesDep,
 )
-from livemosaic.api.documents.matrices import WmtsMatrixSet, extents
+from livemosaic.api.documents.matrices import EARTH, WmtsMatrixSet, extents
 from livemosaic.api.documents.sample import format_that_shows
 from livemosaic.api.documents.xml import Xml, written
 from livemosaic.api.params.pixels import format_of
 from livemosaic.api.urls import CheckedTileURLsDep, TileURLs
 from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.geo.crs import body_of
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -169,8 +170,13 @@ def _reached(mosaic: Mosaic, tms_id: str | None, zooms: Zooms) -> Iterable[Reach
         yield found.between(*zooms.get(str(found.tms.id), zooms.get("*", (None, None))))
 
 
-def _shown(bounds: BBox, reached: Iterable[Reach]) -> BBox:
-    """Returns bounds in degrees without latitudes that none of the TileMatrixSets shows."""
+def _shown(bounds: BBox, reached: Sequence[Reach]) -> BBox | None:
+    """Returns bounds in degrees without latitudes that none of the TileMatrixSets shows.
+
+    None on other bodies: they have no place in WGS 84.
+    """
+    if body_of(reached[0].tms.rasterio_crs) != EARTH:
+        return None
     west, south, east, north = bounds
     shown = [one.tms.bbox for one in reached]
     lowest, highest = min(box[1] for box in shown), max(box[3] for box in shown)
