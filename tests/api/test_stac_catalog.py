@@ -53,6 +53,12 @@ class TestCatalog:
         for rel, href in rels(alps).items():
             assert server.get(href).status_code == 200, rel
 
+    def test_the_map_of_a_collection_is_its_mosaics(self, server: Server) -> None:
+        """OWSLib asks for the map below its Collection (OGC 20-058, 7.1)."""
+        server.publish("a", 7)
+        ours, theirs = (server.get(f"/{w}/m/map", width=64) for w in ("mosaics", "collections"))
+        assert (theirs.status_code, theirs.content) == (200, ours.content)
+
     def test_next_links_lead_through_all_collections(self, server: Server) -> None:
         names = sorted(f"c{n}" for n in range(7))
         for name in names:

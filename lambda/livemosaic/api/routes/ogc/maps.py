@@ -40,6 +40,7 @@ CONFORMS_TO: Final = [
 _DEFAULT_SIZE: Final = 1024
 
 
+@router.get("/collections/{mosaic}/map", response_class=Response, responses=RESPONSES)
 @router.get("/mosaics/{mosaic}/map", response_class=Response, responses=RESPONSES)
 async def get_map(
     mosaic: CachedMosaic,
