@@ -100,7 +100,7 @@ def test_another_tile_matrix_set_is_named(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("query", "named"),
-    [({"asset": "none"}, "'none'"), ({"quadkey_zoom": 24}, "takes"), ({"quadkey_zoom": 25}, "25")],
+    [({"assets": "none"}, "'none'"), ({"quadkey_zoom": 24}, "takes"), ({"quadkey_zoom": 25}, "25")],
     ids=str,
 )
 def test_what_cannot_be_is_refused(server: Server, query: dict[str, Any], named: str) -> None:
@@ -116,7 +116,7 @@ def test_an_asset_has_to_be_named_where_several_are_shown(server: Server) -> Non
     server.create("two", default_assets=["red", "green"])
     server.add(scene("a", hrefs), mosaic="two")
     assert server.get("/mosaics/two/mosaic.json").status_code == 400
-    assert server.get("/mosaics/two/mosaic.json?asset=green").status_code == 200
+    assert server.get("/mosaics/two/mosaic.json?assets=green").status_code == 200
 
 
 def test_the_route_has_a_limit(server: Server) -> None:

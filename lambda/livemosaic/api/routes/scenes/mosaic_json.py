@@ -16,8 +16,9 @@ _MAX_SCENES: Final = 5000
 def export_mosaic_json(
     mosaic: CurrentMosaic,
     services: ServicesDep,
-    asset: Annotated[
-        str, Query(max_length=200, description="Asset of each scene; by default the shown one")
+    assets: Annotated[
+        str,
+        Query(max_length=200, description="The one asset of each scene; by default the shown one"),
     ] = "",
     quadkey_zoom: Annotated[
         int | None, Query(ge=0, le=24, description="Zoom of the cells that list assets")
@@ -29,4 +30,4 @@ def export_mosaic_json(
     larger ones.
     """
     scenes = at_most(all_scenes(services.index, mosaic), _MAX_SCENES)
-    return mosaic_json(mosaic, scenes, asset=asset, quadkey_zoom=quadkey_zoom)
+    return mosaic_json(mosaic, scenes, asset=assets, quadkey_zoom=quadkey_zoom)
