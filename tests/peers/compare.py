@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
 from peers.asking import Agreement, Answer, Ask
@@ -136,6 +137,8 @@ def _image(answer: Answer, masked: bool) -> Image:
             data = dataset.read()
             if dataset.driver == "GTiff":
                 place = (dataset.crs.to_string(), *dataset.transform[:6])
+                if dataset.nodata is not None and ColorInterp.alpha not in dataset.colorinterp:
+                    return Image(data, dataset.dataset_mask() > 0, None, place)
                 return replace(_split(data, masked), place=place)
             return _split(data, len(data) in (2, 4))
 

@@ -56,6 +56,11 @@ DIFFERENCES: Final = (
     Difference(
         "tile ndvi of *", "status 400 → 200", "expressions may name assets as well as bands"
     ),
+    Difference(
+        "*",
+        "opaque * → None",
+        "a GeoTIFF that has the nodata value of the source has a mask where it is asked for alone",
+    ),
     Difference("* as jpg", "type image/jpg → image/jpeg", "IANA knows no image/jpg"),
     # Where pixels lie
     Difference("*", "header content-crs: *EPSG/0/4326> → *CRS84>", "longitude comes first"),
