@@ -63,7 +63,7 @@ def _check() -> None:
 def _entries() -> Iterator[None]:
     _ENTRIES.mkdir(exist_ok=True)
     try:
-        for path in (*_LAMBDA.glob("*.py"), _LAMBDA / "requirements.txt"):
+        for path in (*_LAMBDA.glob("*.py"), *_LAMBDA.glob("*.txt")):
             shutil.copy(path, _ENTRIES / path.name)
         yield
     finally:

@@ -97,20 +97,31 @@ def build(target: Target, root: Path = ROOT, max_unzipped: int = MAX_UNZIPPED) -
     `BundleError` if the build fails, or if the bundle is larger than `max_unzipped` bytes.
     """
     inputs = _inputs(root)
-    folder = (root if _is_checkout(root) else Path()).resolve() / "build" / "bundle"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = kept_in("bundle", root)
     path = folder / f"{_digest(target, inputs)}.zip"
-    with _alone(folder):
+    with alone(folder):
         if path.exists():
             path.touch()  # the least recently used bundles are pruned first
-            _log(f"bundle for {target}: nothing changed")
+            log(f"bundle for {target}: nothing changed")
             return path
         with TemporaryDirectory(prefix="new-", dir=folder) as new:
             made = _made(target, inputs, Path(new))
             _check(made, max_unzipped)
             made.replace(path)
-        _prune(folder)
+        prune(folder)
     return path
+
+
+def kept_in(name: str, root: Path = ROOT) -> Path:
+    """Returns the folder of `build` in which zips of a kind are kept."""
+    folder = (root if _is_checkout(root) else Path()).resolve() / "build" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def entry_files(root: Path = ROOT) -> Path:
+    """Returns the folder of the files that Lambda starts with, and of their pins."""
+    return root / "lambda" if _is_checkout(root) else Path(__file__).parent / "entries"
 
 
 def _is_checkout(root: Path) -> bool:
@@ -153,14 +164,15 @@ def _digest(target: Target, inputs: Mapping[str, bytes]) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process builds in a folder."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _prune(folder: Path) -> None:
-    """Keeps recently used bundles; under the lock, no `new-*` folder belongs to a running build."""
+def prune(folder: Path) -> None:
+    """Keeps recently used zips; under the lock, no `new-*` folder belongs to a running build."""
     for left in folder.glob("new-*"):
         shutil.rmtree(left)
     bundles = sorted(folder.glob("*.zip"), key=lambda path: path.stat().st_mtime)
@@ -169,21 +181,22 @@ def _prune(folder: Path) -> None:
 
 
 def _made(target: Target, inputs: Mapping[str, bytes], new: Path) -> Path:
-    _log(f"bundle for {target}:")
+    log(f"bundle for {target}:")
     stage = new / "stage"
     with _step("wheels"):
-        _install(target, inputs[_REQUIREMENTS].decode(), stage)
+        install(target, inputs[_REQUIREMENTS].decode(), stage)
     with _step("only what runs"):
         _remove_unused(stage)
-        _strip(target, stage)
+        strip(target, stage)
     with _step("bytecode and sources"):
         _compile(target, stage, inputs)
         _write_pixel_version(target, stage)
     with _step("zip"):
-        return _zipped(stage, new / "bundle.zip")
+        return zipped(stage, new / "bundle.zip")
 
 
-def _install(target: Target, requirements: str, stage: Path) -> None:
+def install(target: Target, requirements: str, stage: Path) -> None:
+    """Installs the wheels of a target that requirements pin into a folder."""
     if importlib.util.find_spec("uv") is None:
         raise BundleError(f"uv is not installed for {sys.executable}: run `make setup`")
     wanted = stage.parent / "requirements.txt"
@@ -232,7 +245,8 @@ def _remove_unused(stage: Path) -> None:
     (stage / ".lock").unlink(missing_ok=True)  # uv's own
 
 
-def _strip(target: Target, stage: Path) -> None:
+def strip(target: Target, stage: Path) -> None:
+    """Removes symbols of libraries, and modules for other Pythons, from a folder."""
     ours = f".cpython-{target.python.replace('.', '')}"
     for path in stage.rglob("*.so*"):
         if ".cpython-" in path.name and ours not in path.name:
@@ -293,7 +307,7 @@ def _interpreter(target: Target) -> str:
     return answer.stdout.strip()
 
 
-def _zipped(stage: Path, path: Path) -> Path:
+def zipped(stage: Path, path: Path) -> Path:
     """Writes a reproducible zip: entries are sorted, with constant time and mode."""
     with ZipFile(path, "w") as bundle:
         for file in sorted(path for path in stage.rglob("*") if path.is_file()):
@@ -313,14 +327,14 @@ def _check(bundle: Path, max_unzipped: int) -> None:
     for file in files:
         unzipped[_package(file.filename)] += file.file_size
         zipped[_package(file.filename)] += file.compress_size
-    _log(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
+    log(f"{'package':24}{'MB unzipped':>12}{'zipped':>9}")
     small = Counter({package: size for package, size in unzipped.items() if size < _SMALL})
     for package, size in (unzipped - small).most_common():
-        _log(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
+        log(f"{package:24}{size / MB:12.2f}{zipped[package] / MB:9.2f}")
     rest = sum(zipped[package] for package in small)
-    _log(f"{f'{len(small)} smaller ones':24}{small.total() / MB:12.2f}{rest / MB:9.2f}")
+    log(f"{f'{len(small)} smaller ones':24}{small.total() / MB:12.2f}{rest / MB:9.2f}")
     total = unzipped.total()
-    _log(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
+    log(f"{'total':24}{total / MB:12.2f}{bundle.stat().st_size / MB:9.2f}")
     if total > max_unzipped:
         largest = ", ".join(f"{p} {size / MB:.1f}" for p, size in unzipped.most_common(8))
         raise BundleError(
@@ -343,10 +357,11 @@ def _package(name: str) -> str:
 def _step(name: str) -> Iterator[None]:
     start = time.monotonic()
     yield
-    _log(f"  {name}: {time.monotonic() - start:.1f} s")
+    log(f"  {name}: {time.monotonic() - start:.1f} s")
 
 
-def _log(line: str) -> None:
+def log(line: str) -> None:
+    """Writes a line to stderr at once: stdout is for the path of what was built."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

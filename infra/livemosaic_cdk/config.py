@@ -231,6 +231,11 @@ class Config(BaseModel):
     """Memory in MB of the builder of overviews."""
     overview_concurrency: int = Field(4, ge=2, le=1000)
     """Regions of mosaics whose overviews are built at once (SQS allows 2 to 1000)."""
+    load: bool = False
+    """Whether the deployment can load archives at once (`livemosaic load`, docs/load.md): a state
+    machine, a function and a bucket, which cost nothing while idle."""
+    load_concurrency: int = Field(50, ge=1, le=1000)
+    """Units of a load that are worked on at once."""
     key: str | None = Field(None, pattern=_KEY)
     """ARN of your KMS key that encrypts what the deployment keeps: table, overviews, queues,
     topics, logs and secrets. Its policy must let AWS's services use it (docs/operations.md). By
@@ -260,6 +265,8 @@ class Config(BaseModel):
         parts = [self.tiler_concurrency, self.manager_concurrency, self.ingest_concurrency]
         if self.overviews:
             parts += [self.overview_concurrency, 1]
+        if self.load:
+            parts.append(self.load_concurrency)
         return sum(parts) if self.reserve_concurrency else 0
 
     @property

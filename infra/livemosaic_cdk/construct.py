@@ -25,6 +25,7 @@ from livemosaic_cdk.parts.code import code
 from livemosaic_cdk.parts.functions import function, live
 from livemosaic_cdk.parts.grants import READ, WRITE, grant_key, grant_objects
 from livemosaic_cdk.parts.inbox import Inbox
+from livemosaic_cdk.parts.loading import Loading
 from livemosaic_cdk.parts.overviews import Overviews, OverviewStore
 from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_key
 from livemosaic_cdk.parts.store import make_bucket, make_table
@@ -121,6 +122,10 @@ class Livemosaic(Construct):
             each.add_environment("LIVEMOSAIC_PUBLIC_URL", self.public_url)
         self.overviews = self._keep_overviews(self._store) if self._store else None
         """What builds overviews, and where they are kept."""
+        self.loading = (
+            Loading(self, "Loading", config=config, make=self._function) if config.load else None
+        )
+        """What loads archives at once."""
         self.alarm_topic = self._watch()
         """Topic of all alarms: subscribe to it."""
 

@@ -142,6 +142,8 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "buckets": "imagery",
     },
     "overviews": {"region": "us-west-2"},
+    "loads": {**OFF, "region": "us-west-2", "load": "true", "buckets": "archive"},
+    "encrypted loads": {"region": "us-west-2", "load": "true", "key": KEY, "tracing": "true"},
     "everything with overviews": {
         "region": "us-west-2",
         "overview_key": KEY,

@@ -10,7 +10,7 @@ from cdk_nag import AwsSolutionsChecks
         *("default", "everything", "adopted", "snapshots", "guarded", "overviews"),
         *("kept overviews", "everything with overviews", "cdn", "bare cdn", "own proxy"),
         *("canary", "versions", "encrypted", "encrypted and adopted"),
-        *("private network", "given groups"),
+        *("private network", "given groups", "loads", "encrypted loads"),
     ],
 )
 def test_no_rule_is_broken_without_an_acknowledgement(deployment, name):

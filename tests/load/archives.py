@@ -1,9 +1,13 @@
 """Archives of STAC Items, loaded and ingested, and the rows that both make."""
 
 import gzip
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +21,12 @@ from livemosaic.load.work import Work
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
-from livemosaic.table import Item, Key, Put, Table
+from livemosaic.table import Item, Key, Table
 from livemosaic.table.attributes import from_json_line
 
 BEGAN = datetime.now(UTC)
 """Rows that expire a while after it are there yet."""
-ALLOWED = ("https://",)
+ALLOW = AllowList(("https://",))
 
 
 def item_file(name: str) -> ItemFile:
@@ -33,21 +37,20 @@ def item_file(name: str) -> ItemFile:
 
 def planned(files: Sequence[Path], mosaics: Sequence[Mosaic], unit_rows: int) -> LoadPlan:
     """A plan of small units and shards."""
-    plan = LoadPlan.of(BEGAN, [item_file(str(path)) for path in files], mosaics, ALLOWED)
-    return LoadPlan(plan.began, plan.files, plan.rows, plan.allowed_prefixes, unit_rows, 300)
+    plan = LoadPlan.of(BEGAN, [item_file(str(path)) for path in files], mosaics)
+    return replace(plan, unit_rows=unit_rows, shard_rows=300)
 
 
 def loaded(work: Work, plan: LoadPlan) -> dict[Key, Item]:
     """The rows that the steps of a load write for an import: each key once."""
     work.begin(plan)
-    url = work.folder.url
     for step, count in (("survey", len(plan.units)), ("settle", plan.shards)):
         for n in reversed(range(count)):
-            run_step(url, step, n)
-    run_step(url, "fold")
+            run_step(work, step, n)
+    run_step(work, "fold")
     for n in range(len(plan.units)):
-        run_step(url, "write", n)
-    run_step(url, "finish")
+        run_step(work, "write", n)
+    run_step(work, "finish")
     return imported(work.folder)
 
 
@@ -64,17 +67,48 @@ def imported(folder: Folder) -> dict[Key, Item]:
 
 def ingested(table: Table, plan: LoadPlan) -> dict[Key, Item]:
     """All rows of a table into which a plan's files were ingested, one Item after the other."""
-    mosaics = Mosaics(table, clock=lambda: BEGAN.timestamp())
+    ingest(table, plan)
+    return {row.key: row.item for row in table.scan("")}
+
+
+def ingest(table: Table, plan: LoadPlan) -> None:
+    """Make the mosaics of a plan, and ingest its files at the moment at which the load began."""
+    moment = plan.moment.timestamp()
+    mosaics = Mosaics(table, clock=lambda: moment)
     for mosaic in plan.mosaics:
         registry = mosaics.registry().after(mosaic.id)
         table.transact([put_of(mosaic), registry])
-    index = Index(table, mosaics, ThreadPoolExecutor(1), clock=lambda: BEGAN.timestamp())
-    ingest = Ingest(index, AllowList(ALLOWED))
+    index = Index(table, mosaics, ThreadPoolExecutor(1), clock=lambda: moment)
+    ingestion = Ingest(index, ALLOW)
     for file in plan.files:
-        for entry in Parquet(file.name).read(BEGAN, None):
-            if not entry.problem:
-                ingest.batch([entry.message])
-    return {row.key: row.item for row in table.scan("")}
+        entries = Parquet(file.name).read(plan.moment, None)
+        while chunk := list(islice(entries, 50)):
+            ingestion.batch([entry.message for entry in chunk if not entry.problem])
+
+
+def digests(table: Table) -> dict[Key, bytes]:
+    """A digest of each row but those of the change feed, apart from what may differ."""
+    found = {}
+    for row in table.scan(""):
+        if "#feed#" not in row.key.pk:
+            item = {k: v for k, v in row.item.items() if (row.key.pk, k) != ("mosaics", "revision")}
+            text = json.dumps(as_equal(item), sort_keys=True)
+            found[row.key] = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return found
+
+
+def as_equal(value: Any) -> Any:
+    """A value as JSON that is equal where values are: 1 and 1.0 are one number of a table."""
+    match value:
+        case Mapping():
+            return {name: as_equal(each) for name, each in value.items()}
+        case list() | tuple():
+            return [as_equal(each) for each in value]
+        case bytes():
+            return value.hex()
+        case int() if not isinstance(value, bool):
+            return float(value)
+    return value
 
 
 def differences(ours: Mapping[Key, Item], theirs: Mapping[Key, Item]) -> list[Any]:
@@ -93,10 +127,3 @@ def differences(ours: Mapping[Key, Item], theirs: Mapping[Key, Item]) -> list[An
             names = {n for n in one.keys() | other.keys() if one.get(n) != other.get(n)}
             found.append((key, {n: (one.get(n), other.get(n)) for n in names}))
     return found
-
-
-def put_all(table: Table, rows: Mapping[Key, Item]) -> None:
-    """Write rows as an import does."""
-    puts = [Put(key, item) for key, item in rows.items()]
-    for start in range(0, len(puts), 50):
-        table.transact(puts[start : start + 50])

@@ -11,22 +11,23 @@ import pytest
 
 from bench.items import SHAPES
 from items import box, item
-from livemosaic.errors import InvalidRequestError
-from livemosaic.load.plan import ItemFile
+from livemosaic.errors import InvalidRequestError, SourceUnavailableError
+from livemosaic.load.plan import ItemFile, LoadPlan
 from livemosaic.load.steps import run_step
 from livemosaic.load.work import Work
 from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.time import utc_text
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
 from livemosaic.table import Item, Key
 from livemosaic.table.sqlite import SqliteTable
-from load.archives import BEGAN, differences, ingested, loaded, planned
+from load.archives import ALLOW, BEGAN, differences, ingested, loaded, planned
 from sources.parquet import write
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    return Work(Folder((tmp_path / "work").as_uri()))
+    return Work(Folder((tmp_path / "work").as_uri()), ALLOW)
 
 
 @pytest.fixture
@@ -180,10 +181,21 @@ def test_a_step_that_is_repeated_changes_nothing(work: Work, tmp_path: Path) -> 
 def test_a_file_that_is_replaced_meanwhile_is_noticed(work: Work, tmp_path: Path) -> None:
     path = write(tmp_path / "some.parquet", [item("a")])
     work.begin(planned([path], [Mosaic(id="m")], 20))
-    run_step(work.folder.url, "survey", 0)
+    run_step(work, "survey", 0)
     write(path, [item("a"), item("b")])
     with pytest.raises(InvalidRequestError, match="was replaced since the load began"):
-        run_step(work.folder.url, "survey", 0)
+        run_step(work, "survey", 0)
+
+
+def test_a_unit_that_changes_between_two_steps_is_noticed(work: Work, tmp_path: Path) -> None:
+    path = write(tmp_path / "some.parquet", [item("a"), item("b", href="s3://bucket/b.tif")])
+    work.begin(planned([path], [Mosaic(id="m")], 20))
+    for step in ("survey", "settle", "fold"):
+        run_step(work, step)
+    other = Work(work.folder, AllowList(("https://", "s3://bucket/")))
+    with pytest.raises(SourceUnavailableError, match="other scenes than when it was surveyed"):
+        run_step(other, "write", 0)
+    assert "data/000000.json" not in [*work.names("data")]
 
 
 @pytest.mark.parametrize(
@@ -202,3 +214,9 @@ def test_units_are_whole_row_groups_or_parts_of_large_ones(
 ) -> None:
     made = ItemFile("a.parquet", [], "", groups).units(0, 20)
     assert [(start, stop) for _, start, stop in made] == units
+
+
+def test_more_units_than_an_import_takes_are_refused() -> None:
+    files = [ItemFile(f"{n}.parquet", [], "", [1]) for n in range(50_000)]
+    with pytest.raises(InvalidRequestError, match="takes 49,999 objects"):
+        LoadPlan.of(BEGAN, files, [Mosaic(id="m")])

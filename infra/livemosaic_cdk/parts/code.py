@@ -7,6 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from livemosaic_cdk import arrow
 from livemosaic_cdk.bundle import Target, fingerprint
 
 
@@ -23,6 +24,18 @@ def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
             *("--architecture", target.architecture, "--python", target.python),
         ],
         display_name="livemosaic bundle",
+    )
+
+
+def publish_arrow(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
+    """Adds the zip of pyarrow to the assets of a stack, as `publish` does with the bundle."""
+    return stack.synthesizer.add_file_asset(
+        source_hash=f"{arrow.fingerprint(target)}.zip",
+        executable=[
+            *(sys.executable, "-m", "livemosaic_cdk.arrow"),
+            *("--architecture", target.architecture, "--python", target.python),
+        ],
+        display_name="pyarrow for loads",
     )
 
 

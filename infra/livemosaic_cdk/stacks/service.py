@@ -73,6 +73,10 @@ class Service(cdk.Stack):
                 made.overviews.hints.dead_letters.queue_url,
                 "Hints whose overviews could not be built",
             )
+        if made.loading:
+            machine = made.loading.machine.state_machine_arn
+            outputs["LoadMachineArn"] = (machine, "livemosaic load --machine")
+            outputs["LoadFolder"] = (made.loading.place, "livemosaic load --work")
         for name, (value, description) in outputs.items():
             cdk.CfnOutput(self, name, value=value, description=description)
 

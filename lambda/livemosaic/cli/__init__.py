@@ -13,6 +13,7 @@ from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
 from livemosaic.cli.ingest import ingest
+from livemosaic.cli.load.command import load
 from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
@@ -34,6 +35,7 @@ app.add_typer(mosaics, name="mosaics")
 app.add_typer(overviews, name="overviews")
 app.add_typer(dlq, name="dlq")
 app.command()(ingest)
+app.command()(load)
 app.command()(verify)
 app.command()(migrate)
 app.command()(cost)

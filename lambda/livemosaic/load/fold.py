@@ -25,7 +25,7 @@ def fold(work: Work) -> None:
         state = {name: _without_bounds(mosaic) for name, mosaic in known.items()}
         if not states or states[-1][1] != state:
             states.append((n, state))
-        lessons = work.get_json(f"lessons/{n:06}")
+        lessons = work.get_json(f"lessons/{n:06}")["mosaics"]
         known |= {name: learned(known[name], Lessons.from_json(lessons[name])) for name in lessons}
     work.put_json("states", states)
     work.put(f"{DATA}mosaics.json", _rows([*known.values()]))

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
+from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import from_item, to_item
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import FORMAT, Mosaic
@@ -17,6 +18,11 @@ UNIT_ROWS: Final = 20_000
 """Rows of a unit, so that a function of 1,769 MB has some 10 times the time and memory it takes."""
 SHARD_ROWS: Final = 1_000_000
 """Rows whose versions are compared in one process: some 300 MB."""
+
+
+MAX_UNITS: Final = 49_999
+"""Objects that one import takes, but for the one with the mosaics (DynamoDB Developer Guide,
+"Import format quotas and validation")."""
 
 
 class Unit(NamedTuple):
@@ -64,21 +70,23 @@ class LoadPlan:
     files: Sequence[ItemFile]
     rows: Sequence[Mapping[str, Any]]
     """The mosaics as the new table has them before their first scene, as attributes of a row."""
-    allowed_prefixes: Sequence[str]
     unit_rows: int = UNIT_ROWS
     shard_rows: int = SHARD_ROWS
 
     @classmethod
-    def of(
-        cls,
-        began: datetime,
-        files: Sequence[ItemFile],
-        mosaics: Sequence[Mosaic],
-        allowed_prefixes: Sequence[str],
-    ) -> Self:
-        """Returns the plan that loads the Items of some files into mosaics made anew."""
+    def of(cls, began: datetime, files: Sequence[ItemFile], mosaics: Sequence[Mosaic]) -> Self:
+        """Returns the plan that loads the Items of some files into mosaics made anew.
+
+        Raises `InvalidRequestError` for more than one import takes.
+        """
         rows = [to_item(emptied(mosaic)) for mosaic in mosaics]
-        return cls(began.isoformat(), files, rows, allowed_prefixes)
+        plan = cls(began.isoformat(), files, rows)
+        if len(plan.units) > MAX_UNITS:
+            raise InvalidRequestError(
+                f"an import takes {MAX_UNITS:,} objects, and these files make {len(plan.units):,}: "
+                "load fewer or larger files"
+            )
+        return plan
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:

@@ -19,7 +19,6 @@ from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import Upsert
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.sources import Entry
-from livemosaic.ingest.sources.geoparquet import Parquet
 from livemosaic.ingest.subscriptions import passes
 from livemosaic.load.plan import LoadPlan, Unit
 from livemosaic.model.mosaic import Mosaic
@@ -75,6 +74,8 @@ class SceneMaker:
 
     def rows(self, unit: Unit) -> Iterator[LoadedRow]:
         """Yields each row of a unit. Raises `InvalidRequestError` where the file has changed."""
+        from livemosaic.ingest.sources.geoparquet import Parquet  # an extra of the package
+
         file = self.plan.files[unit.file]
         parquet = Parquet(file.name, self.allow)
         if [*parquet.identity] != [*file.identity]:

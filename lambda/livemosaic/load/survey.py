@@ -1,5 +1,6 @@
 """The first step, for each unit: versions by shard, and what mosaics learn."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,6 @@ from livemosaic.load.plan import digest_of
 from livemosaic.load.scenes import LoadedScene, SceneMaker
 from livemosaic.load.work import Work
 from livemosaic.model.raster import BBox
-from livemosaic.storage.allowlist import AllowList
 
 
 @dataclass(slots=True)
@@ -48,19 +48,36 @@ class Lessons:
         return cls(None if bounds is None else (*bounds,), traits, value["order"])
 
 
+class UnitDigest:
+    """A digest of all scenes of a unit: each step must make the same ones."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, digest: str, scene: LoadedScene) -> None:
+        """Adds the next scene."""
+        self._hash.update(f"{digest}{scene.version}\n".encode())
+
+    @property
+    def digest(self) -> str:
+        """The digest of all so far."""
+        return self._hash.hexdigest()
+
+
 def survey(work: Work, n: int) -> None:
     """Writes what is to be known of a unit's scenes before rows of any unit are written."""
     plan = work.plan
-    maker = SceneMaker(
-        plan, AllowList(plan.allowed_prefixes), {each.id: each for each in plan.mosaics}
-    )
+    maker = SceneMaker(plan, work.allow, {each.id: each for each in plan.mosaics})
     lessons: dict[str, Lessons] = defaultdict(Lessons)
     versions: dict[int, list[str]] = defaultdict(list)
+    seen = UnitDigest()
     for row in maker.rows(plan.units[n]):
         for scene in row.scenes:
             lessons[scene.mosaic].add(scene)
             digest = digest_of(scene.mosaic, scene.key)
+            seen.add(digest, scene)
             versions[plan.shard_of(digest)].append(f"{digest} {row.entry.line} {scene.version}")
     for shard, lines in versions.items():
         work.put(f"versions/{shard:06}/{n:06}", "\n".join(lines).encode())
-    work.put_json(f"lessons/{n:06}", {name: each.to_json() for name, each in lessons.items()})
+    known = {name: each.to_json() for name, each in lessons.items()}
+    work.put_json(f"lessons/{n:06}", {"mosaics": known, "seen": seen.digest})

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from livemosaic.load.plan import LoadPlan
+from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
 from livemosaic.storage.objects import AbsentError
 
@@ -25,6 +26,8 @@ class Work:
     """The objects of one load, by the steps that write them. Raises `ObjectError`."""
 
     folder: Folder
+    allow: AllowList
+    """Where assets may be, and the ways in to buckets."""
 
     @cached_property
     def plan(self) -> LoadPlan:

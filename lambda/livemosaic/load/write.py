@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from livemosaic.errors import SourceUnavailableError
 from livemosaic.load.fold import known_at
 from livemosaic.load.plan import digest_of
 from livemosaic.load.scenes import LoadedRow, SceneMaker, rejected
 from livemosaic.load.settle import older_ones
+from livemosaic.load.survey import UnitDigest
 from livemosaic.load.work import DATA, Work
-from livemosaic.storage.allowlist import AllowList
 from livemosaic.table.attributes import to_json_line
 
 COUNTED: Final = (
@@ -32,22 +33,32 @@ REJECTED: Final = "rejected"
 def write(work: Work, n: int) -> None:
     """Writes the rows of a unit's scenes, its rejected Items, and its counts."""
     plan = work.plan
-    maker = SceneMaker(plan, AllowList(plan.allowed_prefixes), known_at(work, n))
+    maker = SceneMaker(plan, work.allow, known_at(work, n))
     older = older_ones(work, n)
     counts = Counter(dict.fromkeys(COUNTED, 0))
+    seen = UnitDigest()
     with work.writing(f"{DATA}{n:06}.json") as data, work.writing(f"{REJECTED}/{n:06}") as refused:
         for row in maker.rows(plan.units[n]):
-            data.writelines(_lines(row, older, counts))
+            data.writelines(_lines(row, older, seen, counts))
             if row.problem:
                 refused.write(json.dumps(rejected(row)).encode() + b"\n")
+        if seen.digest != work.get_json(f"lessons/{n:06}")["seen"]:
+            raise SourceUnavailableError(
+                f"unit {n} has other scenes than when it was surveyed: servers of assets answer "
+                "differently, or the deployment changed; begin anew"
+            )
     work.put_json(f"counts/{n:06}", counts)
 
 
-def _lines(row: LoadedRow, older: set[tuple[str, int]], counts: Counter[str]) -> list[bytes]:
+def _lines(
+    row: LoadedRow, older: set[tuple[str, int]], seen: UnitDigest, counts: Counter[str]
+) -> list[bytes]:
     """Returns the rows of an Item as DynamoDB imports them, and counts what it is."""
     lines: list[bytes] = []
     for scene in row.scenes:
-        if (digest_of(scene.mosaic, scene.key), row.entry.line) in older:
+        digest = digest_of(scene.mosaic, scene.key)
+        seen.add(digest, scene)
+        if (digest, row.entry.line) in older:
             counts["older"] += 1
             continue
         counts["scenes" if scene.is_shown else "removed"] += 1

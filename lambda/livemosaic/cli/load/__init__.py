@@ -1,0 +1,1 @@
+"""`livemosaic load`: a whole archive becomes a new table at once."""
