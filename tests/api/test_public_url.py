@@ -95,7 +95,7 @@ def answers(server: Server, template: str, headers: Mapping[str, str]) -> Iterat
     """What a route answers as JSON and as a page, with query parameters that make it link more."""
     path = re.sub(r"{(\w+)(:path)?}", lambda found: FILL[found[1]], template)
     query = {"limit": "1"} if template.endswith("/items") else {}
-    if "{item}" in template:
+    if template.startswith("/mosaics") and "{item}" in template:
         query = {"collection": "s2"}
     for accept in ("application/json", "text/html"):
         yield server.client.get(

@@ -718,6 +718,10 @@ def deep(stack: tuple[Server, CountedTable]) -> tuple[Server, CountedTable]:
     return stack
 
 
+def _scenes(answer: Any) -> list[str]:
+    return [name for name in answer.headers["X-Scenes"].split(",") if name]
+
+
 class TestDeepStack:
     @pytest.mark.parametrize(
         "rule", [{}, {"filter": "cloud < 1000"}, {"datetime": "2020-01-01/.."}], ids=str
@@ -726,8 +730,8 @@ class TestDeepStack:
         self, deep: tuple[Server, CountedTable], rule: dict[str, Any]
     ) -> None:
         server, counted = deep
-        picture = server.picture(**rule)
-        assert (len(picture.scenes), "X-Truncated" in picture.headers) == (1, False)
+        shown = server.tile(".png", **rule)
+        assert (len(_scenes(shown)), "X-Truncated" in shown.headers) == (1, False)
         assert counted.rows == 10
 
     @pytest.mark.parametrize(
@@ -737,16 +741,16 @@ class TestDeepStack:
         self, deep: tuple[Server, CountedTable], rule: dict[str, Any]
     ) -> None:
         server, counted = deep
-        picture = server.picture(**rule)
-        assert (len(picture.scenes), picture.headers["X-Truncated"]) == (1, "max_rows=40")
+        shown = server.tile(".png", **rule)
+        assert (len(_scenes(shown)), shown.headers["X-Truncated"]) == (1, "max_rows=40")
         assert counted.rows == 10 + 40
 
     def test_a_mean_reads_no_more_pages_than_it_has_scenes(
         self, deep: tuple[Server, CountedTable]
     ) -> None:
         server, counted = deep
-        picture = server.picture(operation="mean", max_scenes=5)
-        assert (len(picture.scenes), picture.headers["X-Truncated"]) == (5, "max_scenes=5")
+        shown = server.tile(".png", operation="mean", max_scenes=5)
+        assert (len(_scenes(shown)), shown.headers["X-Truncated"]) == (5, "max_scenes=5")
         assert counted.rows == 10
 
     def test_a_filter_that_few_pass_says_that_it_looked_no_further(

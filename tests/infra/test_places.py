@@ -222,6 +222,8 @@ def other_than_usual(name: str, field: FieldInfo) -> Any:
     """A value that a setting may have and does not have by default."""
     if name == "trusted_headers":
         return "x-forwarded-proto,x-forwarded-host"
+    if name == "tile_matrix_sets":
+        return "/opt/tms"
     return field.default + 1 if field.default < 64 else field.default - 1
 
 

@@ -20,8 +20,8 @@ _METHOD = apigatewayv2.HttpMethod
 _POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
 WRITES: Final = (_POST, _METHOD.PUT, _METHOD.DELETE)
-POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}")
-"""Routes that only read but take a body: statistics and images of features."""
+POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}", "/search")
+"""Routes that only read but take a body: statistics, images of features, searches."""
 POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
 """Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
 EXPENSIVE_READS: Final = ("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map")

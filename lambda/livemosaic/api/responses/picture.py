@@ -91,7 +91,8 @@ async def image(
         return _not_modified(basis.etag(same), life, about)
     kept = services.tiffs.get(basis.digest) if _may_be_kept(view, render) else None
     if kept and await _is_unchanged(kept, basis, draft):
-        return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=kept.headers)
+        headers = {**kept.headers, TIMING: _server_timing(draft)}
+        return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=headers)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost

@@ -141,10 +141,10 @@ def capabilities(
     status_code=307,
     response_class=RedirectResponse,
 )
-def capabilities_of_titiler(mosaic: str, tms: str, request: Request) -> RedirectResponse:
+def capabilities_of_titiler(mosaic: CachedMosaic, tms: str, request: Request) -> RedirectResponse:
     """Redirects TiTiler's URL of the capabilities of one TileMatrixSet to ours."""
     query = f"&{request.url.query}" if request.url.query else ""
-    path = f"../../{quote(mosaic)}/WMTSCapabilities.xml?tms={quote(tms)}{query}"
+    path = f"../../{quote(mosaic.id)}/WMTSCapabilities.xml?tms={quote(tms)}{query}"
     return RedirectResponse(path, 307)
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from livemosaic.api.dependencies import CurrentMosaic, ServicesDep
 from livemosaic.export.mosaic_json import all_scenes, at_most, mosaic_json
@@ -17,9 +18,9 @@ def export_mosaic_json(
     mosaic: CurrentMosaic,
     services: ServicesDep,
     assets: Annotated[
-        str,
-        Query(max_length=200, description="The one asset of each scene; by default the shown one"),
-    ] = "",
+        list[Annotated[str, Field(max_length=200)]],
+        Query(max_length=1, description="The one asset of each scene; by default the shown one"),
+    ] = [],  # noqa: B006 (FastAPI copies it)
     quadkey_zoom: Annotated[
         int | None, Query(ge=0, le=24, description="Zoom of the cells that list assets")
     ] = None,
@@ -30,4 +31,4 @@ def export_mosaic_json(
     larger ones.
     """
     scenes = at_most(all_scenes(services.index, mosaic), _MAX_SCENES)
-    return mosaic_json(mosaic, scenes, asset=assets, quadkey_zoom=quadkey_zoom)
+    return mosaic_json(mosaic, scenes, asset="".join(assets), quadkey_zoom=quadkey_zoom)
