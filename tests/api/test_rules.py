@@ -300,7 +300,7 @@ class TestItems:
         while url:
             page = four.get(url).json()
             found += [feature["id"] for feature in page["features"]]
-            url = next((link["href"] for link in page["links"]), "")
+            url = next((one["href"] for one in page["links"] if one["rel"] == "next"), "")
         assert sorted(found) == ["middle", "north"]
 
     @pytest.mark.parametrize("rule", [{"sortby": "cloud"}, {"lock": "west"}, {"ascending": False}])

@@ -243,7 +243,8 @@ def test_every_setting_of_the_functions_can_be_given_and_arrives() -> None:
         read_by_it = Settings(**{name: environment[f"LIVEMOSAIC_{name.upper()}"] for name in given})
         for name, value in given.items():
             arrived = getattr(read_by_it, name)
-            assert (",".join(arrived) if isinstance(arrived, tuple) else arrived) == value, name
+            text = ",".join(arrived) if isinstance(arrived, tuple) else arrived
+            assert (str(text) if isinstance(value, str) else text) == value, name
 
 
 @pytest.mark.parametrize("name", sorted(DETERMINED))
