@@ -326,6 +326,7 @@ def test_reading_is_open_and_writing_needs_iam(default):
         "GET /mosaics/{mosaic}/map": "NONE",
         "POST /mosaics/{mosaic}/{read}": "NONE",
         "POST /mosaics/{mosaic}/{read}/{size}": "NONE",
+        "POST /search": "NONE",
         "POST /mosaics/{mosaic}/items": "AWS_IAM",
         "POST /mosaics/{mosaic}/tokens": "AWS_IAM",
         "POST /{proxy+}": "AWS_IAM",
