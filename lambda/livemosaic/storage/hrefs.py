@@ -13,6 +13,7 @@ _SHOWN: Final = 200
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 """S3's naming rules of today and of 2010; they keep `/ @ : ? #` out of a host."""
+_IN_S3: Final = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9A-Fa-f]*")
@@ -49,6 +50,12 @@ def redact(href: str) -> str:
     shown = re.sub(r"[?#].*", "?…", href, flags=re.DOTALL)
     shown = re.sub(r"(://|^//)[^/\\]*@", r"\1…@", shown)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+
+
+def bucket_and_key(url: str) -> tuple[str, str] | None:
+    """Returns bucket and key, or prefix, of `s3://BUCKET/KEY`; None for anything else."""
+    found = _IN_S3.fullmatch(url)
+    return (found[1], found[2]) if found else None
 
 
 @lru_cache(1024)  # an Item's hrefs are asked about several times

@@ -2,41 +2,34 @@
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from livemosaic.cli.load.estimate import LoadEstimate, estimated
-from livemosaic.cli.session import clear_errors, console, progress, stop, without_api
+from livemosaic.cli.load.run import LoadRun, LoadTarget
+from livemosaic.cli.session import clear_errors, console, stop, without_api
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.index_url import DYNAMODB
-from livemosaic.load.importing import TableImport
-from livemosaic.load.machine import LoadMachine
 from livemosaic.load.plan import ItemFile, LoadPlan
-from livemosaic.load.steps import run_here
 from livemosaic.load.work import Work
-from livemosaic.load.write import REJECTED, REPORT
+from livemosaic.load.write import REJECTED
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import allow_list, running
 from livemosaic.settings import Settings
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
-from livemosaic.storage.objects import AbsentError, ObjectError
+from livemosaic.storage.hrefs import bucket_and_key
+from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket
 from livemosaic.table.open import open_table
-
-_IN_S3: Final = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]+)/(?P<key>.*)")
-_EXECUTION: Final = "execution"
-_IMPORT: Final = "import"
 
 
 def load(
@@ -123,7 +116,7 @@ def load(
         target = _target(into)
         folder = Folder(f"{work.rstrip('/')}/{target.table}")
         allow = allow_list(settings)
-        run = _LoadRun(target, Work(folder, allow), machine, processes or os.cpu_count() or 1)
+        run = LoadRun(target, Work(folder, allow), machine, processes or os.cpu_count() or 1)
         run.find_or_begin(lambda: _planned(settings, allow, source, mosaic, changed))
         if not run.has_import:
             _agree(estimated(run.work.plan, allow), yes=yes)
@@ -150,112 +143,11 @@ def _naming(work: str) -> Iterator[None]:
         raise InvalidRequestError(f"an object in {work} {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    region: str
-    table: str
-
-
-@dataclass(frozen=True, slots=True)
-class _LoadRun:
-    """A load, begun now or before."""
-
-    target: _Target
-    work: Work
-    machine: str | None
-    processes: int
-
-    def find_or_begin(self, plan: Callable[[], LoadPlan]) -> None:
-        """Finds the plan of a load into the same table, if it was begun with the same arguments."""
-        wanted = plan()
-        before = self.work.find_plan()
-        if before is None:
-            if self._import.exists():
-                raise InvalidRequestError(
-                    f"there is a table {self.target.table!r} already: an import makes a new one"
-                )
-            self.work.begin(wanted)
-            return
-        if _identity(before) != _identity(wanted):
-            raise InvalidRequestError(
-                f"a load of other files or mosaics was begun in {self.work.folder.url}: name "
-                "another table or folder"
-            )
-        console.print(f"going on with the load that began {before.began}", highlight=False)
-
-    @property
-    def has_import(self) -> bool:
-        """Whether the import was started before."""
-        return self._kept(_IMPORT) is not None
-
-    @property
-    def _import(self) -> TableImport:
-        return TableImport(self.target.region, self.target.table)
-
-    def make_rows(self) -> Mapping[str, int]:
-        """Makes all files of the import, unless they are there; returns their counts."""
-        if (report := self._kept(REPORT)) is None:
-            with progress() as bar:
-                shown = _StepBar(bar)
-                if self.machine:
-                    self._make_on_aws(self.machine, shown)
-                else:
-                    run_here(self.work.folder.url, self.work.allow, self.processes, shown)
-            report = self.work.get_json(REPORT)
-        counts: Mapping[str, int] = report
-        return counts
-
-    def _make_on_aws(self, arn: str, shown: "_StepBar") -> None:
-        machine = LoadMachine(arn)
-        execution = self._kept(_EXECUTION)
-        if execution is None or not machine.runs(execution):
-            execution = machine.start(self.work.folder.url)
-            self.work.put_json(_EXECUTION, execution)
-        machine.follow(execution, shown)
-
-    def import_rows(self, report: Mapping[str, int], key: str | None) -> None:
-        """Lets DynamoDB import all files, and turns on what a deployment's own table has."""
-        arn = self._kept(_IMPORT)
-        if arn is None or not self._import.exists():
-            found = _IN_S3.fullmatch(self.work.folder.url)
-            if found is None:
-                raise InvalidRequestError("DynamoDB imports from S3: --work must be s3://…")
-            arn = self._import.begin(found["bucket"], found["key"], key=key)
-            self.work.put_json(_IMPORT, arn)
-        with progress() as bar:
-            task = bar.add_task("import", total=report["rows"])
-            self._import.follow(
-                arn, report["rows"], lambda count: bar.update(task, completed=count)
-            )
-        self._import.protect()
-
-    def _kept(self, name: str) -> Any:
-        try:
-            return self.work.get_json(name)
-        except AbsentError:
-            return None
-
-
-class _StepBar:
-    """The progress bar of the steps."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, step: str, count: int, total: int) -> None:
-        """Shows how many units of a step are done."""
-        if step not in self._tasks:
-            self._tasks[step] = self._bar.add_task(step, total=total)
-        text = f"{step}: {count:,} of {total:,}"
-        self._bar.update(self._tasks[step], completed=count, description=text)
-
-
-def _target(url: str) -> _Target:
+def _target(url: str) -> LoadTarget:
     found = DYNAMODB.fullmatch(url)
     if not found:
         raise InvalidRequestError(f"--into {url!r} is no new table: write dynamodb://REGION/TABLE")
-    return _Target(found["region"], found["name"])
+    return LoadTarget(found["region"], found["name"])
 
 
 def _planned(
@@ -298,15 +190,16 @@ def _settings(changed: Sequence[str]) -> dict[str, Any]:
 
 def _files(source: str, allow: AllowList) -> Iterator[str]:
     """Yields the names of the files of a source."""
-    found = _IN_S3.fullmatch(source)
+    found = bucket_and_key(source)
     if found is None or not source.endswith("/"):
         yield source if found else str(Path(source).resolve())
         return
-    bucket = Bucket(found["bucket"], allow.way_to_bucket(found["bucket"], found["key"]))
-    names = [one.key for one in bucket.listed(found["key"]) if one.key.endswith(".parquet")]
+    bucket, prefix = found
+    listed = Bucket(bucket, allow.way_to_bucket(bucket, prefix)).listed(prefix)
+    names = [one.key for one in listed if one.key.endswith(".parquet")]
     if not names:
         raise InvalidRequestError(f"there is no *.parquet below {source}")
-    yield from (f"s3://{found['bucket']}/{key}" for key in names)
+    yield from (f"s3://{bucket}/{key}" for key in names)
 
 
 def _item_file(name: str, allow: AllowList) -> ItemFile:
@@ -315,13 +208,6 @@ def _item_file(name: str, allow: AllowList) -> ItemFile:
     parquet = Parquet(name, allow)
     written = parquet.written().isoformat()
     return ItemFile(name, parquet.identity, written, parquet.groups())
-
-
-def _identity(plan: LoadPlan) -> Any:
-    """Returns what must be equal for a load to go on: all but when it began."""
-    mosaics = [replace(one, generation="", watermarks=()) for one in plan.mosaics]
-    files = [(one.name, [*one.identity]) for one in plan.files]
-    return files, mosaics
 
 
 def _agree(estimate: LoadEstimate, *, yes: bool) -> None:

@@ -1,6 +1,5 @@
 """Opens sources by the names given to the command; their modules are imported when needed."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,7 @@ from livemosaic.ingest.sources import Source
 from livemosaic.ingest.sources.cogs import Making, is_cog
 from livemosaic.ingest.sources.files import Files
 from livemosaic.storage.allowlist import AllowList
-
-_IN_S3 = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)")
+from livemosaic.storage.hrefs import bucket_and_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,16 @@ def _parquet(names: Sequence[str], allow: AllowList) -> tuple[Sequence[Source], 
 
 
 def _prefix(name: str, allow: AllowList) -> Source:
-    found = _IN_S3.fullmatch(name)
-    if not found or (found[2] and not found[2].endswith("/")):
+    found = bucket_and_key(name)
+    if found is None or (found[1] and not found[1].endswith("/")):
         raise InvalidRequestError(
             f"{name!r} is neither a prefix nor stac-geoparquet: write s3://BUCKET/PREFIX/, with a "
             "slash at its end, or s3://BUCKET/KEY.parquet"
         )
     from livemosaic.ingest.sources.bucket import Prefix
 
-    return Prefix(found[1], found[2], allow.way_to_bucket(found[1], found[2]))
+    bucket, prefix = found
+    return Prefix(bucket, prefix, allow.way_to_bucket(bucket, prefix))
 
 
 def open_search(

@@ -1,7 +1,6 @@
 """The source of COGs without STAC Items: files, folders, objects and patterns in S3, URLs."""
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,11 +17,10 @@ from livemosaic.ingest.sources.cogs import SUFFIXES, Making, is_tiff
 from livemosaic.ingest.sources.cogs.item import item_of
 from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
-from livemosaic.storage.hrefs import redact
+from livemosaic.storage.hrefs import bucket_and_key, redact
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket
 
-_IN_S3: Final = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)/(.*)", re.DOTALL)
 _AT_ONCE: Final = 16
 """Files opened in parallel."""
 
@@ -119,8 +117,8 @@ def _is_pattern(name: str) -> bool:
 
 def _files(name: str, allow: AllowList) -> Iterator[_Cog]:
     """Yields the files of a name in the order of their paths."""
-    if found := _IN_S3.fullmatch(name):
-        yield from _in_bucket(found[1], found[2], name, allow)
+    if found := bucket_and_key(name):
+        yield from _in_bucket(*found, name, allow)
     elif name.startswith(("https://", "http://")):
         yield _Cog(name, unquote(urlsplit(name).path), None)
     elif Path(name).is_dir():
