@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from bench import shelf
 from bench.meter import Metered
 from bench.places import NOBODY, REGION, aws_environment
-from livemosaic.cli.server import application
+from livemosaic.cli.serve.server import application
 from livemosaic.services import build
 from livemosaic.settings import Settings
 from livemosaic.table import Table

@@ -27,7 +27,7 @@ from starlette.testclient import TestClient
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
-from livemosaic.cli.server import listening
+from livemosaic.cli.serve.server import listening
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table

@@ -97,7 +97,7 @@ Change = Callable[[Site], None]
 
 
 def help_of_the_command(site: Site) -> None:
-    site.append("cli/serve.py", '"""New help."""\nNEW = "help"')
+    site.append("cli/serve/command.py", '"""New help."""\nNEW = "help"')
     site.append("api/routes/tiles.py", 'TITLE = "New"')
     site.append(KERNELS, '"""New words."""  # and new ones here')
 

@@ -26,7 +26,7 @@ from chromium import executable
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
-from livemosaic.cli.server import listening
+from livemosaic.cli.serve.server import listening
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from livemosaic.api.app import App
-from livemosaic.cli.server import listening
+from livemosaic.cli.serve.server import listening
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable

@@ -19,7 +19,7 @@ from api.served import raster, tile_url
 from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
-from livemosaic.cli.server import listening
+from livemosaic.cli.serve.server import listening
 
 Run = Callable[..., Result]
 

@@ -20,7 +20,7 @@ from rasterio.io import MemoryFile
 
 from cli.process import LIVEMOSAIC
 from cli.test_overviews import EDGE, World, crowd
-from livemosaic.cli.upkeep import Upkeep
+from livemosaic.cli.serve.upkeep import Upkeep
 from livemosaic.services import running
 from livemosaic.settings import Settings
 

@@ -268,7 +268,7 @@ def tree(tmp_path: Path) -> Path:
         "lambda/livemosaic/api/web/map.html": "<html>",
         "lambda/livemosaic/api/web/maplibre/maplibre.mjs": "",
         "lambda/livemosaic/api/web/swagger/swagger.js": "",
-        "lambda/livemosaic/cli/serve.py": "",
+        "lambda/livemosaic/cli/serve/command.py": "",
         "lambda/livemosaic/cog/warp.py": "",
     }
     for name, text in files.items():

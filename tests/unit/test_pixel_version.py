@@ -75,7 +75,7 @@ class TestCode:
     @pytest.mark.parametrize(
         ("name", "edit"),
         [
-            pytest.param("cli/serve.py", code, id="the command"),
+            pytest.param("cli/serve/command.py", code, id="the command"),
             pytest.param("cli/demo/scenery/ground.py", code, id="the demo's scenery"),
             pytest.param("api/routes/tiles.py", code, id="a route"),
             pytest.param("api/web/map.js", code, id="the map page"),

@@ -17,7 +17,7 @@ from livemosaic.cli.load.command import load
 from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
-from livemosaic.cli.serve import demo, serve
+from livemosaic.cli.serve.command import demo, serve
 from livemosaic.cli.session import Session, clear_errors, is_typed
 from livemosaic.cli.targets.client import check_url
 from livemosaic.cli.token import token as mint

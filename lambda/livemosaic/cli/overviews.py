@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from livemosaic.cli.serve.upkeep import Upkeep, passes
 from livemosaic.cli.session import clear_errors, console, progress, without_api
-from livemosaic.cli.upkeep import Upkeep, passes
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy

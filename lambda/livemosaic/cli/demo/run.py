@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from livemosaic.cli.demo.scenery.scenes import claim, is_of_demo, make_scenes
-from livemosaic.cli.server import listening, server
-from livemosaic.cli.upkeep import beside
+from livemosaic.cli.serve.server import listening, server
+from livemosaic.cli.serve.upkeep import beside
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy

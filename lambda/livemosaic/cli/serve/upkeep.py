@@ -32,7 +32,7 @@ _LONGEST_PAUSE_S: Final = 60.0
 """After failures, from the second on: it doubles with each."""
 _NICENESS: Final = 10
 _ENDING_S: Final = 5.0
-_PROGRAM: Final = "from livemosaic.cli.upkeep import main; main()"
+_PROGRAM: Final = "from livemosaic.cli.serve.upkeep import main; main()"
 
 
 def passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]) -> BuildTally:

@@ -14,10 +14,10 @@ from livemosaic import logs
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.demo import run as demonstration
 from livemosaic.cli.ingest import put_in
-from livemosaic.cli.server import listening, server
+from livemosaic.cli.serve.server import listening, server
+from livemosaic.cli.serve.upkeep import beside
 from livemosaic.cli.session import clear_errors, console, is_typed, progress, stop, without_api
 from livemosaic.cli.targets.target import Local
-from livemosaic.cli.upkeep import beside
 from livemosaic.index_url import SQLITE
 from livemosaic.ingest.sources.open import open_names
 from livemosaic.model.mosaic import Mosaic
