@@ -106,6 +106,25 @@ class TestSources:
             assert "1 outdated" in run("--stac", api.url).output
         assert scenes(table) == before
 
+    def test_of_an_area_the_newest_items_are_ingested(
+        self, run: Run, table: SqliteTable, tmp_path: Path
+    ) -> None:
+        """Counts, progress and the rest of the command are of these alone."""
+        (tmp_path / "area.geojson").write_text(json.dumps(box(-0.5, 0.2, 9.5, 0.8)))
+        items = [
+            one | {"properties": {"datetime": f"2026-01-{n % 28 + 1:02}T00:00:00Z"}}
+            for n, one in enumerate(many(25))
+        ]
+        with Catalogue(items) as api:
+            words = ("--stac", api.url, "--intersects", "area.geojson")
+            few = (*words, "--max-items", "4", "--resume", "state")
+            assert "4 applied" in run(*few).output
+            assert set(scenes(table)) == {"s006", "s007", "s008", "s009"}
+            asked = [search.get("limit") for search in api.searches]
+            assert asked == [1, 4]
+            assert "resuming after 4 Items" in run(*few).output
+            assert "6 applied, 4 unchanged" in run(*words).output
+
     def test_stac_geoparquet_is_read(self, run: Run, table: SqliteTable, tmp_path: Path) -> None:
         path = write(tmp_path / "items.parquet", many(300))
         assert "300 applied" in run(str(path)).output
@@ -133,6 +152,19 @@ class TestSources:
             (("--collections", "s2", "a.json"), "--collections is for a STAC API"),
             (("--stac", "http://127.0.0.1:9", "a.json"), "--stac and 'a.json' exclude each other"),
             (("--stac", "http://127.0.0.1:9", "--bbox", "1,2,3"), "--bbox '1,2,3' is not west"),
+            (
+                (
+                    "--stac",
+                    "http://127.0.0.1:9",
+                    "--bbox",
+                    "1,2,3,4",
+                    "--intersects",
+                    "POINT (1 2)",
+                ),
+                "--bbox and --intersects exclude each other",
+            ),
+            (("--intersects", "POINT (1 2)", "a.json"), "--intersects is for a STAC API"),
+            (("--max-items", "3", "a.json"), "--max-items is for a STAC API"),
             (("s3://bucket/key",), "'s3://bucket/key' is neither a prefix nor stac-geoparquet"),
             (("none.parquet",), "cannot read 'none.parquet': No such file"),
             (("-", "--resume", "state"), "--resume cannot read standard input again"),

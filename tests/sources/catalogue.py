@@ -15,6 +15,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from shapely.geometry import shape
+
+from livemosaic.geo.antimeridian import lonlat_boxes
+
 SORT = "https://api.stacspec.org/v1.0.0/item-search#sort"
 FILTER = "https://api.stacspec.org/v1.0.0/item-search#filter"
 SEARCH = "https://api.stacspec.org/v1.0.0/item-search"
@@ -88,7 +92,7 @@ class Catalogue:
     def page(self, asked: Json) -> Json:
         """One page; the token is the place of its first Item among those that match."""
         there = self.items if self.listed is None or asked.get("ids") else self.listed
-        found = [item for item in there if _matches(item, asked)]
+        found = _sorted([item for item in there if _matches(item, asked)], asked)
         start, limit = int(asked.get("token", 0)), int(asked.get("limit", 10))
         page: dict[str, Any] = {
             "type": "FeatureCollection",
@@ -121,11 +125,32 @@ def _matches(item: Any, asked: Json) -> bool:
     ids = asked.get("ids") or []
     if ids and item["id"] not in (ids.split(",") if isinstance(ids, str) else ids):
         return False
+    if "intersects" in asked:
+        area = asked["intersects"]
+        area = shape(json.loads(area) if isinstance(area, str) else area)
+        if not area.intersects(shape(item["geometry"])):
+            return False
+    if "bbox" in asked:
+        edges = asked["bbox"]
+        edges = [float(edge) for edge in (edges.split(",") if isinstance(edges, str) else edges)]
+        if not any(part.intersects(shape(item["geometry"])) for part in lonlat_boxes(edges)):
+            return False
     if "datetime" not in asked:
         return True
     begin, end = asked["datetime"].split("/")
     time = datetime.fromisoformat(item["properties"]["datetime"])
     return datetime.fromisoformat(begin) <= time <= datetime.fromisoformat(end)
+
+
+def _sorted(items: list[Any], asked: Json) -> list[Any]:
+    """By datetime and id, where it is asked for (the Sort extension), as a POST and a GET say."""
+    by = asked.get("sortby")
+    if not by or not all(isinstance(item, Mapping) for item in items):
+        return items
+    descends = by.startswith("-") if isinstance(by, str) else by[0]["direction"] == "desc"
+    return sorted(
+        items, key=lambda item: (item["properties"]["datetime"], item["id"]), reverse=descends
+    )
 
 
 class _Server(ThreadingHTTPServer):

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import shapely
 
-from items import NOW, item
+from items import NOW, box, item
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources import Entry
-from livemosaic.ingest.sources.stac_api import Search, Slice, slices
+from livemosaic.ingest.sources.stac_api import Search, Slice, newest, slices
 from sources.catalogue import CORE, SEARCH, Catalogue
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -111,6 +112,77 @@ def test_other_ranges_are_not(times: str | None) -> None:
 def test_an_api_that_does_not_count_gives_no_total() -> None:
     with Catalogue(many(3), counts=False) as api:
         assert slices(Search(api.url))[1] is None
+
+
+TRIANGLE = shapely.from_wkt("POLYGON ((6 44, 8.5 44, 6 46.5, 6 44))")
+IN_IT, BESIDE = box(6, 44, 7, 45), box(8, 46, 9, 47)
+
+
+def scattered() -> list[dict[str, Any]]:
+    """Items in the triangle and beside it, in turn, in the box of it all."""
+    places = [(f"s{n:03}", BESIDE if n % 2 else IN_IT) for n in range(40)]
+    days = [f"2026-01-{1 + n % 28:02}T00:00:00Z" for n in range(40)]
+    return [item(*place, datetime=day) for place, day in zip(places, days, strict=True)]
+
+
+@PAGINGS
+def test_an_area_finds_what_it_intersects(paging: Any) -> None:
+    """Of an API with GET only, too."""
+    with Catalogue(scattered(), paging=paging) as api:
+        sources, total = slices(Search(api.url, limit=7, intersects=TRIANGLE))
+        found = all_of(sources)
+    assert set(ids(found)) == {f"s{n:03}" for n in range(0, 40, 2)}
+    assert total == 20
+
+
+def test_an_area_too_long_for_a_url_is_asked_by_its_box() -> None:
+    """And what lies beside it is left out here; the total is not known."""
+    detailed = shapely.segmentize(TRIANGLE, 0.005)
+    with Catalogue(scattered(), paging="get") as api:
+        sources, total = slices(Search(api.url, limit=7, intersects=detailed))
+        found = all_of(sources)
+        assert {"intersects", "bbox"} & set(api.searches[-1]) == {"bbox"}
+    assert set(ids(found)) == {f"s{n:03}" for n in range(0, 40, 2)}
+    assert total is None
+
+
+def test_an_area_of_any_length_is_posted() -> None:
+    detailed = shapely.segmentize(TRIANGLE, 0.005)
+    with Catalogue(scattered()) as api:
+        assert slices(Search(api.url, intersects=detailed))[1] == 20
+
+
+@PAGINGS
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 24, 25, 26])
+def test_of_so_many_items_at_most_the_newest_are_read(paging: Any, count: int) -> None:
+    """And no page after them."""
+    with Catalogue(many(25), paging=paging) as api:
+        source, total = newest(Search(api.url, limit=10), count)
+        before = len(api.searches)
+        found = list(source.read(NOW, None))
+        pages = len(api.searches) - before
+    assert ids(found) == [f"s{n:03}" for n in range(24, -1, -1)][:count]
+    assert total == min(count, 25)
+    assert pages == -(-min(count, 25) // min(count, 10))
+
+
+@PAGINGS
+@pytest.mark.parametrize("stop", [1, 10, 13, 20, 23])
+def test_reading_of_so_many_goes_on_where_it_was_marked(paging: Any, stop: int) -> None:
+    with Catalogue(many(25), paging=paging) as api:
+        source, _ = newest(Search(api.url, limit=10), 23)
+        entries = list(source.read(NOW, None))[:stop]
+        done = max((n for n, entry in enumerate(entries, 1) if entry.mark), default=0)
+        mark = entries[done - 1].mark if done else None
+        found = list(source.read(NOW, mark.place if mark else None))
+    assert ids(entries[:done]) + ids(found) == [f"s{n:03}" for n in range(24, 1, -1)]
+
+
+def test_of_an_api_that_does_not_sort_the_first_are_read() -> None:
+    with Catalogue(many(25), conforms=[CORE, SEARCH], counts=False) as api:
+        source, total = newest(Search(api.url, limit=10), 3)
+        assert ids(list(source.read(NOW, None))) == ["s000", "s001", "s002"]
+    assert total is None
 
 
 @pytest.mark.parametrize("fault", [503, 429, 502, "cut"])

@@ -51,6 +51,22 @@ def ingest(
     bbox: Annotated[
         str | None, typer.Option(metavar="W,S,E,N", help="Box of --stac, in degrees.")
     ] = None,
+    intersects: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AREA",
+            help="Area of --stac that Items intersect, in place of a box: a file of GeoJSON or "
+            "WKT, or either of them as text. In degrees.",
+        ),
+    ] = None,
+    max_items: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Items of --stac at most: the newest, or the first that are listed by an API "
+            "that does not sort.",
+        ),
+    ] = None,
     datetime_: Annotated[
         str | None,
         typer.Option(
@@ -125,6 +141,11 @@ def ingest(
     sentinel-2-c1-l2a --bbox 5,44,17,48 --datetime 2025-06/2025-08 --filter "eo:cloud_cover < 20"
     --resume alps.state --errors alps-errors.ndjson`
 
+    `livemosaic ingest --stac https://stac.astrogeology.usgs.gov/api/ --collections
+    mro_ctx_controlled_usgs_dtms --intersects jezero.geojson --max-items 20`
+
+    `livemosaic ingest --stac URL --intersects "POLYGON ((6 45, 8 45, 7 47, 6 45))"`
+
     `livemosaic ingest s3://BUCKET/items/ items.parquet --resume backfill.state`
 
     `jq -c .item errors.ndjson | livemosaic ingest -`
@@ -135,7 +156,14 @@ def ingest(
 
     `livemosaic ingest "s3://BUCKET/scenes/*.tif" --collection scenes`
     """
-    search = {"collections": collections, "bbox": bbox, "datetime": datetime_, "filter": filter_}
+    search = {
+        "collections": collections,
+        "bbox": bbox,
+        "intersects": intersects,
+        "datetime": datetime_,
+        "filter": filter_,
+        "max_items": max_items,
+    }
     with target(context) as mosaics:
         session: Session = context.obj
         allow = AllowList(session.settings.allowed_prefixes)
@@ -175,7 +203,7 @@ def put_in(
 def _reading(
     names: list[str],
     stac: str | None,
-    search: Mapping[str, str | None],
+    search: Mapping[str, Any],
     limit: int,
     allow: AllowList,
     collection: str | None,
@@ -187,9 +215,10 @@ def _reading(
         if collection is not None or footprint != "image":
             raise InvalidRequestError("--collection and --footprint are for COGs, not for --stac")
         return open_search(stac, limit=limit, **search)
-    given = [f"--{name}" for name, value in search.items() if value and name != "datetime"]
+    given = [name for name, value in search.items() if value and name != "datetime"]
     if given:
-        raise InvalidRequestError(f"{given[0]} is for a STAC API: --stac names its URL")
+        option = given[0].replace("_", "-")
+        raise InvalidRequestError(f"--{option} is for a STAC API: --stac names its URL")
     if not names:
         raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
     making = Making(collection, _moment(search["datetime"]), footprint == "data")

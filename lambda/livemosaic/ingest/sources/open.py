@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.sources import Source
+from livemosaic.ingest.sources.area import parse_area
 from livemosaic.ingest.sources.cogs import Making, is_cog
 from livemosaic.ingest.sources.files import Files
 from livemosaic.storage.allowlist import AllowList
@@ -91,17 +92,26 @@ def open_search(
     *,
     collections: str | None,
     bbox: str | None,
+    intersects: str | None,
     datetime: str | None,
     filter: str | None,  # noqa: A002
     limit: int,
+    max_items: int | None,
 ) -> Reading:
-    """Opens the search of a STAC API."""
-    from livemosaic.ingest.sources.stac_api import Search, slices
+    """Opens the search of a STAC API, in a box or an area; of all its Items, or the newest."""
+    from livemosaic.ingest.sources.stac_api import Search, newest, slices
 
+    if bbox and intersects:
+        raise InvalidRequestError("--bbox and --intersects exclude each other: give one of them")
     named = [name.strip() for name in (collections or "").split(",") if name.strip()]
     box = _numbers(bbox) if bbox else None
-    sources, total = slices(Search(url, named, box, datetime, filter, limit))
-    return Reading(sources, total, in_bytes=False)
+    area = parse_area(intersects) if intersects else None
+    search = Search(url, named, box, datetime, filter, limit, area)
+    if max_items is None:
+        sources, total = slices(search)
+        return Reading(sources, total, in_bytes=False)
+    source, total = newest(search, max_items)
+    return Reading([source], total, in_bytes=False)
 
 
 def _numbers(bbox: str) -> list[float]:

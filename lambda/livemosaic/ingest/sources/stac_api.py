@@ -10,17 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import Any, Final
-from urllib.parse import quote, urljoin
+from typing import Any, Final, Literal
+from urllib.parse import quote, urlencode, urljoin
 
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
 from urllib3 import Retry
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidItemError, InvalidRequestError
+from livemosaic.geo.antimeridian import extent
+from livemosaic.geo.footprint import footprint
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
+from livemosaic.ingest.sources.first import First
 from livemosaic.model.order import Order
 from livemosaic.model.time import parse_time
 
@@ -34,14 +39,12 @@ _NOT_THERE: Final = (404, 410)
 _TIMEOUT_S: Final = (10.0, 60.0)
 _EMPTY_PAGES: Final = 5
 """Some APIs return `next` links forever; but an empty page may precede others."""
-_ORDER: Final = [
-    {"field": "properties.datetime", "direction": "asc"},
-    {"field": "id", "direction": "asc"},
-]
-"""Sorted pages hold each Item once; unsorted ones may repeat an Item and lose another."""
+_MAX_QUERY: Final = 6_000
+"""Characters of a URL's query; servers and proxies take 8 KB of a request's head, or more."""
 
 _OF_THREAD: Final = threading.local()
 
+Direction = Literal["asc", "desc"]
 Ask = Mapping[str, Any]
 """A request for one page: `href`, `method`, `headers`, and the `body` of a POST."""
 
@@ -61,6 +64,8 @@ class Search:
     """CQL2 text."""
     limit: int = 100
     """Items a page: 100 of Sentinel-2 have 3 MB, and AWS Lambda returns 6 MB at most."""
+    intersects: BaseGeometry | None = None
+    """Area in degrees within ±180 that Items intersect, in place of a box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class Slice:
 
     search: Search
     first: Ask
+    area: BaseGeometry | None = None
+    """Area in degrees of which the API is asked for the box only; other Items are left out here."""
 
     @property
     def name(self) -> str:
@@ -88,8 +95,8 @@ class Slice:
 
     @property
     def identity(self) -> Any:
-        """The first request."""
-        return self.first
+        """The first request, and the area that it does not have."""
+        return self.first if self.area is None else {**self.first, "area": self.area.wkt}
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
         """See `Source`. All pages are one snapshot, of when the run began, or the API answered."""
@@ -97,10 +104,20 @@ class Slice:
             return
         for page in pages(place or self.first):
             order = Order.listed(min(page.answered, began), began, snapshot=True)
-            last = len(page.features) - 1
-            for n, item in enumerate(page.features):
+            features = [item for item in page.features if self._takes(item)]
+            last = len(features) - 1
+            for n, item in enumerate(features):
                 mark = Mark(self.name, page.following or "end") if n == last else None
                 yield self._entry(item, order, mark)
+
+    def _takes(self, item: Any) -> bool:
+        """Whether an Item meets the area; one without a footprint is an entry, to be rejected."""
+        if self.area is None or not isinstance(item, Mapping):
+            return True
+        try:
+            return bool(self.area.intersects(footprint(item.get("geometry"), item.get("bbox"))))
+        except InvalidItemError:
+            return True
 
     def _entry(self, item: Any, order: Order, mark: Mark | None) -> Entry:
         url = self.search.url
@@ -117,14 +134,21 @@ def slices(search: Search) -> tuple[list[Slice], int | None]:
     A closed range of time is split. An Item at a boundary comes twice, and one with a range of
     times in each slice that it intersects; that changes nothing.
     """
-    whole = _first(search)
-    ranges = _cut(whole["body"].get("datetime"))
+    whole = _whole(search)
+    ranges = _cut(whole.first["body"].get("datetime"))
     if len(ranges) < 2:
-        return [Slice(search, whole)], _matched(whole)
-    return [
-        Slice(replace(search, datetime=text), whole | {"body": whole["body"] | {"datetime": text}})
-        for text in ranges
-    ], _matched(whole)
+        return [whole], _matched(whole)
+    return [_during(whole, text) for text in ranges], _matched(whole)
+
+
+def newest(search: Search, count: int) -> tuple[First, int | None]:
+    """Returns the source of the newest Items of a search, and their number if the API has it.
+
+    The first that it lists, of an API that does not sort.
+    """
+    whole = _whole(replace(search, limit=min(search.limit, count)), "desc")
+    total = _matched(whole)
+    return First(whole, count), None if total is None else min(total, count)
 
 
 def pages(ask: Ask) -> Iterator[SearchPage]:
@@ -181,7 +205,24 @@ def _own_io() -> StacApiIO:
     return io
 
 
-def _first(search: Search) -> dict[str, Any]:
+def _during(whole: Slice, times: str) -> Slice:
+    body = {**whole.first["body"], "datetime": times}
+    search = replace(whole.search, datetime=times)
+    return replace(whole, search=search, first={**whole.first, "body": body})
+
+
+def _whole(search: Search, direction: Direction = "asc") -> Slice:
+    """Returns all of a search; of an area that is too long for the URL of a GET it asks a box."""
+    first = _first(search, direction)
+    area = search.intersects
+    if area is None or first["method"] == "POST" or len(urlencode(first["body"])) <= _MAX_QUERY:
+        return Slice(search, first)
+    return Slice(
+        search, _first(replace(search, intersects=None, bbox=extent(area)), direction), area
+    )
+
+
+def _first(search: Search, direction: Direction) -> dict[str, Any]:
     """Returns the request for the first page; its body also holds the query of a GET."""
     if not search.url.startswith(("https://", "http://")):
         raise InvalidRequestError(f"{search.url!r} is no URL of a STAC API: use https://HOST/PATH")
@@ -191,14 +232,14 @@ def _first(search: Search) -> dict[str, Any]:
                 "ignore"
             )  # of pystac-client, about conformance, which is checked below
             client = Client.open(search.url, stac_io=_io())
-            return _asked(client, search)
+            return _asked(client, search, direction)
     except InvalidRequestError:
         raise
     except Exception as error:  # pystac-client raises bare Exception
         raise InvalidRequestError(f"cannot search {search.url}: {_message(error)}") from error
 
 
-def _asked(client: Client, search: Search) -> dict[str, Any]:
+def _asked(client: Client, search: Search, direction: Direction) -> dict[str, Any]:
     known = client.get_conforms_to()
     if search.filter and not any("#filter" in uri or "cql2" in uri for uri in known):
         raise InvalidRequestError(f"{search.url} does not filter: leave out --filter")
@@ -209,12 +250,18 @@ def _asked(client: Client, search: Search) -> dict[str, Any]:
         limit=search.limit,
         collections=list(search.collections) or None,
         bbox=list(search.bbox) if search.bbox else None,
+        intersects=mapping(search.intersects) if search.intersects else None,
         datetime=search.datetime,
         filter=search.filter,
-        sortby=_ORDER if any(uri.endswith("#sort") for uri in known) else None,
+        sortby=_order(direction) if any(uri.endswith("#sort") for uri in known) else None,
     )
     body = json.loads(json.dumps(found.get_parameters()))
     return {"href": found.url, "method": found.method, "headers": {}, "body": body}
+
+
+def _order(direction: Direction) -> list[dict[str, str]]:
+    """Returns `sortby`. Sorted pages hold each Item once; others repeat some and lose others."""
+    return [{"field": name, "direction": direction} for name in ("properties.datetime", "id")]
 
 
 def _cut(text: str | None) -> list[str]:
@@ -233,8 +280,11 @@ def _rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _matched(ask: dict[str, Any]) -> int | None:
-    page = _page(_io(), ask | {"body": ask["body"] | {"limit": 1}})
+def _matched(whole: Slice) -> int | None:
+    if whole.area is not None:
+        return None
+    ask = whole.first
+    page = _page(_io(), {**ask, "body": ask["body"] | {"limit": 1}})
     context = page.get("context")
     nested = context.get("matched") if isinstance(context, Mapping) else None
     found = page.get("numberMatched", nested)
