@@ -49,7 +49,7 @@ _UNUSED_FILES: Final = ("ecw_cs.wkt", "nitf_spec.xml", "grib2_table_")
 nothing is read or written."""
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
-_NOT_DEPLOYED: Final = ("__main__.py", "cli/")
+_NOT_DEPLOYED: Final = ("__main__.py", "cli/", "client/")
 """Of the package: the command, with its demo."""
 _FROM_NPM: Final = ("maplibre", "swagger")
 _MAX_BUNDLES: Final = 6

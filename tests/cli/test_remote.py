@@ -23,8 +23,8 @@ from items import box, deletion, item
 from livemosaic.api.routes import mosaics as api_mosaics
 from livemosaic.auth.signing import AwsSignature, Bearer
 from livemosaic.cli import app
-from livemosaic.cli.targets import client
-from livemosaic.cli.targets.client import ApiClient
+from livemosaic.client import http
+from livemosaic.client.http import ApiClient
 from livemosaic.errors import TableBusyError
 from livemosaic.index.scenes import Index
 from objectstore import ObjectStore
@@ -318,7 +318,7 @@ class TestIngest:
     ) -> None:
         waits: list[float] = []
         slow = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
-        monkeypatch.setattr(client, "time", slow)
+        monkeypatch.setattr(http, "time", slow)
         server.faults += [Fault(503, b"{}", {"Retry-After": given()})]
         assert "1 applied" in run("ingest", "-", text=lines(item("a"))).output
         assert waits
@@ -330,7 +330,7 @@ class TestIngest:
     ) -> None:
         waits: list[float] = []
         slow = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
-        monkeypatch.setattr(client, "time", slow)
+        monkeypatch.setattr(http, "time", slow)
         server.faults += [Fault(503, b"{}", {"Retry-After": given})]
         assert "1 applied" in run("ingest", "-", text=lines(item("a"))).output
         assert waits == []
@@ -398,7 +398,7 @@ class TestItemsThatAreRefused:
     def source(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """A file of five requests."""
         monkeypatch.setattr("livemosaic.cli.backfill.ledger._RECORD_S", -1.0)
-        monkeypatch.setattr("livemosaic.cli.targets.remote._AT_ONCE", 1)
+        monkeypatch.setattr("livemosaic.client.remote._AT_ONCE", 1)
         run("mosaics", "create", "m")
         path = tmp_path / "items.ndjson"
         path.write_text(lines(*many(250)))
@@ -646,7 +646,7 @@ class TestRefusals:
     def test_a_server_that_is_too_slow(
         self, server: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "_READ_S", 0.1)
+        monkeypatch.setattr(http, "_READ_S", 0.1)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
             output = invoke("--api", url, "mosaics", "list", code=1).output
@@ -677,7 +677,7 @@ class TestRefusals:
     ["http://localhost", "http://127.0.0.1:1", "http://[::1]:8000/", "http://a.localhost:80"],
 )
 def test_this_machine_needs_no_tls(url: str) -> None:
-    assert client.check_url(url) == url.rstrip("/")
+    assert http.check_url(url) == url.rstrip("/")
 
 
 class TestOptions:

@@ -26,7 +26,7 @@ NOT_FOR_A_TILE = {
     "livemosaic.api.routes.ogc.wmts": "maps of other clients",
     "jwt": "access tokens of private mosaics",
     "livemosaic.cli": "the shell",
-    "livemosaic.cli.targets.client": "the shell",
+    "livemosaic.client": "the Python face",
     "livemosaic.cli.demo.scenery": "the demo",
     "pystac": "rio-tiler's reader of STAC, which is not used",
     "rich": "the shell",

@@ -19,9 +19,9 @@ from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
 from livemosaic.cli.serve.command import demo, serve
 from livemosaic.cli.session import Session, clear_errors, is_typed
-from livemosaic.cli.targets.client import check_url
 from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
+from livemosaic.client.http import check_url
 from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import Settings
 

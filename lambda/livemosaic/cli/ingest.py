@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
-from livemosaic.cli.targets.target import EntryOutcome, Local, Older, Target
+from livemosaic.client.target import EntryOutcome, Local, Older, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.sources.cogs import Making
 from livemosaic.ingest.sources.open import Reading, open_names, open_search

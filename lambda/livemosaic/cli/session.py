@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from livemosaic.auth.signing import AwsSignature, Bearer
-from livemosaic.cli.targets.client import ApiClient
-from livemosaic.cli.targets.remote import Remote
-from livemosaic.cli.targets.target import Local, Target
+from livemosaic.client.http import ApiClient
+from livemosaic.client.remote import Remote
+from livemosaic.client.target import Local, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.services import running
 from livemosaic.settings import Settings

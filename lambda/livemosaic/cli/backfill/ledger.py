@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from livemosaic.cli.backfill.journal import Done, Journal, done_before, sync
-from livemosaic.cli.targets.target import EntryOutcome
+from livemosaic.client.target import EntryOutcome
 from livemosaic.errors import InvalidRequestError, TableBusyError
 
 _RECORD_S: Final = 1.0

@@ -8,7 +8,7 @@ import typer
 
 from livemosaic.auth.signing import AwsSignature, Bearer
 from livemosaic.cli.session import Session, clear_errors
-from livemosaic.cli.targets.client import ApiClient
+from livemosaic.client.http import ApiClient
 
 _HERE: Final = "http://127.0.0.1:8000"
 """Where `livemosaic serve` listens."""

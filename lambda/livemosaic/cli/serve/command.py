@@ -17,7 +17,7 @@ from livemosaic.cli.ingest import put_in
 from livemosaic.cli.serve.server import listening, server
 from livemosaic.cli.serve.upkeep import beside
 from livemosaic.cli.session import clear_errors, console, is_typed, progress, stop, without_api
-from livemosaic.cli.targets.target import Local
+from livemosaic.client.target import Local
 from livemosaic.index_url import SQLITE
 from livemosaic.ingest.sources.open import open_names
 from livemosaic.model.mosaic import Mosaic

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
-from livemosaic.cli.targets.client import Answer, ApiClient, ApiError
-from livemosaic.cli.targets.target import EntryOutcome, Older, group_adjacent, map_in_order
+from livemosaic.client.http import Answer, ApiClient, ApiError
+from livemosaic.client.target import EntryOutcome, Older, group_adjacent, map_in_order
 from livemosaic.errors import InvalidItemError, NotFoundError
 from livemosaic.index.change import Newer
 from livemosaic.ingest.events import read_changes

@@ -1,0 +1,1 @@
+"""Mosaics from outside: in an index at hand, or behind an API elsewhere."""
