@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -35,7 +36,8 @@ def ingest(
             help="Files of STAC Items, ItemCollections or ndjson, or `-`; stac-geoparquet "
             "(`*.parquet`, of s3:// too); `s3://BUCKET/PREFIX/` for every *.json below. COGs "
             "without Items: `*.tif`, of s3:// and https:// too, a folder, or "
-            "`s3://BUCKET/PREFIX/*.tif` for every TIFF below."
+            "`s3://BUCKET/PREFIX/*.tif` for every TIFF below. MosaicJSON of cogeo-mosaic: a file "
+            "or URL, `dynamodb://REGION/TABLE:NAME` or `sqlite:///FILE.db:NAME`."
         ),
     ] = None,
     mosaic: Annotated[
@@ -79,6 +81,12 @@ def ingest(
     ] = None,
     collection: Annotated[
         str | None, typer.Option(metavar="NAME", help="Collection that COGs are put into.")
+    ] = None,
+    asset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Asset key of COGs; by default `visual` or `data`, by their bands."
+        ),
     ] = None,
     footprint: Annotated[
         Footprint,
@@ -155,6 +163,8 @@ def ingest(
     `livemosaic --allow /data/drone ingest /data/drone/*.tif --footprint data`
 
     `livemosaic ingest "s3://BUCKET/scenes/*.tif" --collection scenes`
+
+    `livemosaic ingest --mosaic alps s3://BUCKET/alps.json.gz`
     """
     search = {
         "collections": collections,
@@ -167,7 +177,8 @@ def ingest(
     with target(context) as mosaics:
         session: Session = context.obj
         allow = AllowList(session.settings.allowed_prefixes)
-        reading = _reading(source or [], stac, search, limit, allow, collection, footprint)
+        making = Making(collection, None, footprint == "data", asset)
+        reading = _reading(source or [], stac, search, limit, allow, making)
         run = _run(context, mosaic, errors, reading, force=force) if resume else {}
         with Ledger(resume, errors, run) as ledger:
             put_in(mosaics, reading, ledger, mosaic, force=force, resumable=resume is not None)
@@ -206,14 +217,15 @@ def _reading(
     search: Mapping[str, Any],
     limit: int,
     allow: AllowList,
-    collection: str | None,
-    footprint: Footprint,
+    making: Making,
 ) -> Reading:
     if stac is not None:
         if names:
             raise InvalidRequestError(f"--stac and {names[0]!r} exclude each other: run it twice")
-        if collection is not None or footprint != "image":
-            raise InvalidRequestError("--collection and --footprint are for COGs, not for --stac")
+        if making != Making():
+            raise InvalidRequestError(
+                "--collection, --asset and --footprint are for COGs, not for --stac"
+            )
         return open_search(stac, limit=limit, **search)
     given = [name for name, value in search.items() if value and name != "datetime"]
     if given:
@@ -221,7 +233,7 @@ def _reading(
         raise InvalidRequestError(f"--{option} is for a STAC API: --stac names its URL")
     if not names:
         raise InvalidRequestError("nothing to read: name files, s3://BUCKET/PREFIX/ or --stac")
-    making = Making(collection, _moment(search["datetime"]), footprint == "data")
+    making = replace(making, moment=_moment(search["datetime"]))
     return open_names(names, allow, making if making != Making() else None)
 
 
@@ -284,10 +296,10 @@ class _IngestReport:
             if self._reasons <= _MAX_REASONS:
                 line = f"{outcome.entry.message.id}: {outcome.reason}"
                 console.print(line, style="red", markup=False)
-        if outcome.warnings:
+        if warnings := [*outcome.entry.notes, *outcome.warnings]:
             self._incomplete += 1
             if self._incomplete <= _MAX_REASONS:
-                line = f"{outcome.entry.message.id}: {'; '.join(outcome.warnings)}"
+                line = f"{outcome.entry.message.id}: {'; '.join(warnings)}"
                 console.print(line, style="yellow", markup=False)
 
         if len(self._older) < _MAX_OLDER:

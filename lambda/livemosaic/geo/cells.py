@@ -68,10 +68,14 @@ class CellGrid:
     @classmethod
     def of(cls, tms_id: str) -> "CellGrid":
         """Makes the grid of a TileMatrixSet; raises `InvalidRequestError` if it is no quadtree."""
-        tms = tile_matrix_set(tms_id)
+        return cls.of_tms(tile_matrix_set(tms_id))
+
+    @classmethod
+    def of_tms(cls, tms: TileMatrixSet) -> "CellGrid":
+        """Makes the grid of a TileMatrixSet that may be registered nowhere."""
         if not tms.is_quadtree:
             raise InvalidRequestError(
-                f"TileMatrixSet {tms_id!r} is not a quadtree, so it has no quadkeys; tiles can be "
+                f"TileMatrixSet {tms.id!r} is not a quadtree, so it has no quadkeys; tiles can be "
                 "asked for in it, but a mosaic's own must be one, like WebMercatorQuad"
             )
         left, bottom, right, top = tms.xy_bounds(morecantile.Tile(0, 0, 0))

@@ -1,9 +1,9 @@
-"""Sources of `livemosaic ingest`: files, stac-geoparquet, prefixes in S3, STAC APIs.
+"""Sources of `livemosaic ingest`: files, stac-geoparquet, COGs, MosaicJSON, S3, STAC APIs.
 
 Each is read in a fixed order, so that an interrupted run can be resumed where it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -35,6 +35,8 @@ class Entry:
     """Why the entry cannot be ingested; empty if it can."""
     mark: Mark | None = None
     """Set where reading can be resumed after this entry; else it resumes at the mark before."""
+    notes: Sequence[str] = ()
+    """Sentences about what the source says and no mosaic can show."""
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ from livemosaic.ingest.sources import Source
 from livemosaic.ingest.sources.area import parse_area
 from livemosaic.ingest.sources.cogs import Making, is_cog
 from livemosaic.ingest.sources.files import Files
+from livemosaic.ingest.sources.mosaic_json import is_mosaic_json
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.hrefs import bucket_and_key
 
@@ -26,7 +27,7 @@ class Reading:
 def open_names(
     names: Sequence[str], allow: AllowList | None = None, making: Making | None = None
 ) -> Reading:
-    """Opens files as one source, COGs as one, and each prefix in S3 or stac-geoparquet as another.
+    """Opens files as one source, COGs as one, and any other name as a source of its own.
 
     Buckets are read in the way that `allow` names for them, whether it has them or not. `making` is
     how Items are made of COGs; `InvalidRequestError` if it is given and there are no COGs.
@@ -35,23 +36,25 @@ def open_names(
     names = list(dict.fromkeys(names))
     cogs = [name for name in names if is_cog(name)]
     tables = [name for name in names if name.endswith(".parquet")]
-    other = [name for name in names if name not in {*cogs, *tables}]
+    rest = [name for name in names if name not in {*cogs, *tables}]
+    mosaics = [name for name in rest if is_mosaic_json(name)]
+    other = [name for name in rest if name not in mosaics]
     prefixes = [name for name in other if name.startswith("s3://")]
     files = Files([name for name in other if name not in prefixes])
-    if making and not cogs:
+    if making and not cogs and not mosaics:
         raise InvalidRequestError(
-            f"--collection, --datetime and --footprint are for COGs, and {names[0]!r} is none: "
-            "name *.tif, a folder, or s3://BUCKET/PREFIX/*.tif"
+            "--collection, --asset, --datetime and --footprint are for COGs, and "
+            f"{names[0]!r} is none: name *.tif, a folder, or s3://BUCKET/PREFIX/*.tif"
         )
     if len(files.names) == len(names):
         return Reading([files], files.total, in_bytes=True)
     parquet, rows = _parquet(tables, allow)
     made, count = _cogs(cogs, allow, making or Making())
-    total = None if count is None or files.names or prefixes else rows + count
+    listed, assets = _mosaics(mosaics, allow, making or Making())
+    total = None if count is None or files.names or prefixes else rows + count + assets
     own = [files] if files.names else []
-    return Reading(
-        [*own, *made, *parquet, *(_prefix(name, allow) for name in prefixes)], total, in_bytes=False
-    )
+    found = (_prefix(name, allow) for name in prefixes)
+    return Reading([*own, *made, *parquet, *listed, *found], total, in_bytes=False)
 
 
 def _cogs(
@@ -63,6 +66,21 @@ def _cogs(
 
     source = Cogs(names, allow, making)
     return [source], source.total
+
+
+def _mosaics(
+    names: Sequence[str], allow: AllowList, making: Making
+) -> tuple[Sequence[Source], int]:
+    if not names:
+        return [], 0
+    from livemosaic.ingest.sources.mosaic_json.source import MosaicScenes
+
+    if making.moment is not None:
+        raise InvalidRequestError(
+            f"--datetime is for COGs: scenes of {names[0]!r} have the order of its lists instead"
+        )
+    mosaics = [MosaicScenes(name, allow, making) for name in names]
+    return mosaics, sum(mosaic.total for mosaic in mosaics)
 
 
 def _parquet(names: Sequence[str], allow: AllowList) -> tuple[Sequence[Source], int]:

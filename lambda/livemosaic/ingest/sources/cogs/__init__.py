@@ -20,6 +20,8 @@ class Making:
     """The datetime of all Items, aware; None for the date in a file's name, else its age."""
     of_data: bool = False
     """Whether a footprint is the outline of the valid pixels, not of all pixels."""
+    asset: str | None = None
+    """Key of the one asset of all Items; None for `visual` or `data`, by its bands."""
 
 
 def is_cog(name: str) -> bool:

@@ -43,6 +43,20 @@ async def item_of(
     moment = making.moment or date_in(name) or modified
     if moment is None:
         raise ObjectError("has no date in its name: --datetime gives one")
+    return await item_of_times(reader, href, name, {"datetime": utc_text(moment)}, making)
+
+
+async def item_of_times(
+    reader: CogReader,
+    href: str,
+    item_id: str,
+    times: Mapping[str, str | None],
+    making: Making,
+) -> Mapping[str, Any]:
+    """Returns the STAC Item of a file with these properties beside the ones of its projection.
+
+    Raises as `CogReader.read` where it cannot be read.
+    """
     profile = await reader.profile(href, version="")
     frame = profile.frame
     geometry = await _geometry_of_data(reader, href, frame) if making.of_data else outline(frame)
@@ -50,11 +64,13 @@ async def item_of(
         "type": "Feature",
         "stac_version": _VERSION,
         "stac_extensions": [_PROJECTION],
-        "id": name,
+        "id": item_id,
         **({"collection": making.collection} if making.collection else {}),
         "geometry": geometry,
-        "properties": {"datetime": utc_text(moment), **_projection(frame)},
-        "assets": {asset_of(profile): {"href": href, "type": MEDIA_TYPE, "roles": ["data"]}},
+        "properties": {**times, **_projection(frame)},
+        "assets": {
+            making.asset or asset_of(profile): {"href": href, "type": MEDIA_TYPE, "roles": ["data"]}
+        },
         "links": [],
     }
 

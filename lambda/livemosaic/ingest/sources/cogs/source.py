@@ -64,7 +64,8 @@ class Cogs:
         """The names, and how Items are made; files may be added, and change."""
         making = self.making
         moment = making.moment.isoformat() if making.moment else None
-        return [list(self.names), making.collection, moment, making.of_data]
+        asset = [making.asset] if making.asset else []  # states of earlier releases have none
+        return [list(self.names), making.collection, moment, making.of_data, *asset]
 
     def read(self, began: datetime, place: Any) -> Iterator[Entry]:
         """See `Source`. The moment of an Item is when its file was written.
