@@ -207,7 +207,7 @@ class Livemosaic(Construct):
         made = self._function(
             "Manager",
             handler="tiler.handler",
-            description="Serves writes: POST, PUT and DELETE, for authorized callers",
+            description="Serves writes: POST, PUT, PATCH and DELETE, for authorized callers",
             memory=self._config.ingest_memory,
             concurrency=self._config.manager_concurrency,
             timeout_s=REQUEST_TIMEOUT_S,

@@ -184,6 +184,27 @@ def test_a_path_that_is_none_is_not_found(server: Server, url: str) -> None:
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/mosaics", "GET, HEAD, POST"),
+        ("/mosaics/m", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/mosaics/m/items", "GET, HEAD, POST"),
+        ("/mosaics/m/items/x", "DELETE, GET, HEAD"),
+        ("/mosaics/m/point/1,2", "GET, HEAD"),
+        ("/tokens", "POST"),
+        ("/static/map.css", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_answered_with_the_ones_it_has(
+    server: Server, path: str, methods: str
+) -> None:
+    answer = server.client.request("TRACE", path)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == methods
+    assert answer.json()["status"] == 405
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_tile_is_only_read(server: Server, method: str) -> None:
     answer = server.client.request(method, GOOD, headers={"Content-Length": "0"})

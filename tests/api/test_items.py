@@ -561,6 +561,11 @@ class TestHostileBodies:
         chunks = iter([b'{"type": ', b'"Feature"}'])
         answer = server.client.post("/mosaics/m/items", content=chunks, headers=JSON)
         assert answer.status_code == 411
+        assert answer.json()["title"] == "Length Required"
+
+    def test_a_path_that_takes_no_body_says_so_whatever_its_length(self, server: Server) -> None:
+        answer = server.client.put("/mosaics/m/items", content=iter([b"{}"]), headers=JSON)
+        assert answer.status_code == 405
 
     @pytest.mark.parametrize("length", ["-1", "٣", "many"])
     def test_a_length_that_is_no_number_is_refused(self, server: Server, length: str) -> None:

@@ -1,6 +1,7 @@
 """Mosaics are made, listed, shown, changed and taken away by who has the token."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,83 @@ from livemosaic.table.sqlite import SqliteTable
 @pytest.fixture
 def client(server: Server) -> TestClient:
     return server.client
+
+
+def patch(client: TestClient, mosaic: str = "m", **settings: Any) -> Any:
+    return client.patch(
+        f"/mosaics/{mosaic}",
+        json=settings,
+        headers={**AUTHORIZED, "Content-Type": "application/merge-patch+json"},
+    )
+
+
+class TestPatch:
+    """RFC 7396 on the settings of a mosaic."""
+
+    def test_what_is_not_named_stays(self, server: Server) -> None:
+        made = server.create("alps", title="Alps", access="private", max_age_s=60, minzoom=2)
+        changed = patch(server.client, "alps", title="The Alps").json()
+        assert changed == made | {"title": "The Alps", "revision": made["revision"] + 1}
+
+    def test_null_is_the_default(self, server: Server) -> None:
+        server.create("alps", title="Alps", filter="a = 1", collections=["s2"], max_age_s=60)
+        changed = patch(server.client, "alps", filter=None, collections=None, max_age_s=None).json()
+        assert (changed["filter"], changed["collections"], changed["max_age_s"]) == (None, ["*"], 0)
+        assert changed["title"] == "Alps"
+
+    def test_members_of_objects_are_merged_and_lists_replaced(self, server: Server) -> None:
+        a, b, c = ({"assets": [name]} for name in "abc")
+        server.create("alps", renders={"a": a, "b": b}, rules={"max_scenes": 5}, properties=["x"])
+        rules = {"default": {"operation": "mean"}}
+        answer = patch(
+            server.client, "alps", renders={"b": None, "c": c}, rules=rules, properties=["y"]
+        )
+        changed = answer.json()
+        assert changed["renders"] == {"a": a, "c": c}
+        assert changed["rules"]["max_scenes"] == 5
+        assert changed["rules"]["default"] == {"operation": "mean"}
+        assert changed["properties"] == ["y"]
+
+    def test_plain_json_is_taken_too(self, client: TestClient) -> None:
+        answer = client.patch("/mosaics/m", json={"title": "x"}, headers=AUTHORIZED)
+        assert answer.json()["title"] == "x"
+
+    def test_nothing_changes_nothing(self, client: TestClient) -> None:
+        assert patch(client).json() == client.get("/mosaics/m").json()
+
+    def test_two_at_once_lose_neither(self, server: Server) -> None:
+        def name(number: int) -> int:
+            return int(patch(server.client, renders={f"r{number}": {"bidx": [1]}}).status_code)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {*pool.map(name, range(16))} == {200}
+        found = server.get("/mosaics/m").json()["renders"]
+        assert found.keys() == {f"r{number}" for number in range(16)}
+
+    @pytest.mark.parametrize(
+        ("settings", "named"),
+        [
+            ({"titel": "x"}, "'titel' is not a setting of a mosaic"),
+            ({"titel": None}, "'titel' is not a setting of a mosaic"),
+            ({"id": "n"}, "'id' is not a setting of a mosaic"),
+            ({"max_age_s": -1}, "max_age_s: "),
+            ({"rules": {"max_scenes": 0}}, "rules.max_scenes: "),
+            ({"filter": "a >"}, "filter"),
+            ({"sortby": "eo:cloud_cover"}, "sortby is part of every indexed row"),
+            ({"renders": {"r": {"bidx": "x"}}}, "bidx"),
+        ],
+    )
+    def test_what_makes_no_sense_is_named_and_changes_nothing(
+        self, client: TestClient, settings: dict[str, Any], named: str
+    ) -> None:
+        before = client.get("/mosaics/m").json()
+        answer = patch(client, title="new", **settings)
+        assert answer.status_code == 400
+        assert named in answer.json()["detail"]
+        assert client.get("/mosaics/m").json() == before
+
+    def test_only_writers_may(self, client: TestClient) -> None:
+        assert client.patch("/mosaics/m", json={"title": "x"}).status_code == 401
 
 
 class TestLife:
@@ -75,6 +153,10 @@ class TestLife:
         for _ in range(2):
             answer = client.put("/mosaics/m", json={"title": "New"}, headers=AUTHORIZED)
         assert answer.json()["revision"] == 2
+
+    def test_a_new_mosaic_says_where_it_is(self, client: TestClient) -> None:
+        answer = client.post("/mosaics", json={"id": "alps"}, headers=AUTHORIZED)
+        assert client.get(answer.headers["Location"]).json() == answer.json()
 
     def test_a_filter_is_cql2_text_or_json_and_comes_back_as_json(self, server: Server) -> None:
         tree = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 10]}

@@ -109,8 +109,14 @@ def test_another_method_is_refused_as_fastapi_refuses_it(server: Server) -> None
     answers = [server.client.delete(path) for path in (tile_url(), tile_url("/assets"))]
     for answer in answers:
         assert answer.status_code == 405
-        assert answer.headers["Allow"] == "GET"
-        assert answer.json() == {"detail": "Method Not Allowed"}
+        assert answer.headers["Allow"] == "GET, HEAD"
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json() == {
+            "type": "about:blank",
+            "title": "Method Not Allowed",
+            "status": 405,
+            "detail": "Method Not Allowed",
+        }
 
 
 def test_a_slash_too_many_is_redirected(server: Server) -> None:

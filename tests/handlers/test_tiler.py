@@ -123,7 +123,7 @@ class TestLimit:
         answer = api.get(tile_url(query, "large"), origin=OURS)
         assert answer.status == 413
         assert answer.headers == {
-            "content-type": "application/json",
+            "content-type": "application/problem+json",
             "cache-control": "no-store",
             "access-control-allow-origin": OURS,
             "access-control-expose-headers": answer.headers["access-control-expose-headers"],

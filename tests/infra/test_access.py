@@ -14,6 +14,7 @@ from livemosaic_cdk.config import ConfigError
 from livemosaic_cdk.context import read
 
 READS_SECRET = {"secretsmanager:GetSecretValue"}
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 JWT = {"issuer": "https://login.example.com/", "audience": ["livemosaic"]}
 
 
@@ -72,7 +73,7 @@ class TestWriters:
         }
         routes = guarded.of_type("AWS::ApiGatewayV2::Route").values()
         writes = [r for r in routes if r["AuthorizationType"] != "NONE"]
-        assert {"POST /{proxy+}", "PUT /{proxy+}", "DELETE /{proxy+}"} <= {
+        assert {f"{method} /{{proxy+}}" for method in WRITES} <= {
             route["RouteKey"] for route in writes
         }
         for route in writes:
@@ -131,7 +132,7 @@ class TestRoutes:
             if keys[answering(keys, method, path)] != ("JWT" if writes else "NONE")
         ]
         assert not wrong
-        assert {"POST", "PUT", "DELETE"} <= {method for method, _, writes in asked if writes}
+        assert WRITES <= {method for method, _, writes in asked if writes}
         assert any(method == "POST" and not writes for method, _, writes in asked)
 
 

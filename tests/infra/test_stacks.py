@@ -331,6 +331,7 @@ def test_reading_is_open_and_writing_needs_iam(default):
         "POST /mosaics/{mosaic}/tokens": "AWS_IAM",
         "POST /{proxy+}": "AWS_IAM",
         "PUT /{proxy+}": "AWS_IAM",
+        "PATCH /{proxy+}": "AWS_IAM",
         "DELETE /{proxy+}": "AWS_IAM",
     }
 

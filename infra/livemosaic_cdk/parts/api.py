@@ -19,7 +19,7 @@ from livemosaic_cdk.writers import Jwt, authorizer
 _METHOD = apigatewayv2.HttpMethod
 _POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
-WRITES: Final = (_POST, _METHOD.PUT, _METHOD.DELETE)
+WRITES: Final = (_POST, _METHOD.PUT, _METHOD.PATCH, _METHOD.DELETE)
 POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}", "/search")
 """Routes that only read but take a body: statistics, images of features, searches."""
 POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 from mangum import Mangum
 from mangum.types import ASGI
 
+from livemosaic.api.responses.errors import PROBLEM, problem
+
 Answer = dict[str, Any]
 Handler = Callable[[Any, Any], Answer]
 
@@ -58,8 +60,8 @@ def _within_limit(answer: Answer) -> Answer:
     return {
         "statusCode": 413,
         "headers": _cors(answer["headers"])
-        | {"content-type": "application/json", "cache-control": "no-store"},
-        "body": json.dumps({"detail": detail}),
+        | {"content-type": PROBLEM, "cache-control": "no-store"},
+        "body": json.dumps(problem(413, detail)),
         "isBase64Encoded": False,
     }
 

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -116,6 +117,8 @@ class _Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        if scope["type"] == "http" and "content-length" not in Headers(scope=scope):
+            receive = _of_unknown_length(receive)
         await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
@@ -133,6 +136,16 @@ class _Limits:
                 f"the body is {length[:20]} bytes long; the limit is {settings.max_body_bytes:,}: "
                 "send the items in several requests",
             )
-        if request.method in ("POST", "PUT") and "content-length" not in request.headers:
-            return error_response(411, "a body needs a Content-Length header")
         return None
+
+
+def _of_unknown_length(receive: Receive) -> Receive:
+    """Refuses a body without a length where it is read, so that a path without bodies says so."""
+
+    async def receive_nothing() -> Message:
+        message = await receive()
+        if message["type"] == "http.request" and (message.get("body") or message.get("more_body")):
+            raise HTTPException(411, "a body needs a Content-Length header")
+        return message
+
+    return receive_nothing

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import IfNoneMatchHeader
+from livemosaic.api.responses.errors import PROBLEM
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
 
@@ -16,8 +17,14 @@ _BODY: Final = {"$ref": "#/components/schemas/Refusal"}
 _SCHEMA: Final = {
     "type": "object",
     "title": "Refusal",
-    "required": ["detail"],
-    "properties": {"detail": {"type": "string", "description": "The problem, and how to fix it"}},
+    "description": "A problem (RFC 9457)",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "enum": ["about:blank"]},
+        "title": {"type": "string", "description": "The name of the status"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "The problem, and how to fix it"},
+    },
 }
 _DESCRIPTIONS: Final = {
     "400": "The request is invalid",
@@ -83,7 +90,7 @@ def describe_refusals(document: dict[str, Any]) -> None:
 def _refusal(status: str) -> dict[str, Any]:
     return {
         "description": _DESCRIPTIONS[status],
-        "content": {"application/json": {"schema": _BODY}},
+        "content": {PROBLEM: {"schema": _BODY}},
     }
 
 
@@ -93,7 +100,7 @@ def _statuses(path: str, method: str) -> Iterator[str]:
         yield "404"
     if "{mosaic}" in path or method != "get":
         yield "401"
-    if method in ("post", "put"):
+    if method in ("post", "put", "patch"):
         yield "411"
     if (path, method) == ("/mosaics", "post"):
         yield "409"

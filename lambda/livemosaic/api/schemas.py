@@ -1,5 +1,6 @@
 """Request and response bodies, as pydantic models."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import (
 
 from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
+from livemosaic.errors import InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import (
     FORMAT,
@@ -177,6 +179,33 @@ class MosaicSettings(BaseModel):
 def _policy(body: OverviewPolicyBody) -> OverviewPolicy:
     values = body.model_dump()
     return OverviewPolicy(**values | {"assets": tuple(values["assets"])})
+
+
+def patched(mosaic: Mosaic, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a JSON Merge Patch (RFC 7396) makes of a mosaic's settings, as its arguments.
+
+    Has the settings that the patch names, and no others. Raises pydantic's `ValidationError` for
+    settings that make no sense, and `InvalidRequestError` for unknown ones and for a bad filter.
+    """
+    if unknown := sorted(patch.keys() - MosaicSettings.model_fields.keys()):
+        known = ", ".join(MosaicSettings.model_fields)
+        raise InvalidRequestError(f"{unknown[0][:80]!r} is not a setting of a mosaic: {known}")
+    settings = MosaicOut.of(mosaic).model_dump(include={*MosaicSettings.model_fields})
+    changed = MosaicSettings.model_validate(_merged(settings, patch)).mosaic_fields()
+    return {name: changed[name] for name in patch}
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, Mapping):
+        return patch
+    members = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            members.pop(name, None)
+        else:
+            members[name] = _merged(members.get(name), value)
+    return members
 
 
 class NewMosaic(MosaicSettings):

@@ -12,6 +12,7 @@ from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
+from livemosaic.cli.help import CONTEXT, use_plain_help
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.load.command import load
 from livemosaic.cli.migrate import migrate
@@ -28,6 +29,7 @@ from livemosaic.settings import Settings
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
+    context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     help="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, map tiles come out.",
 )
@@ -137,6 +139,9 @@ def _api(context: typer.Context, api: str | None, index: str | None) -> str | No
 
 def _prefix(text: str) -> str:
     return text if "://" in text else str(Path(text).resolve()) + "/"
+
+
+use_plain_help(app)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""`livemosaic mosaics`: creates, lists, shows and deletes mosaics."""
+"""`livemosaic mosaics`: creates, lists, shows, changes and deletes mosaics."""
 
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -22,33 +22,43 @@ from livemosaic.api.schemas import (
 )
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
+from livemosaic.index.mosaics import FIXED
 from livemosaic.model.mosaic import FORMAT, Access
 from livemosaic.render.named_renders import parse_query
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete mosaics.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, change and delete mosaics.")
 
 
 _SPECIAL = {"access", "renders", "rules", "overviews"}
 """Settings whose options are more than the value."""
 _SECONDS = "_s"
+_Command = Callable[..., None]
 
 
-def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each field of `MosaicSettings`, in place of `**settings`."""
-    signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    fields = MosaicSettings.model_fields.items()
-    options = [_option(name, field) for name, field in fields if name not in _SPECIAL]
-    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*own[:2], *options, *own[2:]]
-    )
-    return command
+def _settings_options(*, change: bool) -> Callable[[_Command], _Command]:
+    """Gives a command an option for each field of `MosaicSettings`, in place of `**settings`.
+
+    For a `change` only of the ones that can change, and None stands for no change.
+    """
+    left_out = {*_SPECIAL, *(FIXED if change else ())}
+    fields = [pair for pair in MosaicSettings.model_fields.items() if pair[0] not in left_out]
+    options = [_option(name, field, change=change) for name, field in fields]
+
+    def decorate(command: _Command) -> _Command:
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*own[:2], *options, *own[2:]]
+        )
+        return command
+
+    return decorate
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(name: str, field: FieldInfo, *, change: bool) -> inspect.Parameter:
     """The option of a setting. A list is an option that may be repeated; pydantic checks bounds."""
     repeated = isinstance(field.default, list)
-    kind: Any = str | None if field.default is None else type(field.default)
+    kind: Any = list[str] if repeated else str if field.default is None else type(field.default)
     description = re.sub("`([a-z_]+)`", _as_flag, field.description or "")
     option = typer.Option(
         _flag(name),
@@ -58,8 +68,8 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=field.default,
-        annotation=Annotated[list[str] if repeated else kind, option],
+        default=None if change else field.default,
+        annotation=Annotated[kind | None if change or field.default is None else kind, option],
     )
 
 
@@ -76,7 +86,7 @@ def _as_flag(found: re.Match[str]) -> str:
 
 
 @app.command("create")
-@_settings_options
+@_settings_options(change=False)
 def create(
     context: typer.Context,
     mosaic: Annotated[str, typer.Argument(help="Its id: letters, digits, `_`, `.`, `-`.")],
@@ -185,6 +195,87 @@ def show(context: typer.Context, mosaic: str) -> None:
 
 
 @app.command()
+@_settings_options(change=True)
+def update(
+    context: typer.Context,
+    mosaic: str,
+    *,
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", help="Who may see it: holders of an access token, all."),
+    ] = None,
+    render: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=QUERY",
+            help="A named render to add or change; `NAME=` removes it; may be repeated.",
+        ),
+    ] = None,
+    renders: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A file of renders to add or change."),
+    ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(metavar="QUERY", help="Parameters of the mosaic rule of requests without."),
+    ] = "",
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A JSON file of rule settings, merged with its own."
+        ),
+    ] = None,
+    overviews: Annotated[
+        bool | None,
+        typer.Option("--overviews/--no-overviews", help="Keep overviews, or none."),
+    ] = None,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING",
+            help="A setting, as `mosaics show` names it, that gets its default; may be repeated.",
+        ),
+    ] = None,
+    **settings: Any,
+) -> None:
+    """Change settings of a mosaic; the ones that are not named stay as they are.
+
+    A list, such as of `--collection`, replaces the one before. A changed filter, or list of
+    collections or assets, applies to Items that come from now on. What every row of a scene depends
+    on cannot change: `tms`, `sortby`, `minzoom`, `quadkey_zoom`, `max_cells`.
+
+    Examples:
+
+    `livemosaic mosaics update alps --title "The Alps" --max-age 60`
+
+    `livemosaic mosaics update alps --render "ndvi=expression=(nir-red)/(nir%2Bred)&rescale=-1,1"`
+
+    `livemosaic --api https://HOST mosaics update alps --filter "eo:cloud_cover < 10"`
+
+    `livemosaic mosaics update alps --reset filter --no-overviews`
+    """
+    patch = {name: value for name, value in settings.items() if value not in (None, [])}
+    with target(context) as mosaics:
+        if private is not None:
+            patch["access"] = "private" if private else "public"
+        if found := _renders(renders, render or [], removable=True):
+            patch["renders"] = found
+        if changed := _rules(rules, rule).model_dump(exclude_unset=True):
+            patch["rules"] = changed
+        if overviews is not None:
+            patch["overviews"] = {} if overviews else None
+        _print(mosaics.change(mosaic, patch | _reset(patch, reset or [])))
+
+
+def _reset(patch: Mapping[str, Any], names: Sequence[str]) -> dict[str, None]:
+    """Returns the part of a JSON Merge Patch that gives settings their defaults."""
+    for name in names:
+        if name in patch:
+            raise InvalidRequestError(f"{name} is given and reset: leave out one of the two")
+    return dict.fromkeys(names)
+
+
+@app.command()
 def access(
     context: typer.Context,
     mosaic: str,
@@ -255,14 +346,19 @@ def _overviews(wanted: bool | None) -> dict[str, OverviewPolicyBody | None]:
     return {} if wanted is None else {"overviews": OverviewPolicyBody() if wanted else None}
 
 
-def _renders(file: Path | None, queries: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Returns renders of a file (JSON, or with the STAC render extension) and of queries."""
+def _renders(
+    file: Path | None, queries: Sequence[str], *, removable: bool = False
+) -> dict[str, Any]:
+    """Returns renders of a file (JSON, or with the STAC render extension) and of queries.
+
+    Where they are `removable`, an empty query stands for None.
+    """
     found = _read(file) if file else {}
     for given in queries:
-        name, _, query = given.partition("=")
-        if not query:
+        name, separator, query = given.partition("=")
+        if not query and not (removable and separator):
             raise InvalidRequestError(f"--render {given!r} must be NAME=QUERY: grey=rescale=0,100")
-        found[name] = parse_query(query)
+        found[name] = parse_query(query) if query else None
     return found
 
 

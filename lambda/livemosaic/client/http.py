@@ -193,7 +193,8 @@ class ApiClient:
         detail, message = answer.text("detail"), answer.text("message")
         if 300 <= answer.status < 400:
             return ApiError(f"{self.url} leads elsewhere (HTTP {answer.status}): use that URL")
-        if answer.status == 404 and detail in (None, "Not Found"):
+        unknown = {404: "Not Found", 405: "Method Not Allowed"}.get(answer.status)
+        if unknown and detail in (None, unknown):
             return ApiError(self._no_such_route())
         if answer.status == 401 and detail is not None and "bearer" in detail.lower():
             return ApiError(f"{detail}; --token or LIVEMOSAIC_TOKEN gives it")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
+from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.signing import Bearer
 from livemosaic.client.http import Answer, ApiClient, ApiError
@@ -89,10 +89,8 @@ class Remote:
         return self._mosaic(answer, answer.document)
 
     def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
-        """See `Target`. Omitted settings would be reset, so all are sent."""
-        before = self.get(mosaic).model_dump(include={*MosaicSettings.model_fields})
-        body = json.dumps({**before, **settings}).encode()
-        answer = self.client.ask("PUT", _path(mosaic), body)
+        """See `Target`."""
+        answer = self.client.ask("PATCH", _path(mosaic), json.dumps(settings).encode())
         if answer.status != 200:
             raise self.client.refusal(answer)
         return self._mosaic(answer, answer.document)

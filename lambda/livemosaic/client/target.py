@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, TokenOut
+from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut, patched
 from livemosaic.auth.tokens import scope_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.index.change import Newer, NewerKind
@@ -91,7 +91,7 @@ class Target(Protocol):
         ...
 
     def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
-        """Changes some settings of a mosaic; the others stay."""
+        """Changes some settings of a mosaic, by a JSON Merge Patch; the others stay."""
         ...
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
@@ -140,9 +140,8 @@ class Local:
 
     def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
         """See `Target`."""
-        checked = MosaicSettings.model_validate(settings).mosaic_fields()
-        given = {name: checked[name] for name in settings}
-        return MosaicOut.of(self.services.mosaics.update(mosaic, given))
+        changed = self.services.mosaics.revise(mosaic, lambda now: patched(now, settings))
+        return MosaicOut.of(changed)
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""

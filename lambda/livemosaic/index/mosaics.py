@@ -142,15 +142,20 @@ class Mosaics:
         return created
 
     def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
+        """Change settings as `revise` does, whatever they are now."""
+        return self.revise(mosaic_id, lambda _: settings)
+
+    def revise(self, mosaic_id: str, settings: Callable[[Mosaic], Mapping[str, Any]]) -> Mosaic:
         """Change settings on which scenes already indexed do not depend.
 
-        A changed filter or asset list applies to later events only, and `chosen_assets` change only
-        where they are no longer kept. Raises `InvalidRequestError`
-        for a change of a `FIXED` setting.
+        `settings` returns the ones to change of the mosaic as of now, and may be called several
+        times. A changed filter or asset list applies to later events only, and `chosen_assets`
+        change only where they are no longer kept. Raises `InvalidRequestError` for a change of a
+        `FIXED` setting.
         """
 
         def change(mosaic: Mosaic) -> Mosaic:
-            changed = replace(mosaic, **settings)
+            changed = replace(mosaic, **settings(mosaic))
             if changed.assets != mosaic.assets and mosaic.known_assets:
                 changed = replace(changed, chosen_assets=_kept_choice(mosaic, changed))
             for name in FIXED:

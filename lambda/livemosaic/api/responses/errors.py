@@ -1,12 +1,14 @@
-"""HTTP responses to errors: a status for each class, and a body that describes the problem."""
+"""HTTP responses to errors: a status for each class, and a body of RFC 9457 with the problem."""
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from livemosaic import errors
 from livemosaic.api.params.pixels import encodable
@@ -14,6 +16,11 @@ from livemosaic.api.params.pixels import encodable
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 log = logging.getLogger(__name__)
+
+PROBLEM: Final = "application/problem+json"
+"""Media type of a problem (RFC 9457)."""
+_OF_FILES: Final = ("GET", "HEAD")
+"""Methods of static files, which are no routes of their own."""
 
 STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.InvalidRequestError: 400,
@@ -31,12 +38,21 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
 """Status by error class, also for derived classes; any other error is a 500."""
 
 
-def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, detail: str) -> dict[str, Any]:
+    """Returns a problem document: `type`, `title`, `status` and `detail` of RFC 9457, 3.1."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": encodable(detail)}
+
+
+def error_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
     """Creates a response to a failed request, which no cache may store."""
     return JSONResponse(
-        {"detail": encodable(detail)},
+        problem(status, detail),
         status,
-        headers={"Cache-Control": "no-store"} | (headers or {}),
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        media_type=PROBLEM,
     )
 
 
@@ -67,9 +83,21 @@ async def _handle_unknown(request: Request, error: Exception) -> Response:
     return error_response(500, "something went wrong here; it was logged")
 
 
-async def _handle_http(_: Request, error: Exception) -> Response:
+async def _handle_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
-    return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+    headers = {**(error.headers or {})}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted({*_methods(request)} or _OF_FILES))
+    return error_response(error.status_code, error.detail, headers)
+
+
+def _methods(request: Request) -> Iterator[str]:
+    """Yields the methods of all routes that have the path of a request (RFC 9110, 10.2.1)."""
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            yield from route.methods or ()
+            if "GET" in (route.methods or ()):
+                yield "HEAD"  # by the middleware
 
 
 HANDLERS: Final[dict[int | type[Exception], Handler]] = {

@@ -1,14 +1,16 @@
 """Mosaics: list, create, show, change and delete."""
 
 import time
-from typing import Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from livemosaic.api.dependencies import CurrentMosaic, ServicesDep, VisibleMosaics, Writes
-from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic
+from livemosaic.api.responses.errors import describe_errors
+from livemosaic.api.schemas import MosaicOut, MosaicSettings, NewMosaic, patched
+from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.index.removal.shards import Removal
 from livemosaic.model.mosaic import Mosaic
@@ -39,14 +41,18 @@ def list_mosaics(mosaics: VisibleMosaics) -> MosaicList:
 
 
 @router.post("/mosaics", status_code=201, dependencies=[Writes])
-def create_mosaic(new: NewMosaic, services: ServicesDep) -> MosaicOut:
-    """Creates a mosaic; 409 if its id is taken.
+def create_mosaic(
+    new: NewMosaic, services: ServicesDep, request: Request, response: Response
+) -> MosaicOut:
+    """Creates a mosaic, and names its URL in `Location`; 409 if its id is taken.
 
     Omitting `overviews` keeps them where the server has a place for their objects, unless the
     mosaic's default rule or `minzoom` rule them out; `null` keeps none.
     """
     mosaic = Mosaic(id=new.id, **new.mosaic_fields())
-    return MosaicOut.of(services.create(mosaic, is_overviews_open=new.is_overviews_open))
+    created = MosaicOut.of(services.create(mosaic, is_overviews_open=new.is_overviews_open))
+    response.headers["Location"] = f"{request.base_url}mosaics/{created.id}"
+    return created
 
 
 @router.get("/mosaics/{mosaic}")
@@ -66,6 +72,31 @@ def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) 
     stays = {*FIXED, "access", "overviews"} - given
     kept = {k: v for k, v in settings.mosaic_fields().items() if k not in stays}
     return MosaicOut.of(services.mosaics.update(mosaic, kept))
+
+
+@router.patch("/mosaics/{mosaic}", dependencies=[Writes])
+def patch_mosaic(
+    mosaic: str,
+    patch: Annotated[
+        dict[str, Any],
+        Body(
+            description="A JSON Merge Patch (RFC 7396) of the settings",
+            media_type="application/merge-patch+json",
+            examples=[{"title": "The Alps", "renders": {"ndvi": None}}],
+        ),
+    ],
+    services: ServicesDep,
+) -> MosaicOut:
+    """Changes some settings of a mosaic; the others stay as they are, in the same transaction.
+
+    `null` restores the default of a setting, and removes one of `renders`. The settings that
+    indexed rows depend on cannot change.
+    """
+    try:
+        changed = services.mosaics.revise(mosaic, lambda now: patched(now, patch))
+    except ValidationError as error:
+        raise InvalidRequestError(describe_errors(error.errors())) from error
+    return MosaicOut.of(changed)
 
 
 @router.delete(
