@@ -7,12 +7,14 @@ import re
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import Result
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.served import raster, tile_url
@@ -89,6 +91,21 @@ class TestMosaics:
     )
     def test_help_says_how(self, run: Run, words: tuple[str, ...]) -> None:
         assert "Usage" in run(*words, "--help").output
+
+    def test_every_command_has_examples_or_commands_in_its_help_and_plain_values(
+        self, run: Run
+    ) -> None:
+        for words in commands(get_command(app)):
+            output = run(*words, "-h").output
+            assert "Example" in output or "Commands" in output, words
+            assert not re.search("<bool>|<str>|<int>|<float>|<path>|list\\[", output), words
+
+
+def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command, and of every group."""
+    yield before
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *before, name)
 
 
 class TestIngest:

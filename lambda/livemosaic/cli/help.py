@@ -40,7 +40,7 @@ def _plain(param: Any, ctx: Any) -> Any:
     if isinstance(param, TyperOption) and param.metavar is None:
         param.metavar = "" if param.is_flag else _value(kind)
     if isinstance(param, TyperArgument) and "|" not in kind:
-        param.display_type_rich = _untyped
+        vars(param)["display_type_rich"] = _untyped
     return param
 
 
