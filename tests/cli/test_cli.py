@@ -22,6 +22,7 @@ from cli.process import LIVEMOSAIC, serving
 from items import box, item
 from livemosaic.cli import app
 from livemosaic.cli.serve.server import listening
+from livemosaic.errors import InvalidRequestError
 
 Run = Callable[..., Result]
 
@@ -78,13 +79,36 @@ class TestMosaics:
             (("mosaics", "create", "m", "--max-age", "-1"), "max_age_s"),
             (("--index", "mysql://x", "mosaics", "list"), "mysql://x"),
             (("ingest", "nowhere.json"), "cannot read 'nowhere.json'"),
+            (("ingest", ""), "a name is empty"),
+            (("ingest", "x" * 5000), "File name too long"),
+            (("ingest", "nowhere.json", "--errors", "x" * 5000), "File name too long"),
+            (("ingest", "https://[::1/a.tif"), "'https://[::1/a.tif' is no URL"),
+            (("--token", "a b", "gdal", "m"), "the token holds a space"),
         ],
-        ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+        ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
     )
     def test_an_error_names_the_value_and_ends_with_1(
         self, run: Run, words: tuple[str, ...], says: str
     ) -> None:
         assert says in run(*words, code=1).output
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("serve", "--port", "99999"), "Invalid value for '--port'"),
+            (("serve", "--port", "-1"), "Invalid value for '--port'"),
+            (("demo", "--port", "65536"), "Invalid value for '--port'"),
+            (("demo", "--every", "inf"), "Invalid value for '--every'"),
+            (("overviews", "watch", "--every", "inf"), "Invalid value for '--every'"),
+            (("gdal", "\udcff"), "is not UTF-8"),
+            (("mosaics", "default-assets", "m", "\udcff"), "is not UTF-8"),
+        ],
+        ids=lambda value: ascii(" ".join(value)) if isinstance(value, tuple) else "",
+    )
+    def test_what_no_option_can_be_is_refused_by_its_name(
+        self, run: Run, words: tuple[str, ...], says: str
+    ) -> None:
+        assert says in run(*words, code=2).output
 
     @pytest.mark.parametrize(
         "words", [(), ("mosaics", "create"), ("ingest",), ("serve",), ("demo",)]
@@ -226,6 +250,11 @@ def test_no_connection_of_a_listener_holds_a_body_back() -> None:
         listener.accept()[0] as connection,
     ):
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_empty_host_is_not_every_address_of_the_machine() -> None:
+    with pytest.raises(InvalidRequestError, match="--host is empty"), listening("", 0):
+        pass
 
 
 def test_serve_answers_until_it_is_stopped(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import livemosaic
 from livemosaic import logs
@@ -26,7 +27,21 @@ from livemosaic.client.http import check_url
 from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import Settings
 
+
+class _Commands(TyperGroup):
+    """The commands, whose arguments must be text: the system passes on any bytes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for arg in args:
+            try:
+                arg.encode()
+            except UnicodeEncodeError as error:
+                raise typer.BadParameter(f"{arg[:200]!r} is not UTF-8") from error
+        return list(super().parse_args(ctx, args))
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     context_settings=CONTEXT,

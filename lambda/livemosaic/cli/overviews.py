@@ -76,7 +76,9 @@ def watch(
     mosaic: Annotated[
         list[str] | None, typer.Argument(help="Mosaics; without any, all that have overviews.")
     ] = None,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    every: Annotated[
+        float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks.")
+    ] = 2.0,
 ) -> None:
     """Keep overviews up to date until Ctrl-C ends it.
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -21,6 +21,9 @@ from livemosaic.settings import Settings
 from livemosaic.table.open import open_table
 
 console = Console(stderr=True, soft_wrap=True)
+
+_LONGEST: Final = 200
+"""Characters of a file's name that an error shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def is_typed(context: typer.Context, name: str) -> bool:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turns errors into one line and exit code 1."""
+    """Turns errors into one line and exit code 1; of the system's the ones about a file."""
     try:
         yield
     except LivemosaicError as error:
@@ -77,6 +80,10 @@ def clear_errors() -> Iterator[None]:
     except ValidationError as error:
         problems = [f"{p['loc'][0]}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
         stop("; ".join(problems))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stop(f"{str(error.filename)[:_LONGEST]!r}: {error.strerror}")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -48,11 +48,12 @@ def gdal(
     """
     session: Session = context.obj
     token = session.settings.token
-    how = Bearer(token.get_secret_value()) if token else AwsSignature()
     parts = [urlencode({"tms": tms}) if tms else "", query.lstrip("?")]
     asked = "&".join(part for part in parts if part)
     path = f"/mosaics/{quote(mosaic, safe='')}/gdal/{file}"
     url = session.api or session.settings.public_url or _HERE
+    with clear_errors():
+        how = Bearer(token.get_secret_value()) if token else AwsSignature()
     with clear_errors(), closing(ApiClient(url, how)) as client:
         answer = client.ask("GET", f"{path}?{asked}" if asked else path)
         if answer.status != 200:

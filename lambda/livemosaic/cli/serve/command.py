@@ -43,7 +43,9 @@ def serve(
         str, typer.Option(help="TileMatrixSet in which SOURCE is served.")
     ] = "WebMercatorQuad",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
@@ -139,8 +141,10 @@ def demo(
         Path, typer.Option(help="Folder of scenes and index; reused next time.")
     ] = Path("demo"),
     count: Annotated[int, typer.Option(min=1, max=96, help="How many scenes.")] = 24,
-    every: Annotated[float, typer.Option(min=0, help="Seconds between arrivals.")] = 2.0,
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    every: Annotated[float, typer.Option(min=0, max=3600, help="Seconds between arrivals.")] = 2.0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the map in the browser.")] = True,
     stay: Annotated[bool, typer.Option(help="Keep serving when all have arrived.")] = True,
 ) -> None:

@@ -16,6 +16,8 @@ from livemosaic.services import Services
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens; port 0 takes a free one. `InvalidRequestError` where it is taken."""
+    if not host:
+        raise InvalidRequestError("--host is empty: 127.0.0.1 is this machine, 0.0.0.0 any address")
     try:
         listener = socket.create_server((host, port))
     except OSError as error:

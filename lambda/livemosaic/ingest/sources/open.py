@@ -34,6 +34,8 @@ def open_names(
     """
     allow = allow or AllowList()
     names = list(dict.fromkeys(names))
+    if "" in names:
+        raise InvalidRequestError("a name is empty: name the current folder with a dot")
     cogs = [name for name in names if is_cog(name)]
     tables = [name for name in names if name.endswith(".parquet")]
     rest = [name for name in names if name not in {*cogs, *tables}]

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from livemosaic.errors import InvalidRequestError
 
 SUFFIXES: Final = (".tif", ".tiff")
 """Of the names of GeoTIFFs, in lower case; names may have them in upper case."""
@@ -26,8 +28,16 @@ class Making:
 
 def is_cog(name: str) -> bool:
     """Whether a name given to the command is of COGs: a TIFF, a folder, `s3://BUCKET/…/*.tif`."""
-    path = urlsplit(name).path if name.startswith(("https://", "http://")) else name
+    path = path_of(name) if name.startswith(("https://", "http://")) else name
     return is_tiff(path) or ("://" not in name and Path(name).is_dir())
+
+
+def path_of(url: str) -> str:
+    """Returns the path of a URL, unquoted; raises `InvalidRequestError` for what is no URL."""
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError as error:
+        raise InvalidRequestError(f"{url[:200]!r} is no URL: {error}") from error
 
 
 def is_tiff(path: str) -> bool:

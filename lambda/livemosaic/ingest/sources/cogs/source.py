@@ -1,19 +1,19 @@
 """The source of COGs without STAC Items: files, folders, objects and patterns in S3, URLs."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
-from livemosaic.ingest.sources.cogs import SUFFIXES, Making, is_tiff
+from livemosaic.ingest.sources.cogs import SUFFIXES, Making, is_tiff, path_of
 from livemosaic.ingest.sources.cogs.item import item_of
 from livemosaic.model.order import Order
 from livemosaic.storage.allowlist import AllowList
@@ -121,7 +121,7 @@ def _files(name: str, allow: AllowList) -> Iterator[_Cog]:
     if found := bucket_and_key(name):
         yield from _in_bucket(*found, name, allow)
     elif name.startswith(("https://", "http://")):
-        yield _Cog(name, unquote(urlsplit(name).path), None)
+        yield _Cog(name, path_of(name), None)
     elif Path(name).is_dir():
         yield from (_local(path, path.relative_to(name)) for path in _in_folder(name))
     else:
@@ -130,11 +130,21 @@ def _files(name: str, allow: AllowList) -> Iterator[_Cog]:
 
 
 def _in_folder(name: str) -> list[Path]:
-    """Returns the TIFFs in a folder and its subfolders; `InvalidRequestError` if it has none."""
-    found = [path for path in Path(name).rglob("*") if is_tiff(path.name) and path.is_file()]
+    """Returns the TIFFs in a folder and its subfolders.
+
+    `InvalidRequestError` if it has none, and where a folder cannot be read: its files would be
+    missing without a word.
+    """
+    walked = os.walk(name, onerror=_unread)
+    named = (Path(at, file) for at, _, files in walked for file in files if is_tiff(file))
+    found = [path for path in named if path.is_file()]
     if not found:
         raise InvalidRequestError(f"the folder {name!r} has no {' or '.join(SUFFIXES)} file")
     return sorted(found, key=lambda path: path.relative_to(name).as_posix())
+
+
+def _unread(error: OSError) -> None:
+    raise InvalidRequestError(f"cannot read {error.filename!r}: {error.strerror}") from error
 
 
 def _local(path: Path, below: Path) -> _Cog:
