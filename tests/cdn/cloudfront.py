@@ -31,13 +31,23 @@ class FunctionRuntime:
         self._process = process
 
     def run(self, code: str, uri: str, query: str | None) -> tuple[str, str | None]:
-        """Path and query as the function leaves them."""
+        """Path and query as a function of viewer requests leaves them."""
+        answer = self._ask(code=code, uri=uri, query=query)
+        return answer["uri"], answer["query"]
+
+    def answer(
+        self, code: str, viewer: Mapping[str, str], headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Headers as a function of viewer responses leaves them, for a viewer's headers."""
+        found: dict[str, str] = self._ask(code=code, viewer=viewer, headers=headers)["headers"]
+        return found
+
+    def _ask(self, **event: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"code": code, "uri": uri, "query": query}) + "\n")
+        self._process.stdin.write(json.dumps(event) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        return answer["uri"], answer["query"]
+        return json.loads(self._process.stdout.readline())
 
 
 @contextmanager
@@ -96,11 +106,15 @@ class CloudFront:
         if method not in behavior.get("AllowedMethods", ["GET", "HEAD"]):
             return Answer(403, self._cors(behavior, named, {}), b"", "Error")
         given = query if "?" in url else None
-        for association in behavior.get("FunctionAssociations", ()):
-            code = self._named(association["FunctionARN"]["Fn::GetAtt"][0])["FunctionCode"]
+        for code in self._functions(behavior, "viewer-request"):
             path, given = self.runtime.run(code, path, given)
         answer = self._cached(behavior, method, path, given, named)
         return self._for_viewer(behavior, answer, named)
+
+    def _functions(self, behavior: Mapping[str, Any], event: str) -> Iterator[str]:
+        for association in behavior.get("FunctionAssociations", ()):
+            if association["EventType"] == event:
+                yield self._named(association["FunctionARN"]["Fn::GetAtt"][0])["FunctionCode"]
 
     def key(self, behavior: Mapping[str, Any], path: str, query: str | None, headers: Any) -> Any:
         """The cache key (Developer Guide, "Understand the cache key")."""
@@ -199,6 +213,9 @@ class CloudFront:
 
     def _for_viewer(self, behavior: Any, answer: Answer, viewer: Mapping[str, str]) -> Answer:
         headers = self._cors(behavior, viewer, answer.headers)
+        if answer.status < 400:  # "Restrictions on all edge functions": none runs on errors
+            for code in self._functions(behavior, "viewer-response"):
+                headers = self.runtime.answer(code, viewer, headers)
         etag = headers.get("etag")
         if etag and answer.status == 200 and viewer.get("if-none-match") == etag:
             return Answer(304, headers, b"", answer.x_cache)

@@ -13,8 +13,22 @@ function handlerOf(code) {
   return compiled.get(code);
 }
 
+const eventHeaders = (headers) =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, { value }]));
+
+function changedHeaders({ code, viewer, headers }) {
+  const request = { method: "GET", uri: "/", querystring: {}, headers: eventHeaders(viewer), cookies: {} };
+  const response = { statusCode: 200, headers: eventHeaders(headers), cookies: {} };
+  const changed = handlerOf(code)({ version: "1.0", request, response }).headers;
+  return Object.fromEntries(Object.entries(changed).map(([name, { value }]) => [name, value]));
+}
+
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const { code, uri, query } = JSON.parse(line);
+  const { code, uri, query, ...response } = JSON.parse(line);
+  if (response.headers) {
+    process.stdout.write(JSON.stringify({ headers: changedHeaders({ code, ...response }) }) + "\n");
+    return;
+  }
   const querystring = {};
   for (const part of (query ?? "").split("&").filter(Boolean)) {
     const [name, ...value] = part.split("=");

@@ -378,3 +378,37 @@ def test_nobody_gets_past_the_cdn(behind: Behind) -> None:
         "/mosaics/m/info", headers={"X-Livemosaic-Origin": ""}, follow_redirects=False
     )
     assert answer.headers["Location"] == "https://maps.example.com/mosaics/m/info"
+
+
+QGIS = "Mozilla/5.0 QGIS/34400/Debian GNU/Linux 12 (bookworm)"
+
+
+@pytest.mark.parametrize("path", [tile_url(".png"), "/mosaics/m/bbox/7,45,8,46.png?max_size=64"])
+def test_qgis_stores_nothing_and_is_served_from_the_cache_all_the_same(
+    behind: Behind, path: str
+) -> None:
+    """It would show a stored image for good: see docs/gdal.md."""
+    cdn, server = behind()
+    server.create()
+    server.publish("a", (10, 20, 30), WHOLE)
+    browser = cdn.get(path, user_agent="Mozilla/5.0 (X11; Linux) Firefox/143.0")
+    qgis = cdn.get(path, user_agent=QGIS)
+    assert qgis.x_cache == "Hit"
+    assert (qgis.content, qgis.headers["etag"]) == (browser.content, browser.headers["etag"])
+    assert qgis.headers["cache-control"] == "no-store"
+    assert "s-maxage" in browser.headers["cache-control"]
+    again = cdn.get(path, user_agent="curl/8", if_none_match=browser.headers["etag"])
+    assert (again.status, again.x_cache) == (304, "Hit")
+    assert again.headers["cache-control"] == browser.headers["cache-control"]
+    nameless = cdn.get(path)
+    assert nameless.headers["cache-control"] == browser.headers["cache-control"]
+
+
+def test_the_first_to_ask_for_a_tile_being_qgis_costs_others_nothing(behind: Behind) -> None:
+    cdn, server = behind()
+    server.create()
+    server.publish("a", (10, 20, 30), WHOLE)
+    assert cdn.get(tile_url(".png"), user_agent=QGIS).headers["cache-control"] == "no-store"
+    browser = cdn.get(tile_url(".png"))
+    assert browser.x_cache == "Hit"
+    assert "s-maxage" in browser.headers["cache-control"]

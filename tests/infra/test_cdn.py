@@ -98,11 +98,20 @@ def test_no_policy_keeps_what_has_no_cache_control_nor_names_more_than_aws_allow
         assert len(key["QueryStringsConfig"].get("QueryStrings", [])) <= 10
 
 
-def test_the_function_fits(cdn):
-    [made] = cdn.of_type("AWS::CloudFront::Function").values()
-    assert made["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
-    assert made["AutoPublish"] is True
-    assert len(made["FunctionCode"].encode()) <= 10_240
+def test_the_functions_fit_and_run_on_all_but_static_files(cdn):
+    functions = cdn.of_type("AWS::CloudFront::Function").values()
+    assert len(functions) == 2
+    for made in functions:
+        assert made["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
+        assert made["AutoPublish"] is True
+        assert len(made["FunctionCode"].encode()) <= 10_240
+    config = config_of(cdn)
+    tiles, static = config["CacheBehaviors"]
+    for behavior in (config["DefaultCacheBehavior"], tiles):
+        events = {one["EventType"] for one in behavior["FunctionAssociations"]}
+        assert events == {"viewer-request", "viewer-response"}
+    assert static["PathPattern"] == "/static/*"
+    assert "FunctionAssociations" not in static
 
 
 def test_a_firewall_and_records_are_there_where_they_are_asked_for(cdn, deployment):

@@ -38,6 +38,7 @@ def test_the_wheel_has_the_page_and_nothing_of_development(built: Built) -> None
         "livemosaic_cdk/construct.py",
         "livemosaic_cdk/entries/tiler.py",
         "livemosaic_cdk/parts/cache_key.js",
+        "livemosaic_cdk/parts/qgis.js",
         "livemosaic/cli/cost/prices.json",
         "livemosaic_cdk/entries/requirements.txt",
     } <= set(names)

@@ -36,11 +36,14 @@ def known_parameters() -> list[str]:
 
 def cache_key_code() -> str:
     """Returns the code of the function that normalizes queries."""
-    source = (Path(__file__).parent / "cache_key.js").read_text("utf-8")
-    code = source.replace("__KNOWN__", json.dumps(known_parameters()))
+    code = _source("cache_key.js").replace("__KNOWN__", json.dumps(known_parameters()))
     if len(code.encode()) > _FUNCTION_BYTES:
         raise ValueError(f"cache_key.js has {len(code.encode()):,} bytes with its parameters")
     return code
+
+
+def _source(file: str) -> str:
+    return (Path(__file__).parent / file).read_text("utf-8")
 
 
 class Cdn(Construct):
@@ -58,13 +61,10 @@ class Cdn(Construct):
             origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
             custom_headers={HEADER: secret},
         )
-        self._normalize = cloudfront.Function(
-            self,
-            "CacheKey",
-            code=cloudfront.FunctionCode.from_inline(cache_key_code()),
-            runtime=cloudfront.FunctionRuntime.JS_2_0,
-            comment="Queries that mean the same get the same cache key",
-        )
+        self._functions = [
+            cloudfront.FunctionAssociation(function=function, event_type=event)
+            for event, function in self._make_functions().items()
+        ]
         self._cors = self._make_cors()
         self.distribution = cloudfront.Distribution(
             self,
@@ -83,6 +83,26 @@ class Cdn(Construct):
         self._acknowledge()
         if config.hosted_zone:
             self._point_to_us(config.hosted_zone)
+
+    def _make_functions(self) -> dict[cloudfront.FunctionEventType, cloudfront.Function]:
+        """Returns the functions that run at the edge on every request but of static files."""
+        runtime = cloudfront.FunctionRuntime.JS_2_0
+        return {
+            cloudfront.FunctionEventType.VIEWER_REQUEST: cloudfront.Function(
+                self,
+                "CacheKey",
+                code=cloudfront.FunctionCode.from_inline(cache_key_code()),
+                runtime=runtime,
+                comment="Queries that mean the same get the same cache key",
+            ),
+            cloudfront.FunctionEventType.VIEWER_RESPONSE: cloudfront.Function(
+                self,
+                "Qgis",
+                code=cloudfront.FunctionCode.from_inline(_source("qgis.js")),
+                runtime=runtime,
+                comment="QGIS stores nothing, as it would show it for good",
+            ),
+        }
 
     @property
     def url(self) -> str:
@@ -148,12 +168,7 @@ class Cdn(Construct):
             origin=self._origin,
             allowed_methods=methods,
             cache_policy=policy,
-            function_associations=[
-                cloudfront.FunctionAssociation(
-                    function=self._normalize,
-                    event_type=cloudfront.FunctionEventType.VIEWER_REQUEST,
-                )
-            ],
+            function_associations=self._functions,
             origin_request_policy=forwarding,
             response_headers_policy=self._cors,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
