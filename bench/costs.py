@@ -62,13 +62,14 @@ def _units(shape: Shape) -> SceneUnits:
     with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         table = SqliteTable(Path(folder) / "index.db")
         index = Index(table, Mosaics(table), pool)
-        mosaic = index.mosaics.create(shape.mosaic)
+        keeps = () if shape.kept == shape.assets else shape.kept
+        mosaic = index.mosaics.create(replace(shape.mosaic, assets=keeps))
         ingest = Ingest(index, AllowList(("https://",)))
         outcomes = ingest.batch([event(shape, "new", n) for n in range(SCENES)])
         assert {outcome.status for outcome in outcomes} == {"done"}
-        rows = sample(index, mosaic, SCENES, _EVER).units
+        rows = sample(index, index.mosaics.get(mosaic.id), SCENES, _EVER).units
         table.close()
-    headers = len(shape.kept)
+    headers = len(outcomes[-1].changes[0].hrefs)
     stored = rows.stored_bytes + headers * _HEADER_BYTES
     return replace(rows, header_units=headers * _HEADER_UNITS, stored_bytes=stored)
 

@@ -20,7 +20,7 @@ from livemosaic.index.schema import head_key
 from livemosaic.ingest.batch import Ingest, Outcome
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.cql2 import Cql2Filter
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Delete, Put, Table
 from livemosaic.tiler.views import area_of
@@ -415,6 +415,36 @@ class TestFailures:
         assert (shown(ingest), kept) == (["a"], [])
         keeping.batch([message(item("a"))])
         assert kept == ["https://example.com/a.tif"]
+
+    @pytest.mark.parametrize(
+        ("settings", "kept"),
+        [
+            ({}, "visual"),
+            ({"default_assets": ("nir", "*/red.tif", "*red.tif")}, "nir red"),
+            ({"renders": {"dry": {"assets": ["swir"]}, "flat": {"resampling": "nearest"}}},
+             "visual swir"),
+            ({"renders": {"ndvi": {"expression": "(nir-red)/(nir+red)"}}}, "visual nir red"),
+            ({"renders": {"first": {"expression": "b1/255"}, "none": {"assets": ["gone"]}}},
+             "visual"),
+            ({"overviews": OverviewPolicy(assets=("green", "visual"))}, "visual green"),
+            ({"assets": ("swir", "scl", "red")}, "swir scl red"),
+        ],
+        ids=["chosen", "named", "render", "expression", "bands", "overviews", "kept by name"],
+    )  # fmt: skip
+    def test_headers_are_kept_of_assets_that_requests_open_without_naming_them(
+        self, ingest: Ingest, settings: dict[str, Any], kept: str
+    ) -> None:
+        names = ("visual", "red", "green", "nir", "swir", "scl")
+        hrefs = {name: f"https://example.com/{name}.tif" for name in names}
+        create(ingest, **settings)
+        for item_id in "ab":  # the first of them chooses what is shown
+            asked: list[str] = []
+            keeping = replace(ingest, keep_headers=lambda found, _: asked.extend(found))  # noqa: B023
+            for _ in range(2):  # once more where nothing changes: its COG may be another
+                asked.clear()
+                assets = {n: {"href": h, "type": "image/tiff"} for n, h in hrefs.items()}
+                keeping.batch([message(item(item_id, assets=assets))])
+                assert sorted(asked) == sorted(hrefs[name] for name in kept.split())
 
     def test_a_busy_table_fails_the_message_for_another_try(self, table: Table) -> None:
         with ThreadPoolExecutor(1) as pool:

@@ -35,7 +35,7 @@ def test_headers_and_rows_are_a_million_items_greatest_parts(measured: list[Arch
     for cost in measured:
         parts = million_items(cost.units)
         assert parts["rows"] == pytest.approx(cost.units.write_units * 0.625)
-        assert parts["headers"] == pytest.approx(cost.assets * 2 * 0.625)
+        assert parts["headers"] == pytest.approx(cost.units.header_units * 0.625)
 
 
 def test_make_deploy_states_the_same(measured: list[ArchiveCost]) -> None:

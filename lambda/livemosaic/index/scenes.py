@@ -47,6 +47,7 @@ from livemosaic.index.schema import (
     head_partitions,
     mosaic_prefix,
     partition,
+    put_head,
     unchanged,
 )
 from livemosaic.index.search import SceneReader, is_above, same_content, same_scene, watermark_of
@@ -132,8 +133,7 @@ class Index(SceneReader):
         """Gives a stored scene the version of a later event of equal content."""
         if head.version < version:
             newer = replace(head, scene=replace(head.scene, version=version))
-            put = Put(head_key(mosaic, head.key), newer.to_item(), unchanged(head))
-            self.table.transact([put])
+            self.table.transact([put_head(mosaic, newer, unchanged(head))])
 
     def _put(self, mosaic: Mosaic, scene: Scene, before: Head | Tombstone | None) -> Head:
         """Writes all rows of a scene, under a version that `before` does not have."""
@@ -153,8 +153,8 @@ class Index(SceneReader):
         self._replace(
             mosaic,
             head,
-            [Put(key, row.to_item()) for key, row in rows.items()],
-            [Put(key, moved[key].to_item()) if key in moved else Delete(key) for key in left],
+            [row.put(mosaic) for row in rows.values()],
+            [moved[key].put(mosaic) if key in moved else Delete(key) for key in left],
             before,
         )
         return head
@@ -186,8 +186,7 @@ class Index(SceneReader):
         if isinstance(after, Scene):
             self._put(mosaic, after, head)
         elif after is not None:
-            put = Put(head_key(mosaic, key), after.to_item(), unchanged(head))
-            self.table.transact([put])
+            self.table.transact([put_head(mosaic, after, unchanged(head))])
 
     def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
         head = self.head(mosaic, key)
@@ -218,7 +217,7 @@ class Index(SceneReader):
         this moment find the new scene there a little early, and no cell or coarse row is touched.
         `before` holds the version that they must have, lest a rival's be overwritten.
         """
-        put = Put(head_key(mosaic, head.key), head.to_item(), unchanged(before))
+        put = put_head(mosaic, head, unchanged(before))
         row = row_of(head)
         marks = changed(mosaic, before, head, self.clock)
         marks += [] if row is None else [row.put(mosaic)]

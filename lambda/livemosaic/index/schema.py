@@ -14,7 +14,8 @@ Rows of a mosaic, `m` standing for `{mosaic}.{generation}`:
 | moved     | of a cell or coarse    | of that row      | C, `footprint`, `expires` and    |
 |           |                        |                  | `moved` (the rank it has now)    |
 
-C: `version`, `datetime`, `assets` (href by key), `properties`; where the Item states any,
+C: `version`, `datetime`, `assets` (href by key) or `base` and `files` (`formats.hrefs`),
+`properties`; where the Item states any,
 `encodings` (text, see `model.raster`); and where assets are not of the mosaic's kind, `other_kinds`
 (text by key, see `meanings`). `{scene}` is `{collection}#{id}`, `expires` epoch seconds, `cells`
 and `coarse` lists of quadkeys. `written` is the version in the scene's rows; later events of equal
@@ -52,10 +53,11 @@ import shapely
 
 from livemosaic.geo.covering import Cover
 from livemosaic.geo.footprint import centre
+from livemosaic.index.formats.hrefs import assets_of, shortened
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, LonLat
 from livemosaic.model.scene import Scene
-from livemosaic.table import ABSENT, Equals, Item, Key, Row
+from livemosaic.table import ABSENT, Equals, Item, Key, Put, Row
 
 SHARDS: Final = 16
 """Partitions of a mosaic's heads: 16 times a partition's 1,000 write units a second."""
@@ -160,7 +162,7 @@ class Head:
         return self.scene.version
 
     def to_item(self) -> dict[str, Any]:
-        """The attributes of the row."""
+        """The attributes of the row, with whole hrefs."""
         area = {} if self.area is None else {"area": self.area.to_item()}
         return {
             **_content(self.scene),
@@ -195,7 +197,7 @@ def parse_head(key: str, item: Item) -> Head | Tombstone:
         footprint=shapely.from_wkb(item["geometry"]),
         rank=item["rank"],
         datetime=item["datetime"],
-        assets=item["assets"],
+        assets=assets_of(item),
         properties=item["properties"],
         encodings=item.get("encodings", ""),
         other_kinds=item.get("other_kinds", {}),
@@ -203,6 +205,13 @@ def parse_head(key: str, item: Item) -> Head | Tombstone:
     moved = [Place(*place) for place in item["moved"]]
     area = _parse_area(item)
     return Head(scene, item["written"], item["cells"], item["coarse"], moved, area)
+
+
+def put_head(
+    mosaic: Mosaic, head: Head | Tombstone, expect: Equals | Literal["absent"] | None = None
+) -> Put:
+    """The write of a head or tombstone, in the format of its mosaic."""
+    return Put(head_key(mosaic, head.key), shortened(mosaic, head.to_item()), expect)
 
 
 def unchanged(head: Head | Tombstone | None) -> Equals | Literal["absent"]:
@@ -245,7 +254,7 @@ class CellRow(NamedTuple):
             scene,
             item["version"],
             item["datetime"],
-            item["assets"],
+            assets_of(item),
             item["properties"],
             item["footprint"],
             (centre[0], centre[1]) if centre else None,
@@ -258,8 +267,12 @@ class CellRow(NamedTuple):
         """The key in the table."""
         return self.place.key(mosaic, self.scene)
 
+    def put(self, mosaic: Mosaic) -> Put:
+        """The write of the row, in the format of its mosaic."""
+        return Put(self.key(mosaic), shortened(mosaic, self.to_item()))
+
     def to_item(self) -> dict[str, Any]:
-        """The attributes of the row."""
+        """The attributes of the row, with whole hrefs."""
         place = {} if self.centre is None else {"centre": list(self.centre)}
         moved = {} if self.moved is None else {"moved": self.moved, "expires": self.place.expires}
         return {**_content(self), **place, "footprint": self.footprint, **moved}
@@ -295,4 +308,6 @@ def repeats(item: Item, scene: Scene) -> bool:
     """Whether a cell or coarse row, damaged or not, holds what it should repeat of its scene."""
     usual: dict[str, Any] = {"encodings": "", "other_kinds": {}}
     content, stored = usual | _content(scene), {**usual, **item}
+    if "files" in item and "base" in item:
+        stored["assets"] = assets_of(item)
     return "moved" not in item and {**stored, **content} == stored

@@ -23,13 +23,14 @@ from livemosaic.index.schema import (
     head_key,
     mosaic_prefix,
     parse_head,
+    put_head,
     repeats,
     unchanged,
 )
 from livemosaic.index.search import is_above, watermark_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.time import utc_text
-from livemosaic.table import Delete, Equals, Item, Key, Put, Row
+from livemosaic.table import Delete, Equals, Item, Key, Row
 from livemosaic.table.retry import contended
 
 _CHUNK: Final = 200
@@ -174,7 +175,7 @@ class Rows:
         if self.repair:
             # The head is written again unchanged: no event on its way may write this row.
             at, same = head_key(self.mosaic, scene), unchanged(head)
-            keep = Delete(at, same) if head is None else Put(at, head.to_item(), same)
+            keep = Delete(at, same) if head is None else put_head(self.mosaic, head, same)
             self.index.table.transact([keep, Delete(key, Equals("version", item["version"]))])
         return Difference(kind, scene, f"row in {key.pk}", self.repair)
 

@@ -11,6 +11,7 @@ from livemosaic.index.mosaics import same_settings
 from livemosaic.index.overviews import OverviewRows, stale_row
 from livemosaic.index.registry.roster import Roster
 from livemosaic.index.scenes import Index
+from livemosaic.ingest.assets.opened import opened_hrefs
 from livemosaic.ingest.item import StacItem
 from livemosaic.ingest.tracked_objects import ItemName
 from livemosaic.model.cql2 import Cql2Filter
@@ -35,8 +36,8 @@ class Applied:
     """Empty where the collection was truncated."""
     change: Change
     hrefs: Collection[str] = field(default=(), repr=False)
-    """Assets that the mosaic keeps, even where nothing changed: an Item is also sent again because
-    a COG was overwritten, or because of a crash before its header was cached."""
+    """Assets whose headers are kept (`assets.opened`), even where nothing changed: an Item is also
+    sent again because a COG was overwritten, or because of a crash before its header was cached."""
     warnings: Sequence[str] = field(default=(), repr=False)
     """Assets that are left out of the scene, each with the reason."""
     newer: Newer | None = None
@@ -96,7 +97,7 @@ class Subscribers:
         )
         if effect.change == "outdated":
             return applied
-        hrefs = tuple(scene.assets.values())
+        hrefs = opened_hrefs(mosaic, scene)
         warnings = left_out_assets(scene, mosaic)
         warnings += other_kinds(scene, effect.other_kinds, mosaic)
         warnings += doubtful_assets(scene, mosaic, self.allow)

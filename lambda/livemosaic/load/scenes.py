@@ -13,7 +13,7 @@ from livemosaic.index.meanings import compared
 from livemosaic.index.mosaics import SceneTraits, taught
 from livemosaic.index.registry.roster import Roster
 from livemosaic.index.scenes import TOMBSTONE_S, scene_cover
-from livemosaic.index.schema import Head, Tombstone, cell_rows, head_key
+from livemosaic.index.schema import Head, Tombstone, cell_rows, put_head
 from livemosaic.ingest.batch import check_time
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import Upsert
@@ -128,7 +128,7 @@ class SceneMaker:
             return None
         key = scene_key(item.collection, item.id)
         expires = int(self.plan.moment.timestamp()) + TOMBSTONE_S
-        row = Put(head_key(mosaic, key), Tombstone(key, item.left, expires).to_item())
+        row = put_head(mosaic, Tombstone(key, item.left, expires))
         return LoadedScene(mosaic.id, key, item.left, [row], is_shown=False)
 
     def _shown(self, scene: Scene, mosaic: Mosaic) -> LoadedScene:
@@ -142,8 +142,7 @@ class SceneMaker:
         stamp = milliseconds(self.plan.moment.timestamp())
         head = replace(head, area=area_of_change(None, head, stamp))
         rows = cell_rows(scene, cells, head.places())
-        puts = [Put(head_key(mosaic, scene.key), head.to_item())]
-        puts += [Put(row.key(mosaic), row.to_item()) for row in rows]
+        puts = [put_head(mosaic, head), *(row.put(mosaic) for row in rows)]
         check_transaction(puts)
         found = LoadedScene(mosaic.id, scene.key, scene.version, puts)
         return replace(found, traits=traits, bounds=bounds, left_out=len(scene.left_out))

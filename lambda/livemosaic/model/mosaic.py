@@ -16,7 +16,7 @@ MAX_KNOWN_ASSETS: Final = 200
 MAX_ROWS_PER_SCENE: Final = 48
 """Head, 48 new rows and 48 old ones fit DynamoDB's transaction of 100 actions."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format of the rows that this release writes (`index.formats`)."""
 MAX_AGE_S: Final = 365 * 24 * 3600
 

@@ -78,8 +78,8 @@ def unpacked(value: Any) -> Any:
     return [unpacked(inner) for inner in value] if isinstance(value, list) else value
 
 
-def stored() -> list[Row]:
-    lines = map(json.loads, STORED.read_text().splitlines())
+def stored(path: Path = STORED) -> list[Row]:
+    lines = map(json.loads, path.read_text().splitlines())
     return [Row(Key(line["pk"], line["sk"]), unpacked(line["item"])) for line in lines]
 
 

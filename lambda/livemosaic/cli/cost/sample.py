@@ -10,7 +10,8 @@ from livemosaic.cli.cost.dollars import SceneUnits
 from livemosaic.index.feed.rows import row_of
 from livemosaic.index.overviews import changed
 from livemosaic.index.scenes import Index
-from livemosaic.index.schema import SHARDS, Head, head_key, head_partitions
+from livemosaic.index.schema import SHARDS, Head, head_partitions, put_head
+from livemosaic.ingest.assets.opened import opened_hrefs
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import moment_of
 from livemosaic.table import Key, Put, item_size
@@ -63,7 +64,8 @@ def _some_heads(index: Index, mosaic: Mosaic, size: int) -> tuple[list[Head], in
 def _units(index: Index, mosaic: Mosaic, heads: Sequence[Head]) -> Iterator[SceneUnits]:
     for head in heads:
         rows = index.table.batch_get(head.row_keys(mosaic))
-        rows[head_key(mosaic, head.key)] = head.to_item()
+        put = put_head(mosaic, head)
+        rows[put.key] = put.item
         headers = index.table.batch_get([header_key(h) for h in head.scene.assets.values()])
         marks = {put.key: put.item for put in _marks(index, mosaic, head)}
         row_sizes = [item_size(key, item) for key, item in rows.items()]
@@ -72,7 +74,8 @@ def _units(index: Index, mosaic: Mosaic, heads: Sequence[Head]) -> Iterator[Scen
         yield SceneUnits(
             2 * _write_units([*row_sizes, *mark_sizes]) + _deletions(marks),
             _write_units(header_sizes),
-            2 + 0.5 * len(head.scene.assets),  # its head, the registry, and a look for each header
+            2
+            + 0.5 * len(opened_hrefs(mosaic, head.scene)),  # head, registry, a look for each header
             sum(row_sizes) + sum(header_sizes),
         )
 

@@ -4,6 +4,7 @@
 |---|---|
 | 0 | versions by `updated`, or the time of the event; ranks of equal scenes by `updated` first |
 | 1 | versions by the time of the event (docs/order.md); ranks by `processing:datetime` first |
+| 2 | hrefs of a scene may be stored without what they all begin with (`hrefs`) |
 
 A change of what rows mean is a new format: `model.mosaic.FORMAT`, a line here, and a step.
 """
@@ -56,7 +57,13 @@ def _marked(mark: Watermark, now: datetime) -> Watermark:
     return replace(mark, version=not_after(mark.version, now))
 
 
-STEPS: Final[Sequence[Step]] = (Step(_ordered, _ended, _marked),)
+def _same_scene(_: Mosaic, head: Head, __: datetime) -> Scene:
+    """Rows with whole hrefs stay as they are: readers of format 2 read both."""
+    return head.scene
+
+
+_SHORT_HREFS: Final = Step(_same_scene, lambda tombstone, _: tombstone, lambda mark, _: mark)
+STEPS: Final[Sequence[Step]] = (Step(_ordered, _ended, _marked), _SHORT_HREFS)
 """The nth makes rows of format n rows of format n + 1."""
 
 if len(STEPS) != FORMAT:  # pragma: no cover
