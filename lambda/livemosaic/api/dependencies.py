@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 from rasterio.crs import CRS
+from starlette.concurrency import run_in_threadpool
 
 from livemosaic.api.access import (
     current_mosaic,
@@ -17,7 +18,7 @@ from livemosaic.api.access import (
     visible_mosaics,
 )
 from livemosaic.api.params.crs import crs_of
-from livemosaic.api.params.items import find_items_in_thread
+from livemosaic.api.params.items import find_items
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
 from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.model.mosaic import Mosaic
@@ -60,7 +61,8 @@ GivenRule = Annotated[MosaicRuleQuery, Depends(rule_query)]
 async def rule_params(mosaic: CachedMosaic, query: GivenRule, request: Request) -> Rule:
     """Parses which scenes take part, in which order, and how they are combined."""
     rule = query.to_rule(mosaic)
-    await find_items_in_thread(request, mosaic, query.items_named(rule))
+    if named := query.items_named(rule):
+        await run_in_threadpool(find_items, request, mosaic, named)
     return rule
 
 

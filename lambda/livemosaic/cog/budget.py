@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from livemosaic.storage.objects import LimitError
@@ -32,20 +33,22 @@ class Budget:
             queue.give_back(amount)
 
 
+@dataclass(slots=True, eq=False)
 class Allowance:
     """Total bytes that may be decoded for one image. Not thread-safe."""
 
-    def __init__(self, size: int) -> None:
-        self._size = self._left = size
+    size: int
+    _spent: int = field(default=0, init=False)
 
     def spend(self, amount: int) -> None:
         """Deducts an amount; LimitError if it exceeds what is left."""
-        if amount > self._left:
+        left = self.size - self._spent
+        if amount > left:
             raise LimitError(
-                f"needs {amount:,} bytes decoded, and {self._left:,} are left of the "
-                f"{self._size:,} that an image may have: request a smaller one, or fewer bands"
+                f"needs {amount:,} bytes decoded, and {left:,} are left of the "
+                f"{self.size:,} that an image may have: request a smaller one, or fewer bands"
             )
-        self._left -= amount
+        self._spent += amount
 
 
 class _Queue:

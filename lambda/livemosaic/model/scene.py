@@ -86,6 +86,11 @@ class IndexedScene:
         return f"{self.rank}#{self.key}"
 
     @property
+    def is_overview(self) -> bool:
+        """Whether it stands for an overview cell: the keys of STAC Items have a `#`."""
+        return "#" not in self.key
+
+    @property
     def collection(self) -> str:
         """The STAC collection; empty where the Item had none."""
         return self.key.partition("#")[0]

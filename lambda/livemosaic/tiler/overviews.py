@@ -223,11 +223,6 @@ def keeps(image: CellImage, read: Read) -> bool:
     return not image.colors or (read.palette and not (read.bidx or read.bidx_of))
 
 
-def is_cell(scene: IndexedScene) -> bool:
-    """Whether a scene stands for an overview cell: the keys of others have a `#`."""
-    return "#" not in scene.key
-
-
 def rungs(view: View, reach: int) -> list[Rung]:
     """The rungs of overviews that may show a view, the one that takes the fewest cells first.
 

@@ -27,13 +27,7 @@ from livemosaic.render.style import draw_scene
 from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
-from livemosaic.tiler.overviews import (
-    OverviewCandidates,
-    Overviews,
-    ShownCells,
-    is_cell,
-    wanted_cells,
-)
+from livemosaic.tiler.overviews import OverviewCandidates, Overviews, ShownCells, wanted_cells
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
@@ -195,8 +189,10 @@ class Tiler:
     async def prepare(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
         """Prepares an image of overview cells where they show it, else as `draft`, which raises."""
         live = self.draft(mosaic, view, read, rule)
+        if self.overviews is None or mosaic.shown_overviews is None:
+            return live
         wanted = wanted_cells(mosaic, view, live.read, rule)
-        if self.overviews is None or wanted is None:
+        if wanted is None:
             return live
         shown = await asyncio.to_thread(self.overviews.find, mosaic, view, wanted)
         live.timings.end("index")
@@ -267,7 +263,7 @@ class Tiler:
             done = await self.read(draft)
         except InvalidRequestError:  # perhaps bands that only scenes have
             return await self.make(draft.live)
-        failed = [place for place in sorted(done.errors) if is_cell(draft.plan.scene(place))]
+        failed = [place for place in sorted(done.errors) if draft.plan.scene(place).is_overview]
         if not failed:
             return await self.compose(draft, done)
         made = await self.make(draft.live)
@@ -418,7 +414,7 @@ class Tiler:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
         assets = chosen_assets(draft.mosaic, scene, read)
         reader = self.reader
-        if self.overviews and is_cell(scene):
+        if self.overviews and scene.is_overview:
             reader, read = self.overviews.reader, replace(read, detail=draft.view.detail)
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
@@ -456,7 +452,7 @@ class Tiler:
         return Picture(
             pixels=pixels,
             grid=draft.grid,
-            scenes=[scene.id for scene in visible if not is_cell(scene)],
+            scenes=[scene.id for scene in visible if not scene.is_overview],
             times=[scene.datetime for scene in visible if scene.datetime],
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
             left_out=[*plan.left_out_ids, *remarks.left_out],

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from livemosaic.api.access import services_of
@@ -22,9 +21,3 @@ def find_items(request: Request, mosaic: Mosaic, names: Sequence[str]) -> None:
         shown = ", ".join(repr(name[:80]) for name in missing[:5])
         raise NotFoundError(f"no scene of mosaic {mosaic.id!r} has the id {shown}")
     request.scope[MISSING] = missing
-
-
-async def find_items_in_thread(request: Request, mosaic: Mosaic, names: Sequence[str]) -> None:
-    """Does the same without blocking the event loop, and nothing where no Item is named."""
-    if names:
-        await run_in_threadpool(find_items, request, mosaic, names)

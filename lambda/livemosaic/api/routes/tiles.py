@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
-from livemosaic.api.params.items import find_items_in_thread
+from livemosaic.api.params.items import find_items
 from livemosaic.api.params.names import CheckedQuery, KnownNames, names_of
 from livemosaic.api.params.pixels import EdgeQuery, ReadQuery, RenderQuery, format_of
 from livemosaic.api.params.rule import MosaicRuleQuery
@@ -81,7 +81,8 @@ async def tile(request: Request) -> Response:
     params = TileRequest.of(request)
     pixels = params.over_named(mosaic)
     read, render, rule = pixels.read(), pixels.render(), params.to_rule(mosaic)
-    await find_items_in_thread(request, mosaic, params.items_named(rule))
+    if named := params.items_named(rule):
+        await run_in_threadpool(find_items, request, mosaic, named)
     size = params.edge(params.scale, services.settings)
     render = replace(render, format=format_of(params.format))
     view = TileAddress(params.tms, params.z, params.x, params.y).view(mosaic, size, params.buffer)
