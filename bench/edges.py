@@ -34,7 +34,7 @@ from livemosaic.overviews.extents import ExtentKeeper
 from livemosaic.table.open import open_table
 from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import PictureLimits, Tiler
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import TileAddress
 
 _TMS: Final = "WebMercatorQuad"

@@ -4,7 +4,7 @@ It is part of every ETag: a fix of the resampling invalidates every cached tile,
 command's help none. A stale image is worse than a refetch, so code and libraries count unless they
 are excluded here by name; new packages of ours and new dependencies count automatically.
 
-Comments, docstrings and formatting do not count, nor does this code of ours:
+Comments, docstrings, descriptions of parameters and formatting do not count, nor does this code:
 
 - `cli`, `client`, `ingest` and `load` draw no image. Their results are in the ETag: the key, the
   version and the index cells of each scene.
@@ -205,7 +205,7 @@ def _write(node: ast.AST, put: Callable[[str], None]) -> None:
             for each in value:
                 if not isinstance(each, ast.AST):
                     put(repr(each))
-                elif not _is_docstring(each):
+                elif not _is_documentation(each):
                     _write(each, put)
         elif value is not None:
             put(field)
@@ -213,8 +213,11 @@ def _write(node: ast.AST, put: Callable[[str], None]) -> None:
     put(")")
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    """Whether a node is a bare string, as the docstrings of functions and constants are."""
+def _is_documentation(node: ast.AST) -> bool:
+    """Whether a node is a bare string, as docstrings of functions and constants are, or the
+    description of a parameter for the OpenAPI document."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "description"
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -165,7 +165,7 @@ class TestMeaning:
     def test_every_parameter_of_a_rule_is_in_these_tables(self) -> None:
         """A new parameter is decided on here."""
         from livemosaic.api.params.pixels import ReadQuery
-        from livemosaic.api.params.rule import MosaicRuleQuery
+        from livemosaic.tiler.rules.parameters import MosaicRuleQuery
 
         tables = [
             mark.args[1]

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from api.served import Server, raster, scene, tile_url
-from livemosaic.api.params.rule import RuleQuery
 from livemosaic.model.rule import Method, Operation
+from livemosaic.tiler.rules.parameters import RuleQuery
 
 PAGE = (Path(__file__).parents[2] / "docs/rules.md").read_text()
 EXAMPLES = dict(re.findall(r"^\| `([\w-]+)` \| `([^`]*=[^`]*)` \|", PAGE, re.MULTILINE))

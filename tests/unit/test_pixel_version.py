@@ -67,6 +67,11 @@ def docstring_below_a_constant(text: str) -> str:
     return text.replace("\n\n\n", '\n"""New words."""\n\n\n', 1)
 
 
+def description(text: str) -> str:
+    assert 'description="' in text
+    return text.replace('description="', 'description="New words: ')
+
+
 def blank_lines(text: str) -> str:
     return text.replace("\n\n", "\n\n\n")
 
@@ -86,6 +91,8 @@ class TestCode:
             pytest.param(KERNELS, docstring, id="its docstring"),
             pytest.param(KERNELS, docstring_below_a_constant, id="what is below a constant"),
             pytest.param(KERNELS, blank_lines, id="its format"),
+            pytest.param("render/parameters.py", description, id="descriptions of parameters"),
+            pytest.param("tiler/rules/parameters.py", description, id="the same of rules"),
         ],
     )
     def test_what_changes_no_picture_does_not_count(

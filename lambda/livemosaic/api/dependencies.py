@@ -20,11 +20,11 @@ from livemosaic.api.access import (
 from livemosaic.api.params.crs import crs_of
 from livemosaic.api.params.items import find_items
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
-from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import Rule
 from livemosaic.services import Services
+from livemosaic.tiler.rules.parameters import MosaicRuleQuery
 from livemosaic.tiler.views import lonlat_on
 
 

@@ -13,7 +13,6 @@ from pydantic import (
     model_serializer,
 )
 
-from livemosaic.api.params.rule import RuleQuery
 from livemosaic.auth.tokens import Granted
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
@@ -28,6 +27,7 @@ from livemosaic.model.mosaic import (
 )
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
+from livemosaic.tiler.rules.parameters import RuleQuery
 
 _HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"}
 

@@ -84,7 +84,7 @@ class RulePolicy:
     """The rules that requests to a mosaic may use, and its default."""
 
     default: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of a request that does not name them, as `tiler.rules.parse` takes them."""
+    """Parameters of a request that does not name them, as `tiler.rules.parameters` takes them."""
     methods: tuple[Method, ...] = ()
     """Methods allowed beside the default's; empty is all."""
     operations: tuple[Operation, ...] = ()

@@ -34,7 +34,7 @@ from livemosaic.overviews.together.combinations import (
 from livemosaic.overviews.together.drawn import Together, kept_of
 from livemosaic.tiler.assets import chosen_assets, encodings_of, lacking, unlike
 from livemosaic.tiler.picture import AssetReader, Draft, PictureLimits, Reads, Tiler
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import TileAddress
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from livemosaic.index.search import SceneReader
 from livemosaic.model.mosaic import MOSAIC_ID, Mosaic
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
 from livemosaic.tiler.rules.filter import Selection
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import area_of
 
 MAX_SCENES: Final = 2000
@@ -92,7 +92,7 @@ class SceneSearch:
     place: BaseGeometry | None = None
     """Longitude and latitude (OGC:CRS84) within ±180; wanted scenes intersect it."""
     rule: Mapping[str, Any] = field(default_factory=dict)
-    """`datetime`, `filter` and `filter_lang` as `tiler.rules.parse` takes them."""
+    """`datetime`, `filter` and `filter_lang` as `tiler.rules.parameters` takes them."""
 
     def page(
         self,

@@ -5,7 +5,7 @@ from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import check_renders
 from livemosaic.tiler.rules.literals import check_literals
-from livemosaic.tiler.rules.parse import check_rules
+from livemosaic.tiler.rules.parameters import check_rules
 from livemosaic.tiler.rules.sortby import check_sortby
 
 

@@ -25,7 +25,7 @@ from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.plan import Claim, Needed
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import View
 
 if TYPE_CHECKING:

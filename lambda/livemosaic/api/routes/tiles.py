@@ -19,10 +19,10 @@ from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
 from livemosaic.api.params.items import find_items
 from livemosaic.api.params.names import CheckedQuery, KnownNames, names_of
 from livemosaic.api.params.pixels import EdgeQuery, ReadQuery, RenderQuery, format_of
-from livemosaic.api.params.rule import MosaicRuleQuery
 from livemosaic.api.responses.errors import describe_errors
 from livemosaic.api.responses.picture import image
 from livemosaic.errors import InvalidRequestError
+from livemosaic.tiler.rules.parameters import MosaicRuleQuery
 from livemosaic.tiler.views import TileAddress
 
 PATH: Final = "/mosaics/{mosaic}/tiles/{tms}/{z}/{x}/{y}"

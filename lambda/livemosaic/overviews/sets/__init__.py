@@ -14,7 +14,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import replaced
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import Rule
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.tiler.rules.parameters import rule_of
 
 _PIXELS: Final = 3
 """Raised where equal scenes would give other pixels or notes."""

@@ -1,4 +1,8 @@
-"""Parses the rule of a request, completed by the mosaic's default and held to its policy."""
+"""Parses the parameters of a mosaic rule, one by one, and refuses what they cannot mean.
+
+`asked` are the parameters of a request or of a mosaic's default, as `parameters.RuleQuery` has
+them. All raise `InvalidRequestError`, which names the value.
+"""
 
 import math
 import re
@@ -11,17 +15,13 @@ from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.names import suggested
 from livemosaic.model.raster import LonLat
-from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
+from livemosaic.model.rule import Method, Operation, PixelSelection
 from livemosaic.model.time import parse_period, utc_text
 from livemosaic.tiler.rules.filter import check_filter
 from livemosaic.tiler.rules.literals import with_times
 
 _RENAMED: Final[dict[PixelSelection, Operation]] = {"highest": "max", "lowest": "min"}
 """The pixel selections that are not named as operations are."""
-_ORDER: Final = frozenset({"method", "sortby", "sort_value", "ascending", "viewpoint", "lock"})
-"""Parameters of one decision: who names one of them takes none of the others from a default."""
-_OPERATION: Final = frozenset({"operation", "pixel_selection"})
-_FILTER: Final = frozenset({"filter", "filter_lang"})
 _MAX_NAMES: Final = 100
 _MAX_NAME: Final = 1000
 """Bytes of a collection and an id: a table's key takes 1,024."""
@@ -30,88 +30,15 @@ _SLASHED: Final = re.compile(r"\d{4}/\d\d(/\d\d)?", re.ASCII)
 """A month or a day with slashes; no interval, as no year has two digits."""
 
 
-def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
-    """The rule of a request, by its parameters as `api.rule.RuleParameters` types them.
-
-    What it does not name is as the mosaic's `rules` have it. `InvalidRequestError` for what cannot
-    be, and for what the mosaic does not allow.
-    """
-    rules = mosaic.rules
-    if not asked and not rules.default and rules.max_scenes is None:
-        return DEFAULT
-    usual = _parsed(rules.default, mosaic)
-    rule = _parsed(_with_default(asked, rules.default), mosaic) if asked else usual
-    _check_allowed("method", rule.method, rules.methods, usual.method, mosaic)
-    _check_allowed("operation", rule.operation, rules.operations, usual.operation, mosaic)
-    return rule
-
-
-def check_rules(mosaic: Mosaic) -> None:
-    """Refuses `rules` that name properties the mosaic does not keep, and an invalid default."""
-    rules = mosaic.rules
-    for name in filter(None, (*rules.fields, rules.nadir, rules.seamline)):
-        if name not in (*mosaic.properties, "datetime"):
-            raise InvalidRequestError(
-                f"rules name the property {name[:80]!r}, which the mosaic does not keep; it keeps: "
-                f"{', '.join(('datetime', *mosaic.properties))}"
-            )
-    _parsed(rules.default, mosaic)
-
-
-def _with_default(asked: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    decided = [group for group in (_ORDER, _OPERATION, _FILTER) if not group.isdisjoint(asked)]
-    kept = {k: v for k, v in default.items() if not any(k in group for group in decided)}
-    return kept | dict(asked)
-
-
-def _parsed(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
-    method = _method(asked)
-    field, up = _sort(asked, method, mosaic)
-    base = _base(asked["sort_value"], field) if "sort_value" in asked else None
-    stored = mosaic.sortby.removeprefix("+")
-    if method == "attribute" and base is None and (field if up else f"-{field}") == stored:
-        method, field, up = "default", "", True
-    rules, limits = mosaic.rules, (asked.get("max_scenes"), mosaic.rules.max_scenes)
-    kept_in = {"nadir": rules.nadir, "viewpoint": rules.nadir, "seamline": rules.seamline}
-    return Rule(
-        method=method,
-        ascending=up,
-        sort_field=field,
-        sort_value=base,
-        viewpoint=_viewpoint(asked, method),
-        kept_in=kept_in.get(method, ""),
-        lock=_lock(asked, method),
-        datetime=_interval(asked["datetime"]) if "datetime" in asked else None,
-        where=_where(asked, mosaic),
-        ids=_names("ids", asked.get("ids", ())),
-        max_scenes=min((n for n in limits if n is not None), default=None),
-        operation=_operation(asked),
-        clip=asked.get("clip", False) or method == "seamline",
-        min_pixels=asked.get("min_pixels", 0),
-        nodata_inside=asked.get("nodata_inside", False),
-        item_render=asked.get("item_render", ""),
-    )
-
-
-def _check_allowed(
-    what: str, name: str, allowed: Iterable[str], usual: str, mosaic: Mosaic
-) -> None:
-    if allowed and name not in (usual, *allowed):
-        raise InvalidRequestError(
-            f"{what} {name!r} is not allowed in mosaic {mosaic.id!r}; allowed are "
-            f"{', '.join(dict.fromkeys((usual, *allowed)))}"
-        )
-
-
-def _method(asked: Mapping[str, Any]) -> Method:
+def method(asked: Mapping[str, Any]) -> Method:
     """Returns the method named, or implied by a parameter that only one method has."""
     implied = [m for name, m in _IMPLIED.items() if name in asked]
     named: Method | None = asked.get("method")
     named = "default" if asked.get("method") == "none" else named
-    for method in implied:
-        if method != (named or implied[0]):
+    for one in implied:
+        if one != (named or implied[0]):
             raise InvalidRequestError(
-                f"parameters of the methods {method!r} and {named or implied[0]!r} are given at "
+                f"parameters of the methods {one!r} and {named or implied[0]!r} are given at "
                 "once; a rule has one method"
             )
     return named or (implied[0] if implied else "default")
@@ -124,7 +51,7 @@ _IMPLIED: Final[dict[str, Method]] = {
 }
 
 
-def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str, bool]:
+def sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str, bool]:
     """Returns the property to sort by, and whether ascending."""
     ascending = asked.get("ascending", True)
     if method != "attribute":
@@ -140,7 +67,8 @@ def _sort(asked: Mapping[str, Any], method: Method, mosaic: Mosaic) -> tuple[str
     return field, ascending != text.startswith("-")
 
 
-def _base(value: str | float, field: str) -> str | float:
+def base(value: str | float, field: str) -> str | float:
+    """Parses the value that scenes are sorted by nearness to: a time where `field` is datetime."""
     if field == "datetime":
         return _base_time(value)
     try:
@@ -184,7 +112,8 @@ def _fields(mosaic: Mosaic) -> tuple[str, ...]:
     return mosaic.rules.fields or ("datetime", *mosaic.properties)
 
 
-def _viewpoint(asked: Mapping[str, Any], method: Method) -> LonLat | None:
+def viewpoint(asked: Mapping[str, Any], method: Method) -> LonLat | None:
+    """Parses longitude and latitude, where the method has a viewpoint."""
     text = asked.get("viewpoint")
     if method != "viewpoint":
         return None
@@ -199,14 +128,16 @@ def _viewpoint(asked: Mapping[str, Any], method: Method) -> LonLat | None:
     return lon, lat
 
 
-def _lock(asked: Mapping[str, Any], method: Method) -> tuple[str, ...]:
-    names = _names("lock", asked.get("lock", ()))
-    if method == "lock" and not names:
+def lock(asked: Mapping[str, Any], method: Method) -> tuple[str, ...]:
+    """Parses the scenes of a lock, top first; `id` or `collection/id`."""
+    found = items("lock", asked.get("lock", ()))
+    if method == "lock" and not found:
         raise InvalidRequestError("method 'lock' needs lock=ID,ID: the scenes to show, top first")
-    return names
+    return found
 
 
-def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
+def items(what: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Parses lists of Items between commas, `id` or `collection/id`, for the parameter `what`."""
     names = dict.fromkeys(name for text in given for name in text.split(",") if name)
     if given and not names:
         raise InvalidRequestError(f"{what} names no Item: give ids, or leave it out")
@@ -220,7 +151,7 @@ def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _interval(text: str) -> tuple[str | None, str | None]:
+def interval(text: str) -> tuple[str | None, str | None]:
     """Parses an instant or interval of STAC API, of times or of whole years, months and days."""
     start, slash, end = text.partition("/")
     try:
@@ -251,7 +182,8 @@ def _bad_interval(text: str) -> InvalidRequestError:
     )
 
 
-def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None:
+def where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None:
+    """Parses a CQL2 filter to CQL2-JSON, with times as RFC 3339; None without one."""
     text = asked.get("filter")
     if text is None and "filter_lang" in asked:
         raise InvalidRequestError("filter-lang needs a filter: the text that is in this language")
@@ -264,7 +196,8 @@ def _where(asked: Mapping[str, Any], mosaic: Mosaic) -> Mapping[str, Any] | None
     return document
 
 
-def _operation(asked: Mapping[str, Any]) -> Operation:
+def operation(asked: Mapping[str, Any]) -> Operation:
+    """Returns the operation, which may be named as a pixel selection of rio-tiler."""
     if "pixel_selection" in asked and "operation" in asked:
         raise InvalidRequestError("operation and pixel_selection say the same: give one of them")
     named: Any = asked.get("pixel_selection", asked.get("operation", "first"))

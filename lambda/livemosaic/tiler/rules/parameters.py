@@ -1,17 +1,21 @@
-"""Mosaic rules as query parameters, plain or as ArcGIS JSON."""
+"""Mosaic rules in requests: plain parameters or ArcGIS JSON, completed by the mosaic's default."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.rule import Method, Operation, PixelSelection, Rule
-from livemosaic.tiler.rules import arcgis
-from livemosaic.tiler.rules.parse import rule_of
+from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
+from livemosaic.tiler.rules import arcgis, parse
 
 _COMBINABLE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
 """Parameters without a counterpart in ArcGIS rules, which may be given together with one."""
+_ORDER: Final = frozenset({"method", "sortby", "sort_value", "ascending", "viewpoint", "lock"})
+"""Parameters of one decision: who names one of them takes none of the others from a default."""
+_OPERATION: Final = frozenset({"operation", "pixel_selection"})
+_FILTER: Final = frozenset({"filter", "filter_lang"})
 
 
 class RuleQuery(BaseModel):
@@ -112,3 +116,76 @@ class MosaicRuleQuery(RuleQuery):
         if "datetime" in rule and "datetime" in plain:
             raise InvalidRequestError("mosaicRule has a time, and datetime is given: use one")
         return plain | rule
+
+
+def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
+    """The rule of a request, by its parameters as `RuleQuery` types them.
+
+    What it does not name is as the mosaic's `rules` have it. `InvalidRequestError` for what cannot
+    be, and for what the mosaic does not allow.
+    """
+    rules = mosaic.rules
+    if not asked and not rules.default and rules.max_scenes is None:
+        return DEFAULT
+    usual = _parsed(rules.default, mosaic)
+    rule = _parsed(_with_default(asked, rules.default), mosaic) if asked else usual
+    _check_allowed("method", rule.method, rules.methods, usual.method, mosaic)
+    _check_allowed("operation", rule.operation, rules.operations, usual.operation, mosaic)
+    return rule
+
+
+def check_rules(mosaic: Mosaic) -> None:
+    """Refuses `rules` that name properties the mosaic does not keep, and an invalid default."""
+    rules = mosaic.rules
+    for name in filter(None, (*rules.fields, rules.nadir, rules.seamline)):
+        if name not in (*mosaic.properties, "datetime"):
+            raise InvalidRequestError(
+                f"rules name the property {name[:80]!r}, which the mosaic does not keep; it keeps: "
+                f"{', '.join(('datetime', *mosaic.properties))}"
+            )
+    _parsed(rules.default, mosaic)
+
+
+def _with_default(asked: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    decided = [group for group in (_ORDER, _OPERATION, _FILTER) if not group.isdisjoint(asked)]
+    kept = {k: v for k, v in default.items() if not any(k in group for group in decided)}
+    return kept | dict(asked)
+
+
+def _parsed(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
+    method = parse.method(asked)
+    field, up = parse.sort(asked, method, mosaic)
+    base = parse.base(asked["sort_value"], field) if "sort_value" in asked else None
+    stored = mosaic.sortby.removeprefix("+")
+    if method == "attribute" and base is None and (field if up else f"-{field}") == stored:
+        method, field, up = "default", "", True
+    rules, limits = mosaic.rules, (asked.get("max_scenes"), mosaic.rules.max_scenes)
+    kept_in = {"nadir": rules.nadir, "viewpoint": rules.nadir, "seamline": rules.seamline}
+    return Rule(
+        method=method,
+        ascending=up,
+        sort_field=field,
+        sort_value=base,
+        viewpoint=parse.viewpoint(asked, method),
+        kept_in=kept_in.get(method, ""),
+        lock=parse.lock(asked, method),
+        datetime=parse.interval(asked["datetime"]) if "datetime" in asked else None,
+        where=parse.where(asked, mosaic),
+        ids=parse.items("ids", asked.get("ids", ())),
+        max_scenes=min((n for n in limits if n is not None), default=None),
+        operation=parse.operation(asked),
+        clip=asked.get("clip", False) or method == "seamline",
+        min_pixels=asked.get("min_pixels", 0),
+        nodata_inside=asked.get("nodata_inside", False),
+        item_render=asked.get("item_render", ""),
+    )
+
+
+def _check_allowed(
+    what: str, name: str, allowed: Iterable[str], usual: str, mosaic: Mosaic
+) -> None:
+    if allowed and name not in (usual, *allowed):
+        raise InvalidRequestError(
+            f"{what} {name!r} is not allowed in mosaic {mosaic.id!r}; allowed are "
+            f"{', '.join(dict.fromkeys((usual, *allowed)))}"
+        )
