@@ -7,7 +7,7 @@ PACKAGE := pyproject.toml lambda/requirements.in packaging/laptop.in
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 WORKERS ?= 2
 
-.PHONY: help setup web demo check test lint format bench bench-views aws-local deploy dist requirements clean
+.PHONY: help setup web demo check test lint docs format bench bench-views aws-local deploy dist requirements clean
 
 .NOTPARALLEL:
 
@@ -43,6 +43,9 @@ lint: setup ## Check style (ruff), types (mypy, strict) and imports (import-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup ## Build the documentation as a site into build/site.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -d build/site
 
 format: setup ## Format the code and fix style where possible (ruff).
 	$(BIN)/ruff check --fix .
