@@ -90,6 +90,16 @@ def test_a_scene_is_listed_where_its_footprint_has_area(server: Server) -> None:
     assert sorted(names.values()) == [["left"], ["left"], ["righ"], ["righ"]]
 
 
+def test_long_hrefs_are_whole(server: Server) -> None:
+    name = "a" * 230
+    server.add(scene("a", f"{server.href}/{name}.tif"))
+    document = server.get("/mosaics/m/mosaic.json").json()
+    (item,) = server.get("/mosaics/m/items").json()["features"]
+    exported = [href for hrefs in document["tiles"].values() for href in hrefs]
+    for href in (*exported, item["assets"]["visual"]["href"]):
+        assert href.endswith(f"/{name}.tif")
+
+
 def test_another_tile_matrix_set_is_named(server: Server) -> None:
     server.create("geo", tms="WorldMercatorWGS84Quad")
     server.publish("a", 1, mosaic="geo")

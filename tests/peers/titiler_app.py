@@ -1,13 +1,15 @@
 """titiler.mosaic as a server: `python titiler_app.py PORT`, in the environment of `titiler.txt`.
 
 The routers are those of TiTiler's application, with everything that the factory can do turned on.
-`/cog` reads COGs, `/stac` STAC Items; `url=` names a file with a MosaicJSON.
+`/cog` reads COGs, `/stac` STAC Items; `url=` names a file with a MosaicJSON;
+below `/http` it is a URL.
 """
 
 import sys
 
 import uvicorn
 from cogeo_mosaic.backends.file import FileBackend
+from cogeo_mosaic.backends.web import HttpBackend
 from fastapi import FastAPI
 from rio_tiler.io import Reader, STACReader
 from titiler.core.dependencies import AssetsExprParams
@@ -37,6 +39,8 @@ def _app() -> FastAPI:
             **how,
         )
         app.include_router(factory.router, prefix=prefix)
+    over_http = MosaicTilerFactory(backend=HttpBackend, router_prefix="/http")
+    app.include_router(over_http.router, prefix="/http")
     for catalogue in (TMSFactory(), AlgorithmFactory(), ColorMapFactory()):
         app.include_router(catalogue.router)
     add_exception_handlers(app, {**DEFAULT_STATUS_CODES, **MOSAIC_STATUS_CODES})

@@ -66,7 +66,7 @@ class Remote:
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
         """See `Target`."""
-        reader = self._reader() if private else None
+        reader = self.reader() if private else None
         answer = self.client.ask("GET", "/mosaics", reader=reader)
         listed = (answer.document or {}).get("mosaics")
         if answer.status != 200:
@@ -81,7 +81,7 @@ class Remote:
         answer = self.client.ask("GET", path)
         if answer.status == 404 and answer.text("detail") not in (None, "Not Found"):
             try:
-                answer = self.client.ask("GET", path, reader=self._reader())
+                answer = self.client.ask("GET", path, reader=self.reader())
             except (ApiError, CredentialsError) as error:
                 raise self.client.refusal(answer) from error
         if answer.status != 200:
@@ -99,7 +99,14 @@ class Remote:
         """See `Target`."""
         return self._minted(f"{_path(mosaic)}/tokens", {"expires_in": seconds})
 
-    def _reader(self) -> Bearer:
+    def read(self, path: str, reader: Bearer | None) -> Answer:
+        """Returns what a GET of a path answers; raises `ApiError` for any status but 200."""
+        answer = self.client.ask("GET", path, reader=reader)
+        if answer.status != 200:
+            raise self.client.refusal(answer)
+        return answer
+
+    def reader(self) -> Bearer:
         """Returns a token for reading every mosaic."""
         return Bearer(self._minted("/tokens", {}).access_token)
 

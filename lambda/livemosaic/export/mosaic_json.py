@@ -19,7 +19,7 @@ from livemosaic.index.search import SceneReader, is_above, watermark_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.model.scene import Scene
-from livemosaic.storage.hrefs import redact
+from livemosaic.storage.hrefs import without_query
 
 _WEB: Final = "WebMercatorQuad"
 """The TileMatrixSet of a MosaicJSON that names none."""
@@ -55,7 +55,7 @@ def mosaic_json(
     scene has the asset, and where a scene takes too many cells of the zoom, by default that of the
     largest cells that scenes are indexed in.
     """
-    name = asset or _only_asset(mosaic)
+    name = asset or only_asset(mosaic)
     zoom = _usual_zoom(mosaic) if quadkey_zoom is None else quadkey_zoom
     grid = cell_grid(mosaic.tms)
     having = [scene for scene in scenes if name in scene.assets]
@@ -64,7 +64,7 @@ def mosaic_json(
     tiles: defaultdict[str, list[str]] = defaultdict(list)
     for scene in sorted(having, key=lambda each: (each.rank, each.key)):
         for cell in _cells(grid, scene, zoom):
-            tiles[cell.quadkey].append(redact(scene.assets[name]))
+            tiles[cell.quadkey].append(without_query(scene.assets[name]))
     return {
         "mosaicjson": "0.0.3",
         "name": mosaic.title or mosaic.id,
@@ -85,13 +85,13 @@ def _tile_matrix_set(mosaic: Mosaic, grid: CellGrid) -> dict[str, Any]:
     return {"tilematrixset": grid.tms.model_dump(mode="json", exclude_none=True)}
 
 
-def _only_asset(mosaic: Mosaic) -> str:
+def only_asset(mosaic: Mosaic) -> str:
+    """Returns the one asset that a mosaic shows; raises `InvalidRequestError` for several."""
     shown = mosaic.shown_assets
     if len(shown) != 1:
         names = ", ".join(shown or mosaic.known_assets) or "none"
         raise InvalidRequestError(
-            f"a MosaicJSON has one asset of each scene: name it, of mosaic {mosaic.id!r} one of "
-            f"{names}"
+            f"one asset of each scene is exported: name it, of mosaic {mosaic.id!r} one of {names}"
         )
     return shown[0]
 

@@ -19,7 +19,7 @@ from livemosaic.model.rank import processing_time
 from livemosaic.model.raster import BandEncoding, encodings_from_text
 from livemosaic.model.scene import Scene
 from livemosaic.model.time import parse_time, utc_text
-from livemosaic.storage.hrefs import redact
+from livemosaic.storage.hrefs import without_query
 
 STAC_VERSION: Final = "1.1.0"
 SOURCE: Final = "livemosaic:collection"
@@ -75,7 +75,7 @@ def stac_time(text: str) -> str:
 
 
 def _asset(mosaic: Mosaic, scene: Scene, name: str) -> dict[str, Any]:
-    href = _absolute(redact(scene.assets[name]))  # the query of a signed URL is a credential
+    href = _absolute(without_query(scene.assets[name]))  # the query of a signed URL is a credential
     role = "metadata" if Meaning.of(mosaic.meanings.get(name, "")).role == AUXILIARY else "data"
     return {
         "href": href,

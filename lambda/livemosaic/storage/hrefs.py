@@ -52,6 +52,19 @@ def redact(href: str) -> str:
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 
+def without_query(href: str) -> str:
+    """Returns an href that others may have: of a URL without query, fragment and user info.
+
+    A signature in the query is a credential. Keys of S3 and local paths, in which `?` and `#` have
+    no meaning, are as they stand.
+    """
+    scheme, separator, rest = href.partition("://")
+    if not separator or scheme.lower() not in ("https", "http"):
+        return href
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def bucket_and_key(url: str) -> tuple[str, str] | None:
     """Returns bucket and key, or prefix, of `s3://BUCKET/KEY`; None for anything else."""
     found = _IN_S3.fullmatch(url)

@@ -1,16 +1,24 @@
 """`livemosaic export`: whole mosaics for other tools."""
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, TypeVar
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
-from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.cli.session import console, progress, target
+from livemosaic.client.exports import MosaicExport, export_of
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.mosaic_json import all_scenes, mosaic_json
-from livemosaic.services import running
+from livemosaic.export.files import put_at
+from livemosaic.export.mosaic_json import mosaic_json, only_asset
 
 T = TypeVar("T")
+
+ExportFormat = Literal["mosaicjson", "gti", "stac-geoparquet"]
+_SUFFIXES: Final[dict[str, ExportFormat]] = {".gpkg": "gti", ".parquet": "stac-geoparquet"}
+
+Counted = Callable[[Iterable[T]], Iterator[T]]
+"""Passes values on, and moves the progress bar."""
 
 
 def export(
@@ -19,39 +27,100 @@ def export(
     to: Annotated[
         str,
         typer.Argument(
-            help="File (mosaic.json, mosaic.json.gz), or any URL that cogeo-mosaic writes to: "
-            "s3://BUCKET/KEY.json, dynamodb://REGION/TABLE:NAME, sqlite:///FILE.db:NAME"
+            help="File or s3://BUCKET/KEY: *.json and *.json.gz are MosaicJSON, *.gti.gpkg is a "
+            "tile index of GDAL, *.parquet is stac-geoparquet. MosaicJSON goes to any backend of "
+            "cogeo-mosaic, too: dynamodb://REGION/TABLE:NAME, sqlite:///FILE.db:NAME"
         ),
     ],
-    asset: Annotated[str, typer.Option(help="Asset of each scene; by default the shown one.")] = "",
+    format_: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="Where the name does not say it; else MosaicJSON."),
+    ] = None,
+    asset: Annotated[
+        str,
+        typer.Option(help="Asset of each scene, not of stac-geoparquet; by default the shown one."),
+    ] = "",
     quadkey_zoom: Annotated[
-        int | None, typer.Option(min=0, max=24, help="Zoom of the cells that list assets.")
+        int | None,
+        typer.Option(min=0, max=24, help="Zoom of the cells of a MosaicJSON."),
     ] = None,
 ) -> None:
-    """Write a mosaic as MosaicJSON 0.0.3, for cogeo-mosaic and titiler.mosaic.
+    """Write a whole mosaic for other tools, as of now; what is there is replaced.
 
-    A scene is listed where its footprint has area, the top one first. What is there is replaced.
+    MosaicJSON 0.0.3 is for cogeo-mosaic and titiler.mosaic, a tile index (GTI) for GDAL 3.9 and
+    later, stac-geoparquet for DuckDB, rustac and `livemosaic ingest` (docs/stac.md).
 
-    Example: `livemosaic export alps alps.json.gz`
+    Examples:
+
+    `livemosaic export alps alps.json.gz`
+
+    `livemosaic export alps alps.gti.gpkg --asset visual`
+
+    `livemosaic --api https://HOST export alps s3://BUCKET/alps.parquet`
+
+    `livemosaic export alps dynamodb://eu-central-1/mosaics:alps`
     """
-    settings = without_api(context, "export")
-    with clear_errors(), running(settings) as services, progress() as bar:
-        found = services.mosaics.get(mosaic)
+    kind = format_ or _format(to)
+    if quadkey_zoom is not None and kind != "mosaicjson":
+        raise typer.BadParameter("--quadkey-zoom is for MosaicJSON", context)
+    with target(context) as mosaics, progress() as bar:
+        found = export_of(mosaics, mosaic)
         task = bar.add_task("reading scenes", total=None)
-        scenes = _counted(all_scenes(services.index, found), lambda: bar.advance(task))
-        document = mosaic_json(found, scenes, asset=asset, quadkey_zoom=quadkey_zoom)
-        bar.update(task, description=f"writing {to}")
-        _write(document, to)
-    console.print(f"wrote {len(document['tiles']):,} cells of [bold]{mosaic}[/bold] to {to}")
+
+        def counted(values: Iterable[T]) -> Iterator[T]:
+            for value in values:
+                bar.advance(task)
+                yield value
+
+        match kind:
+            case "gti":
+                wrote = f"{_tile_index(found, to, asset, counted):,} scenes"
+            case "stac-geoparquet":
+                wrote = f"{_geoparquet(found, to, asset, counted):,} scenes"
+            case _:
+                scenes = counted(found.scenes())
+                document = mosaic_json(found.mosaic, scenes, asset=asset, quadkey_zoom=quadkey_zoom)
+                bar.update(task, description=f"writing {to}")
+                _write(document, to)
+                wrote = f"{len(document['tiles']):,} cells"
+    console.print(f"wrote {wrote} of [bold]{mosaic}[/bold] to {to}")
 
 
-def _counted(values: Iterable[T], count: Any) -> Iterator[T]:
-    for value in values:
-        count()
-        yield value
+def _format(to: str) -> ExportFormat:
+    found = (kind for suffix, kind in _SUFFIXES.items() if to.lower().endswith(suffix))
+    return next(found, "mosaicjson")
+
+
+def _tile_index(found: MosaicExport, to: str, asset: str, counted: Counted[Any]) -> int:
+    from livemosaic.export.tile_index import write_tile_index
+
+    name = asset or only_asset(found.mosaic)
+    raster = found.raster(name)
+    try:
+        with put_at(to) as path:
+            return write_tile_index(found.mosaic, counted(found.scenes()), name, raster, path)
+    except sqlite3.Error as error:
+        raise InvalidRequestError(f"cannot write {to}: {error}") from error
+
+
+def _geoparquet(found: MosaicExport, to: str, asset: str, counted: Counted[Any]) -> int:
+    from livemosaic.export.geoparquet import write_geoparquet
+
+    if asset:
+        raise InvalidRequestError("--asset is not for stac-geoparquet, which has all assets")
+    with put_at(to) as path:
+        return write_geoparquet(found.mosaic, counted(found.items()), path)
 
 
 def _write(document: dict[str, Any], to: str) -> None:
+    if "://" in to:
+        _to_backend(document, to)
+        return
+    with put_at(to) as path:
+        _to_backend(document, str(path))
+
+
+def _to_backend(document: dict[str, Any], to: str) -> None:
     from cogeo_mosaic.backends import MosaicBackend
     from cogeo_mosaic.errors import MosaicError
     from cogeo_mosaic.mosaic import MosaicJSON
@@ -59,5 +128,9 @@ def _write(document: dict[str, Any], to: str) -> None:
     try:
         with MosaicBackend(to, mosaic_def=MosaicJSON(**document)) as backend:
             backend.write(overwrite=True)
-    except (MosaicError, OSError, ValueError, NotImplementedError) as error:
+    except (MosaicError, ValueError, NotImplementedError) as error:
+        raise InvalidRequestError(f"cannot write {to}: {str(error)[:300]}") from error
+    except OSError as error:
+        if "://" not in to:
+            raise
         raise InvalidRequestError(f"cannot write {to}: {str(error)[:300]}") from error
