@@ -13,6 +13,9 @@ import pytest
 
 from cli.process import LIVEMOSAIC
 from items import box, item
+from livemosaic.model.mosaic import FORMAT
+from livemosaic.table import Key, Put
+from livemosaic.table.sqlite import SqliteTable
 from sources.parquet import write
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(180)]
@@ -155,6 +158,22 @@ def test_what_cannot_be_loaded_is_named(
     archive(tmp_path / "items.parquet")
     path = str(tmp_path / words[0])
     assert says in run("load", path, *words[1:], *place, "--yes", code=1)
+
+
+@pytest.mark.parametrize("words", [(), ("--mosaic", "later")], ids=["all", "by name"])
+def test_a_mosaic_of_a_later_release_is_not_made_anew_without_its_settings(
+    words: tuple[str, ...], run: Run, place: tuple[str, ...], tmp_path: Path
+) -> None:
+    run("mosaics", "create", "m")
+    run("mosaics", "create", "later", "--asset", "red")
+    table, key = SqliteTable(tmp_path / "index.db"), Key("mosaics", "later")
+    table.transact([Put(key, {**(table.get(key) or {}), "format": FORMAT + 1})])
+    table.close()
+    path = archive(tmp_path / "items.parquet")
+    said = run("load", path, *words, *place, "--yes", code=1)
+    assert f"mosaic 'later' is of format {FORMAT + 1}, which a later release stored" in said
+    if not words:
+        assert "20 scenes" in run("load", path, "--mosaic", "m", *place, "--yes")
 
 
 def test_a_table_that_is_there_is_left_alone(

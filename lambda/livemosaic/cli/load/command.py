@@ -162,6 +162,8 @@ def _planned(
         if chosen:
             found = [services.mosaics.get(name) for name in chosen]
         check = services.mosaics.check
+    for one in found:
+        one.check_format()
     if not found:
         raise InvalidRequestError(f"there is no mosaic in {settings.index}: create one first")
     mosaics = [replace(one, **_settings(changed or ())) for one in found]
