@@ -190,7 +190,12 @@ class CellImage:
     colors: bool = False
     """Whether values are colors of a palette, not the numbers that scenes store."""
     renumbered: bool = False
-    """Whether bands have other numbers than in the files of scenes."""
+    """Whether scenes disagree in the numbers of their bands, or a single band stands for several.
+    Of cells of earlier formats: whether bands have other numbers than in the files of scenes."""
+    counts: tuple[int, ...] = ()
+    """Bands of each asset; none where nothing shows, and of cells of earlier formats."""
+    numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of the bands of an asset in the files of scenes, where they are not 1, 2, 3, …."""
 
     def serves(self, assets: Collection[str]) -> bool:
         """Whether a request for some assets shows the same pixels of them."""
@@ -201,12 +206,14 @@ class CellImage:
 
     def to_item(self) -> dict[str, Any]:
         """The image as the row of its cell keeps it."""
-        marks = ("mixed", "colors", "renumbered")
+        marks, numbers = ("mixed", "colors", "renumbered"), self.numbers.items()
         return {
             "names": list(self.names),
             "assets": dict(self.assets),
             **({"apart": [list(each) for each in self.apart]} if self.apart else {}),
             **{mark: True for mark in marks if getattr(self, mark)},
+            **({"counts": list(self.counts)} if self.counts else {}),
+            **({"numbers": {name: [*own] for name, own in numbers}} if numbers else {}),
         }
 
     @classmethod
@@ -219,6 +226,8 @@ class CellImage:
             mixed=item.get("mixed", False),
             colors=item.get("colors", False),
             renumbered=item.get("renumbered", False),
+            counts=tuple(item.get("counts", ())),
+            numbers={name: tuple(own) for name, own in item.get("numbers", {}).items()},
         )
 
     @classmethod

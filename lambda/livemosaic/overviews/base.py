@@ -1,7 +1,6 @@
 """Base blocks: tiles of scenes, drawn by the mosaic's default rule, as source values."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -28,8 +27,8 @@ from livemosaic.overviews.together.combinations import (
     Assets,
     Combination,
     Kind,
+    agreed_numbers,
     closed,
-    has_fewer,
 )
 from livemosaic.overviews.together.drawn import Together, kept_of
 from livemosaic.tiler.assets import chosen_assets, encodings_of, lacking, unlike
@@ -290,7 +289,7 @@ class Bases:
     ) -> Kind | None:
         if not pixels.valid.any():
             return None
-        counts = band_counts(pixels.names, assets)
+        counts = _of_numbers(dtype := _stored(pixels.data.dtype.name), pixels, assets).counts
         shown = {place: layer for place, layer in done.layers.items() if layer.valid.any()}
         meanings = [await self._meaning(draft, draft.plan.scene(place)) for place in shown]
         scalings = {scaling for scaling, _ in meanings}
@@ -298,11 +297,9 @@ class Bases:
         if agreed and len(agreed) != sum(counts):
             agreed = None
         colors = any(is_colored for _, is_colored in meanings)
-        names = [layer.names for layer in shown.values()]
-        renumbered = any(map(is_renumbered, names)) or any(
-            has_fewer(band_counts(each, assets), counts) for each in names
-        )
-        return Kind(_stored(pixels.data.dtype.name), counts, agreed, colors, renumbered)
+        kinds = [_of_numbers(dtype, layer, assets) for layer in shown.values()]
+        numbers, renumbered = agreed_numbers(kinds, counts)
+        return Kind(dtype, counts, agreed, colors, renumbered, numbers)
 
     async def _meaning(self, draft: Draft, scene: IndexedScene) -> tuple[Scaling | None, bool]:
         """Returns what the numbers of a scene mean, and whether they are colors of a palette."""
@@ -373,22 +370,22 @@ def _stored(dtype: str) -> str:
     return {"float16": "float32", "bool": "uint8"}.get(dtype, dtype)
 
 
-def band_counts(names: Sequence[str], assets: Sequence[str]) -> tuple[int, ...]:
-    """Returns the bands of each asset by the names of all bands: `red_b1` of several assets."""
-    if len(assets) == 1:
-        return (len(names),)
-    return tuple(sum(name.rpartition("_b")[0] == asset for name in names) for asset in assets)
+def _of_numbers(dtype: str, pixels: Pixels, assets: Sequence[str]) -> Kind:
+    """Returns a kind by the names of bands alone."""
+    own = band_numbers(pixels.names, assets)
+    return Kind(dtype, tuple(map(len, own)), numbers=tuple(number for of in own for number in of))
 
 
-def is_renumbered(names: Sequence[str]) -> bool:
-    """Returns whether bands, by their names, are not the first ones of each asset in order."""
-    seen = Counter[str]()
+def band_numbers(names: Sequence[str], assets: Sequence[str]) -> list[tuple[int, ...]]:
+    """Returns the numbers of the bands of each asset by the names of all bands.
+
+    `b2`, or `red_b2` where there are several assets.
+    """
+    found: dict[str, list[int]] = {asset: [] for asset in assets}
     for name in names:
         asset, _, number = name.rpartition("b")
-        seen[asset] += 1
-        if number != str(seen[asset]):
-            return True
-    return False
+        found[asset[:-1] if len(assets) > 1 else assets[0]].append(int(number))
+    return [tuple(numbers) for numbers in found.values()]
 
 
 def rule(mosaic: Mosaic, cells: OverviewSet) -> Rule:

@@ -222,6 +222,7 @@ class CellObjects:
             block=self.edge,
             scales=tuple(scale for scale, _ in kind.scaling or ()),
             offsets=tuple(offset for _, offset in kind.scaling or ()),
+            descriptions=tuple(f"b{number}" for number in kind.numbers),
         )
 
     def _frame(self, mosaic: Mosaic, quadkey: str) -> Frame:

@@ -9,17 +9,18 @@ cells where they are, and scenes in the rest.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import Cell
 from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.overviews import RUNG, CellImage, OverviewCell, OverviewRows
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
-from livemosaic.model.raster import BBox
+from livemosaic.model.raster import BBox, Pixels
 from livemosaic.model.render import Read, Resampling
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
@@ -31,6 +32,8 @@ from livemosaic.tiler.views import View
 if TYPE_CHECKING:
     from livemosaic.tiler.picture import AssetReader
 
+WORLD: Final = ""
+"""The quadkey of the cell of the world; mosaics with a `minzoom` of 3 or more have none."""
 _TILE: Final = 256
 _ROUNDED: Final = 0.2
 """Part of a zoom by which a cell may be coarser than an image and still has its resolution."""
@@ -99,6 +102,20 @@ class ShownCells:
     def scenes(self) -> Sequence[IndexedScene]:
         """The cells as scenes, but for cells in which nothing shows."""
         return [cell.scene(image) for cell in self.cells for image in cell.images if image.assets]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of cells in which something shows."""
+        return [name_of(cell.quadkey) for cell in self.cells if any(i.assets for i in cell.images)]
+
+    def numbers(self, scene: IndexedScene) -> Mapping[str, tuple[int, ...]]:
+        """The numbers of bands in the files of scenes, by asset, of a cell that is shown."""
+        return self._numbers.get(scene.key, {})
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        pairs = ((cell.scene(image).key, image) for cell in self.cells for image in cell.images)
+        return {key: image.numbers for key, image in pairs if image.numbers}
 
     @property
     def built(self) -> str:
@@ -214,13 +231,53 @@ def keeps(image: CellImage, read: Read) -> bool:
     """Whether an image of a cell has the numbers that a request reads of its scenes.
 
     Not their scale where scenes disagree in it, not their indices where they have a palette, and
-    not their bands by number where alpha comes before others, which cells leave out, or where a
-    scene has a single band, which cells repeat.
+    not their bands by number where scenes disagree in these, or where a scene has a single band,
+    which cells repeat.
     """
     by_number = bool(read.bidx or read.bidx_of or read.expression)
     if (read.unscale and image.mixed) or (by_number and image.renumbered):
         return False
     return not image.colors or (read.palette and not (read.bidx or read.bidx_of))
+
+
+def name_of(tile: str) -> str:
+    """Returns what headers call an overview cell, by its quadkey."""
+    at = Cell.of(tile)
+    return f"overview {at.zoom}/{at.x}/{at.y}"
+
+
+Numbers = Mapping[str, Sequence[int]]
+"""Of the bands of an asset of a cell in the files of scenes, where they are not 1, 2, 3, …."""
+
+
+def by_position(read: Read, assets: Iterable[str], numbers: Numbers) -> Read:
+    """Returns a read of a cell's bands by their positions in the cell.
+
+    Raises `InvalidRequestError` for a band that the cell leaves out, such as alpha.
+    """
+    if not numbers:
+        return read
+    wanted = ((name, read.of(name).bidx) for name in assets)
+    positions = tuple((name, _positions(bidx, numbers.get(name, ()))) for name, bidx in wanted)
+    return replace(read, bidx=(), bidx_of=positions)
+
+
+def _positions(bidx: Sequence[int], numbers: Sequence[int]) -> tuple[int, ...]:
+    if strange := [number for number in bidx if numbers and number not in numbers]:
+        raise InvalidRequestError(f"band {strange[0]} is in no overview")
+    return tuple(numbers.index(number) + 1 if numbers else number for number in bidx)
+
+
+def by_number(pixels: Pixels, assets: Collection[str], numbers: Numbers) -> Pixels:
+    """Returns pixels of a cell with bands named by their numbers in the files of scenes."""
+    alone = next(iter(assets)) if len(assets) == 1 else None
+    return replace(pixels, names=tuple(_named(name, alone, numbers) for name in pixels.names))
+
+
+def _named(name: str, alone: str | None, numbers: Numbers) -> str:
+    start, _, position = name.rpartition("b")
+    own = numbers.get(start[:-1] if alone is None else alone)
+    return f"{start}b{own[int(position) - 1]}" if own else name
 
 
 def rungs(view: View, reach: int) -> list[Rung]:

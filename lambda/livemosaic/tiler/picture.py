@@ -9,7 +9,6 @@ from typing import Protocol
 
 from livemosaic.cog.budget import Allowance
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
-from livemosaic.geo.cells import Cell
 from livemosaic.geo.frame import Frame
 from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.extents.rows import ExtentRows
@@ -27,7 +26,16 @@ from livemosaic.render.style import draw_scene
 from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
-from livemosaic.tiler.overviews import OverviewCandidates, Overviews, ShownCells, wanted_cells
+from livemosaic.tiler.overviews import (
+    Numbers,
+    OverviewCandidates,
+    Overviews,
+    ShownCells,
+    by_number,
+    by_position,
+    name_of,
+    wanted_cells,
+)
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
@@ -414,8 +422,10 @@ class Tiler:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
         assets = chosen_assets(draft.mosaic, scene, read)
         reader = self.reader
-        if self.overviews and scene.is_overview:
-            reader, read = self.overviews.reader, replace(read, detail=draft.view.detail)
+        numbers: Numbers = {}
+        if self.overviews and draft.shown and scene.is_overview:
+            reader, numbers = self.overviews.reader, draft.shown.numbers(scene)
+            read = by_position(replace(read, detail=draft.view.detail), assets, numbers)
         own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
         async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await reader.read(
@@ -426,6 +436,7 @@ class Tiler:
                 encodings=encodings_of(scene, assets),
                 allowance=budget.allowance,
             )
+        pixels = by_number(pixels, assets, numbers) if numbers else pixels
         if draft.expression is not None:
             alone = next(iter(assets)) if len(assets) == 1 else None
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
@@ -491,5 +502,4 @@ def _lost(draft: Draft, place: int, error: Exception) -> tuple[str, str] | None:
     log.warning("overview not read", extra={"mosaic": draft.mosaic.id, "reason": why})
     for href in scene.assets.values():
         why = why.replace(f" ({redact(href)})", "")
-    at = Cell.of(scene.parts[0][0])
-    return f"overview {at.zoom}/{at.x}/{at.y}", why
+    return name_of(scene.parts[0][0]), why

@@ -94,13 +94,13 @@ async def image(
         headers = {**kept.headers, TIMING: _server_timing(draft)}
         return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=headers)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
+    made = _of_kind(made, kind) if kind else made
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
     life = _cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
-    pixels = kind.blank(made.grid) if kind and not made.pixels.valid.any() else made.pixels
     tags = tags_of(mosaic, made, rule) if render.format == "tif" else {}
-    encoded = await run_in_threadpool(encode, pixels, render, made.grid, tags)
+    encoded = await run_in_threadpool(encode, made.pixels, render, made.grid, tags)
     draft.timings.end("encode")
     if known.matches(etag):
         return _not_modified(etag, life, about)
@@ -109,6 +109,17 @@ async def image(
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
+
+
+def _of_kind(made: Picture, kind: ValueKind) -> Picture:
+    """Returns an image of values with the bands that images of the mosaic have."""
+    if not made.pixels.valid.any():
+        return replace(made, pixels=kind.blank(made.grid))
+    if not kind.has_more_bands(made.pixels):
+        return made
+    cells = made.shown.names if made.shown else ()
+    gray = [*made.scenes, *cells, *made.gray]
+    return replace(made, pixels=kind.in_gray(made.pixels), gray=gray)
 
 
 async def _is_unchanged(kept: KeptTiff, basis: Basis, draft: Draft) -> bool:
@@ -130,6 +141,7 @@ def _basis(draft: Draft, render: Render, services: Services, kind: ValueKind | N
             (draft.read, (draft.live or draft).rule, render),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
             draft.shown and draft.shown.remarks,
+            kind and kind.names,
         ),
         of_scenes=mosaic.shown_assets,
         of_nothing=(kind,),

@@ -16,8 +16,8 @@ from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import Rule
 from livemosaic.tiler.rules.parameters import rule_of
 
-_PIXELS: Final = 3
-"""Raised where equal scenes would give other pixels or notes."""
+_PIXELS: Final = 4
+"""Raised where equal scenes would give other pixels, notes or numbers of bands."""
 FORMAT: Final = _PIXELS * 1000 + CELL_FORMAT
 """Where it changes, all mosaics make a new set."""
 _MAX_MINZOOM: Final = 8

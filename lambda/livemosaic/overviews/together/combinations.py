@@ -12,7 +12,7 @@ bands the fewest; a single band stands for each of them.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, Self
@@ -42,12 +42,15 @@ class Kind:
     colors: bool = False
     """Whether the values are colors of a palette, not the numbers that scenes store."""
     renumbered: bool = False
-    """Whether bands have other numbers than in the files of scenes: where alpha is not the last, or
-    where a single band stands for several."""
+    """Whether scenes disagree in the numbers of their bands, or a single band stands for several:
+    then no number names a band."""
+    numbers: tuple[int, ...] = ()
+    """Of each band in the files of scenes, of all assets in order: 2, 3, 4 where alpha comes first.
+    None where each asset has 1, 2, 3, …, or scenes disagree."""
 
     def to_json(self) -> list[Any]:
         """Returns the kind as rows keep it."""
-        rare = [True] if self.renumbered else []
+        rare = [self.renumbered, self.numbers] if self.renumbered or self.numbers else []
         return [self.dtype, self.counts, self.scaling, self.colors, *rare]
 
     @classmethod
@@ -55,7 +58,8 @@ class Kind:
         """Makes a kind from its JSON."""
         dtype, counts, scaling, colors, *rare = values
         pairs = None if scaling is None else tuple((scale, offset) for scale, offset in scaling)
-        return cls(dtype, tuple(counts), pairs, colors, bool(rare))
+        renumbered, numbers = rare if len(rare) == 2 else (bool(rare), ())
+        return cls(dtype, tuple(counts), pairs, colors, renumbered, tuple(numbers))
 
     def bands(self, place: int) -> slice:
         """Returns where the bands of one asset are among all."""
@@ -68,7 +72,14 @@ class Kind:
         if scaling:
             scaling = tuple(pair for place in places for pair in scaling[self.bands(place)])
         counts = tuple(self.counts[place] for place in places)
-        return type(self)(self.dtype, counts, scaling, self.colors, self.renumbered)
+        numbers = tuple(number for place in places for number in self.numbers[self.bands(place)])
+        own = numbers if numbers != _plain(counts) else ()
+        return type(self)(self.dtype, counts, scaling, self.colors, self.renumbered, own)
+
+    def numbers_of(self, place: int) -> tuple[int, ...]:
+        """Returns the numbers of the bands of one asset; none where they are 1, 2, 3, …."""
+        own = self.numbers[self.bands(place)]
+        return own if own != _plain([len(own)]) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +176,32 @@ def common(kinds: Iterable[Kind]) -> Kind | None:
     scalings = {kind.scaling for kind in found}
     scaling = scalings.pop() if len(scalings) == 1 else None
     colors = any(kind.colors for kind in found)
-    renumbered = any(kind.renumbered or has_fewer(kind.counts, counts) for kind in found)
-    return Kind(dtype, counts, scaling, colors, renumbered)
+    numbers, renumbered = agreed_numbers(found, counts)
+    return Kind(dtype, counts, scaling, colors, renumbered, numbers)
+
+
+def agreed_numbers(kinds: Collection[Kind], counts: Sequence[int]) -> tuple[tuple[int, ...], bool]:
+    """Returns the numbers of bands, and whether they name no band, as in `Kind`.
+
+    Of the first bands of each asset, as many as `counts` says; a single one stands for several.
+    """
+    named = {_numbers(kind, counts) for kind in kinds if not has_fewer(kind.counts, counts)}
+    renumbered = len(named) != 1 or any(
+        kind.renumbered or has_fewer(kind.counts, counts) for kind in kinds
+    )
+    return (named.pop() if len(named) == 1 else ()), renumbered
+
+
+def _numbers(kind: Kind, counts: Sequence[int]) -> tuple[int, ...]:
+    """Returns the numbers of the first bands of each asset; none where they are 1, 2, 3, …."""
+    own = kind.numbers or _plain(kind.counts)
+    parts = (own[kind.bands(place)][:count] for place, count in enumerate(counts))
+    numbers = tuple(number for part in parts for number in part)
+    return numbers if numbers != _plain(counts) else ()
+
+
+def _plain(counts: Iterable[int]) -> tuple[int, ...]:
+    return tuple(number for count in counts for number in range(1, count + 1))
 
 
 def has_fewer(counts: Sequence[int], others: Sequence[int]) -> bool:

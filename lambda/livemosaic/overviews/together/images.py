@@ -1,6 +1,6 @@
 """The images of a cell: what its blocks show of each combination of assets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from livemosaic.index.cells.notes import above
 from livemosaic.index.overviews import CellImage, OverviewCell
@@ -11,6 +11,7 @@ from livemosaic.overviews.together.combinations import (
     Assets,
     Combination,
     Combinations,
+    Kind,
     combined,
     of_text,
 )
@@ -64,4 +65,12 @@ def _image(cells: OverviewSet, shown: Combination, hrefs: Mapping[str, str]) -> 
         mixed=kind is not None and kind.scaling is None,
         colors=kind is not None and kind.colors,
         renumbered=kind is not None and kind.renumbered,
+        counts=kind.counts if kind else (),
+        numbers=_numbers(names(shown.assets), kind) if kind else {},
     )
+
+
+def _numbers(names: Sequence[str], kind: Kind) -> dict[str, tuple[int, ...]]:
+    """Returns the numbers of the bands of assets, where they are not 1, 2, 3, …."""
+    found = {name: kind.numbers_of(place) for place, name in enumerate(names)}
+    return {name: numbers for name, numbers in found.items() if numbers}

@@ -15,6 +15,7 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Operation, Rule
 from livemosaic.model.scene import Scene
 from livemosaic.tiler.assets import chosen_assets, encodings_of
+from livemosaic.tiler.overviews import WORLD, serving
 from livemosaic.tiler.picture import Draft, Tiler
 from livemosaic.tiler.views import Point, lonlat_on
 
@@ -34,6 +35,14 @@ class ValueKind:
     """A numpy data type."""
     nodata: float | int | None
     """The number in place of pixels without data; None where no number stands for them."""
+
+    def has_more_bands(self, pixels: Pixels) -> bool:
+        """Returns whether a single band is there, of files that have one, in place of several."""
+        return len(pixels.names) == 1 < len(self.names)
+
+    def in_gray(self, pixels: Pixels) -> Pixels:
+        """Returns pixels of a single band, which stands for each of several."""
+        return replace(pixels, data=pixels.data.repeat(len(self.names), axis=0), names=self.names)
 
     def blank(self, grid: Grid) -> Pixels:
         """Returns pixels of which none is valid."""
@@ -80,7 +89,27 @@ async def _found(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> ValueK
         nodata = await _nodata(tiler, draft, min(done.layers))
     except LivemosaicError:
         return None
-    return ValueKind(pixels.names, pixels.data.dtype.str, nodata)
+    names = await asyncio.to_thread(_names_of_world, tiler, mosaic, draft.read, rule)
+    return ValueKind(names or pixels.names, pixels.data.dtype.str, nodata)
+
+
+def _names_of_world(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> tuple[str, ...]:
+    """Returns the names of the bands of all scenes together, as the cell of the world has them.
+
+    Empty where no overview tells, and where a request says itself which bands it wants.
+    """
+    cells = serving(mosaic, replace(read, overviews=True), rule)
+    assets = read.assets or mosaic.shown_assets
+    says_which = read.bidx or read.bidx_of or read.expression or len(assets) > 1
+    if tiler.overviews is None or cells is None or says_which:
+        return ()
+    world = tiler.overviews.rows.standing(mosaic, cells, [WORLD]).get(WORLD)
+    image = world and world.image_of(assets)
+    if not image or not image.counts or image.colors:
+        return ()
+    (asset,) = assets
+    count = image.counts[image.names.index(asset)]
+    return tuple(f"b{number}" for number in image.numbers.get(asset, range(1, count + 1)))
 
 
 def _first(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> Scene | None:
