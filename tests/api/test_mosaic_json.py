@@ -134,6 +134,6 @@ def test_the_route_has_a_limit(server: Server) -> None:
         server.publish(name, 1)
     index = server.services.index
     mosaic = server.services.mosaics.get("m")
-    found = exported.at_most(exported.all_scenes(index, mosaic), 1)
+    found = exported.at_most(index.every_scene(mosaic), 1)
     with pytest.raises(Exception, match="more than 1 scenes"):
         list(found)

@@ -18,7 +18,6 @@ from livemosaic.client.target import Local, Target
 from livemosaic.cog.raster import Profile
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError, LivemosaicError
-from livemosaic.export.mosaic_json import all_scenes
 from livemosaic.export.tile_index import IndexRaster
 from livemosaic.geo.box import step_of
 from livemosaic.model.mosaic import Mosaic
@@ -79,7 +78,7 @@ class _OfIndex:
     mosaic: Mosaic
 
     def scenes(self) -> Iterator[Scene]:
-        return all_scenes(self.target.services.index, self.mosaic)
+        return self.target.services.index.every_scene(self.mosaic)
 
     def items(self) -> Iterator[Mapping[str, Any]]:
         return (item_document(self.mosaic, scene) for scene in self.scenes())

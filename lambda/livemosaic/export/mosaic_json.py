@@ -14,8 +14,6 @@ from shapely.geometry import MultiPolygon, box
 
 from livemosaic.errors import InvalidRequestError, TooLargeError
 from livemosaic.geo.cells import Cell, CellGrid, cell_grid
-from livemosaic.index.schema import head_partitions
-from livemosaic.index.search import SceneReader, is_above, watermark_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.model.scene import Scene
@@ -26,14 +24,6 @@ _WEB: Final = "WebMercatorQuad"
 _WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
 _MAX_CELLS: Final = 4096
 """Cells that one scene may take."""
-
-
-def all_scenes(index: SceneReader, mosaic: Mosaic) -> Iterator[Scene]:
-    """Yields every scene of a mosaic, in no order, read a page at a time."""
-    for pk in head_partitions(mosaic):
-        for head in index.heads(pk):
-            if is_above(head, watermark_of(mosaic, head.key)):
-                yield head.scene
 
 
 def at_most(scenes: Iterable[Scene], most: int) -> Iterator[Scene]:

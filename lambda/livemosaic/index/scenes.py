@@ -44,13 +44,19 @@ from livemosaic.index.schema import (
     Tombstone,
     cell_rows,
     head_key,
-    head_partitions,
     mosaic_prefix,
     partition,
     put_head,
     unchanged,
 )
-from livemosaic.index.search import SceneReader, is_above, same_content, same_scene, watermark_of
+from livemosaic.index.search import (
+    SceneReader,
+    is_above,
+    is_shown,
+    same_content,
+    same_scene,
+    watermark_of,
+)
 from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.order import DELETION, raised, remade, unmarked
 from livemosaic.model.scene import Scene
@@ -190,7 +196,7 @@ class Index(SceneReader):
 
     def _rewrite_once(self, mosaic: Mosaic, key: str) -> None:
         head = self.head(mosaic, key)
-        if is_above(head, watermark_of(mosaic, key)):
+        if is_shown(head, mosaic):
             self._put(mosaic, head.scene, head)
 
     def _places(self, head: Head | Tombstone | None) -> Iterator[Place]:
@@ -289,8 +295,7 @@ class Index(SceneReader):
 
     def _newest_of(self, mosaic: Mosaic, collection: str) -> str:
         """The newest version in a collection: of a scene, a deletion or a truncation."""
-        partitions = head_partitions(mosaic)
-        heads = (head for pk in partitions for head in self.heads(pk, prefix=f"{collection}#"))
+        heads = self.every_head(mosaic, prefix=f"{collection}#")
         mark = self._now(mosaic).watermark(collection)
         return reduce(max, (head.version for head in heads), mark)
 
@@ -305,11 +310,9 @@ class Index(SceneReader):
 
     def left_over(self, mosaic: Mosaic, collection: str) -> Iterator[str]:
         """The keys of scenes with rows at or below the watermark of their collection."""
-        mark = mosaic.watermark(collection)
-        for pk in head_partitions(mosaic):
-            for head in self.heads(pk, prefix=f"{collection}#"):
-                if isinstance(head, Head) and not is_above(head, mark):
-                    yield head.key
+        for head in self.every_head(mosaic, prefix=f"{collection}#"):
+            if isinstance(head, Head) and not is_shown(head, mosaic):
+                yield head.key
 
     def apply_watermark(self, mosaic: Mosaic, key: str) -> None:
         """Rewrite or delete the rows of a scene at or below its watermark; idempotent.

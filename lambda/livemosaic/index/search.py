@@ -21,6 +21,7 @@ from livemosaic.index.schema import (
     Head,
     Tombstone,
     head_key,
+    head_partitions,
     parse_head,
     partition,
 )
@@ -91,7 +92,7 @@ class SceneReader:
         head = None
         with suppress(TooLargeError):  # an id that no row can have
             head = self.head(mosaic, key)
-        if not _is_shown(head, mosaic):
+        if not is_shown(head, mosaic):
             raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
         return head.scene
 
@@ -102,7 +103,7 @@ class SceneReader:
             wanted = [head_key(mosaic, key) for key in chunk]
             items = self.table.batch_get(wanted)
             heads = (parse_head(key.sk, items[key]) for key in wanted if key in items)
-            yield from (head.scene for head in heads if _is_shown(head, mosaic))
+            yield from (head.scene for head in heads if is_shown(head, mosaic))
 
     def footprints(self, mosaic: Mosaic, scenes: Sequence[IndexedScene]) -> dict[str, MultiPolygon]:
         """The whole footprints of scenes just found, by key; empty where a scene is gone since."""
@@ -132,10 +133,19 @@ class SceneReader:
                 if len(scenes) == limit:
                     return scenes, f"{shard}#{after}"
                 after = head.key
-                if _is_shown(head, mosaic):
+                if is_shown(head, mosaic):
                     scenes.append(head.scene)
             after = ""
         return scenes, None
+
+    def every_scene(self, mosaic: Mosaic) -> Iterator[Scene]:
+        """All scenes in no useful order, as stored now, read a page at a time."""
+        return (head.scene for head in self.every_head(mosaic) if is_shown(head, mosaic))
+
+    def every_head(self, mosaic: Mosaic, *, prefix: str = "") -> Iterator[Head | Tombstone]:
+        """All heads and tombstones whose keys have a prefix, as stored now; see `heads`."""
+        for pk in head_partitions(mosaic):
+            yield from self.heads(pk, prefix=prefix)
 
     def head(self, mosaic: Mosaic, key: str) -> Head | Tombstone | None:
         """The head or tombstone of a scene as stored now, by the key of the scene."""
@@ -192,9 +202,9 @@ def is_above(head: Head | Tombstone | None, watermark: str) -> TypeGuard[Head]:
     return isinstance(head, Head) and unmarked(head.written) > watermark
 
 
-def _is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
-    """Whether a scene itself is above the watermark of its collection."""
-    return isinstance(head, Head) and unmarked(head.version) > watermark_of(mosaic, head.key)
+def is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
+    """Whether images show a scene: its rows are above the watermark of its collection."""
+    return head is not None and is_above(head, watermark_of(mosaic, head.key))
 
 
 def same_scene(head: Head, scene: Scene) -> bool:

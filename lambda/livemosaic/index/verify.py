@@ -27,7 +27,7 @@ from livemosaic.index.schema import (
     repeats,
     unchanged,
 )
-from livemosaic.index.search import is_above, watermark_of
+from livemosaic.index.search import is_shown, watermark_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.time import utc_text
 from livemosaic.table import Delete, Equals, Item, Key, Row
@@ -107,7 +107,7 @@ class Rows:
                 suspected = self._is_over(head.expires)
             else:
                 rows = {key: items.get(key) for key in keys[head.key]}
-                suspected = bool(_wrong(head, rows)) or _is_truncated(self.mosaic, head)
+                suspected = bool(_wrong(head, rows)) or not is_shown(head, self.mosaic)
                 suspected = suspected or _lacks_beyond(self.mosaic, head, rows)
             found = contended(partial(self._scene, head.key, started)) if suspected else None
             if found:
@@ -132,7 +132,7 @@ class Rows:
         if isinstance(head, Tombstone):
             return self._tombstone(head) if self._is_over(head.expires) else None
         mosaic = self.index.mosaics.get(self.mosaic.id)
-        if _is_truncated(mosaic, head):
+        if not is_shown(head, mosaic):
             return self._left_behind(mosaic, key, started)
         rows = {at: self.index.table.get(at) for at in head.row_keys(self.mosaic)}
         self._expect_still(key, head)
@@ -193,10 +193,6 @@ class Rows:
     def _expect_still(self, key: str, head: Head | Tombstone | None) -> None:
         if self.index.head(self.mosaic, key) != head:
             raise ConditionFailedError(f"the head {key[:200]!r} changed on the way")
-
-
-def _is_truncated(mosaic: Mosaic, head: Head) -> bool:
-    return not is_above(head, watermark_of(mosaic, head.key))
 
 
 def _wrong(head: Head, rows: Mapping[Key, Item | None]) -> list[Key]:

@@ -40,7 +40,7 @@ from livemosaic.index.overviews import (
     stale_row,
 )
 from livemosaic.index.scenes import Index
-from livemosaic.index.schema import Head, head_partitions
+from livemosaic.index.schema import Head
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.model.time import utc_text
 from livemosaic.overviews import sets
@@ -303,10 +303,9 @@ class OverviewBuilder:
         return {top for cell in cells for top in _at_zoom(cell, zoom)} if zoom else {""}
 
     def _cells_of_scenes(self, mosaic: Mosaic) -> Iterator[str]:
-        for pk in head_partitions(mosaic):
-            for head in self.index.heads(pk):
-                if isinstance(head, Head):
-                    yield from head.cells
+        for head in self.index.every_head(mosaic):
+            if isinstance(head, Head):
+                yield from head.cells
 
     def _refresh(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
         """Makes a cell anew where cells changed; wholly if it is not there; returns it."""

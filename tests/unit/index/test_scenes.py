@@ -411,6 +411,26 @@ class TestApply:
         between = scene(version=5)
         assert index.apply(mosaic, between).change == "outdated"
 
+    def test_a_list_has_the_scenes_that_images_show(self, index: Index, mosaic: Mosaic) -> None:
+        """A truncation hides the rows of a scene although a later event of equal content raised
+        its version: until its rows are written anew, no image shows it, and no list has it."""
+        first = scene()
+        later = replace(first, version=first.version.replace("-02-01T", "-02-09T"))
+        index.apply(mosaic, first)
+        index.apply(mosaic, later)
+        index.truncate(mosaic, "s2", "2026-02-05T00:00:00Z#~deleted")
+        truncated = index.mosaics.get(mosaic.id)
+        assert at(index, "alps", 7.5, 45.5) == []
+        assert index.list_scenes(truncated, limit=9) == ([], None)
+        assert [*index.every_scene(truncated)] == [*index.scenes(truncated, [first.key])] == []
+        with pytest.raises(NotFoundError):
+            index.scene(truncated, first.key)
+        index.apply_watermark(truncated, first.key)
+        assert ids(at(index, "alps", 7.5, 45.5)) == [first.id]
+        listed, _ = index.list_scenes(truncated, limit=9)
+        assert listed == [*index.every_scene(truncated)]
+        assert [one.id for one in listed] == [first.id]
+
     @pytest.mark.parametrize("day", [1, 20], ids=["same rank", "other rank"])
     @pytest.mark.parametrize(
         "footprint",

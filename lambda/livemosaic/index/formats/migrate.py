@@ -13,8 +13,8 @@ from functools import reduce
 
 from livemosaic.index.formats.steps import STEPS, Step
 from livemosaic.index.scenes import Index
-from livemosaic.index.schema import Head, Tombstone, head_partitions
-from livemosaic.index.search import is_above, watermark_of
+from livemosaic.index.schema import Head, Tombstone
+from livemosaic.index.search import is_shown
 from livemosaic.model.mosaic import FORMAT, Mosaic, Watermark
 from livemosaic.model.scene import Scene
 
@@ -46,9 +46,8 @@ class Migration:
             return
         now = datetime.fromtimestamp(self.index.clock(), UTC)
         scenes = _SceneSteps(self.index, self.mosaic, steps, now)
-        for pk in head_partitions(self.mosaic):
-            for head in self.index.heads(pk):
-                yield Migrated(head.key, scenes.migrate(head))
+        for head in self.index.every_head(self.mosaic):
+            yield Migrated(head.key, scenes.migrate(head))
         self.index.mosaics.migrated(self.mosaic.id, FORMAT, scenes.watermark)
 
 
@@ -72,8 +71,7 @@ class _SceneSteps:
 
     def _is_left_over(self, head: Head | Tombstone) -> bool:
         """Whether a truncation hides a scene whose rows are still there."""
-        mark = watermark_of(self.mosaic, head.key)
-        return isinstance(head, Head) and not is_above(head, mark)
+        return isinstance(head, Head) and not is_shown(head, self.mosaic)
 
     def after(self, head: Head | Tombstone) -> Scene | Tombstone | None:
         """Returns what becomes of a head; None where that is what it is."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from livemosaic.api.dependencies import CurrentMosaic, ServicesDep
-from livemosaic.export.mosaic_json import all_scenes, at_most, mosaic_json
+from livemosaic.export.mosaic_json import at_most, mosaic_json
 
 router = APIRouter(tags=["exports"])
 
@@ -30,5 +30,5 @@ def export_mosaic_json(
     A scene is listed where its footprint has area, the top one first. `livemosaic export` writes
     larger ones.
     """
-    scenes = at_most(all_scenes(services.index, mosaic), _MAX_SCENES)
+    scenes = at_most(services.index.every_scene(mosaic), _MAX_SCENES)
     return mosaic_json(mosaic, scenes, asset="".join(assets), quadkey_zoom=quadkey_zoom)
