@@ -1,5 +1,6 @@
 """A mosaic of another body: its degrees, CRS names, TileMatrixSets and lists."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_places_of_another_body_are_refused_with_its_name(mars: Server) -> None:
         assert "Mars" in answer.json()["detail"] or "does not lie" in answer.json()["detail"]
     tile = mars.get(tile_url(mosaic="dtm"))
     assert tile.status_code == 404 and "Earth" in tile.json()["detail"]
+
+
+def test_a_viewpoint_of_arcgis_is_a_place_on_the_body(mars: Server) -> None:
+    """In references of Esri and the IAU, and in none; one of the Earth is refused by name."""
+    url = "/mosaics/dtm/tiles/MarsMercatorSphere/9/366/229.tif"
+    for reference in ({"wkid": 104971}, {"wkid": 104905}, {"wkid": 49900}, None):
+        point = {"x": LON, "y": LAT, "spatialReference": reference}
+        rule = {"mosaicMethod": "esriMosaicViewpoint", "viewpoint": point}
+        assert mars.get(url, mosaicRule=json.dumps(rule)).status_code == 200
+    point = {"x": LON, "y": LAT, "spatialReference": {"wkid": 4326}}
+    rule = {"mosaicMethod": "esriMosaicViewpoint", "viewpoint": point}
+    answer = mars.get(url, mosaicRule=json.dumps(rule))
+    assert answer.status_code == 400
+    assert "another body, Earth: the mosaic is of Mars" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("crs", ["IAU_2015:49911", "IAU_2015:49902", "IAU_2015:1"])

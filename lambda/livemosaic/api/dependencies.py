@@ -61,7 +61,7 @@ GivenRule = Annotated[MosaicRuleQuery, Depends(rule_query)]
 async def rule_params(mosaic: CachedMosaic, query: GivenRule, request: Request) -> Rule:
     """Parses which scenes take part, in which order, and how they are combined."""
     rule = query.to_rule(mosaic)
-    if named := query.items_named(rule):
+    if named := query.items_named(mosaic, rule):
         await run_in_threadpool(find_items, request, mosaic, named)
     return rule
 

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+import rasterio
 from pyproj import CRS, Transformer
 
 from livemosaic.errors import InvalidRequestError
@@ -109,3 +110,49 @@ class TestSpatialReference:
     def test_a_place_off_the_globe_is_refused(self, x: float) -> None:
         with pytest.raises(InvalidRequestError, match="viewpoint"):
             _viewpoint(x, 0, {"wkid": 32632})
+
+
+class TestViewpointOnMars:
+    DEGREES = rasterio.crs.CRS.from_user_input("IAU_2015:49900")
+
+    def viewpoint(self, x: float, y: float, **reference: Any) -> tuple[float, float]:
+        point = {"x": x, "y": y} | ({"spatialReference": reference} if reference else {})
+        rule = json.dumps({"mosaicMethod": "esriMosaicViewpoint", "viewpoint": point})
+        lon, lat = parameters(rule, self.DEGREES)["viewpoint"].split(",")
+        return float(lon), float(lat)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "ESRI:104905", "ESRI:104971", "ESRI:103885",
+            "IAU_2015:49900", "IAU_2015:49910", "IAU_2015:49990",
+        ],
+    )  # fmt: skip
+    def test_references_of_mars_are_what_proj_knows_them_to_be(self, name: str) -> None:
+        crs, code = CRS(name), int(name.partition(":")[2])
+        there = Transformer.from_crs("IAU_2015:49900", crs, always_xy=True)
+        for lon, lat in [(77.5, 18.5), (-133.8, -4.6), (0.0, 70.0)]:
+            x, y = there.transform(lon, lat)
+            for reference in ({"wkid": code}, {"latestWkid": code}, {"wkt": crs.to_wkt()}):
+                assert self.viewpoint(x, y, **reference) == pytest.approx((lon, lat), abs=1e-6)
+
+    def test_without_a_reference_it_is_in_the_degrees_of_mars(self) -> None:
+        assert self.viewpoint(77.5, 18.5) == (77.5, 18.5)
+
+    @pytest.mark.parametrize(
+        ("code", "body"), [(4326, "Earth"), (102100, "Earth"), (104903, "Moon"), (30110, "Moon")]
+    )
+    def test_references_of_another_body_are_refused_with_both_names(
+        self, code: int, body: str
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match=f"body, {body}: the mosaic is of Mars"):
+            self.viewpoint(7.5, 18.5, wkid=code)
+
+    @pytest.mark.parametrize("code", [104905, 49910])
+    def test_nor_has_the_earth_viewpoints_on_mars(self, code: int) -> None:
+        with pytest.raises(InvalidRequestError, match="body, Mars: the mosaic is of Earth"):
+            _viewpoint(77.5, 18.5, {"wkid": code})
+
+    def test_a_reference_that_counts_to_the_west_is_refused(self) -> None:
+        with pytest.raises(InvalidRequestError, match="to the west"):
+            self.viewpoint(4.5e6, 1e6, wkid=49911)

@@ -134,7 +134,7 @@ def list_items(
     """
     ruleless = replace(mosaic, rules=replace(mosaic.rules, default={}))
     rule = given.to_rule(ruleless if bbox is None else mosaic)
-    find_items(request, mosaic, given.items_named(rule))
+    find_items(request, mosaic, given.items_named(mosaic, rule))
     if bbox is not None and token:
         raise InvalidRequestError("token is of pages without a bbox: leave one of them out")
     links = StacLinks(request)

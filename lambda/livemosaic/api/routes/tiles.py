@@ -81,7 +81,7 @@ async def tile(request: Request) -> Response:
     params = TileRequest.of(request)
     pixels = params.over_named(mosaic)
     read, render, rule = pixels.read(), pixels.render(), params.to_rule(mosaic)
-    if named := params.items_named(rule):
+    if named := params.items_named(mosaic, rule):
         await run_in_threadpool(find_items, request, mosaic, named)
     size = params.edge(params.scale, services.settings)
     render = replace(render, format=format_of(params.format))

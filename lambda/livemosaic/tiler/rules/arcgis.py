@@ -11,13 +11,14 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, NoTransformError, lonlat_of, transformer
+from livemosaic.geo.crs import LONLAT, NoTransformError, body_of, transformer
 from livemosaic.model.raster import LonLat
 from livemosaic.model.rule import Method, Operation
 from livemosaic.model.time import parse_period, utc_text
@@ -60,9 +61,10 @@ _TOKEN: Final = re.compile(
 )
 
 
-def parameters(text: str) -> dict[str, Any]:
+def parameters(text: str, lonlat: CRS = LONLAT) -> dict[str, Any]:
     """Returns the parameters, as `parse` takes them, that mean the same as a mosaic rule in JSON.
 
+    `lonlat` is longitude and latitude on the body of the mosaic, which a viewpoint must be on, too.
     Raises `InvalidRequestError` for what is not understood. Fields that a method does not use are
     ignored: clients send them whatever the method is.
     """
@@ -70,12 +72,13 @@ def parameters(text: str) -> dict[str, Any]:
     named = rule.get("mosaicMethod")
     method = None if named is None else _named("mosaicMethod", named, _METHODS)
     found: dict[str, Any] = {} if method is None else {"method": method}
+    fields = _FIELDS | {"viewpoint": partial(_viewpoint, lonlat=lonlat)}
     for name, value in rule.items():
-        read = _FIELDS.get(name)
+        read = fields.get(name)
         if read is None:
             raise InvalidRequestError(
                 f"mosaicRule has {name[:80]!r}, which is not known here; known are "
-                f"{', '.join(_FIELDS)}"
+                f"{', '.join(fields)}"
             )
         if method is None or _OF_METHOD.get(name, method) == method:
             found |= read(value)
@@ -182,23 +185,27 @@ def _ids(name: str, value: object) -> list[str]:
     return [str(one).strip() for one in given]
 
 
-def _viewpoint(value: object) -> dict[str, Any]:
+def _viewpoint(value: object, lonlat: CRS) -> dict[str, Any]:
     point = value if isinstance(value, dict) else {}
     x, y = point.get("x"), point.get("y")
     if not (isinstance(x, int | float) and isinstance(y, int | float)):
         raise InvalidRequestError(
             f'viewpoint {str(value)[:80]!r} must be a point: {{"x": …, "y": …}}'
         )
-    lon, lat = _to_lonlat(crs_of_reference(point.get("spatialReference")), x, y)
+    lon, lat = _to_lonlat(crs_of_reference(point.get("spatialReference")) or lonlat, x, y, lonlat)
     return {"viewpoint": f"{lon!r},{lat!r}"}
 
 
-def _to_lonlat(crs: CRS, x: float, y: float) -> LonLat:
-    if crs == LONLAT:
+def _to_lonlat(crs: CRS, x: float, y: float, lonlat: CRS) -> LonLat:
+    if crs == lonlat:
         return x, y
     try:
-        lon, lat = transformer(crs, lonlat_of(crs)).transform(x, y)
-    except (NoTransformError, ProjError, OverflowError):
+        lon, lat = transformer(crs, lonlat).transform(x, y)
+    except NoTransformError as error:
+        raise InvalidRequestError(
+            f"viewpoint is on another body, {body_of(crs)}: the mosaic is of {body_of(lonlat)}"
+        ) from error
+    except (ProjError, OverflowError):
         lon = lat = math.nan
     if not (math.isfinite(lon) and math.isfinite(lat)):
         raise InvalidRequestError(
@@ -279,7 +286,6 @@ _FIELDS: Final[dict[str, Callable[[Any], dict[str, Any]]]] = {
     "sortValue": _sort_value,
     "ascending": _ascending,
     "lockRasterIds": lambda ids: {"lock": _ids("lockRasterIds", ids)},
-    "viewpoint": _viewpoint,
     "fids": lambda ids: {"ids": _ids("fids", ids)},
     "mosaicOperation": lambda name: {
         "operation": _named("mosaicOperation", name, _OPERATIONS),

@@ -9,6 +9,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Rule
 from livemosaic.tiler.rules import arcgis, parse
+from livemosaic.tiler.views import lonlat_on
 
 _COMBINABLE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
 """Parameters without a counterpart in ArcGIS rules, which may be given together with one."""
@@ -92,18 +93,18 @@ class MosaicRuleQuery(RuleQuery):
 
     def to_rule(self, mosaic: Mosaic) -> Rule:
         """Parses the rule; `InvalidRequestError` if it is invalid or the mosaic disallows it."""
-        return rule_of(self._parameters(), mosaic)
+        return rule_of(self._parameters(mosaic), mosaic)
 
-    def items_named(self, rule: Rule) -> tuple[str, ...]:
+    def items_named(self, mosaic: Mosaic, rule: Rule) -> tuple[str, ...]:
         """Returns the Items that the request names, of its parsed rule; not ones of a default."""
         if not (self.ids or self.lock or self.mosaic_rule):
             return ()
-        asked = self._parameters()
+        asked = self._parameters(mosaic)
         return tuple(
             name for what in ("ids", "lock") if what in asked for name in getattr(rule, what)
         )
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self, mosaic: Mosaic) -> dict[str, Any]:
         plain = {n: v for n in RuleQuery.model_fields if (v := getattr(self, n)) is not None}
         if self.mosaic_rule is None:
             return plain
@@ -112,7 +113,7 @@ class MosaicRuleQuery(RuleQuery):
             raise InvalidRequestError(
                 f"mosaicRule and {twice[0]} are given at once: use one form for the whole rule"
             )
-        rule = arcgis.parameters(self.mosaic_rule)
+        rule = arcgis.parameters(self.mosaic_rule, lonlat_on(mosaic))
         if "datetime" in rule and "datetime" in plain:
             raise InvalidRequestError("mosaicRule has a time, and datetime is given: use one")
         return plain | rule

@@ -1,6 +1,6 @@
 """Spatial references of ArcGIS's geometries, as CRSs.
 
-Source: "Geometry objects" in the ArcGIS REST API. Numbers are codes of EPSG or of Esri;
+Source: "Geometry objects" in the ArcGIS REST API. Numbers are codes of EPSG, of Esri or of the IAU;
 `latestWkid` is the current one where Esri has renumbered a reference.
 """
 
@@ -13,21 +13,21 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT
+from livemosaic.geo.crs import LONLAT, lonlat_of
 
 _WEB_MERCATOR: Final = (102100, 102113, 900913)
 """Numbers of EPSG:3857 that Esri and others used before it had one."""
 _FORMS: Final = '{"wkid": 4326}, {"wkt": "PROJCS[…]"}'
 
 
-def crs_of_reference(reference: object) -> CRS:
+def crs_of_reference(reference: object) -> CRS | None:
     """Returns the CRS of a `spatialReference`: a number, or an object with `wkid` or `wkt`.
 
-    Longitude and latitude if there is none. Raises `InvalidRequestError` for what is not known, and
-    for what has no x and y.
+    None if there is none. Raises `InvalidRequestError` for what is not known, for what has no x and
+    y, and for what counts longitudes of another body to the west.
     """
     if reference is None or reference == {}:
-        return LONLAT
+        return None
     if isinstance(reference, Mapping):
         for name in ("latestWkid", "wkid"):
             if (number := reference.get(name)) is not None:
@@ -44,7 +44,7 @@ def _by_number(number: object) -> CRS:
     if isinstance(number, bool) or not isinstance(number, int):
         raise _unknown(number)
     code = 3857 if number in _WEB_MERCATOR else number
-    for authority in ("EPSG", "ESRI"):
+    for authority in ("EPSG", "ESRI", "IAU_2015"):
         try:
             found = pyproj.CRS.from_authority(authority, code)
         except ProjError:
@@ -68,6 +68,11 @@ def _planar(found: pyproj.CRS, crs: CRS) -> CRS:
     if not (found.is_geographic or found.is_projected):
         raise InvalidRequestError(
             f"spatialReference {found.name[:80]!r} has no x and y: it is a {found.type_name}"
+        )
+    if lonlat_of(crs) != LONLAT and any(axis.direction == "west" for axis in found.axis_info):
+        raise InvalidRequestError(
+            f"spatialReference {found.name[:80]!r} counts longitudes to the west; here x grows to "
+            "the east"
         )
     return crs
 

@@ -75,7 +75,7 @@ def _check_tiles(request: Request, mosaic: Mosaic, services: Services) -> None:
     pixels.render()
     services.tiler.of_scenes(mosaic, pixels.read(), rule)
     params.edge(1, services.settings)
-    find_items(request, mosaic, params.items_named(rule))
+    find_items(request, mosaic, params.items_named(mosaic, rule))
 
 
 def _tileset(
