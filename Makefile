@@ -71,6 +71,7 @@ requirements: setup ## Update the pins in requirements.txt and lambda/requiremen
 	$(BIN)/uv pip compile -q --universal --no-annotate --no-header --python-version 3.11 \
 		lambda/requirements.in -c build/pins.txt -o lambda/requirements.txt
 	sed -i.old "s/^pyarrow==.*/$$(grep '^pyarrow==' build/pins.txt)/" lambda/arrow.txt && rm lambda/arrow.txt.old
+	sed -i.old "s/^planetcantile==.*/$$(grep '^planetcantile==' build/pins.txt)/" lambda/planets.txt && rm lambda/planets.txt.old
 
 clean: ## Remove everything that was installed and generated.
 	rm -rf $(VENV) node_modules dist $(WEB)/maplibre $(WEB)/swagger build demo

@@ -39,7 +39,7 @@ _PINS: Final = "arrow.txt"
 
 def fingerprint(target: Target) -> str:
     """Returns the SHA-256 in hex of all inputs of the zip."""
-    digest = hashlib.sha256(str(target).encode())
+    digest = hashlib.sha256(target.machine.encode())
     for path in (entry_files() / _PINS, Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()

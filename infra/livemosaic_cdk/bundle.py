@@ -21,7 +21,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import livemosaic
 from livemosaic import pixel_version
-from livemosaic_cdk import elf
+from livemosaic_cdk import elf, planets
 
 Architecture = Literal["arm64", "x86_64"]
 
@@ -49,6 +49,7 @@ _UNUSED_FILES: Final = ("ecw_cs.wkt", "nitf_spec.xml", "grib2_table_")
 nothing is read or written."""
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
+_PLANETS: Final = f"lambda/{planets.PINS}"
 _NOT_DEPLOYED: Final = ("__main__.py", "cli/", "client/")
 """Of the package: the command, with its demo."""
 _FROM_NPM: Final = ("maplibre", "swagger")
@@ -63,17 +64,30 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Processor architecture and Python version of a bundle."""
+    """Processor architecture and Python version of a bundle, and what it has beside livemosaic."""
 
     architecture: Architecture = "arm64"
     python: str = "3.13"
+    planets: bool = False
+    """Whether it has TileMatrixSets of other bodies, 10 MB of them."""
 
     def __post_init__(self) -> None:
         _one_of("architecture", self.architecture, get_args(Architecture))
         _one_of("python", self.python, PYTHONS)
 
-    def __str__(self) -> str:
+    @property
+    def machine(self) -> str:
+        """What pixels depend on."""
         return f"{self.architecture}, Python {self.python}"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments of `python -m livemosaic_cdk.bundle` for it."""
+        planets = ("--planets",) if self.planets else ()
+        return ("--architecture", self.architecture, "--python", self.python, *planets)
+
+    def __str__(self) -> str:
+        return f"{self.machine}, other planets" if self.planets else self.machine
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -147,12 +161,13 @@ def _inputs(root: Path) -> dict[str, bytes]:
     packed = {path: f"lambda/{path.name}" for path in entries.glob("*.py")}
     packed |= {path: f"lambda/livemosaic/{path.relative_to(package)}" for path in deployed}
     packed[entries / Path(_REQUIREMENTS).name] = _REQUIREMENTS
+    packed[entries / planets.PINS] = _PLANETS
     inputs = {
         name: path.read_bytes()
         for path, name in packed.items()
         if path.is_file() and path.parent.name != "__pycache__" and not path.name.startswith(".")
     }
-    ours = [Path(__file__), Path(elf.__file__)]
+    ours = [Path(__file__), Path(elf.__file__), Path(planets.__file__)]
     return inputs | {f"infra/{path.name}": path.read_bytes() for path in ours}
 
 
@@ -184,15 +199,22 @@ def _made(target: Target, inputs: Mapping[str, bytes], new: Path) -> Path:
     log(f"bundle for {target}:")
     stage = new / "stage"
     with _step("wheels"):
-        install(target, inputs[_REQUIREMENTS].decode(), stage)
+        install(target, _pins(target, inputs), stage)
     with _step("only what runs"):
         _remove_unused(stage)
+        if target.planets:
+            planets.keep_documents(stage)
         strip(target, stage)
     with _step("bytecode and sources"):
         _compile(target, stage, inputs)
         _write_pixel_version(target, stage)
     with _step("zip"):
         return zipped(stage, new / "bundle.zip")
+
+
+def _pins(target: Target, inputs: Mapping[str, bytes]) -> str:
+    names = (_REQUIREMENTS, _PLANETS) if target.planets else (_REQUIREMENTS,)
+    return "\n".join(inputs[name].decode() for name in names)
 
 
 def install(target: Target, requirements: str, stage: Path) -> None:
@@ -266,7 +288,7 @@ def _compile(target: Target, stage: Path, inputs: Mapping[str, bytes]) -> None:
     for source in stage.rglob("*.py"):
         source.unlink()
     for name, content in inputs.items():
-        if name.startswith("lambda/") and name != _REQUIREMENTS:
+        if name.startswith("lambda/") and name not in (_REQUIREMENTS, _PLANETS):
             path = stage / name.removeprefix("lambda/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -275,7 +297,7 @@ def _compile(target: Target, stage: Path, inputs: Mapping[str, bytes]) -> None:
 
 def _write_pixel_version(target: Target, stage: Path) -> None:
     libraries = pixel_version.libraries_in([str(stage)])
-    version = pixel_version.fingerprint(stage / "livemosaic", libraries, str(target))
+    version = pixel_version.fingerprint(stage / "livemosaic", libraries, target.machine)
     (stage / "livemosaic" / pixel_version.FILE).write_text(version)
 
 
@@ -376,6 +398,7 @@ def main(arguments: list[str] | None = None) -> None:
 examples:
   python -m livemosaic_cdk.bundle
   python -m livemosaic_cdk.bundle --architecture x86_64 --python 3.12
+  python -m livemosaic_cdk.bundle --planets
   unzip -l "$(python -m livemosaic_cdk.bundle)"
 
 The path of the zip goes to stdout; progress and sizes go to stderr.""",
@@ -392,9 +415,12 @@ The path of the zip goes to stdout; progress and sizes go to stderr.""",
         choices=PYTHONS,
         help="default: %(default)s; 3.11 for emulators only",
     )
+    parser.add_argument(
+        "--planets", action="store_true", help="with TileMatrixSets of other bodies"
+    )
     given = parser.parse_args(arguments)
     try:
-        path = build(Target(given.architecture, given.python))
+        path = build(Target(given.architecture, given.python, given.planets))
     except BundleError as e:
         parser.exit(1, f"{e}\n")
     sys.stdout.write(f"{path}\n")

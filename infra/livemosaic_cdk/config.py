@@ -99,6 +99,9 @@ class Config(BaseModel):
     """Processor architecture of the functions."""
     python: str = "3.13"
     """Python version of the functions, as text in cdk.json; 3.11 is for emulators only."""
+    planets: bool = False
+    """Whether mosaics may be of other bodies than the Earth: TileMatrixSets of planetcantile are in
+    the bundle, 10 MB of them (docs/planets.md)."""
     tiler_memory: int = Field(1769, ge=256, le=10240)
     """Memory in MB of the function that answers reads. 1769 MB give one whole vCPU."""
     ingest_memory: int = Field(512, ge=256, le=10240)
@@ -256,8 +259,8 @@ class Config(BaseModel):
 
     @property
     def target(self) -> Target:
-        """Architecture and Python version that the bundle is built for."""
-        return Target(architecture=self.architecture, python=self.python)
+        """Architecture and Python version that the bundle is built for, and its planets."""
+        return Target(self.architecture, self.python, self.planets)
 
     @property
     def reserved(self) -> int:

@@ -1,7 +1,8 @@
 """CloudFront as a template configures it: its cache, with a clock of the test.
 
 Follows the CloudFront Developer Guide: "Understand the cache key", "Manage how long content stays
-in the cache", "Control how long CloudFront caches errors", "Understand response headers policies".
+in the cache", "Control how long CloudFront caches errors", "Understand response headers policies",
+"How CloudFront processes partial requests for an object (range GETs)".
 """
 
 import json
@@ -139,7 +140,12 @@ class CloudFront:
         key = (method, self.key(behavior, path, query, headers))
         held = self.stored.get(key)
         if held and held.age(self.now) < held.life:
-            return _aged(held, self.now, "Hit")
+            return _part(_aged(held, self.now, "Hit"), headers)
+        if asked := headers.get("range"):  # which is forwarded, and in no key
+            part = self.stored.get((key, asked))
+            if part and part.age(self.now) < part.life:
+                return _aged(part, self.now, "Hit")
+            return self._refresh((key, asked), None, behavior, method, path, query, headers)
         stale = held.age(self.now) - held.life if held else 0.0
         said = _directives(held.answer.headers) if held else {}
         if held and stale < said.get("stale-while-revalidate", 0):
@@ -199,7 +205,8 @@ class CloudFront:
         if behavior.get("OriginRequestPolicyId") == ALL_BUT_HOST:
             sent = {name: value for name, value in headers.items() if name != "host"}
         else:
-            kept = {*map(str.lower, policy["HeadersConfig"].get("Headers", ())), "if-none-match"}
+            kept = {*map(str.lower, policy["HeadersConfig"].get("Headers", ()))}
+            kept |= {"if-none-match", "range"}
             kept |= (
                 PREFLIGHT_HEADERS if behavior.get("OriginRequestPolicyId") == PREFLIGHT else set()
             )
@@ -258,6 +265,17 @@ class CloudFront:
             if one["Type"] == "AWS::CloudFront::Distribution"
         )
         return found  # type: ignore[no-any-return]
+
+
+def _part(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """The bytes that were asked for of a whole image in the cache."""
+    found = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
+    if found is None or answer.status != 200:
+        return answer
+    first, last = (int(number) for number in found.groups())
+    content = answer.content[first : last + 1]
+    span = f"bytes {first}-{first + len(content) - 1}/{len(answer.content)}"
+    return Answer(206, {**answer.headers, "content-range": span}, content, answer.x_cache)
 
 
 def _aged(held: Stored, now: float, x_cache: str) -> Answer:

@@ -82,6 +82,44 @@ class TestTiles:
         read = np.load(io.BytesIO(answer.content)) if suffix == ".npy" else image(answer.content)
         assert np.array_equal(read[:3], PIXELS)
 
+    @pytest.mark.parametrize(
+        ("asked", "first", "end"),
+        [("bytes=0-15", 0, 16), ("bytes=100-", 100, None), ("bytes=-7", -7, None)],
+    )
+    def test_a_range_of_a_geotiff_is_a_part_in_base64(
+        self, api: HttpApi, asked: str, first: int, end: int | None
+    ) -> None:
+        whole = api.get(tile_url(".tif"))
+        assert whole.headers["accept-ranges"] == "bytes"
+        part = api.get(tile_url(".tif"), range=asked)
+        assert (part.status, part.content) == (206, whole.content[first:end])
+        start = first % len(whole.content)
+        span = f"bytes {start}-{start + len(part.content) - 1}/{len(whole.content)}"
+        assert part.headers["content-range"] == span
+        assert part.headers["content-length"] == str(len(part.content))
+        assert part.headers["etag"] == whole.headers["etag"]
+
+    def test_a_range_that_is_not_there_and_one_of_another_edition(self, api: HttpApi) -> None:
+        whole = api.get(tile_url(".tif"))
+        beyond = api.get(tile_url(".tif"), range=f"bytes={len(whole.content)}-")
+        assert (beyond.status, beyond.content) == (416, b"")
+        assert beyond.headers["content-range"] == f"bytes */{len(whole.content)}"
+        other = api.get(tile_url(".tif"), range="bytes=0-15", if_range='"other"')
+        assert (other.status, other.content) == (200, whole.content)
+
+    def test_a_geotiff_too_large_for_lambda_is_read_in_parts(self, api: HttpApi) -> None:
+        """Each part is within the limit that the whole is beyond."""
+        url = tile_url(".tif", "large") + "?tilesize=1024"
+        assert api.get(url).status == 413
+        parts = [
+            api.get(url, range=f"bytes={n}-{n + 2**20 - 1}") for n in range(0, 7 * 2**20, 2**20)
+        ]
+        assert {part.status for part in parts} <= {206, 416}
+        length = int(parts[0].headers["content-range"].rpartition("/")[2])
+        content = b"".join(part.content for part in parts)
+        assert len(content) == length > 4.6e6
+        assert image(content).shape == (4, 1024, 1024)
+
     @pytest.mark.parametrize("assets", ["assets=green&assets=red", "assets=green%2Cred"])
     def test_repeated_parameters_come_through_in_their_order(
         self, api: HttpApi, assets: str

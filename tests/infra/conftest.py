@@ -32,6 +32,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "region": "eu-central-1",
         "architecture": "x86_64",
         "python": "3.12",
+        "planets": "true",
         "tiler_memory": "3008",
         "ingest_memory": 1024,
         "buckets": "imagery,shared/sentinel-2",

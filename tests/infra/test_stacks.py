@@ -601,8 +601,15 @@ def test_tracing_is_a_switch(deployment, name, mode):
         assert function.get("TracingConfig", {}).get("Mode") == mode
 
 
-@pytest.mark.parametrize("name", ["default", "adopted"])
-def test_every_stack_publishes_the_bundle_that_the_functions_are_made_of(deployment, name):
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("default", ["arm64", "--python", "3.13"]),
+        ("adopted", ["arm64", "--python", "3.13"]),
+        ("everything", ["x86_64", "--python", "3.12", "--planets"]),
+    ],
+)
+def test_every_stack_publishes_the_bundle_that_the_functions_are_made_of(deployment, name, target):
     """The first stack publishes it too: one that cannot be built ends the deployment there."""
     made = deployment(name)
     key = made.function("Tiler")["Code"]["S3Key"]
@@ -610,7 +617,7 @@ def test_every_stack_publishes_the_bundle_that_the_functions_are_made_of(deploym
     for assets in made.assets.values():
         [bundle] = (f for f in assets["files"].values() if "executable" in f["source"])
         assert bundle["source"]["executable"][1:] == [
-            *("-m", "livemosaic_cdk.bundle", "--architecture", "arm64", "--python", "3.13")
+            *("-m", "livemosaic_cdk.bundle", "--architecture", *target)
         ]
         [place] = bundle["destinations"].values()
         assert place["objectKey"] == key

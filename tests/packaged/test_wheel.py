@@ -41,6 +41,7 @@ def test_the_wheel_has_the_page_and_nothing_of_development(built: Built) -> None
         "livemosaic_cdk/parts/qgis.js",
         "livemosaic/cli/cost/prices.json",
         "livemosaic_cdk/entries/requirements.txt",
+        "livemosaic_cdk/entries/planets.txt",
     } <= set(names)
     tops = {name.partition("/")[0].partition("-")[0] for name in names}
     assert tops == {"livemosaic", "livemosaic_cdk"}

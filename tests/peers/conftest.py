@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -22,13 +23,21 @@ _START_S = 60.0
 
 @pytest.fixture(scope="session")
 def titiler() -> Iterator[str]:
-    """URL of titiler.mosaic, which is installed into `build/` where it is not there yet."""
+    """URL of titiler.mosaic."""
+    with running() as url:
+        yield url
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[str]:
+    """Runs titiler.mosaic, which is installed into `build/` where it is not there yet."""
     try:
         python = interpreter("titiler")
     except PeerError as reason:
         pytest.skip(f"titiler.mosaic is not to be had: {reason}")
     port = free_port()
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    own |= environment
     with subprocess.Popen([str(python), str(_APP), str(port)], env=own) as server:
         try:
             url = f"http://127.0.0.1:{port}"

@@ -21,7 +21,7 @@ def publish(stack: cdk.Stack, target: Target) -> cdk.FileAssetLocation:
         source_hash=f"{fingerprint(target)}.zip",  # becomes the key of the object
         executable=[
             *(sys.executable, "-m", "livemosaic_cdk.bundle"),
-            *("--architecture", target.architecture, "--python", target.python),
+            *target.arguments,
         ],
         display_name="livemosaic bundle",
     )
