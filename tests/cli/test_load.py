@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from pyarrow.parquet import read_table
 
 from cli.process import LIVEMOSAIC
 from items import box, item
@@ -158,6 +159,47 @@ def test_what_cannot_be_loaded_is_named(
     archive(tmp_path / "items.parquet")
     path = str(tmp_path / words[0])
     assert says in run("load", path, *words[1:], *place, "--yes", code=1)
+
+
+def test_an_index_is_made_anew_of_its_own_scenes(
+    run: Run, place: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The archive need not be there any more: what the mosaic kept is all that it needs."""
+    own = ("--collection", "s2", "--property", "cloud", "--sortby", "cloud", "--quadkey-zoom", "6")
+    run("mosaics", "create", "m", *own)
+    bands = {
+        name: {"href": f"https://example.com/a/{name}.tif", "nodata": 0, "type": "image/tiff"}
+        for name in ("visual", "nir", "scl")
+    }
+    more = item("many", box(6, 44, 8, 46), assets=bands, properties={"cloud": 7})
+    path = archive(tmp_path / "items.parquet", more, item("gone", properties={"cloud": 1}))
+    run("ingest", path)
+    run("ingest", "-", text=json.dumps({"op": "delete", "collection": "s2", "id": "gone"}))
+    run("mosaics", "default-assets", "m", "nir")
+    kept = str(tmp_path / "m.parquet")
+    assert "wrote 21 scenes" in run("export", "m", kept)
+    anew = ("--set", "quadkey_zoom=12", "--set", "max_cells=32")
+    assert "21 scenes" in run("load", kept, "--mosaic", "m", *anew, *place, "--yes")
+
+    new = ("--index", index_of(place))
+    before, after = (json.loads(run(*words, "mosaics", "show", "m")) for words in ((), new))
+    differ = {name for name in before if before[name] != after[name]}
+    assert differ <= {"quadkey_zoom", "max_cells", "levels", "revision", "generation"}
+    assert max(after["levels"]) > max(before["levels"])
+    assert scenes_of(run, tmp_path / "before.parquet") == scenes_of(
+        run, tmp_path / "after.parquet", *new
+    )
+    assert "rows and Items checked: all well" in run(*new, "verify", "m")
+
+
+def scenes_of(run: Run, path: Path, *index: str) -> list[dict[str, Any]]:
+    """The Items that a mosaic has, apart from their versions: a load is another change."""
+    run(*index, "export", "m", str(path))
+    rows = read_table(path).to_pylist()
+    return sorted(
+        ({n: v for n, v in row.items() if n != "version"} for row in rows),
+        key=lambda row: str(row["id"]),
+    )
 
 
 @pytest.mark.parametrize("words", [(), ("--mosaic", "later")], ids=["all", "by name"])
