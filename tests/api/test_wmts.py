@@ -11,9 +11,11 @@ import pytest
 import rasterio
 from rasterio.warp import transform
 
-from api.served import Server, X, Y, Z, on_socket
+from api.counted import CountedTable
+from api.served import Server, X, Y, Z, on_socket, serving
 from cogs import write_cog
 from items import box, item
+from livemosaic.table.sqlite import SqliteTable
 
 URL = "/mosaics/m/WMTSCapabilities.xml"
 NAMES = {"": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows/1.1"}
@@ -192,6 +194,18 @@ class TestLayers:
         for name, layer in found.items():
             answer = server.get(template(layer).format(**place))
             assert answer.headers["Content-Type"] == formats[name]
+
+    def test_formats_are_kept_for_a_minute(self, sqlite_table: SqliteTable, folder: Path) -> None:
+        """The document of a mosaic of many named renders reads no scene for each of them."""
+        table = CountedTable(sqlite_table)
+        with serving(table, folder) as server:
+            server.create("f", renders={"plain": {"assets": ["visual"], "unscale": True}})
+            server.publish("a", 1.5, mosaic="f", dtype="float32")
+            first = server.get("/mosaics/f/WMTSCapabilities.xml")
+            table.forget()
+            again = server.get("/mosaics/f/WMTSCapabilities.xml")
+        assert b"tiff" in first.content
+        assert (again.content, table.queries, table.rows) == (first.content, 0, 0)
 
     @pytest.mark.parametrize(
         ("values", "dtype", "query", "media_type"),

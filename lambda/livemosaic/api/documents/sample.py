@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
@@ -16,11 +17,10 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Read, Render
 from livemosaic.model.rule import Rule
-from livemosaic.model.scene import Scene
 from livemosaic.render.encode import encode
 from livemosaic.services import Services
-from livemosaic.tiler.tilesets import WORLD
-from livemosaic.tiler.views import box_view, lonlat_on, lonlat_view
+from livemosaic.tiler.kept.kind import taking_part
+from livemosaic.tiler.views import box_view, lonlat_on
 
 _EDGE: Final = 64
 """Pixels of the edge of a sample, which covers a whole scene."""
@@ -95,17 +95,19 @@ async def sample_of(
     services: Services, mosaic: Mosaic, read: Read, render: Render, rule: Rule
 ) -> SampleImage | None:
     """Reads a sample; None where no scene takes part, or none can be read."""
-    scene = await run_in_threadpool(_scene, services, mosaic, read, rule)
-    if scene is None:
+    tiler = services.tiler
+    scenes = await run_in_threadpool(taking_part, tiler, mosaic, read, rule, _LISTED)
+    if not scenes:
         return None
+    scene = min(scenes, key=lambda scene: scene.footprint.area)  # its pixels are fine, too
     view = box_view(Box.of(lonlat_on(mosaic), extent(scene.footprint)), mosaic, _EDGE, _EDGE)
     few = replace(rule, max_scenes=min(rule.max_scenes or _SCENES, _SCENES))
     try:
-        made = await services.tiler.make(services.tiler.draft(mosaic, view, read, few))
+        made = await tiler.make(tiler.draft(mosaic, view, read, few))
     except InvalidRequestError:
         return None
-    frame = await services.tiler.native(services.tiler.draft(mosaic, view, read, few))
-    kind = await services.kinds.find(services.tiler, mosaic, read, rule)
+    frame = await tiler.native(tiler.draft(mosaic, view, read, few))
+    kind = await services.kinds.find(tiler, mosaic, read, rule)
     if kind is not None and replace(render, format="tif").shows_values:
         render = replace(render, nodata=kind.nodata)
     return SampleImage(made.pixels, made.grid, render, frame) if made.pixels.valid.any() else None
@@ -116,21 +118,23 @@ async def format_that_shows(
 ) -> Format:
     """Returns a format that shows what is requested: PNG, or TIFF for values that PNG cannot hold.
 
-    PNG where that is not known, as of a mosaic without scenes.
+    PNG where that is not known, as of a mosaic without scenes. Of plain values that is kept for a
+    minute. Raises `InvalidRequestError` as `Tiler.of_scenes` does.
     """
     if render.rescale or render.colormap is not None:
         return "png"
+    if replace(render, format="tif").shows_values:
+        services.tiler.of_scenes(mosaic, read, rule)
+        kind = await services.kinds.find(services.tiler, mosaic, read, rule)
+        return "png" if kind is None else _format_for(np.dtype(kind.dtype).name)
     found = await sample_of(services, mosaic, read, render, rule)
     return "png" if found is None else await run_in_threadpool(shown_by, found)
 
 
 def shown_by(sample: SampleImage) -> Format:
     """Returns PNG, or TIFF for a sample of values that PNG cannot hold."""
-    return "png" if sample.profile("tif").dtype in _SHOWN_BY_PNG else "tif"
+    return _format_for(sample.profile("tif").dtype)
 
 
-def _scene(services: Services, mosaic: Mosaic, read: Read, rule: Rule) -> Scene | None:
-    """Returns the smallest of a hundred scenes that take part: its pixels are fine, too."""
-    takes = services.tiler.listing(mosaic, lonlat_view(mosaic, WORLD), read, rule).candidates.takes
-    scenes, _ = services.index.list_scenes(mosaic, limit=_LISTED)
-    return min(filter(takes, scenes), key=lambda scene: scene.footprint.area, default=None)
+def _format_for(dtype: str) -> Format:
+    return "png" if dtype in _SHOWN_BY_PNG else "tif"

@@ -6,7 +6,7 @@ from typing import Final
 
 from rasterio.dtypes import dtype_rev, typename_fwd
 
-from livemosaic.api.documents.sample import SampleImage, TileProfile
+from livemosaic.api.documents.sample import SampleImage, TileProfile, shown_by
 from livemosaic.api.documents.window import DataWindow
 from livemosaic.api.params.pixels import format_of
 from livemosaic.api.urls import TileURLs
@@ -80,16 +80,12 @@ def gdal_format(name: str | None, sample: SampleImage) -> str:
     formats that GDAL does not read.
     """
     if name is None:
-        png = sample.pixels.data.shape[0] in (1, 3) and _is_shown_by_png(sample)
+        png = sample.pixels.data.shape[0] in (1, 3) and shown_by(sample) == "png"
         return "png" if png else "tif"
     if format_of(name) not in _READABLE:
         known = ", ".join(_READABLE)
         raise InvalidRequestError(f"GDAL reads no tiles of format {name[:20]!r}; it reads {known}")
     return name
-
-
-def _is_shown_by_png(sample: SampleImage) -> bool:
-    return sample.profile("tif").dtype in ("uint8", "uint16")
 
 
 def native_zoom(sample: SampleImage, reach: Reach, edge: int) -> int:

@@ -76,9 +76,10 @@ class ValueKinds:
 async def _found(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> ValueKind | None:
     """Reads one pixel amid a scene."""
     try:
-        scene = await asyncio.to_thread(_first, tiler, mosaic, read, rule)
-        if scene is None:
+        scenes = await asyncio.to_thread(taking_part, tiler, mosaic, read, rule, _LISTED)
+        if not scenes:
             return None
+        scene = scenes[0]
         at = scene.footprint.representative_point()
         view = Point(lonlat_on(mosaic), at.x, at.y).view(mosaic)
         draft = tiler.draft(mosaic, view, read, replace(rule, min_pixels=0))
@@ -112,11 +113,15 @@ def _names_of_world(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> tup
     return tuple(f"b{number}" for number in image.numbers.get(asset, range(1, count + 1)))
 
 
-def _first(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> Scene | None:
-    view = Point(lonlat_on(mosaic), 0, 0).view(mosaic)
-    takes = tiler.listing(mosaic, view, read, rule).candidates.takes
-    scenes, _ = tiler.index.list_scenes(mosaic, limit=_LISTED)
-    return next(filter(takes, scenes), None)
+def taking_part(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule, listed: int) -> list[Scene]:
+    """Returns the scenes that take part in images, wherever they lie, among the first listed ones.
+
+    Raises `InvalidRequestError` as `Tiler.draft` does.
+    """
+    anywhere = Point(lonlat_on(mosaic), 0, 0).view(mosaic)
+    takes = tiler.listing(mosaic, anywhere, read, rule).candidates.takes
+    scenes, _ = tiler.index.list_scenes(mosaic, limit=listed)
+    return [scene for scene in scenes if takes(scene)]
 
 
 async def _nodata(tiler: Tiler, draft: Draft, place: int) -> float | int | None:
