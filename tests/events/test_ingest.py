@@ -426,10 +426,14 @@ class TestFailures:
             ({"renders": {"ndvi": {"expression": "(nir-red)/(nir+red)"}}}, "visual nir red"),
             ({"renders": {"first": {"expression": "b1/255"}, "none": {"assets": ["gone"]}}},
              "visual"),
+            ({"renders": {"odd": {"assets": 7}, "bad": {"expression": "(("}}}, "visual"),
             ({"overviews": OverviewPolicy(assets=("green", "visual"))}, "visual green"),
             ({"assets": ("swir", "scl", "red")}, "swir scl red"),
         ],
-        ids=["chosen", "named", "render", "expression", "bands", "overviews", "kept by name"],
+        ids=[
+            *("chosen", "named", "render", "expression", "bands", "invalid", "overviews"),
+            "kept by name",
+        ],
     )  # fmt: skip
     def test_headers_are_kept_of_assets_that_requests_open_without_naming_them(
         self, ingest: Ingest, settings: dict[str, Any], kept: str

@@ -7,7 +7,9 @@ of its scene cost. Assets without one are read as well, by one request more wher
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from livemosaic.errors import AmbiguousAssetError
+from pydantic import ValidationError
+
+from livemosaic.errors import AmbiguousAssetError, LivemosaicError
 from livemosaic.model.assets import find_asset
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
@@ -31,11 +33,13 @@ def opened_hrefs(mosaic: Mosaic, scene: Scene) -> list[str]:
 
 
 def _of_render(mosaic: Mosaic, name: str, assets: Mapping[str, str]) -> Sequence[str]:
-    """Returns the assets that a render or its expression names."""
-    read = parameters_of(mosaic, name).read()
-    if read.assets or not read.expression:
-        return read.assets
-    return Expression.parse(read.expression).assets(assets)
+    """Returns the assets that a render or its expression names; none of one that is not valid."""
+    with suppress(LivemosaicError, ValidationError):  # stored by another release: no Item fails
+        read = parameters_of(mosaic, name).read()
+        if read.assets or not read.expression:
+            return read.assets
+        return Expression.parse(read.expression).assets(assets)
+    return ()
 
 
 def _keys(names: Sequence[str], assets: Mapping[str, str]) -> Iterator[str]:
