@@ -132,6 +132,8 @@ class TestRoutes:
             if keys[answering(keys, method, path)] != ("JWT" if writes else "NONE")
         ]
         assert not wrong
+        posts = {key for key in keys if key.startswith("POST ")}
+        assert posts == {answering(keys, "POST", path) for by, path, _ in asked if by == "POST"}
         assert {method for method, _, writes in asked if writes} >= WRITES
         assert any(method == "POST" and not writes for method, _, writes in asked)
 

@@ -21,7 +21,9 @@ _POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
 WRITES: Final = (_POST, _METHOD.PUT, _METHOD.PATCH, _METHOD.DELETE)
 POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}", "/search")
-"""Routes that only read but take a body: statistics, images of features, searches."""
+"""Routes that only read but take a body: statistics, images of features, searches.
+
+`tests/infra/test_access.py` holds them to what the routes of the application ask for."""
 POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
 """Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
 EXPENSIVE_READS: Final = ("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map")
