@@ -18,7 +18,7 @@ from rasterio.warp import calculate_default_transform
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError, lonlat_of, transformer
-from livemosaic.geo.frame import Frame, around, is_cylinder
+from livemosaic.geo.frame import Frame, around, around_cylinder, is_cylinder
 from livemosaic.model.raster import BBox, Grid
 
 FARTHEST: Final = 1e9
@@ -185,15 +185,44 @@ def warped(frame: Frame, crs: CRS) -> Affine | None:
         whole = top - bottom
         bottom, top = max(bottom, -_MERCATOR_LATITUDE), min(top, _MERCATOR_LATITUDE)
         height = round(height * (top - bottom) / whole)
+    bounds = left, bottom, right, top
+    if across := _across_edge(frame.crs, crs, bounds, frame.width, height):
+        return across
     to_crs: Affine
     try:
         with rasterio.Env(DummySession()):
-            to_crs, _, _ = calculate_default_transform(
-                frame.crs, crs, frame.width, height, left, bottom, right, top
-            )
+            to_crs, _, _ = calculate_default_transform(frame.crs, crs, frame.width, height, *bounds)
     except (RasterioError, CPLE_BaseError, ValueError):
         return None
     return to_crs
+
+
+def _across_edge(source: CRS, crs: CRS, bounds: BBox, width: int, height: int) -> Affine | None:
+    """Returns what GDAL would if the map went on beyond its edge; None of what does not cross it.
+
+    To GDAL a raster across ±180° is as wide as the world, and its pixels are as coarse. As GDAL
+    does, by the distance of the upper left corner from the lower right one. None also of a raster
+    around a pole, which is that wide, and of one that reaches beyond the CRS.
+    """
+    turn = around(crs) or around_cylinder(crs)
+    if turn is None:
+        return None
+    left, bottom, right, top = bounds
+    along, back = np.linspace(0, 1, _EDGE_POINTS), np.linspace(1, 0, _EDGE_POINTS)
+    x = left + (right - left) * np.concatenate([along, along**0, back, 0 * back])
+    y = top + (bottom - top) * np.concatenate([0 * along, along, along**0, back])
+    try:
+        x, y = transformer(source, crs).transform(x, y)
+    except NoTransformError:
+        return None
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    whole = np.unwrap(x, period=turn)
+    if np.allclose(whole, x, rtol=0, atol=turn / 2) or abs(whole[-1] - whole[0]) > turn / 2:
+        return None
+    last = 2 * _EDGE_POINTS - 1
+    step = math.hypot(whole[last] - whole[0], y[last] - y[0]) / math.hypot(width, height)
+    return Affine(step, 0, whole.min(), 0, -step, y.max())
 
 
 def lonlat_bounds(grid: Grid, lonlat: CRS) -> BBox:

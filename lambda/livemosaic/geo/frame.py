@@ -67,11 +67,11 @@ def around(crs: CRS) -> float | None:
     if crs == WEB_MERCATOR:
         return WEB_MERCATOR_WORLD
     # On Earth, others are read as GDAL reads them: x ends at the edge of the map.
-    return None if lonlat_of(crs) == LONLAT else _around_cylinder(crs)
+    return None if lonlat_of(crs) == LONLAT else around_cylinder(crs)
 
 
-def _around_cylinder(crs: CRS) -> float | None:
-    """Returns the units of x around another body in its Mercator or equirectangular projection.
+def around_cylinder(crs: CRS) -> float | None:
+    """Returns the units of x around a body in its Mercator or equirectangular projection.
 
     None for other projections, and where x is not zero in the middle of the map.
     """
