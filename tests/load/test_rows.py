@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,16 @@ import pytest
 from bench.items import SHAPES
 from items import box, item
 from livemosaic.errors import InvalidRequestError, SourceUnavailableError
+from livemosaic.export.geoparquet import write_geoparquet
+from livemosaic.export.mosaic_json import all_scenes
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.search import SceneReader
 from livemosaic.load.plan import ItemFile, LoadPlan
 from livemosaic.load.steps import run_step
 from livemosaic.load.work import Work
 from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.time import utc_text
+from livemosaic.stac.items import item_document
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
 from livemosaic.table import Item, Key
@@ -76,6 +82,22 @@ def test_the_rows_are_those_that_events_make(
     ours, theirs = loaded(work, plan), ingested(table, plan)
     assert differences(ours, theirs) == []
     assert len(ours) > 2000
+
+
+def test_an_export_is_an_archive(work: Work, table: SqliteTable, tmp_path: Path) -> None:
+    """What `livemosaic export` writes is loaded as it is ingested."""
+    ingested(table, planned([write(tmp_path / "0.parquet", archive(100))], MOSAICS, 64))
+    mosaic = Mosaics(table).get("all")
+    with ThreadPoolExecutor(1) as pool:
+        scenes = list(all_scenes(SceneReader(table, Mosaics(table), pool), mosaic))
+    path = tmp_path / "export.parquet"
+    write_geoparquet(mosaic, (item_document(mosaic, scene) for scene in scenes), path)
+    plan = planned([path], MOSAICS, 64)
+    other = SqliteTable(str(tmp_path / "other.db"))
+    ours, theirs = loaded(work, plan), ingested(other, plan)
+    other.close()
+    assert differences(ours, theirs) == []
+    assert len(ours) > 500
 
 
 def versions(rng: random.Random, count: int) -> list[dict[str, Any]]:

@@ -31,7 +31,11 @@ from api.served import (
 from conftest import dummy_credentials
 from items import NOW
 from livemosaic.cli import app
+from livemosaic.cli.gis.export import write_mosaic_json
+from livemosaic.ingest.sources.mosaic_json.document import read_document
 from livemosaic.ingest.sources.mosaic_json.order import Levels, contested, levels
+from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.stores import Bucket
 from livemosaic.table.sqlite import SqliteTable
 
 Ingest = Callable[..., str]
@@ -323,6 +327,26 @@ def test_our_own_route_is_a_source(server: Server, ingest: Ingest) -> None:
     assert server.picture(tile_url(mosaic="again")).at(0) == [7]
 
 
+@pytest.mark.emulator
+def test_exports_in_s3_are_sources(server: Server, ingest: Ingest, bucket: str) -> None:
+    """Each kind of file, written to a bucket and read from there."""
+    server.publish("a", 7)
+    command = CliRunner()
+    for name in ("m.json", "m.json.gz", "m.parquet", "m.gti.gpkg"):
+        place = f"s3://{bucket}/some/{name}"
+        result = command.invoke(app, ["export", "m", place])
+        assert result.exit_code == 0, result.output
+        if name.endswith("gpkg"):
+            assert Bucket(bucket).read(f"some/{name}").startswith(b"SQLite format 3")
+            continue
+        mosaic = name.replace(".", "-")
+        server.create(mosaic)
+        assert "1 applied" in ingest("--mosaic", mosaic, place)
+        assert server.picture(tile_url(mosaic=mosaic)).at(0) == [7]
+    assert "is missing" in ingest("--mosaic", "m", f"s3://{bucket}/none.json", code=1)
+    assert command.invoke(app, ["export", "m", "s3://no-such-bucket-here/m.parquet"]).exit_code == 1
+
+
 def test_a_table_of_sqlite_is_a_source(server: Server, ingest: Ingest, tmp_path: Path) -> None:
     path = str(raster(server.folder / "a.tif", 7))
     document = MosaicJSON(
@@ -356,6 +380,9 @@ def test_a_table_of_dynamodb_is_a_source(
     with MosaicBackend(target, mosaic_def=document) as backend:
         backend.write()
     assert "2 applied" in ingest("--mosaic", "m", target)
+    few = MosaicJSON(mosaicjson="0.0.3", name="m", minzoom=1, maxzoom=20, tiles={"0": [first]})
+    write_mosaic_json(few.model_dump(), target)  # what is there is replaced, all of its pages
+    assert list(read_document(target, AllowList()).tiles) == ["0"]
     for key, value in ((keys[0], 7), (keys[-1], 7), (end, 8)):
         x, y, z = WEB.quadkey_to_tile(key)
         assert server.picture(tile_url(tile=(z, x, y))).at(100) == [value]

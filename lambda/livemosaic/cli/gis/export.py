@@ -114,23 +114,38 @@ def _geoparquet(found: MosaicExport, to: str, asset: str, counted: Counted[Any])
 
 def _write(document: dict[str, Any], to: str) -> None:
     if "://" in to:
-        _to_backend(document, to)
+        write_mosaic_json(document, to)
         return
     with put_at(to) as path:
-        _to_backend(document, str(path))
+        write_mosaic_json(document, str(path))
 
 
-def _to_backend(document: dict[str, Any], to: str) -> None:
+def write_mosaic_json(document: dict[str, Any], to: str) -> None:
+    """Writes a MosaicJSON by the backend of cogeo-mosaic that `to` names; replaces what is there.
+
+    Raises `InvalidRequestError` where that fails.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
     from cogeo_mosaic.backends import MosaicBackend
     from cogeo_mosaic.errors import MosaicError
     from cogeo_mosaic.mosaic import MosaicJSON
 
     try:
         with MosaicBackend(to, mosaic_def=MosaicJSON(**document)) as backend:
+            if to.startswith("dynamodb://"):
+                _delete_cells(backend)
             backend.write(overwrite=True)
-    except (MosaicError, ValueError, NotImplementedError) as error:
+    except (MosaicError, BotoCoreError, ClientError, ValueError, NotImplementedError) as error:
         raise InvalidRequestError(f"cannot write {to}: {str(error)[:300]}") from error
     except OSError as error:
         if "://" not in to:
             raise
         raise InvalidRequestError(f"cannot write {to}: {str(error)[:300]}") from error
+
+
+def _delete_cells(backend: Any) -> None:
+    """Deletes all cells of a mosaic in DynamoDB, of which cogeo-mosaic finds the first page."""
+    while backend._table_exists() and (keys := backend._quadkeys):
+        with backend.table.batch_writer() as batch:
+            for key in keys:
+                batch.delete_item(Key={"mosaicId": backend.mosaic_name, "quadkey": key})

@@ -163,6 +163,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _of_dynamodb(name: str) -> MosaicDocument:
+    DynamoDBBackend._read.cache_clear()
     try:
         with DynamoDBBackend(name) as backend:
             return MosaicDocument(backend.mosaic_def, dict(_dynamodb_cells(backend)))
@@ -186,6 +187,7 @@ def _dynamodb_cells(backend: DynamoDBBackend) -> Iterator[tuple[str, Sequence[st
 
 
 def _of_sqlite(name: str) -> MosaicDocument:
+    SQLiteBackend._read.cache_clear()
     try:
         with closing(SQLiteBackend(name)) as backend:
             rows = backend.db.execute(f'SELECT quadkey, assets FROM "{backend.mosaic_name}"')  # noqa: S608 (its form was checked)
