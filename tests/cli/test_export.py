@@ -179,6 +179,28 @@ def test_mosaic_json_through_the_api_is_the_same(server: Server, run: Run, tmp_p
     assert len(json.loads(here.read_text())["tiles"]) > 10
 
 
+@pytest.mark.parametrize("through_api", [False, True], ids=["index", "api"])
+@pytest.mark.parametrize("name", ["m.json", "m.gti.gpkg"])
+def test_an_asset_of_another_kind_is_left_out(
+    server: Server, run: Run, tmp_path: Path, name: str, through_api: bool
+) -> None:
+    server.create("m")
+    for n, kind in enumerate(("red", "nir", "red")):
+        href = f"https://example.com/{kind}-{n}.tif"
+        asset = {"href": href, "type": "image/tiff", "eo:common_name": kind}
+        server.add(item(f"s{n}", assets={"data": asset}))
+    path = tmp_path / name
+    if through_api:
+        with on_socket(server) as url:
+            run("export", "m", str(path), "--asset", "data", api=url)
+    else:
+        run("export", "m", str(path), "--asset", "data")
+    found = path.read_bytes()
+    assert b"/red-0.tif" in found
+    assert b"/red-2.tif" in found
+    assert b"/nir-1.tif" not in found
+
+
 @pytest.mark.parametrize("name", ["m.parquet", "m.gti.gpkg"])
 def test_many_scenes_take_no_more_memory(tmp_path: Path, name: str) -> None:
     """A process that writes several times the scenes grows by far less than these have."""

@@ -14,7 +14,6 @@ from bench.items import SHAPES
 from items import box, item
 from livemosaic.errors import InvalidRequestError, SourceUnavailableError
 from livemosaic.export.geoparquet import write_geoparquet
-from livemosaic.export.mosaic_json import all_scenes
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.search import SceneReader
 from livemosaic.load.plan import ItemFile, LoadPlan
@@ -89,7 +88,7 @@ def test_an_export_is_an_archive(work: Work, table: SqliteTable, tmp_path: Path)
     ingested(table, planned([write(tmp_path / "0.parquet", archive(100))], MOSAICS, 64))
     mosaic = Mosaics(table).get("all")
     with ThreadPoolExecutor(1) as pool:
-        scenes = list(all_scenes(SceneReader(table, Mosaics(table), pool), mosaic))
+        scenes = list(SceneReader(table, Mosaics(table), pool).every_scene(mosaic))
     path = tmp_path / "export.parquet"
     write_geoparquet(mosaic, (item_document(mosaic, scene) for scene in scenes), path)
     plan = planned([path], MOSAICS, 64)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from rasterio.dtypes import dtype_rev, typename_fwd
 from shapely.geometry import MultiPolygon, shape
@@ -23,7 +23,7 @@ from livemosaic.geo.box import step_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import Scene
-from livemosaic.stac.items import item_document
+from livemosaic.stac.items import OTHER_KIND, item_document
 from livemosaic.storage.objects import ObjectError
 from livemosaic.tiler.tilesets import Reach, reached
 
@@ -89,7 +89,7 @@ class _OfIndex:
         some = sorted(listed, key=lambda scene: scene.footprint.area)
         reader = CogReader(services.ingest.allow)
         for scene in some:
-            if asset not in scene.assets:
+            if not scene.shows(asset):
                 continue
             try:
                 profile = asyncio.run(reader.profile(scene.assets[asset], version=""))
@@ -183,7 +183,8 @@ def _next(links: Sequence[Mapping[str, str]]) -> str | None:
 def _scene(mosaic: Mosaic, item: Mapping[str, Any]) -> Scene:
     """Returns the scene of an Item of an API, of which what exports need is known."""
     found = shape(item["geometry"])
-    properties = item["properties"]
+    assets, properties = item["assets"], item["properties"]
+    kinds = {name: asset.get(OTHER_KIND) for name, asset in assets.items()}
     return Scene(
         collection=item.get("collection") or "",
         id=item["id"],
@@ -191,9 +192,15 @@ def _scene(mosaic: Mosaic, item: Mapping[str, Any]) -> Scene:
         footprint=found if isinstance(found, MultiPolygon) else MultiPolygon([found]),
         rank=rank(mosaic.sortby, properties),
         datetime=properties.get("datetime"),
-        assets={name: asset["href"] for name, asset in item["assets"].items()},
+        assets={name: _href(asset["href"]) for name, asset in assets.items()},
+        other_kinds={name: kind for name, kind in kinds.items() if kind},
         properties={k: v for k, v in properties.items() if k in mosaic.properties},
     )
+
+
+def _href(href: str) -> str:
+    """Returns an href as an index has it: of a local file its path."""
+    return unquote(href.removeprefix("file://")) if href.startswith("file:///") else href
 
 
 def _mosaic(target: Remote, mosaic: str) -> Mosaic:

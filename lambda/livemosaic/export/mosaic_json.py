@@ -48,7 +48,7 @@ def mosaic_json(
     name = asset or only_asset(mosaic)
     zoom = _usual_zoom(mosaic) if quadkey_zoom is None else quadkey_zoom
     grid = cell_grid(mosaic.tms)
-    having = [scene for scene in scenes if name in scene.assets]
+    having = [scene for scene in scenes if scene.shows(name)]
     if not having:
         raise InvalidRequestError(f"no scene of mosaic {mosaic.id!r} has an asset {name[:80]!r}")
     tiles: defaultdict[str, list[str]] = defaultdict(list)

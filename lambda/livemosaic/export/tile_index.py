@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import shapely
 from shapely.geometry import Polygon
@@ -63,7 +64,7 @@ def write_tile_index(
 def _rows(mosaic: Mosaic, scenes: Iterable[Scene], asset: str) -> Iterator[PolygonRow]:
     grid = cell_grid(mosaic.tms)
     for scene in scenes:
-        if asset not in scene.assets:
+        if not scene.shows(asset):
             continue
         parts = shapely.get_parts(grid.project(scene.footprint))
         polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
@@ -88,4 +89,4 @@ def gdal_path(href: str) -> str:
         return f"/vsis3/{href.removeprefix('s3://')}"
     if href.startswith(("https://", "http://")):
         return f"/vsicurl/{href}"
-    return href.removeprefix("file://")
+    return unquote(href.removeprefix("file://")) if href.startswith("file://") else href

@@ -53,6 +53,10 @@ class Scene:
         """Identity within a mosaic: STAC ids are unique only within their collection."""
         return scene_key(self.collection, self.id)
 
+    def shows(self, asset: str) -> bool:
+        """Whether images of an asset have the scene: it has the asset, and of no other kind."""
+        return asset in self.assets and asset not in self.other_kinds
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedScene:

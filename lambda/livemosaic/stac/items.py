@@ -24,6 +24,8 @@ from livemosaic.storage.hrefs import without_query
 STAC_VERSION: Final = "1.1.0"
 SOURCE: Final = "livemosaic:collection"
 """Property with the collection of the Item that a scene was made of."""
+OTHER_KIND: Final = "livemosaic:other_kind"
+"""Member of an asset that means something else than its mosaic has by its name: how it differs."""
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 _MEDIA_TYPES: Final = {"jp2": "image/jp2", "png": "image/png", "jpg": "image/jpeg"}
 """Media types of assets that are no GeoTIFF, by the end of the href."""
@@ -81,6 +83,7 @@ def _asset(mosaic: Mosaic, scene: Scene, name: str) -> dict[str, Any]:
         "href": href,
         "type": _MEDIA_TYPES.get(href.rpartition(".")[2].lower(), _COG),
         "roles": [role],
+        **({OTHER_KIND: scene.other_kinds[name]} if name in scene.other_kinds else {}),
         **_encoding(scene, name),
     }
 
