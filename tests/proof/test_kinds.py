@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from items import item, message
-from livemosaic.index.meanings import differences
+from livemosaic.index.learning.meanings import differences
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.registry.roster import RecentMosaics
 from livemosaic.ingest.batch import Ingest

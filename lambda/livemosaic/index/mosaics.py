@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from cachetools import TTLCache
 
@@ -17,16 +17,13 @@ from livemosaic.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
-from livemosaic.index.meanings import learned
+from livemosaic.index.learning.traits import grown, kept_choice, with_meanings
 from livemosaic.index.overviews import ended
 from livemosaic.index.registry.row import GROWN, REGISTRY, Registry, is_growth
-from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import (
     ANY_COLLECTION,
     FORMAT,
-    MAX_KNOWN_ASSETS,
     MOSAIC_ID,
     Mosaic,
     OverviewPolicy,
@@ -157,7 +154,7 @@ class Mosaics:
         def change(mosaic: Mosaic) -> Mosaic:
             changed = replace(mosaic, **settings(mosaic))
             if changed.assets != mosaic.assets and mosaic.known_assets:
-                changed = replace(changed, chosen_assets=_kept_choice(mosaic, changed))
+                changed = replace(changed, chosen_assets=kept_choice(mosaic, changed))
             for name in FIXED:
                 if getattr(changed, name) != getattr(mosaic, name):
                     raise InvalidRequestError(
@@ -187,9 +184,9 @@ class Mosaics:
     def learn(self, mosaic: Mosaic, scene: Scene) -> Mosaic:
         """Add what the Item of a scene that is stored already states of its assets, as `grow`."""
         stated = scene.meanings()
-        if _meanings(mosaic, stated) == mosaic.meanings:
+        if with_meanings(mosaic, stated) == mosaic.meanings:
             return mosaic
-        return self._write(mosaic.id, lambda now: replace(now, meanings=_meanings(now, stated)))
+        return self._write(mosaic.id, lambda now: replace(now, meanings=with_meanings(now, stated)))
 
     def truncate(self, mosaic_id: str, mark: Watermark, now: float) -> Mosaic:
         """Hide all scenes of a collection up to a version at once, from readers and writers.
@@ -339,66 +336,6 @@ def same_settings(old: Mosaic | None, new: Mosaic) -> bool:
         return False
     ours = (*GROWN, "format", "watermarks", "overview_sets")
     return new == replace(old, **{name: getattr(new, name) for name in ours})
-
-
-@dataclass(frozen=True, slots=True)
-class SceneTraits:
-    """What a mosaic learns from a scene beside its extent: thousands of scenes share it."""
-
-    level: int
-    assets: tuple[str, ...]
-    """Keys of its assets."""
-    shown: tuple[str, ...]
-    """As `Scene.shown_assets`."""
-    meanings: Mapping[str, str]
-    """What its Item states of its assets, as text by name."""
-
-    @classmethod
-    def of(cls, scene: Scene, level: int) -> Self:
-        """The traits of a scene that has cells at a level."""
-        return cls(level, (*scene.assets,), scene.shown_assets, scene.meanings())
-
-
-def grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
-    """A mosaic with a scene that has cells at a level: its bounds, and all that it learns of it."""
-    bounds = extent(scene.footprint)
-    wider = replace(mosaic, bounds=united(mosaic.bounds or bounds, bounds))
-    return taught(wider, SceneTraits.of(scene, level))
-
-
-def taught(mosaic: Mosaic, traits: SceneTraits) -> Mosaic:
-    """A mosaic with what it learns from a scene: levels, known and chosen assets, meanings.
-
-    The order of scenes counts: what the first one shows is chosen, what it states is its meaning.
-    """
-    new = replace(
-        mosaic,
-        levels=tuple(sorted({*mosaic.levels, traits.level})),
-        known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *traits.assets)))[
-            :MAX_KNOWN_ASSETS
-        ],
-        chosen_assets=mosaic.chosen_assets or _choice(mosaic, traits),
-    )
-    meanings = _meanings(new, traits.meanings)
-    return new if meanings == new.meanings else replace(new, meanings=meanings)
-
-
-def _meanings(mosaic: Mosaic, all_stated: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns the meanings of the mosaic's assets with what an Item adds."""
-    known = {*mosaic.known_assets, *mosaic.shown_assets}
-    stated = {name: text for name, text in all_stated.items() if name in known}
-    return learned(mosaic.meanings, stated) if stated else mosaic.meanings
-
-
-def _choice(mosaic: Mosaic, traits: SceneTraits) -> tuple[str, ...]:
-    """Returns what the first scene shows; of a mosaic stored before, what it has shown so far."""
-    return usual_assets(mosaic.known_assets) or traits.shown or usual_assets(traits.assets)
-
-
-def _kept_choice(old: Mosaic, new: Mosaic) -> tuple[str, ...]:
-    """Returns the chosen assets after a change of settings: others if they are no longer kept."""
-    chosen = old.chosen_assets or usual_assets(old.known_assets)
-    return usual_assets(new.assets) if new.assets and not {*chosen} <= {*new.assets} else chosen
 
 
 def put_of(mosaic: Mosaic, expect: Expect = None) -> Put:

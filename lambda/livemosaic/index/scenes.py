@@ -35,7 +35,7 @@ from livemosaic.index.feed.rows import (
     repeat_if_late,
     row_of,
 )
-from livemosaic.index.meanings import compared
+from livemosaic.index.learning.meanings import compared
 from livemosaic.index.overviews import changed, is_of_cells, region_changed
 from livemosaic.index.schema import (
     SHARDS,

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, Self
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.index.change import newest
-from livemosaic.index.meanings import compared
+from livemosaic.index.learning.meanings import compared
 from livemosaic.index.schema import Head, Tombstone
 from livemosaic.index.search import is_above, same_content
 from livemosaic.index.verify import Checked, Difference, DifferenceKind

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from livemosaic.geo.antimeridian import united
-from livemosaic.index.mosaics import from_item, put_of, taught, to_item
+from livemosaic.index.learning.traits import taught
+from livemosaic.index.mosaics import from_item, put_of, to_item
 from livemosaic.index.registry.row import Registry
 from livemosaic.load.survey import Lessons
 from livemosaic.load.work import DATA, Work

@@ -9,8 +9,8 @@ from typing import Any
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.geo.antimeridian import extent
 from livemosaic.index.feed.rows import area_of_change, milliseconds
-from livemosaic.index.meanings import compared
-from livemosaic.index.mosaics import SceneTraits, taught
+from livemosaic.index.learning.meanings import compared
+from livemosaic.index.learning.traits import SceneTraits, taught
 from livemosaic.index.registry.roster import Roster
 from livemosaic.index.scenes import TOMBSTONE_S, scene_cover
 from livemosaic.index.schema import Head, Tombstone, cell_rows, put_head

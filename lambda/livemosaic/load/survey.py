@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from livemosaic.geo.antimeridian import united
-from livemosaic.index.mosaics import SceneTraits
+from livemosaic.index.learning.traits import SceneTraits
 from livemosaic.load.plan import digest_of
 from livemosaic.load.scenes import LoadedScene, SceneMaker
 from livemosaic.load.work import Work

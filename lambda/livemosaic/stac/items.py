@@ -13,7 +13,7 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.geo.antimeridian import extent
-from livemosaic.index.meanings import AUXILIARY, Meaning
+from livemosaic.index.learning.meanings import AUXILIARY, Meaning
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import processing_time
 from livemosaic.model.raster import BandEncoding, encodings_from_text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from items import item
-from livemosaic.index.meanings import Meaning, differences, learned
+from livemosaic.index.learning.meanings import Meaning, differences, learned
 from livemosaic.ingest.assets.meaning import stated_meanings
 from livemosaic.ingest.item import StacItem
 from livemosaic.model.mosaic import Mosaic

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from livemosaic.index.meanings import AUXILIARY, COLORS, Meaning
+from livemosaic.index.learning.meanings import AUXILIARY, COLORS, Meaning
 from livemosaic.ingest.assets.media import AUXILIARY_ROLES, roles_of
 from livemosaic.ingest.assets.sensors import (
     Colors,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from livemosaic.index.meanings import AUXILIARY
+from livemosaic.index.learning.meanings import AUXILIARY
 from livemosaic.ingest.assets.sensors import Colors
 
 _DECIMALS: Final = r"\s*\(?(?:swir|nir)?\)?\s*(?:band)?\s*\(?"
@@ -89,7 +89,8 @@ _EXTENSION: Final = re.compile(r"\.(?:tiff?|gtiff|geotiff)\b")
 
 
 def kind_of(text: str, item_id: str, colors: Colors) -> str:
-    """Returns the kind that a text states (see `index.meanings`); empty where it states none.
+    """Returns the kind that a text states, empty where it states none: see
+    `index.learning.meanings`.
 
     The Item's own id in it does not count. `colors` are the sensor's, by numbers of bands.
     """

@@ -1,0 +1,1 @@
+"""What a mosaic learns from the scenes that come in: their extent, assets and meanings."""
