@@ -134,8 +134,8 @@ class Mosaic:
     have, so that a picture never changes to other bands by itself."""
     meanings: Mapping[str, str] = field(default_factory=dict)
     """What Items have stated about the values of known assets, by name: see
-    `index.learning.meanings`. What was stated first stays, and an asset that contradicts it is never
-    shown beside it."""
+    `index.learning.meanings`. What was stated first stays, and an asset that contradicts it is
+    never shown beside it."""
     watermarks: tuple[Watermark, ...] = ()
     """Watermarks of truncated collections, one each."""
     overview_sets: tuple[OverviewSet, ...] = ()

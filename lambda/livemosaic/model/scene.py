@@ -42,8 +42,8 @@ class Scene:
     """What the numbers in the assets mean, as text: see `model.raster`."""
     meanings: Callable[[], Mapping[str, str]] = field(default=dict, compare=False, repr=False)
     """Returns what its Item states about the values of its assets, by name: see
-    `index.learning.meanings`. Not stored with the scene; empty where the scene was read. Called only
-    where the mosaic may not know it yet, as it takes as long as all else of a scene."""
+    `index.learning.meanings`. Not stored with the scene; empty where the scene was read. Called
+    only where the mosaic may not know it yet, as it takes as long as all else of a scene."""
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """How assets differ from what its mosaic has by the same name, as `nir08, not red`. They are
     left out of images that name them, or show them by default."""
