@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from mangum import Mangum
 from mangum.types import ASGI
 
-from livemosaic.api.responses.errors import PROBLEM, problem
+from livemosaic.api.problems import PROBLEM, problem
 
 Answer = dict[str, Any]
 Handler = Callable[[Any, Any], Answer]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import IfNoneMatchHeader
-from livemosaic.api.responses.errors import PROBLEM
+from livemosaic.api.problems import PROBLEM
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
 

@@ -26,11 +26,6 @@ FORMATS: Final[dict[str, Format]] = {
 """Formats by every name that requests may use."""
 
 
-def encodable(text: str) -> str:
-    """Replaces lone surrogates, which JSON requests may contain and UTF-8 cannot encode."""
-    return text.encode(errors="replace").decode()
-
-
 class _Named(QueryParameters):
     named: str | None = Field(
         None,

@@ -11,14 +11,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from livemosaic import errors
-from livemosaic.api.params.pixels import encodable
+from livemosaic.api.problems import PROBLEM, problem
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 log = logging.getLogger(__name__)
 
-PROBLEM: Final = "application/problem+json"
-"""Media type of a problem (RFC 9457)."""
 _OF_FILES: Final = ("GET", "HEAD")
 """Methods of static files, which are no routes of their own."""
 
@@ -36,12 +34,6 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.TableUnavailableError: 503,
 }
 """Status by error class, also for derived classes; any other error is a 500."""
-
-
-def problem(status: int, detail: str) -> dict[str, Any]:
-    """Returns a problem document: `type`, `title`, `status` and `detail` of RFC 9457, 3.1."""
-    title = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": encodable(detail)}
 
 
 def error_response(

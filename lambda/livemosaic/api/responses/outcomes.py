@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from livemosaic.api.params.pixels import encodable
+from livemosaic.api.problems import encodable
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.subscriptions import Applied
 
