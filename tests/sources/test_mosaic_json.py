@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from conftest import dummy_credentials
 from items import NOW
 from livemosaic.cli import app
 from livemosaic.cli.gis.export import write_mosaic_json
+from livemosaic.ingest.sources.mosaic_json import is_mosaic_json
 from livemosaic.ingest.sources.mosaic_json.document import read_document
 from livemosaic.ingest.sources.mosaic_json.order import Levels, contested, levels
 from livemosaic.storage.allowlist import AllowList
@@ -406,6 +408,13 @@ def test_what_is_no_document_is_named(
     path.write_text(text)
     said = ingest("--mosaic", "m", str(path), code=1)
     assert says in said
+
+
+def test_a_pipe_is_not_looked_into(tmp_path: Path) -> None:
+    """Its bytes are there once, for the source of Items."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert not is_mosaic_json(str(pipe))
 
 
 def test_other_places_are_named(server: Server, ingest: Ingest, tmp_path: Path) -> None:

@@ -27,10 +27,15 @@ def is_mosaic_json(name: str) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """Returns the first bytes of a file, unzipped; none of what is no file, or cannot be read."""
+    """Returns the first bytes of a file, unzipped; none of what is no file, or cannot be read.
+
+    A pipe, of which bytes are there once, is not opened.
+    """
+    if not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
-            head = file.read(len(_GZIP)) if path.is_file() else b""
+            head = file.read(len(_GZIP))
             file.seek(0)
             return gzip.GzipFile(fileobj=file).read(_HEAD) if head == _GZIP else file.read(_HEAD)
     except (OSError, EOFError, zlib.error):

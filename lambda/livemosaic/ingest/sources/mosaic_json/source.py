@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import LivemosaicError
+from livemosaic.geo.crs import NoTransformError
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.ingest.sources.cogs import Making, is_tiff
@@ -114,7 +115,7 @@ class MosaicScenes:
         }
 
     def _levels(self, runner: asyncio.Runner, reader: CogReader) -> Levels:
-        """Returns the order; where lists disagree, by the footprints of what they disagree about"""
+        """Returns the order; where lists disagree, by the footprints of what is disputed."""
         lists = self._document.cells
         disputed = contested(lists)
         hrefs = sorted(disputed)
@@ -139,7 +140,7 @@ class MosaicScenes:
         try:
             made = await item_of_times(reader, href, self._ids[href], times, self.making)
             return cut_to_cells(made, self._document.grid, self._cells_of[href])
-        except (LivemosaicError, ObjectError) as error:
+        except (LivemosaicError, ObjectError, NoTransformError) as error:
             return str(error)
 
 
