@@ -141,6 +141,30 @@ class TestObjects:
         assert shown(ingest) == []
         assert bucket.fetched == [], "what is outdated is not even fetched"
 
+    def test_a_removal_of_what_was_never_known_is_logged_once(
+        self, ingest: Ingest, bucket: Bucket, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Another source may have brought its Item before: that one stays (docs/order.md)."""
+        caplog.set_level("INFO", "livemosaic.ingest.batch")
+        create(ingest)
+        ingest.batch([message(item("a"))])
+        bucket.put(item("a"))
+        removed = bucket.remove()
+        ingest.batch([removed])
+        ingest.batch([removed])
+        assert shown(ingest) == ["a"]
+        logged = [(r.message, vars(r)["object"]) for r in caplog.records]
+        assert logged == [("an object is gone whose Item was never known", PLACE)]
+
+    def test_a_removal_of_what_was_known_is_not_logged(
+        self, ingest: Ingest, bucket: Bucket, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "livemosaic.ingest.batch")
+        create(ingest)
+        ingest.batch([bucket.put(item("a"))])
+        ingest.batch([bucket.remove()])
+        assert caplog.records == []
+
     def test_what_comes_back_unchanged_is_shown_again(self, ingest: Ingest, bucket: Bucket) -> None:
         """Whatever `updated` says: it is of the document, and older than the removal."""
         create(ingest)
@@ -238,6 +262,25 @@ class TestObjects:
         for place in order:
             ingest.batch([messages[place]])
         assert shown(ingest) == ["a"]
+
+    @pytest.mark.parametrize("before", [item("a"), None], ids=["another Item", "nothing"])
+    @pytest.mark.parametrize("then", [None, item("c")], ids=["removed", "replaced"])
+    def test_what_is_listed_before_its_own_event_leaves_with_the_next_one(
+        self, ingest: Ingest, bucket: Bucket, before: Any, then: Any
+    ) -> None:
+        """That event is late, and the one after it overtakes it: it is the first to find it gone.
+
+        The list is later than the event before, which does not know what the object holds now.
+        """
+        create(ingest)
+        ingest.batch([bucket.put(before) if before else bucket.remove()])
+        put = bucket.put(item("b"))
+        ingest.batch([from_list(item("b"), bucket.events)])
+        assert "b" in shown(ingest)
+        later = bucket.put(then) if then else bucket.remove()
+        for late in (later, put, later):
+            ingest.batch([late])
+            assert shown(ingest) == (["c"] if then else [])
 
     def test_the_same_event_twice_costs_no_write_unit(self, table: Table, bucket: Bucket) -> None:
         metered = Metered(table)

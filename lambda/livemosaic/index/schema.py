@@ -36,9 +36,10 @@ Rows of no mosaic:
 |           |                        |                  | `length`, `etag`, `modified` of  |
 |           |                        |                  | the object                       |
 | thing     | `thing#{hash}`         | `thing`          | `name`, `sequence`, `order`,     |
-|           |                        |                  | `held`, `left`, `revision` (see  |
-|           |                        |                  | `tracked_objects`); `expires` of |
-|           |                        |                  | one that holds no Item           |
+|           |                        |                  | `held`, `left`, `seen`,          |
+|           |                        |                  | `revision` (`tracked_objects`);  |
+|           |                        |                  | `expires` of one that holds no   |
+|           |                        |                  | Item                             |
 
 `{hash}` is the BLAKE2b hash, 32 hexadecimal digits, of an asset's href or a tracked object's name.
 """

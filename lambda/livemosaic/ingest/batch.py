@@ -292,6 +292,8 @@ class Ingest:
         )
         if claimed is None:
             return
+        if known is None and item is None:
+            log.info("an object is gone whose Item was never known", extra={"object": claimed.name})
         yield from _retire(claimed, subscribers, force=subscribers.force and item is None)
         if item:
             yield from subscribers.put(replace(item, order=claimed.order))

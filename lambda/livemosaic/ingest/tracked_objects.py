@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from livemosaic.index.scenes import TOMBSTONE_S
 from livemosaic.ingest.events.changes import TrackedChange
+from livemosaic.model.order import moment_of
 from livemosaic.model.time import utc_text
 from livemosaic.table import ABSENT, Equals, Expect, Item, Put, Table
 from livemosaic.table.keys import tracked_object_key
@@ -42,6 +43,9 @@ class TrackedObject:
     """The Item that it has held since."""
     left: Sequence[ItemName] = ()
     """Items that it held before. They are removed at `order`, or still have to be."""
+    seen: Sequence[ItemName] = ()
+    """Items of lists that are later than that event: the event that put them is still to come. They
+    are removed at the next one, as a removal at `order` is older than they are."""
     revision: int = 0
     """Grows by one with each write; 0 before the first."""
 
@@ -53,15 +57,19 @@ def claimed(
     if before is None:
         return TrackedObject(event.object_name, event.sequence, _order(event), held)
     again = before.sequence == event.sequence
-    left = tuple(before.left) if again else ()
+    unretired = again or before.sequence == _BEFORE_ALL
+    left = tuple(before.left) if unretired else ()
     if before.held is not None:
         left = (*left, before.held)
+    if not again:
+        left = (*left, *before.seen)
     return replace(
         before,
         sequence=event.sequence,
         order=before.order if again and event.sequence else _order(event, before),
         held=held,
         left=tuple(name for name in dict.fromkeys(left) if name != held),
+        seen=before.seen if again else (),
     )
 
 
@@ -110,15 +118,23 @@ class TrackedObjects:
 
         Returns the object where an event came first after which it does not hold the Item.
         """
-        seen = TrackedChange(name, _BEFORE_ALL, time, name)
-        if self.claim(seen, held, lambda _: None):
+        listed = TrackedChange(name, _BEFORE_ALL, time, name)
+        if self.claim(listed, held, lambda _: None):
             return None
-        known = self.get(name)
-        return known if known and known.held != held else None
+        return contended(lambda: self._see(listed, held))
+
+    def _see(self, listed: TrackedChange, held: ItemName) -> TrackedObject | None:
+        known = self.get(listed.object_name)
+        if known is None:
+            return None
+        if utc_text(listed.time) > moment_of(known.order) and held not in known.seen:
+            self._put(replace(known, seen=(*known.seen, held)))
+        return known if known.held != held else None
 
     def _put(self, tracked: TrackedObject) -> None:
         row = _to_row(replace(tracked, revision=tracked.revision + 1))
-        gone = {} if tracked.held else {"expires": int(self.clock()) + TOMBSTONE_S}
+        holds = tracked.held or tracked.seen
+        gone = {} if holds else {"expires": int(self.clock()) + TOMBSTONE_S}
         expect: Expect = Equals("revision", tracked.revision) if tracked.revision else ABSENT
         self.table.transact([Put(tracked_object_key(tracked.name), row | gone, expect)])
 
@@ -131,7 +147,7 @@ def _to_row(tracked: TrackedObject) -> dict[str, Any]:
         "held": list(tracked.held) if tracked.held else None,
         "left": [list(name) for name in tracked.left],
         "revision": tracked.revision,
-    }
+    } | ({"seen": [list(name) for name in tracked.seen]} if tracked.seen else {})
 
 
 def _from_row(row: Item) -> TrackedObject:
@@ -141,5 +157,6 @@ def _from_row(row: Item) -> TrackedObject:
         order=row["order"],
         held=ItemName(*row["held"]) if row["held"] else None,
         left=tuple(ItemName(*name) for name in row["left"]),
+        seen=tuple(ItemName(*name) for name in row.get("seen", ())),
         revision=int(row["revision"]),
     )
