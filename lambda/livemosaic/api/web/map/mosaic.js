@@ -3,7 +3,7 @@
 import { MercatorCoordinate, fit, inView, map, placed, tileZoom, zoomFor } from "./canvas.js";
 import { offer, rule } from "./choices.js";
 import { boundsOf, polygons, split } from "./geometry.js";
-import { $, motion, say, sayNotice } from "./page.js";
+import { $, motion, say, sayNotice, saySkipped } from "./page.js";
 import { ask, passes } from "./server.js";
 import { forgetBad, partialTiles } from "./tiles.js";
 
@@ -95,6 +95,20 @@ export function sayPartial() {
   if (cut) sayNotice(...limited(cut.limit), { label: "Zoom in", run: zoomIn });
   else if (latest.behind) sayNotice(lag(latest), "New scenes are drawn here in a moment; at higher zooms they are already.");
   else sayNotice(null);
+  const skipped = new Map(tiles.flatMap((tile) => tile.skipped));
+  const isMore = skipped.delete("...");
+  saySkipped(skippedTitle(skipped, isMore), [...skipped], isMore);
+}
+
+/** Reasons of scenes that can be read, but do not fit to what the mosaic shows. */
+const UNFIT = /^has (no asset|another kind of asset)/;
+
+function skippedTitle(skipped, isMore) {
+  if (!skipped.size && !isMore) return null;
+  const count = `${skipped.size || "some"}${isMore && skipped.size ? "+" : ""} ${skipped.size === 1 && !isMore ? "scene" : "scenes"}`;
+  const unread = [...skipped.values()].some((why) => !UNFIT.test(why));
+  if (unread) return `${count} could not be read`;
+  return `${count} ${skipped.size === 1 && !isMore ? "is" : "are"} left out`;
 }
 
 /** A limit in words, by its name: a tile shows some of its scenes only. */

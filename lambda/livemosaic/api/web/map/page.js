@@ -45,6 +45,22 @@ export function sayNotice(title, text = "", action = null) {
   $("notice-action").onclick = action?.run ?? null;
 }
 
+const MOST_SKIPPED = 50;
+
+/** Scenes in view that are not drawn, as pairs of id and reason: a line, and a list on demand. */
+export function saySkipped(title, scenes, isMore) {
+  const [box, list] = [$("skipped"), $("skipped-scenes")];
+  box.hidden = !title;
+  const key = JSON.stringify([title, scenes]);
+  if (!title || box.dataset.key === key) return; // else what is being read would jump
+  box.dataset.key = key;
+  $("skipped-title").textContent = title;
+  const shown = scenes.slice(0, MOST_SKIPPED).map(([name, why]) =>
+    el("li", {}, el("span", { class: "id" }, name), el("span", { class: "why" }, why)));
+  const rest = isMore || scenes.length > MOST_SKIPPED ? [el("li", { class: "why" }, "and others")] : [];
+  list.replaceChildren(...shown, ...rest);
+}
+
 export const narrow = () => innerWidth <= 640;
 
 export const motion = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -5,7 +5,7 @@ import { passes, pause, refusal } from "./server.js";
 
 /** Tiles of the view that are unavailable, with the errors. */
 const bad = new Map();
-/** What answers say of tiles that do not show all scenes, by URL: their place, limit and lag. */
+/** What answers say of tiles that do not show all scenes, by URL: place, limit, lag, scenes. */
 const partial = new Map();
 /** The latest pending request of each tile: promises by URL. */
 const latest = new Map();
@@ -82,11 +82,21 @@ function note(path, headers) {
   const limit = headers.get("X-Truncated");
   const [, behind, more] = headers.get("X-Overview")?.match(/stale=(\d+)(\+?)/) ?? [];
   const before = partial.get(path);
-  if (limit || Number(behind)) {
+  const skipped = entries(headers.get("X-Skipped-Scenes"));
+  if (limit || Number(behind) || skipped.length) {
     const [z, x, y] = path.match(/\/(\d+)\/(\d+)\/(\d+)/).slice(1).map(Number);
-    partial.set(path, { tile: { z, x, y }, limit, behind: Number(behind ?? 0), more });
+    partial.set(path, { tile: { z, x, y }, limit, behind: Number(behind ?? 0), more, skipped });
   } else partial.delete(path);
   if (before || partial.has(path)) changed();
+}
+
+/** Scenes and why a tile lacks each, as pairs; a header that names not all of them ends in `...`. */
+function entries(header) {
+  const listed = header?.split(",").filter(Boolean) ?? [];
+  return listed.map(decodeURIComponent).map((entry) => {
+    const [, name, why] = entry.match(/^(.*?)(?:=(.*))?$/s);
+    return [name, why ?? ""];
+  });
 }
 
 /** Tiles that do not show all scenes, of the ones that `shown` keeps; others are forgotten. */
