@@ -202,6 +202,7 @@ class TestShowAndTakeOut:
         cog = {
             "type": "image/tiff; application=geotiff; profile=cloud-optimized",
             "roles": ["data"],
+            "livemosaic:meaning": "",
         }
         assert shown["assets"] == {"visual": {"href": "https://example.com/a.tif", **cog}}
 

@@ -57,12 +57,26 @@ def processing_of(rank: str) -> str:
 def processing_time(rank: str) -> datetime | None:
     """Returns the time of processing in a rank, in UTC; None where it has none."""
     digits = rank.partition(_LATER)[2]
-    if not digits:
+    return _EPOCH + timedelta(seconds=-_undigits(digits)) if digits else None
+
+
+def sort_value(sortby: str, rank: str) -> float | None:
+    """Returns the number in a rank of the property to sort by; None where the Item has none.
+
+    Of a property that is a time these are seconds since 1970.
+    """
+    digits = value_of(rank)
+    if digits == UNRANKED:
         return None
+    return -_undigits(digits) + 0.0 if sortby[0] == "-" else _undigits(digits)
+
+
+def _undigits(digits: str) -> float:
+    """Returns the number of 16 digits; the inverse of `_digits`."""
     bits = int(digits, 16)
     bits ^= 1 << 63 if bits >> 63 else (1 << 64) - 1
-    (seconds,) = struct.unpack(">d", struct.pack(">Q", bits))
-    return _EPOCH + timedelta(seconds=-seconds)
+    (number,) = struct.unpack(">d", struct.pack(">Q", bits))
+    return float(number)
 
 
 def _digits(number: float) -> str:

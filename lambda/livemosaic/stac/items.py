@@ -1,11 +1,14 @@
 """Scenes as STAC Items (STAC 1.1, item-spec), of what the index keeps of the Items they come from.
 
 An Item made here has its id, geometry, time, kept properties, and the assets that are read, with
-nodata, scale and offset of their bands. Links of the original Item, other assets and other
-properties are not kept.
+what is known of their bands: common names, nodata, scale and offset. Links of the original Item,
+other assets and other properties are not kept.
 """
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +16,15 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.geo.antimeridian import extent
-from livemosaic.index.learning.meanings import AUXILIARY, Meaning
+from livemosaic.index.learning.meanings import (
+    AUXILIARY,
+    COLORS,
+    STATED,
+    Meaning,
+    contradicting,
+)
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.rank import processing_time
+from livemosaic.model.rank import processing_time, sort_value
 from livemosaic.model.raster import BandEncoding, encodings_from_text
 from livemosaic.model.scene import Scene
 from livemosaic.model.time import parse_time, utc_text
@@ -27,6 +36,8 @@ SOURCE: Final = "livemosaic:collection"
 OTHER_KIND: Final = "livemosaic:other_kind"
 """Member of an asset that means something else than its mosaic has by its name: how it differs."""
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
+_TIMES: Final = ("datetime", "created", "updated", "published", "expires")
+"""Ends of the names of properties that are times."""
 _MEDIA_TYPES: Final = {"jp2": "image/jp2", "png": "image/png", "jpg": "image/jpeg"}
 """Media types of assets that are no GeoTIFF, by the end of the href."""
 
@@ -48,7 +59,7 @@ def item_document(
         **collection,
         "geometry": mapping(shape),
         "bbox": list(extent(shape) if shape.area else shape.bounds),
-        "properties": _properties(scene),
+        "properties": _properties(mosaic, scene),
         "links": [],
         "assets": {name: _asset(mosaic, scene, name) for name in scene.assets},
         "version": scene.version,
@@ -63,11 +74,31 @@ def member_document(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
     return {**document, "collection": mosaic.id, "properties": properties}
 
 
-def _properties(scene: Scene) -> dict[str, Any]:
+def _properties(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
     time = None if scene.datetime is None else stac_time(scene.datetime)
-    processed = processing_time(scene.rank)
-    created = {} if processed is None else {"created": utc_text(processed)}
-    return {**created, "datetime": time, **scene.properties}
+    return {
+        **_processing(mosaic, scene),
+        **_sorted_by(mosaic, scene),
+        "datetime": time,
+        **scene.properties,
+    }
+
+
+def _processing(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
+    """Returns the time of processing, by which scenes of equal rank are ordered."""
+    time = processing_time(scene.rank)
+    has_created = "created" in (mosaic.sortby.lstrip("+-"), *scene.properties)
+    name = "processing:datetime" if has_created else "created"
+    return {} if time is None else {name: utc_text(time)}
+
+
+def _sorted_by(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
+    """Returns the property by which scenes are ordered, which is kept as a number alone."""
+    name, number = mosaic.sortby.lstrip("+-"), sort_value(mosaic.sortby, scene.rank)
+    if number is None:
+        return {}
+    is_time = name.rpartition(":")[2].endswith(_TIMES)
+    return {name: utc_text(datetime.fromtimestamp(number, UTC)) if is_time else number}
 
 
 def stac_time(text: str) -> str:
@@ -76,15 +107,24 @@ def stac_time(text: str) -> str:
     return text if is_stac else utc_text(parse_time(text))
 
 
+def _meaning(mosaic: Mosaic, scene: Scene, name: str) -> Meaning:
+    """Returns what an asset of a scene means: as in its mosaic, but where it differs."""
+    known = Meaning.of(mosaic.meanings.get(name, ""))
+    how = scene.other_kinds.get(name)
+    return known if how is None else contradicting(known, how)
+
+
 def _asset(mosaic: Mosaic, scene: Scene, name: str) -> dict[str, Any]:
     href = _absolute(without_query(scene.assets[name]))  # the query of a signed URL is a credential
-    role = "metadata" if Meaning.of(mosaic.meanings.get(name, "")).role == AUXILIARY else "data"
+    meaning = _meaning(mosaic, scene, name)
     return {
         "href": href,
         "type": _MEDIA_TYPES.get(href.rpartition(".")[2].lower(), _COG),
-        "roles": [role],
+        "roles": ["data", "metadata"] if meaning.role == AUXILIARY else ["data"],
+        **_bands(meaning, encodings_from_text(scene.encodings).get(name, ())),
+        **({"unit": meaning.unit} if meaning.unit else {}),
+        STATED: meaning.text,
         **({OTHER_KIND: scene.other_kinds[name]} if name in scene.other_kinds else {}),
-        **_encoding(scene, name),
     }
 
 
@@ -93,10 +133,26 @@ def _absolute(href: str) -> str:
     return Path(href).as_uri() if href.startswith("/") else href
 
 
-def _encoding(scene: Scene, name: str) -> dict[str, Any]:
-    """Returns nodata, scale and offset, where they are stated: of the asset, or band by band."""
-    bands = [_stated(band) for band in encodings_from_text(scene.encodings).get(name, ())]
-    return bands[0] if len(bands) == 1 else {"bands": bands} if bands else {}
+def _bands(meaning: Meaning, encodings: Sequence[BandEncoding]) -> dict[str, Any]:
+    """Returns names of bands, nodata, scale and offset, where they are known: of the asset, or
+    band by band."""
+    stated = [_stated(band) for band in encodings]
+    named = [_named(kind) for kind in meaning.bands] if any(meaning.bands) else []
+    if len(stated) > 1:
+        pairs: Iterator[tuple[Mapping[str, Any], ...]] = zip_longest(named, stated, fillvalue={})
+        return {"bands": [{**name, **encoding} for name, encoding in pairs]}
+    if stated and stated[0] and len(named) > 1:
+        return stated[0]  # of the asset: a list of bands would make it one of each band
+    return {**(stated[0] if stated else {}), **({"bands": named} if named else {})}
+
+
+def _named(kind: str) -> dict[str, Any]:
+    """Returns a band of a kind (STAC EO extension 2), as far as its kind has a name."""
+    if kind.startswith("~"):
+        return {"eo:center_wavelength": float(kind[1:])}
+    if kind in COLORS:
+        return {"eo:common_name": kind}
+    return {"name": kind} if kind and not kind.startswith("#") else {}
 
 
 def _stated(band: BandEncoding) -> dict[str, Any]:

@@ -45,6 +45,10 @@ COLORS: Final = {
 """Common names (STAC EO extension 2), with the widest range of center wavelengths in use, in µm.
 `rgb` is an image in true color whose bands are not stated one by one."""
 AUXILIARY: Final = "aux"
+STATED: Final = "livemosaic:meaning"
+"""Field of an asset with its meaning as text, in Items that livemosaic makes."""
+_ROLES: Final = {AUXILIARY: "a mask, quality or angle", "main": "data"}
+_KIND: Final = re.compile(r"(~\d{1,4}\.\d{3}|#?[a-z0-9]+(\+#?[a-z0-9]+)*)?", re.ASCII)
 _OF_QUANTITIES: Final = frozenset({"day", "night", "min", "max", "mean", "anomaly"})
 _RGB: Final = ("red", "green", "blue")
 _SAME_WAVELENGTH: Final = 0.1
@@ -68,6 +72,12 @@ class Meaning:
         """Returns the meaning that a row holds as `text`."""
         bands, words, unit, role, *_ = f"{text}||||".split("|")
         return cls(tuple(bands.split(",")) if bands else (), words, unit, role)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its kinds and its role are such as can be compared."""
+        kinds = (*self.bands, self.words)
+        return self.role in ("", *_ROLES) and all(map(_KIND.fullmatch, kinds))
 
     @property
     def text(self) -> str:
@@ -128,6 +138,20 @@ def compared(mosaic: Mosaic, scene: Scene) -> Scene:
     return scene if found == scene.other_kinds else replace(scene, other_kinds=found)
 
 
+def contradicting(known: Meaning, how: str) -> Meaning:
+    """Returns a meaning whose `difference` from the known one is `how`, as far as that says it."""
+    own = how.partition(", not ")[0]
+    if own in _ROLES.values():
+        return Meaning(role=next(role for role, text in _ROLES.items() if text == own))
+    if own.startswith("in "):
+        return Meaning(unit=own.removeprefix("in "))
+    if counted := re.fullmatch(r"of (\d+) bands", own):
+        return Meaning(("",) * int(counted[1]))
+    if known.bands:
+        return Meaning(tuple(band.replace("?", "") for band in own.split("/")))
+    return Meaning(words=own)
+
+
 def _differences(known: Meaning, own: Meaning) -> Iterator[str]:
     if known.bands and own.bands:
         yield from _of_bands(known.bands, own.bands)
@@ -139,8 +163,7 @@ def _differences(known: Meaning, own: Meaning) -> Iterator[str]:
     # Catalogues disagree on the roles of one kind: angles are `data` to some.
     of_kinds = _whole(known) and _whole(own)
     if not of_kinds and known.role and own.role and known.role != own.role:
-        roles = {AUXILIARY: "a mask, quality or angle", "main": "data"}
-        yield f"{roles.get(own.role)}, not {roles.get(known.role)}"
+        yield f"{_ROLES.get(own.role)}, not {_ROLES.get(known.role)}"
 
 
 def _of_bands(known: tuple[str, ...], own: tuple[str, ...]) -> Iterator[str]:

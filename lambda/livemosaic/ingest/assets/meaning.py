@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from livemosaic.index.learning.meanings import AUXILIARY, COLORS, Meaning
+from livemosaic.index.learning.meanings import AUXILIARY, COLORS, STATED, Meaning
 from livemosaic.ingest.assets.media import AUXILIARY_ROLES, roles_of
 from livemosaic.ingest.assets.sensors import (
     Colors,
@@ -89,10 +89,20 @@ def stated_meanings(
         if names_file(name) and key != name:
             continue
         colors = of_item or sensor_colors({}, last_part(str(asset.get("href"))))
-        text = _meaning(name, key, asset, properties, item_id, colors).text
+        own = _kept(asset) or _meaning(name, key, asset, properties, item_id, colors)
+        text = own.text
         if text:
             found[name] = text
     return found
+
+
+def _kept(asset: Mapping[str, Any]) -> Meaning | None:
+    """Returns the meaning in an Item that livemosaic made of a scene, of which bands are a part."""
+    text = asset.get(STATED)
+    if not isinstance(text, str) or len(text) > _MOST_BANDS * _LONGEST:
+        return None
+    meaning = Meaning.of(text)
+    return meaning if meaning.is_valid else None
 
 
 def _meaning(
