@@ -9,7 +9,7 @@ import pystac_client
 import pytest
 from requests import Response, Session
 
-from api.served import AUTHORIZED, Server
+from api.served import AUTHORIZED, JSON, Server
 from items import box, item
 from livemosaic.stac import search as limits
 from livemosaic.storage.allowlist import AllowList
@@ -284,3 +284,21 @@ def test_pystac_client_finds_all(grid: Server, monkeypatch: pytest.MonkeyPatch) 
     assert sorted(one.id for one in search.items()) == ["00", "01"]
     assert len([*client.get_collection("a").get_items()]) == 16
     assert client.get_collection("b").get_item("33").id == "33"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/search", '{"ids": ["\\ud800"]}'),
+        ("/search", '{"collections": ["\\ud800"]}'),
+        ("/mosaics", '{"id": "n", "collections": ["\\ud800"]}'),
+        ("/mosaics", '{"id": "n", "properties": ["\\ud800"]}'),
+        ("/mosaics", '{"id": "n", "assets": ["\\ud800"]}'),
+    ],
+)
+def test_text_that_is_no_unicode_is_refused(server: Server, path: str, body: str) -> None:
+    """JSON can escape half a surrogate pair, which no table and no file can keep."""
+    server.publish("a", 1)
+    answer = server.client.post(path, content=body, headers=JSON)
+    assert answer.status_code == 400, answer.text
+    assert server.get("/mosaics/n").status_code == 404

@@ -4,6 +4,7 @@ Each scene is a strip on the IAU's sphere of Mars: `dtm` and `orthoimage` are fl
 -32767, `hillshade` is uint8 with nodata 0. Around the strip, which is a slanted band, is nodata.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ STRIPS = {"P18": (77.2, 19.3), "P02": (77.4, 19.2), "N03": (77.5, 19.0)}
 """West and north of each strip, in degrees; the later ones are newer."""
 JEZERO = 77.6, 18.5
 
+UNREADABLE = ("Broken", "Null", "Deep", "Folder", "AMatrixless", "AFlat")
+
 
 def write_matrix_sets(folder: Path) -> Path:
-    """Writes TileMatrixSets of Mars as planetcantile has them, and one that cannot be read."""
+    """Writes TileMatrixSets of Mars as planetcantile has them, and `UNREADABLE` ones."""
     folder.mkdir()
     for name, crs, extent, shape in [
         ("MarsMercatorSphere", MERCATOR, (-HALF, -HALF, HALF, HALF), (1, 1)),
@@ -50,6 +53,16 @@ def write_matrix_sets(folder: Path) -> Path:
         )
         (folder / f"{name}.json").write_text(made.model_dump_json(exclude_none=True))
     (folder / "Broken.json").write_text('{"id": "Broken", "crs": "nothing"}')
+    (folder / "Null.json").write_text("null")
+    (folder / "Deep.json").write_text("[" * 100_000)
+    (folder / "Folder.json").mkdir()
+    sound = json.loads((folder / "MarsMercatorSphere.json").read_text())
+    flat = [{**matrix, "cellSize": 0} for matrix in sound["tileMatrices"]]
+    for name, change in (
+        ("AMatrixless", {"tileMatrices": []}),  # read before the others, by its name
+        ("AFlat", {"tileMatrices": flat}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps({**sound, "id": name, **change}))
     return folder
 
 

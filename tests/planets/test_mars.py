@@ -11,7 +11,7 @@ import rasterio
 
 from api.served import Server, tile_url
 from items import box, item
-from planets.mars import DEGREES, EQUIRECTANGULAR, JEZERO, STRIPS
+from planets.mars import DEGREES, EQUIRECTANGULAR, JEZERO, STRIPS, UNREADABLE
 
 LON, LAT = JEZERO
 URI = "http://www.opengis.net/def/crs/IAU/2015/"
@@ -70,8 +70,15 @@ def test_lists_have_the_sets_of_the_body_and_leave_out_bad_ones(mars: Server) ->
     assert {*SETS, "WebMercatorQuad"} <= set(listed) and "Broken" not in listed
     for mosaic in ("dtm", "earth"):
         assert mars.get(f"/mosaics/{mosaic}/WMTSCapabilities.xml").status_code == 200
-    broken = mars.get("/mosaics/dtm/tiles/Broken/9/1/1")
-    assert broken.status_code == 400 and "cannot be read" in broken.json()["detail"]
+        assert mars.get(f"/mosaics/{mosaic}/map.html").status_code == 200
+    assert mars.get("/collections").status_code == 200
+
+
+@pytest.mark.parametrize("tms", UNREADABLE)
+def test_a_set_that_cannot_be_read_is_refused(mars: Server, tms: str) -> None:
+    for path in (f"/mosaics/dtm/tiles/{tms}/9/1/1", f"/tileMatrixSets/{tms}"):
+        answer = mars.get(path)
+        assert answer.status_code == 400 and "cannot be read" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("tms", SETS)

@@ -6,6 +6,7 @@ where it is installed: a thousand files, each read when it is asked for.
 
 import json
 import logging
+import math
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -30,6 +31,17 @@ _FEW: Final = 20
 _RADIUS: Final = re.compile(r'(?:ELLIPSOID|SPHEROID)\["[^"]*",\s*([\d.]+)')
 _ALIKE: Final = 0.01
 """Part by which radii of one body's ellipsoids and spheres differ at most."""
+
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OSError,
+    ProjError,
+)
+"""What comes of a document that is no TileMatrixSet."""
 
 _folders: dict[Path, None] = {}
 
@@ -91,11 +103,24 @@ def tile_matrix_set(tms_id: str) -> TileMatrixSet:
     if tms_id not in known.tilematrixsets:
         raise InvalidRequestError(_unknown(tms_id, known.list()))
     try:
-        return known.get(tms_id)
-    except (ValueError, OSError, ProjError) as error:
+        found = known.get(tms_id)
+        _check(found)
+    except _UNREADABLE as error:
         raise InvalidRequestError(
             f"the document of TileMatrixSet {tms_id!r} cannot be read: {str(error)[:300]}"
         ) from error
+    return found
+
+
+def _check(tms: TileMatrixSet) -> None:
+    """Raises ValueError for what morecantile takes, and no tile can be computed from."""
+    if not tms.tileMatrices:
+        raise ValueError("it has no tile matrices")
+    for matrix in tms.tileMatrices:
+        if not all(map(math.isfinite, (matrix.cellSize, *matrix.pointOfOrigin))):
+            raise ValueError(f"tile matrix {matrix.id} has numbers that are not finite")
+        if not matrix.cellSize > 0:
+            raise ValueError(f"tile matrix {matrix.id} has the cell size {matrix.cellSize}")
 
 
 def _unknown(tms_id: str, known: list[str]) -> str:
@@ -137,7 +162,7 @@ def _summary(tms_id: str) -> TmsSummary | None:
                 return TmsSummary(tms_id, str(values.get("title") or tms_id), float(found[1]))
         tms = tile_matrix_set(tms_id)
         return TmsSummary(tms_id, tms.title or tms_id, _radius(proj_crs(tms.rasterio_crs)))
-    except (ValueError, KeyError, TypeError, OSError, InvalidRequestError) as error:
+    except (*_UNREADABLE, InvalidRequestError) as error:
         log.warning("TileMatrixSet not read", extra={"tms": tms_id, "reason": str(error)[:300]})
         return None
 

@@ -143,7 +143,10 @@ def web_map_tms(mosaic: Mosaic) -> str | None:
 
 def _is_web_mercator(tms_id: str, crs: CRS) -> bool:
     """Whether tiles of a TileMatrixSet cover the degrees that WebMercatorQuad's do."""
-    tms = tile_matrix_set(tms_id)
+    try:
+        tms = tile_matrix_set(tms_id)
+    except InvalidRequestError:
+        return False
     if not tms.is_quadtree or lonlat_of(tms.rasterio_crs) != lonlat_of(crs):
         return False
     return bool(np.allclose(tms.bbox, tile_matrix_set("WebMercatorQuad").bbox, rtol=0, atol=1e-6))

@@ -75,6 +75,14 @@ async def _handle_unknown(request: Request, error: Exception) -> Response:
     return error_response(500, "something went wrong here; it was logged")
 
 
+async def _handle_text(request: Request, error: Exception) -> Response:
+    """Refuses text of JSON that holds half a surrogate pair, which is no character."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 (as registered)
+    if error.reason != "surrogates not allowed":
+        return await _handle_unknown(request, error)
+    return error_response(400, f"text {error.object[:80]!r} cannot be written in Unicode")
+
+
 async def _handle_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (as registered)
     headers = {**(error.headers or {})}
@@ -95,6 +103,7 @@ def _methods(request: Request) -> Iterator[str]:
 HANDLERS: Final[dict[int | type[Exception], Handler]] = {
     errors.LivemosaicError: _handle_known,
     HTTPException: _handle_http,
+    UnicodeEncodeError: _handle_text,
     Exception: _handle_unknown,
 }
 """Exception handlers by class; Starlette picks the most derived class that matches."""
