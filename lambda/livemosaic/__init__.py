@@ -8,7 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from livemosaic.errors import LivemosaicError
+    from livemosaic.client.connection import Connection
+    from livemosaic.client.connection import open_mosaics as open  # noqa: A004 (as of files)
+    from livemosaic.client.images import IncompleteWarning
+    from livemosaic.client.items import ItemsNotAddedError, OutdatedItemWarning
+    from livemosaic.client.mosaic import OpenMosaic
+    from livemosaic.errors import InvalidRequestError, LivemosaicError, NotFoundError
     from livemosaic.ingest.events.message import Message
     from livemosaic.model.mosaic import Mosaic
     from livemosaic.model.render import Read, Render
@@ -20,9 +25,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Connection",
+    "IncompleteWarning",
+    "InvalidRequestError",
+    "ItemsNotAddedError",
     "LivemosaicError",
     "Message",
     "Mosaic",
+    "NotFoundError",
+    "OpenMosaic",
+    "OutdatedItemWarning",
     "Read",
     "Render",
     "Rule",
@@ -30,27 +42,38 @@ __all__ = [
     "Settings",
     "TileAddress",
     "__version__",
+    "open",
     "running",
 ]
 
 _MODULES: Final = {
+    "Connection": "client.connection",
+    "IncompleteWarning": "client.images",
+    "InvalidRequestError": "errors",
+    "ItemsNotAddedError": "client.items",
     "LivemosaicError": "errors",
     "Message": "ingest.events.message",
     "Mosaic": "model.mosaic",
+    "NotFoundError": "errors",
+    "OpenMosaic": "client.mosaic",
+    "OutdatedItemWarning": "client.items",
     "Read": "model.render",
     "Render": "model.render",
     "Rule": "model.rule",
     "Services": "services",
     "Settings": "settings",
     "TileAddress": "tiler.views",
+    "open": "client.connection",
     "running": "services",
 }
+_NAMED_ELSEWHERE: Final = {"open": "open_mosaics"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = import_module(f"{__name__}.{_MODULES[name]}")
+    return getattr(module, _NAMED_ELSEWHERE.get(name, name))
 
 
 def __dir__() -> list[str]:

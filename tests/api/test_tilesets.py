@@ -162,7 +162,7 @@ class TestBounds:
             ("ESRI:104903", "does not lie within"),
             ("EPSG:5499", "does not lie within"),
             ("/etc/passwd", "must be like EPSG:32632"),
-            ("E" * 101, "at most 100 characters"),
+            ("E" * 4001, "at most 4000 characters"),
         ],
         ids=["none", "an address", "PROJ's text", "the Moon", "with heights", "a file", "too long"],
     )

@@ -17,7 +17,7 @@ from livemosaic.api.access import (
     services_of,
     visible_mosaics,
 )
-from livemosaic.api.params.crs import crs_of
+from livemosaic.api.params.crs import MAX_CRS, crs_of
 from livemosaic.api.params.items import find_items
 from livemosaic.api.params.pixels import ReadQuery, RenderQuery
 from livemosaic.model.mosaic import Mosaic
@@ -79,7 +79,9 @@ async def crs_param(
     mosaic: CachedMosaic,
     crs: Annotated[
         str | None,
-        Query(max_length=100, description="CRS of the bounds; longitude and latitude by default"),
+        Query(
+            max_length=MAX_CRS, description="CRS of the bounds; longitude and latitude by default"
+        ),
     ] = None,
 ) -> CRS:
     """Parses the CRS of the bounds in a response."""
@@ -94,7 +96,7 @@ async def coord_crs_param(
     coord_crs: Annotated[
         str | None,
         Query(
-            max_length=100,
+            max_length=MAX_CRS,
             description="CRS of the given coordinates; longitude and latitude by default",
         ),
     ] = None,
@@ -106,7 +108,9 @@ async def coord_crs_param(
 async def dst_crs_param(
     dst_crs: Annotated[
         str | None,
-        Query(max_length=100, description="CRS of the pixels; that of the coordinates by default"),
+        Query(
+            max_length=MAX_CRS, description="CRS of the pixels; that of the coordinates by default"
+        ),
     ] = None,
 ) -> CRS | None:
     """Parses the CRS of the pixels; None for that of the coordinates."""

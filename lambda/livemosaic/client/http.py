@@ -7,7 +7,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -25,7 +25,13 @@ from urllib3.exceptions import (
 )
 
 from livemosaic.auth.signing import Authorize, AwsSignature
-from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.errors import (
+    AlreadyExistsError,
+    InvalidRequestError,
+    LivemosaicError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from livemosaic.storage.http import trust
 from livemosaic.table.retry import Backoff
 
@@ -35,11 +41,21 @@ _CONNECT_S: Final = 10.0
 _READ_S: Final = 40.0
 """API Gateway gives up after 30 s (HTTP API quotas, "Maximum integration timeout")."""
 CONNECTIONS: Final = 8
+_ERRORS: Final[Mapping[int, type[LivemosaicError]]] = {
+    400: InvalidRequestError,
+    401: UnauthorizedError,
+    404: NotFoundError,
+    409: AlreadyExistsError,
+}
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT_S: Final = 60.0
 """The longest pause that a server may ask for; one that asks for more is asked again then."""
 _UNREACHABLE: Final = (ConnectTimeoutError, ProxyError, SSLError)
 """Errors that occur before the request is sent."""
+
+
+_BINARY: Final = ("image/", "application/x-binary")
+"""How media types of images begin."""
 
 
 class ApiError(LivemosaicError):
@@ -61,8 +77,34 @@ class Answer:
     """Where a redirect leads."""
     wait_s: float = 0.0
     """The pause that the server asks for before the next request."""
-    body: str = ""
+    content: bytes = b""
     """The whole body, of any kind."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By names in lower case."""
+
+    @classmethod
+    def of(
+        cls, status: int, headers: Mapping[str, str], content: bytes, *, repeated: bool = False
+    ) -> "Answer":
+        """Reads a response; the body of an image is not looked into."""
+        found = {name.lower(): value for name, value in headers.items()}
+        is_binary = found.get("content-type", "").startswith(_BINARY)
+        text = "" if is_binary else content.decode(errors="replace")
+        return cls(
+            status,
+            _object(text) if text else None,
+            text[:100],
+            repeated,
+            found.get("location", ""),
+            _wait_s(found) if status in (429, 503) else 0.0,
+            content,
+            found,
+        )
+
+    @property
+    def body(self) -> str:
+        """The whole body as text."""
+        return self.content.decode(errors="replace")
 
     def text(self, name: str) -> str | None:
         """Returns a member: `detail` comes from livemosaic, `message` from API Gateway."""
@@ -85,8 +127,17 @@ class Answer:
 class ApiClient:
     """Sends requests to one API, all of which may be repeated. Safe to share between threads."""
 
-    def __init__(self, url: str, authorize: Authorize, *, follows: bool = True) -> None:
-        """`follows` is whether GET requests go where the API sends them: to its CDN."""
+    def __init__(
+        self,
+        url: str,
+        authorize: Authorize,
+        *,
+        follows: bool = True,
+        reader: Authorize | None = None,
+    ) -> None:
+        """`follows` is whether GET requests go where the API sends them: to its CDN; `reader`
+        authorizes requests that only read, where callers choose so."""
+        self.reader = reader
         self.url = check_url(url)
         self._authorize = authorize
         self._pool = _pool(self.url)
@@ -107,16 +158,23 @@ class ApiClient:
         return _BACKOFF.attempts()
 
     def ask(
-        self, method: str, path: str, body: bytes = b"", *, reader: Authorize | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        reader: Authorize | None = None,
+        reads: bool = False,
     ) -> Answer:
         """Returns the response of any status; `ApiError` without one, or if the API stays busy.
 
-        GET requests are not signed, as API Gateway does not require it; `reader` adds a token. An
-        API behind a CDN sends them there; writes stay with the API, whose host signatures name.
+        GET requests, and others that only read (`reads`), are not signed, as API Gateway does not
+        require it; `reader` adds a token. An API behind a CDN sends GET requests there; others stay
+        with the API, whose host signatures name.
         """
         if method == "GET" and self._cdn:
             return self._cdn.ask(method, path, reader=reader)
-        authorize = reader if method == "GET" else self._authorize
+        authorize = reader if reads or method == "GET" else self._authorize
         repeated = False
         failure: str = ""
         for _ in self.attempts():
@@ -163,10 +221,7 @@ class ApiClient:
             redirect=False,
             retries=False,
         )
-        text = answer.data.decode(errors="replace")
-        location = answer.headers.get("Location", "")
-        wait_s = _wait_s(answer.headers) if answer.status in (429, 503) else 0.0
-        return Answer(answer.status, _object(text), text[:100], repeated, location, wait_s, text)
+        return Answer.of(answer.status, answer.headers, answer.data, repeated=repeated)
 
     def _may_pass(self, error: HTTPError) -> bool:
         """Returns whether to try again; a URL that never answered is probably wrong."""
@@ -188,7 +243,7 @@ class ApiClient:
             return f"{host!r} does not answer within {_CONNECT_S:g} s: is {self.url} the right URL?"
         return f"{self.url} did not answer ({type(error).__name__})"
 
-    def refusal(self, answer: Answer) -> ApiError:
+    def refusal(self, answer: Answer) -> LivemosaicError:
         """Returns the error that a failed response stands for."""
         detail, message = answer.text("detail"), answer.text("message")
         if 300 <= answer.status < 400:
@@ -199,7 +254,7 @@ class ApiClient:
         if answer.status == 401 and detail is not None and "bearer" in detail.lower():
             return ApiError(f"{detail}; --token or LIVEMOSAIC_TOKEN gives it")
         if detail is not None:
-            return ApiError(detail)
+            return error_of(answer.status, detail)
         if answer.status == 403 and message == "Forbidden":
             return ApiError(self._forbidden())
         if message is not None:
@@ -232,6 +287,11 @@ class ApiClient:
             f"{self.url} does not take a bearer token: leave out --token and LIVEMOSAIC_TOKEN, and "
             "it is signed with AWS credentials"
         )
+
+
+def error_of(status: int, detail: str) -> LivemosaicError:
+    """Returns the error that a status of livemosaic's API stands for."""
+    return _ERRORS.get(status, ApiError)(detail)
 
 
 def check_url(url: str) -> str:
@@ -301,14 +361,14 @@ def _wait_s(headers: Mapping[str, str]) -> float:
 
     A date is compared with the server's own `Date`, where there is one.
     """
-    text = headers.get("Retry-After", "").strip()
+    text = headers.get("retry-after", "").strip()
     seconds = float(text) if text.isdecimal() and text.isascii() else _seconds_until(text, headers)
     return min(max(seconds, 0.0), _LONGEST_WAIT_S)
 
 
 def _seconds_until(text: str, headers: Mapping[str, str]) -> float:
     then = _http_date(text)
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    now = _http_date(headers.get("date", "")) or datetime.now(UTC)
     return 0.0 if then is None else (then - now).total_seconds()
 
 

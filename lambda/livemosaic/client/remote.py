@@ -4,16 +4,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
 from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
-from livemosaic.auth.credentials import CredentialsError
-from livemosaic.auth.signing import Bearer
-from livemosaic.client.http import Answer, ApiClient, ApiError
+from livemosaic.auth.signing import Authorize, Bearer
+from livemosaic.client.http import Answer, ApiError
 from livemosaic.client.target import EntryOutcome, Older, group_adjacent, map_in_order
-from livemosaic.errors import InvalidItemError, NotFoundError
+from livemosaic.errors import InvalidItemError, LivemosaicError, NotFoundError
 from livemosaic.index.change import Newer
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.commands import relayed
@@ -42,11 +41,46 @@ class _Request:
     """Why the entry is not sent; empty where it is."""
 
 
+class Api(Protocol):
+    """An API that answers requests: over HTTP, or in this process."""
+
+    url: str
+    reader: Authorize | None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        reader: Authorize | None = None,
+        reads: bool = False,
+    ) -> Answer:
+        """See `ApiClient.ask`."""
+        ...
+
+    def attempts(self) -> Iterator[None]:
+        """See `ApiClient.attempts`."""
+        ...
+
+    def refusal(self, answer: Answer) -> LivemosaicError:
+        """See `ApiClient.refusal`."""
+        ...
+
+    def unknown_api(self, answer: Answer) -> ApiError:
+        """See `ApiClient.unknown_api`."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections and ends threads."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """Mosaics behind an API."""
 
-    client: ApiClient
+    client: Api
 
     def create(self, new: NewMosaic) -> MosaicOut:
         """See `Target`."""
@@ -66,7 +100,7 @@ class Remote:
 
     def all(self, *, private: bool = False) -> list[MosaicOut]:
         """See `Target`."""
-        reader = self.reader() if private else None
+        reader = self.reader() if private else self.client.reader
         answer = self.client.ask("GET", "/mosaics", reader=reader)
         listed = (answer.document or {}).get("mosaics")
         if answer.status != 200:
@@ -78,11 +112,11 @@ class Remote:
     def get(self, mosaic: str) -> MosaicOut:
         """See `Target`. A private mosaic is returned to a caller that may write."""
         path = _path(mosaic)
-        answer = self.client.ask("GET", path)
+        answer = self.client.ask("GET", path, reader=self.client.reader)
         if answer.status == 404 and answer.text("detail") not in (None, "Not Found"):
             try:
                 answer = self.client.ask("GET", path, reader=self.reader())
-            except (ApiError, CredentialsError) as error:
+            except LivemosaicError as error:
                 raise self.client.refusal(answer) from error
         if answer.status != 200:
             raise self.client.refusal(answer)

@@ -20,6 +20,11 @@ _NAMED: Final = re.compile(
 )
 """`EPSG:32632`, `[EPSG:32632]`, `urn:ogc:def:crs:EPSG::32632` or the URI (OGC 09-048r5). Other
 forms are refused: GDAL would also accept a file name or a URL, and read it."""
+_WKT: Final = re.compile(r"\s*(?:GEOG|PROJ|GEODETIC|GEODCRS|GEOGRAPHIC)[A-Z]*\s*\[", re.IGNORECASE)
+_NAMES_FILES: Final = re.compile(r"PARAMETERFILE|EXTENSION|BOUNDCRS|DERIVING|grids", re.IGNORECASE)
+"""What a definition has that makes PROJ open a file: shifts by grids, and PROJ's own strings."""
+MAX_CRS: Final = 4000
+"""Characters of a CRS in a query: a name, or WKT."""
 _IAU: Final = re.compile(r"IAU(?:_(?P<year>\d{4}))?")
 _IAU_YEAR: Final = "2015"
 """The version of the IAU's codes that PROJ has (doi:10.1007/s10569-017-9805-5)."""
@@ -27,7 +32,8 @@ _IAU_YEAR: Final = "2015"
 
 @lru_cache(128)
 def crs_of(name: str) -> CRS:
-    """Parses the name of a CRS; `InvalidRequestError` if it is unknown, or has no x and y.
+    """Parses the name of a CRS, or its WKT; `InvalidRequestError` if it is unknown, or has no x
+    and y.
 
     One whose x grows to the west, as the IAU's planetographic ones have it, is refused, too.
     """
@@ -37,12 +43,17 @@ def crs_of(name: str) -> CRS:
             return LONLAT
         if found:
             named = _authority(found), found["code"]
-            _check_axes(name, pyproj.CRS.from_authority(*named))  # GDAL would print an error too
+            known = pyproj.CRS.from_authority(*named)  # GDAL would print an error too
+            _check_axes(name, known, any_way=not named[0].startswith("IAU"))
             return CRS.from_authority(*named)
+        if _WKT.match(name) and not _NAMES_FILES.search(name):
+            _check_axes(name, pyproj.CRS.from_wkt(name), any_way=False)
+            return CRS.from_wkt(name)
     except (CRSError, ProjError) as error:
         raise InvalidRequestError(f"there is no CRS {name[:80]!r}") from error
     raise InvalidRequestError(
-        f"CRS {name[:80]!r} must be like EPSG:32632 or IAU_2015:49910, or its URN or URI"
+        f"CRS {name[:80]!r} must be like EPSG:32632 or IAU_2015:49910, or its URN or URI, or WKT "
+        "that names no grids"
     )
 
 
@@ -56,10 +67,10 @@ def _authority(found: re.Match[str]) -> str:
     return f"IAU_{planetary['year'] or version or _IAU_YEAR}"
 
 
-def _check_axes(name: str, crs: pyproj.CRS) -> None:
+def _check_axes(name: str, crs: pyproj.CRS, *, any_way: bool) -> None:
     if not (crs.is_geographic or crs.is_projected):
         raise InvalidRequestError(f"CRS {name[:80]!r} has no x and y: {crs.type_name}")
-    if crs.to_authority()[0].startswith("IAU") and "west" in _directions(crs):
+    if not any_way and "west" in _directions(crs):
         raise InvalidRequestError(
             f"CRS {name[:80]!r} ({crs.name}) counts longitudes to the west; here x grows to the "
             "east, as in GeoTIFFs: name the planetocentric one"

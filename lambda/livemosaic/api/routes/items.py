@@ -197,9 +197,13 @@ def show_item(
 
     It has what the index keeps: the kept properties and assets, not all of the original Item.
     """
+    scene = _scene(services, mosaic, item, collection)
+    return GeoJSONResponse(StacLinks(request).item(mosaic, scene))
+
+
+def _scene(services: Services, mosaic: Mosaic, item: str, collection: str | None) -> Scene:
     try:
-        scene = services.index.scene(mosaic, _key(mosaic, item, collection))
-        return GeoJSONResponse(StacLinks(request).item(mosaic, scene))
+        return services.index.scene(mosaic, _key(mosaic, item, collection))
     except NotFoundError as error:
         if collection is not None or "*" not in mosaic.collections:
             raise
@@ -222,7 +226,7 @@ def delete_item(
     """Deletes a scene; 404 if it does not exist, 409 if its version is in the future."""
     target = services.mosaics.get(mosaic)
     key = _key(target, item, collection)
-    services.index.scene(target, key)
+    _scene(services, target, item, collection)
     body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}
     message = Message("0", body, datetime.now(UTC), {})
     outcome = services.ingest.batch([message], only=target, force=force)[0]

@@ -1,0 +1,295 @@
+"""One mosaic, from Python: its pixels, points, statistics and scenes."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
+from urllib.parse import parse_qs, quote, urlsplit
+
+from rasterio.crs import CRS
+
+from livemosaic.api.params.crs import crs_of
+from livemosaic.api.schemas import MosaicOut
+from livemosaic.client.crs import AnyCrs, crs_at, crs_text
+from livemosaic.client.http import Answer
+from livemosaic.client.images import (
+    bbox_of,
+    feature_of,
+    image_of,
+    point_of,
+    statistics_of,
+    warn_of,
+)
+from livemosaic.client.items import entries_of, raise_for
+from livemosaic.client.parameters import (
+    ImageParameters,
+    PixelParameters,
+    RuleParameters,
+    StatisticsParameters,
+    encoded,
+    query_of,
+)
+from livemosaic.client.remote import Remote
+from livemosaic.client.target import EntryOutcome
+from livemosaic.errors import NotFoundError
+from livemosaic.geo.box import Box, Size
+from livemosaic.geo.crs import lonlat_of
+from livemosaic.storage.allowlist import AllowList
+
+if TYPE_CHECKING:
+    import pystac
+    from rio_tiler.models import BandStatistics, ImageData, PointData
+
+BBox: TypeAlias = tuple[float, float, float, float] | Sequence[float]
+"""Left, bottom, right, top; x before y. In degrees, left > right crosses the antimeridian."""
+Area: TypeAlias = Any
+"""A bbox, or a GeoJSON geometry or Feature, or an object with `__geo_interface__`."""
+Items: TypeAlias = "str | Mapping[str, Any] | pystac.Item | Iterable[Any]"
+"""A STAC Item or several, an ItemCollection, or the name of a file with them or of COGs."""
+_PAGE: Final = 1000
+"""Scenes listed by one request."""
+
+
+class OpenMosaic:
+    """A mosaic of an index or behind an API, which both answer alike. Safe to share by threads.
+
+    Parameters of rules, pixels and colors have their names in the HTTP API; lists and
+    objects may be given as such. A wrong one raises `InvalidRequestError`, which names the value.
+    """
+
+    def __init__(self, target: Remote, id: str, allow: AllowList) -> None:  # noqa: A002
+        self.id = id
+        self._target = target
+        self._allow = allow
+        self._path = f"/mosaics/{quote(id, safe='')}"
+
+    def __repr__(self) -> str:
+        return f"OpenMosaic({self.id!r} at {self._target.client.url})"
+
+    def info(self) -> MosaicOut:
+        """Returns the settings of the mosaic, and its bounds, levels and assets of now."""
+        return self._target.get(self.id)
+
+    def change(self, **settings: Any) -> MosaicOut:
+        """Changes some settings, by their names in `info()`; the others stay."""
+        return self._target.change(self.id, settings)
+
+    def bounds(self, crs: AnyCrs | None = None) -> tuple[float, float, float, float]:
+        """Returns left, bottom, right, top; in degrees of longitude and latitude by default."""
+        query = encoded({"crs": None if crs is None else crs_text(crs)})
+        left, bottom, right, top = self._document(f"/bounds{query}")["bounds"]
+        return left, bottom, right, top
+
+    def read(
+        self,
+        area: Area,
+        *,
+        crs: AnyCrs | None = None,
+        dst_crs: AnyCrs | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        max_size: int | None = None,
+        resolution: float | tuple[float, float] | None = None,
+        **parameters: Unpack[ImageParameters],
+    ) -> "ImageData":
+        """Reads the pixels of an area: a bbox, or GeoJSON, outside of which no pixel is valid.
+
+        `crs` is that of the coordinates, by default longitude and latitude on the mosaic's body;
+        `dst_crs` that of the pixels, by default the same. The size is that of the topmost scene's
+        pixels, unless it is given: in pixels, or as the size of a pixel (`resolution`, in units
+        of the image's CRS, one number or x and y).
+
+        Values are in `.array` of the result, a masked array (bands, height, width), and where they
+        come from in `.metadata`. Warns (`IncompleteWarning`) if scenes are left out.
+        """
+        texts = _crs_parameters(crs, dst_crs)
+        query = query_of(parameters, ImageParameters)
+        is_box = not _is_geojson(area)
+        if resolution is not None:
+            box = bbox_of(area) if is_box else _bounds_of(area)
+            width, height = _size(box, crs, dst_crs, resolution)
+        size = encoded({"width": width, "height": height, "max_size": max_size, **texts})
+        query = _and(query, size, "return_mask=true")
+        named = dst_crs if dst_crs is not None else crs
+        if is_box:
+            corners = ",".join(map(repr, bbox_of(area)))
+            return self._image(f"/bbox/{corners}.tif{query}", named)
+        return self._image(f"/feature.tif{query}", named, json.dumps(feature_of(area)).encode())
+
+    def tile(
+        self,
+        x: int,
+        y: int,
+        z: int,
+        *,
+        tms: str = "WebMercatorQuad",
+        tilesize: int | None = None,
+        buffer: float | None = None,
+        **parameters: Unpack[ImageParameters],
+    ) -> "ImageData":
+        """Reads a tile of a TileMatrixSet, by the id that the index or API knows it by.
+
+        Raises `NotFoundError` beyond the zooms of the mosaic.
+        """
+        query = query_of(parameters, ImageParameters)
+        query = _and(query, encoded({"tilesize": tilesize, "buffer": buffer}), "return_mask=true")
+        return self._image(f"/tiles/{quote(tms, safe='')}/{z}/{x}/{y}.tif{query}", None)
+
+    def point(
+        self,
+        lon: float,
+        lat: float,
+        *,
+        crs: AnyCrs | None = None,
+        **parameters: Unpack[PixelParameters],
+    ) -> "PointData":
+        """Reads the pixel at a point, at full resolution; x and y where `crs` is given.
+
+        `.array` has a value per band, `.metadata["scenes"]` each scene's, top first. Raises
+        `NotFoundError` where there is no scene.
+        """
+        query = query_of(parameters, PixelParameters)
+        query = _and(query, encoded(_crs_parameters(crs)))
+        answer = self._ask("GET", f"/point/{lon!r},{lat!r}{query}")
+        if answer.status == 204 or answer.document is None:
+            raise NotFoundError(f"mosaic {self.id!r} has no scene at {lon}, {lat}")
+        return point_of(answer.document, self._crs(crs))
+
+    def statistics(
+        self,
+        area: Area,
+        *,
+        crs: AnyCrs | None = None,
+        dst_crs: AnyCrs | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        max_size: int | None = None,
+        **parameters: Unpack[StatisticsParameters],
+    ) -> "dict[str, BandStatistics]":
+        """Returns statistics of each band in an area, a bbox or GeoJSON, by the band's name.
+
+        At the resolution of the topmost scene unless a size is given; pixels are weighted by their
+        share in the area. Empty where there is no scene.
+        """
+        query = query_of(parameters, StatisticsParameters)
+        size = {"width": width, "height": height, "max_size": max_size}
+        query = _and(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
+        body = json.dumps(feature_of(area)).encode()
+        answer = self._ask("POST", f"/statistics{query}", body)
+        if answer.status == 204 or answer.document is None:
+            return {}
+        return statistics_of(answer.document["properties"])
+
+    def scenes(
+        self,
+        bbox: BBox | None = None,
+        *,
+        limit: int | None = None,
+        **rule: Unpack[RuleParameters],
+    ) -> list[dict[str, Any]]:
+        """Returns scenes as STAC Items, without links: in a box, top first, or all.
+
+        A box is in degrees. Warns (`IncompleteWarning`) where a limit leaves scenes of it out.
+        """
+        found: list[dict[str, Any]] = []
+        for page in self._pages(bbox, limit, query_of(rule, RuleParameters)):
+            found += ({**item, "links": []} for item in page["features"])
+        return found[:limit]
+
+    def _pages(
+        self, bbox: BBox | None, limit: int | None, query: str
+    ) -> Iterator[Mapping[str, Any]]:
+        box = None if bbox is None else ",".join(map(repr, bbox_of(bbox)))
+        token, left = "", limit
+        while True:
+            most = min(_PAGE, _PAGE if left is None else left)
+            asked = encoded({"bbox": box, "limit": most, "token": token or None})
+            page = self._document(f"/items{_and(query, asked)}")
+            warn_of({"truncated": page.get("truncated")}, stacklevel=4)
+            yield page
+            left = None if left is None else left - len(page["features"])
+            token = _next_token(page)
+            if not token or (left is not None and left <= 0):
+                return
+
+    def scene(self, id: str, collection: str | None = None) -> dict[str, Any]:  # noqa: A002
+        """Returns one scene as a STAC Item; raises `NotFoundError` if there is none."""
+        query = encoded({"collection": collection})
+        return {**self._document(f"/items/{quote(id)}{query}"), "links": []}
+
+    def add(self, items: Items, *, force: bool = False) -> list[EntryOutcome]:
+        """Puts STAC Items in: objects of pystac or dicts, one, several or an ItemCollection; or
+        the name of a file, of COGs or of a prefix, as `livemosaic ingest` takes them.
+
+        Raises `ItemsNotAddedError` with the outcome of each if some were not taken. An Item that is
+        older than what is there changes nothing, and is warned of; `force` makes it the newest.
+        """
+        outcomes = list(self._target.ingest(entries_of(items, self._allow), self.id, force=force))
+        return raise_for(outcomes)
+
+    def delete(self, id: str, collection: str | None = None, *, force: bool = False) -> None:  # noqa: A002
+        """Deletes a scene; raises `NotFoundError` if there is none."""
+        query = encoded({"collection": collection, "force": "true" if force else None})
+        answer = self._target.client.ask("DELETE", f"{self._path}/items/{quote(id)}{query}")
+        if answer.status != 204:
+            raise self._target.client.refusal(answer)
+
+    def _crs(self, crs: AnyCrs | None) -> CRS:
+        if crs is not None:
+            return crs_at(crs_text(crs))
+        return crs_of(self._document("/bounds")["crs"])
+
+    def _image(self, path: str, crs: AnyCrs | None, body: bytes = b"") -> "ImageData":
+        answer = self._ask("POST" if body else "GET", path, body)
+        return image_of(answer, None if crs is None else crs_at(crs_text(crs)))
+
+    def _document(self, path: str) -> Mapping[str, Any]:
+        answer = self._ask("GET", path)
+        if answer.document is None:
+            raise self._target.client.unknown_api(answer)
+        return answer.document
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+        client = self._target.client
+        answer = client.ask(method, self._path + path, body, reader=client.reader, reads=True)
+        if answer.status not in (200, 204):
+            raise client.refusal(answer)
+        return answer
+
+
+def _next_token(page: Mapping[str, Any]) -> str:
+    following = (one["href"] for one in page.get("links", ()) if one.get("rel") == "next")
+    query = urlsplit(str(next(following, ""))).query
+    return parse_qs(query).get("token", [""])[0]
+
+
+def _and(*queries: str) -> str:
+    parts = [query.lstrip("?") for query in queries if query]
+    return f"?{'&'.join(parts)}" if parts else ""
+
+
+def _crs_parameters(crs: AnyCrs | None, dst_crs: AnyCrs | None = None) -> dict[str, str]:
+    given = {"coord_crs": crs, "dst_crs": dst_crs}
+    return {name: crs_text(value) for name, value in given.items() if value is not None}
+
+
+def _is_geojson(area: Any) -> bool:
+    return isinstance(area, Mapping) or hasattr(area, "__geo_interface__")
+
+
+def _bounds_of(area: Any) -> tuple[float, float, float, float]:
+    from shapely.geometry import shape
+
+    left, bottom, right, top = shape(feature_of(area)["geometry"]).bounds
+    return left, bottom, right, top
+
+
+def _size(
+    bounds: tuple[float, float, float, float],
+    crs: AnyCrs | None,
+    dst_crs: AnyCrs | None,
+    resolution: float | tuple[float, float],
+) -> tuple[int, int]:
+    step = resolution if isinstance(resolution, tuple) else (resolution, resolution)
+    target = crs_at(crs_text(dst_crs if dst_crs is not None else (crs or "CRS84")))
+    source = crs_at(crs_text(crs)) if crs is not None else lonlat_of(target)
+    return Size().of(Box.of(source, bounds).to(target), step)

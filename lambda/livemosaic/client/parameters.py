@@ -1,0 +1,144 @@
+"""Parameters of images, points and statistics, by their names in the HTTP API."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, TypedDict
+from urllib.parse import urlencode
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.names import suggested
+from livemosaic.model.render import Resampling
+from livemosaic.model.rule import Method, Operation, PixelSelection
+
+Time = str | datetime | tuple[datetime | str | None, datetime | str | None]
+"""RFC 3339 text, an interval of it (`2026-01-01/..`), a datetime, or both ends; None is open."""
+
+
+class RuleParameters(TypedDict, total=False):
+    """Which scenes take part, in which order, and how they are combined (docs/rules.md)."""
+
+    method: Method | Literal["none"] | None
+    sortby: str | None
+    sort_value: str | float | None
+    ascending: bool | None
+    viewpoint: str | tuple[float, float] | None
+    lock: str | Sequence[str] | None
+    datetime: Time | None
+    filter: str | Mapping[str, Any] | None
+    filter_lang: Literal["cql2-text", "cql2-json"] | None
+    ids: str | Sequence[str] | None
+    max_scenes: int | None
+    operation: Operation | None
+    pixel_selection: PixelSelection | None
+    clip: bool | None
+    min_pixels: int | None
+    nodata_inside: bool | None
+    item_render: str | None
+    mosaicRule: str | Mapping[str, Any] | None
+
+
+class PixelParameters(RuleParameters, total=False):
+    """A rule, and how the pixels of each scene are read."""
+
+    render: str | None
+    assets: str | Sequence[str] | None
+    bidx: int | Sequence[int] | None
+    expression: str | None
+    nodata: float | None
+    unscale: bool | None
+    resampling: Resampling | None
+    reproject: Resampling | None
+    overviews: bool | None
+
+
+class ImageParameters(PixelParameters, total=False):
+    """How pixels are read, and how values become colors."""
+
+    algorithm: str | None
+    algorithm_params: str | Mapping[str, Any] | None
+    rescale: str | tuple[float, float] | Sequence[str | tuple[float, float]] | None
+    color_formula: str | None
+    colormap_name: str | None
+    colormap: str | Mapping[Any, Any] | Sequence[Any] | None
+
+
+class StatisticsParameters(PixelParameters, total=False):
+    """How pixels are read and counted."""
+
+    algorithm: str | None
+    algorithm_params: str | Mapping[str, Any] | None
+    categorical: bool | None
+    c: float | Sequence[float] | None
+    p: int | Sequence[int] | None
+    histogram_bins: int | str | Sequence[float] | None
+    histogram_range: str | tuple[float, float] | None
+    cover_scale: int | None
+
+
+_RENAMED: Final = {"filter_lang": "filter-lang"}
+_JOINED: Final = frozenset({"viewpoint", "histogram_bins", "histogram_range"})
+"""Parameters of several numbers that one value holds."""
+_DOCUMENTS: Final = frozenset({"filter", "mosaicRule", "colormap", "algorithm_params"})
+"""Parameters that may be given as objects, and are sent as JSON."""
+
+
+def query_of(parameters: Mapping[str, Any], known: type) -> str:
+    """Returns the query of a request, with `?`; empty without parameters.
+
+    None leaves a parameter out. Raises `InvalidRequestError` for a name that is not one of `known`.
+    """
+    names = known.__annotations__
+    for name in parameters:
+        if name not in names:
+            raise InvalidRequestError(f"there is no parameter {suggested(name, names)}")
+    return encoded({_RENAMED.get(name, name): _texts(name, v) for name, v in parameters.items()})
+
+
+def encoded(query: Mapping[str, Any]) -> str:
+    """Returns parameters as a query, with `?`; None is left out, a list repeats its parameter."""
+    given = {name: value for name, value in query.items() if value not in (None, [])}
+    return f"?{urlencode(given, doseq=True)}" if given else ""
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if name in _DOCUMENTS and not isinstance(value, str):
+        return [json.dumps(value)]
+    if name == "datetime":
+        return [_interval(value)]
+    if name in _JOINED and not isinstance(value, str | int):
+        return [_joined(value)]
+    if name == "rescale" and _is_pair(value):
+        return [_joined(value)]
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return [_text(one) for one in (value if several else [value])]
+
+
+def _is_pair(value: Any) -> bool:
+    return not isinstance(value, str) and len(value) == 2 and not any(map(_is_range, value))
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, str | Sequence)
+
+
+def _interval(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "/".join(".." if end is None else _text(end) for end in value)
+    return _text(value)
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ",".join(map(_text, values))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return _joined(value)
+    return str(value)
