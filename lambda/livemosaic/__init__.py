@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livemosaic.client.connection import Connection
     from livemosaic.client.connection import open_mosaics as open  # noqa: A004 (as of files)
-    from livemosaic.client.images import IncompleteWarning
-    from livemosaic.client.items import ItemsNotAddedError, OutdatedItemWarning
     from livemosaic.client.mosaic import OpenMosaic
+    from livemosaic.client.reader import Reader
+    from livemosaic.client.values.images import IncompleteWarning
+    from livemosaic.client.values.items import ItemsNotAddedError, OutdatedItemWarning
     from livemosaic.errors import InvalidRequestError, LivemosaicError, NotFoundError
     from livemosaic.ingest.events.message import Message
     from livemosaic.model.mosaic import Mosaic
@@ -36,6 +37,7 @@ __all__ = [
     "OpenMosaic",
     "OutdatedItemWarning",
     "Read",
+    "Reader",
     "Render",
     "Rule",
     "Services",
@@ -48,16 +50,17 @@ __all__ = [
 
 _MODULES: Final = {
     "Connection": "client.connection",
-    "IncompleteWarning": "client.images",
+    "IncompleteWarning": "client.values.images",
     "InvalidRequestError": "errors",
-    "ItemsNotAddedError": "client.items",
+    "ItemsNotAddedError": "client.values.items",
     "LivemosaicError": "errors",
     "Message": "ingest.events.message",
     "Mosaic": "model.mosaic",
     "NotFoundError": "errors",
     "OpenMosaic": "client.mosaic",
-    "OutdatedItemWarning": "client.items",
+    "OutdatedItemWarning": "client.values.items",
     "Read": "model.render",
+    "Reader": "client.reader",
     "Render": "model.render",
     "Rule": "model.rule",
     "Services": "services",

@@ -5,6 +5,7 @@ Each scene is a strip on the IAU's sphere of Mars: `dtm` and `orthoimage` are fl
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,14 @@ def elevation(x: NDArray[Any], y: NDArray[Any], seed: int) -> NDArray[np.float32
     return (-2500 + relief + 7 * seed).astype(np.float32)
 
 
-def ctx(folder: Path, name: str, crs: str = EQUIRECTANGULAR) -> dict[str, Any]:
+def ctx(
+    folder: Path,
+    name: str,
+    crs: str = EQUIRECTANGULAR,
+    strips: Mapping[str, tuple[float, float]] = STRIPS,
+) -> dict[str, Any]:
     """Writes the COGs of a scene, and returns its Item."""
-    seed, (west, north) = list(STRIPS).index(name), STRIPS[name]
+    seed, (west, north) = list(strips).index(name), strips[name]
     to_crs = pyproj.Transformer.from_crs(DEGREES, crs, always_xy=True)
     left, top = to_crs.transform(west, north)
     transform = from_origin(round(left), round(top), STEP_M, STEP_M)

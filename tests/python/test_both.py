@@ -11,6 +11,11 @@ from rasterio.crs import CRS
 
 import livemosaic
 from api.served import EDGE, WEB, X, Y, Z, footprint, tile_url
+from livemosaic.client.values.parameters import (
+    ImageParameters,
+    PixelParameters,
+    StatisticsParameters,
+)
 from python.conftest import KINDS, Faces
 
 FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
@@ -49,6 +54,7 @@ READS: list[dict[str, Any]] = [
     {"algorithm": "cast", "nodata": 3},
     {"bidx": [1], "colormap_name": "viridis", "rescale": "0,120"},
 ]
+COLORS = {"rescale", "color_formula", "colormap_name", "colormap"}
 CASES = [*itertools.product(KINDS, BOXES, range(len(SIZES)), range(len(RULES)), range(len(READS)))]
 
 
@@ -183,3 +189,19 @@ def test_errors_are_the_same_and_name_the_value(faces: Faces, case: str) -> None
         with pytest.raises(livemosaic.NotFoundError, match="'none'"):
             ask_for_nothing = face["none"]
             ask_for_nothing.info()
+
+
+def test_parameters_are_those_of_the_api(faces: Faces) -> None:
+    """Each typed parameter is one that the API takes, and none of its own is left out."""
+    paths = faces.server.client.get("/openapi.json").json()["paths"]
+    sizes = {"max_size", "height", "width", "coord_crs", "dst_crs", "access_token"}
+    for path, method, typed in [
+        ("/mosaics/{mosaic}/bbox/{minx},{miny},{maxx},{maxy}.{format}", "get", ImageParameters),
+        ("/mosaics/{mosaic}/point/{lon},{lat}", "get", PixelParameters),
+        ("/mosaics/{mosaic}/statistics", "post", StatisticsParameters),
+    ]:
+        listed = paths[path][method]["parameters"]
+        known = {one["name"] for one in listed if one["in"] == "query"} - sizes
+        ours = {"filter-lang" if n == "filter_lang" else n for n in typed.__annotations__}
+        without_effect = {"return_mask"} | (COLORS if typed is StatisticsParameters else set())
+        assert known - without_effect == ours - without_effect, path

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from livemosaic.api.schemas import MosaicOut, NewMosaic
 from livemosaic.auth.signing import AwsSignature, Bearer
 from livemosaic.client.http import ApiClient
-from livemosaic.client.items import entries_of, raise_for
 from livemosaic.client.mosaic import Items, OpenMosaic
 from livemosaic.client.remote import Api, Remote
 from livemosaic.client.target import EntryOutcome
+from livemosaic.client.values.items import entries_of, raise_for
 from livemosaic.errors import InvalidRequestError
 from livemosaic.services import allow_list
 from livemosaic.settings import Settings

@@ -248,8 +248,8 @@ class ApiClient:
         detail, message = answer.text("detail"), answer.text("message")
         if 300 <= answer.status < 400:
             return ApiError(f"{self.url} leads elsewhere (HTTP {answer.status}): use that URL")
-        unknown = {404: "Not Found", 405: "Method Not Allowed"}.get(answer.status)
-        if unknown and detail in (None, unknown):
+        unknown = {404: ("Not Found", None), 405: ("Method Not Allowed",)}
+        if detail in unknown.get(answer.status, ()):
             return ApiError(self._no_such_route())
         if answer.status == 401 and detail is not None and "bearer" in detail.lower():
             return ApiError(f"{detail}; --token or LIVEMOSAIC_TOKEN gives it")

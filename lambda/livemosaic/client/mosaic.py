@@ -9,9 +9,11 @@ from rasterio.crs import CRS
 
 from livemosaic.api.params.crs import crs_of
 from livemosaic.api.schemas import MosaicOut
-from livemosaic.client.crs import AnyCrs, crs_at, crs_text
 from livemosaic.client.http import Answer
-from livemosaic.client.images import (
+from livemosaic.client.remote import Remote
+from livemosaic.client.target import EntryOutcome
+from livemosaic.client.values.crs import AnyCrs, crs_at, crs_text
+from livemosaic.client.values.images import (
     bbox_of,
     feature_of,
     image_of,
@@ -19,8 +21,8 @@ from livemosaic.client.images import (
     statistics_of,
     warn_of,
 )
-from livemosaic.client.items import entries_of, raise_for
-from livemosaic.client.parameters import (
+from livemosaic.client.values.items import entries_of, raise_for
+from livemosaic.client.values.parameters import (
     ImageParameters,
     PixelParameters,
     RuleParameters,
@@ -28,8 +30,6 @@ from livemosaic.client.parameters import (
     encoded,
     query_of,
 )
-from livemosaic.client.remote import Remote
-from livemosaic.client.target import EntryOutcome
 from livemosaic.errors import NotFoundError
 from livemosaic.geo.box import Box, Size
 from livemosaic.geo.crs import lonlat_of
@@ -152,7 +152,7 @@ class OpenMosaic:
         answer = self._ask("GET", f"/point/{lon!r},{lat!r}{query}")
         if answer.status == 204 or answer.document is None:
             raise NotFoundError(f"mosaic {self.id!r} has no scene at {lon}, {lat}")
-        return point_of(answer.document, self._crs(crs))
+        return point_of(answer.document, self.lonlat() if crs is None else crs_at(crs_text(crs)))
 
     def statistics(
         self,
@@ -216,6 +216,13 @@ class OpenMosaic:
         query = encoded({"collection": collection})
         return {**self._document(f"/items/{quote(id)}{query}"), "links": []}
 
+    def mosaic_json(
+        self, asset: str | None = None, quadkey_zoom: int | None = None
+    ) -> Mapping[str, Any]:
+        """Returns the mosaic as MosaicJSON 0.0.3, as of now, of one asset of each scene."""
+        query = encoded({"assets": asset, "quadkey_zoom": quadkey_zoom})
+        return self._document(f"/mosaic.json{query}")
+
     def add(self, items: Items, *, force: bool = False) -> list[EntryOutcome]:
         """Puts STAC Items in: objects of pystac or dicts, one, several or an ItemCollection; or
         the name of a file, of COGs or of a prefix, as `livemosaic ingest` takes them.
@@ -233,9 +240,8 @@ class OpenMosaic:
         if answer.status != 204:
             raise self._target.client.refusal(answer)
 
-    def _crs(self, crs: AnyCrs | None) -> CRS:
-        if crs is not None:
-            return crs_at(crs_text(crs))
+    def lonlat(self) -> CRS:
+        """Returns longitude and latitude on the mosaic's body: EPSG:4326 on Earth."""
         return crs_of(self._document("/bounds")["crs"])
 
     def _image(self, path: str, crs: AnyCrs | None, body: bytes = b"") -> "ImageData":

@@ -1,0 +1,255 @@
+"""A reader of rio-tiler over a mosaic, for TiTiler's factories."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attr
+from morecantile import Tile, TileMatrixSet
+from rio_tiler.constants import WEB_MERCATOR_TMS
+from rio_tiler.errors import TileOutsideBounds
+from rio_tiler.io import BaseReader
+from rio_tiler.models import BandStatistics, ImageData, Info, PointData
+
+from livemosaic.api.params.crs import name_of
+from livemosaic.client.connection import Connection, open_mosaics
+from livemosaic.client.mosaic import OpenMosaic
+from livemosaic.client.values.crs import AnyCrs
+from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.index_url import SQLITE
+
+_RENAMED: Final = {
+    "indexes": "bidx",
+    "resampling_method": "resampling",
+    "reproject_method": "reproject",
+}
+"""Parameters that TiTiler names otherwise than requests do."""
+_WITHOUT_EFFECT: Final = frozenset({"padding"})
+_PLACE: Final = re.compile(r"(?P<url>https?://[^#?]+)/mosaics/(?P<mosaic>[^/#?]+)/?")
+_INDEX: Final = re.compile(r"(?P<url>[^#]+)#(?P<mosaic>[^#]+)")
+_PREVIEW: Final = 1024
+"""Pixels of the longer side of a preview, as rio-tiler has it."""
+
+
+class Connections:
+    """Connections that readers share: one for each index or API, open until the process ends.
+
+    A tile server makes a reader for each request, and an index takes longer to open than a tile to
+    read. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Connection] = {}
+        self._lock = Lock()
+
+    def of(self, url: str) -> Connection:
+        """Returns the connection of a URL; an SQLite file must exist."""
+        with self._lock:
+            if url not in self._opened:
+                self._opened[url] = open_mosaics(_existing(url))
+            return self._opened[url]
+
+    def close(self) -> None:
+        """Closes all of them."""
+        with self._lock:
+            for connection in self._opened.values():
+                connection.close()
+            self._opened.clear()
+
+
+def _existing(url: str) -> str:
+    local = SQLITE.fullmatch(url)
+    if local and not Path(local["path"]).is_file():
+        raise NotFoundError(f"there is no index at {url[:200]!r}")
+    return url
+
+
+CONNECTIONS: Final = Connections()
+"""The connections of readers in this process."""
+
+
+def mosaic_at(place: str) -> OpenMosaic:
+    """Returns a mosaic by index and id, `sqlite:///FILE#alps`, or by its URL in an API,
+    `https://HOST/mosaics/alps`."""
+    found = _PLACE.fullmatch(place) or _INDEX.fullmatch(place)
+    if found is None:
+        raise InvalidRequestError(
+            f"{place[:200]!r} is no mosaic: write sqlite:///FILE#MOSAIC, "
+            "dynamodb://REGION/TABLE#MOSAIC or https://HOST/mosaics/MOSAIC"
+        )
+    return CONNECTIONS.of(found["url"])[found["mosaic"]]
+
+
+@attr.s
+class Reader(BaseReader):
+    """Reads a mosaic as rio-tiler's readers read a file: `TilerFactory(reader=livemosaic.Reader)`.
+
+    `input` is a mosaic that is open, or its place (`mosaic_at`). Any TileMatrixSet may be read,
+    known to the server of an API or not. `parameters` are of every read, such as a rule
+    (`{"sortby": "eo:cloud_cover"}`); methods take more of them, by our names or TiTiler's.
+    """
+
+    input: str | OpenMosaic = attr.ib()
+    tms: TileMatrixSet = attr.ib(default=WEB_MERCATOR_TMS)
+    parameters: Mapping[str, Any] = attr.ib(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        place = self.input
+        self.mosaic = place if isinstance(place, OpenMosaic) else mosaic_at(place)
+        self._info = self.mosaic.info()
+        self.crs = self.mosaic.lonlat()
+        west, south, east, north = self.mosaic.bounds()
+        self.bounds = west, south, east + 360 * (west > east), north
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is closed: readers share connections."""
+
+    @property
+    def minzoom(self) -> int:
+        """The mosaic's smallest zoom, or that of another TileMatrixSet."""
+        return self._info.minzoom if self._is_own else int(self.tms.minzoom)
+
+    @property
+    def maxzoom(self) -> int:
+        """The mosaic's largest zoom, or that of another TileMatrixSet."""
+        most = int(self.tms.maxzoom)
+        return min(self._info.maxzoom, most) if self._is_own else most
+
+    @property
+    def _is_own(self) -> bool:
+        return self.tms.id == self._info.tms
+
+    def info(self) -> Info:
+        """Describes the mosaic, with the bands and the data type of its images."""
+        west, south, east, north = self.bounds
+        kind = self.part((west, south, east, north), max_size=1)
+        return Info(
+            bounds=self.bounds,
+            crs=name_of(self.crs),
+            band_metadata=[(name, {}) for name in kind.band_names],
+            band_descriptions=[*zip(kind.band_names, kind.band_descriptions, strict=True)],
+            dtype=str(kind.array.dtype),
+            nodata_type="None" if kind.nodata is None else "Nodata",
+            name=self._info.title or self._info.id,
+            assets=self._info.shown_assets,
+        )
+
+    def statistics(self, **parameters: Any) -> dict[str, BandStatistics]:
+        """Returns statistics of a preview of the whole mosaic."""
+        size = parameters.pop("max_size", None) or _PREVIEW
+        for name in ("hist_options", "categorical", "categories", "percentiles"):
+            parameters.pop(name, None)
+        return self.mosaic.statistics(self.bounds, max_size=size, **self._ours(parameters))
+
+    def tile(
+        self,
+        tile_x: int,
+        tile_y: int,
+        tile_z: int,
+        *,
+        tilesize: int | None = None,
+        buffer: float | None = None,
+        **parameters: Any,
+    ) -> ImageData:
+        """Reads a tile; raises `TileOutsideBounds` where the mosaic has none."""
+        if not self.tile_exists(tile_x, tile_y, tile_z):
+            raise TileOutsideBounds(f"tile {tile_z}/{tile_x}/{tile_y} is outside of the mosaic")
+        matrix = self.tms.matrix(tile_z)
+        width, height = tilesize or matrix.tileWidth, tilesize or matrix.tileHeight
+        left, bottom, right, top = self.tms.xy_bounds(Tile(tile_x, tile_y, tile_z))
+        if buffer:
+            x, y = buffer * (right - left) / width, buffer * (top - bottom) / height
+            left, bottom, right, top = left - x, bottom - y, right + x, top + y
+            width, height = width + round(2 * buffer), height + round(2 * buffer)
+        return self.mosaic.read(
+            (left, bottom, right, top),
+            crs=self.tms.rasterio_crs,
+            width=width,
+            height=height,
+            **self._ours(parameters),
+        )
+
+    def part(
+        self,
+        bbox: Sequence[float],
+        *,
+        dst_crs: AnyCrs | None = None,
+        bounds_crs: AnyCrs | None = None,
+        max_size: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        **parameters: Any,
+    ) -> ImageData:
+        """Reads a box, by default in longitude and latitude, in which its pixels are then, too."""
+        return self.mosaic.read(
+            bbox,
+            crs=bounds_crs,
+            dst_crs=dst_crs,
+            max_size=max_size,
+            height=height,
+            width=width,
+            **self._ours(parameters),
+        )
+
+    def preview(
+        self,
+        *,
+        max_size: int | None = _PREVIEW,
+        height: int | None = None,
+        width: int | None = None,
+        dst_crs: AnyCrs | None = None,
+        **parameters: Any,
+    ) -> ImageData:
+        """Reads the whole mosaic, at a size."""
+        size = None if height or width else max_size or _PREVIEW
+        return self.part(
+            self.bounds, dst_crs=dst_crs, max_size=size, height=height, width=width, **parameters
+        )
+
+    def point(
+        self, lon: float, lat: float, *, coord_crs: AnyCrs | None = None, **parameters: Any
+    ) -> PointData:
+        """Reads the mosaic's values at a point, in longitude and latitude by default."""
+        return self.mosaic.point(lon, lat, crs=coord_crs, **self._ours(parameters))
+
+    def feature(
+        self,
+        shape: Mapping[str, Any],
+        *,
+        dst_crs: AnyCrs | None = None,
+        shape_crs: AnyCrs | None = None,
+        max_size: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        **parameters: Any,
+    ) -> ImageData:
+        """Reads the bounds of a GeoJSON geometry or Feature, outside of which nothing is valid."""
+        return self.mosaic.read(
+            shape,
+            crs=shape_crs,
+            dst_crs=dst_crs,
+            max_size=max_size,
+            height=height,
+            width=width,
+            **self._ours(parameters),
+        )
+
+    def _ours(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the parameters of a read by our names; None leaves one out."""
+        given = {
+            _RENAMED.get(name, name): value
+            for name, value in parameters.items()
+            if value is not None and name not in _WITHOUT_EFFECT
+        }
+        return {**self.parameters, **given}
