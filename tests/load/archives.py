@@ -22,7 +22,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.folder import Folder
 from livemosaic.table import Item, Key, Table
-from livemosaic.table.attributes import from_json_line
+from livemosaic.table.attributes import from_item
 
 BEGAN = datetime.now(UTC)
 """Rows that expire a while after it are there yet."""
@@ -59,7 +59,7 @@ def imported(folder: Folder) -> dict[Key, Item]:
     rows: dict[Key, Item] = {}
     for name in folder.names("data"):
         lines = gzip.decompress(folder.read(folder.href(name))).splitlines()
-        for key, row in map(from_json_line, lines):
+        for key, row in (from_item(json.loads(line)["Item"]) for line in lines):
             assert key not in rows, key
             rows[key] = row
     return rows

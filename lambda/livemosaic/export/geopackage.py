@@ -2,7 +2,7 @@
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -131,9 +131,6 @@ class PolygonLayer:
             db.execute("COMMIT")
             count += len(some)
         return count
-
-    def _texts(self, row: PolygonRow) -> Iterator[str | None]:
-        return map(row.values.get, self.columns)
 
     def _describe(self, db: sqlite3.Connection, srs: int) -> None:
         bounds = db.execute(

@@ -31,11 +31,6 @@ def to_json_line(key: Key, item: Mapping[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
-def from_json_line(line: bytes) -> tuple[Key, dict[str, Any]]:
-    """The key and attributes of a row in a line of DynamoDB JSON."""
-    return from_item(json.loads(line)["Item"])
-
-
 def _to_base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
