@@ -15,6 +15,7 @@ from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
 from livemosaic.cli.help import CONTEXT, use_plain_help
 from livemosaic.cli.ingest import ingest
+from livemosaic.cli.items import app as items
 from livemosaic.cli.load.command import load
 from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
@@ -49,6 +50,7 @@ app = typer.Typer(
     help="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, map tiles come out.",
 )
 app.add_typer(mosaics, name="mosaics")
+app.add_typer(items, name="items")
 app.add_typer(overviews, name="overviews")
 app.add_typer(dlq, name="dlq")
 app.command()(ingest)
