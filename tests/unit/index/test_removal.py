@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,16 +137,25 @@ def test_a_worker_that_dies_before_any_write_is_followed_by_one_that_ends_it(
 
 
 WORKER = """
-import random, sys
+import os, random, signal, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.removal.shards import Removal
 from livemosaic.index.scenes import Index
 from livemosaic.table.sqlite import SqliteTable
 
-table = SqliteTable(sys.argv[1])
+class Mortal:
+    def __init__(self, table, left):
+        self.table, self.left = table, left
+    def __getattr__(self, name):
+        self.left -= 1
+        if self.left == 0:  # while this call, or another one, is at work
+            after_s = random.uniform(0, 0.002)
+            threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return getattr(self.table, name)
+
+table = Mortal(SqliteTable(sys.argv[1]), int(sys.argv[2]))
 index = Index(table, Mosaics(table), ThreadPoolExecutor(4))
-print("begun", flush=True)
 while (doomed := index.mosaics.doomed("doomed")) is not None:
     removal = Removal(index, doomed)
     if removal.clear(random.randrange(16), lambda: False):
@@ -158,7 +166,7 @@ while (doomed := index.mosaics.doomed("doomed")) is not None:
 def test_processes_that_are_killed_again_and_again_remove_it_all_the_same(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
-    """SIGKILL at random moments, of two workers at a time; one is let live in the end."""
+    """SIGKILL at random calls, of two workers at a time; one is let live in the end."""
     table = SqliteTable(tmp_path / "index.db")
     doomed, other = filled(index_of(table, pool), "doomed", "other", count=300)
     before = sorted(rows(table, other))
@@ -167,17 +175,12 @@ def test_processes_that_are_killed_again_and_again_remove_it_all_the_same(
     chance, killed = random.Random(1), 0
     for _ in range(6):
         left = len(rows(table, doomed))
-        workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        for worker in workers:
-            assert worker.stdout and worker.stdout.readline() == b"begun\n"
-        time.sleep(chance.uniform(0, 0.05))
-        for worker in workers:
-            worker.send_signal(signal.SIGKILL)
-            killed += worker.wait() == -signal.SIGKILL
-            worker.stdout.close()
+        lives = [str(chance.randrange(2, 12)) for _ in range(2)]
+        workers = [subprocess.Popen([*command, calls]) for calls in lives]
+        killed += sum(worker.wait(120) == -signal.SIGKILL for worker in workers)
         assert len(rows(table, doomed)) <= left
     assert killed > 0
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    subprocess.run([*command, "0"], check=True, timeout=120)
     assert rows(table, doomed) == []
     assert sorted(rows(table, other)) == before
     with pytest.raises(NotFoundError):
