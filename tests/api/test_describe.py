@@ -228,7 +228,7 @@ class TestUnforeseen:
                 patch.setattr(SqliteTable, read, _raising(RuntimeError(SECRET)))
             answer = server.get(url)
         assert answer.status_code == 500
-        assert set(answer.json()) == {"detail"}
+        assert set(answer.json()) == {"type", "title", "status", "detail"}
         assert "secret" not in answer.text
         assert "s3cret" not in answer.text
         assert "Traceback" not in answer.text

@@ -39,8 +39,8 @@ def _routes(document: Mapping[str, Any]) -> Iterator[tuple[str, frozenset[str]]]
 
 def _lacked(theirs: Routes, ours: Routes) -> Iterator[str]:
     for route, parameters in theirs.items():
-        # The two readers of titiler.mosaic, of COGs and of Items, are one here.
-        here = re.sub(r"^(\w+) /(cog|stac)/?", r"\1 /mosaics/{}/", route).rstrip("/")
+        # The readers of titiler.mosaic, of COGs, Items and documents over HTTP, are one here.
+        here = re.sub(r"^(\w+) /(cog|stac|http)/?", r"\1 /mosaics/{}/", route).rstrip("/")
         if here not in ours:
             yield here
         else:
