@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from api.served import AUTHORIZED, LEFT, RIGHT, Part, Server, footprint, raster, tile_url
+from api.served import scene as item_of
 from items import item
 from livemosaic.index.mosaics import _key, to_item
 from livemosaic.table import Put
@@ -375,6 +376,24 @@ class TestStored:
 
 class TestFiles:
     """What only files say: the number of their bands."""
+
+    def test_no_band_stands_for_one_of_another_asset(self, server: Server) -> None:
+        """Asset by asset: the fewest bands of several, and a single one for all."""
+        for name, values, height, part in (
+            ("four", [1, 2, 3, 4], 90, LEFT),
+            ("three", [5, 6, 7], 80, RIGHT),
+            ("gray", [9], 70, (0, 0, 256, 64)),
+        ):
+            color = raster(server.folder / f"{name}.tif", values, part, photometric="minisblack")
+            dem = raster(server.folder / f"{name}-dem.tif", height, part)
+            day = 2 if name == "gray" else 1
+            hrefs = {"color": server.url(color), "dem": server.url(dem)}
+            server.add(item_of(name, hrefs, part, day=day))
+        picture = server.picture(assets=["color", "dem"])
+        assert picture.at(40) == [1, 2, 3, 90]
+        assert picture.at(200) == [5, 6, 7, 80]
+        assert picture.at(40, 30) == picture.at(200, 30) == [9, 9, 9, 70]
+        assert picture.headers["X-Gray-Scenes"] == "gray"
 
     def test_a_gray_file_among_files_in_color_is_named(self, server: Server) -> None:
         server.publish("color", [10, 20, 30], LEFT)

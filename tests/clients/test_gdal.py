@@ -6,6 +6,7 @@ By rasterio's GDAL, and by the commands of another one where they are installed 
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from api.served import EDGE, WEB, Server, X, Y, Z
+from api.served import AUTHORIZED, EDGE, WEB, Server, X, Y, Z, tile_url
 from clients.conftest import NODATA, Saved
 
 KINDS = ["rgb", "gray", "deep", "five", "signed", "dtm", "few"]
@@ -152,6 +153,20 @@ class TestFile:
         for driver in ("wms", "wmts"):
             read = read_tile(saved(f"/mosaics/rgb/gdal/{driver}.xml", **asked))
             assert np.array_equal(read[:1], tile(mosaics, "rgb", **asked)[:1])
+
+    @pytest.mark.parametrize("file", ["wms.xml", "tms.xml", "wmts.xml", "mosaic.vrt"])
+    def test_a_mosaic_that_is_gone_is_an_error_and_no_zeros(
+        self, mosaics: Server, saved: Saved, file: str
+    ) -> None:
+        mosaics.create("gone")
+        mosaics.publish("a", [10, 20, 30], mosaic="gone")
+        path = saved(f"/mosaics/gone/gdal/{file}")
+        while mosaics.client.delete("/mosaics/gone", headers=AUTHORIZED).status_code != 204:
+            pass
+        while mosaics.get(tile_url(mosaic="gone")).status_code != 404:  # it is known for a moment
+            time.sleep(0.1)
+        with pytest.raises(rasterio.errors.RasterioIOError):
+            read_tile(path)
 
     def test_larger_tiles_are_larger_blocks(self, mosaics: Server, saved: Saved) -> None:
         path = saved("/mosaics/rgb/gdal/wms.xml", tilesize="512", maxzoom="9")

@@ -1,6 +1,6 @@
 """Composes layers of pixels into one. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -34,14 +34,15 @@ def compose(
     come in reverse order. The others are in `operations`, and use valid pixels only. `blend` needs
     the weights of each layer, a strip at a time.
 
-    Layers may differ in kind: a single-band layer is gray and stands for every band; of the others
-    the first n bands are taken, n being the fewest that any of them has. The dtype is
-    `np.result_type` of all layers; `count` gives uint8 and `stdev` float64.
+    Layers may differ in kind, each asset by itself: a single band is gray and stands for every
+    band; of the others the first n bands are taken, n being the fewest that any of them has. The
+    dtype is `np.result_type` of all layers; `count` gives uint8 and `stdev` float64.
 
     A layer that already is the result is returned without a copy.
     """
     if len({layer.valid.shape for layer in layers}) != 1:
         raise ValueError(f"layers of shapes {[layer.valid.shape for layer in layers]}")
+    layers = _aligned(layers)
     like = _common(layers)
     if operation not in ("first", "last"):
         return _resolved(layers, operation, weights, like)
@@ -55,6 +56,45 @@ def empty(grid: Grid) -> Pixels:
     """Returns one uint8 band without a valid pixel."""
     shape = (grid.height, grid.width)
     return Pixels(np.zeros((1, *shape), np.uint8), np.zeros(shape, np.bool_), ("b1",))
+
+
+def band_counts(names: Sequence[str]) -> Mapping[str, int]:
+    """Returns the number of bands of each asset, in order, by the names of stacked bands.
+
+    `red_b1` is of `red`; all that is named otherwise is of one asset without a name.
+    """
+    counts: dict[str, int] = {}
+    for name in names:
+        asset, separator, number = name.rpartition("_b")
+        key = asset if separator and number.isdecimal() else ""
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def _aligned(layers: Sequence[Pixels]) -> Sequence[Pixels]:
+    """Gives layers of the same assets the same bands at the same place, where numbers differ."""
+    if len({layer.names for layer in layers}) == 1:
+        return layers
+    counts = [band_counts(layer.names) for layer in layers]
+    assets = tuple(counts[0])
+    if len(assets) == 1 or any(tuple(each) != assets for each in counts):
+        return layers
+    several = {asset: [each[asset] for each in counts if each[asset] > 1] for asset in assets}
+    wanted = {asset: min(several[asset], default=1) for asset in assets}
+    return [_with_bands(layer, each, wanted) for layer, each in zip(layers, counts, strict=True)]
+
+
+def _with_bands(layer: Pixels, has: Mapping[str, int], wanted: Mapping[str, int]) -> Pixels:
+    """Returns a layer with some bands of each asset; a single one is repeated."""
+    if has == wanted:
+        return layer
+    places: list[int] = []
+    first = 0
+    for asset, count in wanted.items():
+        places += [first + (n if has[asset] > 1 else 0) for n in range(count)]
+        first += has[asset]
+    names = tuple(layer.names[place] for place in places)
+    return Pixels(layer.data[places], layer.valid, names, layer.valid_of)
 
 
 def _common(layers: Sequence[Pixels]) -> _Like:

@@ -18,7 +18,14 @@ from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
-from livemosaic.render.compose import Weigh, clip_to_mask, compose, empty, hide_below_holes
+from livemosaic.render.compose import (
+    Weigh,
+    band_counts,
+    clip_to_mask,
+    compose,
+    empty,
+    hide_below_holes,
+)
 from livemosaic.render.expression import Bounds, Expression
 from livemosaic.render.feather import Feather
 from livemosaic.render.named_renders import read_of_scenes
@@ -485,10 +492,14 @@ def _skips(plan: Plan, done: Reads) -> list[Skip]:
 
 
 def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]:
-    """Returns the ids of visible scenes of a single band, where others have more."""
-    seen = [(s.id, len(p.names)) for s, p in zip(scenes, layers, strict=True) if p.valid.any()]
-    most = max((count for _, count in seen), default=1)
-    return [name for name, count in seen if name and count == 1 < most]  # cells have no id
+    """Returns the ids of visible scenes with an asset of a single band, where others have more."""
+    pairs = zip(scenes, layers, strict=True)
+    seen = [(s.id, band_counts(p.names)) for s, p in pairs if p.valid.any()]
+    most = {
+        asset: max(each.get(asset, 0) for _, each in seen) for _, some in seen for asset in some
+    }
+    gray = [(i, any(n == 1 < most[asset] for asset, n in each.items())) for i, each in seen]
+    return [name for name, is_gray in gray if name and is_gray]  # cells have no id
 
 
 def _lost(draft: Draft, place: int, error: Exception) -> tuple[str, str] | None:

@@ -188,3 +188,41 @@ def test_composing_the_top_first_changes_nothing_where_kinds_agree(layers):
     at_once, in_rounds = compose(alike), compose([compose(alike[:2]), *alike[2:]])
     np.testing.assert_array_equal(at_once.data, in_rounds.data)
     np.testing.assert_array_equal(at_once.valid, in_rounds.valid)
+
+
+def stacked(valid: list[bool], **bands: list[int]) -> Pixels:
+    """One row of stacked assets; each band has one value where valid."""
+    names = tuple(f"{asset}_b{n}" for asset, some in bands.items() for n in range(1, len(some) + 1))
+    values = [value for some in bands.values() for value in some]
+    mask = np.array([valid])
+    return Pixels(np.array([np.where(mask, value, 0) for value in values], "uint8"), mask, names)
+
+
+class TestStackedAssets:
+    """Assets may have another number of bands in each scene: no band stands for another asset's."""
+
+    @pytest.mark.parametrize("operation", ["first", "max", "mean"])
+    def test_bands_of_each_asset_are_the_fewest(self, operation):
+        four = stacked([True, False], visual=[1, 2, 3, 4], dem=[90])
+        three = stacked([False, True], visual=[5, 6, 7], dem=[80])
+        result = compose([four, three], operation)
+        assert result.names == ("visual_b1", "visual_b2", "visual_b3", "dem_b1")
+        assert result.data[:, 0].T.tolist() == [[1, 2, 3, 90], [5, 6, 7, 80]]
+
+    def test_as_many_bands_in_all_are_not_the_same_bands(self):
+        top = stacked([True, False], a=[1, 2, 3], b=[4, 5])
+        below = stacked([False, True], a=[6, 7], b=[8, 9, 10])
+        result = compose([top, below])
+        assert result.names == ("a_b1", "a_b2", "b_b1", "b_b2")
+        assert result.data[:, 0].T.tolist() == [[1, 2, 4, 5], [6, 7, 8, 9]]
+
+    def test_a_single_band_is_gray_within_its_asset(self):
+        color = stacked([True, False], visual=[1, 2, 3], dem=[90])
+        gray = stacked([False, True], visual=[9], dem=[80])
+        for layers in ([color, gray], [gray, color]):
+            result = compose(layers)
+            assert result.data[:, 0].T.tolist() == [[1, 2, 3, 90], [9, 9, 9, 80]]
+
+    def test_one_scene_is_as_it_is(self):
+        only = stacked([True], visual=[1, 2, 3, 4], dem=[90])
+        assert compose([only]) is only
