@@ -69,7 +69,7 @@ _LIBRARIES_LEFT_OUT: Final = frozenset(
         *("certifi", "pyjwt", "truststore", "pydantic-settings", "python-dotenv"),
         *("annotated-doc", "annotated-types", "typing-extensions", "typing-inspection"),
         # The command, and STAC documents as rio-tiler's own readers open them
-        *("click", "click-plugins", "cligj", "pystac-client", "rich", "typer"),
+        *("click", "click-plugins", "cligj", "colorama", "pystac-client", "rich", "typer"),
         *("markdown-it-py", "mdurl", "pygments", "shellingham"),
         *("geojson-pydantic", "pystac", "pystac-core"),
     }

@@ -3,6 +3,7 @@
 import morecantile
 import pytest
 import rasterio
+from planetcantile import planetary_tms
 from rasterio.io import MemoryFile
 from rio_tiler.colormap import cmap
 from titiler.core.algorithm import algorithms
@@ -10,8 +11,9 @@ from titiler.core.models.OGC import TileMatrixSetList
 
 from api.served import Server, quiet
 
+OTHER_BODIES = [name for name in planetary_tms.list() if not name.startswith("Earth")]
 LISTS = {
-    "/tileMatrixSets": ("tileMatrixSets", morecantile.tms.list()),
+    "/tileMatrixSets": ("tileMatrixSets", {*morecantile.tms.list(), *OTHER_BODIES}),
     "/algorithms": ("algorithms", algorithms.list()),
     "/colorMaps": ("colormaps", cmap.list()),
 }

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import livemosaic
 from livemosaic import logs
@@ -13,7 +12,7 @@ from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
-from livemosaic.cli.help import CONTEXT, use_plain_help
+from livemosaic.cli.help import CONTEXT, PlainGroup, use_plain_help
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.items import app as items
 from livemosaic.cli.load.command import load
@@ -29,7 +28,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.settings import Settings
 
 
-class _Commands(TyperGroup):
+class _Commands(PlainGroup):
     """The commands, whose arguments must be text: the system passes on any bytes."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

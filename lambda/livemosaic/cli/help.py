@@ -17,7 +17,9 @@ class _Command(TyperCommand):
         return [_plain(param, ctx) for param in super().get_params(ctx)]
 
 
-class _Group(TyperGroup):
+class PlainGroup(TyperGroup):
+    """A group of commands whose help is plain."""
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Returns what the help lists; see click."""
         return [_plain(param, ctx) for param in super().get_params(ctx)]
@@ -25,11 +27,10 @@ class _Group(TyperGroup):
 
 def use_plain_help(app: typer.Typer) -> None:
     """Makes the help of an application's commands plain: no `<bool>`, no `<list[str]>`."""
-    app.info.cls = _Group
     for command in app.registered_commands:
         command.cls = _Command
     for group in app.registered_groups:
-        group.cls = _Group
+        group.cls = PlainGroup
         if group.typer_instance:
             use_plain_help(group.typer_instance)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from livemosaic.api.problems import encodable
+from livemosaic.api.problems import PROBLEM, encodable
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.subscriptions import Applied
 
@@ -79,16 +79,25 @@ _OUTCOMES: Final = {
         "force": {"type": "boolean", "description": "True if the request had `force=true`"},
     },
 }
-_BODY: Final = {"anyOf": [_OUTCOMES, {"$ref": "#/components/schemas/Refusal"}]}
+_REFUSAL: Final = {"$ref": "#/components/schemas/Refusal"}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Every Item was accepted; `older` counts the ones that changed nothing",
         "content": {"application/json": {"schema": _OUTCOMES, "example": _EXAMPLE}},
     },
+    207: {
+        "description": "Some Items were accepted",
+        "content": {"application/json": {"schema": _OUTCOMES}},
+    },
     **{
-        status: {"description": words, "content": {"application/json": {"schema": _BODY}}}
+        status: {
+            "description": words,
+            "content": {
+                "application/json": {"schema": _OUTCOMES},
+                PROBLEM: {"schema": _REFUSAL},
+            },
+        }
         for status, words in {
-            207: "Some Items were accepted",
             400: "No Item was accepted, and retrying cannot help",
             503: "The index was too busy for some Items: send them again",
         }.items()
