@@ -14,8 +14,9 @@ import livemosaic
 from cogs import write_cog
 from items import box, item
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+PARTS = PAGE.partition("## The parts behind the server")[2]
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PARTS, re.DOTALL)
 
 
 @pytest.mark.parametrize("name", livemosaic.__all__)
@@ -35,7 +36,7 @@ def test_importing_the_package_loads_none_of_its_modules() -> None:
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-def test_the_example_of_the_readme_draws_a_tile(
+def test_the_example_of_the_parts_draws_a_tile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tile = morecantile.Tile(8529, 5975, 14)
