@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +26,8 @@ EXPOSED_HEADERS: Final = (
     *(names.UNKNOWN, items.MISSING),
 )
 """Response headers that pages of other origins may read."""
+_WITH_BODY: Final = ("POST", "PUT", "PATCH")
+"""Methods of routes that read a body."""
 
 
 def middleware(settings: Settings) -> list[Middleware]:
@@ -116,9 +118,12 @@ class _Limits:
         self.app, self.settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
-        if scope["type"] == "http" and "content-length" not in Headers(scope=scope):
-            receive = _of_unknown_length(receive)
+        refusal = None
+        if scope["type"] == "http":
+            request = Request(scope)
+            refusal = self._refusal(request)
+            if request.method in _WITH_BODY and "content-length" not in request.headers:
+                receive = _of_unknown_length(receive)
         await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:

@@ -493,13 +493,16 @@ def _skips(plan: Plan, done: Reads) -> list[Skip]:
 
 def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]:
     """Returns the ids of visible scenes with an asset of a single band, where others have more."""
+    if len({layer.names for layer in layers}) < 2:
+        return []
     pairs = zip(scenes, layers, strict=True)
     seen = [(s.id, band_counts(p.names)) for s, p in pairs if p.valid.any()]
-    most = {
-        asset: max(each.get(asset, 0) for _, each in seen) for _, some in seen for asset in some
-    }
-    gray = [(i, any(n == 1 < most[asset] for asset, n in each.items())) for i, each in seen]
-    return [name for name, is_gray in gray if name and is_gray]  # cells have no id
+    several = {asset for _, counts in seen for asset, count in counts.items() if count > 1}
+    return [
+        name
+        for name, counts in seen
+        if name and any(counts[asset] == 1 for asset in several & counts.keys())
+    ]  # cells have no id
 
 
 def _lost(draft: Draft, place: int, error: Exception) -> tuple[str, str] | None:
