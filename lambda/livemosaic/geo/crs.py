@@ -121,6 +121,11 @@ def _places(lonlat: CRS, crs: CRS | pyproj.CRS) -> NDArray[np.float64]:
     return np.array(way.transform(*_SOME))
 
 
+def counts_to_the_west(crs: pyproj.CRS) -> bool:
+    """Whether an axis of a CRS grows to the west, as longitudes of the IAU's planetographic ones."""
+    return any(axis.direction == "west" for axis in crs.axis_info)
+
+
 @lru_cache(maxsize=256)
 def body_of(crs: CRS) -> str:
     """Returns the name of the body of a CRS, as far as it has one: `Earth`, `Mars`.

@@ -68,6 +68,11 @@ class TileSource:
         return replace(tiles, base=base, query=(*own, *tiles.query)).at("WMTSCapabilities.xml")
 
     @property
+    def empty_codes(self) -> str:
+        """HTTP statuses of tiles without data: 404 where the window has tiles that cannot be."""
+        return "204" if self.window.is_within(self.reach.tms, self.edge) else "204,404"
+
+    @property
     def extent(self) -> BBox:
         """What the mosaic covers, x before y, in the CRS of the TileMatrixSet."""
         return self.reach.extent

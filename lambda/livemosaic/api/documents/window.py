@@ -4,7 +4,7 @@ GDAL makes overviews by halving: tile x at a zoom is tile x / 2 at the zoom abov
 at a tile of its coarsest zoom, so that this is so at each of them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor
 from typing import Final
 
@@ -47,8 +47,6 @@ class DataWindow:
     """In the CRS of the TileMatrixSet, x before y."""
     overviews: int
     """Zooms above `level`, each of which halves the one below."""
-    is_beyond: bool = False
-    """Whether some of its tiles, at any of its zooms, lie beyond the TileMatrixSet."""
 
     @classmethod
     def of(cls, reach: Reach, edge: int) -> "DataWindow":
@@ -88,10 +86,10 @@ class DataWindow:
         size_x = step * max(1, ceil((right - left) / pixel / step - _SAME))
         size_y = step * max(1, ceil((top - bottom) / pixel / step - _SAME))
         bounds = left, top - size_y * pixel, left + size_x * pixel, top
-        window = cls(level, tile_x, tile_y, size_x, size_y, bounds, overviews)
-        return replace(window, is_beyond=not window._is_within(reach.tms, edge))
+        return cls(level, tile_x, tile_y, size_x, size_y, bounds, overviews)
 
-    def _is_within(self, tms: TileMatrixSet, edge: int) -> bool:
+    def is_within(self, tms: TileMatrixSet, edge: int) -> bool:
+        """Whether all of its tiles, at each of its zooms, are tiles of the TileMatrixSet."""
         for above in range(self.overviews + 1):
             matrix = tms.matrix(self.level - above)
             right = (self.tile_x >> above) + ceil((self.size_x >> above) / edge)

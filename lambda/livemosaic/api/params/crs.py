@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, authority_of
+from livemosaic.geo.crs import LONLAT, authority_of, counts_to_the_west
 
 _OGC_LONLAT: Final = CRS.from_string("OGC:CRS84")
 _CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -70,15 +70,11 @@ def _authority(found: re.Match[str]) -> str:
 def _check_axes(name: str, crs: pyproj.CRS, *, any_way: bool) -> None:
     if not (crs.is_geographic or crs.is_projected):
         raise InvalidRequestError(f"CRS {name[:80]!r} has no x and y: {crs.type_name}")
-    if not any_way and "west" in _directions(crs):
+    if not any_way and counts_to_the_west(crs):
         raise InvalidRequestError(
             f"CRS {name[:80]!r} ({crs.name}) counts longitudes to the west; here x grows to the "
             "east, as in GeoTIFFs: name the planetocentric one"
         )
-
-
-def _directions(crs: pyproj.CRS) -> list[str]:
-    return [axis.direction for axis in crs.axis_info]
 
 
 @lru_cache(128)  # PROJ takes 0.3 ms to name Web Mercator

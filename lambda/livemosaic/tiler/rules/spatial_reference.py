@@ -13,7 +13,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, lonlat_of
+from livemosaic.geo.crs import LONLAT, counts_to_the_west, lonlat_of
 
 _WEB_MERCATOR: Final = (102100, 102113, 900913)
 """Numbers of EPSG:3857 that Esri and others used before it had one."""
@@ -69,7 +69,7 @@ def _planar(found: pyproj.CRS, crs: CRS) -> CRS:
         raise InvalidRequestError(
             f"spatialReference {found.name[:80]!r} has no x and y: it is a {found.type_name}"
         )
-    if lonlat_of(crs) != LONLAT and any(axis.direction == "west" for axis in found.axis_info):
+    if lonlat_of(crs) != LONLAT and counts_to_the_west(found):
         raise InvalidRequestError(
             f"spatialReference {found.name[:80]!r} counts longitudes to the west; here x grows to "
             "the east"
