@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isclose
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote
 
 from rasterio.dtypes import dtype_rev, typename_fwd
 from shapely.geometry import MultiPolygon, shape
@@ -15,6 +15,7 @@ from livemosaic.api.documents.window import DataWindow
 from livemosaic.auth.signing import Bearer
 from livemosaic.client.remote import Remote
 from livemosaic.client.target import Local, Target
+from livemosaic.client.values.parameters import encoded
 from livemosaic.cog.raster import Profile
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError, LivemosaicError
@@ -24,6 +25,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import Scene
 from livemosaic.stac.items import OTHER_KIND, item_document
+from livemosaic.storage.hrefs import local_path
 from livemosaic.storage.objects import ObjectError
 from livemosaic.tiler.tilesets import Reach, reached
 
@@ -152,16 +154,12 @@ class _OfApi:
 
     def items(self) -> Iterator[Mapping[str, Any]]:
         path = f"/mosaics/{quote(self.mosaic.id)}/items"
-        token: str | None = ""
-        while token is not None:
-            query: dict[str, Any] = {"limit": _PAGE, **({"token": token} if token else {})}
-            page = self.target.read(f"{path}?{urlencode(query)}", self.reader).document or {}
+        for page in self.target.pages(path, encoded({"limit": _PAGE}), self.reader):
             yield from page["features"]
-            token = _next(page["links"])
 
     def raster(self, asset: str) -> IndexRaster | None:
-        query = urlencode({"assets": asset, "tile_format": "tif"})
-        path = f"/mosaics/{quote(self.mosaic.id)}/gdal/mosaic.vrt?{query}"
+        query = encoded({"assets": asset, "tile_format": "tif"})
+        path = f"/mosaics/{quote(self.mosaic.id)}/gdal/mosaic.vrt{query}"
         try:
             found = _VRT.search(self.target.read(path, self.reader).body)
         except LivemosaicError:
@@ -172,12 +170,6 @@ class _OfApi:
         right, bottom = left + pixel * int(found[1]), top - pixel * int(found[2])
         is_square = isclose(pixel, -height)
         return IndexRaster((left, bottom, right, top), pixel) if is_square else None
-
-
-def _next(links: Sequence[Mapping[str, str]]) -> str | None:
-    """Returns the token of the next page; None at the end."""
-    following = next((link["href"] for link in links if link["rel"] == "next"), None)
-    return parse_qs(urlsplit(following).query)["token"][0] if following else None
 
 
 def _scene(mosaic: Mosaic, item: Mapping[str, Any]) -> Scene:
@@ -192,15 +184,10 @@ def _scene(mosaic: Mosaic, item: Mapping[str, Any]) -> Scene:
         footprint=found if isinstance(found, MultiPolygon) else MultiPolygon([found]),
         rank=rank(mosaic.sortby, properties),
         datetime=properties.get("datetime"),
-        assets={name: _href(asset["href"]) for name, asset in assets.items()},
+        assets={name: local_path(asset["href"]) for name, asset in assets.items()},
         other_kinds={name: kind for name, kind in kinds.items() if kind},
         properties={k: v for k, v in properties.items() if k in mosaic.properties},
     )
-
-
-def _href(href: str) -> str:
-    """Returns an href as an index has it: of a local file its path."""
-    return unquote(href.removeprefix("file://")) if href.startswith("file:///") else href
 
 
 def _mosaic(target: Remote, mosaic: str) -> Mosaic:

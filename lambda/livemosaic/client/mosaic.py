@@ -1,9 +1,9 @@
 """One mosaic, from Python: its pixels, points, statistics and scenes."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 from rasterio.crs import CRS
 
@@ -28,6 +28,7 @@ from livemosaic.client.values.parameters import (
     RuleParameters,
     StatisticsParameters,
     encoded,
+    joined,
     query_of,
 )
 from livemosaic.errors import NotFoundError
@@ -108,7 +109,7 @@ class OpenMosaic:
             box = bbox_of(area) if is_box else _bounds_of(area)
             width, height = _size(box, crs, dst_crs, resolution)
         size = encoded({"width": width, "height": height, "max_size": max_size, **texts})
-        query = _and(query, size, "return_mask=true")
+        query = joined(query, size, "return_mask=true")
         named = dst_crs if dst_crs is not None else crs
         if is_box:
             corners = ",".join(map(repr, bbox_of(area)))
@@ -131,7 +132,7 @@ class OpenMosaic:
         Raises `NotFoundError` beyond the zooms of the mosaic.
         """
         query = query_of(parameters, ImageParameters)
-        query = _and(query, encoded({"tilesize": tilesize, "buffer": buffer}), "return_mask=true")
+        query = joined(query, encoded({"tilesize": tilesize, "buffer": buffer}), "return_mask=true")
         return self._image(f"/tiles/{quote(tms, safe='')}/{z}/{x}/{y}.tif{query}", None)
 
     def point(
@@ -148,11 +149,11 @@ class OpenMosaic:
         `NotFoundError` where there is no scene.
         """
         query = query_of(parameters, PixelParameters)
-        query = _and(query, encoded(_crs_parameters(crs)))
+        query = joined(query, encoded(_crs_parameters(crs)))
         answer = self._ask("GET", f"/point/{lon!r},{lat!r}{query}")
         if answer.status == 204 or answer.document is None:
             raise NotFoundError(f"mosaic {self.id!r} has no scene at {lon}, {lat}")
-        return point_of(answer.document, self.lonlat() if crs is None else crs_at(crs_text(crs)))
+        return point_of(answer.document, self.lonlat() if crs is None else crs_at(crs))
 
     def statistics(
         self,
@@ -172,7 +173,7 @@ class OpenMosaic:
         """
         query = query_of(parameters, StatisticsParameters)
         size = {"width": width, "height": height, "max_size": max_size}
-        query = _and(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
+        query = joined(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
         body = json.dumps(feature_of(area)).encode()
         answer = self._ask("POST", f"/statistics{query}", body)
         if answer.status == 204 or answer.document is None:
@@ -190,26 +191,17 @@ class OpenMosaic:
 
         A box is in degrees. Warns (`IncompleteWarning`) where a limit leaves scenes of it out.
         """
-        found: list[dict[str, Any]] = []
-        for page in self._pages(bbox, limit, query_of(rule, RuleParameters)):
-            found += ({**item, "links": []} for item in page["features"])
-        return found[:limit]
-
-    def _pages(
-        self, bbox: BBox | None, limit: int | None, query: str
-    ) -> Iterator[Mapping[str, Any]]:
+        size = _PAGE if limit is None else min(_PAGE, limit)
         box = None if bbox is None else ",".join(map(repr, bbox_of(bbox)))
-        token, left = "", limit
-        while True:
-            most = min(_PAGE, _PAGE if left is None else left)
-            asked = encoded({"bbox": box, "limit": most, "token": token or None})
-            page = self._document(f"/items{_and(query, asked)}")
-            warn_of({"truncated": page.get("truncated")}, stacklevel=4)
-            yield page
-            left = None if left is None else left - len(page["features"])
-            token = _next_token(page)
-            if not token or (left is not None and left <= 0):
-                return
+        query = joined(query_of(rule, RuleParameters), encoded({"bbox": box, "limit": size}))
+        found: list[dict[str, Any]] = []
+        client = self._target.client
+        for page in self._target.pages(f"{self._path}/items", query, client.reader):
+            warn_of({"truncated": page.get("truncated")})
+            found += ({**item, "links": []} for item in page["features"])
+            if limit is not None and len(found) >= limit:
+                break
+        return found[:limit]
 
     def scene(self, id: str, collection: str | None = None) -> dict[str, Any]:  # noqa: A002
         """Returns one scene as a STAC Item; raises `NotFoundError` if there is none."""
@@ -246,7 +238,7 @@ class OpenMosaic:
 
     def _image(self, path: str, crs: AnyCrs | None, body: bytes = b"") -> "ImageData":
         answer = self._ask("POST" if body else "GET", path, body)
-        return image_of(answer, None if crs is None else crs_at(crs_text(crs)))
+        return image_of(answer, None if crs is None else crs_at(crs))
 
     def _document(self, path: str) -> Mapping[str, Any]:
         answer = self._ask("GET", path)
@@ -260,17 +252,6 @@ class OpenMosaic:
         if answer.status not in (200, 204):
             raise client.refusal(answer)
         return answer
-
-
-def _next_token(page: Mapping[str, Any]) -> str:
-    following = (one["href"] for one in page.get("links", ()) if one.get("rel") == "next")
-    query = urlsplit(str(next(following, ""))).query
-    return parse_qs(query).get("token", [""])[0]
-
-
-def _and(*queries: str) -> str:
-    parts = [query.lstrip("?") for query in queries if query]
-    return f"?{'&'.join(parts)}" if parts else ""
 
 
 def _crs_parameters(crs: AnyCrs | None, dst_crs: AnyCrs | None = None) -> dict[str, str]:
@@ -296,6 +277,6 @@ def _size(
     resolution: float | tuple[float, float],
 ) -> tuple[int, int]:
     step = resolution if isinstance(resolution, tuple) else (resolution, resolution)
-    target = crs_at(crs_text(dst_crs if dst_crs is not None else (crs or "CRS84")))
-    source = crs_at(crs_text(crs)) if crs is not None else lonlat_of(target)
+    target = crs_at(dst_crs if dst_crs is not None else (crs or "CRS84"))
+    source = crs_at(crs) if crs is not None else lonlat_of(target)
     return Size().of(Box.of(source, bounds).to(target), step)

@@ -1,10 +1,11 @@
-"""Mosaics behind an API, as a target of the CLI."""
+"""Mosaics behind an API: a target of commands, and what the Python face works on."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
 from livemosaic.auth.signing import Authorize, Bearer
 from livemosaic.client.http import Answer, ApiError
 from livemosaic.client.target import EntryOutcome, Older, group_adjacent, map_in_order
+from livemosaic.client.values.parameters import encoded, joined
 from livemosaic.errors import InvalidItemError, LivemosaicError, NotFoundError
 from livemosaic.index.change import Newer
 from livemosaic.ingest.events import read_changes
@@ -133,12 +135,24 @@ class Remote:
         """See `Target`."""
         return self._minted(f"{_path(mosaic)}/tokens", {"expires_in": seconds})
 
-    def read(self, path: str, reader: Bearer | None) -> Answer:
+    def read(self, path: str, reader: Authorize | None) -> Answer:
         """Returns what a GET of a path answers; raises `ApiError` for any status but 200."""
         answer = self.client.ask("GET", path, reader=reader)
         if answer.status != 200:
             raise self.client.refusal(answer)
         return answer
+
+    def pages(self, path: str, query: str, reader: Authorize | None) -> Iterator[Mapping[str, Any]]:
+        """Yields the pages of a list of Items, along its `next` links; raises as `read`."""
+        token = ""
+        while True:
+            answer = self.read(path + joined(query, encoded({"token": token or None})), reader)
+            if answer.document is None:
+                raise self.client.unknown_api(answer)
+            yield answer.document
+            token = _next_token(answer.document)
+            if not token:
+                return
 
     def reader(self) -> Bearer:
         """Returns a token for reading every mosaic."""
@@ -263,6 +277,13 @@ def _outcome(request: _Request, outcome: Mapping[str, Any]) -> EntryOutcome:
         outcome.get("warnings", ()),
         newer,
     )
+
+
+def _next_token(page: Mapping[str, Any]) -> str:
+    """Returns the token of the page that follows; empty after the last."""
+    following = (link["href"] for link in page.get("links", ()) if link.get("rel") == "next")
+    query = urlsplit(str(next(following, ""))).query
+    return parse_qs(query).get("token", [""])[0]
 
 
 def _path(mosaic: str) -> str:

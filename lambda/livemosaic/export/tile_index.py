@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import shapely
 from shapely.geometry import Polygon
@@ -20,7 +19,7 @@ from livemosaic.geo.cells import cell_grid
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.model.scene import Scene
-from livemosaic.storage.hrefs import without_query
+from livemosaic.storage.hrefs import local_path, without_query
 
 _COLUMNS: Final = ("location", "position", "id", "collection", "datetime", "properties")
 
@@ -89,4 +88,4 @@ def gdal_path(href: str) -> str:
         return f"/vsis3/{href.removeprefix('s3://')}"
     if href.startswith(("https://", "http://")):
         return f"/vsicurl/{href}"
-    return unquote(href.removeprefix("file://")) if href.startswith("file://") else href
+    return local_path(href)

@@ -122,7 +122,7 @@ def _places(lonlat: CRS, crs: CRS | pyproj.CRS) -> NDArray[np.float64]:
 
 
 def counts_to_the_west(crs: pyproj.CRS) -> bool:
-    """Whether an axis of a CRS grows to the west, as longitudes of the IAU's planetographic ones."""
+    """Whether an axis grows to the west, as longitudes of the IAU's planetographic CRSs do."""
     return any(axis.direction == "west" for axis in crs.axis_info)
 
 

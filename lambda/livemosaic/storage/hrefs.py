@@ -65,6 +65,11 @@ def without_query(href: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
+def local_path(href: str) -> str:
+    """Returns the path of a local file, `file:///PATH` or a path already; others as they stand."""
+    return unquote(href.removeprefix("file://")) if href.startswith("file:///") else href
+
+
 def bucket_and_key(url: str) -> tuple[str, str] | None:
     """Returns bucket and key, or prefix, of `s3://BUCKET/KEY`; None for anything else."""
     found = _IN_S3.fullmatch(url)

@@ -34,9 +34,9 @@ def crs_text(crs: AnyCrs) -> str:
     return _shortest(found.to_wkt("WKT2_2019"))
 
 
-def crs_at(text: str) -> CRS:
-    """Returns the CRS of a text that `crs_text` made."""
-    return crs_of(text)
+def crs_at(crs: AnyCrs) -> CRS:
+    """Returns a CRS as an API understands it, by its text; raises `InvalidRequestError`."""
+    return crs_of(crs_text(crs))
 
 
 @lru_cache(128)  # PROJ takes up to a second to name a CRS of another body

@@ -101,6 +101,12 @@ def encoded(query: Mapping[str, Any]) -> str:
     return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
+def joined(*queries: str) -> str:
+    """Returns several queries as one, with `?`; empty where all of them are."""
+    parts = [query.lstrip("?") for query in queries if query]
+    return f"?{'&'.join(parts)}" if parts else ""
+
+
 def _texts(name: str, value: Any) -> list[str]:
     if value is None:
         return []
