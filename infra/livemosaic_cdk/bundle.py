@@ -50,10 +50,7 @@ nothing is read or written."""
 _UNUSED_RECORDS: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"})
 _REQUIREMENTS: Final = "lambda/requirements.txt"
 _PLANETS: Final = f"lambda/{planets.PINS}"
-_NOT_DEPLOYED: Final = (
-    *("__main__.py", "cli/", "client/"),
-    *(f"export/{name}.py" for name in ("files", "geopackage", "geoparquet", "tile_index")),
-)
+_NOT_DEPLOYED: Final = ("__main__.py", "cli/", "client/", "export/whole/")
 """Of the package: the command with its demo, the Python face, and exports that only they write."""
 _FROM_NPM: Final = ("maplibre", "swagger")
 _MAX_BUNDLES: Final = 6

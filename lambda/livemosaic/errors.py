@@ -4,6 +4,8 @@ Messages name the wrong value and, if there is one, the fix. Users of the API se
 never contain a local path, a credential or a stack trace.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 Reason = Literal[
@@ -101,3 +103,17 @@ class SourceUnavailableError(LivemosaicError):
 
 class NotYetThereError(SourceUnavailableError):
     """The source has no document at an event's reference yet; try again within a minute."""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Around imports of an extra of the package: raises `InvalidRequestError` where it is missing.
+
+    `what` is what cannot be done without it, as in `*.parquet`.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidRequestError(
+            f"{error.name} is not installed, which {what} needs: pip install 'livemosaic[{extra}]'"
+        ) from error

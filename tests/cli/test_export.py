@@ -219,8 +219,8 @@ _WRITING = """
 import resource
 from pathlib import Path
 from shapely.geometry import MultiPolygon, box
-from livemosaic.export.geoparquet import write_geoparquet
-from livemosaic.export.tile_index import write_tile_index
+from livemosaic.export.whole.geoparquet import write_geoparquet
+from livemosaic.export.whole.tile_index import write_tile_index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.stac.items import item_document

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from api.served import EDGE, SIZE, STEP, Server, on_socket, raster, scene
 from cogs import write_cog
 from livemosaic.cli import app
-from livemosaic.export.tile_index import gdal_path
+from livemosaic.export.whole.tile_index import gdal_path
 
 Export = Callable[..., Path]
 

@@ -166,7 +166,7 @@ for name in answer:
         assert {"livemosaic.api.app", "livemosaic.table.dynamodb"} <= set(modules)
 
     def test_the_command_is_left_out(self, unpacked: Path) -> None:
-        for name in ("__main__.py", "cli", "client", "export/geoparquet.py"):
+        for name in ("__main__.py", "cli", "client", "export/whole"):
             assert not (unpacked / "livemosaic" / name).exists(), name
 
     def test_it_carries_its_pixel_version_and_parses_nothing_for_it(

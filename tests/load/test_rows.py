@@ -13,7 +13,7 @@ import pytest
 from bench.items import SHAPES
 from items import box, item
 from livemosaic.errors import InvalidRequestError, SourceUnavailableError
-from livemosaic.export.geoparquet import write_geoparquet
+from livemosaic.export.whole.geoparquet import write_geoparquet
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.search import SceneReader
 from livemosaic.load.plan import ItemFile, LoadPlan

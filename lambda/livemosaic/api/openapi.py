@@ -9,11 +9,10 @@ from starlette.routing import Route
 
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import IfNoneMatchHeader
-from livemosaic.api.problems import PROBLEM
+from livemosaic.api.problems import PROBLEM, SCHEMA
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
 
-_BODY: Final = {"$ref": "#/components/schemas/Refusal"}
 _SCHEMA: Final = {
     "type": "object",
     "title": "Refusal",
@@ -90,7 +89,7 @@ def describe_refusals(document: dict[str, Any]) -> None:
 def _refusal(status: str) -> dict[str, Any]:
     return {
         "description": _DESCRIPTIONS[status],
-        "content": {PROBLEM: {"schema": _BODY}},
+        "content": {PROBLEM: {"schema": SCHEMA}},
     }
 
 

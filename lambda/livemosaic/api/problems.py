@@ -5,6 +5,8 @@ from typing import Any, Final
 
 PROBLEM: Final = "application/problem+json"
 """Media type of a problem."""
+SCHEMA: Final = {"$ref": "#/components/schemas/Refusal"}
+"""The schema of a problem in the OpenAPI document."""
 
 
 def problem(status: int, detail: str) -> dict[str, Any]:

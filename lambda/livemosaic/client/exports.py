@@ -19,7 +19,7 @@ from livemosaic.client.values.parameters import encoded
 from livemosaic.cog.raster import Profile
 from livemosaic.cog.reader import CogReader
 from livemosaic.errors import InvalidRequestError, LivemosaicError
-from livemosaic.export.tile_index import IndexRaster
+from livemosaic.export.whole.tile_index import IndexRaster
 from livemosaic.geo.box import step_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from livemosaic.api.problems import PROBLEM, encodable
+from livemosaic.api.problems import PROBLEM, SCHEMA, encodable
 from livemosaic.ingest.batch import Outcome
 from livemosaic.ingest.subscriptions import Applied
 
@@ -79,7 +79,6 @@ _OUTCOMES: Final = {
         "force": {"type": "boolean", "description": "True if the request had `force=true`"},
     },
 }
-_REFUSAL: Final = {"$ref": "#/components/schemas/Refusal"}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Every Item was accepted; `older` counts the ones that changed nothing",
@@ -94,7 +93,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             "description": words,
             "content": {
                 "application/json": {"schema": _OUTCOMES},
-                PROBLEM: {"schema": _REFUSAL},
+                PROBLEM: {"schema": SCHEMA},
             },
         }
         for status, words in {

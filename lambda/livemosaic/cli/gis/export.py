@@ -9,8 +9,8 @@ import typer
 from livemosaic.cli.session import console, progress, target
 from livemosaic.client.exports import MosaicExport, export_of
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.files import put_at
 from livemosaic.export.mosaic_json import mosaic_json, only_asset
+from livemosaic.export.whole.files import put_at
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def _format(to: str) -> ExportFormat:
 
 
 def _tile_index(found: MosaicExport, to: str, asset: str, counted: Counted[Any]) -> int:
-    from livemosaic.export.tile_index import write_tile_index
+    from livemosaic.export.whole.tile_index import write_tile_index
 
     name = asset or only_asset(found.mosaic)
     raster = found.raster(name)
@@ -104,7 +104,7 @@ def _tile_index(found: MosaicExport, to: str, asset: str, counted: Counted[Any])
 
 
 def _geoparquet(found: MosaicExport, to: str, asset: str, counted: Counted[Any]) -> int:
-    from livemosaic.export.geoparquet import write_geoparquet
+    from livemosaic.export.whole.geoparquet import write_geoparquet
 
     if asset:
         raise InvalidRequestError("--asset is not for stac-geoparquet, which has all assets")

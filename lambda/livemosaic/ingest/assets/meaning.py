@@ -90,8 +90,7 @@ def stated_meanings(
             continue
         colors = of_item or sensor_colors({}, last_part(str(asset.get("href"))))
         own = _kept(asset) or _meaning(name, key, asset, properties, item_id, colors)
-        text = own.text
-        if text:
+        if text := own.text:
             found[name] = text
     return found
 

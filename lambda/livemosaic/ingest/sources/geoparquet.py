@@ -16,7 +16,7 @@ from typing import Any, Final
 import shapely
 from shapely.errors import GEOSException
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidRequestError, needs_extra
 from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.model.order import Order
@@ -24,14 +24,9 @@ from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.objects import ObjectError
 from livemosaic.storage.stores import Bucket
 
-try:
+with needs_extra("geoparquet", "*.parquet"):
     import pyarrow
     from pyarrow.parquet import ParquetFile
-except ImportError as error:
-    raise InvalidRequestError(
-        f"{error.name} is not installed, which *.parquet needs: "
-        "pip install 'livemosaic[geoparquet]'"
-    ) from error
 
 _ROWS: Final = 256
 """Rows converted to Items at a time."""

@@ -8,7 +8,8 @@ from typing import Final
 _HEAD: Final = 65_536
 """Bytes of a file in which the member `mosaicjson` is looked for; cogeo-mosaic writes it first."""
 _MEMBER: Final = b'"mosaicjson"'
-_GZIP: Final = b"\x1f\x8b"
+GZIP: Final = b"\x1f\x8b"
+"""How gzip begins (RFC 1952, 2.3.1)."""
 _TABLES: Final = ("dynamodb://", "sqlite://")
 _URLS: Final = ("https://", "http://")
 
@@ -35,8 +36,8 @@ def _head(path: Path) -> bytes:
         return b""
     try:
         with path.open("rb") as file:
-            head = file.read(len(_GZIP))
+            head = file.read(len(GZIP))
             file.seek(0)
-            return gzip.GzipFile(fileobj=file).read(_HEAD) if head == _GZIP else file.read(_HEAD)
+            return gzip.GzipFile(fileobj=file).read(_HEAD) if head == GZIP else file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return b""

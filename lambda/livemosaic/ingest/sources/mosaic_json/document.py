@@ -29,6 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import CellGrid, cell_grid
+from livemosaic.ingest.sources.mosaic_json import GZIP
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.hrefs import bucket_and_key, redact
 from livemosaic.storage.http import trust
@@ -37,7 +38,6 @@ from livemosaic.storage.stores import Bucket
 
 _WEB: Final = "WebMercatorQuad"
 """The TileMatrixSet of a MosaicJSON that names none."""
-_GZIP: Final = b"\x1f\x8b"
 _TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=60.0)
 _SHOWN: Final = 300
 
@@ -141,7 +141,7 @@ def _over_http(url: str) -> tuple[bytes, datetime | None]:
 
 def _of_text(name: str, body: bytes, written: datetime | None) -> MosaicDocument:
     try:
-        text = gzip.decompress(body) if body.startswith(_GZIP) else body
+        text = gzip.decompress(body) if body.startswith(GZIP) else body
         document = json.loads(text)
         if not isinstance(document, dict) or "mosaicjson" not in document:
             raise InvalidRequestError(

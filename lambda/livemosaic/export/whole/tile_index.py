@@ -14,7 +14,7 @@ import shapely
 from shapely.geometry import Polygon
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.geopackage import PolygonLayer, PolygonRow
+from livemosaic.export.whole.geopackage import PolygonLayer, PolygonRow
 from livemosaic.geo.cells import cell_grid
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox

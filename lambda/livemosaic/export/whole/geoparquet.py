@@ -16,20 +16,15 @@ import pyproj
 import shapely
 from shapely.geometry import shape
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidRequestError, needs_extra
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.crs import authority_of, proj_crs
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.time import parse_time
 
-try:
+with needs_extra("geoparquet", "*.parquet"):
     import pyarrow
     from pyarrow.parquet import ParquetWriter
-except ImportError as error:
-    raise InvalidRequestError(
-        f"{error.name} is not installed, which *.parquet needs: "
-        "pip install 'livemosaic[geoparquet]'"
-    ) from error
 
 _ROWS: Final = 4096
 """Rows of a row group, and of what is converted at a time."""
