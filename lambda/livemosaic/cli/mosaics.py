@@ -1,92 +1,29 @@
 """`livemosaic mosaics`: creates, lists, shows, changes and deletes mosaics."""
 
-import inspect
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
 import typer
-from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
 
 from livemosaic.api.schemas import (
     MosaicOut,
-    MosaicSettings,
     NewMosaic,
     OverviewPolicyBody,
-    RulePolicyBody,
 )
+from livemosaic.cli.options import renders_of, rule_policy, settings_options
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
-from livemosaic.index.mosaics import FIXED
 from livemosaic.model.mosaic import FORMAT, Access
-from livemosaic.render.named_renders import parse_query
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, change and delete mosaics.")
 
 
-_SPECIAL = {"access", "renders", "rules", "overviews"}
-"""Settings whose options are more than the value."""
-_SECONDS = "_s"
-_Command = Callable[..., None]
-
-
-def _settings_options(*, change: bool) -> Callable[[_Command], _Command]:
-    """Gives a command an option for each field of `MosaicSettings`, in place of `**settings`.
-
-    For a `change` only of the ones that can change, and None stands for no change.
-    """
-    left_out = {*_SPECIAL, *(FIXED if change else ())}
-    fields = [pair for pair in MosaicSettings.model_fields.items() if pair[0] not in left_out]
-    options = [_option(name, field, change=change) for name, field in fields]
-
-    def decorate(command: _Command) -> _Command:
-        signature = inspect.signature(command)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*own[:2], *options, *own[2:]]
-        )
-        return command
-
-    return decorate
-
-
-def _option(name: str, field: FieldInfo, *, change: bool) -> inspect.Parameter:
-    """The option of a setting. A list is an option that may be repeated; pydantic checks bounds."""
-    repeated = isinstance(field.default, list)
-    kind: Any = list[str] if repeated else str if field.default is None else type(field.default)
-    description = re.sub("`([a-z_]+)`", _as_flag, field.description or "")
-    option = typer.Option(
-        _flag(name),
-        help=f"{description}{'; may be repeated' if repeated else ''}.",
-        metavar="SECONDS" if name.endswith(_SECONDS) else None,
-    )
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None if change else field.default,
-        annotation=Annotated[kind | None if change or field.default is None else kind, option],
-    )
-
-
-def _flag(setting: str) -> str:
-    """The flag of a setting: the singular of a list, without the unit."""
-    name = setting.removesuffix(_SECONDS)
-    if isinstance(MosaicSettings.model_fields[setting].default, list):
-        name = re.sub("(ie)?s$", lambda plural: "y" if plural[1] else "", name)
-    return f"--{name.replace('_', '-')}"
-
-
-def _as_flag(found: re.Match[str]) -> str:
-    return f"`{_flag(found[1])}`" if found[1] in MosaicSettings.model_fields else found[0]
-
-
 @app.command("create")
-@_settings_options(change=False)
+@settings_options(change=False)
 def create(
     context: typer.Context,
     mosaic: Annotated[str, typer.Argument(help="Its id: letters, digits, `_`, `.`, `-`.")],
@@ -149,8 +86,8 @@ def create(
             id=mosaic,
             **settings,
             access="private" if private else "public",
-            renders=_renders(renders, render or []),
-            rules=_rules(rules, rule),
+            renders=renders_of(renders, render or []),
+            rules=rule_policy(rules, rule),
             **_overviews(overviews),
         )
         _print(mosaics.create(new))
@@ -195,7 +132,7 @@ def show(context: typer.Context, mosaic: str) -> None:
 
 
 @app.command()
-@_settings_options(change=True)
+@settings_options(change=True)
 def update(
     context: typer.Context,
     mosaic: str,
@@ -258,9 +195,9 @@ def update(
     with target(context) as mosaics:
         if private is not None:
             patch["access"] = "private" if private else "public"
-        if found := _renders(renders, render or [], removable=True):
+        if found := renders_of(renders, render or [], removable=True):
             patch["renders"] = found
-        if changed := _rules(rules, rule).model_dump(exclude_unset=True):
+        if changed := rule_policy(rules, rule).model_dump(exclude_unset=True):
             patch["rules"] = changed
         if overviews is not None:
             patch["overviews"] = {} if overviews else None
@@ -344,49 +281,6 @@ def delete(
 
 def _overviews(wanted: bool | None) -> dict[str, OverviewPolicyBody | None]:
     return {} if wanted is None else {"overviews": OverviewPolicyBody() if wanted else None}
-
-
-def _renders(
-    file: Path | None, queries: Sequence[str], *, removable: bool = False
-) -> dict[str, Any]:
-    """Returns renders of a file (JSON, or with the STAC render extension) and of queries.
-
-    Where they are `removable`, an empty query stands for None.
-    """
-    found = _read(file) if file else {}
-    for given in queries:
-        name, separator, query = given.partition("=")
-        if not query and not (removable and separator):
-            raise InvalidRequestError(f"--render {given!r} must be NAME=QUERY: grey=rescale=0,100")
-        found[name] = parse_query(query) if query else None
-    return found
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-        found = content.get("renders", content.get("properties", {}).get("renders", content))
-        return dict(found)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InvalidRequestError(f"{file} is no JSON object of renders: {error}") from error
-
-
-def _rules(file: Path | None, query: str) -> RulePolicyBody:
-    try:
-        found = json.loads(file.read_text()) if file else {}
-        default = parse_qs(query, strict_parsing=True) if query else {}
-        given = {
-            name: v if name in ("ids", "lock") else _once(name, v) for name, v in default.items()
-        }
-        return RulePolicyBody.model_validate(found | ({"default": given} if query else {}))
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"--rule and --rules are no rules: {error}") from error
-
-
-def _once(name: str, values: list[str]) -> str:
-    if len(set(values)) > 1:
-        raise ValueError(f"{name} is given more than once, as {' and '.join(values[:2])}")
-    return values[0]
 
 
 def _print(mosaic: MosaicOut) -> None:
