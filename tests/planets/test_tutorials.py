@@ -134,6 +134,22 @@ def ids(mosaic: str) -> set[str]:
         return {scene["id"] for scene in mosaics[mosaic].scenes()}
 
 
+def search(
+    desk: Desk, way: str, mosaic: str, words: tuple[str, ...], form: str, **parameters: Any
+) -> None:
+    """Puts what a catalogue finds into a new mosaic: by the options of the command, or what
+    pystac-client finds by the same parameters, in one of its forms."""
+    create(desk, way, mosaic, "dtm")
+    if way == "command":
+        found = ("--stac", desk.catalogue, "--collections", COLLECTION, *words)
+        desk.run("ingest", "--mosaic", mosaic, *found)
+        return
+    catalogue = pystac_client.Client.open(desk.catalogue)
+    results = catalogue.search(collections=[COLLECTION], **parameters)
+    with livemosaic.open() as mosaics:
+        mosaics[mosaic].add(getattr(results, form)())
+
+
 class TestMosaicJson:
     """Seed 000."""
 
@@ -145,46 +161,24 @@ class TestMosaicJson:
 
     @pytest.mark.parametrize("way", WAYS)
     def test_a_search_by_bbox_and_collection_goes_in(self, desk: Desk, way: str) -> None:
-        create(desk, way, f"bbox-{way}", "dtm")
         box = 76.69, 17.41, 78.69, 19.41
-        if way == "command":
-            text = ",".join(map(str, box))
-            found = ("--stac", desk.catalogue, "--collections", COLLECTION, "--bbox", text)
-            desk.run("ingest", "--mosaic", f"bbox-{way}", *found)
-        else:
-            catalogue = pystac_client.Client.open(desk.catalogue)
-            search = catalogue.search(collections=[COLLECTION], bbox=box, max_items=10)
-            with livemosaic.open() as mosaics:
-                mosaics[f"bbox-{way}"].add(search.items())
+        words = ("--bbox", ",".join(map(str, box)))
+        search(desk, way, f"bbox-{way}", words, "items", bbox=box, max_items=10)
         assert ids(f"bbox-{way}") == set(STRIPS)
 
     @pytest.mark.parametrize("way", WAYS)
     def test_a_search_stops_at_so_many_items(self, desk: Desk, way: str) -> None:
-        create(desk, way, f"most-{way}", "dtm")
-        if way == "command":
-            found = ("--stac", desk.catalogue, "--collections", COLLECTION, "--max-items", "2")
-            desk.run("ingest", "--mosaic", f"most-{way}", *found)
-        else:
-            catalogue = pystac_client.Client.open(desk.catalogue)
-            pages = catalogue.search(collections=[COLLECTION], max_items=2).pages_as_dicts()
-            with livemosaic.open() as mosaics:
-                mosaics[f"most-{way}"].add(pages)
+        words = ("--max-items", "2")
+        search(desk, way, f"most-{way}", words, "pages_as_dicts", max_items=2)
         assert len(ids(f"most-{way}")) == 2
 
     @pytest.mark.parametrize("way", WAYS)
     def test_a_search_by_an_area_goes_in(self, desk: Desk, way: str) -> None:
-        create(desk, way, f"area-{way}", "dtm")
         area = shapely.Point(77.69, 18.41).buffer(1.0).convex_hull.reverse()
-        if way == "command":
-            (desk.folder / "aoi.geojson").write_text(shapely.to_geojson(area))
-            found = ("--stac", desk.catalogue, "--collections", COLLECTION, "--max-items", "10")
-            near = ("--intersects", str(desk.folder / "aoi.geojson"))
-            desk.run("ingest", "--mosaic", f"area-{way}", *found, *near)
-        else:
-            catalogue = pystac_client.Client.open(desk.catalogue)
-            search = catalogue.search(collections=[COLLECTION], intersects=area, max_items=10)
-            with livemosaic.open() as mosaics:
-                mosaics[f"area-{way}"].add(search.item_collection())
+        file = desk.folder / "aoi.geojson"
+        file.write_text(shapely.to_geojson(area))
+        words = ("--max-items", "10", "--intersects", str(file))
+        search(desk, way, f"area-{way}", words, "item_collection", intersects=area, max_items=10)
         assert ids(f"area-{way}") == set(STRIPS)
 
     @pytest.mark.parametrize("way", WAYS)
