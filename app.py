@@ -11,8 +11,7 @@ from livemosaic_cdk.stacks import build
 
 app = cdk.App()
 try:
-    config = read(app.node.get_all_context(), os.environ)
+    build(app, read(app.node.get_all_context(), os.environ))
 except ConfigError as error:
     sys.exit(str(error))
-build(app, config)
 app.synth()

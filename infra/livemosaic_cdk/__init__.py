@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from livemosaic_cdk.config import Config, ConfigError
     from livemosaic_cdk.construct import Livemosaic
     from livemosaic_cdk.sources import Bus, ItemBucket, Topic
+    from livemosaic_cdk.stacks.edge import Edge
     from livemosaic_cdk.writers import Jwt
 
-__all__ = ["Bus", "Config", "ConfigError", "ItemBucket", "Jwt", "Livemosaic", "Topic"]
+__all__ = ["Bus", "Config", "ConfigError", "Edge", "ItemBucket", "Jwt", "Livemosaic", "Topic"]
 
 _MODULES: Final = {
     "Bus": "sources",
     "Config": "config",
     "ConfigError": "config",
+    "Edge": "stacks.edge",
     "ItemBucket": "sources",
     "Jwt": "writers",
     "Livemosaic": "construct",

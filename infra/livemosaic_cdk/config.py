@@ -90,7 +90,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field("livemosaic", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
-    """Prefix of the stacks, `{name}-data` and `{name}-service`: letters, digits and hyphens."""
+    """Prefix of the stacks, `{name}-data`, `{name}-service` and `{name}-edge`: letters, digits and
+    hyphens."""
     account: str | None = Field(None, pattern=r"^\d{12}$")
     """Account to deploy to; by default the account of the credentials."""
     region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -202,19 +203,24 @@ class Config(BaseModel):
     cdn: bool | None = Field(None, validate_default=True)
     """Whether a CloudFront distribution is in front of the API; by default where there is a
     `domain`. With a domain and `false`, a proxy of your own is (docs/cdn.md)."""
+    hosted_zone: str | None = Field(None, pattern=r"^Z[A-Z0-9]{3,31}$", validate_default=True)
+    """Id of the Route 53 zone that gets the records of `domain`, and the one that proves its
+    certificate, where `certificate` names none; none are made by default."""
     certificate: str | None = Field(
         None,
         pattern=r"^arn:aws:acm:us-east-1:\d{12}:certificate/\S+$",
         validate_default=True,
     )
     """ARN of the certificate of `domain` for the CDN, in us-east-1, where CloudFront wants it
-    whatever the region of the deployment."""
-    hosted_zone: str | None = Field(None, pattern=r"^Z[A-Z0-9]{3,31}$", validate_default=True)
-    """Id of the Route 53 zone that gets the records of `domain`; none are made by default."""
+    whatever the region of the deployment. With a `hosted_zone` one is made by default, in a stack
+    of that region, `{name}-edge`."""
     web_acl: str | None = Field(
         None, pattern=r"^arn:aws:wafv2:us-east-1:\d{12}:global/webacl/\S+$", validate_default=True
     )
     """ARN of a web ACL of AWS WAF for the CDN, of the scope CLOUDFRONT; none by default."""
+    firewall: int | None = Field(None, ge=10, le=2_000_000_000, validate_default=True)
+    """Requests of one address in five minutes beyond which AWS WAF refuses it at the CDN: makes a
+    web ACL in the stack `{name}-edge` of us-east-1; none by default."""
     settings: Annotated[dict[str, str | int | float], BeforeValidator(_as_json)] = Field(
         default_factory=dict
     )
@@ -286,6 +292,16 @@ class Config(BaseModel):
     def has_cdn(self) -> bool:
         """Whether a CloudFront distribution is in front of the API."""
         return self.domain is not None if self.cdn is None else self.cdn
+
+    @property
+    def makes_certificate(self) -> bool:
+        """Whether the domain's certificate is made, and proved by its zone."""
+        return self.has_cdn and bool(self.hosted_zone) and not self.certificate
+
+    @property
+    def has_edge(self) -> bool:
+        """Whether there is a stack of us-east-1, with what the CDN takes from there alone."""
+        return self.makes_certificate or self.firewall is not None
 
     @property
     def public_url(self) -> str:
@@ -402,24 +418,27 @@ class Config(BaseModel):
         if not info.data.keys() >= {"domain", "cdn"}:  # one of them is invalid itself
             return certificate
         domain, cdn = info.data["domain"], info.data["cdn"]
-        if domain and cdn is not False and not certificate:
+        if domain and cdn is not False and not (certificate or info.data.get("hosted_zone")):
             raise ValueError(
-                f"is missing: the CDN needs one of {domain} in us-east-1 (`aws acm "
+                f"is missing: the CDN needs one of {domain} in us-east-1. It is made where "
+                "-c hosted_zone=Z… names the domain's zone of Route 53; else request it (`aws acm "
                 f"request-certificate --region us-east-1 --validation-method DNS --domain-name "
-                f"{domain}`), or cdn=false where a proxy of your own is in front"
+                f"{domain}`), or set cdn=false where a proxy of your own is in front"
             )
         if certificate and (not domain or cdn is False):
             raise ValueError("is for a CDN with a domain: add -c domain=…")
         return certificate
 
-    @field_validator("hosted_zone", "web_acl")
+    @field_validator("hosted_zone", "web_acl", "firewall")
     @classmethod
-    def _belongs_to_cdn(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _belongs_to_cdn(cls, value: str | int | None, info: ValidationInfo) -> str | int | None:
         domain, cdn = info.data.get("domain"), info.data.get("cdn")
         if value and info.field_name == "hosted_zone" and not domain:
             raise ValueError("gets the records of a domain: add -c domain=…")
         if value and not (domain if cdn is None else cdn):
             raise ValueError("is for the CDN, which is off: add -c cdn=true")
+        if value and info.field_name == "firewall" and info.data.get("web_acl"):
+            raise ValueError("makes a web ACL, and web_acl names one: leave out one of the two")
         return value
 
     @field_validator("settings")

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -63,6 +64,8 @@ class Livemosaic(Construct):
         overviews: s3.IBucket | None = None,
         assets: Sequence[s3.IBucket] = (),
         topics: Sequence[sns.ITopic] = (),
+        certificate: acm.ICertificate | None = None,
+        web_acl: str | None = None,
     ) -> None:
         """Creates all resources, and a table and a bucket of overviews where none is given.
 
@@ -75,8 +78,11 @@ class Livemosaic(Construct):
         `overviews=True`.
         `assets` are buckets of COGs that the functions may read, beside what `config` names.
         `topics` carry Items, as `config.topics` do.
+        `certificate` and `web_acl`, an ARN, are for the CDN where `config` names none: those of an
+        `Edge`, a stack of us-east-1, which `config.has_edge` asks for.
 
-        Raises `ConfigError` if there is nothing that the functions could read.
+        Raises `ConfigError` if there is nothing that the functions could read, or if the CDN lacks
+        what `config` asks for.
         """
         super().__init__(scope, name)
         self._config = config
@@ -84,6 +90,10 @@ class Livemosaic(Construct):
         self._readable = [*self._named_buckets(), *((bucket, "") for bucket in assets)]
         if not (config.allowed_prefixes or assets):
             raise ConfigError("nothing could be read: give `assets`, or Config(buckets=…)")
+        if config.makes_certificate and not certificate:
+            raise ConfigError("the CDN has no certificate: give that of an Edge, in us-east-1")
+        if config.firewall and not web_acl:
+            raise ConfigError("the CDN has no firewall: give the web_acl of an Edge, in us-east-1")
         for key, value in config.all_tags.items():
             cdk.Tags.of(self).add(key, value)
         self._key = kms.Key.from_key_arn(self, "Key", config.key) if config.key else None
@@ -114,7 +124,7 @@ class Livemosaic(Construct):
             manager=self._invoked(self.manager),
             key=self._key,
         )
-        self.cdn = self._make_cdn() if config.has_cdn else None
+        self.cdn = self._make_cdn(certificate, web_acl) if config.has_cdn else None
         """The CloudFront distribution in front of the API."""
         self.public_url = self.cdn.url if self.cdn else config.public_url or self.url
         """URL by which clients come, with which all links begin."""
@@ -264,7 +274,7 @@ class Livemosaic(Construct):
         made.hints.allow_sending(self.manager)  # of mosaics that are being deleted
         return made
 
-    def _make_cdn(self) -> Cdn:
+    def _make_cdn(self, certificate: acm.ICertificate | None, web_acl: str | None) -> Cdn:
         """Puts a CDN before the API, whose reads are answered to the CDN alone from then on.
 
         Writes need no secret: API Gateway authorizes them, by signatures that name its own host.
@@ -273,7 +283,15 @@ class Livemosaic(Construct):
         secret.grant_read(self.tiler)
         if "shared_max_age_s" not in self._config.settings:
             self.tiler.add_environment("LIVEMOSAIC_SHARED_MAX_AGE_S", str(SHARED_MAX_AGE_S))
-        return Cdn(self, "Cdn", config=self._config, api=self.url, secret=secret.reference)
+        return Cdn(
+            self,
+            "Cdn",
+            config=self._config,
+            api=self.url,
+            secret=secret.reference,
+            certificate=certificate,
+            web_acl=web_acl,
+        )
 
     def _keep_private(self) -> GeneratedSecret:
         key = signing_key(self, self._key)

@@ -168,6 +168,14 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "snap_start": "true",
         "overviews": "true",
     },
+    "edge": {
+        **OFF,
+        "region": "eu-central-1",
+        "domain": "maps.example.com",
+        "hosted_zone": "Z0123456789ABC",
+        "firewall": "600",
+    },
+    "edge in us-east-1": {**OFF, "region": "us-east-1", "cdn": "true", "firewall": "10"},
     "bare cdn": {"region": "us-east-1", "cdn": "true", "anonymous_posts": "false", **OFF},
     "own proxy": {"region": "us-west-2", "domain": "maps.example.com", "cdn": "false", **OFF},
     "kept overviews": {

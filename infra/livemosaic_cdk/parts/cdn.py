@@ -50,11 +50,24 @@ class Cdn(Construct):
     """Distribution whose only origin is the API, which it shows a secret."""
 
     def __init__(
-        self, scope: Construct, name: str, *, config: Config, api: str, secret: str
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        config: Config,
+        api: str,
+        secret: str,
+        certificate: acm.ICertificate | None = None,
+        web_acl: str | None = None,
     ) -> None:
-        """`api` is the URL of the API without a path, `secret` what the header shows."""
+        """`api` is the URL of the API without a path, `secret` what the header shows.
+
+        `certificate` and `web_acl`, an ARN, are those of another stack that `config` does not name.
+        """
         super().__init__(scope, name)
         self._config = config
+        self._certificate = certificate
+        self._web_acl = config.web_acl or web_acl
         self._origin = origins.HttpOrigin(
             cdk.Fn.select(2, cdk.Fn.split("/", api)),
             protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
@@ -77,7 +90,7 @@ class Cdn(Construct):
                 for status in ERRORS
             ],
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
-            web_acl_id=config.web_acl,
+            web_acl_id=self._web_acl,
             **self._names(),
         )
         self._acknowledge()
@@ -110,16 +123,19 @@ class Cdn(Construct):
         return f"https://{self._config.domain or self.distribution.distribution_domain_name}"
 
     def _names(self) -> dict[str, Any]:
-        if self._config.domain is None or self._config.certificate is None:
+        certificate = self._find_certificate()
+        if self._config.domain is None or certificate is None:
             return {}
-        certificate = acm.Certificate.from_certificate_arn(
-            self, "Certificate", self._config.certificate
-        )
         return {
             "domain_names": [self._config.domain],
             "certificate": certificate,
             "minimum_protocol_version": cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
         }
+
+    def _find_certificate(self) -> acm.ICertificate | None:
+        if self._config.certificate is None:
+            return self._certificate
+        return acm.Certificate.from_certificate_arn(self, "Certificate", self._config.certificate)
 
     def _tiles(self) -> cloudfront.BehaviorOptions:
         return self._behavior(
@@ -229,10 +245,10 @@ class Cdn(Construct):
             "AwsSolutions-CFR3": "Standard logs are set up in us-east-1, outside of this stack, as "
             "docs/cdn.md describes. The API's own access log has every request that it answers.",
         }
-        if not self._config.web_acl:
+        if not self._web_acl:
             reasons["AwsSolutions-CFR2"] = (
-                "A web ACL costs money each month, and lives in us-east-1: -c web_acl=ARN names "
-                "one. The throttles of the API hold behind the CDN, too."
+                "A web ACL costs money each month: -c firewall=REQUESTS makes one, and "
+                "-c web_acl=ARN names one. The throttles of the API hold behind the CDN, too."
             )
         if not self._config.domain:
             reasons["AwsSolutions-CFR4"] = (

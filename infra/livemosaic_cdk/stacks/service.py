@@ -9,6 +9,7 @@ from constructs import Construct
 
 from livemosaic_cdk.config import Config
 from livemosaic_cdk.construct import Livemosaic
+from livemosaic_cdk.stacks.edge import Edge
 
 _CONSOLES: Final = {
     "aws": {"host": "console.aws.amazon.com"},
@@ -28,12 +29,21 @@ class Service(cdk.Stack):
         config: Config,
         table: dynamodb.ITable | None,
         overviews: s3.IBucket | None,
+        edge: Edge | None,
         **stack: Any,
     ) -> None:
         """`table` and `overviews` are the data stack's; None for what `config` names."""
         super().__init__(scope, name, **stack)
         # CDK leaves the name "Default" out of logical ids.
-        self.mosaics = Livemosaic(self, "Default", config, table=table, overviews=overviews)
+        self.mosaics = Livemosaic(
+            self,
+            "Default",
+            config,
+            table=table,
+            overviews=overviews,
+            certificate=edge.certificate if edge else None,
+            web_acl=edge.web_acl if edge else None,
+        )
         self._add_outputs(self.mosaics)
 
     def _add_outputs(self, made: Livemosaic) -> None:

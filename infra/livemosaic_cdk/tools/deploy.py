@@ -16,6 +16,7 @@ from livemosaic_cdk.config import Config, ConfigError
 from livemosaic_cdk.context import read
 from livemosaic_cdk.costs import overviews
 from livemosaic_cdk.costs.ceiling import Limits, ceiling
+from livemosaic_cdk.stacks import edge
 from livemosaic_cdk.tools.cdk import ROOT, Cdk, CdkError, Outputs
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -33,7 +34,7 @@ Creates
   {name}-service  an SNS topic and two SQS queues for events, three Lambda functions
                   ({architecture}, Python {python}), an HTTP API, alarms, a dashboard, logs
                   {overviews}
-                  {cdn}{first}
+                  {cdn}{edge}{first}
 
 Costs, roughly, at list prices of us-east-1
   idle            ${alarms:.2f} a month for {alarm_count} alarms and $3 for a dashboard, if the
@@ -71,6 +72,9 @@ _BUILDING: Final = """
                   for the builder ${:,.0f} a month at most; ${:.3f} per GB of objects"""
 _CDN: Final = "a CloudFront distribution {domain}, and the secret that it shows ($0.40 a month)"
 _NO_CDN: Final = "no CDN: `-c domain=…` puts CloudFront in front (docs/cdn.md)"
+_EDGE: Final = "\n  {name}-edge     in us-east-1: {parts}"
+_CERTIFICATE: Final = "the certificate of {domain}, free"
+_FIREWALL: Final = "a firewall ($6 a month, $0.60 per million requests)"
 _KEY: Final = " $0.40 for the key of private mosaics."
 
 
@@ -115,32 +119,51 @@ def _deploy(given: dict[str, str], yes: bool) -> None:
         raise NoAccountError("no region is set: use -c region=…, or set AWS_REGION")
     here = boto3.Session(region_name=config.region)
     qualifier = (usual | given).get(_QUALIFIER, "hnb659fds")
-    account, first = _account(here, qualifier)
+    account = _account(here)
+    unprepared = [region for region in _regions(config) if not _is_prepared(region, qualifier)]
     if not _has_room(here, config):
         given = {**given, "reserve_concurrency": "false"}
         config = config.model_copy(update={"reserve_concurrency": False})
-    console.print(_plan(config, account, first))
+    console.print(_plan(config, account, first=bool(unprepared)))
     if not yes:
         typer.confirm("Deploy?", abort=True, err=True)
     build(config.target)
     cdk = Cdk(os.environ | {"AWS_REGION": here.region_name}, given)
-    if first:
-        cdk.run("bootstrap", f"aws://{account}/{config.region}", "--qualifier", qualifier)
+    if unprepared:
+        places = (f"aws://{account}/{region}" for region in unprepared)
+        cdk.run("bootstrap", *places, "--qualifier", qualifier)
     _print_outputs(cdk.deploy())
 
 
-def _account(session: Any, qualifier: str) -> tuple[str, bool]:
-    """Returns the account id, and True if its region has not been bootstrapped for CDK."""
+def _account(session: Any) -> str:
     try:
         account: str = session.client("sts").get_caller_identity()["Account"]
-        ssm = session.client("ssm")
-        name = _BOOTSTRAPPED.format(qualifier=qualifier)
-        return account, not ssm.get_parameters(Names=[name])["Parameters"]
     except (BotoCoreError, ClientError) as error:
-        raise NoAccountError(
-            f"access to AWS failed ({error}): log in with `aws sso login`, choose a profile with "
-            "AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        ) from error
+        raise _no_access(error) from error
+    return account
+
+
+def _regions(config: Config) -> tuple[str, ...]:
+    """Returns the regions that get stacks."""
+    own = config.region or ""
+    return tuple(dict.fromkeys((own, edge.REGION))) if config.has_edge else (own,)
+
+
+def _is_prepared(region: str, qualifier: str) -> bool:
+    """Returns whether a region of the account has been bootstrapped for CDK."""
+    try:
+        ssm = boto3.Session(region_name=region).client("ssm")
+        name = _BOOTSTRAPPED.format(qualifier=qualifier)
+        return bool(ssm.get_parameters(Names=[name])["Parameters"])
+    except (BotoCoreError, ClientError) as error:
+        raise _no_access(error) from error
+
+
+def _no_access(error: Exception) -> NoAccountError:
+    return NoAccountError(
+        f"access to AWS failed ({error}): log in with `aws sso login`, choose a profile with "
+        "AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
 
 
 def _has_room(session: Any, config: Config) -> bool:
@@ -213,6 +236,7 @@ def _plan(config: Config, account: str, first: bool) -> str:
         idle=_idle(config),
         building=_building(config),
         cdn=_cdn(config),
+        edge=_edge(config),
     )
 
 
@@ -225,6 +249,14 @@ def _cdn(config: Config) -> str:
     if not config.has_cdn:
         return _NO_CDN
     return _CDN.format(domain=f"for {config.domain}" if config.domain else "with its own name")
+
+
+def _edge(config: Config) -> str:
+    if not config.has_edge:
+        return ""
+    parts = [_CERTIFICATE.format(domain=config.domain)] if config.makes_certificate else []
+    parts += [_FIREWALL] if config.firewall else []
+    return _EDGE.format(name=config.name, parts=", ".join(parts))
 
 
 def _overviews(config: Config) -> str:
