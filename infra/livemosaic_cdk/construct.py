@@ -78,8 +78,8 @@ class Livemosaic(Construct):
         `overviews=True`.
         `assets` are buckets of COGs that the functions may read, beside what `config` names.
         `topics` carry Items, as `config.topics` do.
-        `certificate` and `web_acl`, an ARN, are for the CDN where `config` names none: those of an
-        `Edge`, a stack of us-east-1, which `config.has_edge` asks for.
+        `certificate` and `web_acl`, an ARN, are for the CDN where `config` names none: they belong
+        to an `Edge`, a stack of us-east-1, which `config.has_edge` asks for.
 
         Raises `ConfigError` if there is nothing that the functions could read, or if the CDN lacks
         what `config` asks for.

@@ -62,7 +62,7 @@ class Cdn(Construct):
     ) -> None:
         """`api` is the URL of the API without a path, `secret` what the header shows.
 
-        `certificate` and `web_acl`, an ARN, are those of another stack that `config` does not name.
+        `certificate` and `web_acl`, an ARN, belong to another stack, where `config` names none.
         """
         super().__init__(scope, name)
         self._config = config
