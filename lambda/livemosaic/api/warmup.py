@@ -23,8 +23,8 @@ from livemosaic.geo.covering import WHOLE, decode
 from livemosaic.geo.rasterize import Outline
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
-from livemosaic.render.compose import compose
 from livemosaic.render.encode import encode
+from livemosaic.render.stack.compose import compose
 from livemosaic.storage.adapters import InMemoryObject
 from livemosaic.tiler.views import TileAddress
 

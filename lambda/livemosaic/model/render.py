@@ -64,6 +64,12 @@ class Read:
     style: Style | None = None
     """Style of each scene, before they are composed (ArcGIS: itemRenderingRule)."""
 
+    @property
+    def names_bands(self) -> bool:
+        """Whether it says which bands of each asset are read, so that all scenes have as many."""
+        own = {name for name, bands in self.bidx_of if bands}
+        return bool(self.bidx) or (bool(own) and own >= set(self.assets))
+
     def of(self, asset: str) -> "Read":
         """Returns how the pixels of one asset are read."""
         own = dict(self.bidx_of).get(asset) if self.bidx_of else None

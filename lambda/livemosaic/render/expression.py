@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
+from livemosaic.render.stack.bands import check_position
 
 MAX_LENGTH: Final = 1000
 """Characters of an expression, by default: it travels in a URL, in cache keys and in band names."""
@@ -122,6 +123,14 @@ class Expression:
         """Names that are neither `b1`… nor of an asset among `known`, in order."""
         names = (name for name in self.names if not _NTH_BAND.fullmatch(name))
         return tuple(name for name in names if _asset(name, known) is None)
+
+    def check_positions(self, pixels: Pixels) -> None:
+        """Raises `InvalidRequestError` where `b4` may be another band in other scenes: where assets
+        before it have more than one."""
+        named = {split and split[1] for split in map(_ASSET_BAND.fullmatch, pixels.names)}
+        for name in self.names - {*pixels.names, *named}:
+            if _NTH_BAND.fullmatch(name) and int(name[1:]) <= len(pixels.names):
+                check_position(pixels.names, int(name[1:]) - 1)
 
     def apply(self, pixels: Pixels, asset: str | None = None) -> Pixels:
         """Evaluates each output band over the pixels, as float32, and names it by its text.

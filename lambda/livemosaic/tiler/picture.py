@@ -18,17 +18,17 @@ from livemosaic.model.raster import Encoding, Grid, Pixels
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
-from livemosaic.render.compose import (
+from livemosaic.render.expression import Bounds, Expression
+from livemosaic.render.named_renders import read_of_scenes
+from livemosaic.render.stack.bands import bands_by_asset, check_drawn
+from livemosaic.render.stack.compose import (
     Weigh,
-    band_counts,
     clip_to_mask,
     compose,
     empty,
     hide_below_holes,
 )
-from livemosaic.render.expression import Bounds, Expression
-from livemosaic.render.feather import Feather
-from livemosaic.render.named_renders import read_of_scenes
+from livemosaic.render.stack.feather import Feather
 from livemosaic.render.style import draw_scene
 from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
@@ -446,8 +446,12 @@ class Tiler:
         pixels = by_number(pixels, assets, numbers) if numbers else pixels
         if draft.expression is not None:
             alone = next(iter(assets)) if len(assets) == 1 else None
+            if not draft.read.names_bands:
+                draft.expression.check_positions(pixels)
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
         if read.style is not None:
+            if read.style.algorithm:
+                check_drawn(draft.read, pixels.names, read.style)
             pixels = await asyncio.to_thread(draw_scene, pixels, grid, read.style)
         for keep in (draft.view.mask, draft.plan.claim(place) if draft.rule.clip else None):
             if keep is not None:
@@ -496,12 +500,12 @@ def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]
     if len({layer.names for layer in layers}) < 2:
         return []
     pairs = zip(scenes, layers, strict=True)
-    seen = [(s.id, band_counts(p.names)) for s, p in pairs if p.valid.any()]
-    several = {asset for _, counts in seen for asset, count in counts.items() if count > 1}
+    seen = [(s.id, bands_by_asset(p.names)) for s, p in pairs if p.valid.any()]
+    several = {asset for _, bands in seen for asset, own in bands.items() if len(own) > 1}
     return [
         name
-        for name, counts in seen
-        if name and any(counts[asset] == 1 for asset in several & counts.keys())
+        for name, bands in seen
+        if name and any(len(bands[asset]) == 1 for asset in several & bands.keys())
     ]  # cells have no id
 
 

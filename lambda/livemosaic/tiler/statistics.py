@@ -7,7 +7,6 @@ few as it can. Least, largest, count, sum, mean and deviation stay exact.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
+from livemosaic.render.stack.bands import common_bands
 
 MAX_VALUES: Final = 1 << 20
 """Distinct values of a band that are kept apart: as many as a block of `zonal` has pixels."""
@@ -207,8 +207,7 @@ class Tally:
     def add(self, coverage: Coverage, pixels: Pixels | None) -> None:
         """Adds a block, and its pixels if there are any.
 
-        A single band is grey, as in an image, and stands for every band of other blocks; of several
-        the first are taken, as many as all blocks have.
+        Blocks may differ in their bands, as scenes of an image may: see `render.stack.bands`.
         """
         touched = coverage > 0
         self.covered += int(np.count_nonzero(touched))
@@ -217,13 +216,14 @@ class Tally:
         chosen = pixels.valid & touched
         weights = coverage[chosen]
         bands = [_Band.of(band[chosen], weights) for band in pixels.data]
+        names = pixels.names
         if self._bands:
-            bands = [a.joined(b) for a, b in zip(*_alike(self._bands, bands), strict=False)]
+            names, (before, here) = common_bands([self.names, names])
+            pairs = zip(before, here, strict=True)
+            bands = [self._bands[a].joined(bands[b]) for a, b in pairs]
         most = min(self.max_values, _MAX_TOGETHER // len(bands))
         self._bands = [band.within(most) for band in bands]
-        if len(self.names) != len(bands):
-            self.names = pixels.names if len(pixels.names) == len(bands) else self.names
-            self.names = self.names[: len(bands)]
+        self.names = names
 
     def statistics(self, wanted: Wanted) -> list[tuple[str, dict[str, Any]]]:
         """Returns each band's name and fields of `rio_tiler.models.BandStatistics`; None for NaN.
@@ -250,14 +250,6 @@ class Tally:
         if table.bits is not None:
             shown["approximate"] = 2.0 ** -(table.bits + 1)
         return shown
-
-
-def _alike(
-    first: Sequence[_Band], second: Sequence[_Band]
-) -> tuple[Sequence[_Band], Sequence[_Band]]:
-    if len(first) == 1:
-        return list(first) * len(second), second
-    return first, list(second) * len(first) if len(second) == 1 else second
 
 
 def _of_table(table: _Table, moments: _Moments, wanted: Wanted) -> dict[str, Any]:

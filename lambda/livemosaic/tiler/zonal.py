@@ -23,6 +23,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Pixels
 from livemosaic.model.render import Read, Style
 from livemosaic.model.rule import Rule
+from livemosaic.render.stack.bands import check_drawn
 from livemosaic.render.style import run_algorithm_in_place
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.statistics import Coverage, Tally
@@ -144,6 +145,8 @@ async def count(
     blocks = await asyncio.to_thread(zone.blocks, how.max_pixels)
     async with aclosing(_one_ahead(look, blocks)) as looks:
         async for covered, made in looks:
+            if how.style.algorithm:
+                check_drawn(read, made.pixels.names, how.style)
             await asyncio.to_thread(_add, counted, covered, made, how.style)
     return counted
 

@@ -16,8 +16,8 @@ from rio_tiler.models import ImageData
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Render
-from livemosaic.render.compose import empty
 from livemosaic.render.encode import encode
+from livemosaic.render.stack.compose import empty
 
 SIZE = 16
 GRID = Grid(

@@ -18,9 +18,9 @@ from titiler.core.utils import render_image
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.render.algorithms import MAX_SAMPLES, parse_algorithm
-from livemosaic.render.compose import empty
 from livemosaic.render.encode import encode
 from livemosaic.render.parameters import Parameters
+from livemosaic.render.stack.compose import empty
 from livemosaic.render.style import draw_scene
 
 SIZE = 32

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rio_tiler.utils import get_array_statistics
@@ -236,6 +236,7 @@ class TestBlocksOfSeveralKinds:
         )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 100)), min_size=1, max_size=40), st.data()
 )

@@ -19,6 +19,7 @@ from livemosaic.model.raster import Grid
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.render.encode import MEDIA_TYPES, encode
+from livemosaic.render.stack.bands import check_drawn
 from livemosaic.services import Services
 from livemosaic.settings import Settings
 from livemosaic.tiler.kept.kind import ValueKind
@@ -95,6 +96,8 @@ async def image(
         return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=headers)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
     made = _of_kind(made, kind) if kind else made
+    if render.algorithm or render.format not in ("tif", "npy"):
+        check_drawn(draft.read, made.pixels.names, render)
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None

@@ -7,8 +7,8 @@ these show. Of a combination it notes which of its assets show other scenes with
 requests it does not serve. Where all scenes have all assets, one combination serves every request.
 
 Values keep their type. Where blocks differ, a cell has the type that holds all of them
-(`numpy.result_type`), and the bands that `render.compose` gives scenes that differ: of several
-bands the fewest; a single band stands for each of them.
+(`numpy.result_type`), and the bands that `render.stack.bands` finds in common: of several bands the
+fewest; a single band stands for each of them.
 """
 
 import json

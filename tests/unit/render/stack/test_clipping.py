@@ -3,7 +3,7 @@
 import numpy as np
 
 from livemosaic.model.raster import Pixels
-from livemosaic.render.compose import clip_to_mask, hide_below_holes
+from livemosaic.render.stack.compose import clip_to_mask, hide_below_holes
 
 
 def layer(value: int, *valid: int) -> Pixels:

@@ -1,6 +1,6 @@
 """Composes layers of pixels into one. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Mask, Pixels
 from livemosaic.model.rule import Operation
-from livemosaic.render.operations import OPERATIONS, Stack
+from livemosaic.render.stack.bands import bands_by_asset, common_bands
+from livemosaic.render.stack.operations import OPERATIONS, Stack
 
 Weigh = Callable[[slice], NDArray[np.float32]]
 """Returns a layer's weights in some rows, shape (rows, width), above zero."""
@@ -58,43 +59,21 @@ def empty(grid: Grid) -> Pixels:
     return Pixels(np.zeros((1, *shape), np.uint8), np.zeros(shape, np.bool_), ("b1",))
 
 
-def band_counts(names: Sequence[str]) -> Mapping[str, int]:
-    """Returns the number of bands of each asset, in order, by the names of stacked bands.
-
-    `red_b1` is of `red`; all that is named otherwise is of one asset without a name.
-    """
-    counts: dict[str, int] = {}
-    for name in names:
-        asset, separator, number = name.rpartition("_b")
-        key = asset if separator and number.isdecimal() else ""
-        counts[key] = counts.get(key, 0) + 1
-    return counts
-
-
 def _aligned(layers: Sequence[Pixels]) -> Sequence[Pixels]:
     """Gives layers of the same assets the same bands at the same place, where numbers differ."""
-    if len({layer.names for layer in layers}) == 1:
+    stacks = {layer.names: tuple(bands_by_asset(layer.names)) for layer in layers}
+    assets = next(iter(stacks.values()))
+    if len(stacks) == 1 or len(assets) == 1 or len({*stacks.values()}) > 1:
         return layers
-    counts = [band_counts(layer.names) for layer in layers]
-    assets = tuple(counts[0])
-    if len(assets) == 1 or any(tuple(each) != assets for each in counts):
-        return layers
-    several = {asset: [each[asset] for each in counts if each[asset] > 1] for asset in assets}
-    wanted = {asset: min(several[asset], default=1) for asset in assets}
-    return [_with_bands(layer, each, wanted) for layer, each in zip(layers, counts, strict=True)]
+    names, places = common_bands(list(stacks))
+    chosen = dict(zip(stacks, places, strict=True))
+    return [_with_bands(layer, names, chosen[layer.names]) for layer in layers]
 
 
-def _with_bands(layer: Pixels, has: Mapping[str, int], wanted: Mapping[str, int]) -> Pixels:
-    """Returns a layer with some bands of each asset; a single one is repeated."""
-    if has == wanted:
+def _with_bands(layer: Pixels, names: tuple[str, ...], places: Sequence[int]) -> Pixels:
+    if layer.names == names:
         return layer
-    places: list[int] = []
-    first = 0
-    for asset, count in wanted.items():
-        places += [first + (n if has[asset] > 1 else 0) for n in range(count)]
-        first += has[asset]
-    names = tuple(layer.names[place] for place in places)
-    return Pixels(layer.data[places], layer.valid, names, layer.valid_of)
+    return Pixels(layer.data[list(places)], layer.valid, names, layer.valid_of)
 
 
 def _common(layers: Sequence[Pixels]) -> _Like:

@@ -11,9 +11,9 @@ from rio_tiler.mosaic.methods import defaults as rio
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
 from livemosaic.model.rule import Operation
-from livemosaic.render import compose as module
-from livemosaic.render.compose import Weigh, compose
-from livemosaic.render.operations import OPERATIONS
+from livemosaic.render.stack import compose as module
+from livemosaic.render.stack.compose import Weigh, compose
+from livemosaic.render.stack.operations import OPERATIONS
 
 X = None
 """No pixel."""

@@ -11,7 +11,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from livemosaic.geo.cells import cell_grid
 from livemosaic.model.raster import Grid
-from livemosaic.render.feather import LEAST, Feather
+from livemosaic.render.stack.feather import LEAST, Feather
 from livemosaic.tiler.views import TileAddress
 
 WEB = morecantile.tms.get("WebMercatorQuad")

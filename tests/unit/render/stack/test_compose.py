@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from livemosaic.model.raster import Grid, Pixels
-from livemosaic.render.compose import compose, empty
+from livemosaic.render.stack.compose import compose, empty
 
 
 def layer(
@@ -221,7 +221,14 @@ class TestStackedAssets:
         gray = stacked([False, True], visual=[9], dem=[80])
         for layers in ([color, gray], [gray, color]):
             result = compose(layers)
+            assert result.names == ("visual_b1", "visual_b2", "visual_b3", "dem_b1")
             assert result.data[:, 0].T.tolist() == [[1, 2, 3, 90], [9, 9, 9, 80]]
+
+    def test_names_are_of_each_asset_by_itself(self):
+        top = stacked([True, False], a=[1], b=[2, 3])
+        below = stacked([False, True], a=[4, 5, 6], b=[7])
+        for layers in ([top, below], [below, top]):
+            assert compose(layers).names == ("a_b1", "a_b2", "a_b3", "b_b1", "b_b2")
 
     def test_one_scene_is_as_it_is(self):
         only = stacked([True], visual=[1, 2, 3, 4], dem=[90])
