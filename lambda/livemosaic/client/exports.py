@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from math import isclose
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rank import rank
 from livemosaic.model.scene import Scene
 from livemosaic.stac.items import OTHER_KIND, item_document
+from livemosaic.stac.projection import known_frames
 from livemosaic.storage.hrefs import local_path
 from livemosaic.storage.objects import ObjectError
 from livemosaic.tiler.tilesets import Reach, reached
@@ -83,7 +85,10 @@ class _OfIndex:
         return self.target.services.index.every_scene(self.mosaic)
 
     def items(self) -> Iterator[Mapping[str, Any]]:
-        return (item_document(self.mosaic, scene) for scene in self.scenes())
+        scenes, table = self.scenes(), self.target.services.index.table
+        while some := list(islice(scenes, _LISTED)):
+            frames = known_frames(table, ((self.mosaic, scene) for scene in some))
+            yield from (item_document(self.mosaic, scene, frames=frames) for scene in some)
 
     def raster(self, asset: str) -> IndexRaster | None:
         services = self.target.services

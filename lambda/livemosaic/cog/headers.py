@@ -22,9 +22,11 @@ from weakref import WeakKeyDictionary
 
 from cachetools import TTLCache
 
-from livemosaic.cog.geotiff import leading_bytes
-from livemosaic.cog.raster import AssetLimits, decoding
+from livemosaic.cog.geotiff import TiffRaster, leading_bytes
+from livemosaic.cog.raster import AssetLimits, UnsupportedError, decoding
 from livemosaic.errors import LivemosaicError
+from livemosaic.geo.frame import Frame
+from livemosaic.storage.adapters import InMemoryObject
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.hrefs import parse, redact
 from livemosaic.storage.http import CONCURRENT_REQUESTS
@@ -110,15 +112,46 @@ class Headers:
         return found
 
     def _fetch(self, hrefs: Collection[str]) -> dict[str, Header]:
-        keys = {href: header_key(href) for href in hrefs}
-        rows = self._table.batch_get(list(keys.values()))
-        return {href: Header.from_item(rows[key]) for href, key in keys.items() if key in rows}
+        return stored_headers(self._table, hrefs)
 
 
 @dataclass(frozen=True, slots=True)
 class _LookUp:
     hrefs: set[str]
     task: "asyncio.Task[dict[str, Header]]"
+
+
+def stored_headers(table: Table, hrefs: Collection[str]) -> dict[str, Header]:
+    """Returns the headers that the table has of some hrefs."""
+    keys = {href: header_key(href) for href in hrefs}
+    rows = table.batch_get(list(keys.values()))
+    return {href: Header.from_item(rows[key]) for href, key in keys.items() if key in rows}
+
+
+def stored_frames(table: Table, hrefs: Collection[str]) -> dict[str, Frame]:
+    """Returns where the pixels of COGs lie, as far as the table has their headers.
+
+    No COG is opened: one that was overwritten since has the frame that it had. For threads without
+    an event loop.
+    """
+    headers = stored_headers(table, hrefs)
+    return asyncio.run(_frames(headers)) if headers else {}
+
+
+async def _frames(headers: dict[str, Header]) -> dict[str, Frame]:
+    found = {href: await _frame(header) for href, header in headers.items()}
+    return {href: frame for href, frame in found.items() if frame is not None}
+
+
+async def _frame(header: Header) -> Frame | None:
+    """Returns the frame in a header; None where another release kept one that this cannot read."""
+    limits = AssetLimits(header_bytes=MAX_BYTES)
+    try:
+        with decoding():
+            raster = await TiffRaster.open(InMemoryObject(header.body), limits, header.body)
+    except (ObjectError, LivemosaicError, UnsupportedError):
+        return None
+    return raster.profile.frame
 
 
 class HeaderKeeper:

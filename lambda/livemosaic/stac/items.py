@@ -28,6 +28,7 @@ from livemosaic.model.rank import processing_time, sort_value
 from livemosaic.model.raster import BandEncoding, encodings_from_text
 from livemosaic.model.scene import Scene
 from livemosaic.model.time import parse_time, utc_text
+from livemosaic.stac.projection import NO_FRAMES, PROJECTION, Frames, projection_fields
 from livemosaic.storage.hrefs import without_query
 
 STAC_VERSION: Final = "1.1.0"
@@ -43,32 +44,35 @@ _MEDIA_TYPES: Final = {"jp2": "image/jp2", "png": "image/png", "jpg": "image/jpe
 
 
 def item_document(
-    mosaic: Mosaic, scene: Scene, shape: BaseGeometry | None = None
+    mosaic: Mosaic, scene: Scene, shape: BaseGeometry | None = None, frames: Frames = NO_FRAMES
 ) -> dict[str, Any]:
     """Returns a scene as a STAC Item without links, in the collection of its original Item.
 
     The geometry is `shape`, or else the footprint. A scene whose Item had no collection has none.
+    Assets whose frame is known have fields of the projection extension.
     """
     shape = shape or scene.footprint
     collection = {"collection": scene.collection} if scene.collection else {}
+    assets = {name: _asset(mosaic, scene, name, frames) for name in scene.assets}
+    is_placed = any("proj:transform" in asset for asset in assets.values())
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [],
+        "stac_extensions": [PROJECTION] if is_placed else [],
         "id": scene.id,
         **collection,
         "geometry": mapping(shape),
         "bbox": list(extent(shape) if shape.area else shape.bounds),
         "properties": _properties(mosaic, scene),
         "links": [],
-        "assets": {name: _asset(mosaic, scene, name) for name in scene.assets},
+        "assets": assets,
         "version": scene.version,
     }
 
 
-def member_document(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
+def member_document(mosaic: Mosaic, scene: Scene, frames: Frames) -> dict[str, Any]:
     """Returns a scene as a STAC Item of the Collection that its mosaic is, without links."""
-    document = item_document(mosaic, scene)
+    document = item_document(mosaic, scene, frames=frames)
     source = {SOURCE: scene.collection} if scene.collection else {}
     properties = {**document["properties"], **source}
     return {**document, "collection": mosaic.id, "properties": properties}
@@ -114,7 +118,8 @@ def _meaning(mosaic: Mosaic, scene: Scene, name: str) -> Meaning:
     return known if how is None else contradicting(known, how)
 
 
-def _asset(mosaic: Mosaic, scene: Scene, name: str) -> dict[str, Any]:
+def _asset(mosaic: Mosaic, scene: Scene, name: str, frames: Frames) -> dict[str, Any]:
+    frame = frames.get(scene.assets[name])
     href = _absolute(without_query(scene.assets[name]))  # the query of a signed URL is a credential
     meaning = _meaning(mosaic, scene, name)
     return {
@@ -123,6 +128,7 @@ def _asset(mosaic: Mosaic, scene: Scene, name: str) -> dict[str, Any]:
         "roles": ["data", "metadata"] if meaning.role == AUXILIARY else ["data"],
         **_bands(meaning, encodings_from_text(scene.encodings).get(name, ())),
         **({"unit": meaning.unit} if meaning.unit else {}),
+        **({} if frame is None else projection_fields(frame)),
         STATED: meaning.text,
         **({OTHER_KIND: scene.other_kinds[name]} if name in scene.other_kinds else {}),
     }

@@ -14,6 +14,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.stac.collections import collection_document
 from livemosaic.stac.items import item_document, member_document
+from livemosaic.stac.projection import Frames
 from livemosaic.tiler.tilesets import web_map_tms
 
 GEOJSON: Final = "application/geo+json"
@@ -87,21 +88,21 @@ class StacLinks:
         return {"rel": "next", "href": str(url), "type": GEOJSON, "method": "GET"}
 
     def item(
-        self, mosaic: Mosaic, scene: Scene, shape: BaseGeometry | None = None
+        self, mosaic: Mosaic, scene: Scene, frames: Frames, shape: BaseGeometry | None = None
     ) -> dict[str, Any]:
         """Returns a scene as an Item below `/mosaics`, in the collection that it comes from."""
-        document = item_document(mosaic, scene, shape)
+        document = item_document(mosaic, scene, shape, frames)
         asked = {"collection": scene.collection} if scene.collection else {}
         links = self._around(mosaic, "mosaics", scene.id, asked)
         # STAC wants the link where an Item has a collection, and nowhere else.
         kept = [link for link in links if asked or link["rel"] != "collection"]
         return document | {"links": kept}
 
-    def member(self, mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
+    def member(self, mosaic: Mosaic, scene: Scene, frames: Frames) -> dict[str, Any]:
         """Returns a scene as an Item of the Collection that its mosaic is."""
         asked = {} if mosaic.only_collection else {"source": scene.collection}
         links = self._around(mosaic, "collections", scene.id, asked)
-        return member_document(mosaic, scene) | {"links": links}
+        return member_document(mosaic, scene, frames) | {"links": links}
 
     def _around(
         self, mosaic: Mosaic, place: str, item: str, asked: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Scenes of a mosaic: add, list, show and delete."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -31,6 +31,7 @@ from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.services import Services
+from livemosaic.stac.projection import Frames, known_frames
 from livemosaic.tiler.candidates import seamline
 from livemosaic.tiler.tilesets import WORLD
 from livemosaic.tiler.views import lonlat_view
@@ -143,7 +144,9 @@ def list_items(
         return GeoJSONResponse(stack)
     takes = _selection(services, mosaic, read, rule)
     scenes, following = services.index.list_scenes(mosaic, limit=limit, token=token)
-    taken = (links.item(mosaic, scene) for scene in scenes if takes(scene))
+    shown = [scene for scene in scenes if takes(scene)]
+    frames = _frames(services, mosaic, shown)
+    taken = (links.item(mosaic, scene, frames) for scene in shown)
     after = [links.next(limit=limit, token=following)] if following else []
     return GeoJSONResponse(links.page(taken, [links.here, *after]))
 
@@ -162,8 +165,9 @@ def _stack(
     boxes = lonlat_boxes(bbox)
     scenes = services.index.scenes(mosaic, (scene.key for scene in listing))
     shown = ((scene, seamline(scene, rule) or scene.footprint) for scene in scenes)
-    met = ((scene, shape) for scene, shape in shown if _meets(shape, boxes))
-    shown_items = (links.item(mosaic, scene, shape) for scene, shape in islice(met, limit))
+    met = [*islice((one for one in shown if _meets(one[1], boxes)), limit)]
+    frames = _frames(services, mosaic, (scene for scene, _ in met))
+    shown_items = (links.item(mosaic, scene, frames, shape) for scene, shape in met)
     found = links.page(shown_items, [links.here])
     found["rule"] = {"method": rule.method, "operation": rule.operation}
     return found | ({"truncated": listing.truncated} if listing.truncated else {})
@@ -198,7 +202,13 @@ def show_item(
     It has what the index keeps: the kept properties and assets, not all of the original Item.
     """
     scene = _scene(services, mosaic, item, collection)
-    return GeoJSONResponse(StacLinks(request).item(mosaic, scene))
+    return GeoJSONResponse(
+        StacLinks(request).item(mosaic, scene, _frames(services, mosaic, [scene]))
+    )
+
+
+def _frames(services: Services, mosaic: Mosaic, scenes: Iterable[Scene]) -> Frames:
+    return known_frames(services.index.table, ((mosaic, scene) for scene in scenes))
 
 
 def _scene(services: Services, mosaic: Mosaic, item: str, collection: str | None) -> Scene:

@@ -25,6 +25,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.services import Services
 from livemosaic.stac.collections import filterable, queryables_document
+from livemosaic.stac.projection import known_frames
 from livemosaic.stac.search import MAX_MOSAICS, SearchPosition
 
 router = APIRouter(tags=["STAC"])
@@ -95,7 +96,8 @@ def collection_items(
     links = StacLinks(request)
     collection = links.link("collection", "collections", mosaic.id)
     following = [links.next(token=page.following.token)] if page.following else []
-    members = (links.member(mosaic, scene) for _, scene in page.found)
+    frames = known_frames(services.index.table, page.found)
+    members = (links.member(mosaic, scene, frames) for _, scene in page.found)
     return GeoJSONResponse(links.page(members, [links.here, collection, *following]))
 
 
@@ -113,9 +115,9 @@ def collection_item(
     ] = None,
 ) -> GeoJSONResponse:
     """Shows one Item of a Collection."""
-    return GeoJSONResponse(
-        StacLinks(request).member(mosaic, _scene(services, mosaic, item, source))
-    )
+    scene = _scene(services, mosaic, item, source)
+    frames = known_frames(services.index.table, [(mosaic, scene)])
+    return GeoJSONResponse(StacLinks(request).member(mosaic, scene, frames))
 
 
 def _scene(services: Services, mosaic: Mosaic, item: str, source: str | None) -> Scene:

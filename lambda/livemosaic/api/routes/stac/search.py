@@ -28,6 +28,7 @@ from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
 from livemosaic.stac.collections import queryables_document
+from livemosaic.stac.projection import known_frames
 from livemosaic.stac.search import FoundPage, SearchPosition
 from livemosaic.tiler.rules.filter import ALWAYS
 
@@ -83,7 +84,7 @@ def search(
     links = StacLinks(request)
     page = _search(request, services, body)
     following = [links.next(token=page.following.token)] if page.following else []
-    return _answer(links, page, [links.here, *following])
+    return _answer(links, services, page, [links.here, *following])
 
 
 @router.post("/search", response_class=GeoJSONResponse, responses=ITEMS)
@@ -102,7 +103,7 @@ def search_by_post(request: Request, body: SearchBody, services: ServicesDep) ->
                 "merge": False,
             }
         ]
-    return _answer(links, page, [links.here, *following])
+    return _answer(links, services, page, [links.here, *following])
 
 
 @router.get("/queryables", response_class=SchemaResponse, responses=SCHEMAS)
@@ -112,8 +113,11 @@ def queryables(request: Request) -> SchemaResponse:
     return SchemaResponse({"$id": url, **queryables_document(ALWAYS, "Queryables of all Items")})
 
 
-def _answer(links: StacLinks, page: FoundPage, around: list[dict[str, Any]]) -> GeoJSONResponse:
-    members = (links.member(mosaic, scene) for mosaic, scene in page.found)
+def _answer(
+    links: StacLinks, services: Services, page: FoundPage, around: list[dict[str, Any]]
+) -> GeoJSONResponse:
+    frames = known_frames(services.index.table, page.found)
+    members = (links.member(mosaic, scene, frames) for mosaic, scene in page.found)
     return GeoJSONResponse(links.page(members, around))
 
 
