@@ -99,16 +99,23 @@ class Cloud:
 
     def logged(self, function: str) -> list[dict[str, Any]]:
         """JSON lines that a function of the service logged, oldest first."""
-        made = self.account.aws.client("lambda").list_functions()["Functions"]
-        [name] = (
-            each["LoggingConfig"]["LogGroup"]
-            for each in made
-            if f"-{function}Function" in each["FunctionName"]
-        )
+        name = self._function(function)["LoggingConfig"]["LogGroup"]
         logs = self.account.aws.client("logs")
         found = logs.filter_log_events(logGroupName=name)["events"]
         messages = [event["message"] for event in sorted(found, key=lambda e: e["timestamp"])]
         return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def invoke(self, function: str) -> None:
+        """Run a function of the service now, as its schedule does; it must not fail."""
+        name = self._function(function)["FunctionName"]
+        answer = self.account.aws.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def _function(self, name: str) -> dict[str, Any]:
+        made = self.account.aws.client("lambda").list_functions()["Functions"]
+        [found] = (each for each in made if f"-{name}Function" in each["FunctionName"])
+        described: dict[str, Any] = found
+        return described
 
     def alarm(self, name: str) -> dict[str, Any]:
         """An alarm as CloudWatch has it, by the name that the runbook has it by."""
