@@ -526,3 +526,11 @@ class TestBadInput:
 
     def test_a_mosaic_that_is_not_there_is_not_found(self, server: Server) -> None:
         assert ask(server, feature(footprint()), mosaic="nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("value", [1e17, 1e300, -3e38, 1e-310])
+def test_any_constant_has_statistics(server: Server, value: float) -> None:
+    server.publish("a", value, dtype="float64")
+    found = told(server, footprint(LEFT))["statistics"]["b1"]
+    assert (found["min"], found["max"], found["std"]) == (value, value, 0)
+    assert [len(part) for part in found["histogram"]] in ([10, 11], [0, 0])

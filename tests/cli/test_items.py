@@ -76,3 +76,30 @@ class TestScenes:
         self, run: Run, words: tuple[str, ...], says: str
     ) -> None:
         assert says in run("items", *words, code=1).output
+
+    @pytest.mark.parametrize("name", ["..", ".", "x/y", "50%41", "?a#b"])
+    def test_an_id_means_the_same_in_a_path(self, run: Run, tmp_path: Path, name: str) -> None:
+        (tmp_path / "odd.json").write_text(json.dumps(item(name, collection="odd")))
+        run("ingest", str(tmp_path / "odd.json"))
+        assert (
+            json.loads(run("items", "show", "alps", name, "--collection", "odd").stdout)["id"]
+            == name
+        )
+        run("items", "delete", "alps", name, "--collection", "odd", "--yes")
+        assert sorted(self.ids(run("items", "list", "alps", "--json"))) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("name", ["../../victim", "..", "a/../b", "../items/a"])
+    def test_what_is_no_id_deletes_nothing_else(self, run: Run, name: str) -> None:
+        run("mosaics", "create", "victim")
+        assert repr(name) in run("items", "delete", "alps", name, "--yes", code=1).output
+        assert json.loads(run("mosaics", "show", "victim").stdout)["id"] == "victim"
+        assert sorted(self.ids(run("items", "list", "alps", "--json"))) == ["a", "b", "c"]
+
+    def test_scenes_of_a_private_mosaic_are_listed_shown_and_deleted(self, run: Run) -> None:
+        run("mosaics", "update", "alps", "--private")
+        assert sorted(self.ids(run("items", "list", "alps", "--json"))) == ["a", "b", "c"]
+        assert (
+            json.loads(run("items", "show", "alps", "a", "--collection", "s2").stdout)["id"] == "a"
+        )
+        run("items", "delete", "alps", "a", "--collection", "s2", "--yes")
+        assert "'a'" in run("items", "show", "alps", "a", "--collection", "s2", code=1).output

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pystac
 import pytest
+import shapely
 
 import livemosaic
 from api.served import RIGHT, WHOLE, X, Y, Z, on_socket, raster, scene, serving
@@ -212,3 +213,170 @@ def test_values_are_masked_not_changed(mosaics: livemosaic.Connection, tmp_path:
     assert (image.array.dtype, image.nodata) == (np.float32, -9999)
     np.testing.assert_array_equal(image.array.data, values)
     assert image.array.mask[:, :5].all() and not image.array.mask[:, 5:].any()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../x", "x?y#z", "50%41", "é;&+"])
+def test_an_id_is_that_of_a_scene_whatever_it_means_in_a_path(
+    mosaics: livemosaic.Connection, tmp_path: Path, name: str
+) -> None:
+    other = mosaics.create("other")
+    alps = mosaics.create("alps")
+    href = made(tmp_path, "a", 1)["assets"]["visual"]["href"]
+    for one in (name, "kept"):
+        alps.add(scene(one, href, collection="c"))
+    assert alps.scene(name, "c")["id"] == name
+    alps.delete(name, "c")
+    assert [one["id"] for one in alps.scenes()] == ["kept"]
+    assert other.info().id == "other"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../other", "..", ".", "kept/../kept", "kept/../../items/kept", "../items/kept"]
+)
+def test_what_is_no_scene_deletes_and_shows_nothing_else(
+    mosaics: livemosaic.Connection, tmp_path: Path, name: str
+) -> None:
+    mosaics.create("other")
+    alps = mosaics.create("alps")
+    alps.add(made(tmp_path, "kept", 1))
+    for collection in ("c", None):
+        with pytest.raises(livemosaic.NotFoundError):
+            alps.scene(name, collection)
+        with pytest.raises(livemosaic.NotFoundError):
+            alps.delete(name, collection)
+    with pytest.raises(livemosaic.NotFoundError):
+        mosaics["../mosaics/alps"].scenes()
+    with pytest.raises(livemosaic.LivemosaicError):
+        alps.tile("../..", 1, 1)  # type: ignore[arg-type]
+    assert [mosaic.id for mosaic in mosaics.list()] == ["alps", "other"]
+    assert [one["id"] for one in alps.scenes()] == ["kept"]
+
+
+def test_numbers_may_be_of_numpy(mosaics: livemosaic.Connection, tmp_path: Path) -> None:
+    alps = mosaics.create("alps")
+    alps.add(made(tmp_path, "a", 7))
+    west, south, east, north = alps.bounds()
+    lon, lat = np.float64((west + east) / 2), np.float32((south + north) / 2)
+    assert alps.point(lon, lat).array.tolist() == [7]
+    size = np.int64(5)
+    image = alps.read(np.array([west, south, east, north]), width=size, height=size)
+    assert image.array.shape == (1, 5, 5)
+    assert len(alps.scenes(limit=np.int64(1))) == 1
+
+
+@pytest.mark.parametrize("name", ["ids", "lock"])
+def test_no_ids_are_not_all_ids(mosaics: livemosaic.Connection, name: str) -> None:
+    mosaics.create("alps")
+    with pytest.raises(livemosaic.InvalidRequestError, match=f"{name} names no Item"):
+        mosaics["alps"].scenes(**{name: []})
+
+
+def test_statistics_of_pixels_that_none_has_are_none(
+    mosaics: livemosaic.Connection, tmp_path: Path
+) -> None:
+    alps = mosaics.create("alps")
+    alps.add(made(tmp_path, "a", 7))
+    assert alps.statistics(alps.bounds(), expression="b1*1.0", nodata=7) == {}
+
+
+@pytest.mark.parametrize("resolution", [0, -1, float("nan"), "fine", (1, 0), (1, 2, 3)])
+def test_a_pixel_has_a_size(mosaics: livemosaic.Connection, resolution: Any) -> None:
+    mosaics.create("alps")
+    with pytest.raises(livemosaic.InvalidRequestError, match="resolution"):
+        mosaics["alps"].read((7, 45, 8, 46), resolution=resolution)
+
+
+def test_a_size_is_given_in_one_way(mosaics: livemosaic.Connection) -> None:
+    mosaics.create("alps")
+    with pytest.raises(livemosaic.InvalidRequestError, match="either resolution or width"):
+        mosaics["alps"].read((7, 45, 8, 46), resolution=0.1, width=5)
+
+
+def test_a_shape_across_the_antimeridian_has_the_size_that_it_has(
+    mosaics: livemosaic.Connection, tmp_path: Path
+) -> None:
+    mosaics.create("alps").add(made(tmp_path, "a", 7))
+    cut = shapely.MultiPolygon([shapely.box(179.5, 0, 180, 1), shapely.box(-180, 0, -179.5, 1)])
+    beyond = shapely.box(179.5, 0, 180.5, 1)
+    for area in (cut, beyond, (179.5, 0, -179.5, 1)):
+        assert mosaics["alps"].read(area, resolution=0.1).array.shape == (1, 10, 10)
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        {"type": "Polygon", "coordinates": "x"},
+        {"type": "Polygon"},
+        {"type": "Point", "coordinates": [7, 45]},
+        {"type": "Feature", "geometry": None},
+        {"type": "Polygon", "coordinates": [[[7, 45], [8, 45], [8, object()]]]},
+        {"type": "Polygon", "coordinates": [[[7, 45], [8, 45], [8, float("nan")], [7, 45]]]},
+        (1, 2, 3),
+        "7,45,8,46",
+        None,
+        7,
+    ],
+)
+def test_what_is_no_area_is_refused(mosaics: livemosaic.Connection, area: Any) -> None:
+    alps = mosaics.create("alps")
+    for resolution in (None, 0.1):
+        with pytest.raises(livemosaic.InvalidRequestError):
+            alps.read(area, resolution=resolution)
+    with pytest.raises(livemosaic.InvalidRequestError):
+        alps.statistics(area)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"rescale": 100},
+        {"rescale": object()},
+        {"sortby": "\ud800"},
+        {"ids": ["\ud800"]},
+        {"filter": {"op": object()}},
+        {"colormap": {(1, 2): "#fff"}},
+        {"datetime": object()},
+        {"bidx": "x"},
+        {"max_scenes": "many"},
+        {"expression": 7.5j},
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(
+    mosaics: livemosaic.Connection, tmp_path: Path, parameters: Any
+) -> None:
+    alps = mosaics.create("alps")
+    alps.add(made(tmp_path, "a", 7))
+    with pytest.raises(livemosaic.InvalidRequestError):
+        alps.read(alps.bounds(), width=4, height=4, **parameters)
+
+
+def test_parameters_may_be_arrays(mosaics: livemosaic.Connection, tmp_path: Path) -> None:
+    alps = mosaics.create("alps")
+    alps.add(made(tmp_path, "a", 7))
+    plain = alps.read(alps.bounds(), width=4, height=4, rescale=(0, 14)).array
+    for ranges in (np.array([0, 14]), np.array([[0.0, 14.0]]), [(np.int8(0), np.float32(14))]):
+        found = alps.read(alps.bounds(), width=4, height=4, rescale=ranges)
+        np.testing.assert_array_equal(found.array, plain)
+    both = alps.read(alps.bounds(), width=4, height=4, datetime=(None, None))
+    assert both.array.max() == 7
+
+
+@pytest.mark.parametrize("limit", ["1", 1.5, object()])
+def test_a_limit_is_a_number(mosaics: livemosaic.Connection, limit: Any) -> None:
+    mosaics.create("alps")
+    with pytest.raises(livemosaic.InvalidRequestError, match="limit must be a whole number"):
+        mosaics["alps"].scenes(limit=limit)
+
+
+def test_items_that_are_no_json_are_named(mosaics: livemosaic.Connection) -> None:
+    alps = mosaics.create("alps")
+    wrong = {**item("x"), "extra": object()}
+    with pytest.raises(livemosaic.ItemsNotAddedError, match="cannot be JSON"):
+        alps.add([wrong])
+
+
+def test_what_is_closed_stays_closed(mosaics: livemosaic.Connection) -> None:
+    mosaics.create("alps")
+    mosaics.close()
+    with pytest.raises(livemosaic.InvalidRequestError, match="is closed"):
+        mosaics.list()

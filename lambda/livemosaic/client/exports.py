@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from math import isclose
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 from rasterio.dtypes import dtype_rev, typename_fwd
 from shapely.geometry import MultiPolygon, shape
 
 from livemosaic.api.documents.window import DataWindow
 from livemosaic.auth.signing import Bearer
-from livemosaic.client.remote import Remote
+from livemosaic.client.remote import Remote, mosaic_path
 from livemosaic.client.target import Local, Target
 from livemosaic.client.values.parameters import encoded
 from livemosaic.cog.raster import Profile
@@ -158,13 +157,13 @@ class _OfApi:
         return (_scene(self.mosaic, item) for item in self.items())
 
     def items(self) -> Iterator[Mapping[str, Any]]:
-        path = f"/mosaics/{quote(self.mosaic.id)}/items"
+        path = f"{mosaic_path(self.mosaic.id)}/items"
         for page in self.target.pages(path, encoded({"limit": _PAGE}), self.reader):
             yield from page["features"]
 
     def raster(self, asset: str) -> IndexRaster | None:
         query = encoded({"assets": asset, "tile_format": "tif"})
-        path = f"/mosaics/{quote(self.mosaic.id)}/gdal/mosaic.vrt{query}"
+        path = f"{mosaic_path(self.mosaic.id)}/gdal/mosaic.vrt{query}"
         try:
             found = _VRT.search(self.target.read(path, self.reader).body)
         except LivemosaicError:

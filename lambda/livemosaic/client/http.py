@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -111,9 +111,10 @@ class Answer:
         value = (self.document or {}).get(name)
         return None if value is None else str(value)[:1000]
 
-    def leads_to(self, path: str) -> bool:
-        """Whether it sends the client to the same path elsewhere."""
-        return self.status == 307 and self.location.endswith(path)
+    def elsewhere(self, path: str) -> str:
+        """Returns the URL of the API to which it sends the client for the same path; else empty."""
+        there, path = unquote(self.location), unquote(path)
+        return there.removesuffix(path) if self.status == 307 and there.endswith(path) else ""
 
     @property
     def is_transient(self) -> bool:
@@ -146,9 +147,11 @@ class ApiClient:
         self._resume_at = 0.0
         self._follows = follows
         self._cdn: ApiClient | None = None
+        self._is_closed = False
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections; later requests raise `InvalidRequestError`."""
+        self._is_closed = True
         self._pool.clear()
         if self._cdn:
             self._cdn.close()
@@ -172,6 +175,8 @@ class ApiClient:
         require it; `reader` adds a token. An API behind a CDN sends GET requests there; others stay
         with the API, whose host signatures name.
         """
+        if self._is_closed:
+            raise InvalidRequestError(f"{self.url} is closed")
         if method == "GET" and self._cdn:
             return self._cdn.ask(method, path, reader=reader)
         authorize = reader if reads or method == "GET" else self._authorize
@@ -189,8 +194,7 @@ class ApiClient:
                 continue
             self._reached = True
             self._resume_at = max(self._resume_at, time.monotonic() + answer.wait_s)
-            if self._follows and method == "GET" and answer.leads_to(path):
-                url = answer.location.removesuffix(path)
+            if self._follows and method == "GET" and (url := answer.elsewhere(path)):
                 self._cdn = ApiClient(url, self._authorize, follows=False)
                 return self._cdn.ask(method, path, reader=reader)
             if not answer.is_transient:

@@ -1,16 +1,18 @@
 """One mosaic, from Python: its pixels, points, statistics and scenes."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
-from urllib.parse import quote
 
 from rasterio.crs import CRS
 
 from livemosaic.api.params.crs import crs_of
 from livemosaic.api.schemas import MosaicOut
+from livemosaic.auth.signing import Authorize
 from livemosaic.client.http import Answer
-from livemosaic.client.remote import Remote
+from livemosaic.client.remote import Remote, mosaic_path
 from livemosaic.client.target import EntryOutcome
 from livemosaic.client.values.crs import AnyCrs, crs_at, crs_text
 from livemosaic.client.values.images import (
@@ -29,12 +31,15 @@ from livemosaic.client.values.parameters import (
     StatisticsParameters,
     encoded,
     joined,
+    json_text,
     query_of,
 )
-from livemosaic.errors import NotFoundError
+from livemosaic.errors import InvalidRequestError, LivemosaicError, NotFoundError, UnauthorizedError
 from livemosaic.geo.box import Box, Size
 from livemosaic.geo.crs import lonlat_of
+from livemosaic.geo.feature import Shape
 from livemosaic.storage.allowlist import AllowList
+from livemosaic.storage.hrefs import path_segment
 
 if TYPE_CHECKING:
     import pystac
@@ -61,10 +66,14 @@ class OpenMosaic:
         self.id = id
         self._target = target
         self._allow = allow
-        self._path = f"/mosaics/{quote(id, safe='')}"
+        self._reader = target.client.reader
 
     def __repr__(self) -> str:
         return f"OpenMosaic({self.id!r} at {self._target.client.url})"
+
+    @property
+    def _path(self) -> str:
+        return mosaic_path(self.id)
 
     def info(self) -> MosaicOut:
         """Returns the settings of the mosaic, and its bounds, levels and assets of now."""
@@ -104,17 +113,17 @@ class OpenMosaic:
         """
         texts = _crs_parameters(crs, dst_crs)
         query = query_of(parameters, ImageParameters)
-        is_box = not _is_geojson(area)
         if resolution is not None:
-            box = bbox_of(area) if is_box else _bounds_of(area)
-            width, height = _size(box, crs, dst_crs, resolution)
+            if (width, height, max_size) != (None, None, None):
+                raise InvalidRequestError("give either resolution or width, height and max_size")
+            width, height = _size(area, crs, dst_crs, resolution)
         size = encoded({"width": width, "height": height, "max_size": max_size, **texts})
         query = joined(query, size, "return_mask=true")
         named = dst_crs if dst_crs is not None else crs
-        if is_box:
+        if not _is_geojson(area):
             corners = ",".join(map(repr, bbox_of(area)))
             return self._image(f"/bbox/{corners}.tif{query}", named)
-        return self._image(f"/feature.tif{query}", named, json.dumps(feature_of(area)).encode())
+        return self._image(f"/feature.tif{query}", named, _feature_text(area))
 
     def tile(
         self,
@@ -133,7 +142,8 @@ class OpenMosaic:
         """
         query = query_of(parameters, ImageParameters)
         query = joined(query, encoded({"tilesize": tilesize, "buffer": buffer}), "return_mask=true")
-        return self._image(f"/tiles/{quote(tms, safe='')}/{z}/{x}/{y}.tif{query}", None)
+        place = "/".join(path_segment(str(part)) for part in (tms, z, x, y))
+        return self._image(f"/tiles/{place}.tif{query}", None)
 
     def point(
         self,
@@ -150,7 +160,8 @@ class OpenMosaic:
         """
         query = query_of(parameters, PixelParameters)
         query = joined(query, encoded(_crs_parameters(crs)))
-        answer = self._ask("GET", f"/point/{lon!r},{lat!r}{query}")
+        x, y = _number("lon", lon), _number("lat", lat)
+        answer = self._ask("GET", f"/point/{x!r},{y!r}{query}")
         if answer.status == 204 or answer.document is None:
             raise NotFoundError(f"mosaic {self.id!r} has no scene at {lon}, {lat}")
         return point_of(answer.document, self.lonlat() if crs is None else crs_at(crs))
@@ -169,13 +180,12 @@ class OpenMosaic:
         """Returns statistics of each band in an area, a bbox or GeoJSON, by the band's name.
 
         At the resolution of the topmost scene unless a size is given; pixels are weighted by their
-        share in the area. Empty where there is no scene.
+        share in the area. Without bands that have no valid pixel, so empty where there is no scene.
         """
         query = query_of(parameters, StatisticsParameters)
         size = {"width": width, "height": height, "max_size": max_size}
         query = joined(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
-        body = json.dumps(feature_of(area)).encode()
-        answer = self._ask("POST", f"/statistics{query}", body)
+        answer = self._ask("POST", f"/statistics{query}", _feature_text(area))
         if answer.status == 204 or answer.document is None:
             return {}
         return statistics_of(answer.document["properties"])
@@ -191,12 +201,13 @@ class OpenMosaic:
 
         A box is in degrees. Warns (`IncompleteWarning`) where a limit leaves scenes of it out.
         """
+        if limit is not None:
+            limit = _whole("limit", limit)
         size = _PAGE if limit is None else min(_PAGE, limit)
         box = None if bbox is None else ",".join(map(repr, bbox_of(bbox)))
         query = joined(query_of(rule, RuleParameters), encoded({"bbox": box, "limit": size}))
         found: list[dict[str, Any]] = []
-        client = self._target.client
-        for page in self._target.pages(f"{self._path}/items", query, client.reader):
+        for page in self._pages(query):
             warn_of({"truncated": page.get("truncated")})
             found += ({**item, "links": []} for item in page["features"])
             if limit is not None and len(found) >= limit:
@@ -206,7 +217,7 @@ class OpenMosaic:
     def scene(self, id: str, collection: str | None = None) -> dict[str, Any]:  # noqa: A002
         """Returns one scene as a STAC Item; raises `NotFoundError` if there is none."""
         query = encoded({"collection": collection})
-        return {**self._document(f"/items/{quote(id)}{query}"), "links": []}
+        return {**self._document(f"/items/{path_segment(id)}{query}"), "links": []}
 
     def mosaic_json(
         self, asset: str | None = None, quadkey_zoom: int | None = None
@@ -228,7 +239,7 @@ class OpenMosaic:
     def delete(self, id: str, collection: str | None = None, *, force: bool = False) -> None:  # noqa: A002
         """Deletes a scene; raises `NotFoundError` if there is none."""
         query = encoded({"collection": collection, "force": "true" if force else None})
-        answer = self._target.client.ask("DELETE", f"{self._path}/items/{quote(id)}{query}")
+        answer = self._target.client.ask("DELETE", f"{self._path}/items/{path_segment(id)}{query}")
         if answer.status != 204:
             raise self._target.client.refusal(answer)
 
@@ -248,10 +259,40 @@ class OpenMosaic:
 
     def _ask(self, method: str, path: str, body: bytes = b"") -> Answer:
         client = self._target.client
-        answer = client.ask(method, self._path + path, body, reader=client.reader, reads=True)
+
+        def ask(reader: Authorize | None) -> Answer:
+            return client.ask(method, self._path + path, body, reader=reader, reads=True)
+
+        answer = ask(self._reader)
+        if answer.status in (401, 404) and self._may_read_after_all():
+            answer = ask(self._reader)
         if answer.status not in (200, 204):
             raise client.refusal(answer)
         return answer
+
+    def _pages(self, query: str) -> Iterator[Mapping[str, Any]]:
+        path = f"{self._path}/items"
+        try:
+            yield from self._target.pages(path, query, self._reader)
+        except (NotFoundError, UnauthorizedError):
+            if not self._may_read_after_all():
+                raise
+            yield from self._target.pages(path, query, self._reader)
+
+    def _may_read_after_all(self) -> bool:
+        """Gets a token for a private mosaic, of which an API says nothing to a caller without one.
+
+        A caller with AWS credentials may have one; it ends after some minutes.
+        """
+        if self._target.client.reader is not None:
+            return False
+        try:
+            if self._target.get(self.id).access != "private":
+                return False
+            self._reader = self._target.reader()
+        except LivemosaicError:
+            return False
+        return True
 
 
 def _crs_parameters(crs: AnyCrs | None, dst_crs: AnyCrs | None = None) -> dict[str, str]:
@@ -263,20 +304,47 @@ def _is_geojson(area: Any) -> bool:
     return isinstance(area, Mapping) or hasattr(area, "__geo_interface__")
 
 
-def _bounds_of(area: Any) -> tuple[float, float, float, float]:
-    from shapely.geometry import shape
+def _feature_text(area: Any) -> bytes:
+    return json_text("the area", feature_of(area)).encode()
 
-    left, bottom, right, top = shape(feature_of(area)["geometry"]).bounds
-    return left, bottom, right, top
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"{name} must be a number; it is {str(value)[:80]!r}") from error
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return index(value)
+    except TypeError as error:
+        raise InvalidRequestError(
+            f"{name} must be a whole number; it is {str(value)[:80]!r}"
+        ) from error
 
 
 def _size(
-    bounds: tuple[float, float, float, float],
-    crs: AnyCrs | None,
-    dst_crs: AnyCrs | None,
-    resolution: float | tuple[float, float],
+    area: Any, crs: AnyCrs | None, dst_crs: AnyCrs | None, resolution: Any
 ) -> tuple[int, int]:
-    step = resolution if isinstance(resolution, tuple) else (resolution, resolution)
     target = crs_at(dst_crs if dst_crs is not None else (crs or "CRS84"))
     source = crs_at(crs) if crs is not None else lonlat_of(target)
-    return Size().of(Box.of(source, bounds).to(target), step)
+    if _is_geojson(area):
+        box = Shape.of(feature_of(area), source, sys.maxsize).box
+    else:
+        box = Box.of(source, bbox_of(area))
+    return Size().of(box.to(target), _step(resolution))
+
+
+def _step(resolution: Any) -> tuple[float, float]:
+    try:
+        x, y = resolution if isinstance(resolution, Iterable) else (resolution, resolution)
+        step = float(x), float(y)
+    except (TypeError, ValueError):
+        step = (0.0, 0.0)
+    if not all(0 < each < math.inf for each in step):
+        raise InvalidRequestError(
+            "resolution must be the size of a pixel, a number above zero or x and y; it is "
+            f"{str(resolution)[:80]!r}"
+        )
+    return step

@@ -113,7 +113,7 @@ class Remote:
 
     def get(self, mosaic: str) -> MosaicOut:
         """See `Target`. A private mosaic is returned to a caller that may write."""
-        path = _path(mosaic)
+        path = mosaic_path(mosaic)
         answer = self.client.ask("GET", path, reader=self.client.reader)
         if answer.status == 404 and answer.text("detail") not in (None, "Not Found"):
             try:
@@ -126,14 +126,14 @@ class Remote:
 
     def change(self, mosaic: str, settings: Mapping[str, Any]) -> MosaicOut:
         """See `Target`."""
-        answer = self.client.ask("PATCH", _path(mosaic), json.dumps(settings).encode())
+        answer = self.client.ask("PATCH", mosaic_path(mosaic), json.dumps(settings).encode())
         if answer.status != 200:
             raise self.client.refusal(answer)
         return self._mosaic(answer, answer.document)
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""
-        return self._minted(f"{_path(mosaic)}/tokens", {"expires_in": seconds})
+        return self._minted(f"{mosaic_path(mosaic)}/tokens", {"expires_in": seconds})
 
     def read(self, path: str, reader: Authorize | None) -> Answer:
         """Returns what a GET of a path answers; raises `ApiError` for any status but 200."""
@@ -170,7 +170,7 @@ class Remote:
     def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
         """See `Target`. Each request deletes for some seconds, until the API answers 204."""
         begun, total = False, 0
-        while (answer := self.client.ask("DELETE", _path(mosaic))).status == 202:
+        while (answer := self.client.ask("DELETE", mosaic_path(mosaic))).status == 202:
             begun = True
             document = answer.document or {}
             mine = int(document.get("deleted", 0))
@@ -193,7 +193,7 @@ class Remote:
         path = "/items"
         if mosaic:
             self.get(mosaic)
-            path = f"{_path(mosaic)}/items"
+            path = f"{mosaic_path(mosaic)}/items"
         if force:
             path += _FORCE
         groups = group_adjacent(map(_request_of, entries), _fits)
@@ -286,7 +286,8 @@ def _next_token(page: Mapping[str, Any]) -> str:
     return parse_qs(query).get("token", [""])[0]
 
 
-def _path(mosaic: str) -> str:
+def mosaic_path(mosaic: str) -> str:
+    """Returns the path of a mosaic; raises `NotFoundError` for what can be the id of none."""
     if not MOSAIC_ID.fullmatch(mosaic):
         raise NotFoundError(f"there is no mosaic {mosaic[:80]!r}")
     return f"/mosaics/{mosaic}"
@@ -304,6 +305,8 @@ def _request_of(entry: Entry) -> _Request:
         return _Request(entry, b"", str(error))
     except RecursionError:
         return _Request(entry, b"", "is nested too deeply to be sent")
+    except (TypeError, ValueError) as error:
+        return _Request(entry, b"", f"cannot be JSON: {error}")
     if len(body) > _REQUEST_BYTES:
         reason = f"has {len(body):,} bytes; at most {_REQUEST_BYTES:,} can be sent to an API"
         return _Request(entry, b"", reason)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from livemosaic.errors import ForbiddenHrefError
 
@@ -63,6 +63,17 @@ def without_query(href: str) -> str:
         return href
     host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def path_segment(text: str, safe: str = "") -> str:
+    """Returns any text as one segment of a URL's path: `/` leads nowhere, `..` leads not up.
+
+    Characters of `safe` are not percent-encoded.
+
+    Programs remove the segments `.` and `..` before they send a URL (RFC 3986, 5.2.4), and not
+    their percent-encoded forms.
+    """
+    return quote(text, safe=safe) if text.strip(".") else "%2E" * len(text)
 
 
 def local_path(href: str) -> str:

@@ -273,7 +273,10 @@ def _histogram(values: NDArray[Any], table: _Table, wanted: Wanted) -> list[list
     with np.errstate(over="ignore"):
         if len(values) and not np.isfinite(values[-1] - values[0]):
             return [[], []]  # numpy cannot: the bins would be wider than a number
-    pixels, edges = np.histogram(values, wanted.bins, wanted.range, weights=table.counts)
+    try:
+        pixels, edges = np.histogram(values, wanted.bins, wanted.range, weights=table.counts)
+    except ValueError:
+        return [[], []]  # the bins would be narrower than the numbers there are
     return [pixels.astype(np.int64).tolist(), edges.tolist()]
 
 

@@ -6,7 +6,6 @@ of the origin itself.
 
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -18,6 +17,7 @@ from livemosaic.api.responses.errors import error_response
 from livemosaic.auth.keys import KeyRing, open_keys
 from livemosaic.errors import KeysUnavailableError
 from livemosaic.settings import Settings
+from livemosaic.storage.hrefs import path_segment
 
 HEADER: Final = "X-Livemosaic-Origin"
 """Request header in which the CDN shows the secret."""
@@ -56,7 +56,8 @@ class OriginGate:
         if not self.settings.public_url:
             return error_response(403, "this is the origin of a CDN, which alone may ask it")
         query = scope.get("query_string", b"").decode("latin-1")
-        url = self.settings.public_url + quote(scope["path"], safe="/:@,{}+=")
+        path = "/".join(path_segment(part, ":@,{}+=") for part in scope["path"].split("/"))
+        url = self.settings.public_url + path
         response = RedirectResponse(f"{url}?{query}" if query else url, 307)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -15,6 +15,7 @@ from livemosaic.model.scene import Scene
 from livemosaic.stac.collections import collection_document
 from livemosaic.stac.items import item_document, member_document
 from livemosaic.stac.projection import Frames
+from livemosaic.storage.hrefs import path_segment
 from livemosaic.tiler.tilesets import web_map_tms
 
 GEOJSON: Final = "application/geo+json"
@@ -61,7 +62,7 @@ class StacLinks:
 
     def url(self, *path: str, **query: str) -> str:
         """Returns the URL of a path below the API's root; its parts are quoted."""
-        place = "/".join(quote(part, safe="") for part in path)
+        place = "/".join(path_segment(part) for part in path)
         text = f"?{urlencode(query)}" if query else ""
         return with_token(self.request, f"{self.request.base_url}{place}{text}")
 

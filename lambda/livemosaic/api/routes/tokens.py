@@ -35,7 +35,10 @@ def mint_token(
 
 
 @router.post("/tokens", status_code=201, dependencies=[Writes])
-def mint_token_of_everything(services: ServicesDep, response: Response) -> TokenOut:
-    """Creates a token that gives read access to all mosaics for five minutes."""
+def mint_token_of_everything(
+    services: ServicesDep, response: Response, new: NewToken | None = None
+) -> TokenOut:
+    """Creates a token that gives read access to all mosaics, for five minutes at most."""
     response.headers["Cache-Control"] = "no-store"
-    return TokenOut.of(services.tokens.mint(EVERYTHING, min(_SHORT_S, services.tokens.max_age_s)))
+    wanted = min(_SHORT_S, services.tokens.max_age_s, (new or NewToken()).expires_in)
+    return TokenOut.of(services.tokens.mint(EVERYTHING, wanted))

@@ -2,13 +2,14 @@
 
 from contextlib import closing
 from typing import Annotated, Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
 
 from livemosaic.auth.signing import AwsSignature, Bearer
 from livemosaic.cli.session import Session, clear_errors
 from livemosaic.client.http import ApiClient
+from livemosaic.storage.hrefs import path_segment
 
 _HERE: Final = "http://127.0.0.1:8000"
 """Where `livemosaic serve` listens."""
@@ -50,7 +51,7 @@ def gdal(
     token = session.settings.token
     parts = [urlencode({"tms": tms}) if tms else "", query.lstrip("?")]
     asked = "&".join(part for part in parts if part)
-    path = f"/mosaics/{quote(mosaic, safe='')}/gdal/{file}"
+    path = f"/mosaics/{path_segment(mosaic)}/gdal/{file}"
     url = session.api or session.settings.public_url or _HERE
     with clear_errors():
         how = Bearer(token.get_secret_value()) if token else AwsSignature()

@@ -108,10 +108,17 @@ def point_of(document: Mapping[str, Any], crs: CRS) -> PointData:
 
 
 def statistics_of(properties: Mapping[str, Any]) -> dict[str, BandStatistics]:
-    """Reads the statistics of each band of an area, by the names of the bands."""
+    """Reads the statistics of each band of an area, by the names of the bands.
+
+    Bands without a valid pixel have none; a number that is too large to be one is NaN.
+    """
     skipped = [f"{one['name']}={one['why']}" for one in properties.get("skipped_assets", ())]
     warn_of({"skipped": skipped, "truncated": properties.get("truncated")}, stacklevel=4)
-    return {name: BandStatistics(**found) for name, found in properties["statistics"].items()}
+    return {
+        name: BandStatistics(**{key: np.nan if v is None else v for key, v in found.items()})
+        for name, found in properties["statistics"].items()
+        if found["valid_pixels"]
+    }
 
 
 def feature_of(area: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Parameters of images, points and statistics, by their names in the HTTP API."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import datetime
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import urlencode
@@ -79,6 +79,7 @@ class StatisticsParameters(PixelParameters, total=False):
 _RENAMED: Final = {"filter_lang": "filter-lang"}
 _JOINED: Final = frozenset({"viewpoint", "histogram_bins", "histogram_range"})
 """Parameters of several numbers that one value holds."""
+_SELECTING: Final = frozenset({"ids", "lock"})
 _DOCUMENTS: Final = frozenset({"filter", "mosaicRule", "colormap", "algorithm_params"})
 """Parameters that may be given as objects, and are sent as JSON."""
 
@@ -92,13 +93,18 @@ def query_of(parameters: Mapping[str, Any], known: type) -> str:
     for name in parameters:
         if name not in names:
             raise InvalidRequestError(f"there is no parameter {suggested(name, names)}")
-    return encoded({_RENAMED.get(name, name): _texts(name, v) for name, v in parameters.items()})
+    given = {name: _plain(value) for name, value in parameters.items() if value is not None}
+    return encoded({_RENAMED.get(name, name): _texts(name, v) for name, v in given.items()})
 
 
 def encoded(query: Mapping[str, Any]) -> str:
     """Returns parameters as a query, with `?`; None is left out, a list repeats its parameter."""
-    given = {name: value for name, value in query.items() if value not in (None, [])}
-    return f"?{urlencode(given, doseq=True)}" if given else ""
+    given = {name: value for name, value in query.items() if value is not None}
+    try:
+        text = urlencode(given, doseq=True)
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(f"{error.object[:80]!r} is no Unicode text") from error
+    return f"?{text}" if text else ""
 
 
 def joined(*queries: str) -> str:
@@ -107,37 +113,43 @@ def joined(*queries: str) -> str:
     return f"?{'&'.join(parts)}" if parts else ""
 
 
+def json_text(what: str, value: Any) -> str:
+    """Returns a value as JSON; raises `InvalidRequestError`, which names `what` it is."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{what} cannot be JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Returns numbers and arrays of numpy as Python's."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _texts(name: str, value: Any) -> list[str]:
-    if value is None:
-        return []
+    if isinstance(value, Sized) and not len(value) and name in _SELECTING:
+        raise InvalidRequestError(f"{name} names no Item: give ids, or None for every Item")
     if name in _DOCUMENTS and not isinstance(value, str):
-        return [json.dumps(value)]
+        return [json_text(name, value)]
     if name == "datetime":
-        return [_interval(value)]
-    if name in _JOINED and not isinstance(value, str | int):
-        return [_joined(value)]
-    if name == "rescale" and _is_pair(value):
-        return [_joined(value)]
+        return _interval(value)
+    if isinstance(value, Sequence) and (name in _JOINED or (name == "rescale" and _is_pair(value))):
+        return [_text(value)]
     several = isinstance(value, Iterable) and not isinstance(value, str)
     return [_text(one) for one in (value if several else [value])]
 
 
-def _is_pair(value: Any) -> bool:
-    return not isinstance(value, str) and len(value) == 2 and not any(map(_is_range, value))
+def _is_pair(value: Sequence[Any]) -> bool:
+    return len(value) == 2 and not any(isinstance(one, str | Sequence) for one in value)
 
 
-def _is_range(value: Any) -> bool:
-    return isinstance(value, str | Sequence)
-
-
-def _interval(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return "/".join(".." if end is None else _text(end) for end in value)
-    return _text(value)
-
-
-def _joined(values: Iterable[Any]) -> str:
-    return ",".join(map(_text, values))
+def _interval(value: Any) -> list[str]:
+    if not isinstance(value, tuple | list):
+        return [_text(value)]
+    ends = [".." if end is None else _text(end) for end in value]
+    return [] if ends == ["..", ".."] else ["/".join(ends)]
 
 
 def _text(value: Any) -> str:
@@ -146,5 +158,5 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple | list):
-        return _joined(value)
+        return ",".join(map(_text, value))
     return str(value)

@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events.body import Body, is_text, order_member, parse, text
@@ -21,6 +21,7 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.ingest.events.unread import refuse_cloudevent
 from livemosaic.model.order import Order
 from livemosaic.model.scene import check_collection, check_id
+from livemosaic.storage.hrefs import path_segment
 
 _OGC: Final = "org.ogc.api."
 _ITEM: Final = f"{_OGC}collection.item"
@@ -76,7 +77,7 @@ def _href(event: Body, data: Body) -> str:
             f"collection and id, here {collection[:80]!r} and {str(item_id)[:80]!r}"
         )
     api = source.partition("/collections/")[0].rstrip("/")
-    return f"{api}/collections/{quote(collection, safe='')}/items/{quote(check_id(item_id), '')}"
+    return f"{api}/collections/{path_segment(collection)}/items/{path_segment(check_id(item_id))}"
 
 
 def _named(event: Body) -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import urlencode, urljoin
 
 from pystac_client import Client
 from pystac_client.exceptions import APIError
@@ -28,6 +28,7 @@ from livemosaic.ingest.sources import Entry, Mark
 from livemosaic.ingest.sources.first import First
 from livemosaic.model.order import Order
 from livemosaic.model.time import parse_time
+from livemosaic.storage.hrefs import path_segment
 
 _SLICES: Final = 16
 """Slices of a closed time range; more than are read in parallel, as days differ in size."""
@@ -175,9 +176,9 @@ def item(search: Slice, collection: str, item_id: str) -> Mapping[str, Any] | No
     Asks for the Item itself, and searches for its id where that is not found, as not every API has
     pages of Items. Raises `InvalidRequestError` without a response.
     """
-    url = f"{search.search.url.rstrip('/')}/collections/{quote(collection, safe='')}/items/"
+    url = f"{search.search.url.rstrip('/')}/collections/{path_segment(collection)}/items/"
     try:
-        found = json.loads(_own_io().request(url + quote(item_id, safe="")))
+        found = json.loads(_own_io().request(url + path_segment(item_id)))
     except APIError as error:
         if getattr(error, "status_code", None) not in _NOT_THERE:
             raise InvalidRequestError(f"cannot read {url}: {_message(error)}") from error
