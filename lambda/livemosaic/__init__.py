@@ -8,10 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from livemosaic.client.backend import MosaicBackend
     from livemosaic.client.connection import Connection
     from livemosaic.client.connection import open_mosaics as open  # noqa: A004 (as of files)
     from livemosaic.client.mosaic import OpenMosaic
     from livemosaic.client.reader import Reader
+    from livemosaic.client.values.arrays import to_xarray
     from livemosaic.client.values.images import IncompleteWarning
     from livemosaic.client.values.items import ItemsNotAddedError, OutdatedItemWarning
     from livemosaic.errors import InvalidRequestError, LivemosaicError, NotFoundError
@@ -33,6 +35,7 @@ __all__ = [
     "LivemosaicError",
     "Message",
     "Mosaic",
+    "MosaicBackend",
     "NotFoundError",
     "OpenMosaic",
     "OutdatedItemWarning",
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "open",
     "running",
+    "to_xarray",
 ]
 
 _MODULES: Final = {
@@ -56,6 +60,7 @@ _MODULES: Final = {
     "LivemosaicError": "errors",
     "Message": "ingest.events.message",
     "Mosaic": "model.mosaic",
+    "MosaicBackend": "client.backend",
     "NotFoundError": "errors",
     "OpenMosaic": "client.mosaic",
     "OutdatedItemWarning": "client.values.items",
@@ -68,6 +73,7 @@ _MODULES: Final = {
     "TileAddress": "tiler.views",
     "open": "client.connection",
     "running": "services",
+    "to_xarray": "client.values.arrays",
 }
 _NAMED_ELSEWHERE: Final = {"open": "open_mosaics"}
 

@@ -29,7 +29,7 @@ def titiler() -> Iterator[str]:
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[str]:
+def running(app: Path = _APP, *arguments: str, **environment: str) -> Iterator[str]:
     """Runs titiler.mosaic, which is installed into `build/` where it is not there yet."""
     try:
         python = interpreter("titiler")
@@ -38,7 +38,7 @@ def running(**environment: str) -> Iterator[str]:
     port = free_port()
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     own |= environment
-    with subprocess.Popen([str(python), str(_APP), str(port)], env=own) as server:
+    with subprocess.Popen([str(python), str(app), str(port), *arguments], env=own) as server:
         try:
             url = f"http://127.0.0.1:{port}"
             _await(server, url)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -9,17 +10,20 @@ from typing import Any, Final, Self
 
 import attr
 from morecantile import Tile, TileMatrixSet
+from rasterio.crs import CRS
 from rio_tiler.constants import WEB_MERCATOR_TMS
 from rio_tiler.errors import TileOutsideBounds
 from rio_tiler.io import BaseReader
 from rio_tiler.models import BandStatistics, ImageData, Info, PointData
 
 from livemosaic.api.params.crs import name_of
+from livemosaic.api.schemas import MosaicOut
 from livemosaic.client.connection import Connection, open_mosaics
 from livemosaic.client.mosaic import OpenMosaic
 from livemosaic.client.values.crs import AnyCrs
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.index_url import SQLITE
+from livemosaic.model.raster import BBox
 
 _RENAMED: Final = {
     "indexes": "bidx",
@@ -83,6 +87,34 @@ def mosaic_at(place: str) -> OpenMosaic:
     return CONNECTIONS.of(found["url"])[found["mosaic"]]
 
 
+@dataclass(frozen=True, slots=True)
+class MosaicPlace:
+    """A mosaic as readers of rio-tiler describe it."""
+
+    mosaic: OpenMosaic
+    info: MosaicOut
+    crs: CRS
+    """Longitude and latitude on the mosaic's body."""
+    bounds: BBox
+    """In `crs`; the east is beyond 180 where the mosaic crosses the antimeridian."""
+    zooms: tuple[int, int]
+    """The smallest and largest, of the mosaic or of another TileMatrixSet."""
+
+    @classmethod
+    def of(cls, place: str | OpenMosaic, tms: TileMatrixSet) -> Self:
+        """Finds a mosaic that is open, or the one at a place (`mosaic_at`)."""
+        mosaic = place if isinstance(place, OpenMosaic) else mosaic_at(place)
+        info = mosaic.info()
+        west, south, east, north = mosaic.bounds()
+        bounds = west, south, east + 360 * (west > east), north
+        return cls(mosaic, info, mosaic.lonlat(), bounds, _zooms(info, tms))
+
+
+def _zooms(info: MosaicOut, tms: TileMatrixSet) -> tuple[int, int]:
+    least, most = int(tms.minzoom), int(tms.maxzoom)
+    return (info.minzoom, min(info.maxzoom, most)) if tms.id == info.tms else (least, most)
+
+
 @attr.s
 class Reader(BaseReader):
     """Reads a mosaic as rio-tiler's readers read a file: `TilerFactory(reader=livemosaic.Reader)`.
@@ -97,12 +129,9 @@ class Reader(BaseReader):
     parameters: Mapping[str, Any] = attr.ib(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        place = self.input
-        self.mosaic = place if isinstance(place, OpenMosaic) else mosaic_at(place)
-        self._info = self.mosaic.info()
-        self.crs = self.mosaic.lonlat()
-        west, south, east, north = self.mosaic.bounds()
-        self.bounds = west, south, east + 360 * (west > east), north
+        place = MosaicPlace.of(self.input, self.tms)
+        self.mosaic, self.crs, self.bounds = place.mosaic, place.crs, place.bounds
+        self._info, self._zooms = place.info, place.zooms
 
     def __enter__(self) -> Self:
         return self
@@ -118,17 +147,12 @@ class Reader(BaseReader):
     @property
     def minzoom(self) -> int:
         """The mosaic's smallest zoom, or that of another TileMatrixSet."""
-        return self._info.minzoom if self._is_own else int(self.tms.minzoom)
+        return self._zooms[0]
 
     @property
     def maxzoom(self) -> int:
         """The mosaic's largest zoom, or that of another TileMatrixSet."""
-        most = int(self.tms.maxzoom)
-        return min(self._info.maxzoom, most) if self._is_own else most
-
-    @property
-    def _is_own(self) -> bool:
-        return self.tms.id == self._info.tms
+        return self._zooms[1]
 
     def info(self) -> Info:
         """Describes the mosaic, with the bands and the data type of its images."""
