@@ -68,7 +68,8 @@ def test_a_range_beyond_the_end_is_refused_with_the_length(
     mars: Server, whole: Any, asked: str
 ) -> None:
     answer = ranged(mars, asked)
-    assert (answer.status_code, answer.content) == (416, b"")
+    assert (answer.status_code, answer.json()["status"]) == (416, 416)
+    assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Content-Range"] == f"bytes */{len(whole.content)}"
     assert answer.headers["Cache-Control"] == "no-store"
 

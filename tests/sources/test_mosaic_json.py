@@ -399,6 +399,9 @@ def test_a_table_of_dynamodb_is_a_source(
         ('{"mosaicjson": "0.0.2", "minzoom": 2, "tiles": {"09": []}}', "'09'"),
         ('{"mosaicjson": "0.0.3", "asset_type": "STAC", "tiles": {}}', "STAC Items"),
         ('{"mosaicjson": "0.0.2", "tiles": {}, "tilematrixset": {"id": 1}}', "tilematrixset"),
+        ('{"mosaicjson": "0.0.2", "tiles": {}}', "lists no assets"),
+        ('{"mosaicjson": "0.0.2", "tiles": {"": []}}', "lists no assets"),
+        ('{"mosaicjson": "9", "tiles": {"": ["/a.tif"]}}', "is MosaicJSON 9; 0.0.1 to 0.0.3 are"),
     ],
 )
 def test_what_is_no_document_is_named(

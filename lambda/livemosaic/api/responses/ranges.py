@@ -1,10 +1,13 @@
 """Byte ranges of GeoTIFFs (RFC 9110, 14), by which GDAL's /vsicurl and geotiff.js read them."""
 
+import json
 import re
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from livemosaic.api.problems import PROBLEM, problem
 
 _TYPE: Final = "image/tiff"
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
@@ -64,9 +67,11 @@ def _part(start: Message, body: bytes, asked: Headers) -> tuple[Message, bytes]:
         return start, body
     first, end = span
     if first >= end:
-        headers["Content-Range"], headers["Content-Length"] = f"bytes */{len(body)}", "0"
-        headers["Cache-Control"] = "no-store"
-        return start | {"status": 416}, b""
+        detail = f"the image has {len(body):,} bytes, and none of the range that was asked for"
+        text = json.dumps(problem(416, detail)).encode()
+        headers["Content-Range"], headers["Content-Length"] = f"bytes */{len(body)}", str(len(text))
+        headers["Content-Type"], headers["Cache-Control"] = PROBLEM, "no-store"
+        return start | {"status": 416}, text
     headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(body)}"
     headers["Content-Length"] = str(end - first)
     return start | {"status": 206}, body[first:end]

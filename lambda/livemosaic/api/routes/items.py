@@ -217,7 +217,7 @@ def _scene(services: Services, mosaic: Mosaic, item: str, collection: str | None
     except NotFoundError as error:
         if collection is not None or "*" not in mosaic.collections:
             raise
-        raise NotFoundError(f"{error}; if it has a collection, name it: ?collection=…") from error
+        raise NotFoundError(f"{error}; if it has a collection, name that as well") from error
 
 
 @router.delete(

@@ -40,6 +40,7 @@ _WEB: Final = "WebMercatorQuad"
 """The TileMatrixSet of a MosaicJSON that names none."""
 _TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=60.0)
 _SHOWN: Final = 300
+_VERSIONS: Final = "0.0."
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ def read_document(name: str, allow: AllowList) -> MosaicDocument:
 
 
 def _checked(name: str, found: MosaicDocument) -> MosaicDocument:
+    version = found.definition.mosaicjson
+    if not version.startswith(_VERSIONS):
+        raise InvalidRequestError(
+            f"{redact(name)} is MosaicJSON {version[:20]}; {_VERSIONS}1 to {_VERSIONS}3 are known"
+        )
     wrong = [key for key in found.tiles if len(key) != found.zoom or set(key) - set("0123")]
     if wrong:
         raise InvalidRequestError(
@@ -103,6 +109,8 @@ def _checked(name: str, found: MosaicDocument) -> MosaicDocument:
         raise InvalidRequestError(
             f"the assets of {redact(name)} are STAC Items, by its asset_type: ingest these"
         )
+    if not any(found.tiles.values()):
+        raise InvalidRequestError(f"{redact(name)} lists no assets: its tiles are empty")
     return found
 
 
