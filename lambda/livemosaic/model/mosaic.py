@@ -150,8 +150,6 @@ class Mosaic:
             )
         if not self.collections:
             raise InvalidRequestError("collections is empty; use ['*'] to accept every collection")
-        if "" in self.collections:
-            raise InvalidRequestError("a collection is named by nothing; '*' also is Items of none")
         if not 0 <= self.minzoom <= self.maxzoom <= 30:
             raise InvalidRequestError(
                 f"minzoom {self.minzoom} and maxzoom {self.maxzoom} must be 0 <= minzoom <= "
