@@ -107,10 +107,33 @@ class Site:
         answer = self.client.post(f"/mosaics/{mosaic}/items", json=document)
         assert answer.status_code == 200, answer.text
 
+    def publish_bands(
+        self,
+        mosaic: str,
+        scene: str,
+        bounds: tuple[float, float, float, float],
+        bands: dict[str, np.ndarray[Any, Any]],
+    ) -> None:
+        """Publish a scene with an asset for each band, by its common name."""
+        assets = {}
+        for name, data in bands.items():
+            path = self.folder / f"{next(self.numbers)}.tif"
+            write_cog(path, data, crs="EPSG:4326", bounds=bounds, overviews=(2, 4))
+            band = {"name": name, "eo:common_name": name}
+            assets[name] = {"href": str(path), "type": "image/tiff", "bands": [band]}
+        document = item(scene, box(*bounds), datetime="2026-01-01T10:30:00Z", assets=assets)
+        answer = self.client.post(f"/mosaics/{mosaic}/items", json=document)
+        assert answer.status_code == 200, answer.text
+
     def delete(self, mosaic: str, scene: str) -> None:
         """Take a scene out."""
         url = f"/mosaics/{mosaic}/items/{scene}"
         self.client.delete(url, params={"collection": "s2"}).raise_for_status()
+
+
+def _client(url: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
 
 
 @contextmanager
@@ -148,8 +171,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running(settings) as services:
         app = App(services)
         both = Starlette(routes=[Mount(PREFIX, app), Mount("/", app)])
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        with serving(both) as url, httpx.Client(base_url=url, headers=headers) as client:
+        with serving(both) as url, _client(url) as client:
             yield Site(url, folder, client, services)
 
 

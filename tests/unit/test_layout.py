@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda" / "livemosaic"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FOLDERS = sorted({path.parent for path in MODULES} | {PACKAGE / "api/web", PACKAGE / "api/web/map"})
+WEB = [PACKAGE / "api/web" / name for name in (".", "map", "map/tools")]
+FOLDERS = sorted({path.parent for path in MODULES} | set(WEB))
 WRITTEN = [*MODULES, *ROOT.glob("lambda/*.py"), *ROOT.glob("infra/**/*.py")]
 WRITTEN += [ROOT / "README.md", *ROOT.glob("docs/*.md")]
 

@@ -55,7 +55,7 @@ def _within_limit(answer: Answer) -> Answer:
         return answer
     detail = (
         f"the answer takes {size:,} bytes as Lambda sends it, with images in base64; the limit is "
-        f"{LIMIT:,}: {_ADVICE[answer['isBase64Encoded']]}"
+        f"{LIMIT:,}: {_ADVICE[_is_image(answer)]}"
     )
     return {
         "statusCode": 413,
@@ -64,6 +64,11 @@ def _within_limit(answer: Answer) -> Answer:
         "body": json.dumps(problem(413, detail)),
         "isBase64Encoded": False,
     }
+
+
+def _is_image(answer: Answer) -> bool:
+    """Whether a response is an image: compressed text is base64, too."""
+    return answer["isBase64Encoded"] and "content-encoding" not in answer["headers"]
 
 
 def _size(answer: Answer) -> int:

@@ -9,6 +9,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Route, request_response
 
 import livemosaic
@@ -35,6 +37,7 @@ from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
 from livemosaic.api.urls import KVP, tile_urls
+from livemosaic.render.encode import MEDIA_TYPES
 from livemosaic.render.parameters import RenderParameters
 from livemosaic.services import Services
 
@@ -46,6 +49,16 @@ _MODULES: Final = (
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 
 
+_COMPRESSED: Final = Middleware(
+    GZipMiddleware,
+    minimum_size=1_000,
+    compresslevel=5,
+    exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, *MEDIA_TYPES.values()),
+)
+"""Compresses text; images have a compression of their own, and byte ranges. Of this application
+alone, so that a tile takes no step more."""
+
+
 def create_api(services: Services) -> FastAPI:
     """Creates the whole API over the given services; `app.App` serves its tiles faster."""
     api = _Api(
@@ -55,7 +68,7 @@ def create_api(services: Services) -> FastAPI:
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,  # see pages: FastAPI's own load files from another host
         redoc_url=None,
-        middleware=middleware(services.settings),
+        middleware=[*middleware(services.settings), _COMPRESSED],
         exception_handlers=errors.HANDLERS | {RequestValidationError: _invalid_request},
     )
     api.state.services = services

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from livemosaic.api.access import mosaic_of
+from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of
+from livemosaic.api.documents.preview import preview_path
 from livemosaic.api.responses.negotiation import PAGE_HEADERS, WEB, static_path
 from livemosaic.errors import NotFoundError, UnauthorizedError
 from livemosaic.model.mosaic import Mosaic
@@ -25,6 +26,9 @@ _PAGE: Final[dict[str, Any]] = {
     "description": "Page that describes the error",
     "content": {"text/html": {}},
 }
+
+_PREVIEW: Final = 1200
+"""Pixels of the longer side of the image by which a link is shown."""
 
 _MISSING: Final = """<!doctype html>
 <html lang="en">
@@ -88,7 +92,8 @@ def docs() -> HTMLResponse:
 def map_page(mosaic: str, request: Request) -> HTMLResponse:
     """Serves a map page that updates with the mosaic; its URL accepts the parameters of tiles."""
     try:
-        tms = _drawn(mosaic_of(mosaic, request))
+        found = mosaic_of(mosaic, request)
+        tms = _drawn(found)
     except (NotFoundError, UnauthorizedError) as error:
         status = 404 if isinstance(error, NotFoundError) else 401
         return HTMLResponse(
@@ -97,8 +102,25 @@ def map_page(mosaic: str, request: Request) -> HTMLResponse:
             headers=PAGE_HEADERS,
         )
     page = (WEB / "map.html").read_text("utf-8").replace("{static}", static_path())
-    page = page.replace("{tms}", escape(tms))
+    page = page.replace("{tms}", escape(tms)).replace("{meta}", _meta(found, request))
     return HTMLResponse(page, headers=PAGE_HEADERS)
+
+
+def _meta(mosaic: Mosaic, request: Request) -> str:
+    """Returns what a link to the page is shown by (Open Graph), with the colors of its query.
+
+    A private mosaic has no image: who follows a link has no token.
+    """
+    root, title = str(request.base_url), mosaic.title or mosaic.id
+    found = {"title": title, "type": "website", "site_name": "livemosaic"}
+    found["description"] = "A live mosaic: new scenes appear as they arrive."
+    is_open = mosaic.access == "public" and TOKEN_PARAMETER not in request.query_params
+    if path := preview_path(mosaic, _PREVIEW) if is_open else None:
+        given = f"&{request.url.query}" if request.url.query else ""
+        found["image"] = f"{root}{path}{given}"
+    return "".join(
+        f'<meta property="og:{name}" content="{escape(value)}">' for name, value in found.items()
+    )
 
 
 @router.get(

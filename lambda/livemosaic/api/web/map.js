@@ -5,20 +5,36 @@
 
 import { drawGraticule, map, paint } from "./map/canvas.js";
 import { look, lookAnew, lookIn, looks } from "./map/live.js";
-import { info, noteFailure, onChange, recheck, sayPartial, sayZoom, stay } from "./map/mosaic.js";
+import { goHome, info, noteFailure, onChange, recheck, sayPartial, sayZoom, stay } from "./map/mosaic.js";
 import { $, status } from "./map/page.js";
 import { click, pinAt, pointAt, unpin } from "./map/panel.js";
 import { forgetBad, onPartial } from "./map/tiles.js";
+import { style } from "./map/style/panel.js";
+import { stretchTool } from "./map/style/stretch.js";
+import { time } from "./map/time/slider.js";
+import { endStory, story } from "./map/time/story.js";
+import { addTools, closeDrawer, drawerIsOpen } from "./map/tools/drawer.js";
+import { footprints } from "./map/tools/footprints.js";
+import { search } from "./map/tools/search.js";
+import { use } from "./map/tools/use.js";
 
 const AFTER_MOVE_MS = 200;
 const RECHECK_MS = 1_800_000;
 
+const home = { id: "home", label: "Show the whole mosaic", path: "M4 11.5 12 4l8 7.5M6.5 10v9h11v-9", run: goHome };
+
 map.on("error", noteFailure);
+addTools([home, search, footprints]);
+addTools([stretchTool, style]);
+addTools([time, story]);
+addTools([use]);
 await map.once("load");
 
 map.on("movestart", ({ originalEvent }) => {
   forgetBad();
-  if (originalEvent) stay();
+  if (!originalEvent) return;
+  stay();
+  endStory();
 });
 map.on("move", drawGraticule);
 map.on("moveend", () => {
@@ -33,7 +49,8 @@ map.on("mouseout", () => pointAt(null));
 map.on("click", click);
 
 map.getCanvas().addEventListener("keydown", ({ key }) => key === "Enter" && pinAt(map.getCenter()));
-addEventListener("keydown", ({ key }) => key === "Escape" && unpin());
+addEventListener("keydown", ({ key }) => key === "Escape" && (drawerIsOpen() ? closeDrawer() : unpin()));
+$("drawer-close").addEventListener("click", closeDrawer);
 $("unpin").addEventListener("click", () => {
   unpin();
   map.getCanvas().focus({ focusVisible: false });

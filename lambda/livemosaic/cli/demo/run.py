@@ -67,7 +67,7 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
         page = f"{url}/mosaics/demo/map.html"
         console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
         if demo.browser:
-            webbrowser.open(page)
+            webbrowser.open(f"{page}?story")
         _arrive(demo, services, scenes, progress, console)
         console.print(f"All {demo.count} scenes are there. NDVI of some: {page}?{NDVI}")
         while demo.stay:

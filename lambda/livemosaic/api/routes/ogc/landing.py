@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import ServicesDep, VisibleMosaics
-from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
+from livemosaic.api.documents.preview import preview_path
+from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated, static_path
 from livemosaic.api.responses.stac import CONFORMS_TO, StacLinks
 from livemosaic.api.routes.ogc import maps
 from livemosaic.geo.antimeridian import lonlat_boxes
@@ -72,6 +73,8 @@ _NO_MOSAICS: Final = (
 )
 _SHOWN: Final = 500
 """Maximum number of mosaics on the page."""
+_PREVIEW: Final = 480
+"""Pixels of the longer side of a preview."""
 _SMALLEST: Final = 10.0
 """Minimum width and height, in degrees, of a mosaic's extent on the locator map."""
 _GRATICULE: Final = "".join(
@@ -128,7 +131,8 @@ def _body(mosaics: list[Mosaic], query: str) -> str:
     listed = f'<ul class="mosaics">{cards}</ul>' if cards else f'<p class="none">{_NO_MOSAICS}</p>'
     rest = f'<p><a href="mosaics{escape(query)}">{more:,} more mosaics</a></p>' if more > 0 else ""
     links = _anchors({title: path for path, _, _, title in _LINKS[1:]}, "", "")
-    return f'<p class="lead">{_DESCRIPTION}</p>{listed}{rest}<nav class="links">{links}</nav>'
+    nav = f'<nav class="links" aria-label="API">{links}</nav>'
+    return f'<p class="lead">{_DESCRIPTION}</p>{listed}{rest}{nav}'
 
 
 def _card(mosaic: Mosaic, query: str) -> str:
@@ -138,10 +142,10 @@ def _card(mosaic: Mosaic, query: str) -> str:
     paths = {name: path.format(tms=tms) for name, path in paths.items()}
     private = ' <span class="private">private</span>' if mosaic.access == "private" else ""
     return (
-        f'<li><a class="card" href="{base}map.html{escape(query)}">{_locator(mosaic)}'
+        f'<li><a class="card" href="{base}map.html{escape(query)}">{_picture(mosaic, query)}'
         f"<h2>{escape(mosaic.title or mosaic.id)}</h2>"
         f"<p><code>{mosaic.id}</code>{private}</p><p>{_place(mosaic)}</p></a>"
-        f'<nav class="links">{_anchors(paths, base, query)}</nav></li>'
+        f'<nav class="links" aria-label="{mosaic.id}">{_anchors(paths, base, query)}</nav></li>'
     )
 
 
@@ -164,16 +168,34 @@ def _degrees(low: float, high: float, signs: str) -> str:
     return one if one == other else f"{one} – {other}"
 
 
+def _picture(mosaic: Mosaic, query: str) -> str:
+    """Shows a preview of the mosaic with the world map in its corner, or the world map alone."""
+    path = preview_path(mosaic, _PREVIEW)
+    if path is None:
+        return f'<div class="picture">{_locator(mosaic)}</div>'
+    source = escape(path + query.replace("?", "&"))
+    preview = f'<img src="{source}" alt="" loading="lazy">'
+    return f'<div class="picture shown">{preview}{_locator(mosaic)}</div>'
+
+
 def _locator(mosaic: Mosaic) -> str:
-    """Draws the mosaic's extent on a world map; small extents are enlarged."""
+    """Draws the mosaic's extent on a map of the world; small extents are enlarged."""
     kind = "extent" if mosaic.bounds else "empty"
     parts = lonlat_boxes(mosaic.bounds or WORLD)
     extent = "".join(_rectangle(kind, part.bounds) for part in parts)
     return (
-        '<svg viewBox="-180 -90 360 180" aria-hidden="true">'
+        f'<svg viewBox="-180 -90 360 180" aria-hidden="true">{_coast(mosaic)}'
         f'<path class="graticule" d="{_GRATICULE}"/><path class="axes" d="M0,-90V90M-180,0H180"/>'
         f"{extent}</svg>"
     )
+
+
+def _coast(mosaic: Mosaic) -> str:
+    """Returns the land, of mosaics on the Earth."""
+    if web_map_tms(mosaic) != "WebMercatorQuad":
+        return ""
+    place = 'x="-180" y="-90" width="360" height="180"'
+    return f'<image href="{static_path()}/land/land.svg" {place}/>'
 
 
 def _rectangle(kind: str, bounds: BBox) -> str:

@@ -1,5 +1,6 @@
 /** MapLibre's map with the page's own layers; the mosaic's layer is added between them. */
 
+import { none, style } from "./base/layers.js";
 import { graticule } from "./geometry.js";
 import { motion, narrow, say, status } from "./page.js";
 import { loadTile, throughHere } from "./tiles.js";
@@ -16,56 +17,28 @@ maplibre.addProtocol("live", loadTile);
 /** Whether the page's URL has a map position. */
 export const placed = /^#[\d.]+\/-?[\d.]+\/-?[\d.]+/.test(location.hash); // before the map writes it
 
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const none = { type: "FeatureCollection", features: [] };
-const lines = (source, width, paint) => ({
-  id: `${source}-${width}`,
-  type: "line",
-  source,
-  layout: { "line-join": "round" },
-  paint: { "line-width": width, ...paint },
-});
-const glow = ["number", ["feature-state", "glow"], 1];
-
-const style = () => ({
-  version: 8,
-  sources: Object.fromEntries(
-    ["graticule", "flash", "outline", "pin"].map((id) => [id, { type: "geojson", data: none, tolerance: 0 }]),
-  ),
-  layers: [
-    { id: "ground", type: "background", paint: { "background-color": color("--map-ground") } },
-    lines("graticule", 1, { "line-color": color("--map-line") }),
-    lines("flash", 6, { "line-color": "#000", "line-opacity": ["*", 0.35, glow], "line-blur": 3 }),
-    lines("flash", 2.5, { "line-color": "#ffd23f", "line-opacity": glow }),
-    lines("outline", 5, { "line-color": "#000", "line-opacity": 0.4, "line-blur": 2 }),
-    lines("outline", 2, { "line-color": "#fff" }),
-    {
-      id: "pin",
-      type: "circle",
-      source: "pin",
-      paint: { "circle-radius": 5, "circle-color": "#fff", "circle-stroke-width": 2, "circle-stroke-color": "#111" },
-    },
-  ],
+const common = () => ({
+  maxZoom: 22,
+  maxPitch: 0,
+  attributionControl: false,
+  // A tile out of view is not watched, so it is not kept.
+  maxTileCacheSize: 0,
+  transformRequest: throughHere,
+  style: style(),
 });
 
 function made() {
   try {
     return new MapLibre({
+      ...common(),
       container: "map",
       hash: true,
       center: [0, 20],
       zoom: 1,
-      maxZoom: 22,
-      maxPitch: 0,
       dragRotate: false,
       pitchWithRotate: false,
       touchPitch: false,
-      attributionControl: false,
-      // A tile out of view is not watched, so it is not kept.
-      maxTileCacheSize: 0,
-      transformRequest: throughHere,
       locale: { "Map.Title": "Map of the mosaic. Arrow keys move, plus and minus zoom, Enter lists the scenes in the middle" },
-      style: style(),
     });
   } catch (error) {
     status("gone", "not available");
@@ -74,6 +47,10 @@ function made() {
   }
 }
 
+/** A map of the same place in another element, which follows no pointer. */
+export const secondMap = (container) =>
+  new MapLibre({ ...common(), container, interactive: false, center: map.getCenter(), zoom: map.getZoom() });
+
 export const map = made();
 map.touchZoomRotate.disableRotation();
 map.keyboard.disableRotation();
@@ -81,9 +58,11 @@ map.addControl(new NavigationControl({ showCompass: false }), "top-right");
 map.addControl(new ScaleControl({ maxWidth: 96 }), "bottom-left");
 map.addControl(new AttributionControl({ compact: false, customAttribution: "livemosaic · MapLibre" }), "bottom-right");
 
+/** Apply the colors of the page's light or dark scheme. */
 export function paint() {
-  map.setPaintProperty("ground", "background-color", color("--map-ground"));
-  map.setPaintProperty("graticule-1", "line-color", color("--map-line"));
+  for (const { id, paint } of style().layers) {
+    for (const [name, value] of Object.entries(paint)) if (name.endsWith("color")) map.setPaintProperty(id, name, value);
+  }
 }
 
 /** Set the data of one of the page's own sources; nothing empties it. */
@@ -105,8 +84,31 @@ export function inView({ z, x, y }, maxzoom) {
   return across && (y + 1) / n > nw.y && y / n < se.y;
 }
 
-const corners = ([west, south, east, north]) => [[west, south], [east + (west > east ? 360 : 0), north]];
+const corners = (box) => {
+  const [west, south, east, north] = unwrapped(box);
+  return [[west, south], [east, north]];
+};
 const padding = () => (narrow() ? { top: 90, bottom: 40, left: 24, right: 24 } : 56);
+
+/** A box with west > east as one with east > 180. */
+const unwrapped = ([west, south, east, north]) => [west, south, east + (west > east ? 360 : 0), north];
+
+export const middle = (box) => {
+  const [west, south, east, north] = unwrapped(box);
+  return [(west + east) / 2, (south + north) / 2];
+};
+
+const BEACON_PX = 16;
+
+/** Outline a box; where it is too small to be seen, a dot stands for it. */
+export function drawBoundary(box) {
+  const [west, south, east, north] = unwrapped(box);
+  const ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+  draw("boundary", { type: "Polygon", coordinates: [ring] });
+  draw("beacon", { type: "Point", coordinates: middle(box) });
+  const width = Math.max(1e-9, east - west, north - south) / 360;
+  map.setLayerZoomRange("beacon", 0, Math.min(24, Math.max(0, Math.log2(BEACON_PX / (512 * width)))));
+}
 
 /** The zoom at which a whole box is in view. */
 export const zoomFor = (box) => map.cameraForBounds(corners(box), { padding: padding() })?.zoom;

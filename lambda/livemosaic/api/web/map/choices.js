@@ -14,7 +14,7 @@ let offered = "";
 
 /** Offer the choices of a mosaic; `chosen` is called after the URL has changed. */
 export function offer(info, chosen) {
-  const key = JSON.stringify([info.renders, info.rules, info.sortby]);
+  const key = JSON.stringify([info.renders, info.rules, info.sortby, location.search]);
   if (key === offered) return;
   offered = key;
   fill("render", renders(info), ["render"], chosen);
@@ -43,6 +43,15 @@ export function rule() {
   return given;
 }
 
+/** URL parameters that select scenes. */
+const SELECTION = ["datetime", "filter", "filter-lang", "ids", "lock", "mosaicRule"];
+
+/** The parameters of the page's URL that select scenes. */
+export const selection = () => new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => SELECTION.includes(name)));
+
+/** Take the selection of scenes out of the page's URL. */
+export const selectAll = () => choose(SELECTION, "");
+
 /** Fill a menu; it is hidden if it has one choice, or if the URL has a value that it does not offer. */
 function fill(id, options, names, chosen) {
   const current = [...new URLSearchParams(location.search)].filter(([name]) => names.includes(name));
@@ -56,8 +65,31 @@ function fill(id, options, names, chosen) {
   };
 }
 
-function choose(names, query) {
+const past = [];
+
+/** Replace parameters of the page's URL, by their names, with a query. */
+export function choose(names, query) {
   const kept = [...new URLSearchParams(location.search)].filter(([name]) => !names.includes(name));
   const search = `${new URLSearchParams([...kept, ...new URLSearchParams(query)])}`;
-  history.replaceState(history.state, "", `${location.pathname}${search && `?${search}`}${location.hash}`);
+  if (`?${search}` === (location.search || "?")) return;
+  const what = `${names}`;
+  if (past.at(-1)?.what !== what) past.push({ what, search: location.search }); // all days of a time-lapse are one choice
+  replace(search && `?${search}`);
 }
+
+/** Take a parameter of the page alone out of its URL; whether it was there. */
+export function drop(name) {
+  const given = new URLSearchParams(location.search);
+  if (!given.has(name)) return false;
+  given.delete(name);
+  replace(given.size ? `?${given}` : "");
+  return true;
+}
+
+/** Set the query of the page's URL. */
+const replace = (search) => history.replaceState(history.state, "", `${location.pathname}${search}${location.hash}`);
+
+export const canUndo = () => past.length > 0;
+
+/** Take back the last choice. */
+export const undo = () => replace(past.pop().search);

@@ -3,9 +3,9 @@
 import { draw, fit, map } from "./canvas.js";
 import { day } from "./date.js";
 import { boundsOf, polygons } from "./geometry.js";
-import { $, el, motion } from "./page.js";
+import { $, el, motion, narrow } from "./page.js";
 
-const LINES = 5;
+const lines = () => (narrow() ? 1 : 5);
 const LINE_MS = 20_000;
 const LEAVING_MS = 1_000;
 const FLASH_MS = 3_500;
@@ -17,6 +17,20 @@ export function announce({ arrived, updated, left }) {
   tell("left", "−", left);
   flash([...arrived, ...updated]);
 }
+
+/** A line for scenes that were added out of view, and a button that shows them. */
+export function sayAway(changes) {
+  const added = changes.filter(({ kind, deleted, settled }) => kind === "scene" && !deleted && !settled);
+  if (!added.length) return;
+  const button = line("+", added.length === 1 ? "1 scene out of view" : `${added.length} scenes out of view`, "show");
+  button.title = "Show it on the map";
+  button.onclick = () => fit(around(added.map(({ bbox }) => bbox)));
+  add("away", button);
+}
+
+/** A box around boxes; one that crosses the antimeridian stands for all. */
+const around = (boxes) =>
+  boxes.find(([west, , east]) => west > east) ?? [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((box) => box[side])));
 
 function tell(kind, sign, scenes) {
   const shown = scenes.length > 4 ? scenes.slice(-3) : scenes;
@@ -43,7 +57,7 @@ const line = (sign, id, what) =>
 function add(kind, button) {
   const entry = el("li", { class: kind }, button);
   $("feed").append(entry);
-  while ($("feed").children.length > LINES) $("feed").firstChild.remove();
+  while ($("feed").children.length > lines()) $("feed").firstChild.remove();
   setTimeout(() => entry.classList.add("leaving"), LINE_MS - LEAVING_MS);
   setTimeout(() => entry.remove(), LINE_MS);
 }

@@ -33,6 +33,9 @@ function enters([x1, y1], [x2, y2], [west, south, east, north]) {
 /** Whether a box that does not cross the antimeridian holds a place. */
 export const holds = ([west, south, east, north], [x, y]) => west <= x && x <= east && south <= y && y <= north;
 
+/** Whether two boxes that do not cross the antimeridian overlap. */
+export const meet = ([w, s, e, n], [west, south, east, north]) => w <= east && west <= e && s <= north && south <= n;
+
 const overlaps = (polygon, box) =>
   contains(polygon, [box[0], box[1]]) ||
   polygon.some((ring) => ring.some((point, i) => i > 0 && enters(ring[i - 1], point, box)));

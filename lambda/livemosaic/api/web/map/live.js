@@ -1,12 +1,16 @@
 /** Follows the mosaic's change feed, and applies the changes. */
 
-import { announce } from "./feed.js";
+import { announce, sayAway } from "./feed.js";
+import { meet, split } from "./geometry.js";
 import { followOverviews, info, learn, refresh, retryFailed, sayZoom, stale, tooLow } from "./mosaic.js";
 import { $, say, status } from "./page.js";
 import { hover, renew } from "./panel.js";
 import * as scenes from "./scenes.js";
 import { ask, passes, recovered } from "./server.js";
 import { keptMs } from "./tiles.js";
+import { drawFootprints, forgetFootprints } from "./tools/footprints.js";
+import { heard } from "./time/story.js";
+import { sayLost, seekAnew } from "./tools/lost.js";
 
 const POLL_MS = 3_000;
 /** Poll of a mosaic in which nothing has happened for a while: each costs read units. */
@@ -51,12 +55,19 @@ async function lookOnce(signal) {
   if (failures || stale() || isNew()) await learn(signal);
   sayZoom();
   const answer = await ask(feed(), signal);
-  const news = newsOf(answer);
+  const all = newsOf(answer);
+  const news = all.filter(isInView);
+  const away = all.filter((change) => !news.includes(change));
   if (tooLow()) scenes.forget();
   else if (news.length || isNew()) await list(signal);
   $("count").textContent = info.bounds ? scenes.count() : "";
   hover();
+  if (news.length) seekAnew();
+  await drawFootprints(news.length > 0, signal);
+  await sayLost(signal);
   if (news.length) await react(news, signal);
+  sayAway(away);
+  heard(news.length + away.length > 0);
   cursor = answer.cursor; // not before: what fails is listed again
   known = new Set(answer.changes.filter(({ settled }) => !settled).map(({ id }) => id));
 }
@@ -64,11 +75,13 @@ async function lookOnce(signal) {
 /** Whether the scenes of this view are not listed yet. */
 const isNew = () => !tooLow() && !scenes.listed();
 
-/** URL of what changed in view since the last poll; anywhere, if nothing is known to be anywhere. */
-function feed() {
-  const query = new URLSearchParams(info.bounds ? { bbox: scenes.area().map((d) => d.toFixed(7)) } : {});
-  if (cursor) query.set("since", cursor);
-  return `changes?${query}`;
+/** URL of what changed since the last poll, in view or elsewhere. */
+const feed = () => `changes?${new URLSearchParams(cursor ? { since: cursor } : {})}`;
+
+/** Whether a change may show in view; before anything is known to be anywhere, all may. */
+function isInView({ bbox }) {
+  const here = split(scenes.area());
+  return !info.bounds || split(bbox).some((box) => here.some((part) => meet(box, part)));
 }
 
 /**
@@ -107,6 +120,7 @@ async function react(news, signal) {
 /** Poll by another rule: nothing of the last poll is news. */
 export function lookAnew() {
   scenes.forget();
+  forgetFootprints();
   renew();
   look();
 }

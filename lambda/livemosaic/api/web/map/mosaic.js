@@ -1,10 +1,12 @@
 /** The mosaic: its description from the server, and its layer on the map. */
 
-import { MercatorCoordinate, fit, inView, map, placed, tileZoom, zoomFor } from "./canvas.js";
+import { ABOVE } from "./base/layers.js";
+import { MercatorCoordinate, drawBoundary, fit, inView, map, middle, placed, tileZoom, zoomFor } from "./canvas.js";
 import { offer, rule } from "./choices.js";
-import { boundsOf, polygons, split } from "./geometry.js";
+import { boundsOf, holds, polygons, split, wrap } from "./geometry.js";
 import { $, motion, say, sayNotice, saySkipped } from "./page.js";
 import { ask, passes } from "./server.js";
+import { sayLegend } from "./style/legend.js";
 import { forgetBad, partialTiles } from "./tiles.js";
 
 const STALE_MS = 120_000;
@@ -13,9 +15,10 @@ const MANY_TILES = 4_000;
 /** The TileMatrixSet of the map: WebMercatorQuad, or one of the same shape on another body. */
 export const TMS = encodeURIComponent(document.documentElement.dataset.tms);
 
-/** URL of the TileJSON, with the tile parameters of the page's URL. */
-function tilejson() {
+/** URL of the TileJSON, with the tile parameters of the page's URL; `changes` replace some, and null takes one out. */
+export function tilejson(changes = {}) {
   const given = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) value === null ? given.delete(name) : given.set(name, value);
   if (devicePixelRatio > 1 && !given.has("tile_scale")) given.set("tile_scale", "2");
   return new URL(`tiles/${TMS}/tilejson.json?${given}`, location).href;
 }
@@ -63,10 +66,13 @@ export async function learn(signal) {
   say("gone", null);
   say("empty", info.bounds ? null : "This mosaic is empty", "Scenes appear here as soon as they are added.");
   sayAssets();
+  sayLegend(info);
   offer(info, redraw);
   followSource(before);
+  if (info.bounds && !same(before?.bounds, info.bounds)) drawBoundary(info.bounds);
   if (!before && info.bounds && placed) stay();
-  if (info.bounds && !before?.bounds && !moved) await arrive(before !== null);
+  const isGrown = info.bounds && !same(before?.bounds, info.bounds);
+  if (isGrown && !moved) await arrive(before !== null);
 }
 
 /** The first view: the whole mosaic, or one scene if the whole is too much to draw. */
@@ -74,13 +80,23 @@ async function arrive(animate) {
   const zoom = zoomFor(info.bounds);
   if (zoom === undefined || Math.round(zoom + 1) >= info.minzoom) return fit(info.bounds, animate);
   const [scene] = (await ask(`items?limit=1&${rule()}`).catch(() => ask("items?limit=1"))).features;
-  const [west, south, east, north] = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
-  map.jumpTo({ center: [(west + east + (west > east ? 360 : 0)) / 2, (south + north) / 2], zoom: Math.max(0, info.minzoom - 1) });
+  const box = scene ? boundsOf(polygons(scene)[0]) : info.bounds;
+  map.jumpTo({ center: middle(box), zoom: Math.max(0, info.minzoom - 1) });
+}
+
+/** Show the mosaic again, wherever the map is. */
+export const goHome = () => info?.bounds && arrive(true);
+
+/** Zoom in to where the mosaic is drawn: here, if the middle of the map is of the mosaic. */
+function enter() {
+  const { lng, lat } = map.getCenter();
+  const isHere = split(info.bounds).some((box) => holds(box, [wrap(lng), lat]));
+  return isHere ? map.easeTo({ zoom: info.minzoom - 1, animate: motion() }) : goHome();
 }
 
 export function sayZoom() {
   if (!info?.bounds || !tooLow()) return say("low", null);
-  const action = { label: "Zoom in", run: () => map.easeTo({ zoom: info.minzoom - 1 }) };
+  const action = { label: "Zoom in", run: enter };
   say("low", "Zoom in to see the mosaic", `This mosaic is drawn from zoom ${info.minzoom} on.`, action);
 }
 
@@ -140,13 +156,17 @@ export function followOverviews() {
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+/** Add the mosaic to a map. */
+export function addMosaic(to, url) {
+  to.addSource("mosaic", { type: "raster", url, tileSize: 256 });
+  to.addLayer({ id: "mosaic", type: "raster", source: "mosaic", paint: { "raster-fade-duration": 200 } }, ABOVE);
+}
+
 /** Restrict the source to the mosaic's bounds and zooms; the TileJSON may lag by seconds. */
 function followSource(before) {
   const source = map.getSource("mosaic");
   if (!source) {
-    map.addSource("mosaic", { type: "raster", url: tilejson(), tileSize: 256 });
-    map.addLayer({ id: "mosaic", type: "raster", source: "mosaic", paint: { "raster-fade-duration": 200 } }, "flash-6");
-    return;
+    return addMosaic(map, tilejson());
   }
   const [west, south, east, north] = info.bounds ?? [-180, -90, 180, 90];
   const expected = west > east ? [-180, south, 180, north] : [west, south, east, north];
@@ -155,13 +175,16 @@ function followSource(before) {
 }
 
 /** Apply new tile parameters of the page's URL. */
-function redraw() {
+export function redraw() {
   say("page", null);
   forgetBad();
   partialTiles(() => false);
   sayPartial();
   sayAssets();
+  sayLegend(info);
+  offer(info, redraw);
   map.getSource("mosaic").setUrl(tilejson());
+  dispatchEvent(new Event("redrawn"));
   changed();
 }
 
@@ -193,6 +216,7 @@ export function refresh(boxes) {
   const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.maxzoom))));
   const spans = boxes.flatMap(split).flatMap((box) => [...zooms].map((z) => span(box, z)));
   const count = spans.reduce((sum, { left, top, right, bottom }) => sum + (right - left + 1) * (bottom - top + 1), 0);
+  dispatchEvent(new Event("refreshed"));
   map.refreshTiles("mosaic", count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
 }
 

@@ -18,14 +18,15 @@ export function status(state, text) {
 }
 
 /** Problems, most serious first; the first is shown. */
-const problems = { page: null, rule: null, gone: null, empty: null, low: null, tiles: null };
+const problems = { stretch: null, page: null, rule: null, gone: null, empty: null, low: null, tiles: null, away: null };
 
 export function say(kind, title, text = "", action = null) {
   problems[kind] = title && { title, text, action };
-  const shown = Object.values(problems).find(Boolean);
+  const [shownKind, shown] = Object.entries(problems).find(([, problem]) => problem) ?? [];
   const change = shown?.title !== $("message-title").textContent || shown?.text !== $("message-text").textContent;
   $("message").hidden = !shown;
   if (!shown || !change) return;
+  $("message").dataset.kind = shownKind;
   $("message-title").textContent = shown.title;
   $("message-text").textContent = shown.text;
   $("message-action").hidden = !shown.action;

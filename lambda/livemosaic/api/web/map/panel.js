@@ -5,6 +5,7 @@ import { day, minute } from "./date.js";
 import { wrap } from "./geometry.js";
 import { lacking } from "./mosaic.js";
 import { $, el, motion, narrow } from "./page.js";
+import { chart, leftOut, valuesAt, valuesOf } from "./point/values.js";
 import { arranged, at, combined, under } from "./scenes.js";
 
 const SHOWN = 8;
@@ -14,6 +15,8 @@ let pointer = null;
 let resting = 0;
 let pin = null;
 let asking = null;
+/** Values at the pin as the server last read them; null before. */
+let values = null;
 /** The shown list as text, so that it is not rebuilt while in use. */
 let shownKey = "";
 
@@ -44,6 +47,7 @@ const degrees = (value, signs) => `${Math.abs(value).toFixed(4)}° ${value < 0 ?
 
 /** Pin the list of a place, as the server returns it. */
 export async function pinAt({ lng, lat }) {
+  if (pin?.lng !== wrap(lng) || pin?.lat !== lat) values = null;
   pin = { lng: wrap(lng), lat };
   asking?.abort();
   const { signal } = (asking = new AbortController());
@@ -51,11 +55,15 @@ export async function pinAt({ lng, lat }) {
   const title = `${degrees(lat, "NS")}, ${degrees(pin.lng, "EW")}`;
   try {
     const scenes = await at(pin, signal);
-    show(scenes, title, scenes.length ? "" : "No scenes here.");
+    show(scenes, title, scenes.length ? "Reading values… " : "No scenes here.");
+    values = scenes.length ? await valuesAt(pin, signal).catch((error) => signal.aborted || failed(error)) : null;
+    if (!signal.aborted) show(scenes, title, scenes.length ? values?.failure ?? (values ? leftOut(values) : "") : "No scenes here.");
   } catch (error) {
     if (!signal.aborted) show(under(pin), title, `As of the last update; now: ${error.message}`);
   }
 }
+
+const failed = ({ message }) => ({ assets: [], skipped: [], truncated: null, failure: `Values are not there: ${message}` });
 
 /** Request the pinned list again. */
 export const renew = () => pin && pinAt(pin);
@@ -63,7 +71,7 @@ export const renew = () => pin && pinAt(pin);
 export function unpin() {
   if (!pin) return;
   asking.abort();
-  pin = null;
+  pin = values = null;
   draw("pin", null);
   hide();
 }
@@ -76,7 +84,7 @@ function hide() {
 }
 
 function show(scenes, title, note = "") {
-  const key = JSON.stringify([title, note, combined(), scenes.map((scene) => [scene.key, scene.version, lacking(scene)])]);
+  const key = JSON.stringify([title, note, combined(), pin && values, scenes.map((scene) => [scene.key, scene.version, lacking(scene)])]);
   if (key === shownKey) return;
   shownKey = key;
   const open = new Set([...$("scenes").querySelectorAll("details[open]")].map((d) => d.parentElement.sceneKey));
@@ -87,6 +95,8 @@ function show(scenes, title, note = "") {
   $("panel").classList.toggle("pinned", Boolean(pin));
   $("panel-title").textContent = title;
   $("scenes").replaceChildren(...shown.map((scene) => entry(scene, scene === top, open.has(scene.key))));
+  const drawn = pin && values && chart(values);
+  $("chart").replaceChildren(...(drawn ? [drawn] : []));
   const how = combined() && scenes.length > 1 ? `Combined: ${combined()}. ` : "";
   $("more").textContent = pin ? how + note : `${hidden ? `${hidden} more. ` : ""}${how}Click to keep the list`;
   outline(...(combined() ? scenes.filter((scene) => !lacking(scene)) : top ? [top] : []));
@@ -117,17 +127,29 @@ function about(scene, top) {
   const lacks = lacking(scene);
   if (lacks) made.append(el("span", { class: "lacks" }, `left out: no asset ${lacks}`));
   if (top && !combined()) made.append(el("span", { class: "top" }, "on top"));
+  const read = pin && valuesOf(values, scene);
+  if (read) made.append(el("span", { class: "values" }, read));
   return made;
 }
 
 function details(scene, head, open) {
+  const item = (scene.links ?? []).filter(({ rel }) => rel === "self").map(({ href }) => ["Item", ownLink(href)]);
   const assets = Object.entries(scene.assets ?? {}).map(([name, { href }]) => [name, link(String(href))]);
   const texts = Object.entries({ collection: scene.collection, ...scene.properties }).filter(([, value]) => value !== null);
-  const facts = [...assets, ...texts.map(([name, v]) => [name, typeof v === "string" ? v : JSON.stringify(v)])];
+  const facts = [...item, ...assets, ...texts.map(([name, v]) => [name, typeof v === "string" ? v : JSON.stringify(v)])];
   const list = facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
   const made = el("details", {}, el("summary", { class: "scene" }, ...head), el("dl", { class: "facts" }, ...list));
   made.open = open;
   return made;
+}
+
+/** A link to a document of this server, whose public name it may not know. */
+function ownLink(href) {
+  const path = href.slice(href.lastIndexOf("/items/") + 1);
+  const token = new URLSearchParams(location.search).get("access_token");
+  const url = new URL(path, location);
+  if (token) url.searchParams.set("access_token", token);
+  return el("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, path);
 }
 
 function link(href) {

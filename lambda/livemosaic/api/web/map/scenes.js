@@ -47,12 +47,32 @@ export function forget() {
   orders.clear();
 }
 
+/** The scenes in view as of the last list; it may have more than are listed. */
+export function inView() {
+  const boxes = split(wrapped(view()));
+  return seen?.scenes.filter((scene) => meets(scene, boxes)) ?? [];
+}
+
 /** The number of scenes in view, in words. */
 export function count() {
   if (!seen) return "";
-  const boxes = split(wrapped(view()));
-  const shown = seen.scenes.filter((scene) => meets(scene, boxes)).length;
+  const shown = inView().length;
   return `${shown || "no"}${cut(seen) ? "+" : ""} ${shown === 1 ? "scene" : "scenes"} in view`;
+}
+
+const PAGES = 5;
+const PAGE = 1_000;
+
+/** A scene that a query selects, wherever it is; null if none of the first thousands is. */
+export async function first(query, signal) {
+  let path = `items?limit=${PAGE}&${query}`;
+  for (let page = 0; path && page < PAGES; page++) {
+    const { features, links } = await ask(path, signal);
+    if (features.length) return features[0];
+    const next = links?.find(({ rel }) => rel === "next");
+    path = next && `items${new URL(next.href, location).search}`;
+  }
+  return null;
 }
 
 /** The scenes at a place as of the last list, top first. */

@@ -16,7 +16,16 @@ export async function ask(path, signal) {
   const ends = AbortSignal.any([AbortSignal.timeout(GIVE_UP_MS), signal].filter(Boolean));
   const response = await fetch(path, { signal: ends, cache: "no-store", headers });
   if (!response.ok) throw await refusal(response);
-  return response.json();
+  return response.status === 204 ? null : response.json();
+}
+
+/** Send JSON; returns the answer's, null of an empty one. `token` is one that may write. */
+export async function send(method, path, body, { token, type = "application/json" } = {}) {
+  const credential = token ? { Authorization: `Bearer ${token}` } : headers;
+  const how = { method, body: JSON.stringify(body), headers: { ...credential, "Content-Type": type } };
+  const response = await fetch(path, { ...how, signal: AbortSignal.timeout(GIVE_UP_MS) });
+  if (!response.ok) throw await refusal(response);
+  return response.status === 204 ? null : response.json();
 }
 
 /** Whether an error may pass: no response, or one that asks to retry. */
