@@ -22,6 +22,7 @@ NOT_FOR_A_TILE = {
     "cogeo_mosaic": "the format that we are compared with",
     "fastapi": "all other routes",
     "httpx2": "rio-tiler's reader of STAC, which is not used",
+    "livemosaic.api.routes.arcgis": "image services",
     "livemosaic.api.routes.statistics": "of areas",
     "livemosaic.api.routes.ogc.wmts": "maps of other clients",
     "jwt": "access tokens of private mosaics",

@@ -7,6 +7,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from livemosaic.api.access import may_write
+from livemosaic.api.routes.arcgis.app import create_arcgis
 from livemosaic.api.routing import create_api
 from livemosaic.services import running
 from livemosaic.settings import Settings
@@ -114,10 +115,15 @@ class TestRoutes:
         """Method and path of all that the application answers, and whether that writes."""
         with running(Settings(index=f"sqlite:///{tmp_path}/index.db")) as services:
             routes = [r for r in create_api(services).routes if isinstance(r, APIRoute)]
-        return [
+            image_services = create_arcgis(services).routes
+        found = [
             (method, route.path, any(d.call is may_write for d in route.dependant.dependencies))
             for route in routes
             for method in route.methods
+        ]
+        # These write nothing.
+        return found + [
+            (m, re.sub(":int", "", r.path), False) for r in image_services for m in r.methods
         ]
 
     def test_what_writes_is_guarded_and_nothing_else(self, guarded, asked):

@@ -20,13 +20,20 @@ _METHOD = apigatewayv2.HttpMethod
 _POST = _METHOD.POST
 READS: Final = (_METHOD.GET, _METHOD.HEAD, _METHOD.OPTIONS)
 WRITES: Final = (_POST, _METHOD.PUT, _METHOD.PATCH, _METHOD.DELETE)
-POST_READS: Final = ("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}", "/search")
-"""Routes that only read but take a body: statistics, images of features, searches.
+POST_READS: Final = (
+    *("/mosaics/{mosaic}/{read}", "/mosaics/{mosaic}/{read}/{size}", "/search"),
+    "/arcgis/rest/{proxy+}",
+)
+"""Routes that only read but take a body: statistics, images of features, searches, and the forms
+that ArcGIS's clients send in place of a long query.
 
 `tests/infra/test_access.py` holds them to what the routes of the application ask for."""
 POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
 """Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
-EXPENSIVE_READS: Final = ("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map")
+EXPENSIVE_READS: Final = (
+    *("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map"),
+    "/arcgis/rest/services/{mosaic}/ImageServer/{operation}",
+)
 """Images of any size; `POST_READS` are expensive, too."""
 _OTHERS: Final = 50
 """Requests per second of any other route, and half of a burst: `HEAD`, preflights, writes."""

@@ -1,11 +1,13 @@
-"""The ASGI application: plain Starlette routes for tiles, FastAPI for everything else."""
+"""The ASGI application: plain Starlette routes for tiles and for ArcGIS's image services, FastAPI
+for everything else."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemosaic.api.edge.origin import OriginGate
 from livemosaic.api.edge.public_url import PublicUrls
@@ -16,6 +18,8 @@ from livemosaic.services import Services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+_ARCGIS: Final = "/arcgis/"
 
 
 class App:
@@ -43,8 +47,15 @@ class App:
 
         return create_api(self._services)
 
+    @cached_property
+    def arcgis(self) -> Starlette:
+        """The application of image services; loaded when one is first asked for."""
+        from livemosaic.api.routes.arcgis.app import create_arcgis
+
+        return create_arcgis(self._services)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatches a request to one of the two applications."""
+        """Dispatches a request to one of the three applications."""
         if scope["type"] != "http":
             await self._tiles(scope, receive, send)
             return
@@ -52,7 +63,12 @@ class App:
             await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
-        await (self._tiles if _is_tile(scope) else self.api)(scope, receive, send)
+        await self._application(scope)(scope, receive, send)
+
+    def _application(self, scope: Scope) -> ASGIApp:
+        if _is_tile(scope):
+            return self._tiles
+        return self.arcgis if get_route_path(scope).startswith(_ARCGIS) else self.api
 
 
 def _is_tile(scope: Scope) -> bool:

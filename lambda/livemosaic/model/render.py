@@ -90,6 +90,8 @@ class Render(Style):
     tif only where `nodata` does not tell it."""
     nodata: float | int | None = None
     """Number of invalid pixels in tif and npy; None for zero."""
+    quality: int | None = None
+    """Of a jpeg, 1 to 100; None is the usual one."""
 
     @property
     def shows_values(self) -> bool:

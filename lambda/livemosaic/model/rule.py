@@ -36,7 +36,8 @@ class Rule:
     sort_value: float | str | None = None
     """For `attribute`: scenes nearest to this value come first."""
     viewpoint: tuple[float, float] | None = None
-    """For `viewpoint`: longitude and latitude."""
+    """For `viewpoint`: longitude and latitude. For `northwest`: the corner that distances are from;
+    None where the order is by longitude minus latitude."""
     kept_in: str = ""
     """For `nadir`, `viewpoint` and `seamline`: the kept property that they use."""
     lock: tuple[str, ...] = ()

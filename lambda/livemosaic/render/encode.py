@@ -99,7 +99,7 @@ def encode(
     elif chosen == "npy":
         body = _numpy(image, mask)
     else:
-        body = _raster(image, mask, chosen, grid, nodata, tags)
+        body = _raster(image, mask, chosen, grid, nodata, tags, render.quality)
     return Encoded(body, MEDIA_TYPES[chosen], chosen, grid)
 
 
@@ -184,6 +184,7 @@ def _raster(
     grid: Grid,
     nodata: Any,
     tags: Mapping[str, str],
+    quality: int | None,
 ) -> bytes:
     """Encodes by GDAL in memory.
 
@@ -199,6 +200,8 @@ def _raster(
         # No AWS session: on Lambda, rasterio would look for credentials for each tile.
         with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
             profile = _profile(image, mask, chosen, grid)
+            if quality is not None and chosen == "jpeg":
+                profile["quality"] = quality
             if nodata is not None and chosen == "tif":
                 profile["nodata"] = nodata.item()
             with file.open(**profile) as target:

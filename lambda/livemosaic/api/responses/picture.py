@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,10 +16,10 @@ from livemosaic.api.responses.etag import Basis, IfNoneMatch
 from livemosaic.api.responses.provenance import tags_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Grid
+from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
-from livemosaic.render.encode import MEDIA_TYPES, encode
+from livemosaic.render.encode import MEDIA_TYPES, Encoded, encode
 from livemosaic.render.stack.bands import check_drawn
 from livemosaic.services import Services
 from livemosaic.settings import Settings
@@ -29,6 +30,9 @@ from livemosaic.tiler.picture import Draft, Picture
 from livemosaic.tiler.views import View
 
 log = logging.getLogger(__name__)
+
+Encoder = Callable[[Pixels, Render, Grid, Mapping[str, str]], Encoded]
+"""Turns pixels into bytes, as `encode` does; the mapping has metadata of a GeoTIFF."""
 
 SCENES: Final = "X-Scenes"
 SKIPPED: Final = "X-Skipped-Scenes"
@@ -69,12 +73,14 @@ async def image(
     render: Render,
     rule: Rule = DEFAULT,
     if_none_match: list[str] | None = None,
+    encoder: Encoder = encode,
 ) -> Response:
     """Renders an image, or returns 304 where `if_none_match` shows that the client has it.
 
     Shows overview cells where they keep what is asked for, else scenes; `X-Overview` says so. The
     `ETag` changes when the scenes or cells in the image do; unless they did, the 304 needs the
-    index alone. Images with skipped scenes and masked images have no ETag.
+    index alone. Images with skipped scenes and masked images have no ETag. The `repr` of an
+    encoder of another kind is in the ETag.
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
@@ -84,13 +90,14 @@ async def image(
         kind = await services.kinds.find(services.tiler, mosaic, draft.read, rule)
     if kind is not None and render.shows_values:
         render = replace(render, nodata=kind.nodata)
-    basis = _basis(draft, render, services, kind)
+    basis = _basis(draft, (render, *_other(encoder)), services, kind)
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
         about = _overview_headers(mosaic, draft.shown, await _lag(services, draft))
         life = _cache_control(mosaic, services.settings, brief=not same.scenes)
         return _not_modified(basis.etag(same), life, about)
-    kept = services.tiffs.get(basis.digest) if _may_be_kept(view, render) else None
+    may_be_kept = render.format == "tif" and view.mask is None and not _other(encoder)
+    kept = services.tiffs.get(basis.digest) if may_be_kept else None
     if kept and await _is_unchanged(kept, basis, draft):
         headers = {**kept.headers, TIMING: _server_timing(draft)}
         return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=headers)
@@ -103,12 +110,12 @@ async def image(
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
     life = _cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
     tags = tags_of(mosaic, made, rule) if render.format == "tif" else {}
-    encoded = await run_in_threadpool(encode, made.pixels, render, made.grid, tags)
+    encoded = await run_in_threadpool(encoder, made.pixels, render, made.grid, tags)
     draft.timings.end("encode")
     if known.matches(etag):
         return _not_modified(etag, life, about)
     headers = _cache_headers(etag, life) | _headers(made) | about | _location_headers(encoded.grid)
-    if etag and _may_be_kept(view, render):
+    if etag and may_be_kept:
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
@@ -130,18 +137,20 @@ async def _is_unchanged(kept: KeptTiff, basis: Basis, draft: Draft) -> bool:
     return await run_in_threadpool(known.unchanged, basis, draft.plan) is not None
 
 
-def _may_be_kept(view: View, render: Render) -> bool:
-    return render.format == "tif" and view.mask is None
+def _other(encoder: Encoder) -> tuple[Encoder, ...]:
+    return () if encoder is encode else (encoder,)
 
 
-def _basis(draft: Draft, render: Render, services: Services, kind: ValueKind | None) -> Basis:
+def _basis(
+    draft: Draft, how: tuple[Render | Encoder, ...], services: Services, kind: ValueKind | None
+) -> Basis:
     mosaic, grid, limits = draft.mosaic, draft.grid, services.tiler.limits
     return Basis(
         (
             services.pixel_version(),
             (mosaic.id, mosaic.generation),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
-            (draft.read, (draft.live or draft).rule, render),
+            (draft.read, (draft.live or draft).rule, *how),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
             draft.shown and draft.shown.remarks,
             kind and kind.names,

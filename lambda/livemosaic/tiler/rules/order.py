@@ -84,7 +84,10 @@ def _value_of(rule: Rule, cells: CellGrid, view: Grid) -> Callable[[IndexedScene
         case "attribute":
             return lambda scene: _attribute(scene, rule)
         case "northwest":
-            return lambda scene: _northwest(centre(scene, cells))
+            corner = rule.viewpoint
+            if corner is None:
+                return lambda scene: _northwest(centre(scene, cells))
+            return lambda scene: (0, _distance(centre(scene, cells), corner))
         case "center":
             middle = _middle(view)
             return lambda scene: (0, _distance(centre(scene, cells), middle))

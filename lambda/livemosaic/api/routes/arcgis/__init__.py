@@ -1,0 +1,1 @@
+"""Mosaics as image services of the ArcGIS REST API; loaded when one is first asked for."""

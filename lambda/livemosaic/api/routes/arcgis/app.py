@@ -1,0 +1,64 @@
+"""The application of all image services."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livemosaic import errors
+from livemosaic.api.middleware import middleware
+from livemosaic.api.routes.arcgis import catalog, export, identify, service
+from livemosaic.api.routes.arcgis.values import answers
+from livemosaic.api.routes.arcgis.values.samples import ServiceSamples
+from livemosaic.services import Services
+
+ROOT: Final = "/arcgis/rest"
+SERVICE: Final = f"{ROOT}/services/{{mosaic}}/ImageServer"
+
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+
+OPERATIONS: Final[dict[str, Endpoint]] = {
+    "exportImage": export.export_image,
+    "export": export.export_image,  # as GDAL's AGS names it, of map services
+    "identify": identify.identify,
+    "getSamples": identify.get_samples,
+    "query": catalog.query,
+    "{objectid:int}": catalog.item,
+    "{objectid:int}/info": catalog.item_info,
+    "{objectid:int}/thumbnail": catalog.thumbnail,
+}
+"""Operations of a service by name; GET and POST mean the same."""
+TILE: Final = f"{SERVICE}/tile/{{level:int}}/{{row:int}}/{{col:int}}"
+_METHODS: Final = ["GET", "POST"]
+
+
+def create_arcgis(services: Services) -> Starlette:
+    """Creates the application over the given services."""
+    app = Starlette(
+        routes=_routes(),
+        middleware=middleware(services.settings),
+        exception_handlers={
+            errors.LivemosaicError: answers.handle_known,
+            HTTPException: answers.handle_http,
+            Exception: answers.handle_unknown,
+        },
+    )
+    app.state.services = services
+    app.state.samples = ServiceSamples()
+    return app
+
+
+def _routes() -> list[Route]:
+    resources: dict[str, Endpoint] = {
+        f"{ROOT}/info": service.info,
+        f"{ROOT}/services": service.services,
+        f"{ROOT}/services/": service.services,
+        SERVICE: service.describe,
+        **{f"{SERVICE}/{name}": operation for name, operation in OPERATIONS.items()},
+    }
+    found = [Route(path, endpoint, methods=_METHODS) for path, endpoint in resources.items()]
+    return [*found, Route(TILE, export.tile, methods=["GET"])]

@@ -1,0 +1,314 @@
+"""exportImage: an image of a box, in any CRS, format and pixel type; and the tiles of a service."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from rasterio.crs import CRS
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livemosaic.api.responses.picture import image
+from livemosaic.api.routes.arcgis.values.answers import document
+from livemosaic.api.routes.arcgis.values.asked import Asked, number_of
+from livemosaic.api.routes.arcgis.values.geometry import crs_param, envelope
+from livemosaic.api.routes.arcgis.values.rendering import Rendering, pixel_type, rendering_param
+from livemosaic.api.routes.arcgis.values.rules import rule_param
+from livemosaic.api.routes.arcgis.values.samples import ServiceSample, ServiceSamples, service_crs
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.box import Box
+from livemosaic.geo.frame import around
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox, Grid, Pixels
+from livemosaic.model.render import Resampling
+from livemosaic.model.rule import Rule
+from livemosaic.render.exports.encoder import (
+    FORMATS,
+    Cut,
+    ExportEncoder,
+    ExportFormat,
+    PixelType,
+    RasterStep,
+)
+from livemosaic.render.functions.colors import Stretch, stretch
+from livemosaic.tiler.views import TileAddress, View, box_view, check_zoom
+
+_SIDE: Final = 400
+"""Pixels of an edge, if no size is given."""
+_ALMOST: Final = 1e-6
+"""Part of a pixel by which edges of the world may be missed."""
+INTERPOLATIONS: Final[dict[str, Resampling]] = {
+    "rsp_nearestneighbor": "nearest",
+    "rsp_bilinearinterpolation": "bilinear",
+    "rsp_cubicconvolution": "cubic",
+    "rsp_majority": "mode",
+}
+_MATCH: Final = ("esriNoDataMatchAny", "esriNoDataMatchAll")
+_SHOWN_AS_THEY_ARE: Final = ("uint8",)
+_EDGE: Final = 256
+"""Pixels of a tile's edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFrame:
+    """The place of an image: a box in a CRS, and its size in pixels."""
+
+    crs: CRS
+    bounds: BBox
+    width: int
+    height: int
+
+    def view(self, mosaic: Mosaic, margin: int) -> tuple[View, Cut | None]:
+        """Returns the pixels that have a place on the globe, and where they are in the image.
+
+        `margin` pixels more on each side; no cut where all have a place.
+        """
+        left, bottom, right, top = self.bounds
+        x, y = (right - left) / self.width, (top - bottom) / self.height
+        columns, rows = self.within(x, y)
+        (first, last), (above, below) = columns, rows
+        if last <= first or below <= above:
+            raise InvalidRequestError(f"bbox {_text(self.bounds)} has no place on the globe")
+        first, above, last, below = first - margin, above - margin, last + margin, below + margin
+        bounds = left + first * x, top - below * y, left + last * x, top - above * y
+        view = box_view(Box(self.crs, bounds), mosaic, last - first, below - above)
+        cut = Cut(first + margin, above + margin, self.width, self.height)
+        is_whole = (last - first, below - above) == (
+            self.width + 2 * margin,
+            self.height + 2 * margin,
+        )
+        return view, None if is_whole else cut
+
+    def within(self, x: float, y: float) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns columns and rows, from and to, of the pixels within the world."""
+        left, _, right, top = self.bounds
+        world = around(self.crs)
+        if world is None:
+            return (0, self.width), (0, self.height)
+        reach = 1.5 * world if right - left <= world * (1 + 1e-9) else world / 2
+        columns = _pixels((-reach - left) / x, (reach - left) / x, self.width)
+        if not self.crs.is_geographic:
+            return columns, (0, self.height)
+        pole = world / 4
+        return columns, _pixels((top - pole) / y, (top + pole) / y, self.height)
+
+
+def _pixels(first: float, last: float, count: int) -> tuple[int, int]:
+    return max(0, math.ceil(first - _ALMOST)), min(count, math.floor(last + _ALMOST))
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """All that an export asks for."""
+
+    frame: ExportFrame
+    rendering: Rendering
+    rule: Rule
+    encoder: ExportEncoder
+
+    @classmethod
+    async def of(cls, asked: Asked, mosaic: Mosaic, samples: ServiceSamples) -> "Exported":
+        """Parses a request; raises `InvalidRequestError`, which names the parameter."""
+        frame = frame_param(asked, mosaic)
+        rule = await rule_param(asked, mosaic)
+        rendering = _read(asked, rendering_param(asked, mosaic))
+        encoder = ExportEncoder(
+            format=_format(asked),
+            bands=_bands(asked),
+            no_data=tuple(asked.numbers("noData")),
+            match_all=_match_all(asked),
+            steps=rendering.steps,
+            pixel_type=_pixel_type(asked),
+        )
+        sample = await samples.find(asked.services, mosaic)
+        return cls(frame, rendering, rule, _shown(encoder, rendering, sample))
+
+    async def image(self, asked: Asked, mosaic: Mosaic) -> Response:
+        """Draws the image."""
+        view, cut = self.frame.view(mosaic, self.encoder.margin)
+        # Locked scenes are visible at every scale, and maps show several worlds at once.
+        if self.rule.method != "lock" and mosaic.minzoom > 0:
+            check_zoom(mosaic, view)
+        encoder = replace(self.encoder, cut=cut)
+        quality = asked.whole("compressionQuality", 85, 0, 100)
+        render = replace(
+            self.rendering.render, format=FORMATS[encoder.format], quality=max(1, quality)
+        )
+        etags = asked.request.headers.getlist("If-None-Match")
+        return await image(
+            asked.services, mosaic, view, self.rendering.read, render, self.rule, etags, encoder
+        )
+
+
+def frame_param(asked: Asked, mosaic: Mosaic) -> ExportFrame:
+    """Returns the place that `bbox`, `size` and their CRSs give an image.
+
+    A box of another shape than the image grows around its middle, so that pixels are square, unless
+    `adjustAspectRatio` is false or that is a pixel or less.
+    """
+    own = service_crs(mosaic)
+    source = crs_param(asked, "bboxSR", own)
+    crs = crs_param(asked, "imageSR", source if asked.get("imageSR") else own)
+    width, height = size_param(asked)
+    bounds = _bbox(asked)
+    if source != crs:
+        inside = ExportFrame(source, bounds, 1000, 1000)
+        bounds = Box(source, on_globe_bounds(inside)).to(crs).bounds
+    if asked.flag("adjustAspectRatio", default=True):
+        bounds = _squared(bounds, width, height)
+    return ExportFrame(crs, bounds, width, height)
+
+
+def _bbox(asked: Asked) -> BBox:
+    edges = asked.numbers("bbox") if (asked.get("bbox") or "")[:1] != "{" else _envelope(asked)
+    if len(edges) != 4:
+        raise InvalidRequestError("bbox must be xmin,ymin,xmax,ymax")
+    left, bottom, right, top = edges
+    if not (left < right and bottom < top and max(map(abs, edges)) < 1e9):
+        raise InvalidRequestError(f"bbox {_text(edges)} is empty, inverted or far off the globe")
+    return left, bottom, right, top
+
+
+def _envelope(asked: Asked) -> list[float]:
+    given = asked.object("bbox")
+    return [number_of("bbox", given.get(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
+
+
+def _text(edges: Any) -> str:
+    return ",".join(f"{edge:.12g}" for edge in edges)
+
+
+def on_globe_bounds(frame: ExportFrame) -> BBox:
+    """Returns the part of a box that has a place on the globe, to a thousandth of it."""
+    left, bottom, right, top = frame.bounds
+    x, y = (right - left) / frame.width, (top - bottom) / frame.height
+    (first, last), (above, below) = frame.within(x, y)
+    if last <= first or below <= above:
+        raise InvalidRequestError(f"bbox {_text(frame.bounds)} has no place on the globe")
+    return left + first * x, top - below * y, left + last * x, top - above * y
+
+
+def _squared(bounds: BBox, width: int, height: int) -> BBox:
+    left, bottom, right, top = bounds
+    x, y = (right - left) / width, (top - bottom) / height
+    pixel = max(x, y)
+    more_x, more_y = pixel * width - (right - left), pixel * height - (top - bottom)
+    if more_x <= pixel and more_y <= pixel:
+        return bounds
+    return left - more_x / 2, bottom - more_y / 2, right + more_x / 2, top + more_y / 2
+
+
+def size_param(asked: Asked) -> tuple[int, int]:
+    """Returns width and height of an image; raises `InvalidRequestError` for too many pixels."""
+    numbers = asked.numbers("size") or [float(_SIDE)] * 2
+    if len(numbers) != 2 or not all(n.is_integer() and n >= 1 for n in numbers):
+        raise InvalidRequestError(f"size {asked.get('size')!r} must be width,height in pixels")
+    width, height = map(int, numbers)
+    most = asked.services.settings.max_image_pixels
+    if width * height > most:
+        raise InvalidRequestError(
+            f"size {width},{height} is {width * height:,} pixels; this server allows {most:,}"
+        )
+    return width, height
+
+
+def _format(asked: Asked) -> ExportFormat:
+    named = (asked.get("format") or "jpgpng").lower()
+    named = {"tif": "tiff", "jpeg": "jpg"}.get(named, named)
+    for known in FORMATS:
+        if named == known:
+            return known
+    raise InvalidRequestError(f"format {named[:20]!r} is not known; known are {', '.join(FORMATS)}")
+
+
+def _bands(asked: Asked) -> tuple[int, ...]:
+    numbers = asked.numbers("bandIds")
+    most = asked.services.settings.max_bands
+    if len(numbers) > most or not all(n.is_integer() and n >= 0 for n in numbers):
+        raise InvalidRequestError(
+            f"bandIds {asked.get('bandIds')!r} must be at most {most} bands, counted from 0"
+        )
+    return tuple(map(int, numbers))
+
+
+def _pixel_type(asked: Asked) -> PixelType | None:
+    named = asked.get("pixelType")
+    return None if named is None or named.upper() == "UNKNOWN" else pixel_type(named)
+
+
+def _read(asked: Asked, rendering: Rendering) -> Rendering:
+    read = rendering.read
+    named = asked.get("interpolation")
+    if named is not None:
+        kernel = INTERPOLATIONS.get(named.strip().lower())
+        if kernel is None:
+            raise InvalidRequestError(f"interpolation {named[:40]!r} is not known")
+        read = replace(read, resampling=kernel)
+    return replace(rendering, read=read)
+
+
+def _match_all(asked: Asked) -> bool:
+    named = asked.get("noDataInterpretation") or _MATCH[0]
+    if named not in _MATCH:
+        raise InvalidRequestError(
+            f"noDataInterpretation {named[:40]!r} must be one of {', '.join(_MATCH)}"
+        )
+    return named == _MATCH[1]
+
+
+def _shown(encoder: ExportEncoder, rendering: Rendering, sample: ServiceSample) -> ExportEncoder:
+    """Stretches values that no picture can show, where the request does not say how.
+
+    By the range of a sample, as ArcGIS does by the statistics of a service: so all images of a
+    service are alike.
+    """
+    is_picture = FORMATS[encoder.format] != "tif"
+    says_how = rendering != Rendering(read=rendering.read) or encoder.pixel_type is not None
+    if not is_picture or says_how or sample.dtype in _SHOWN_AS_THEY_ARE or not sample.ranges:
+        return encoder
+    chosen = [sample.ranges[n] for n in encoder.bands if n < len(sample.ranges)] or sample.ranges
+    how = Stretch(kind="min_max", bands=tuple(chosen))
+    step = RasterStep(repr(how), partial(_stretched, how=how))
+    return replace(encoder, steps=(step,))
+
+
+def _stretched(pixels: Pixels, _: Grid, *, how: Stretch) -> Pixels:
+    return stretch(pixels, how)
+
+
+async def export_image(request: Request) -> Response:
+    """Exports an image, or with `f=json` its URL and extent."""
+    asked = await Asked.of(request)
+    mosaic = await asked.mosaic()
+    exported = await Exported.of(asked, mosaic, request.app.state.samples)
+    if asked.f == "image":
+        return await exported.image(asked, mosaic)
+    frame = exported.frame
+    size = {"width": frame.width, "height": frame.height}
+    extent = {"extent": envelope(frame.bounds, frame.crs), "scale": 0}
+    return document(asked, {"href": _href(asked), **size, **extent})
+
+
+def _href(asked: Asked) -> str:
+    kept = {name: text for name, text in asked.parameters.items() if name != "f"}
+    url = asked.request.url.replace(query="")
+    return str(url.include_query_params(**kept, f="image"))
+
+
+async def tile(request: Request) -> Response:
+    """Draws a tile of the service: a tile of the mosaic's TileMatrixSet, row before column."""
+    asked = await Asked.of(request)
+    request.scope["livemosaic.arcgis.format"] = "image"
+    mosaic = await asked.mosaic()
+    path = request.path_params
+    address = TileAddress(mosaic.tms, path["level"], path["col"], path["row"])
+    rendering = rendering_param(asked, mosaic)
+    rule = await rule_param(asked, mosaic)
+    sample = await request.app.state.samples.find(asked.services, mosaic)
+    encoder = ExportEncoder(format=_format(asked), steps=rendering.steps)
+    encoder = _shown(encoder, rendering, sample)
+    view = address.view(mosaic, _EDGE, encoder.margin)
+    render = replace(rendering.render, format=FORMATS[encoder.format])
+    etags = request.headers.getlist("If-None-Match")
+    return await image(asked.services, mosaic, view, rendering.read, render, rule, etags, encoder)

@@ -1,0 +1,1 @@
+"""From the values of ArcGIS's requests to our own, and back."""

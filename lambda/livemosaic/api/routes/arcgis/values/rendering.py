@@ -1,0 +1,369 @@
+"""Rendering rules of ArcGIS requests: renders of the mosaic, and chains of raster functions."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+from livemosaic.api.routes.arcgis.values.asked import Asked, number_of
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Colors, Read, Render
+from livemosaic.render.exports.encoder import DTYPES_OF, PixelType, RasterStep, as_type
+from livemosaic.render.functions import bands, colors, terrain
+from livemosaic.render.named_renders import parameters_of
+from livemosaic.render.style import draw_scene
+
+NONE: Final = "None"
+_MOST_STEPS: Final = 20
+_MOST_CELLS: Final = 225
+"""Pixels of a focal window."""
+_MOST_RANGES: Final = 256
+_RAMPS: Final = {
+    "gray": "gray", "grey": "gray", "black to white": "gray", "ndvi": "rdylgn", "ndvi3": "rdylgn",
+    "elevation": "terrain", "elevation #1": "terrain", "aspect": "hsv", "heatmap": "hot",
+}  # fmt: skip
+"""ArcGIS's names of color ramps, and rio-tiler's colormaps that are like them."""
+_STRETCHES: Final[dict[int, colors.StretchType]] = {
+    0: "none", 3: "deviations", 5: "min_max", 6: "percent",
+}  # fmt: skip
+
+Arguments = Mapping[str, Any]
+"""Arguments of a raster function by name in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How a rendering rule reads, computes and draws."""
+
+    read: Read = field(default_factory=Read)
+    render: Render = field(default_factory=Render)
+    """Of a render that nothing follows."""
+    steps: tuple[RasterStep, ...] = ()
+
+    def then(self, step: RasterStep) -> "Rendering":
+        """Returns this and a step more; a render before it is drawn first."""
+        steps = self.steps
+        if self.render != Render():
+            drawn = partial(_draw, style=self.render)
+            steps = (*steps, RasterStep(repr(self.render), drawn))
+        if len(steps) >= _MOST_STEPS:
+            raise InvalidRequestError(f"renderingRule has more than {_MOST_STEPS} functions")
+        return replace(self, render=Render(), steps=(*steps, step))
+
+
+def _draw(pixels: Pixels, grid: Grid, *, style: Render) -> Pixels:
+    return draw_scene(pixels, grid, style)
+
+
+def rendering_param(asked: Asked, mosaic: Mosaic) -> Rendering:
+    """Returns what `renderingRule` asks for; raises `InvalidRequestError` for what is not known."""
+    given = asked.object("renderingRule")
+    return Rendering() if given in (None, {}) else rendering_of(mosaic, given)
+
+
+def rendering_of(mosaic: Mosaic, rule: object) -> Rendering:
+    """Parses a rendering rule, from the innermost raster outwards."""
+    chain: list[Mapping[str, Any]] = []
+    while rule is not None:
+        if not isinstance(rule, dict) or len(chain) == _MOST_STEPS:
+            raise InvalidRequestError(
+                f"renderingRule {str(rule)[:80]!r} must be an object of a rasterFunction, at most "
+                f"{_MOST_STEPS} within each other"
+            )
+        chain.append(rule)
+        rule = _input_of(rule)
+    found = Rendering()
+    for one in reversed(chain):
+        found = _applied(mosaic, found, one, is_first=one is chain[-1])
+    return found
+
+
+def _input_of(rule: Mapping[str, Any]) -> object:
+    """Returns the function whose result another takes; None for the mosaic itself, `$$`."""
+    given = rule.get("rasterFunctionArguments") or {}
+    if not isinstance(given, dict):
+        raise InvalidRequestError("rasterFunctionArguments must be an object")
+    raster = next((value for name, value in given.items() if name in ("Raster", "DEM")), None)
+    if raster in (None, "$$", "$1"):
+        return None
+    if isinstance(raster, dict) and isinstance(raster.get("function"), dict):
+        return raster["function"]
+    return raster
+
+
+def _applied(
+    mosaic: Mosaic, before: Rendering, rule: Mapping[str, Any], *, is_first: bool
+) -> Rendering:
+    name = rule.get("rasterFunction")
+    if not isinstance(name, str):
+        raise InvalidRequestError("renderingRule has no rasterFunction that is a name")
+    given = rule.get("rasterFunctionArguments") or {}
+    known = {key.lower(): value for key, value in given.items()}
+    found = _of_name(mosaic, before, name, known, is_first=is_first)
+    kind = rule.get("outputPixelType")
+    if kind in (None, "UNKNOWN", "unknown"):
+        return found
+    return found.then(RasterStep(f"outputPixelType {kind}", partial(_typed, kind=pixel_type(kind))))
+
+
+def _of_name(
+    mosaic: Mosaic, before: Rendering, name: str, given: Arguments, *, is_first: bool
+) -> Rendering:
+    if name in mosaic.renders:
+        if not is_first:
+            raise InvalidRequestError(f"render {name!r} takes the mosaic itself, no Raster")
+        parameters = parameters_of(mosaic, name)
+        return Rendering(parameters.read(), parameters.render())
+    if name.lower() in (NONE.lower(), "identity"):
+        return before
+    make = FUNCTIONS.get(name.lower())
+    if make is None:
+        names = ", ".join([NONE, *sorted(mosaic.renders), *NAMES])
+        raise InvalidRequestError(
+            f"rasterFunction {name[:80]!r} is not known here; known are {names}"
+        )
+    run, margin = make(given)
+    text = json.dumps(
+        [name.lower(), {k: v for k, v in given.items() if k not in ("raster", "dem")}]
+    )
+    return before.then(RasterStep(text, run, margin))
+
+
+def pixel_type(name: object) -> PixelType:
+    """Returns a pixel type by its name; `InvalidRequestError` lists the known ones."""
+    for known in DTYPES_OF:
+        if str(name).upper() == known:
+            return known
+    raise InvalidRequestError(
+        f"pixelType {str(name)[:20]!r} is not known; known are {', '.join(DTYPES_OF)}"
+    )
+
+
+def _typed(pixels: Pixels, _: Grid, *, kind: PixelType) -> Pixels:
+    return as_type(pixels, kind)
+
+
+Run = Callable[[Pixels, Grid], Pixels]
+Made = tuple[Run, int]
+"""A function to run, and the pixels around that it needs."""
+
+
+def _extract(given: Arguments) -> Made:
+    ids = [_whole("BandIDs", one) for one in _list("BandIDs", given.get("bandids"))]
+    if not ids:
+        raise InvalidRequestError("ExtractBand needs BandIDs, counted from 0")
+    return (lambda pixels, _: bands.extract_bands(pixels, ids)), 0
+
+
+def _ndvi(given: Arguments) -> Made:
+    red = _whole("VisibleBandID", given.get("visiblebandid", 0))
+    infrared = _whole("InfraredBandID", given.get("infraredbandid", 1))
+    return (lambda pixels, _: bands.ndvi(pixels, red, infrared)), 0
+
+
+def _arithmetic(given: Arguments) -> Made:
+    method = _whole("Method", given.get("method", 0))
+    indexes = given.get("bandindexes", "")
+    if not isinstance(indexes, str) or method not in bands.ARITHMETIC:
+        raise InvalidRequestError(
+            f"BandArithmetic needs BandIndexes as text, and a Method of {bands.ARITHMETIC}"
+        )
+    return (lambda pixels, _: bands.arithmetic(pixels, method, indexes)), 0
+
+
+def _remap(given: Arguments) -> Made:
+    ranges = _pairs("InputRanges", given.get("inputranges"))
+    values = [
+        number_of("OutputValues", v) for v in _list("OutputValues", given.get("outputvalues"))
+    ]
+    hidden = _pairs("NoDataRanges", given.get("nodataranges"))
+    if len(ranges) != len(values) or not ranges or len(ranges) > _MOST_RANGES:
+        raise InvalidRequestError(
+            f"Remap has {len(ranges)} InputRanges and {len(values)} OutputValues; it needs as many "
+            f"of each, 1 to {_MOST_RANGES}"
+        )
+    keeps = bool(given.get("allowunmatched", False))
+    return (lambda pixels, _: bands.remap(pixels, ranges, values, hidden, keeps_others=keeps)), 0
+
+
+def _hillshade(given: Arguments) -> Made:
+    azimuth = number_of("Azimuth", given.get("azimuth", 315))
+    altitude = number_of("Altitude", given.get("altitude", 45))
+    z = number_of("ZFactor", given.get("zfactor", 1))
+    return partial(terrain.hillshade, azimuth=azimuth, altitude=altitude, z_factor=z), 1
+
+
+def _slope(given: Arguments) -> Made:
+    kind = _whole("SlopeType", given.get("slopetype", 1))
+    if kind not in (1, 2):
+        raise InvalidRequestError(f"SlopeType {kind} must be 1, degrees, or 2, percent of rise")
+    z = number_of("ZFactor", given.get("zfactor", 1))
+    return partial(terrain.slope, percent=kind == 2, z_factor=z), 1
+
+
+def _aspect(_: Arguments) -> Made:
+    return terrain.aspect, 1
+
+
+_FOCAL: Final[dict[object, terrain.FocalType]] = {
+    "min": "min",
+    "max": "max",
+    "mean": "mean",
+    "standarddeviation": "std",
+    "median": "median",
+    1: "min",
+    2: "max",
+    3: "mean",
+    4: "std",
+    5: "median",
+}
+
+
+def _focal(given: Arguments) -> Made:
+    named = given.get("type", given.get("statisticstype", "mean"))
+    kind = _FOCAL.get(named.lower() if isinstance(named, str) else named)
+    columns = _whole("KernelColumns", given.get("kernelcolumns", 3))
+    rows = _whole("KernelRows", given.get("kernelrows", 3))
+    if kind is None:
+        raise InvalidRequestError(f"Statistics has no Type {str(named)[:20]!r} here")
+    if not (columns >= 1 and rows >= 1 and columns * rows <= _MOST_CELLS):
+        raise InvalidRequestError(
+            f"a window of {columns} × {rows} pixels must have 1 to {_MOST_CELLS}"
+        )
+    reach = max(columns, rows) // 2
+    return (lambda pixels, _: terrain.focal(pixels, kind, columns, rows)), reach
+
+
+def _stretch(given: Arguments) -> Made:
+    number = _whole("StretchType", given.get("stretchtype", 0))
+    kind = _STRETCHES.get(number)
+    if kind is None:
+        raise InvalidRequestError(
+            f"StretchType {number} is not known here; known are 0 (none), 3 (standard deviations), "
+            "5 (minimum and maximum) and 6 (percent clip)"
+        )
+    dynamic = bool(given.get("dra", False))
+    ranges = () if dynamic else tuple(map(_range, _list("Statistics", given.get("statistics"))))
+    if kind in ("deviations", "min_max") and not (ranges or dynamic):
+        raise InvalidRequestError(
+            "Stretch needs Statistics, [[min, max, mean, standard deviation]] of each band, or "
+            "DRA: true, which takes them from the image"
+        )
+    gamma = [number_of("Gamma", one) for one in _list("Gamma", given.get("gamma"))]
+    how = colors.Stretch(
+        kind=kind,
+        bands=ranges,
+        deviations=number_of(
+            "NumberOfStandardDeviations", given.get("numberofstandarddeviations", 2)
+        ),
+        min_percent=_percent("MinPercent", given),
+        max_percent=_percent("MaxPercent", given),
+        low=_byte("Min", given.get("min", 0)),
+        high=_byte("Max", given.get("max", 255)),
+        gamma=tuple(gamma) if given.get("usegamma") else (),
+    )
+    if not all(one > 0 for one in how.gamma):
+        raise InvalidRequestError("Gamma must be numbers above 0")
+    return (lambda pixels, _: colors.stretch(pixels, how)), 0
+
+
+def _range(given: object) -> colors.BandRange:
+    numbers = [number_of("Statistics", one) for one in _list("Statistics", given)]
+    if len(numbers) < 2:
+        raise InvalidRequestError("Statistics must be [min, max, mean, standard deviation]")
+    least, largest, *rest = numbers
+    mean = rest[0] if rest else (least + largest) / 2
+    return colors.BandRange(least, largest, mean, rest[1] if len(rest) > 1 else 0.0)
+
+
+def _percent(name: str, given: Arguments) -> float:
+    number = number_of(name, given.get(name.lower(), 0.25))
+    if not 0 <= number <= 50:
+        raise InvalidRequestError(f"{name} {number:g} must be 0 to 50")
+    return number
+
+
+def _byte(name: str, given: object) -> float:
+    number = number_of(name, given)
+    if not 0 <= number <= 255:
+        raise InvalidRequestError(f"{name} {number:g} of a Stretch must be 0 to 255")
+    return number
+
+
+def _colormap(given: Arguments) -> Made:
+    mapped = given.get("colormap")
+    table: str | Colors
+    if isinstance(mapped, list):
+        table = _table(mapped)
+    else:
+        named = given.get("colormapname") or given.get("colorrampname") or given.get("colorramp")
+        table = _ramp(named)
+    return (lambda pixels, _: colors.colored(pixels, table)), 0
+
+
+def _table(rows: Sequence[Any]) -> Colors:
+    if not 1 <= len(rows) <= _MOST_RANGES:
+        raise InvalidRequestError(f"Colormap has {len(rows)} colors, it can have 1 to 256")
+    found = []
+    for row in rows:
+        value, *color = [_whole("Colormap", part) for part in _list("Colormap", row)] or [0]
+        if len(color) not in (3, 4) or not all(0 <= part <= 255 for part in color):
+            raise InvalidRequestError(
+                f"Colormap has {str(row)[:80]}, which must be [value, red, green, blue]"
+            )
+        red, green, blue, *alpha = color
+        found.append((value, (red, green, blue, alpha[0] if alpha else 255)))
+    return tuple(found)
+
+
+def _ramp(named: object) -> str:
+    from livemosaic.render.colormaps import check_colormap_name
+
+    if not isinstance(named, str):
+        raise InvalidRequestError(
+            "Colormap needs Colormap, [[value, red, green, blue]], or ColormapName"
+        )
+    return check_colormap_name(_RAMPS.get(named.lower(), named.lower()))
+
+
+def _list(name: str, given: object) -> list[Any]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise InvalidRequestError(f"{name} {str(given)[:80]!r} must be a list")
+    return given
+
+
+def _whole(name: str, given: object) -> int:
+    number = number_of(name, given)
+    if not number.is_integer():
+        raise InvalidRequestError(f"{name} {str(given)[:80]!r} must be a whole number")
+    return int(number)
+
+
+def _pairs(name: str, given: object) -> list[tuple[float, float]]:
+    numbers = [number_of(name, one) for one in _list(name, given)]
+    if len(numbers) % 2:
+        raise InvalidRequestError(
+            f"{name} must be pairs: the lower and the upper end of each range"
+        )
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+_BY_NAME: Final[dict[str, Callable[[Arguments], Made]]] = {
+    "Aspect": _aspect,
+    "BandArithmetic": _arithmetic,
+    "Colormap": _colormap,
+    "ExtractBand": _extract,
+    "Hillshade": _hillshade,
+    "NDVI": _ndvi,
+    "Remap": _remap,
+    "Slope": _slope,
+    "Statistics": _focal,
+    "Stretch": _stretch,
+}
+NAMES: Final = tuple(_BY_NAME)
+FUNCTIONS: Final = {name.lower(): make for name, make in _BY_NAME.items()}

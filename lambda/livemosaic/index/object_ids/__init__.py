@@ -1,0 +1,1 @@
+"""Numbers of scenes, for ArcGIS clients, which name scenes by numbers alone."""

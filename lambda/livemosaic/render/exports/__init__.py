@@ -1,0 +1,1 @@
+"""Encodings of images that ArcGIS clients ask for beside our own."""

@@ -1,0 +1,238 @@
+"""Images as ArcGIS exports them: formats, pixel types, the order of bands. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+from rasterio.session import DummySession
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Format, Render
+from livemosaic.render.encode import Encoded, encode
+from livemosaic.render.exports.lerc import DTYPES, encode_lerc
+from livemosaic.render.functions.bands import extract_bands
+
+ExportFormat = Literal[
+    "jpgpng", "png", "png8", "png24", "png32", "jpg", "tiff", "lerc", "bsq"
+]  # fmt: skip
+PixelType = Literal["U1", "U2", "U4", "U8", "S8", "U16", "S16", "U32", "S32", "F32", "F64"]
+
+FORMATS: Final[dict[ExportFormat, Format]] = {
+    "jpgpng": "auto",
+    "png": "png",
+    "png8": "png",
+    "png24": "png",
+    "png32": "png",
+    "jpg": "jpeg",
+    "tiff": "tif",
+    "lerc": "tif",
+    "bsq": "tif",
+}
+"""Our format of each: how its pixels are read."""
+DTYPES_OF: Final[dict[PixelType, str]] = {
+    "U1": "uint8", "U2": "uint8", "U4": "uint8", "U8": "uint8", "S8": "int8", "U16": "uint16",
+    "S16": "int16", "U32": "uint32", "S32": "int32", "F32": "float32", "F64": "float64",
+}  # fmt: skip
+"""numpy's data type of each pixel type; the ones below a byte are bytes of fewer values."""
+_MOST_OF: Final[dict[PixelType, int]] = {"U1": 1, "U2": 3, "U4": 15}
+_RAW: Final = "application/octet-stream"
+_LEVELS: Final = 6
+"""Levels of red, green and blue in a palette where an image has too many colors of its own."""
+_COLORS: Final = 255
+"""Of a palette with a transparent one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RasterStep:
+    """A raster function with its arguments."""
+
+    text: str
+    """The function as a request has it; its `repr` stands for the step in ETags."""
+    run: Callable[[Pixels, Grid], Pixels] = field(repr=False, compare=False)
+    margin: int = 0
+    """Pixels around that it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The part of an image that is drawn; the rest of it has no place on the globe."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    """Of the whole image, of which the drawn pixels begin at column `left` and row `top`."""
+
+    def pad(self, pixels: Pixels) -> Pixels:
+        """Returns the whole image, with no data around the drawn part."""
+        bands, height, width = pixels.data.shape
+        data = np.zeros((bands, self.height, self.width), pixels.data.dtype)
+        valid = np.zeros((self.height, self.width), np.bool_)
+        rows, columns = slice(self.top, self.top + height), slice(self.left, self.left + width)
+        data[:, rows, columns], valid[rows, columns] = pixels.data, pixels.valid
+        return Pixels(data, valid, pixels.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportEncoder:
+    """Encodes pixels of a grid that is `margin` larger on each side. Its `repr` is in ETags."""
+
+    format: ExportFormat
+    bands: tuple[int, ...] = ()
+    """Counted from 0, before all functions; empty for all."""
+    no_data: tuple[float, ...] = ()
+    """Values, of all bands or of each, where pixels have no data, before all functions."""
+    match_all: bool = False
+    """Whether all bands must have that value; else one of them is enough."""
+    steps: tuple[RasterStep, ...] = ()
+    """Raster functions, the first one first."""
+    pixel_type: PixelType | None = None
+    """None keeps the type that the functions make."""
+    cut: Cut | None = None
+
+    @property
+    def margin(self) -> int:
+        """Pixels around the image that its functions need."""
+        return sum(step.margin for step in self.steps)
+
+    def __call__(
+        self, pixels: Pixels, render: Render, grid: Grid, tags: Mapping[str, str]
+    ) -> Encoded:
+        """Encodes pixels as `render.encode.encode` does, apart from what the format has of its own.
+
+        Raises `InvalidRequestError` where they do not suit it.
+        """
+        pixels, grid = self.made(pixels, grid)
+        if self.cut is not None:
+            pixels, grid = self.cut.pad(pixels), _grown(grid, self.cut)
+        if self.format == "lerc":
+            return _bare(_lerc(pixels), grid)
+        if self.format == "bsq":
+            return _bare(_bsq(pixels), grid)
+        if self.format == "png8":
+            return _png8(pixels, render, grid)
+        if self.format == "png24":
+            render = replace(render, return_mask=False)
+        return encode(pixels, render, grid, tags)
+
+    def made(self, pixels: Pixels, grid: Grid) -> tuple[Pixels, Grid]:
+        """Returns the pixels after all functions, without the margin, and their grid."""
+        if self.bands and pixels.valid.any():
+            pixels = extract_bands(pixels, self.bands)
+        if self.no_data:
+            pixels = self._without(pixels)
+        for step in self.steps if pixels.valid.any() else ():
+            pixels = step.run(pixels, grid)
+        if self.margin:
+            pixels, grid = _trimmed(pixels, grid, self.margin)
+        if self.pixel_type is not None:
+            pixels = as_type(pixels, self.pixel_type)
+        return pixels, grid
+
+    def _without(self, pixels: Pixels) -> Pixels:
+        """Returns pixels without the ones that have a value for no data."""
+        if len(self.no_data) not in (1, len(pixels.data)):
+            raise InvalidRequestError(
+                f"noData has {len(self.no_data)} values for {len(pixels.data)} bands; give 1, or "
+                "one for each"
+            )
+        same = pixels.data == np.array(self.no_data).reshape(-1, 1, 1)
+        hidden = same.all(axis=0) if self.match_all else same.any(axis=0)
+        valid = pixels.valid & ~hidden
+        return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
+
+
+def as_type(pixels: Pixels, kind: PixelType) -> Pixels:
+    """Returns pixels of a type: values beyond it become its least or largest one."""
+    dtype = np.dtype(DTYPES_OF[kind])
+    data = pixels.data
+    if np.iscomplexobj(data):
+        raise InvalidRequestError(f"{data.dtype} pixels cannot be {kind}")
+    if dtype.kind in "iu":
+        least, most = np.iinfo(dtype).min, _MOST_OF.get(kind, np.iinfo(dtype).max)
+        data = np.clip(np.nan_to_num(data.astype(np.float64)), least, most)
+    with np.errstate(over="ignore"):
+        return Pixels(data.astype(dtype), pixels.valid, pixels.names)
+
+
+def _trimmed(pixels: Pixels, grid: Grid, margin: int) -> tuple[Pixels, Grid]:
+    inner = slice(margin, -margin)
+    made = Pixels(pixels.data[:, inner, inner], pixels.valid[inner, inner], pixels.names)
+    return made, replace(grid, **_moved(grid, -margin, -margin, -margin, -margin))
+
+
+def _grown(grid: Grid, cut: Cut) -> Grid:
+    right, bottom = cut.width - cut.left - grid.width, cut.height - cut.top - grid.height
+    return replace(grid, **_moved(grid, cut.left, cut.top, right, bottom))
+
+
+def _moved(grid: Grid, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
+    """Returns the bounds and size of a grid that has some pixels more on each side."""
+    x0, y0, x1, y1 = grid.bounds
+    x, y = (x1 - x0) / grid.width, (y1 - y0) / grid.height
+    return {
+        "bounds": (x0 - left * x, y0 - bottom * y, x1 + right * x, y1 + top * y),
+        "width": grid.width + left + right,
+        "height": grid.height + top + bottom,
+    }
+
+
+def _bare(body: bytes, grid: Grid) -> Encoded:
+    return Encoded(body, _RAW, "npy", grid)
+
+
+def _lerc(pixels: Pixels) -> bytes:
+    if pixels.data.dtype.name not in DTYPES:
+        raise InvalidRequestError(f"lerc cannot hold {pixels.data.dtype}; give a pixelType")
+    return encode_lerc(pixels.data, pixels.valid)
+
+
+def _bsq(pixels: Pixels) -> bytes:
+    """Returns the bands in turn, little-endian, and then a bit for each pixel: 1 if valid."""
+    little = pixels.data.astype(pixels.data.dtype.newbyteorder("<"))
+    return little.tobytes() + np.packbits(pixels.valid).tobytes()
+
+
+def _png8(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
+    """Encodes up to 255 colors, and transparency where pixels are invalid."""
+    shown = Render(
+        algorithm=render.algorithm, rescale=render.rescale, color_formula=render.color_formula,
+        colormap=render.colormap, format="png", return_mask=True,
+    )  # fmt: skip
+    made = encode(pixels, shown, grid)
+    with _quiet(), MemoryFile(made.body) as file, file.open() as image:
+        bands = image.read()
+    if bands.dtype != np.uint8:
+        raise InvalidRequestError("png8 has bytes: choose png32, or a renderingRule with Stretch")
+    colors, places = _palette(bands[:-1], bands[-1] > 0)
+    profile = {"driver": "PNG", "width": grid.width, "height": grid.height, "count": 1}
+    with _quiet(), MemoryFile() as file:
+        with file.open(**profile, dtype="uint8", transform=grid.transform) as target:
+            target.write(places, 1)
+            target.write_colormap(1, colors)
+        return replace(made, body=file.read())
+
+
+def _quiet() -> rasterio.Env:
+    return rasterio.Env(DummySession(), GDAL_PAM_ENABLED=False)
+
+
+def _palette(
+    bands: NDArray[np.uint8], valid: NDArray[np.bool_]
+) -> tuple[dict[int, tuple[int, ...]], NDArray[np.uint8]]:
+    """Returns the colors of a palette, the last one transparent, and each pixel's place in it."""
+    rgb = np.broadcast_to(bands, (3, *valid.shape)) if len(bands) == 1 else bands
+    flat = np.moveaxis(rgb, 0, -1)[valid]
+    colors, places = np.unique(flat, axis=0, return_inverse=True)
+    if len(colors) > _COLORS:
+        steps = np.round(flat / 255 * (_LEVELS - 1)) * (255 / (_LEVELS - 1))
+        colors, places = np.unique(steps.astype(np.uint8), axis=0, return_inverse=True)
+    image = np.full(valid.shape, _COLORS, np.uint8)
+    image[valid] = places.ravel()
+    table = {number: (*map(int, color), 255) for number, color in enumerate(colors)}
+    return table | {_COLORS: (0, 0, 0, 0)}, image

@@ -1,0 +1,1 @@
+"""Raster functions: from pixels to pixels, by the names and arguments of ArcGIS. Pure."""
