@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from titiler.core.models.OGC import Conformance, Landing
+from titiler.core.models.OGC import Landing
 
 from api.served import AUTHORIZED, TOKEN, Server
 
@@ -126,17 +126,3 @@ class TestLanding:
     def test_it_says_so_where_there_is_none(self, server: Server) -> None:
         server.client.delete("/mosaics/m", headers=AUTHORIZED)
         assert "There is no mosaic here yet" in page(server, "/")
-
-
-def test_conformance_is_declared(server: Server) -> None:
-    declared = server.get("/conformance").json()
-    Conformance.model_validate(declared)
-    assert "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core" in declared["conformsTo"]
-
-
-def test_classes_of_maps_that_want_more_parameters_are_not_declared(server: Server) -> None:
-    """`subset`, `center` and `scale-denominator` are not there (OGC 20-058)."""
-    maps = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
-    declared = server.get("/conformance").json()["conformsTo"]
-    assert f"{maps}/spatial-subsetting/bbox-definition" in declared
-    assert not {f"{maps}/scaling", f"{maps}/spatial-subsetting"} & {*declared}

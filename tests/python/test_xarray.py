@@ -61,7 +61,7 @@ def test_it_is_what_rioxarray_makes_of_a_geotiff(
 
 
 def test_it_can_be_written_and_warped(faces: Faces, tmp_path: Path) -> None:
-    image = read(faces, "dem")
+    image = read(faces, "dem", sortby="datetime")
     array = livemosaic.to_xarray(image)
     assert json.loads(array.attrs["rule"]) == image.metadata["rule"]
     array.rio.to_raster(tmp_path / "out.tif")

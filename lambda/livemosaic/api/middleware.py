@@ -23,6 +23,7 @@ EXPOSED_HEADERS: Final = (
     *("Accept-Ranges", "Content-Range"),
     *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
     *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
+    picture.CONTENT_DATETIME,
     *(names.UNKNOWN, items.MISSING),
 )
 """Response headers that pages of other origins may read."""

@@ -42,6 +42,7 @@ OVERVIEW: Final = "X-Overview"
 TIMING: Final = "Server-Timing"
 CONTENT_BBOX: Final = "Content-Bbox"
 CONTENT_CRS: Final = "Content-Crs"
+CONTENT_DATETIME: Final = "Content-Datetime"
 _MAX_HEADER: Final = 2000
 _BRIEF_S: Final = 10
 """Maximum age of an image without scenes, or with skipped ones: more scenes may appear soon."""
@@ -216,6 +217,8 @@ def _overview_headers(mosaic: Mosaic, shown: ShownCells | None, lag: Lag | None)
 
 def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: _name_list(made.scenes)}
+    if made.times:  # OGC API - Maps (20-058), /req/core/map-response
+        headers[CONTENT_DATETIME] = "/".join(dict.fromkeys((min(made.times), max(made.times))))
     if skipped := [*made.skipped, *made.left_out, *made.lost]:
         headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
     if made.gray:

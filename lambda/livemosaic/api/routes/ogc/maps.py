@@ -28,14 +28,11 @@ from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["boxes and features"])
 
-_CONF: Final = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
 CONFORMS_TO: Final = [
-    # Not scaling and spatial-subsetting: both want more parameters than the ones that follow.
-    *(f"{_CONF}/{name}" for name in ("core", "crs")),
-    *(f"{_CONF}/scaling/{side}-definition" for side in ("width", "height")),
-    *(f"{_CONF}/spatial-subsetting/{name}" for name in ("bbox-definition", "bbox-crs")),
-    f"{_CONF}/spatial-subsetting/crs-curie",
-    *(f"{_CONF}/{name}" for name in ("png", "jpeg", "tiff")),
+    # Not crs and spatial-subsetting, which want the axis order of each CRS; not scaling, which
+    # wants scale-denominator; not tiff, which wants colors. docs/stac.md has the reasons.
+    f"https://www.opengis.net/spec/ogcapi-maps-1/1.0/conf/{name}"
+    for name in ("core", "png", "jpeg")
 ]
 _DEFAULT_SIZE: Final = 1024
 
