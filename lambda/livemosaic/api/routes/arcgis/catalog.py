@@ -253,9 +253,7 @@ def feature_of(scene: Scene, mosaic: Mosaic, names: list[str], crs: CRS | None) 
     return {"attributes": attributes_of(scene, names), **geometry}
 
 
-def _geojson(
-    _: Mosaic, scenes: list[Scene], names: list[str], crs: CRS | None
-) -> dict[str, Any]:
+def _geojson(_: Mosaic, scenes: list[Scene], names: list[str], crs: CRS | None) -> dict[str, Any]:
     features = [
         {
             "type": "Feature",
