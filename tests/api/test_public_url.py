@@ -63,6 +63,7 @@ LINKING = {
     "/mosaics/{mosaic}/WMTSCapabilities.xml",
     *(f"/mosaics/{{mosaic}}/gdal/{name}" for name in ("{driver}.xml", "mosaic.vrt", "mosaic.qlr")),
     "/mosaics/{mosaic}/items",
+    "/mosaics/{mosaic}/map.html",  # og:image
     "/mosaics/{mosaic}/items/{item}",
     "/mosaics/{mosaic}/renders",
     "/mosaics/{mosaic}/renders/{render}",
