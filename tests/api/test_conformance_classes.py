@@ -144,7 +144,7 @@ class TestFeatures:
         ids=str,
     )
     def test_items_are_selected(self, two: Server, query: dict[str, str], ids: set[str]) -> None:
-        """/req/core/fc-bbox-response, fc-time-response; /req/filter/response, mixing-expressions."""
+        """/req/core/fc-bbox-response, fc-time-response; /req/filter/response."""
         page = two.get(ITEMS, **query).json()
         assert {item["id"] for item in page["features"]} == ids
         assert page["numberReturned"] == len(ids)
