@@ -15,6 +15,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.overviews.builder import BuildTally
+from livemosaic.process import working
 from livemosaic.services import Services, running
 from livemosaic.table.open import open_table
 
@@ -42,6 +43,7 @@ def build(
     `livemosaic overviews build alps --enable`
     """
     settings = without_api(context, "livemosaic overviews build")
+    working()
     with clear_errors(), running(settings, open_table(settings.index)) as services:
         if enable and services.mosaics.get(mosaic).overviews is None:
             services.mosaics.update(mosaic, {"overviews": OverviewPolicy()})
@@ -85,6 +87,7 @@ def watch(
     Example: `livemosaic overviews watch`
     """
     settings = without_api(context, "livemosaic overviews watch")
+    working()
     with clear_errors(), running(settings, open_table(settings.index)) as services:
         for name in mosaic or ():
             _check_has_overviews(services.mosaics.get(name))

@@ -96,6 +96,13 @@ class GdalRaster:
         """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
         return await asyncio.to_thread(self._read, level, window)
 
+    async def fetch(
+        self, level: int, window: WindowTuple
+    ) -> Callable[[], tuple[NDArray[Any], NDArray[np.bool_] | None]]:
+        """Returns a function that returns what `read` has read."""
+        raw = await self.read(level, window)
+        return lambda: raw
+
     def _read(
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -1,7 +1,9 @@
 """GeoTIFFs read by async-geotiff, and by async-tiff where it does too much or too little."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +48,8 @@ _RPC: Final = 50844
 """The tag of rational polynomial coefficients (RPCs in GeoTIFF)."""
 
 
+_Raw = tuple[NDArray[Any], NDArray[np.bool_] | None]
+"""All bands (count, h, w) as stored, and the mask (h, w), True where valid."""
 _Blocks = dict[tuple[int, int], NDArray[Any]]
 """Decoded blocks by column and row; sparse ones are left out."""
 
@@ -88,10 +92,12 @@ class TiffRaster:
             frame = Frame(crs, _transform(geotiff.ifd), *size)
         return cls(_tiff_profile(geotiff, directory, frame, levels), levels, shared)
 
-    async def read(
-        self, level: int, window: WindowTuple
-    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    async def read(self, level: int, window: WindowTuple) -> _Raw:
         """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
+        return await asyncio.to_thread(await self.fetch(level, window))
+
+    async def fetch(self, level: int, window: WindowTuple) -> Callable[[], _Raw]:
+        """Returns a function that assembles the window, as `read` returns it, of its blocks."""
         image = self._levels[level]
         wanted = _blocks(window, (image.tile_width, image.tile_height))
         most = _plain(image, self.profile)
@@ -101,7 +107,7 @@ class TiffRaster:
             data, *mask = await asyncio.gather(
                 *(_fetch(ifd, list(stored), window, most) for ifd, stored in found)
             )
-        return await asyncio.to_thread(self._assemble, image, window, data, *mask)
+        return partial(self._assemble, image, window, data, *mask)
 
     def _assemble(
         self,
@@ -109,7 +115,7 @@ class TiffRaster:
         window: WindowTuple,
         data: _Blocks,
         mask: _Blocks | None = None,
-    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    ) -> _Raw:
         planar = image.ifd.planar_configuration == PlanarConfiguration.Planar
         bands = {at: block if planar else np.moveaxis(block, -1, 0) for at, block in data.items()}
         shape = (self.profile.count, window[3], window[2])

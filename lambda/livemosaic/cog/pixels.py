@@ -229,11 +229,13 @@ def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
         (layer,) = layers
         return Pixels(layer.data, layer.valid, tuple(f"b{n}" for n in layer.numbers))
     dtype = np.result_type(*(layer.data.dtype for layer in layers))
-    valid = np.logical_and.reduce([layer.valid for layer in layers])
+    valid = layers[0].valid
     data = np.concatenate([layer.data for layer in layers], dtype=dtype)
     names = tuple(
         f"{asset}_b{n}" for asset, layer in zip(assets, layers, strict=True) for n in layer.numbers
     )
-    differ = any((layer.valid != valid).any() for layer in layers)
-    valid_of = tuple(layer.valid for layer in layers) if differ else ()
+    if all(np.array_equal(layer.valid, valid) for layer in layers[1:]):
+        return Pixels(data, valid, names)
+    valid = np.logical_and.reduce([layer.valid for layer in layers])
+    valid_of = tuple(layer.valid for layer in layers)
     return Pixels(np.where(valid, data, dtype.type(0)), valid, names, valid_of)

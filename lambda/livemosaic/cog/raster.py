@@ -4,7 +4,7 @@
 `objects.Object`, so a file that GDAL opens can reach nothing else: no sidecar, no VRT, no URL.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -116,6 +116,12 @@ class Raster(Protocol):
         self, level: int, window: WindowTuple
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Returns all bands (count, h, w) as stored, and the mask (h, w), True where valid."""
+        ...
+
+    async def fetch(
+        self, level: int, window: WindowTuple
+    ) -> Callable[[], tuple[NDArray[Any], NDArray[np.bool_] | None]]:
+        """Returns a function that returns what `read` does, for the thread that goes on with it."""
         ...
 
 

@@ -213,8 +213,10 @@ class CogReader:
         if plans.allowance is not None:
             plans.allowance.spend(plan.samples * profile.dtype.itemsize)
         async with self._budget.take(plan.bytes):
-            raw = await _all([raster.read(plan.level, window) for window in plan.windows])
-            return await asyncio.to_thread(resample, plan, raw, profile, bands, plans.grid, read)
+            parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
+            return await asyncio.to_thread(
+                lambda: resample(plan, [part() for part in parts], profile, bands, plans.grid, read)
+            )
 
     def _refuse_too_much(self, samples: int) -> None:
         if samples > self._limits.samples:
@@ -239,7 +241,7 @@ class _Plans:
         self.encoding: Encoding = ()
         self.allowance = allowance
         self._encodings = encodings
-        self._made: dict[tuple[object, ...], asyncio.Task[ReadPlan]] = {}
+        self._made: list[tuple[Profile, asyncio.Task[ReadPlan]]] = []
 
     def of_asset(self, key: str) -> "_Plans":
         """Returns these plans with the bands and the encoding of one asset."""
@@ -252,11 +254,20 @@ class _Plans:
 
     async def of(self, profile: Profile) -> ReadPlan:
         """Returns the plan of a file; ObjectError as `plan_read`."""
-        key = profile.levels, profile.count, profile.dtype, profile.palette is None
-        if key not in self._made:
-            making = asyncio.to_thread(plan_read, profile, self.grid, self.read)
-            self._made[key] = asyncio.create_task(making)
-        return await asyncio.shield(self._made[key])
+        made = next((made for of, made in self._made if _is_read_alike(of, profile)), None)
+        if made is None:
+            made = asyncio.create_task(asyncio.to_thread(plan_read, profile, self.grid, self.read))
+            self._made.append((profile, made))
+        return await asyncio.shield(made)
+
+
+def _is_read_alike(one: Profile, other: Profile) -> bool:
+    """Whether one plan serves two files. Compared, as hashes of transforms take longer."""
+    return (
+        one.levels == other.levels
+        and (one.count, one.dtype) == (other.count, other.dtype)
+        and (one.palette is None) == (other.palette is None)
+    )
 
 
 async def open_raster(

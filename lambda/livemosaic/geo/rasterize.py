@@ -108,9 +108,9 @@ def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> Mask:
     """Returns the pixel centres of a shape (rows, columns) that lie inside rings in pixels."""
     padded = shape[0], shape[1] + 1
     crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]
-    toggles = np.bincount(np.concatenate(crossings), minlength=padded[0] * padded[1])
-    odd = (toggles.reshape(padded) & 1).astype(np.uint8)
-    return np.bitwise_xor.accumulate(odd, axis=1)[:, :-1].view(np.bool_)
+    odd = np.zeros(padded[0] * padded[1], np.uint8)
+    np.bitwise_xor.at(odd, np.concatenate(crossings), np.uint8(1))
+    return np.bitwise_xor.accumulate(odd.reshape(padded), axis=1)[:, :-1].view(np.bool_)
 
 
 def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:

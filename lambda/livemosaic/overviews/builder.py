@@ -192,7 +192,7 @@ class OverviewBuilder:
         if begun(mosaic) != mosaic.overview_sets:
             mosaic = self.index.mosaics.put_overview_sets(mosaic_id, begun)
             late, spread = self._soon(late) if spread else late, None
-        changed = {cell for row in taken for cell in row.cells}
+        changed = sorted({cell for row in taken for cell in row.cells})
         unread: set[str] = set()
         for cells in sets.current(mosaic):
             run = _Run(mosaic, cells, late, tally)
@@ -284,11 +284,11 @@ class OverviewBuilder:
                 break
         return found
 
-    def _update(self, run: _Run, changed: Collection[str]) -> None:
+    def _update(self, run: _Run, changed: Sequence[str]) -> None:
         for top in self._tops(run, changed):
             self._refresh(run, top, within(top, changed))
 
-    def _tops(self, run: _Run, changed: Collection[str]) -> list[str]:
+    def _tops(self, run: _Run, changed: Sequence[str]) -> list[str]:
         """The coarsest cells to look at: all of them where the set is in the making."""
         above = self._above(run.mosaic, changed)
         return sorted({*above, *self.tops(run.mosaic)} if run.cells.state == "building" else above)
@@ -307,14 +307,14 @@ class OverviewBuilder:
             if isinstance(head, Head):
                 yield from head.cells
 
-    def _refresh(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
+    def _refresh(self, run: _Run, quadkey: str, changed: Sequence[str]) -> OverviewCell:
         """Makes a cell anew where cells changed; wholly if it is not there; returns it."""
         run.check_time()
         cell = contended(lambda: self._refresh_once(run, quadkey, changed))
         self.report(run.tally)
         return cell
 
-    def _refresh_once(self, run: _Run, quadkey: str, changed: Collection[str]) -> OverviewCell:
+    def _refresh_once(self, run: _Run, quadkey: str, changed: Sequence[str]) -> OverviewCell:
         before = self._claimed(run, self.rows.cell(run.mosaic, run.cells, quadkey))
         is_new = before.retired
         tiles = [*descendants(quadkey, self.step)]
@@ -355,7 +355,7 @@ class OverviewBuilder:
         quadkey: str,
         tiles: Iterable[str],
         sources: dict[str, BlockSource],
-        changed: Collection[str],
+        changed: Sequence[str],
     ) -> dict[str, Drawn]:
         """Finds what blocks are made of, in place of `sources`; returns what has other pixels."""
         blocks: dict[str, Drawn] = {}
@@ -381,7 +381,7 @@ class OverviewBuilder:
         return blocks
 
     def _of_cell(
-        self, run: _Run, tile: str, changed: Collection[str], before: BlockSource | None
+        self, run: _Run, tile: str, changed: Sequence[str], before: BlockSource | None
     ) -> tuple[BlockSource, Drawn]:
         self._reach(run, tile)
         cell = self._below(run, tile, changed)
@@ -408,7 +408,7 @@ class OverviewBuilder:
             self.index.mosaics.put_overview_sets(run.mosaic.id, deepened)
             run.cells = replace(run.cells, reach=len(tile))
 
-    def _below(self, run: _Run, tile: str, changed: Collection[str]) -> OverviewCell:
+    def _below(self, run: _Run, tile: str, changed: Sequence[str]) -> OverviewCell:
         """Returns a cell as of now, made anew once in a pass."""
         if tile in run.made:
             cell = self.rows.cell(run.mosaic, run.cells, tile)
@@ -442,7 +442,7 @@ class OverviewBuilder:
         before: OverviewCell,
         sources: dict[str, BlockSource],
         blocks: dict[str, Drawn],
-        changed: Collection[str],
+        changed: Sequence[str],
     ) -> OverviewCell:
         """Writes a cell whose blocks have these sources, some of them other pixels than before."""
         made = self._changed(run, mosaic, before, sources, blocks)
@@ -491,7 +491,7 @@ class OverviewBuilder:
         quadkey: str,
         sources: dict[str, BlockSource],
         blocks: dict[str, Drawn],
-        changed: Collection[str],
+        changed: Sequence[str],
     ) -> None:
         """Adds the pixels of all blocks that did not change, as they are now."""
         missing = [n for n, source in sources.items() if source.combinations and n not in blocks]
@@ -537,7 +537,7 @@ class OverviewBuilder:
         for href in set(hrefs) - named:
             self.objects.folder.delete(href)
 
-    def _retire(self, run: _Run, tile: str, changed: Collection[str]) -> None:
+    def _retire(self, run: _Run, tile: str, changed: Sequence[str]) -> None:
         """Withdraws the cell of a tile, and the cells below it, which its block no longer shows.
 
         The ones below first, as only a standing cell names them; also the ones that a pass may have
@@ -546,7 +546,7 @@ class OverviewBuilder:
         if len(tile) <= run.cells.reach:
             contended(lambda: self._retire_once(run, tile, changed))
 
-    def _retire_once(self, run: _Run, tile: str, changed: Collection[str]) -> None:
+    def _retire_once(self, run: _Run, tile: str, changed: Sequence[str]) -> None:
         cell = self.rows.cell(run.mosaic, run.cells, tile)
         named = {tile + name for name, source in _sources(cell).items() if source.is_cell}
         small = [other for other in changed if len(other) >= len(tile) + self.step]
@@ -562,7 +562,7 @@ class OverviewBuilder:
     ) -> None:
         """Marks blocks in which a scene could not be read, to be drawn again later and later."""
         for tile in sorted(unread):
-            rows = [row for row in pending if within(tile, row.cells)]
+            rows = [row for row in pending if within(tile, sorted(row.cells))]
             tries = 1 + max((row.tries for row in rows), default=0)
             if tries > _TRIES or any(row.due > now and row.tries for row in rows):
                 continue

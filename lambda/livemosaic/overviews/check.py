@@ -97,7 +97,7 @@ class OverviewCheck:
             return
         rows = self.builder.rows
         waiting = [row for region in REGIONS for row in rows.stale(self.mosaic, region)]
-        marked = {quadkey for row in waiting for quadkey in row.cells}
+        marked = sorted({quadkey for row in waiting for quadkey in row.cells})
         if rows.cell(self.mosaic, cells, cell.quadkey).revision != cell.revision:
             return
         for tile, detail in wrong.items():

@@ -1,12 +1,20 @@
 """The overview cells and blocks below changed index cells, as quadkeys. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 
-def within(quadkey: str, changed: Iterable[str]) -> set[str]:
-    """Returns the changed cells that share area with a cell."""
-    return {other for other in changed if other.startswith(quadkey) or quadkey.startswith(other)}
+def within(quadkey: str, changed: Sequence[str]) -> list[str]:
+    """Returns the changed cells that share area with a cell; both lists are sorted."""
+    around = (quadkey[:zoom] for zoom in range(len(quadkey)))
+    inside = slice(bisect_left(changed, quadkey), bisect_left(changed, quadkey + "4"))
+    return [*(other for other in around if _has(changed, other)), *changed[inside]]
+
+
+def _has(changed: Sequence[str], quadkey: str) -> bool:
+    at = bisect_left(changed, quadkey)
+    return at < len(changed) and changed[at] == quadkey
 
 
 def descendants(quadkey: str, zooms: int) -> Iterator[str]:
@@ -15,8 +23,11 @@ def descendants(quadkey: str, zooms: int) -> Iterator[str]:
         yield quadkey + "".join(digits)
 
 
-def blocks_under(quadkey: str, changed: Collection[str], step: int) -> list[str]:
-    """Returns the blocks of a cell, as tiles `step` zooms deeper, that changed cells touch."""
+def blocks_under(quadkey: str, changed: Sequence[str], step: int) -> list[str]:
+    """Returns the blocks of a cell, as tiles `step` zooms deeper, that changed cells touch.
+
+    The changed cells are sorted.
+    """
     zoom = len(quadkey) + step
     found: set[str] = set()
     for other in within(quadkey, changed):

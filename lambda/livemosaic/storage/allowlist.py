@@ -222,18 +222,22 @@ class AllowList:
         A symlink that leads out of every allowed folder raises ForbiddenHrefError; a prefix that
         is itself a symlink is followed. Touches the disk.
         """
-        real = Path(location.path).resolve()
-        folders = [p.place.path for p in self.parsed if p.place.scheme == "file"]
-        if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
+        real = os.path.realpath(location.path)
+        if not _is_in(real, self.parsed):
             raise ForbiddenHrefError(
                 f"asset href {location.path!r} links out of the folders that {SETTING} allows"
             )
-        own = [p.place.path for p in self._kept_out if p.place.scheme == "file"]
-        if any(real.is_relative_to(Path(folder).resolve()) for folder in own):
+        if _is_in(real, self._kept_out):
             raise ForbiddenHrefError(
                 f"asset href {location.path!r} links into the folder of overviews"
             )
-        return real
+        return Path(real)
+
+
+def _is_in(real: str, prefixes: Sequence[AllowedPrefix]) -> bool:
+    """Whether a resolved path lies in a local folder of some prefixes, which may be symlinks."""
+    folders = (os.path.realpath(p.place.path) for p in prefixes if p.place.scheme == "file")
+    return any(real.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
 
 @lru_cache(64)

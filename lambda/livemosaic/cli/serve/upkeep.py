@@ -21,6 +21,7 @@ from livemosaic import logs
 from livemosaic.errors import NotFoundError
 from livemosaic.overviews.builder import BuildTally
 from livemosaic.overviews.sets import can_be_cleared, is_kept
+from livemosaic.process import working
 from livemosaic.services import Services, building, running
 from livemosaic.settings import Settings
 
@@ -191,6 +192,7 @@ def main() -> None:
     threading.Thread(target=_end_with_server, daemon=True).start()
     os.nice(_NICENESS)
     logs.configure_terminal() if is_terminal else logs.configure()
+    working()
     with running(Settings.model_validate_json(settings)) as services:
         upkeep = Upkeep(services, built=_log_built, failed=_log_failed)
         while True:

@@ -173,11 +173,9 @@ async def read_directories(
 
 
 def _within(head: Buffer) -> Fetch:
-    body = bytes(head)
-
     def fetch(start: int, stop: int) -> bytes:
-        if stop > len(body):
+        if stop > len(head):
             raise BeyondError(stop)
-        return body[start:stop]
+        return bytes(head[start:stop])
 
     return fetch
