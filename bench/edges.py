@@ -183,13 +183,14 @@ def _costs(stack: Stack, depth: int, times: int, folder: Path) -> dict[tuple[str
                 assert not picture.truncated
                 return picture.pixels.valid
 
+            loop = runner.get_loop()  # `Runner.run` spells out the result: an array
             table.take()
-            pixels = runner.run(make())
+            pixels = loop.run_until_complete(make())
             usage: Usage = table.take()
             spent = []
             for _ in range(times):
                 start = time.process_time()
-                runner.run(make())
+                loop.run_until_complete(make())
                 spent.append(1000 * (time.process_time() - start))
             table.take()
             return _Cost(usage.rows_read, usage.read_units, median(spent), pixels)

@@ -87,7 +87,8 @@ class Livemosaic:
             self._services = self._new()
         self._meter.take()
         address = TileAddress(_TMS, tile.z, tile.x, tile.y)
-        made, making = timed(lambda: self._runner.run(self._made(address)))
+        loop = self._runner.get_loop()  # `Runner.run` spells out the result, arrays and all
+        made, making = timed(lambda: loop.run_until_complete(self._made(address)))
         _, encoding = timed(lambda: encode(made.pixels, Render(format="png"), made.grid))
         if made.skipped or made.truncated:
             raise RuntimeError(f"{tile}: skipped {made.skipped}, truncated {made.truncated!r}")
