@@ -8,6 +8,7 @@ import pytest
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry import box as polygon
 
+from bench.meter import Metered
 from items import item, message
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.mosaics import Mosaics
@@ -107,6 +108,26 @@ class TestStaleRows:
             index.apply(mosaic, scene(polygon(0, 40, 2.6, 43.2), version))
         assert counted.sizes[-1] == MAX_ACTIONS
         assert len(stale(index, mosaic)) == 3
+
+
+def test_a_change_costs_three_write_units_more_in_a_mosaic_with_overviews(table: Table) -> None:
+    """Two for its mark, in the scene's transaction, and one for a builder to delete it."""
+    metered = Metered(table)
+    spent = []
+    with ThreadPoolExecutor(1) as pool:
+        index = Index(metered, Mosaics(metered), pool)
+        for new in (
+            Mosaic(id="plain"),
+            Mosaic(id="kept", overviews=OverviewPolicy(), overview_sets=(MADE,)),
+        ):
+            index.apply(index.mosaics.create(new), scene(ALPS, 1))
+            mosaic = index.mosaics.get(new.id)
+            OverviewRows(table).settle(stale(index, mosaic))
+            metered.take()
+            index.apply(mosaic, scene(ANDES, 2))
+            OverviewRows(metered).settle(stale(index, mosaic))
+            spent.append(metered.take().write_units)
+    assert spent[1] - spent[0] == 3
 
 
 class CountedTable:
