@@ -12,7 +12,6 @@ from livemosaic.cli.cost.command import cost
 from livemosaic.cli.dlq import app as dlq
 from livemosaic.cli.gis.export import export
 from livemosaic.cli.gis.gdal import gdal
-from livemosaic.cli.help import CONTEXT, PlainGroup, use_plain_help
 from livemosaic.cli.ingest import ingest
 from livemosaic.cli.items import app as items
 from livemosaic.cli.load.command import load
@@ -20,7 +19,9 @@ from livemosaic.cli.migrate import migrate
 from livemosaic.cli.mosaics import app as mosaics
 from livemosaic.cli.overviews import app as overviews
 from livemosaic.cli.serve.command import demo, serve
-from livemosaic.cli.session import Session, clear_errors, is_typed
+from livemosaic.cli.session import Session, clear_errors, console, is_typed
+from livemosaic.cli.terminal.config import default_file, read_options
+from livemosaic.cli.terminal.help import CONTEXT, PlainGroup, use_plain_help
 from livemosaic.cli.token import token as mint
 from livemosaic.cli.verify import verify
 from livemosaic.client.http import check_url
@@ -68,6 +69,15 @@ def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"livemosaic {livemosaic.__version__}")
         raise typer.Exit
+
+
+def _configure(context: typer.Context, path: Path | None) -> None:
+    """Takes defaults of options from a file."""
+    found = path or default_file()
+    if path is None and not found.is_file():
+        return
+    with clear_errors():
+        context.default_map = read_options(found, context.command)
 
 
 @app.callback(
@@ -119,11 +129,28 @@ def common(
             "https://."
         ),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings, errors and results alone.")
+    ] = False,
+    _config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            envvar="LIVEMOSAIC_CONFIG",
+            callback=_configure,
+            is_eager=True,
+            metavar="FILE",
+            help="TOML with options, such as `api`, and in tables options of commands, such as "
+            "`[serve]` with `port`. Without it, "
+            "`~/.config/livemosaic/config.toml` where that exists.",
+        ),
+    ] = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Reads the options that are common to all commands."""
+    console.is_quiet = quiet
     if profile:
         use_profile(profile)
     given: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """`livemosaic ingest`: puts STAC Items into the mosaics that subscribe to them."""
 
+import json
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 from rich.progress import Progress, TaskID
 
+from livemosaic.cli.backfill.journal import Done
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
 from livemosaic.client.target import EntryOutcome, Local, Older, Target
@@ -121,6 +123,9 @@ def ingest(
             "version that an event brings later replaces it as usual.",
         ),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts as JSON, for programs.")
+    ] = False,
 ) -> None:
     """Put STAC Items into the mosaics that subscribe to them.
 
@@ -182,8 +187,16 @@ def ingest(
         run = _run(context, mosaic, errors, reading, force=force) if resume else {}
         with Ledger(resume, errors, run) as ledger:
             put_in(mosaics, reading, ledger, mosaic, force=force, resumable=resume is not None)
+    if as_json:
+        typer.echo(json.dumps(_counts(ledger.done)))
     if ledger.done.refused:
         raise typer.Exit(1)
+
+
+def _counts(done: Done) -> dict[str, Any]:
+    """Returns the numbers of Items: all, the refused and outdated ones, and each kind of change."""
+    numbers = {"items": done.items, "refused": done.refused, "outdated": done.older}
+    return {**numbers, "counts": dict(sorted(done.counts.items()))}
 
 
 def put_in(

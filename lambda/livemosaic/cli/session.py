@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +20,19 @@ from livemosaic.services import running
 from livemosaic.settings import Settings
 from livemosaic.table.open import open_table
 
-console = Console(stderr=True, soft_wrap=True)
+
+class _Console(Console):
+    """What a command says beside its result; quiet, only what is wrong, which has a color."""
+
+    is_quiet = False
+
+    def print(self, *objects: Any, style: Any = None, **how: Any) -> None:
+        """See rich."""
+        if style or not self.is_quiet:
+            super().print(*objects, style=style, **how)
+
+
+console = _Console(stderr=True, soft_wrap=True)
 
 _LONGEST: Final = 200
 """Characters of a file's name that an error shows at most."""
@@ -97,4 +109,5 @@ def stop(reason: str) -> NoReturn:
 def progress() -> Progress:
     """Returns a progress bar, which is hidden unless stderr is a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+    disable = console.is_quiet or not sys.stderr.isatty()
+    return Progress(*columns, console=console, transient=True, disable=disable)
