@@ -42,3 +42,7 @@ with starting():
         services.settings.metrics,
         announcing(services.ingest, hints) if services.settings.overview_hints else None,
     )
+    if services.settings.traces:
+        from livemosaic.telemetry.otlp import tracer_of
+
+        handler = tracer_of(services.settings).traced(handler, "process events")

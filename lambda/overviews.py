@@ -1,7 +1,9 @@
 """The Lambdas of overviews: `handler` builds, on hints; `sweep` runs on a schedule."""
 
 import os
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from livemosaic.process import keep_freed, starting
 
@@ -20,7 +22,14 @@ with starting():
 
     region = os.environ.get("AWS_REGION", "")
     hints = HintQueue.open(settings.overview_hints, region)
-    handler = Building(
+    handler: Callable[[Any, Any], Any] = Building(
         partial(building, services), Redelivery.open(region), hints, settings.metrics
     )
-    sweep = Sweep(services.index, hints, services.index.pool, settings.metrics)
+    sweep: Callable[[Any, Any], Any] = Sweep(
+        services.index, hints, services.index.pool, settings.metrics
+    )
+    if settings.traces:
+        from livemosaic.telemetry.otlp import tracer_of
+
+        handler = tracer_of(settings).traced(handler, "build overviews")
+        sweep = tracer_of(settings).traced(sweep, "sweep overviews", "internal")

@@ -52,6 +52,7 @@ _DEPLOYED: Final = {
     "overview_store": "overviews and overview_bucket",
     "public_url": "domain",
     "signing_keys": "private_mosaics",
+    "traces": "traces",
     "token": "IAM or jwt, which authorize writes on AWS",
 }
 """Settings that the deployment determines, and by what."""
@@ -230,6 +231,10 @@ class Config(BaseModel):
     """Tags of all resources, as JSON `{"team": "maps"}`, beside `livemosaic`: the name."""
     tracing: bool = False
     """Whether X-Ray traces the functions."""
+    traces: str | None = Field(None, pattern=r"^(xray|https?://[^\s/?#@]+/\S*)$")
+    """Where the functions send traces of their steps by OTLP/HTTP: `xray` for X-Ray's own endpoint
+    of the region, or the URL of a collector's traces, `https://HOST/v1/traces`
+    (docs/operations.md)."""
     vpc: Annotated[Vpc | None, BeforeValidator(_as_json)] = None
     """Subnets in which the functions run, as JSON `{"id": "vpc-…", "subnets": ["subnet-…"],
     "security_groups": ["sg-…"]}`; by default they run in Lambda's own network. The VPC must have

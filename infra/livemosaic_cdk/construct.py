@@ -23,7 +23,7 @@ from livemosaic_cdk.network import security_groups
 from livemosaic_cdk.parts.api import Api
 from livemosaic_cdk.parts.cdn import SHARED_MAX_AGE_S, Cdn
 from livemosaic_cdk.parts.code import code
-from livemosaic_cdk.parts.functions import function, live
+from livemosaic_cdk.parts.functions import XRAY, function, live
 from livemosaic_cdk.parts.grants import READ, WRITE, grant_key, grant_objects
 from livemosaic_cdk.parts.inbox import Inbox
 from livemosaic_cdk.parts.loading import Loading
@@ -342,12 +342,20 @@ class Livemosaic(Construct):
             "LIVEMOSAIC_ALLOWED_PREFIXES": ",".join((*config.allowed_prefixes, *own)),
             "LIVEMOSAIC_CORS_ORIGINS": ",".join(config.cors_origins),
             "LIVEMOSAIC_METRICS": config.name,
+            **({"LIVEMOSAIC_TRACES": self._collector(config.traces)} if config.traces else {}),
         }
         payer = {"AWS_REQUEST_PAYER": "requester"} if config.requester_pays else {}
         given = {
             f"LIVEMOSAIC_{name.upper()}": str(value) for name, value in config.settings.items()
         }
         return given | environment | payer | dict(self._store.environment if self._store else {})
+
+    def _collector(self, traces: str) -> str:
+        """Returns the URL to which traces are sent."""
+        if traces != XRAY:
+            return traces
+        stack = cdk.Stack.of(self)
+        return f"https://xray.{stack.region}.{stack.url_suffix}/v1/traces"
 
     def _grant_assets(self, reader: lambda_.Function) -> None:
         """Grants pixels for tiles, and headers and Items for ingestion.

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from livemosaic.traces import trace_id
+
 NAMESPACE: Final = "livemosaic"
 """Namespace of our metrics in CloudWatch."""
 DEPLOYMENT: Final = "Deployment"
@@ -26,7 +28,7 @@ _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctim
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats time, level, logger, message, `extra` fields, and an exception with its causes."""
+    """Formats time, level, logger, message, `extra`, the trace, an exception with its causes."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns one line of JSON."""
@@ -39,6 +41,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         line |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        if found := trace_id():
+            line["trace_id"] = found
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

@@ -13,8 +13,8 @@ Comments, docstrings, descriptions of parameters and formatting do not count, no
 - `stac` and `export` make documents, and no images.
 - `overviews` makes cells that are drawn like scenes: their digest is in the ETag.
 - `table` returns rows as they were put, which `tests/contract` checks for each adapter.
-- Credentials, tokens, settings, logs, metrics and process tuning change no image. Settings that
-  decide what it shows are in the ETag by their values.
+- Credentials, tokens, settings, logs, metrics, traces and process tuning change no image. Settings
+  that decide what it shows are in the ETag by their values.
 
 Libraries in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the machine do: `sum`
 compensates floats since 3.12, and the last digits of numpy and GDAL depend on the instruction set.
@@ -49,9 +49,10 @@ _CODE_LEFT_OUT: Final = (
         "overviews/",
         "stac/",
         "table/",
+        "telemetry/",
     ),
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
-    *("settings.py", "snapstart.py", "tiler/watch.py", FILE),
+    *("settings.py", "snapstart.py", "tiler/watch.py", "traces.py", FILE),
 )
 """Path prefixes, relative to the package."""
 _CODE_KEPT: Final = ("api/responses/",)

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
     their own queue drops them."""
     metrics: str = ""
     """Name of the deployment in CloudWatch metrics (`logs.metrics`); without, none are logged."""
+    traces: str = Field("", pattern=r"^(https?://[^\s/?#@]+/\S*)?$")
+    """URL to which traces are sent by OTLP/HTTP (`telemetry.otlp`), such as `http://127.0.0.1:4318/v1/traces`
+    of a collector; none by default."""
+    trace_share: float = Field(0.05, ge=0, le=1)
+    """Share of requests and batches of events that are traced, beside what X-Ray traces."""
     max_scenes: int = Field(20, ge=1, le=200)
     max_rows: int = Field(2000, ge=1, le=100_000)
     max_tile_size: int = Field(1024, ge=256, le=4096)

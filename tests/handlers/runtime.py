@@ -45,6 +45,8 @@ class Function:
     """Each `response` and `error` that came from the process, and its body."""
     snapped: Event = field(default_factory=Event)
     restored: Event = field(default_factory=Event)
+    trace: str = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0"
+    """X-Ray's header of its next invocations."""
 
     def invoke(self, event: Any) -> Any:
         """The response to one event; `FunctionError` where there is none."""
@@ -144,7 +146,7 @@ class _Request(BaseHTTPRequestHandler):
             "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 30_000),
             "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-central-1:123456789012:"
             "function:livemosaic",
-            "Lambda-Runtime-Trace-Id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0",
+            "Lambda-Runtime-Trace-Id": self.server.function.trace,
         }
         self._answer(200, event, headers)
 

@@ -176,6 +176,14 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "firewall": "600",
     },
     "edge in us-east-1": {**OFF, "region": "us-east-1", "cdn": "true", "firewall": "10"},
+    "traces": {"region": "us-west-2", "traces": "xray", "load": "true"},
+    "collected traces": {
+        **OFF,
+        "region": "us-west-2",
+        "tracing": "true",
+        "traces": "https://collector.example.com/v1/traces",
+        "settings": '{"trace_share": 0.5}',
+    },
     "bare cdn": {"region": "us-east-1", "cdn": "true", "anonymous_posts": "false", **OFF},
     "own proxy": {"region": "us-west-2", "domain": "maps.example.com", "cdn": "false", **OFF},
     "kept overviews": {

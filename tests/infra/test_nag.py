@@ -9,7 +9,7 @@ from cdk_nag import AwsSolutionsChecks
     [
         *("default", "everything", "adopted", "snapshots", "guarded", "overviews"),
         *("kept overviews", "everything with overviews", "cdn", "bare cdn", "own proxy"),
-        *("edge", "edge in us-east-1"),
+        *("edge", "edge in us-east-1", "traces", "collected traces"),
         *("canary", "versions", "encrypted", "encrypted and adopted"),
         *("private network", "given groups", "loads", "encrypted loads"),
     ],

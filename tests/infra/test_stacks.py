@@ -597,6 +597,23 @@ def test_nobody_pays_for_a_read_who_was_not_asked(default):
         assert "AWS_REQUEST_PAYER" not in function["Environment"]["Variables"]
 
 
+def test_traces_go_to_x_ray_or_to_a_collector_and_nowhere_by_default(deployment):
+    xray, collected = deployment("traces"), deployment("collected traces")
+    for name in (*FUNCTIONS, "Builder", "Sweep", "Load"):
+        url = xray.function(name)["Environment"]["Variables"]["LIVEMOSAIC_TRACES"]
+        assert url == {
+            "Fn::Join": ["", ["https://xray.us-west-2.", {"Ref": "AWS::URLSuffix"}, "/v1/traces"]]
+        }
+        assert "xray:PutTraceSegments" in xray.grants(name)["*"]
+    for name in FUNCTIONS:
+        given = collected.function(name)["Environment"]["Variables"]
+        assert given["LIVEMOSAIC_TRACES"] == "https://collector.example.com/v1/traces"
+        assert given["LIVEMOSAIC_TRACE_SHARE"] == "0.5"
+        default = deployment("default").function(name)
+        assert "LIVEMOSAIC_TRACES" not in default["Environment"]["Variables"]
+        assert "*" not in deployment("default").grants(name)
+
+
 @pytest.mark.parametrize(("name", "mode"), [("default", None), ("everything", "Active")])
 def test_tracing_is_a_switch(deployment, name, mode):
     for function in map(deployment(name).function, FUNCTIONS):

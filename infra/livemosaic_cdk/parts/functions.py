@@ -14,6 +14,10 @@ from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.grants import grant_key
 from livemosaic_cdk.parts.logs import log_group
 
+XRAY: Final = "xray"
+"""Value of `Config.traces` for X-Ray's endpoint, to which `xray:PutTraceSegments` lets send (the
+managed policy AWSXrayWriteOnlyAccess)."""
+
 
 def function(
     scope: Construct,
@@ -31,7 +35,7 @@ def function(
     groups: Sequence[str] = (),
     snap_start: bool = False,
 ) -> lambda_.Function:
-    """Creates a function that may only write its log, and send traces if `tracing` is on.
+    """Creates a function that may only write its log, and send traces to X-Ray where asked for.
 
     `concurrency` is reserved for it, and the most it has, if the deployment reserves any. `key`
     encrypts its log, and all else that the deployment keeps. `groups` are the ids of its security
@@ -74,6 +78,8 @@ def function(
         _place(made, role, config.vpc.subnets, groups)
     if key:
         grant_key(made, key)
+    if config.traces == XRAY and not config.tracing:  # which grants it, too
+        role.add_to_policy(iam.PolicyStatement(actions=["xray:PutTraceSegments"], resources=["*"]))
     _acknowledge(made, role, config)
     return made
 
@@ -144,11 +150,11 @@ def _acknowledge(made: lambda_.Function, role: iam.Role, config: Config) -> None
             "supports with security updates.",
         )
     )
-    if config.tracing:
+    if config.tracing or config.traces == XRAY:
         cdk.Validations.of(role).acknowledge(
             cdk.Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
                 reason="X-Ray's PutTraceSegments and PutTelemetryRecords have no resource types "
-                "(Service Authorization Reference, AWS X-Ray). Only these two use the wildcard.",
+                "(Service Authorization Reference, AWS X-Ray). Only these use the wildcard.",
             )
         )

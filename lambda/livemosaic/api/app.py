@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemosaic.api.edge.origin import OriginGate
@@ -15,6 +14,7 @@ from livemosaic.api.middleware import middleware
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.services import Services
+from livemosaic.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,6 +39,7 @@ class App:
         self._tiles.state.services = services
         self._gate = OriginGate.of(services.settings)
         self._public_urls = PublicUrls.of(services.settings)
+        self._answering = _traced(self._answer, services.settings)
 
     @cached_property
     def api(self) -> "FastAPI":
@@ -55,6 +56,10 @@ class App:
         return create_arcgis(self._services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, and traces it if that is asked for."""
+        await self._answering(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatches a request to one of the three applications."""
         if scope["type"] != "http":
             await self._tiles(scope, receive, send)
@@ -66,10 +71,15 @@ class App:
         await self._application(scope)(scope, receive, send)
 
     def _application(self, scope: Scope) -> ASGIApp:
-        if _is_tile(scope):
+        if tiles.route_of(scope):
             return self._tiles
         return self.arcgis if get_route_path(scope).startswith(_ARCGIS) else self.api
 
 
-def _is_tile(scope: Scope) -> bool:
-    return any(route.matches(scope)[0] is not Match.NONE for route in tiles.ROUTES)
+def _traced(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Returns the application, traced where the settings say so."""
+    if not settings.traces:
+        return app
+    from livemosaic.api.edge.tracing import Traced
+
+    return Traced(app, settings)

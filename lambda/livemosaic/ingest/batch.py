@@ -41,6 +41,7 @@ from livemosaic.model.time import MAX_SKEW, utc_text
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.fetch import Fetch, MissingError
 from livemosaic.storage.hrefs import redact
+from livemosaic.traces import carried, span
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,8 @@ class Ingest:
         applied = _applied(outcomes)
         subscribers.reconcile(applied, now)
         if self.keep_headers and not late():  # scenes are visible first
-            self.keep_headers({href for change in applied for href in change.hrefs}, pool)
+            with span("headers"):
+                self.keep_headers({href for change in applied for href in change.hrefs}, pool)
         return [self._purged(outcome, pool, late) for outcome in outcomes]
 
     def _all(
@@ -185,9 +187,14 @@ class Ingest:
         alone = 0 if subscribers.mosaics.all_chosen else 1
 
         def one(message: Message) -> Outcome:
-            return self._one(message, replace(subscribers, again=not message.is_first), late)
+            again = replace(subscribers, again=not message.is_first)
+            with span("message", **{"messaging.message.id": message.id}) as made:
+                outcome = self._one(message, again, late)
+                if made:
+                    made.attributes["livemosaic.outcome"] = outcome.status
+                return outcome
 
-        return [*map(one, messages[:alone]), *run(one, messages[alone:])]
+        return [*map(one, messages[:alone]), *run(carried(one), messages[alone:])]
 
     def _one(self, message: Message, subscribers: Subscribers, late: Deadline) -> Outcome:
         applied: list[Applied] = []
@@ -248,7 +255,8 @@ class Ingest:
         match change:
             case Upsert(collection, document=document, base=base, order=order):
                 if subscribers.of(collection):
-                    item = StacItem.parse(document, order=order, base=base)
+                    with span("parse"):
+                        item = StacItem.parse(document, order=order, base=base)
                     yield from self._put(item, base, order, subscribers)
             case Reference(href, order):
                 found = self._referenced(href, order, message)
@@ -287,9 +295,10 @@ class Ingest:
             return
         item = self._current_item(event)
         held = ItemName(item.collection, item.id) if item else None
-        claimed = self._tracked.claim(
-            event, held, lambda before: list(_retire(before, subscribers))
-        )
+        with span("claim"):
+            claimed = self._tracked.claim(
+                event, held, lambda before: list(_retire(before, subscribers))
+            )
         if claimed is None:
             return
         if known is None and item is None:
@@ -326,8 +335,10 @@ class Ingest:
     def _fetch(self, href: str, order: Order) -> StacItem:
         if self.fetch is None:
             raise InvalidItemError(f"it is at {redact(href)}, and nothing is fetched here")
-        document = parse(self.fetch(href))
-        return StacItem.parse(document, order=order, base=href)
+        with span("fetch"):
+            body = self.fetch(href)
+        with span("parse"):
+            return StacItem.parse(parse(body), order=order, base=href)
 
     def _purged(self, outcome: Outcome, pool: Executor | None, late: Deadline) -> Outcome:
         """Deletes the rows of truncated collections, and returns the outcome.

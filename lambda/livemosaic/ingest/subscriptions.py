@@ -19,6 +19,7 @@ from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.model.order import updated_of
 from livemosaic.model.scene import Scene, scene_key
 from livemosaic.storage.allowlist import AllowList
+from livemosaic.traces import span
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class Subscribers:
             # It may have passed before, and an older event that did may still be on the way.
             return self._remove(mosaic, ItemName(item.collection, item.id), item.left)
         scene = item.scene(mosaic, self.allow)
-        effect = self.index.apply(mosaic, scene, force=self.force, again=self.again)
+        with span("write", mosaic=mosaic.id):
+            effect = self.index.apply(mosaic, scene, force=self.force, again=self.again)
         _warn_of_earlier(scene, mosaic, effect)
         applied = Applied(
             mosaic.id,

@@ -47,6 +47,7 @@ from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
 from livemosaic.tiler.watch import Skip, Watch
+from livemosaic.traces import passed, span
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,13 @@ class Timings:
         self._seconds: dict[str, float] = {}
         self._since = perf_counter()
 
-    def end(self, step: str) -> None:
-        """Adds the time since the last step ended to this step."""
+    def end(self, step: str, *, is_traced: bool = False) -> None:
+        """Adds the time since the last step ended to this step, and to the trace if not done."""
         now = perf_counter()
-        self._seconds[step] = self._seconds.get(step, 0.0) + now - self._since
-        self._since = now
+        seconds, self._since = now - self._since, now
+        self._seconds[step] = self._seconds.get(step, 0.0) + seconds
+        if not is_traced:
+            passed(step, seconds)
 
     def seconds(self) -> Mapping[str, float]:
         """Returns the seconds of each step, in the order in which steps first ended."""
@@ -294,8 +297,9 @@ class Tiler:
         done, budget = Reads(), self._read_budget(draft.grid)
         while places := await asyncio.to_thread(draft.plan.next_round):
             draft.timings.end("index")
-            await self._read_round(draft, places, budget, done)
-            draft.timings.end("read")
+            with span("read", scenes=len(places)):
+                await self._read_round(draft, places, budget, done)
+            draft.timings.end("read", is_traced=True)
         draft.timings.end("index")
         invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
         if invalid and not done.layers:
@@ -409,7 +413,8 @@ class Tiler:
         """Returns the pixels of a scene, or the error that kept them from being read."""
         try:
             async with budget.turns:
-                return await self._pixels(draft, place, budget)
+                with span("scene", scene=draft.plan.scene(place).key):
+                    return await self._pixels(draft, place, budget)
         except TimeoutError:
             limits, late = self.limits, asyncio.get_running_loop().time() >= budget.end
             return UnreadableAssetError(

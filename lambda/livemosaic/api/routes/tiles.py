@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
 from livemosaic.api.params.items import find_items
@@ -102,3 +103,9 @@ ROUTES: Final = [
 for _route in ROUTES:
     _route.methods = {"GET"}  # the middleware turns HEAD into GET, and a 405 names GET alone
     _route.app = CheckedQuery(_route.app, partial(query_of, _route))
+
+
+def route_of(scope: Scope) -> str | None:
+    """Returns the path of the tile route, with its placeholders, that a request is for, or None."""
+    found = (r.path for r in ROUTES if r.matches(scope)[0] is not Match.NONE)
+    return next(found, None)
