@@ -75,13 +75,14 @@ def static_files() -> StaticFiles:
 @router.get("/docs", include_in_schema=False)
 def docs() -> HTMLResponse:
     """Serves Swagger UI, from its npm package, for the OpenAPI document."""
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="livemosaic",
         swagger_js_url=f"{static_path()}/swagger/swagger-ui-bundle.js",
         swagger_css_url=f"{static_path()}/swagger/swagger-ui.css",
         swagger_favicon_url="data:,",
     )
+    return HTMLResponse(bytes(page.body).replace(b"<html>", b'<html lang="en">'))
 
 
 @router.get(

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from livemosaic.api.documents.example import example_of
+from livemosaic.api.documents.outline import outline_of
 from livemosaic.api.params.pixels import format_of
 from livemosaic.api.responses.negotiation import (
     DOCUMENT_RESPONSES,
@@ -29,6 +31,7 @@ _LONG: Final = 256
 """Default length of a legend in pixels: one per color."""
 _SHORT: Final = 20
 _MAX_LEGEND: Final = 2048
+_SVG: Final = "image/svg+xml"
 
 _LEGENDS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -44,6 +47,10 @@ _Side = Annotated[
 @router.get("/tileMatrixSets", response_class=Response, responses=DOCUMENT_RESPONSES)
 def tile_matrix_sets(request: Request, responder: Negotiated) -> Response:
     """Lists the supported TileMatrixSets (OGC 17-083r4)."""
+    if responder.form == "html":
+        earth_first = sorted(summaries(), key=lambda tms: not tms.is_like(LONLAT))
+        cards = "".join(_tms_card(tms.id, tms.title) for tms in earth_first)
+        return responder.page("TileMatrixSets", f'<ul class="swatches">{cards}</ul>')
     listed = [
         {
             "id": tms.id,
@@ -57,12 +64,35 @@ def tile_matrix_sets(request: Request, responder: Negotiated) -> Response:
     return responder.answer("TileMatrixSets", {"tileMatrixSets": listed})
 
 
-@router.get("/tileMatrixSets/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
-def show_tile_matrix_set(tms: str, responder: Negotiated) -> Response:
+def _tms_card(name: str, title: str) -> str:
+    place = f"tileMatrixSets/{escape(name)}"
+    image = f'<img class="example" src="{place}?f=svg" alt="" loading="lazy">'
+    about = f"<code>{escape(name)}</code><br>{escape(title)}"
+    return f'<li><a href="{place}?f=html">{image}{about}</a></li>'
+
+
+@router.get(
+    "/tileMatrixSets/{tms}",
+    response_class=Response,
+    responses={200: {"content": {name: {} for name in ("application/json", "text/html", _SVG)}}},
+)
+def show_tile_matrix_set(
+    tms: str,
+    request: Request,
+    f: Annotated[
+        Literal["json", "html", "svg"] | None,
+        Query(description="Document, or `svg` for its tiles as an image. By Accept if not given"),
+    ] = None,
+) -> Response:
     """Shows a TileMatrixSet in its standard's JSON (OGC 17-083r4)."""
     if tms not in tms_ids():
         raise NotFoundError(f"there is no TileMatrixSet {tms[:80]!r}; /tileMatrixSets lists them")
-    return responder.answer(tms, tile_matrix_set(tms).model_dump(mode="json", exclude_none=True))
+    found = tile_matrix_set(tms)
+    if f == "svg":
+        return Response(outline_of(found), media_type=_SVG)
+    image = f'<img class="example" src="{escape(tms)}?f=svg" alt="Edges of its tiles">'
+    document = found.model_dump(mode="json", exclude_none=True)
+    return Responder(request, f or preferred_form(request)).answer(tms, document, image)
 
 
 def _item_links(request: Request, path: str, rel: str, title: str) -> dict[str, Any]:
@@ -79,23 +109,63 @@ def list_algorithms(request: Request, responder: Negotiated) -> Response:
     listed = [
         {
             "id": name,
-            "title": _title(algorithms.get(name).model_json_schema()["properties"], name),
+            "title": _text(_fields(name), "title") or name,
             **_item_links(request, f"algorithms/{name}", "item", f"Definition of {name}"),
         }
         for name in algorithms.list()
     ]
+    if responder.form == "html":
+        cards = "".join(map(_algorithm_card, algorithms.list()))
+        return responder.page("Algorithms", f'<ul class="swatches">{cards}</ul>')
     return responder.answer("Algorithms", {"algorithms": listed})
 
 
-@router.get("/algorithms/{algorithm}", response_class=Response, responses=DOCUMENT_RESPONSES)
-def show_algorithm(algorithm: str, responder: Negotiated) -> Response:
+def _algorithm_card(name: str) -> str:
+    place, fields = f"algorithms/{escape(name)}", _fields(name)
+    image = f'<img class="example" src="{place}?f=png" alt="" loading="lazy">'
+    title, about = _text(fields, "title") or name, _text(fields, "description")
+    return (
+        f'<li><a href="{place}?f=html">{image}<strong>{escape(title)}</strong>'
+        f"<br><code>{escape(name)}</code><br>{escape(about)}</a></li>"
+    )
+
+
+@router.get(
+    "/algorithms/{algorithm}",
+    response_class=Response,
+    responses={
+        200: {"content": {name: {} for name in ("application/json", "text/html", "image/png")}}
+    },
+)
+def show_algorithm(
+    algorithm: str,
+    request: Request,
+    f: Annotated[
+        Literal["json", "html", "png"] | None,
+        Query(description="Document, or `png` for an example image. By Accept if not given"),
+    ] = None,
+) -> Response:
     """Shows an algorithm's inputs and outputs, and the JSON Schema of its `algorithm_params`."""
     from titiler.core.algorithm import algorithms
 
     if algorithm not in algorithms.list():
         raise NotFoundError(f"there is no algorithm {algorithm[:80]!r}; /algorithms lists them")
-    fields = algorithms.get(algorithm).model_json_schema()["properties"]
-    return responder.answer(algorithm, _algorithm(fields))
+    fields = _fields(algorithm)
+    if f == "png":
+        example = example_of(algorithm, fields.get("input_nbands", {}).get("default"))
+        return Response(example, media_type=MEDIA_TYPES["png"])
+    image = f'<img class="example" src="{escape(algorithm)}?f=png" alt="Example">'
+    return Responder(request, f or preferred_form(request)).answer(
+        algorithm, _algorithm(fields), image
+    )
+
+
+def _fields(algorithm: str) -> dict[str, Any]:
+    """Returns the JSON Schema of an algorithm's fields, by name."""
+    from titiler.core.algorithm import algorithms
+
+    fields: dict[str, Any] = algorithms.get(algorithm).model_json_schema()["properties"]
+    return fields
 
 
 def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +183,8 @@ def _algorithm(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _title(fields: dict[str, Any], name: str) -> str:
-    return str(fields.get("title", {}).get("default", name))
+def _text(fields: dict[str, Any], name: str) -> str:
+    return str(fields.get(name, {}).get("default") or "")
 
 
 @router.get("/colorMaps", response_class=Response, responses=DOCUMENT_RESPONSES)

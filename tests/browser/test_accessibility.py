@@ -1,0 +1,80 @@
+"""Pages are usable by everybody, and quickly there."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .conftest import Site, View
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
+BOTH = (7.0, 45.0, 9.0, 46.0)
+KB = 1_000
+MOST_KB = 600
+"""Everything that the map page loads but tiles, compressed."""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core, which npm brings."""
+    if not AXE.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{AXE} is missing: npm ci")
+    return AXE.read_text("utf-8")
+
+
+def _mosaic(site: Site) -> str:
+    mosaic = site.mosaic(title="Alps", renders={"half": {"rescale": [[0, 510]]}})
+    for day in (1, 2):
+        data = np.full((1, 256, 256), 1000 * day, "uint16")
+        site.publish(mosaic, f"scene-{day}", BOTH, data, day=day)
+    return mosaic
+
+
+def _serious(view: View, axe: str) -> list[Any]:
+    view.page.evaluate(f"() => {{ {axe} }}")
+    found = view.page.evaluate("axe.run()")["violations"]
+    return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("tool", [None, "search", "style", "time", "use"])
+def test_the_map_page_has_no_violations(
+    site: Site, new_view: Callable[..., View], axe: str, tool: str | None, scheme: str
+) -> None:
+    view = new_view(color_scheme=scheme, reduced_motion="reduce")
+    view.open(_mosaic(site), "?rescale=0,3000&colormap_name=viridis")
+    view.click(7.6, 45.2)
+    view.until("() => document.querySelector('#chart svg')")
+    if tool:
+        view.page.locator(f"#tool-{tool}").click()
+        view.until("() => !/Reading/.test(document.querySelector('#drawer-body').textContent)")
+    assert _serious(view, axe) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/algorithms", "/algorithms/hillshade", "/colorMaps", "/tileMatrixSets/WebMercatorQuad"],
+)
+def test_pages_that_are_read_have_no_violations(
+    site: Site, view: View, axe: str, path: str
+) -> None:
+    _mosaic(site)
+    view.page.goto(f"{site.url}{path}?f=html")
+    assert _serious(view, axe) == []
+
+
+def test_the_map_page_weighs_little(site: Site, view: View) -> None:
+    view.open(_mosaic(site))
+    view.until("() => livemosaic.map.areTilesLoaded()")
+    sizes = view.page.evaluate(
+        """() => performance.getEntriesByType("resource")
+          .filter(({ name }) => !/\\/WebMercatorQuad\\/\\d/.test(name))
+          .map(({ name, transferSize }) => [name, transferSize])"""
+    )
+    assert any("maplibre-gl.mjs" in name for name, _ in sizes)
+    assert sum(size for _, size in sizes) < MOST_KB * KB, sizes
