@@ -30,6 +30,7 @@ def collection_document(mosaic: Mosaic) -> dict[str, Any]:
         "id": mosaic.id,
         "title": title,
         "description": f"Live mosaic {title}: its scenes as STAC Items, and its tiles and maps.",
+        "itemType": "feature",  # the default of OGC API, but OWSLib wants it to be named
         "license": "other",
         "extent": {
             "spatial": {"bbox": [list(mosaic.bounds or _WORLD)]},
