@@ -93,6 +93,12 @@ class TestPlaces:
         assert found.shape[1:] == (256, 256)
         assert not found[:, 0].any()
 
+    def test_a_box_may_have_its_sides_the_other_way_round(self, service: Server) -> None:
+        """As esri-leaflet sends it: north before south."""
+        turned = ",".join(map(repr, (EDGE.left, EDGE.top, EDGE.right, EDGE.bottom)))
+        found = exported(service, bbox=turned, format="png32")
+        assert found.content == exported(service, format="png32").content
+
     def test_pixels_lie_where_they_lie_without_the_edges(self, service: Server) -> None:
         """A map of three worlds, at a scale at which the scene is a pixel or two."""
         turn = 2 * 20037508.342789244
@@ -237,6 +243,10 @@ class TestDocuments:
         assert answer.content == exported(service, format="png32").content
         answer = service.client.post(url(), data={"f": "json"})
         assert answer.json()["bandCount"] == 3
+
+    def test_a_service_may_end_with_a_slash(self, service: Server) -> None:
+        answer = service.client.get(f"{url()}/", params={"f": "json"}, follow_redirects=False)
+        assert answer.json()["name"] == "m"
 
     def test_pjson_is_indented_and_html_a_page_that_escapes(self, service: Server) -> None:
         assert "\n  " in service.get(url(), f="pjson").text

@@ -17,8 +17,11 @@ from livemosaic.model.raster import Grid, Mask, Pixels
 _DEGREE_M: Final = 111_319.49
 """Metres of a degree on the equator, by which steps in a geographic CRS are measured."""
 
+_MAX_SAMPLES: Final = 48_000_000
+"""Values in all windows of an image, some seconds of work."""
+
 Floats = NDArray[np.float32]
-FocalType = Literal["min", "max", "mean", "std", "median"]
+FocalType = Literal["min", "max", "mean", "std"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ def aspect(pixels: Pixels, grid: Grid) -> Pixels:
 
 def focal(pixels: Pixels, kind: FocalType, columns: int, rows: int) -> Pixels:
     """Computes statistics of each band in a window around each pixel, of its valid pixels."""
+    samples = pixels.data.size * columns * rows
+    if samples > _MAX_SAMPLES:
+        raise InvalidRequestError(
+            f"a window of {columns} × {rows} around each of {pixels.data.size:,} values is "
+            f"{samples:,}, at most {_MAX_SAMPLES:,} are looked at: ask for a smaller image or "
+            "window, or for fewer bands"
+        )
     across, down = (columns - 1) // 2, (rows - 1) // 2
     room = (down, rows - 1 - down), (across, columns - 1 - across)
     valid = np.pad(pixels.valid, room)
@@ -100,7 +110,6 @@ _FOCAL: Final[dict[FocalType, Any]] = {
     "max": np.nanmax,
     "mean": np.nanmean,
     "std": np.nanstd,
-    "median": np.nanmedian,
 }
 _STRIP: Final = 64
 """Rows whose windows are copied at once."""

@@ -11,7 +11,14 @@ from starlette.routing import Route
 
 from livemosaic import errors
 from livemosaic.api.middleware import middleware
-from livemosaic.api.routes.arcgis import catalog, export, identify, service
+from livemosaic.api.routes.arcgis import (
+    about,
+    catalog,
+    export,
+    identify,
+    measures,
+    service,
+)
 from livemosaic.api.routes.arcgis.values import answers
 from livemosaic.api.routes.arcgis.values.samples import ServiceSamples
 from livemosaic.services import Services
@@ -27,6 +34,13 @@ OPERATIONS: Final[dict[str, Endpoint]] = {
     "identify": identify.identify,
     "getSamples": identify.get_samples,
     "query": catalog.query,
+    "legend": about.legend,
+    "keyProperties": about.key_properties,
+    "rasterFunctionInfos": about.raster_function_infos,
+    "computeStatisticsHistograms": measures.compute_statistics_histograms,
+    "computeHistograms": measures.compute_histograms,
+    "statistics": measures.statistics,
+    "histograms": measures.histograms,
     "{objectid:int}": catalog.item,
     "{objectid:int}/info": catalog.item_info,
     "{objectid:int}/thumbnail": catalog.thumbnail,
@@ -53,11 +67,13 @@ def create_arcgis(services: Services) -> Starlette:
 
 
 def _routes() -> list[Route]:
+    """Returns all routes; some clients end the path of a service with a slash."""
     resources: dict[str, Endpoint] = {
         f"{ROOT}/info": service.info,
         f"{ROOT}/services": service.services,
         f"{ROOT}/services/": service.services,
         SERVICE: service.describe,
+        f"{SERVICE}/": service.describe,
         **{f"{SERVICE}/{name}": operation for name, operation in OPERATIONS.items()},
     }
     found = [Route(path, endpoint, methods=_METHODS) for path, endpoint in resources.items()]

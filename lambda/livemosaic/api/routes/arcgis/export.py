@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from livemosaic.api.responses.picture import image
 from livemosaic.api.routes.arcgis.values.answers import document
-from livemosaic.api.routes.arcgis.values.asked import Asked, number_of
+from livemosaic.api.routes.arcgis.values.asked import FORMAT, Asked, number_of
 from livemosaic.api.routes.arcgis.values.geometry import crs_param, envelope
 from livemosaic.api.routes.arcgis.values.rendering import Rendering, pixel_type, rendering_param
 from livemosaic.api.routes.arcgis.values.rules import rule_param
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample, ServiceSamples, service_crs
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.box import Box
+from livemosaic.geo.box import FARTHEST, Box
 from livemosaic.geo.frame import around
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid, Pixels
@@ -161,17 +161,22 @@ def frame_param(asked: Asked, mosaic: Mosaic) -> ExportFrame:
 
 
 def _bbox(asked: Asked) -> BBox:
-    edges = asked.numbers("bbox") if (asked.get("bbox") or "")[:1] != "{" else _envelope(asked)
+    edges = (
+        asked.numbers("bbox") if (asked.get("bbox") or "").lstrip()[:1] != "{" else _envelope(asked)
+    )
     if len(edges) != 4:
         raise InvalidRequestError("bbox must be xmin,ymin,xmax,ymax")
-    left, bottom, right, top = edges
-    if not (left < right and bottom < top and max(map(abs, edges)) < 1e9):
-        raise InvalidRequestError(f"bbox {_text(edges)} is empty, inverted or far off the globe")
+    # esri-leaflet has north before south; ArcGIS Server sorts them.
+    (left, right), (bottom, top) = sorted(edges[::2]), sorted(edges[1::2])
+    if not (left < right and bottom < top and max(map(abs, edges)) < FARTHEST):
+        raise InvalidRequestError(f"bbox {_text(edges)} is empty or far off the globe")
     return left, bottom, right, top
 
 
 def _envelope(asked: Asked) -> list[float]:
     given = asked.object("bbox")
+    if not isinstance(given, dict):
+        raise InvalidRequestError("bbox must be xmin,ymin,xmax,ymax, or an envelope")
     return [number_of("bbox", given.get(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
 
 
@@ -299,7 +304,7 @@ def _href(asked: Asked) -> str:
 async def tile(request: Request) -> Response:
     """Draws a tile of the service: a tile of the mosaic's TileMatrixSet, row before column."""
     asked = await Asked.of(request)
-    request.scope["livemosaic.arcgis.format"] = "image"
+    request.scope[FORMAT] = "image"
     mosaic = await asked.mosaic()
     path = request.path_params
     address = TileAddress(mosaic.tms, path["level"], path["col"], path["row"])

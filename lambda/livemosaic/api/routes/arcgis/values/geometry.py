@@ -22,6 +22,7 @@ from livemosaic.tiler.rules.spatial_reference import crs_of_reference
 
 _WEB_MERCATOR: Final = 3857
 _ESRI_WEB_MERCATOR: Final = 102100
+_MOST_RINGS: Final = 100
 _NUMBER: Final = re.compile(r"\s*\d{1,9}\s*", re.ASCII)
 _TYPES: Final = {
     "esrigeometrypoint": "point",
@@ -148,7 +149,9 @@ def _positions(given: Any) -> list[tuple[float, float]]:
 def _polygons(rings: Any) -> BaseGeometry:
     """Fills rings by the even-odd rule, whichever way they run."""
     filled: BaseGeometry = MultiPolygon()
-    for ring in rings[:1000]:
+    if len(rings) > _MOST_RINGS:
+        raise InvalidRequestError(f"a polygon of {len(rings):,} rings: it may have {_MOST_RINGS}")
+    for ring in rings:
         filled = filled.symmetric_difference(shapely.make_valid(Polygon(_positions(ring))))
     parts = [part for part in shapely.get_parts(filled) if part.geom_type == "Polygon"]
     return MultiPolygon(parts)

@@ -213,12 +213,10 @@ _FOCAL: Final[dict[object, terrain.FocalType]] = {
     "max": "max",
     "mean": "mean",
     "standarddeviation": "std",
-    "median": "median",
     1: "min",
     2: "max",
     3: "mean",
     4: "std",
-    5: "median",
 }
 
 
