@@ -44,7 +44,7 @@ _AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class PlaceValues:
     """The values at a place."""
 
     mosaic: str | None
@@ -59,7 +59,7 @@ class Values:
 
 async def values_at(
     asked: Asked, mosaic: Mosaic, at: Point, rule: Rule, rendering: Rendering, *, every: bool
-) -> Values:
+) -> PlaceValues:
     """Reads the pixel at a place, at full resolution; of every scene, or of the visible ones."""
     tiler = asked.services.tiler
     read = replace(rendering.read, resampling="nearest", palette=False)
@@ -69,7 +69,7 @@ async def values_at(
     drawn = await run_in_threadpool(_rendered, made.pixels, draft.grid, rendering)
     places = sorted(done.layers)
     layers = [done.layers[place] for place in places]
-    return Values(
+    return PlaceValues(
         _joined(drawn, ", "),
         [draft.plan.scene(place).key for place in places],
         [_joined(layer, " ") or _NO_DATA for layer in layers],
@@ -138,7 +138,7 @@ def _middle(geometry: BaseGeometry) -> tuple[float, float]:
     return at.x, at.y
 
 
-def _items(asked: Asked, mosaic: Mosaic, found: Values, crs: CRS) -> dict[str, Any]:
+def _items(asked: Asked, mosaic: Mosaic, found: PlaceValues, crs: CRS) -> dict[str, Any]:
     most = asked.whole("maxItemCount", _MAX_ITEMS, 1, _MAX_ITEMS)
     keys = found.keys[:most]
     scenes = {scene.key: scene for scene in asked.services.index.scenes(mosaic, keys)}
@@ -175,7 +175,7 @@ async def get_samples(request: Request) -> Response:
     points = _points(asked, shape.geometry)
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def sampled(number: int, x: float, y: float) -> tuple[int, float, float, Values]:
+    async def sampled(number: int, x: float, y: float) -> tuple[int, float, float, PlaceValues]:
         async with turns:
             at = Point(shape.crs, x, y)
             return number, x, y, await values_at(asked, mosaic, at, rule, rendering, every=False)
@@ -233,7 +233,7 @@ def _within(polygons: BaseGeometry, count: int) -> Any:
 
 
 def _samples(
-    asked: Asked, mosaic: Mosaic, crs: CRS, made: Sequence[tuple[int, float, float, Values]]
+    asked: Asked, mosaic: Mosaic, crs: CRS, made: Sequence[tuple[int, float, float, PlaceValues]]
 ) -> list[dict[str, Any]]:
     wanted = asked.get("outFields")
     names = names_of(fields_of(asked.services, mosaic), wanted) if wanted else []
@@ -251,7 +251,7 @@ def _samples(
     ]
 
 
-def _top(values: Values) -> str | None:
+def _top(values: PlaceValues) -> str | None:
     return next((key for key, seen in zip(values.keys, values.seen, strict=True) if seen), None)
 
 
