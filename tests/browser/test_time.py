@@ -192,3 +192,15 @@ def test_on_a_phone_the_feed_leaves_the_map_in_view(
     assert box is not None
     assert box["y"] > 780 * 0.8
     assert box["height"] < 60
+
+
+def test_the_card_names_the_newest_date_of_the_scenes_in_view(site: Site, view: View) -> None:
+    mosaic = _three(site)
+    view.open(mosaic)
+    newest = view.page.locator("#newest")
+    expect(newest).to_have_text("newest 9 Jan 2026")
+    site.publish(mosaic, "late", BOTH, RED, day=3)
+    expect(view.page.locator("#count")).to_have_text("4 scenes in view")
+    expect(newest).to_have_text("newest 9 Jan 2026")
+    site.publish(mosaic, "new", BOTH, GREEN, day=20)
+    expect(newest).to_have_text("newest 20 Jan 2026")

@@ -185,3 +185,14 @@ def test_on_a_phone_the_drawer_is_a_sheet_that_leaves_the_map_in_view(
     assert box["y"] > 780 * 0.4
     assert box["width"] == 390
     assert view.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [("?lock=s2/scene", "Zoom in to see the mosaic"), ("?ids=gone", "has the id 'gone'")],
+)
+def test_below_its_zooms_a_rule_of_named_scenes_is_judged_as_above_them(
+    site: Site, troubled: View, query: str, text: str
+) -> None:
+    troubled.open(_alps(site, minzoom=8), f"{query}#3/45/8")
+    expect(troubled.page.locator("#message")).to_contain_text(text)

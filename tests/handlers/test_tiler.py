@@ -1,5 +1,6 @@
 """The tiler function, fed requests as an HTTP API of API Gateway hands them over."""
 
+import gzip
 import io
 import json
 import warnings
@@ -175,6 +176,12 @@ class TestLimit:
     @pytest.mark.parametrize("query", [".tif?tilesize=512", "@4x.jpg?rescale=0,60000"])
     def test_what_it_says_helps(self, api: HttpApi, query: str) -> None:
         assert api.get(tile_url(query, "large")).status == 200
+
+    def test_text_is_compressed_for_who_accepts_it(self, api: HttpApi) -> None:
+        plain = api.get("/tileMatrixSets/WebMercatorQuad")
+        packed = api.get("/tileMatrixSets/WebMercatorQuad", Accept_Encoding="gzip")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(packed.content) == plain.content
 
 
 class TestAddresses:

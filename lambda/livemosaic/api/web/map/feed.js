@@ -3,6 +3,7 @@
 import { draw, fit, map } from "./canvas.js";
 import { day } from "./date.js";
 import { boundsOf, polygons } from "./geometry.js";
+import { stay } from "./mosaic.js";
 import { $, el, motion, narrow } from "./page.js";
 
 const lines = () => (narrow() ? 1 : 5);
@@ -20,12 +21,18 @@ export function announce({ arrived, updated, left }) {
 
 /** A line for scenes that were added out of view, and a button that shows them. */
 export function sayAway(changes) {
-  const added = changes.filter(({ kind, deleted, settled }) => kind === "scene" && !deleted && !settled);
+  const added = changes.filter(({ kind, deleted }) => kind === "scene" && !deleted);
   if (!added.length) return;
   const button = line("+", added.length === 1 ? "1 scene out of view" : `${added.length} scenes out of view`, "show");
   button.title = "Show it on the map";
-  button.onclick = () => fit(around(added.map(({ bbox }) => bbox)));
+  button.onclick = () => show(around(added.map(({ bbox }) => bbox)));
   add("away", button);
+}
+
+/** Go to a box; the viewer wants to stay there. */
+function show(box) {
+  stay();
+  fit(box);
 }
 
 /** A box around boxes; one that crosses the antimeridian stands for all. */
@@ -40,7 +47,7 @@ function tell(kind, sign, scenes) {
   for (const scene of shown) {
     const button = line(sign, String(scene.id), what(scene));
     button.title = "Show it on the map";
-    button.onclick = () => fit(boundsOf(polygons(scene)[0]));
+    button.onclick = () => show(boundsOf(polygons(scene)[0]));
     add(kind, button);
   }
 }

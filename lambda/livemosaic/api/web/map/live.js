@@ -61,12 +61,13 @@ async function lookOnce(signal) {
   if (tooLow()) scenes.forget();
   else if (news.length || isNew()) await list(signal);
   $("count").textContent = info.bounds ? scenes.count() : "";
+  $("newest").textContent = info.bounds ? scenes.newest() : "";
   hover();
   if (news.length) seekAnew();
   await drawFootprints(news.length > 0, signal);
   await sayLost(signal);
   if (news.length) await react(news, signal);
-  sayAway(away);
+  sayAway(away.filter(({ id }) => !known.has(id)));
   heard(news.length + away.length > 0);
   cursor = answer.cursor; // not before: what fails is listed again
   known = new Set(answer.changes.filter(({ settled }) => !settled).map(({ id }) => id));
@@ -140,7 +141,7 @@ function lost(error) {
   failures += 1;
   if (error.status === 400) {
     looks += 1;
-    $("count").textContent = "";
+    $("count").textContent = $("newest").textContent = "";
     status("gone", "not drawn");
     say("rule", "The mosaic cannot be drawn like this", error.message);
   } else if (error.status === 404) {

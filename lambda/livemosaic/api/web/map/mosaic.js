@@ -84,8 +84,11 @@ async function arrive(animate) {
   map.jumpTo({ center: middle(box), zoom: Math.max(0, info.minzoom - 1) });
 }
 
-/** Show the mosaic again, wherever the map is. */
-export const goHome = () => info?.bounds && arrive(true);
+/** Show the mosaic again, wherever the map is, and follow it as it grows. */
+export function goHome() {
+  moved = false;
+  if (info?.bounds) arrive(true);
+}
 
 /** Zoom in to where the mosaic is drawn: here, if the middle of the map is of the mosaic. */
 function enter() {

@@ -2,6 +2,7 @@
 
 import { MercatorCoordinate, map, tileZoom, view } from "./canvas.js";
 import { rule } from "./choices.js";
+import { day } from "./date.js";
 import { covers, holds, meets, quarters, split, wrap, wrapped } from "./geometry.js";
 import { TMS, info } from "./mosaic.js";
 import { ask } from "./server.js";
@@ -58,6 +59,13 @@ export function count() {
   if (!seen) return "";
   const shown = inView().length;
   return `${shown || "no"}${cut(seen) ? "+" : ""} ${shown === 1 ? "scene" : "scenes"} in view`;
+}
+
+/** The newest date of the scenes in view, in words; empty if not all of them are listed. */
+export function newest() {
+  const dated = inView().filter(({ properties }) => properties?.datetime);
+  if (!dated.length || cut(seen)) return "";
+  return `newest ${day(dated.reduce((a, b) => (Date.parse(b.properties.datetime) > Date.parse(a.properties.datetime) ? b : a)))}`;
 }
 
 const PAGES = 5;

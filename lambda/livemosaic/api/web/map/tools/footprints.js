@@ -19,12 +19,22 @@ const outlines = (features) => ({ type: "GeometryCollection", geometries: featur
 /** Draw the outlines of the present view; `isNews` says that scenes have changed. */
 export async function drawFootprints(isNews, signal) {
   if (isNews) all = null;
-  if (tooLow()) all ??= (await ask(`items?limit=${MOST}&${selection()}`, signal)).features;
+  if (tooLow()) all ??= await selected(signal);
   const shown = tooLow() ? all : always ? inView() : [];
   const key = JSON.stringify(shown.map(({ collection, id, version }) => [collection, id, version]));
   if (key === drawn) return;
   drawn = key;
   draw("footprints", outlines(shown));
+}
+
+/** The scenes that the address selects; none if that depends on the place, or if it names scenes that do not exist. */
+async function selected(signal) {
+  try {
+    return (await ask(`items?limit=${MOST}&${selection()}`, signal)).features;
+  } catch (error) {
+    if (![400, 404].includes(error.status)) throw error;
+    return [];
+  }
 }
 
 function toggle(button) {

@@ -35,14 +35,14 @@ export async function sayLost(signal) {
   say("away", "No scene is selected", "The address selects scenes, and the mosaic has none like that.", { label: "Show all scenes", run });
 }
 
-/** A scene that the address selects; null if none is found, or if the selection depends on the place. */
+/** A scene that the address selects; null if none is found, or if that depends on the place. */
 async function somewhere(query, signal) {
   if (!found.has(query)) found.set(query, await first(query, signal).catch(placeless));
   return found.get(query);
 }
 
 function placeless(error) {
-  if (error.status !== 400) throw error;
+  if (![400, 404].includes(error.status)) throw error;
   return null;
 }
 

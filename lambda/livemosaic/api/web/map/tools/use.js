@@ -1,7 +1,7 @@
 /** What is seen, for other programs: addresses and commands for exactly this view. */
 
 import { MercatorCoordinate, map, view } from "../canvas.js";
-import { wrap } from "../geometry.js";
+import { wrapped } from "../geometry.js";
 import { TMS, info } from "../mosaic.js";
 import { el } from "../page.js";
 import { refill } from "./drawer.js";
@@ -27,8 +27,7 @@ function metres() {
 }
 
 function degrees() {
-  const [west, south, east, north] = view();
-  return [wrap(west), south, wrap(east), north].map((d) => Number(d.toFixed(6)));
+  return wrapped(view()).map((d) => Number(d.toFixed(6)));
 }
 
 const pixels = () => [map.getContainer().clientWidth, map.getContainer().clientHeight];
