@@ -11,11 +11,12 @@ import pytest
 from fastapi import FastAPI
 from rio_tiler.errors import TileOutsideBounds
 from starlette.testclient import TestClient
+from titiler.core.dependencies import AssetsExprParams
 from titiler.core.errors import DEFAULT_STATUS_CODES, add_exception_handlers
 from titiler.core.factory import TilerFactory
 
 import livemosaic
-from api.served import WEB, X, Y, Z, tile_url
+from api.served import WEB, X, Y, Z, raster, scene, tile_url
 from livemosaic.client.reader import CONNECTIONS, mosaic_at
 from python.conftest import KINDS, Faces
 
@@ -57,6 +58,60 @@ def test_titilers_tiles_are_ours(
         real = np.broadcast_to(ours.valid, ours.data.shape)
         np.testing.assert_array_equal(theirs[:-1][real], ours.data[real])
         np.testing.assert_array_equal(theirs[-1] > 0, ours.valid)
+
+
+@pytest.fixture(scope="module")
+def several(faces: Faces) -> str:
+    """A mosaic whose scene has an asset of two bands, and one of three."""
+    server = faces.server
+    server.create("several", assets=["red", "rgb"], default_assets=["red"])
+    files = {
+        name: server.url(raster(server.folder / f"{name}.tif", values))
+        for name, values in (("red", [1, 2]), ("rgb", [10, 20, 30]))
+    }
+    server.add(scene("a", files), mosaic="several")
+    return "several"
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ({"assets": ["red", "rgb"]}, [1, 2, 10, 20, 30]),
+        ({"assets": ["rgb", "red"]}, [10, 20, 30, 1, 2]),
+        ({"assets": ["rgb|bidx=3,1"]}, [30, 10]),
+        ({"assets": ["red|bidx=2", "rgb|bidx=3,1"]}, [2, 30, 10]),
+        ({"assets": ["red", "rgb"], "expression": "red_b1+rgb_b2"}, [21]),
+    ],
+    ids=str,
+)
+def test_titiler_chooses_bands_of_several_assets(
+    place: str, several: str, query: dict[str, Any], values: list[int]
+) -> None:
+    app = FastAPI()
+    router = TilerFactory(reader=livemosaic.Reader, layer_dependency=AssetsExprParams).router
+    app.include_router(router)
+    add_exception_handlers(app, {**DEFAULT_STATUS_CODES, **STATUS})
+    with TestClient(app) as client:
+        asked = {"url": place + several, **query}
+        *bands, valid = pixels(client.get(f"/tiles/WebMercatorQuad/{Z}/{X}/{Y}.npy", params=asked))
+        assert [np.unique(band).tolist() for band in bands] == [[value] for value in values]
+        assert (valid > 0).all()
+        wrong = {"url": place + several, "assets": "red|expression=b1*2"}
+        answer = client.get(f"/tiles/WebMercatorQuad/{Z}/{X}/{Y}.npy", params=wrong)
+        assert answer.status_code == 400 and "name and indexes" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("indexes", "values"), [(1, [1, 10]), ([1, 2], [1, 2, 10, 20]), ([2, 1], [2, 1, 20, 10])]
+)
+def test_indexes_are_of_each_of_several_assets(
+    place: str, several: str, indexes: Any, values: list[int]
+) -> None:
+    reader = livemosaic.Reader(place + several)
+    image = reader.tile(X, Y, Z, tilesize=8, assets=["red", "rgb"], indexes=indexes)
+    assert image.array[:, 0, 0].tolist() == values
+    with pytest.raises(livemosaic.InvalidRequestError, match="band 3 does not exist: asset 'red'"):
+        reader.tile(X, Y, Z, assets=["red", "rgb"], indexes=[3])
 
 
 def test_titiler_describes_and_measures_it(titiler: TestClient, place: str, faces: Faces) -> None:

@@ -276,4 +276,21 @@ class Reader(BaseReader):
             for name, value in parameters.items()
             if value is not None and name not in _WITHOUT_EFFECT
         }
+        if not isinstance(assets := given.get("assets", ""), str):
+            given["assets"] = [_asset_text(asset) for asset in assets]
         return {**self.parameters, **given}
+
+
+def _asset_text(asset: str | Mapping[str, Any]) -> str:
+    """Returns an asset as requests name it: `red|bidx=2` of rio-tiler's `AssetWithOptions`."""
+    if isinstance(asset, str):
+        return asset
+    options = {**asset}
+    name, indexes = options.pop("name", ""), options.pop("indexes", ())
+    if options or not name:
+        raise InvalidRequestError(
+            f"asset {str(asset)[:80]} may have a name and indexes; an expression over several "
+            "assets names their bands: red_b1"
+        )
+    bands = ",".join(map(str, [indexes] if isinstance(indexes, int) else indexes))
+    return f"{name}|bidx={bands}" if bands else str(name)
