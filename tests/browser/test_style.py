@@ -135,3 +135,10 @@ def test_a_view_without_scenes_cannot_be_stretched(site: Site, view: View) -> No
     view.page.get_by_role("button", name="Stretch to the values in view").click()
     expect(view.page.locator("#message")).to_contain_text("no scene is in view")
     assert "rescale" not in view.page.url
+
+
+def test_a_view_without_values_cannot_be_stretched(site: Site, view: View) -> None:
+    view.open(_counts(site), "?nodata=1000#11/45.5/7.3")
+    view.page.get_by_role("button", name="Stretch to the values in view").click()
+    expect(view.page.locator("#message")).to_contain_text("no pixel in view has a value")
+    assert "rescale" not in view.page.url

@@ -37,7 +37,9 @@ export async function valuesInView() {
   const geometry = { type: "Polygon", coordinates: [[[w, s], [e, s], [e, n], [w, n], [w, s]]] };
   const answer = await send("POST", `statistics?${query}`, { type: "Feature", properties: {}, geometry });
   if (!answer) throw new Error("no scene is in view");
-  return Object.entries(answer.properties.statistics).map(([name, band]) => ({
+  const bands = Object.entries(answer.properties.statistics);
+  if (bands.some(([, { valid_pixels }]) => !valid_pixels)) throw new Error("no pixel in view has a value");
+  return bands.map(([name, band]) => ({
     name: band.description || name,
     low: band.percentile_2,
     high: band.percentile_98 > band.percentile_2 ? band.percentile_98 : band.percentile_2 + 1,
@@ -58,7 +60,7 @@ export async function stretch() {
   document.body.classList.add("stretching");
   try {
     const bands = await valuesInView();
-    if (bands.every(({ low, high }) => Number.isFinite(low + high))) setRescale(bands.map(({ low, high }) => [low, high]));
+    setRescale(bands.map(({ low, high }) => [low, high]));
     return bands;
   } finally {
     document.body.classList.remove("stretching");
