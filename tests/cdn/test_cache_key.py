@@ -107,6 +107,16 @@ def test_other_routes_keep_what_tiles_do_not_know(rewritten: Callable[..., str])
         assert rewritten("key=2&a=1", path) == "a=1&key=2"
 
 
+@pytest.mark.parametrize("path", ["/mosaics/m/wms", "/wms"])
+def test_names_of_wms_are_in_one_case(rewritten: Callable[..., str], path: str) -> None:
+    """OGC 06-042, 6.8.1: in any case they mean the same; values do not."""
+    found = rewritten("WIDTH=9&Layers=M&mosaicRule=%7B%7D&height=8", path)
+    assert found == rewritten("height=8&layers=M&MOSAICRULE=%7b%7d&width=9", path)
+    assert found == "height=8&layers=M&mosaicrule=%7B%7D&width=9"
+    assert rewritten("speed=9", path) == "speed=9"
+    assert rewritten("WIDTH=9", "/mosaics/wms/wmsx") == "WIDTH=9"
+
+
 _names = st.sampled_from([*KNOWN, "_", "utm_source", "Assets", "rescal", "constructor", "é"])
 _values = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 _pairs = st.lists(st.tuples(_names, _values), max_size=6)

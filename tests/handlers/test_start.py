@@ -25,6 +25,7 @@ NOT_FOR_A_TILE = {
     "livemosaic.api.routes.arcgis": "image services",
     "livemosaic.api.routes.statistics": "of areas",
     "livemosaic.api.routes.ogc.wmts": "maps of other clients",
+    "livemosaic.api.wms": "maps of other clients",
     "jwt": "access tokens of private mosaics",
     "livemosaic.cli": "the shell",
     "livemosaic.client": "the Python face",

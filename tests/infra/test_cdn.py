@@ -106,8 +106,11 @@ def test_the_functions_fit_and_run_on_all_but_static_files(cdn):
         assert made["AutoPublish"] is True
         assert len(made["FunctionCode"].encode()) <= 10_240
     config = config_of(cdn)
-    tiles, static = config["CacheBehaviors"]
-    for behavior in (config["DefaultCacheBehavior"], tiles):
+    *images, static = config["CacheBehaviors"]
+    paths = [behavior["PathPattern"] for behavior in images]
+    assert paths == ["/mosaics/*/tiles/*/*/*/*", "/mosaics/*/wms", "/wms"]
+    assert len({str(one["CachePolicyId"]) for one in images}) == 1
+    for behavior in (config["DefaultCacheBehavior"], *images):
         events = {one["EventType"] for one in behavior["FunctionAssociations"]}
         assert events == {"viewer-request", "viewer-response"}
     assert static["PathPattern"] == "/static/*"

@@ -1,4 +1,4 @@
-"""The ASGI application: plain Starlette routes for tiles and for ArcGIS's image services, FastAPI
+"""The ASGI application: plain Starlette routes for tiles, WMS and ArcGIS's image services, FastAPI
 for everything else."""
 
 from functools import cached_property
@@ -13,6 +13,7 @@ from livemosaic.api.edge.public_url import PublicUrls
 from livemosaic.api.middleware import middleware
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
+from livemosaic.api.routes.ogc import wms
 from livemosaic.services import Services
 from livemosaic.settings import Settings
 
@@ -25,18 +26,18 @@ _ARCGIS: Final = "/arcgis/"
 class App:
     """ASGI application that serves the whole API.
 
-    FastAPI is imported, and its application created, at the first request for anything but a tile:
-    both take a fifth of a cold start.
+    FastAPI is imported, and its application created, at the first request for anything but a tile
+    or a WMS: both take a fifth of a cold start.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._tiles = Starlette(
-            routes=tiles.ROUTES,
+        self._images = Starlette(
+            routes=[*tiles.ROUTES, *wms.ROUTES],
             middleware=middleware(services.settings),
             exception_handlers=HANDLERS,
         )
-        self._tiles.state.services = services
+        self._images.state.services = services
         self._gate = OriginGate.of(services.settings)
         self._public_urls = PublicUrls.of(services.settings)
         self._answering = _traced(self._answer, services.settings)
@@ -62,7 +63,7 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatches a request to one of the three applications."""
         if scope["type"] != "http":
-            await self._tiles(scope, receive, send)
+            await self._images(scope, receive, send)
             return
         if refusal := await self._gate.refusal(scope):
             await refusal(scope, receive, send)
@@ -71,8 +72,8 @@ class App:
         await self._application(scope)(scope, receive, send)
 
     def _application(self, scope: Scope) -> ASGIApp:
-        if tiles.route_of(scope):
-            return self._tiles
+        if tiles.route_of(scope) or wms.is_map(scope):
+            return self._images
         return self.arcgis if get_route_path(scope).startswith(_ARCGIS) else self.api
 
 

@@ -12,6 +12,8 @@ from livemosaic.api.dependencies import IfNoneMatchHeader
 from livemosaic.api.problems import PROBLEM, SCHEMA
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
+from livemosaic.api.wms.documented import DOCUMENTED
+from livemosaic.render.encode import MEDIA_TYPES
 
 _SCHEMA: Final = {
     "type": "object",
@@ -37,6 +39,25 @@ _DESCRIPTIONS: Final = {
 }
 
 
+_REPORT: Final[dict[str, Any]] = {"text/xml": {}, "application/vnd.ogc.se_xml": {}}
+_OF_WMS: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The map still has an ETag of `If-None-Match`"},
+    200: {
+        "description": "A map, a legend, capabilities, values, or a service exception",
+        "content": {
+            **dict.fromkeys(MEDIA_TYPES.values(), {}),
+            **dict.fromkeys(("application/json", "text/plain", "text/html"), {}),
+            **_REPORT,
+            "application/vnd.ogc.wms_xml": {},
+        },
+    },
+    **{
+        status: {"description": _DESCRIPTIONS[status], "content": {PROBLEM: {}, **_REPORT}}
+        for status in ("401", "404", "503")
+    },
+}
+
+
 def documented_route(route: Route) -> APIRoute:
     """Converts a plain tile route to a FastAPI route, documented with `TileRequest`'s fields."""
     return APIRoute(
@@ -48,6 +69,30 @@ def documented_route(route: Route) -> APIRoute:
         dependencies=[Depends(_if_none_match)],
         openapi_extra={"parameters": list(_parameters(route.path))},
     )
+
+
+def documented_wms(route: Route) -> APIRoute:
+    """Converts a plain route of WMS to a FastAPI route, documented with the standard's parameters.
+
+    Our own ones may be given, too; they are the ones of tiles.
+    """
+    return APIRoute(
+        route.path,
+        route.endpoint,
+        tags=["web map service"],
+        response_class=Response,
+        responses=_OF_WMS,
+        dependencies=[Depends(_if_none_match)],
+        openapi_extra={"parameters": [*_wms_parameters(route.path)]},
+    )
+
+
+def _wms_parameters(path: str) -> Iterator[dict[str, Any]]:
+    if "{mosaic}" in path:
+        yield {"name": "mosaic", "in": "path", "required": True, "schema": {"type": "string"}}
+    for name, (schema, text) in DOCUMENTED.items():
+        place = {"name": name, "in": "query", "required": name == "REQUEST"}
+        yield place | {"schema": schema, "description": text}
 
 
 async def _if_none_match(if_none_match: IfNoneMatchHeader = None) -> None:

@@ -16,7 +16,12 @@ from starlette.routing import BaseRoute, Mount, Route, request_response
 import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.middleware import middleware
-from livemosaic.api.openapi import describe_credentials, describe_refusals, documented_route
+from livemosaic.api.openapi import (
+    describe_credentials,
+    describe_refusals,
+    documented_route,
+    documented_wms,
+)
 from livemosaic.api.params.names import CheckedQuery, KnownNames, is_list, names_of
 from livemosaic.api.responses import errors
 from livemosaic.api.routes import (
@@ -32,7 +37,7 @@ from livemosaic.api.routes import (
     tokens,
 )
 from livemosaic.api.routes.gdal import files
-from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wmts
+from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wms, wmts
 from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
@@ -74,6 +79,7 @@ def create_api(services: Services) -> FastAPI:
     api.state.services = services
     # Not include_router: the first request would then recreate all routes before its own.
     api.router.routes += map(documented_route, tiles.ROUTES)
+    api.router.routes += map(documented_wms, wms.ROUTES)
     api.router.routes += map(
         _checked, [route for module in _MODULES for route in module.router.routes]
     )

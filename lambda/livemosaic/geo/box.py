@@ -23,7 +23,7 @@ from livemosaic.model.raster import BBox, Grid
 
 FARTHEST: Final = 1e9
 """No place has larger coordinates, in any CRS."""
-_THINNEST: Final = 1e-10
+THINNEST: Final = 1e-10
 """Part of the largest coordinate, or of a unit: a shorter side has no room for pixels."""
 _EDGE_POINTS: Final = 21
 """Points along each side of a box that is transformed."""
@@ -36,6 +36,10 @@ _LONGER_SIDE: Final = 256
 
 Step = tuple[float, float]
 """Width and height of a pixel, in units of a CRS."""
+
+
+class OffGlobeError(InvalidRequestError):
+    """A point, or all of a box, that is no place on the globe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Box:
         farthest = max(map(abs, self.bounds))
         if not farthest < FARTHEST:
             raise InvalidRequestError(f"{self} must be finite numbers, of places on a globe")
-        if not min(right - left, top - bottom) > _THINNEST * max(1.0, farthest):
+        if not min(right - left, top - bottom) > THINNEST * max(1.0, farthest):
             raise InvalidRequestError(f"{self} is empty or inverted; give minx,miny,maxx,maxy")
         world = around(self.crs)
         if world is None:
@@ -239,7 +243,7 @@ def lonlat_bounds(grid: Grid, lonlat: CRS) -> BBox:
     lon, lat = transformer(grid.crs, lonlat).transform(x.ravel(), y.ravel())
     seen = np.isfinite(lon) & np.isfinite(lat)
     if not seen.any():
-        raise InvalidRequestError("that place is not on the globe")
+        raise OffGlobeError("that place is not on the globe")
     lon, lat = lon[seen], lat[seen]
     lon = np.sort(np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon))  # of boxes across ±180
     grow = 1.5 * float(np.ptp(lat)) / _SAMPLES

@@ -126,6 +126,23 @@ def counts_to_the_west(crs: pyproj.CRS) -> bool:
     return any(axis.direction == "west" for axis in crs.axis_info)
 
 
+def is_north_first(crs: pyproj.CRS) -> bool:
+    """Whether the axes of a CRS are north before east: where PROJ swaps them for x before y.
+
+    Also of the grids around a pole whose axes both lead away from it, or to it, as EPSG:32661
+    (`proj_normalize_for_visualization`).
+    """
+    if len(crs.axis_info) < 2:
+        return False
+    first, second = crs.axis_info[:2]
+    if (first.direction, second.direction) == ("north", "east"):
+        return True
+    if first.direction != second.direction or first.direction not in ("north", "south"):
+        return False
+    names = first.name.lower(), second.name.lower()
+    return names[0].startswith("northing") and names[1].startswith("easting")
+
+
 @lru_cache(maxsize=256)
 def body_of(crs: CRS) -> str:
     """Returns the name of the body of a CRS, as far as it has one: `Earth`, `Mars`.

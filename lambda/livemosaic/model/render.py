@@ -92,6 +92,9 @@ class Render(Style):
     """Number of invalid pixels in tif and npy; None for zero."""
     quality: int | None = None
     """Of a jpeg, 1 to 100; None is the usual one."""
+    background: tuple[int, int, int] | None = None
+    """Red, green and blue, 0–255, below the pixels of an image that is opaque then; not in tif and
+    npy. None keeps transparency."""
 
     @property
     def shows_values(self) -> bool:

@@ -20,7 +20,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Format, Render
 from livemosaic.render.png import encode_png
-from livemosaic.render.style import Image, apply_colors, make_blank, run_algorithm
+from livemosaic.render.style import Image, apply_colors, make_blank, on_background, run_algorithm
 
 EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 
@@ -83,12 +83,14 @@ def encode(
     png, jpeg, webp and jp2 show the first three bands, or the first of fewer than three; tif and
     npy carry every band, in its dtype, with `nodata` where pixels are invalid. `auto` is JPEG if
     every pixel is opaque and has 8 bits, else PNG; `return_mask` does not matter. JPEG has no
-    alpha: invalid pixels are black, as in TiTiler. Pixels without a valid one never raise: they
-    give a transparent image. An algorithm that drops its `buffer` of pixels makes the image
-    smaller. `tags` are metadata of a tif.
+    alpha: invalid pixels are black, as in TiTiler, or of the `background`. Pixels without a valid
+    one never raise: they give a transparent image. An algorithm that drops its `buffer` of pixels
+    makes the image smaller. `tags` are metadata of a tif.
     """
     make = _styled if pixels.valid.any() else _blank
     image, grid = make(pixels, grid, render)
+    if render.background is not None and render.format not in _RAW:
+        image = on_background(image, render.background)
     chosen = _format(image, render.format)
     nodata = _stored(render.nodata, image.data.dtype) if chosen in _RAW else None
     if nodata is not None:

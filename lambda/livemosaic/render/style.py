@@ -81,6 +81,25 @@ def make_blank(pixels: Pixels, style: Style, shown: int) -> Image:
     return Image(np.zeros((len(names), *alpha.shape), dtype), alpha, names)
 
 
+def on_background(image: Image, color: tuple[int, int, int]) -> Image:
+    """Returns an opaque image: of one band in gray, else of three, where 0–255 are a whole range.
+
+    Deeper integers have the color scaled to their range.
+    """
+    data, full = image.data, np.iinfo(image.data.dtype).max // _OPAQUE
+    below = np.array(color if len(data) == 3 or len(set(color)) > 1 else color[:1])
+    if len(below) > len(data):
+        data = data.repeat(len(below), axis=0)
+    ground = (below * full).astype(data.dtype).reshape(-1, 1, 1)
+    mixed = np.where(image.alpha == _OPAQUE, data, ground)
+    partly = (image.alpha > 0) & (image.alpha < _OPAQUE)
+    if partly.any():
+        part = image.alpha[partly] / _OPAQUE
+        mixed[:, partly] = np.rint(data[:, partly] * part + ground[:, :, 0] * (1 - part))
+    names = image.names if len(image.names) == len(mixed) else _RGB
+    return Image(mixed, np.full_like(image.alpha, _OPAQUE), names)
+
+
 def to_alpha(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Returns validity as alpha."""
     return np.where(valid, np.uint8(_OPAQUE), np.uint8(0))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from livemosaic.errors import InvalidRequestError, NotFoundError
-from livemosaic.geo.box import Box, lonlat_bounds
+from livemosaic.geo.box import Box, OffGlobeError, lonlat_bounds
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.crs import NoTransformError, body_of, transformer
 from livemosaic.geo.frame import around
@@ -21,7 +21,7 @@ from livemosaic.model.raster import BBox, Grid, LonLat
 
 _TILE: Final = 256
 """Pixels of the edge of a tile at its nominal zoom."""
-_ROUNDED: Final = 0.2
+ROUNDED: Final = 0.2
 """Part of a zoom by which an image may be coarser than a tile of the minzoom."""
 _DEGREES: Final = 1e-9
 _METRES: Final = 1e-4
@@ -41,6 +41,8 @@ class View:
     """Shape of the grid; True where pixels are wanted. None: all are."""
     detail: int = 1
     """How many times finer overview cells are read than the image is."""
+    canvas: Grid | None = None
+    """A larger grid on which the image lies, with nothing around it."""
 
     def check_scale(self, mosaic: Mosaic) -> None:
         """Raises `NotFoundError` below the mosaic's minzoom."""
@@ -122,30 +124,82 @@ def lonlat_view(mosaic: Mosaic, bbox_lonlat: BBox) -> View:
 
 def box_view(box: Box, mosaic: Mosaic, width: int, height: int) -> View:
     """Returns a box as a view of `width` × `height` pixels, however coarse; see `check_zoom`."""
-    left, _, right, _ = box.bounds
-    world = around(box.crs)
-    beyond = world is not None and max(-left, right) > world / 2
-    grid = Grid(box.crs, box.bounds, width, height, world if beyond else None)
+    return extent_view(Grid(box.crs, box.bounds, width, height), mosaic, str(box))
+
+
+def canvas_view(grid: Grid, mosaic: Mosaic, what: str) -> View:
+    """Returns a grid that may reach beyond the poles, and any times around the world, as a view.
+
+    Nothing is beyond the poles, nor beyond three worlds. Raises as `extent_view`.
+    """
+    world = around(grid.crs)
+    left, bottom, right, top = grid.bounds
+    if world is None or max(-left, right) <= 1.5 * world:
+        return extent_view(grid, mosaic, what)
+    shift = world * round((left + right) / 2 / world)
+    moved = replace(grid, bounds=(left - shift, bottom, right - shift, top))
+    first, last = (_column(moved, edge * world) for edge in (-1.5, 1.5))
+    if first >= last:
+        raise OffGlobeError(f"{what} shows the world in less than a pixel")
+    (west, _), (east, _) = moved.transform @ (first, 0), moved.transform @ (last, 0)
+    part = replace(moved, bounds=(west, bottom, east, top), width=last - first)
+    return replace(extent_view(part, mosaic, what), canvas=moved)
+
+
+def _column(grid: Grid, x: float) -> int:
+    """Returns the edge of columns nearest to the middle of a grid from x, or its own edge."""
+    at = (x - grid.bounds[0]) / grid.transform.a
+    return min(grid.width, max(0, math.ceil(at) if x < 0 else math.floor(at)))
+
+
+def extent_view(grid: Grid, mosaic: Mosaic, what: str) -> View:
+    """Returns a grid as a view, also beyond the poles, where nothing is.
+
+    Raises `OffGlobeError` where no part of it is a place, and `InvalidRequestError` where they are
+    of another body than the mosaic's.
+    """
+    left, _, right, _ = grid.bounds
+    world = around(grid.crs)
+    if world is not None and max(-left, right) > world / 2:
+        grid = replace(grid, world=world)
     try:
-        area = area_of(mosaic, lonlat_bounds(grid, lonlat_on(mosaic)))
+        area = area_of(mosaic, lonlat_bounds(_in_world(grid, world), lonlat_on(mosaic)))
     except NoTransformError as error:
-        raise InvalidRequestError(_elsewhere(str(box), box.crs, mosaic)) from error
+        raise InvalidRequestError(_elsewhere(what, grid.crs, mosaic)) from error
     # The zoom is that of a tile as large as the box, and what a box may take of the index has a
     # limit of its own.
-    return View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), str(box))
+    return View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), what)
+
+
+def _in_world(grid: Grid, world: float | None) -> Grid:
+    """Returns the part of a grid between the poles, and once around the world at most."""
+    if world is None:
+        return grid
+    left, bottom, right, top = grid.bounds
+    if right - left > world:
+        left, right = -world / 2, world / 2
+    if grid.crs.is_geographic:
+        bottom, top = max(bottom, -world / 4), min(top, world / 4)
+    if bottom >= top:
+        raise OffGlobeError(f"latitudes {grid.bounds[1]:g} to {grid.bounds[3]:g} are beyond a pole")
+    return replace(grid, bounds=(left, bottom, right, top))
 
 
 def check_zoom(mosaic: Mosaic, view: View) -> None:
     """Raises `InvalidRequestError` for a view coarser than tiles of the mosaic's minzoom."""
-    grid = view.grid
-    pixels = math.log2(max(grid.width, grid.height) / _TILE)
-    zoom = min((view.area.grid.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
-    if zoom < mosaic.minzoom - _ROUNDED:
+    zoom, grid = zoom_like(view), view.grid
+    if zoom < mosaic.minzoom - ROUNDED:
         raise InvalidRequestError(
             f"{view.what} with {grid.width} × {grid.height} pixels is like zoom {zoom:.1f}, below "
             f"the minzoom {mosaic.minzoom} of mosaic {mosaic.id!r}; ask for a smaller box or for "
             "more pixels"
         )
+
+
+def zoom_like(view: View) -> float:
+    """Returns the zoom at which tiles are as coarse as a view of a box; endless off the grid."""
+    pixels = math.log2(max(view.grid.width, view.grid.height) / _TILE)
+    return min((view.area.grid.zoom_of(box) for box in view.area.boxes), default=math.inf) + pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +211,15 @@ class Point:
     y: float
 
     def lonlat(self, mosaic: Mosaic) -> LonLat:
-        """Returns longitude and latitude; raises `InvalidRequestError` off the mosaic's globe."""
+        """Returns longitude and latitude; raises `OffGlobeError` off the globe, and
+        `InvalidRequestError` on another body."""
         try:
             lon, lat = transformer(self.crs, lonlat_on(mosaic)).transform(self.x, self.y)
         except NoTransformError as error:
             where = f"point {self.x:.12g},{self.y:.12g}"
             raise InvalidRequestError(_elsewhere(where, self.crs, mosaic)) from error
         if not (abs(lon) <= 180 and abs(lat) <= 90):
-            raise InvalidRequestError(
+            raise OffGlobeError(
                 f"point {self.x:.12g},{self.y:.12g} must be a place on the globe: longitude within "
                 "±180 and latitude within ±90 degrees, or coordinates of coord_crs"
             )

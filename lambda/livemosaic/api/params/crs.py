@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.crs import LONLAT, authority_of, counts_to_the_west
+from livemosaic.geo.crs import LONLAT, authority_of, counts_to_the_west, is_north_first
 
 _OGC_LONLAT: Final = CRS.from_string("OGC:CRS84")
 _CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -55,6 +55,20 @@ def crs_of(name: str) -> CRS:
         f"CRS {name[:80]!r} must be like EPSG:32632 or IAU_2015:49910, or its URN or URI, or WKT "
         "that names no grids"
     )
+
+
+@lru_cache(128)
+def has_north_first(name: str) -> bool:
+    """Whether coordinates of the CRS by that name are north before east, as its authority has them.
+
+    `crs_of` must have parsed the name; `CRS84` is longitude before latitude.
+    """
+    found = _NAMED.fullmatch(name)
+    if found is None:
+        return bool(_WKT.match(name)) and is_north_first(pyproj.CRS.from_wkt(name))
+    if found["code"].upper() == "CRS84":
+        return False
+    return is_north_first(pyproj.CRS.from_authority(_authority(found), found["code"]))
 
 
 def _authority(found: re.Match[str]) -> str:

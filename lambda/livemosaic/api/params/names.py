@@ -121,12 +121,13 @@ def _naming(unknown: Sequence[str], scope: Scope, send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             for header, names in ((UNKNOWN, unknown), (MISSING, scope.get(MISSING))):
                 if names:
-                    headers[header] = _listed(names)
+                    headers[header] = listed(names)
         await send(message)
 
     return send_named
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Returns names as a header has them, percent-encoded; a long list is cut."""
     quoted = [quote(name[:_MAX_NAME], safe="/:") for name in names[:_MAX_NAMES]]
     return ",".join([*quoted, *(["..."] if len(names) > _MAX_NAMES else [])])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -106,6 +107,7 @@ async def image(
     made = _of_kind(made, kind) if kind else made
     if render.algorithm or render.format not in ("tif", "npy"):
         check_drawn(draft.read, made.pixels.names, render)
+    made = made if view.canvas is None else _on_canvas(made, view.canvas)
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
@@ -120,6 +122,15 @@ async def image(
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
+
+
+def _on_canvas(made: Picture, canvas: Grid) -> Picture:
+    """Returns an image with nothing around it, up to the edges of a larger grid."""
+    first = round((made.grid.bounds[0] - canvas.bounds[0]) / canvas.transform.a)
+    around = first, canvas.width - first - made.grid.width
+    data = np.pad(made.pixels.data, ((0, 0), (0, 0), around))
+    valid = np.pad(made.pixels.valid, ((0, 0), around))
+    return replace(made, pixels=Pixels(data, valid, made.pixels.names), grid=canvas)
 
 
 def _of_kind(made: Picture, kind: ValueKind) -> Picture:
@@ -151,6 +162,7 @@ def _basis(
             services.pixel_version(),
             (mosaic.id, mosaic.generation),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
+            draft.view.canvas,
             (draft.read, (draft.live or draft).rule, *how),
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
             draft.shown and draft.shown.remarks,

@@ -1,0 +1,141 @@
+"""GetFeatureInfo: the values of a mosaic and of its scenes at a pixel of a map."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livemosaic.api.access import services_of
+from livemosaic.api.documents.xml import written
+from livemosaic.api.responses.point import BandValues, PointOut, values_at
+from livemosaic.api.wms.exceptions import ServiceError
+from livemosaic.api.wms.layers import the_layer
+from livemosaic.api.wms.request import WmsRequest
+from livemosaic.geo.box import OffGlobeError
+from livemosaic.geo.frame import around
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid
+from livemosaic.tiler.views import Point
+
+INFO_FORMATS: Final = ("application/json", "text/plain", "text/html")
+_ALSO: Final = {"application/geo+json": "application/json", "": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFeature:
+    """The mosaic, or one of its scenes, at a place."""
+
+    id: str
+    properties: Mapping[str, Any]
+    """Where it comes from, then its values by band."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureInfo:
+    """What is at a pixel of a map."""
+
+    mosaic: Mosaic
+    point: Point
+    features: Sequence[FoundFeature]
+    """The mosaic first, then its scenes from the top; empty where there is none."""
+    limits: Mapping[str, Any]
+    """What is left out, and why."""
+
+    @property
+    def title(self) -> str:
+        """Title of the mosaic."""
+        return self.mosaic.title or self.mosaic.id
+
+
+async def get_feature_info(request: Request, asked: WmsRequest, only: Mosaic | None) -> Response:
+    """Answers with the values that the map is made of, at full resolution: first the mosaic's, by
+    its rule, then each scene's, top first, at most FEATURE_COUNT.
+    """
+    services, layer = services_of(request), await the_layer(request, asked, only)
+    _check_layers(asked)
+    media_type = _media_type(asked)
+    grid = asked.grid(services.settings)
+    point = _centre(grid, *asked.pixel(grid.width, grid.height))
+    services.tiler.of_scenes(layer.mosaic, layer.read, layer.rule)  # what raises does so anywhere
+    found = None
+    with suppress(OffGlobeError):
+        found = await values_at(services, layer.mosaic, point, layer.read, layer.rule)
+    features = [*_features(layer.mosaic, found, asked.feature_count())] if found else []
+    info = FeatureInfo(layer.mosaic, point, features, _limits(found) if found else {})
+    return Response(_WRITERS[media_type](info), media_type=media_type)
+
+
+def _centre(grid: Grid, column: int, row: int) -> Point:
+    """Returns the centre of a pixel, in the world of ±180°, of which maps may show several."""
+    x, y = grid.transform @ (column + 0.5, row + 0.5)
+    world = around(grid.crs)
+    turns = round(x / world) if world is not None else 0
+    return Point(grid.crs, x - turns * (world or 0.0), y)
+
+
+def _check_layers(asked: WmsRequest) -> None:
+    if asked.need("query_layers") != asked.need("layers"):
+        raise ServiceError("LayerNotDefined", "QUERY_LAYERS must name the layer of the map")
+
+
+def _media_type(asked: WmsRequest) -> str:
+    text = asked.get("info_format").lower().replace(" ", "")
+    found = _ALSO.get(text, text)
+    if found not in INFO_FORMATS:
+        raise ServiceError(
+            "InvalidFormat",
+            f"INFO_FORMAT {text[:80]!r} is not offered; {', '.join(INFO_FORMATS)} are",
+        )
+    return found
+
+
+def _features(mosaic: Mosaic, found: PointOut, count: int) -> Iterator[FoundFeature]:
+    yield FoundFeature(mosaic.id, {"mosaic": mosaic.title or mosaic.id} | _by_band(found))
+    for scene in found.assets[:count]:
+        about = {"scene": scene.name, "collection": scene.collection, "datetime": scene.datetime}
+        yield FoundFeature(scene.name, about | _by_band(scene))
+
+
+def _by_band(values: BandValues) -> dict[str, int | float | None]:
+    return dict(zip(values.band_names, values.values, strict=True))
+
+
+def _limits(found: PointOut) -> dict[str, Any]:
+    """Returns what is not in an answer, and why."""
+    skipped = [one.model_dump() for one in found.skipped]
+    parts = {"skipped": skipped, "truncated": found.truncated}
+    return {name: value for name, value in parts.items() if value}
+
+
+def _json(info: FeatureInfo) -> str:
+    """Returns GeoJSON, but for its CRS: coordinates are of the map, as clients of WMS have them."""
+    place = {"type": "Point", "coordinates": [info.point.x, info.point.y]}
+    features = [
+        {"type": "Feature", "id": one.id, "geometry": place, "properties": dict(one.properties)}
+        for one in info.features
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features, **info.limits})
+
+
+def _plain(info: FeatureInfo) -> str:
+    lines = [f"{info.title} at {info.point.x:.12g}, {info.point.y:.12g}"]
+    for one in info.features:
+        lines += ["", *(f"{name} = {value}" for name, value in one.properties.items())]
+    lines += [] if info.features else ["", "no scene covers the point"]
+    lines += [f"{name}: {json.dumps(value)}" for name, value in info.limits.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _html(info: FeatureInfo) -> str:
+    return written("wms_info.html", info=info)
+
+
+_WRITERS: Final[Mapping[str, Callable[[FeatureInfo], str]]] = {
+    "application/json": _json,
+    "text/plain": _plain,
+    "text/html": _html,
+}
