@@ -274,7 +274,7 @@ def test_a_panic_in_rust_is_an_unreadable_asset(
         raise PanicException("index out of bounds")
 
     path = cog(tmp_path / "a.tif")
-    monkeypatch.setattr(TiffRaster, "read", panic)
+    monkeypatch.setattr(TiffRaster, "fetch", panic)
     assert read_href(str(path), str(tmp_path)).valid.all(), "GDAL reads it instead"
     monkeypatch.setattr(GdalRaster, "read", panic)
     with pytest.raises(UnreadableAssetError, match="cannot be decoded"):
@@ -289,7 +289,7 @@ def test_a_cancellation_is_not_an_unreadable_asset(
     async def cancelled(*_: Any) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(TiffRaster, "read", cancelled)
+    monkeypatch.setattr(TiffRaster, "fetch", cancelled)
     with pytest.raises(asyncio.CancelledError):
         read_href(str(path), str(tmp_path))
 

@@ -22,6 +22,8 @@ _MOST_DIRECTORIES: Final = 256
 """More than any image has levels and masks; also ends a chain that loops."""
 _MOST_NUMBERS: Final = 256 * 1024
 """More than a palette of 16 bits has, the longest value that is needed here."""
+_AHEAD: Final = 8 * 1024
+"""Read beyond the start of a directory, which most of them, and all after them, need less than."""
 _LONG: Final = 64 * 1024
 """Longer values, such as tables of tiles, are not needed here."""
 
@@ -160,7 +162,7 @@ async def read_directories(
             found = list(iterate_directories(_within(head)))
             break
         except BeyondError as e:
-            head = await leading(e.stop)
+            head = await leading(e.stop + _AHEAD)
             if len(head) < e.stop:
                 raise ObjectError(too_short(e.stop)) from e
     end = max(directory.end for directory in found)
