@@ -12,7 +12,7 @@ from livemosaic.api.dependencies import IfNoneMatchHeader
 from livemosaic.api.problems import PROBLEM, SCHEMA
 from livemosaic.api.responses.picture import RESPONSES
 from livemosaic.api.routes.tiles import TileRequest
-from livemosaic.api.wms.documented import DOCUMENTED
+from livemosaic.api.wms.documented import DOCUMENTED, INFO_FORMATS
 from livemosaic.render.encode import MEDIA_TYPES
 
 _SCHEMA: Final = {
@@ -45,8 +45,7 @@ _OF_WMS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "A map, a legend, capabilities, values, or a service exception",
         "content": {
-            **dict.fromkeys(MEDIA_TYPES.values(), {}),
-            **dict.fromkeys(("application/json", "text/plain", "text/html"), {}),
+            **{kind: {} for kind in (*MEDIA_TYPES.values(), *INFO_FORMATS)},
             **_REPORT,
             "application/vnd.ogc.wms_xml": {},
         },

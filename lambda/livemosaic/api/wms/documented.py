@@ -1,6 +1,9 @@
-"""The parameters of WMS as the OpenAPI document has them. Light: that document alone needs them."""
+"""The parameters of WMS as the OpenAPI document has them."""
 
 from typing import Any, Final
+
+INFO_FORMATS: Final = ("application/json", "text/plain", "text/html")
+"""Media types of GetFeatureInfo."""
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _NUMBER: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
@@ -41,7 +44,7 @@ DOCUMENTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     ),
     "QUERY_LAYERS": (_TEXT, "As `LAYERS`, for GetFeatureInfo"),
     "INFO_FORMAT": (
-        _one_of("application/json", "text/plain", "text/html"),
+        _one_of(*INFO_FORMATS),
         "Format of GetFeatureInfo",
     ),
     "FEATURE_COUNT": (_NUMBER, "Scenes that GetFeatureInfo lists at most: 1 if not given"),

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from livemosaic.api.access import services_of, visible_mosaics
 from livemosaic.api.documents.sample import format_that_shows
 from livemosaic.api.documents.xml import written
+from livemosaic.api.wms.documented import INFO_FORMATS
 from livemosaic.api.wms.exceptions import Version
 from livemosaic.api.wms.layers import DEFAULT_STYLE
 from livemosaic.api.wms.operations.boxes import every_box, few_boxes, lonlat_bounds_of
-from livemosaic.api.wms.operations.info import INFO_FORMATS
 from livemosaic.api.wms.operations.legend import legend_of
 from livemosaic.api.wms.request import FORMATS, WmsRequest, is_north_first
 from livemosaic.geo.tms import tile_matrix_set

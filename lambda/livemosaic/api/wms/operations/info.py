@@ -12,6 +12,7 @@ from starlette.responses import Response
 from livemosaic.api.access import services_of
 from livemosaic.api.documents.xml import written
 from livemosaic.api.responses.point import BandValues, PointOut, values_at
+from livemosaic.api.wms.documented import INFO_FORMATS
 from livemosaic.api.wms.exceptions import ServiceError
 from livemosaic.api.wms.layers import the_layer
 from livemosaic.api.wms.request import WmsRequest
@@ -21,7 +22,6 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.tiler.views import Point
 
-INFO_FORMATS: Final = ("application/json", "text/plain", "text/html")
 _ALSO: Final = {"application/geo+json": "application/json", "": "application/json"}
 
 
