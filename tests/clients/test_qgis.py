@@ -166,3 +166,12 @@ class TestLayers:
             found = session.ask(uri=uri, provider="wms")
         expected = [*EDGE] if crs == "EPSG:3857" else [7.734375, 45.58329, 8.0859375, 45.828799]
         assert found["extent"] == pytest.approx(expected)
+
+    def test_an_image_service_of_arcgis_shows_its_pixels(
+        self, server: Server, live: str, profile: Path
+    ) -> None:
+        service = live.replace("/mosaics/m", "/arcgis/rest/services/m/ImageServer")
+        uri = f"crs='EPSG:3857' format='PNG32' layer='' url='{service}'"
+        with qgis(profile) as session:
+            found = session.color(uri=uri, provider="arcgismapserver")
+        assert found == pytest.approx(RED, abs=3)  # a tile is JPEG
