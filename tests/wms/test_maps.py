@@ -238,6 +238,12 @@ def test_unknown_parameters_are_named_and_those_of_other_servers_are_not(wms: Se
     assert answer.headers["X-Unknown-Parameters"] == "speed"
 
 
+def test_items_that_are_not_there_are_named(wms: Service) -> None:
+    answer = wms.map(ids="old,nowhere")
+    assert (answer.headers["X-Missing-Items"], answer.headers["X-Scenes"]) == ("nowhere", "old")
+    assert wms.map(ids="nowhere").status_code == 404
+
+
 def test_head_and_ranges_are_those_of_images(wms: Service) -> None:
     url = str(wms.map().request.url)
     head = wms.server.client.head(url)

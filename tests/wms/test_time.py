@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.served import serving
+from api.served import AUTHORIZED, serving
 from livemosaic.table.sqlite import SqliteTable
 from wms.conftest import Service
 
@@ -71,6 +71,22 @@ def test_a_time_and_a_filter_both_count(days: Service) -> None:
     assert shown(days, listed, filter="id='d4' or id='d5'") == "4"
     assert shown(days, listed, ids="d9") == "9"
     assert shown(days, "2026-01-04", filter="id='d4' or id='d5'") == "4"
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"), [("2026-01-03", "3"), ("2026-01-03,2026-01-09", "39")]
+)
+def test_it_stands_for_the_time_of_the_mosaics_default_rule(
+    days: Service, time: str, expected: str
+) -> None:
+    server = days.server
+    server.create("first", rules={"default": {"datetime": "2026-01-01"}})
+    for day in (1, 3, 9):
+        server.publish(f"d{day}", day, (day * 10, 0, day * 10 + 10, 256), day=day, mosaic="first")
+    first = Service(server, "/mosaics/first/wms", "first")
+    assert first.map().headers["X-Scenes"] == "d1"
+    assert shown(first, time) == expected
+    server.client.delete("/mosaics/first", headers=AUTHORIZED).raise_for_status()
 
 
 def test_old_clients_mean_the_same(days: Service) -> None:

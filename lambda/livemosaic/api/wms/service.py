@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livemosaic.api.access import mosaic_of, services_of
+from livemosaic.api.params.items import MISSING
 from livemosaic.api.params.names import UNKNOWN, listed
 from livemosaic.api.responses.errors import STATUS
 from livemosaic.api.wms.exceptions import (
@@ -53,8 +54,9 @@ async def respond(request: Request) -> Response:
         response = await _operation(asked)(request, asked, only)
     except LivemosaicError as error:
         return await run_in_threadpool(_refusal, request, error)
-    if asked.unknown:
-        response.headers[UNKNOWN] = listed(asked.unknown)
+    for header, names in ((UNKNOWN, asked.unknown), (MISSING, request.scope.get(MISSING))):
+        if names:
+            response.headers[header] = listed(names)
     return response
 
 

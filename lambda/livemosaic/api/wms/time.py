@@ -40,7 +40,7 @@ def with_time(rule: Rule, text: str) -> Rule:
         return replace(rule, datetime=spans[0])
     either = {"op": "or", "args": [_within(span) for span in spans]}
     both = either if rule.where is None else {"op": "and", "args": [rule.where, either]}
-    return replace(rule, where=both)
+    return replace(rule, datetime=None, where=both)
 
 
 def _spans(text: str) -> Iterator[Span]:
