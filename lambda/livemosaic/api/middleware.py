@@ -18,7 +18,10 @@ from livemosaic.api.responses.ranges import ByteRanges
 from livemosaic.settings import Settings
 
 ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
-ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range")
+ALLOWED_HEADERS: Final = (
+    *("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range"),
+    "X-Esri-Authorization",
+)
 EXPOSED_HEADERS: Final = (
     *("Accept-Ranges", "Content-Range"),
     *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
