@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final, Literal
 
-Name = Literal["titiler", "pgstac"]
+Name = Literal["titiler", "pgstac", "openapi"]
 NAMES: Final[tuple[Name, ...]] = ("titiler", "pgstac")
+"""The ones that are measured."""
 PINS: Final = Path(__file__).with_name("peers")
 _FOLDER: Final = Path(__file__).parent.parent / "build" / "peers"
 

@@ -1,6 +1,7 @@
 """What map clients ask before they ask for tiles, and what operators ask."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -268,6 +269,34 @@ class TestOpenApi:
     def test_operation_ids_are_unique(self, document: dict[str, Any]) -> None:
         ids = [operation["operationId"] for _, operation in self.operations(document)]
         assert len(ids) == len(set(ids))
+
+    def test_operation_ids_are_words_of_a_program(self, document: dict[str, Any]) -> None:
+        ids = [operation["operationId"] for _, operation in self.operations(document)]
+        assert [one for one in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", one)] == []
+        assert {"tile", "tile_with_format", "bbox_image", "create_mosaic"} <= set(ids)
+
+    def test_parameters_are_what_generators_take(self, document: dict[str, Any]) -> None:
+        for name, operation in self.operations(document):
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                where = f"{name} {parameter['name']}"
+                if parameter["in"] == "header":
+                    assert schema["type"] == "string", where
+                if parameter["in"] == "path":
+                    assert {"type": "null"} not in schema.get("anyOf", ()), where
+        assert not [one for one in document["components"]["schemas"] if one.endswith("-Input")]
+
+    def test_tags_have_texts_and_values_that_are_known_are_listed(
+        self, document: dict[str, Any]
+    ) -> None:
+        used = {tag for _, one in self.operations(document) for tag in one.get("tags", ())}
+        assert {tag["name"] for tag in document["tags"] if tag["description"]} == used
+        tile = document["paths"]["/mosaics/{mosaic}/tiles/{tms}/{z}/{x}/{y}"]["get"]
+        named = {one["name"]: one for one in tile["parameters"]}
+        (texts,) = [one for one in named["colormap_name"]["schema"]["anyOf"] if "enum" in one]
+        assert "viridis" in texts["enum"]
+        assert named["tms"]["example"] == "WebMercatorQuad"
+        assert document["servers"] == [{"url": "/"}]
 
     def test_every_path_parameter_is_described_and_none_besides(
         self, document: dict[str, Any]

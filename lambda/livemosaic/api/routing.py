@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Mount, Route, request_response
 import livemosaic
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.middleware import middleware
-from livemosaic.api.openapi import (
+from livemosaic.api.openapi.clients import describe_for_clients
+from livemosaic.api.openapi.document import (
     describe_credentials,
     describe_refusals,
     documented_route,
@@ -74,6 +75,7 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,  # see pages: FastAPI's own load files from another host
         redoc_url=None,
         middleware=[*middleware(services.settings), _COMPRESSED],
+        separate_input_output_schemas=False,
         exception_handlers=errors.HANDLERS | {RequestValidationError: _invalid_request},
     )
     api.state.services = services
@@ -168,6 +170,7 @@ class _Api(FastAPI):
             document = super().openapi()
             describe_credentials(document)
             describe_refusals(document)
+            describe_for_clients(document, self.state.services.settings.public_url)
         return super().openapi()
 
 

@@ -1,0 +1,1 @@
+"""The OpenAPI document, of which programs make clients and pages make forms."""
