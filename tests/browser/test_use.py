@@ -119,3 +119,12 @@ def test_it_follows_the_map_and_is_copied(site: Site, view: View) -> None:
     expect(view.page.get_by_role("button", name="Copy This page")).to_have_text("Copied")
     copied = view.page.evaluate("navigator.clipboard.readText()")
     assert re.search(r"datetime=2026-01-01/\.\.#10/45\.25/7\.5$", copied)
+
+
+def test_the_map_says_who_made_the_scenes(site: Site, view: View) -> None:
+    _open(site, view, attribution="Made by <b>us</b> & them", license="CC-BY-4.0")
+    shown = view.page.locator(".maplibregl-ctrl-attrib")
+    expect(shown).to_contain_text("Made by <b>us</b> & them · CC-BY-4.0")
+    expect(shown).to_contain_text("livemosaic · MapLibre")
+    link = shown.get_by_role("link", name="CC-BY-4.0")
+    expect(link).to_have_attribute("href", "https://spdx.org/licenses/CC-BY-4.0.html")

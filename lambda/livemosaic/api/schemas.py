@@ -91,6 +91,15 @@ class MosaicSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field("", max_length=500, description="Human-readable title")
+    attribution: str = Field(
+        "", max_length=500, description="Text that maps show: who made the scenes"
+    )
+    license: str = Field(
+        "",
+        max_length=500,
+        pattern=r"^(https?://[^\s\"'<>]+|[A-Za-z0-9 .+()-]*)$",
+        description="License of the scenes: an SPDX identifier such as CC-BY-4.0, or its URL",
+    )
     access: Access = Field(
         "public", description="`private` restricts the mosaic to holders of an access token"
     )

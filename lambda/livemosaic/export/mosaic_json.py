@@ -59,6 +59,7 @@ def mosaic_json(
         "mosaicjson": "0.0.3",
         "name": mosaic.title or mosaic.id,
         "version": "1.0.0",
+        **({"attribution": mosaic.attribution} if mosaic.attribution else {}),
         "minzoom": mosaic.minzoom,
         "maxzoom": mosaic.maxzoom,
         "quadkey_zoom": zoom,

@@ -80,6 +80,10 @@ class Mosaic:
 
     id: str
     title: str = ""
+    attribution: str = ""
+    """Text that maps show: who made the scenes."""
+    license: str = ""
+    """An SPDX identifier, or the URL of a license."""
     access: Access = "public"
     """Who may see the mosaic: everybody, or holders of an access token."""
     collections: tuple[str, ...] = (ANY_COLLECTION,)

@@ -1,7 +1,6 @@
 """Mosaics as STAC Collections (STAC 1.1, collection-spec), and what their Items can be queried by.
 
-What an index does not know is left open: the interval of times, the license, and the types of
-properties.
+What an index does not know is left open: the interval of times, and the types of properties.
 """
 
 from collections.abc import Iterable
@@ -31,13 +30,18 @@ def collection_document(mosaic: Mosaic) -> dict[str, Any]:
         "title": title,
         "description": f"Live mosaic {title}: its scenes as STAC Items, and its tiles and maps.",
         "itemType": "feature",  # the default of OGC API, but OWSLib wants it to be named
-        "license": "other",
+        "license": _license(mosaic.license),
         "extent": {
             "spatial": {"bbox": [list(mosaic.bounds or _WORLD)]},
             "temporal": {"interval": [[None, None]]},
         },
         "links": [],
     }
+
+
+def _license(text: str) -> str:
+    """Returns an SPDX expression; for a URL, and where none is known, what STAC has for others."""
+    return text if text and "://" not in text else "other"
 
 
 def filterable(mosaic: Mosaic) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.access import with_token
+from livemosaic.api.documents.credits import is_url
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.stac.collections import collection_document
@@ -126,6 +127,7 @@ class StacLinks:
             self.link("items", *place, "items", kind=GEOJSON, title="Items"),
             self.link(QUERYABLES, *place, "queryables", kind=SCHEMA, title="Queryables"),
             *self._pictures(mosaic),
+            *_license_links(mosaic),
         ]
         return collection_document(mosaic) | {"links": links}
 
@@ -150,3 +152,8 @@ class StacLinks:
             "numberReturned": len(listed),
             "links": [self.link("root", ""), *links],
         }
+
+
+def _license_links(mosaic: Mosaic) -> list[Link]:
+    """A license without an SPDX identifier is linked to (STAC 1.1, collection-spec, License)."""
+    return [{"rel": "license", "href": mosaic.license}] if is_url(mosaic.license) else []

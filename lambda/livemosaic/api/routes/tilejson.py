@@ -13,6 +13,7 @@ from shapely.geometry import MultiPolygon, mapping
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.dependencies import CachedMosaic, CurrentMosaic, InCrs
+from livemosaic.api.documents.credits import credit_html
 from livemosaic.api.params.crs import name_of
 from livemosaic.api.schemas import MosaicOut
 from livemosaic.api.urls import CheckedTileURLsDep, Suffix
@@ -110,6 +111,7 @@ def tilejson(
     return {
         "tilejson": "3.0.0",
         "name": mosaic.title or mosaic.id,
+        **({"attribution": credit} if (credit := credit_html(mosaic)) else {}),
         "version": "1.0.0",
         "scheme": "xyz",
         "shown_assets": list(mosaic.shown_assets),

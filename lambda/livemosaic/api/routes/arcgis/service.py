@@ -99,7 +99,7 @@ def _described(
         "pixelType": sample.pixel_type,
         "minPixelSize": 0,
         "maxPixelSize": 0,
-        "copyrightText": "",
+        "copyrightText": " · ".join(filter(None, (mosaic.attribution, mosaic.license))),
         "serviceDataType": _data_type(sample),
         **_values(sample),
         **({"noDataValue": sample.nodata} if sample.nodata is not None else {}),

@@ -127,6 +127,8 @@ def capabilities(
     document = written(
         "wmts.xml",
         title=mosaic.title or mosaic.id,
+        attribution=mosaic.attribution,
+        license=mosaic.license,
         url=str(request.url),
         bounds=_shown(mosaic.bounds or WORLD, reached),
         layers=list(_layers(mosaic, tiles.without("tilesize"), formats)),

@@ -78,6 +78,7 @@ class WmsLayer:
     """The same as diagonals of a pixel, in metres (OGC 01-068r3, 7.1.4.5.12)."""
     styles: tuple[WmsStyle, ...]
     time: TimeDimension | None
+    attribution: str
 
 
 async def get_capabilities(request: Request, asked: WmsRequest, only: Mosaic | None) -> Response:
@@ -96,6 +97,7 @@ async def get_capabilities(request: Request, asked: WmsRequest, only: Mosaic | N
         written,
         f"wms_{asked.version}.xml",
         title=layers[0].title if only else "Mosaics",
+        license=only.license if only else "",
         home=str(request.base_url),
         url=url,
         side=isqrt(services.settings.max_image_pixels),
@@ -145,6 +147,7 @@ def _layer(
         hints=(scales[0] * _PIXEL_M * math.sqrt(2), scales[1] * _PIXEL_M * math.sqrt(2)),
         styles=(*_styles(mosaic, version, url),),
         time=time,
+        attribution=" · ".join(filter(None, (mosaic.attribution, mosaic.license))),
     )
 
 
