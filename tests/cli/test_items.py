@@ -103,3 +103,28 @@ class TestScenes:
         )
         run("items", "delete", "alps", "a", "--collection", "s2", "--yes")
         assert "'a'" in run("items", "show", "alps", "a", "--collection", "s2", code=1).output
+
+    def test_a_dry_run_says_where_items_would_go_and_changes_nothing(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        run("mosaics", "create", "clear", "--filter", "eo:cloud_cover < 10", "--collection", "new")
+        clear = item("clear", collection="new", properties={"eo:cloud_cover": 5})
+        cloudy = item("cloudy", collection="new", properties={"eo:cloud_cover": 50})
+        deletion = {"op": "delete", "collection": "new", "id": "x"}
+        documents = [clear, cloudy, {**cloudy, "geometry": 5}, deletion]
+        path = tmp_path / "new.ndjson"
+        path.write_text("\n".join(map(json.dumps, documents)))
+        shown = run("ingest", "--dry-run", "--json", str(path), code=1)
+        assert json.loads(shown.stdout)["counts"] == {
+            "filtered out of clear": 1,
+            "rejected": 1,
+            "to be deleted from alps": 1,
+            "to be deleted from clear": 1,
+            "to be put into alps": 2,
+            "to be put into clear": 1,
+        }
+        assert "nothing was changed" in shown.stderr
+        assert self.ids(run("items", "list", "clear", "--json")) == []
+        only = run("ingest", "--dry-run", "--mosaic", "clear", "--json", str(path), code=1)
+        assert json.loads(only.stdout)["counts"]["to be put into clear"] == 1
+        assert "--resume" in run("ingest", "--dry-run", "--resume", "r", str(path), code=1).stderr

@@ -15,6 +15,7 @@ from rich.progress import Progress, TaskID
 from livemosaic.cli.backfill.journal import Done
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
+from livemosaic.client.preview import Preview
 from livemosaic.client.target import EntryOutcome, Local, Older, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.ingest.sources.cogs import Making
@@ -123,6 +124,12 @@ def ingest(
             "version that an event brings later replaces it as usual.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            help="Change nothing: check all Items, and say into which mosaics they would be put."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts as JSON, for programs.")
     ] = False,
@@ -163,6 +170,8 @@ def ingest(
 
     `jq -c .item errors.ndjson | livemosaic ingest -`
 
+    `livemosaic ingest --dry-run items.ndjson`
+
     `livemosaic ingest --force rolled-back.json`
 
     `livemosaic --allow /data/drone ingest /data/drone/*.tif --footprint data`
@@ -184,9 +193,14 @@ def ingest(
         allow = AllowList(session.settings.allowed_prefixes)
         making = Making(collection, None, footprint == "data", asset)
         reading = _reading(source or [], stac, search, limit, allow, making)
+        if dry_run and resume:
+            raise InvalidRequestError("--dry-run does nothing that --resume could go on with")
         run = _run(context, mosaic, errors, reading, force=force) if resume else {}
         with Ledger(resume, errors, run) as ledger:
-            put_in(mosaics, reading, ledger, mosaic, force=force, resumable=resume is not None)
+            into = Preview(mosaics, allow) if dry_run else mosaics
+            put_in(into, reading, ledger, mosaic, force=force, resumable=resume is not None)
+    if dry_run:
+        console.print("a dry run: nothing was changed")
     if as_json:
         typer.echo(json.dumps(_counts(ledger.done)))
     if ledger.done.refused:
@@ -200,7 +214,7 @@ def _counts(done: Done) -> dict[str, Any]:
 
 
 def put_in(
-    mosaics: Target,
+    mosaics: Target | Preview,
     reading: Reading,
     ledger: Ledger,
     mosaic: str | None,

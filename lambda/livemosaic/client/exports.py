@@ -14,7 +14,7 @@ from shapely.geometry import MultiPolygon, shape
 from livemosaic.api.documents.window import DataWindow
 from livemosaic.auth.signing import Bearer
 from livemosaic.client.remote import Remote, mosaic_path
-from livemosaic.client.target import Local, Target
+from livemosaic.client.target import Local, Target, mosaic_of
 from livemosaic.client.values.parameters import encoded
 from livemosaic.cog.raster import Profile
 from livemosaic.cog.reader import CogReader
@@ -70,7 +70,7 @@ def export_of(target: Target, mosaic: str) -> MosaicExport:
     if isinstance(target, Local):
         return _OfIndex(target, target.services.mosaics.get(mosaic))
     if isinstance(target, Remote):
-        found = _mosaic(target, mosaic)
+        found = mosaic_of(target.get(mosaic))
         return _OfApi(target, found, target.reader() if found.access == "private" else None)
     raise TypeError(type(target).__name__)
 
@@ -192,9 +192,3 @@ def _scene(mosaic: Mosaic, item: Mapping[str, Any]) -> Scene:
         other_kinds={name: kind for name, kind in kinds.items() if kind},
         properties={k: v for k, v in properties.items() if k in mosaic.properties},
     )
-
-
-def _mosaic(target: Remote, mosaic: str) -> Mosaic:
-    found = target.get(mosaic)
-    chosen = {"chosen_assets": tuple(found.shown_assets)}
-    return Mosaic(id=found.id, **found.mosaic_fields() | chosen)

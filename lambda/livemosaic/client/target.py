@@ -183,6 +183,12 @@ class Local:
         return [done[n] for n in range(len(entries))]
 
 
+def mosaic_of(found: MosaicOut) -> Mosaic:
+    """Returns a mosaic as far as its description tells it."""
+    chosen = {"chosen_assets": tuple(found.shown_assets)}
+    return Mosaic(id=found.id, **found.mosaic_fields() | chosen)
+
+
 def _outcome(entry: Entry, outcome: Outcome) -> EntryOutcome:
     changes = [applied.change for applied in outcome.changes]
     older = [Older(one.mosaic, one.id, one.newer) for one in outcome.older if one.newer]
