@@ -9,6 +9,7 @@ from typing import Any, Final
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.stac.items import STAC_VERSION
+from livemosaic.stac.license import license_field
 from livemosaic.tiler.rules.filter import ALWAYS
 
 _WORLD: Final[BBox] = (-180.0, -90.0, 180.0, 90.0)
@@ -30,18 +31,13 @@ def collection_document(mosaic: Mosaic) -> dict[str, Any]:
         "title": title,
         "description": f"Live mosaic {title}: its scenes as STAC Items, and its tiles and maps.",
         "itemType": "feature",  # the default of OGC API, but OWSLib wants it to be named
-        "license": _license(mosaic.license),
+        "license": license_field(mosaic),
         "extent": {
             "spatial": {"bbox": [list(mosaic.bounds or _WORLD)]},
             "temporal": {"interval": [[None, None]]},
         },
         "links": [],
     }
-
-
-def _license(text: str) -> str:
-    """Returns an SPDX expression; for a URL, and where none is known, what STAC has for others."""
-    return text if text and "://" not in text else "other"
 
 
 def filterable(mosaic: Mosaic) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.api.access import with_token
-from livemosaic.api.documents.credits import is_url
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import Scene
 from livemosaic.stac.collections import collection_document
 from livemosaic.stac.items import item_document, member_document
+from livemosaic.stac.license import is_url
 from livemosaic.stac.projection import Frames
 from livemosaic.storage.hrefs import path_segment
 from livemosaic.tiler.tilesets import web_map_tms
