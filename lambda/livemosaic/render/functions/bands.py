@@ -1,9 +1,11 @@
 """Raster functions over the bands of a pixel: extraction, arithmetic, indices, remapping. Pure."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
@@ -13,13 +15,21 @@ _INDICES: Final = {
     1: "({0}-{1})/({0}+{1})",
     2: "({0}-{1})/({0}+{1}+{2})*(1+{2})",
     4: "(2*{0}+1-sqrt((2*{0}+1)**2-8*({0}-{1})))/2",
-    12: "{0}/{1}-1",
-    13: "{0}/{1}-1",
-    15: "({0}-{1})/({0}+{1})",
-    19: "{0}/{1}",
+    10: "({0}-{1})/({0}+{1})",
+    11: "{0}/{1}",
+    12: "({0}-{1})/({0}+{1})",
+    13: "{0}/{1}",
+    15: "100*({0}-{1})-10*({0}-{2})",
+    16: "{0}/{1}-1",
+    17: "{0}/{1}-1",
+    18: "({1}-{0})/({0}+{1})",
+    19: "2.5*({0}-{1})/({0}+6*{1}-7.5*{2}+1)",
 }
-"""BandArithmetic by its method: NDVI, SAVI (third: L), MSAVI, CI green and red edge, NDRE, ratios;
-expressions over the bands that it names, in its order."""
+"""BandArithmetic by the number of its method, over the bands in Esri's order, near infrared first:
+NDVI, SAVI (red, then the number L), MSAVI, GNDVI (green), SR (red), NDVIre, SRre (red edge),
+RTVICore (red edge, green), CIre, CIg, NDWI (green), EVI (red, blue). Source: "Band Arithmetic
+function", ArcGIS Pro; MSAVI is that of Qi et al. (1994)."""
+_SAVI: Final = 2
 ARITHMETIC: Final = (0, *_INDICES)
 """Methods of BandArithmetic; 0 is an expression of the request."""
 
@@ -45,23 +55,31 @@ def arithmetic(pixels: Pixels, method: int, bands: str) -> Pixels:
             f"BandArithmetic has no Method {method} here; it has {', '.join(map(str, ARITHMETIC))}"
         )
     parts = bands.replace(",", " ").split()
-    operands = [_operand(part, number) for number, part in enumerate(parts)]
-    try:
-        return evaluated(pixels, formula.format(*operands))
-    except IndexError as error:
+    if len(parts) != (count := 3 if "{2}" in formula else 2):
         raise InvalidRequestError(
-            f"BandIndexes {bands[:80]!r} are too few for Method {method}"
-        ) from error
+            f"BandIndexes {bands[:80]!r} must have {count} parts for Method {method}"
+        )
+    last = _number(parts.pop()) if method == _SAVI else None
+    operands = [*map(_band, parts), *([last] if last else [])]
+    return evaluated(pixels, formula.format(*operands))
 
 
-def _operand(text: str, place: int) -> str:
-    """Returns a band as an expression names it; a third operand is a number."""
-    if place < 2 and text.isdecimal():
-        return f"b{int(text)}"
+def _band(text: str) -> str:
+    """Returns a band, counted from 1, as an expression names it."""
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidRequestError(f"BandIndexes has {text[:20]!r}, which is no band")
+    return f"b{int(text)}"
+
+
+def _number(text: str) -> str:
+    """Returns a finite number that is not negative, as SAVI's L, as an expression has it."""
     try:
-        return repr(float(text))
-    except ValueError as error:
-        raise InvalidRequestError(f"BandIndexes has {text[:20]!r}, which is no band") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise InvalidRequestError(f"BandIndexes has {text[:20]!r}, which is no number L of SAVI")
+    return repr(number)
 
 
 def ndvi(pixels: Pixels, red: int, infrared: int) -> Pixels:
@@ -84,22 +102,46 @@ def remap(
     no_data: Sequence[tuple[float, float]],
     *,
     keeps_others: bool,
+    holds_last: bool,
 ) -> Pixels:
     """Replaces values of ranges, of which the lower end is included and the upper one is not.
 
-    The last range holds its upper end, too. Values in no range are kept, or have no data.
+    The last range holds its upper end, too, if `holds_last`. Values in no range are kept, or have
+    no data. The data type is that of the pixels, or a larger one that has all `values`.
     """
-    whole = all(float(value).is_integer() for value in values)
-    kind: Any = pixels.data.dtype if whole and pixels.data.dtype.kind == "f" else np.float32
-    kind = np.int32 if whole and pixels.data.dtype.kind in "iu" else kind
-    made = pixels.data.astype(kind)
+    made = pixels.data.astype(_type_for(values, pixels.data.dtype))
     known = np.zeros(made.shape, np.bool_)
     for number, ((low, high), value) in enumerate(zip(ranges, values, strict=True)):
-        end = pixels.data <= high if number == len(ranges) - 1 else pixels.data < high
-        within = (pixels.data >= low) & end & ~known
+        is_closed = holds_last and number == len(ranges) - 1
+        within = _within(pixels.data, low, high, is_closed=is_closed) & ~known
         made[within] = value
         known |= within
     valid = pixels.valid if keeps_others else pixels.valid & known.all(axis=0)
     for low, high in no_data:
-        valid = valid & ~((pixels.data >= low) & (pixels.data <= high)).any(axis=0)
+        valid = valid & ~_within(pixels.data, low, high).any(axis=0)
     return Pixels(np.where(valid, made, made.dtype.type(0)), valid, pixels.names)
+
+
+def _within(
+    data: NDArray[Any], low: float, high: float, *, is_closed: bool = False
+) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):  # ends beyond the type of the data
+        below = data <= high if is_closed else data < high
+        return np.asarray((data >= low) & below)
+
+
+def _type_for(values: Sequence[float], dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Returns a data type that has all values of another, and the given ones."""
+    types = [_smallest(value, dtype) for value in values]
+    found = np.result_type(dtype, *types)
+    # Few readers know integers of 64 bits; float64 has all integers of 32.
+    return np.dtype(np.float64) if found.kind in "iu" and found.itemsize > 4 else found
+
+
+def _smallest(value: float, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dtype.kind == "f" and np.isfinite(dtype.type(value)):
+            return dtype
+        if value.is_integer() and abs(value) < 2**32:
+            return np.min_scalar_type(int(value))
+        return np.dtype(np.float32 if np.isfinite(np.float32(value)) else np.float64)

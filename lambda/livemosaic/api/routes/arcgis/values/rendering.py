@@ -30,6 +30,8 @@ _STRETCHES: Final[dict[int, colors.StretchType]] = {
     0: "none", 3: "deviations", 5: "min_max", 6: "percent",
 }  # fmt: skip
 
+_YES_NO: Final = {"true": True, "1": True, "false": False, "0": False, "none": False}
+
 Arguments = Mapping[str, Any]
 """Arguments of a raster function by name in lower case."""
 
@@ -185,8 +187,15 @@ def _remap(given: Arguments) -> Made:
             f"Remap has {len(ranges)} InputRanges and {len(values)} OutputValues; it needs as many "
             f"of each, 1 to {_MOST_RANGES}"
         )
-    keeps = bool(given.get("allowunmatched", False))
-    return (lambda pixels, _: bands.remap(pixels, ranges, values, hidden, keeps_others=keeps)), 0
+    run = partial(
+        bands.remap,
+        ranges=ranges,
+        values=values,
+        no_data=hidden,
+        keeps_others=_flag("AllowUnmatched", given),
+        holds_last=_flag("IsLastInputRangeInclusive", given),
+    )
+    return (lambda pixels, _: run(pixels)), 0
 
 
 def _hillshade(given: Arguments) -> Made:
@@ -243,7 +252,7 @@ def _stretch(given: Arguments) -> Made:
             f"StretchType {number} is not known here; known are 0 (none), 3 (standard deviations), "
             "5 (minimum and maximum) and 6 (percent clip)"
         )
-    dynamic = bool(given.get("dra", False))
+    dynamic = _flag("DRA", given)
     ranges = () if dynamic else tuple(map(_range, _list("Statistics", given.get("statistics"))))
     if kind in ("deviations", "min_max") and not (ranges or dynamic):
         raise InvalidRequestError(
@@ -261,7 +270,7 @@ def _stretch(given: Arguments) -> Made:
         max_percent=_percent("MaxPercent", given),
         low=_byte("Min", given.get("min", 0)),
         high=_byte("Max", given.get("max", 255)),
-        gamma=tuple(gamma) if given.get("usegamma") else (),
+        gamma=tuple(gamma) if _flag("UseGamma", given) else (),
     )
     if not all(one > 0 for one in how.gamma):
         raise InvalidRequestError("Gamma must be numbers above 0")
@@ -333,6 +342,15 @@ def _list(name: str, given: object) -> list[Any]:
     if not isinstance(given, list):
         raise InvalidRequestError(f"{name} {str(given)[:80]!r} must be a list")
     return given
+
+
+def _flag(name: str, given: Arguments) -> bool:
+    """Returns an argument that is true or false, also as text or as 1 or 0; false without it."""
+    value = given.get(name.lower(), False)
+    known = _YES_NO.get(str(value).lower())
+    if known is None:
+        raise InvalidRequestError(f"{name} {str(value)[:80]!r} must be true or false")
+    return known
 
 
 def _whole(name: str, given: object) -> int:
