@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import Final
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.polygons.even_odd import even_odd
 from livemosaic.model.raster import BBox, Grid, LonLat
 
 _DEGREES: Final = 360.0
@@ -126,10 +129,15 @@ def _likely_pole(xy: NDArray[np.float64]) -> float:
 
 
 def _convexity(xy: NDArray[np.float64], pole: float) -> float:
-    """The part of its convex hull that a ring fills, in an equal-area projection from a pole."""
+    """The part of its convex hull that a ring fills, in an equal-area projection from a pole.
+
+    0 for one that crosses itself too often to be filled.
+    """
     lon, radius = np.radians(xy[:, 0]), 2 * np.sin(np.radians(np.abs(pole - xy[:, 1])) / 2)
     flat = Polygon(np.column_stack([radius * np.cos(lon), radius * np.sin(lon)]))
-    return float(shapely.make_valid(flat).area / flat.convex_hull.area)
+    with suppress(InvalidRequestError):
+        return float(even_odd(flat).area / flat.convex_hull.area)
+    return 0.0
 
 
 def wrapped(geometry: BaseGeometry) -> BaseGeometry:

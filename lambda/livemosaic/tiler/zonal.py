@@ -18,6 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, Size, warped
 from livemosaic.geo.feature import Shape
 from livemosaic.geo.frame import Frame
+from livemosaic.geo.polygons.even_odd import even_odd
 from livemosaic.geo.rasterize import coverage
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Pixels
@@ -181,7 +182,7 @@ async def _zone(
     check_zoom(mosaic, view)
     placed = await asyncio.to_thread(shape.on, view.grid)
     # By the even-odd rule, as GDAL fills rings.
-    valid = await asyncio.to_thread(shapely.make_valid, placed)
+    valid = await asyncio.to_thread(even_odd, placed)
     return Zone(valid, box, width, height)
 
 

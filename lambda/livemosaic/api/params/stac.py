@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.api.params.box import lonlat_bbox
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import lonlat_boxes
+from livemosaic.geo.polygons.even_odd import even_odd
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.stac.search import SceneSearch
 
@@ -122,7 +123,7 @@ def geometry_of(document: Mapping[str, Any]) -> BaseGeometry:
         )
     if not (np.abs(places) <= (180.0, 90.0)).all():
         raise InvalidRequestError("intersects has places that are not within ±180 and ±90 degrees")
-    return found if found.is_valid else shapely.make_valid(found)
+    return even_odd(found)
 
 
 def _box(given: Sequence[float]) -> BaseGeometry:

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import lonlat_boxes, wrapped
+from livemosaic.geo.polygons.even_odd import even_odd
 
 _WKT: Final = re.compile(
     r"(POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION)\s*Z?M?"
@@ -87,4 +88,4 @@ def _checked(found: BaseGeometry, text: str) -> BaseGeometry:
             "first"
         )
     flat = shapely.force_2d(found)
-    return wrapped(flat if flat.is_valid else shapely.make_valid(flat))
+    return wrapped(even_odd(flat))

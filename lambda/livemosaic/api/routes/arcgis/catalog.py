@@ -88,8 +88,8 @@ class CatalogQuery:
         relation = (asked.get("spatialRel") or "esriSpatialRelIntersects").lower()
         if relation not in _RELATIONS:
             raise InvalidRequestError(f"spatialRel {relation[:40]!r} is not known")
-        shape = geometry_of(asked, service_crs(mosaic))
-        place = None if shape is None else on_globe(shape, mosaic)
+        shape = await run_in_threadpool(geometry_of, asked, service_crs(mosaic))
+        place = None if shape is None else await run_in_threadpool(on_globe, shape, mosaic)
         return cls(mosaic, await rule_of_arcgis(asked, own, given), _ids(asked), place, relation)
 
     def wants(self, scene: Scene) -> bool:

@@ -106,7 +106,7 @@ async def identify(request: Request) -> Response:
     """Identifies a place: the value of the mosaic there, and its items, top first."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
-    shape = _given(geometry_of(asked, service_crs(mosaic)))
+    shape = _given(await run_in_threadpool(geometry_of, asked, service_crs(mosaic)))
     rule = await rule_param(asked, mosaic)
     rendering = _checked(rendering_param(asked, mosaic))
     at = Point(shape.crs, *_middle(shape.geometry))
@@ -169,7 +169,7 @@ async def get_samples(request: Request) -> Response:
     """Samples the mosaic at points, along lines or within polygons."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
-    shape = _given(geometry_of(asked, service_crs(mosaic)))
+    shape = _given(await run_in_threadpool(geometry_of, asked, service_crs(mosaic)))
     rule = await rule_param(asked, mosaic)
     rendering = _checked(rendering_param(asked, mosaic))
     points = _points(asked, shape.geometry)

@@ -63,7 +63,7 @@ async def statistics(request: Request) -> Response:
 
 async def _of_area(asked: Asked) -> Bands:
     mosaic = await asked.mosaic()
-    shape = geometry_of(asked, service_crs(mosaic))
+    shape = await run_in_threadpool(geometry_of, asked, service_crs(mosaic))
     if shape is None or shape.geometry.geom_type not in _POLYGONS:
         raise InvalidRequestError("geometry must be a polygon or an envelope")
     return await _counted(asked, mosaic, shape, _size(asked, shape))

@@ -18,6 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import FARTHEST
 from livemosaic.geo.crs import authority_of, transformer
 from livemosaic.geo.feature import Shape
+from livemosaic.geo.polygons.even_odd import even_odd
 from livemosaic.tiler.rules.spatial_reference import crs_of_reference
 
 _WEB_MERCATOR: Final = 3857
@@ -85,7 +86,8 @@ def geometry_of(asked: Asked, default: CRS, name: str = "geometry") -> Shape | N
     """Returns the geometry of a request, with its CRS; None if it is not given.
 
     Points and envelopes may be numbers between commas, the CRS is its own or that of `inSR`, and
-    the type is what it looks like: clients often leave `geometryType` out.
+    the type is what it looks like: clients often leave `geometryType` out. Rings fill by the
+    even-odd rule; a long one takes a while, so it is nothing for the event loop.
     """
     text = asked.get(name)
     if text is None:
@@ -106,7 +108,7 @@ def geometry_of(asked: Asked, default: CRS, name: str = "geometry") -> Shape | N
         )
     if not len(xy) or not (np.abs(xy) < FARTHEST).all():
         raise InvalidRequestError(f"{name} has no coordinates, or some far off the globe")
-    return Shape(crs, shape)
+    return Shape(crs, even_odd(shape))
 
 
 def _of_numbers(asked: Asked, name: str) -> dict[str, Any]:
@@ -147,14 +149,10 @@ def _positions(given: Any) -> list[tuple[float, float]]:
 
 
 def _polygons(rings: Any) -> BaseGeometry:
-    """Fills rings by the even-odd rule, whichever way they run."""
-    filled: BaseGeometry = MultiPolygon()
+    """Returns each ring as a polygon: the even-odd rule, whichever way they run, is for later."""
     if len(rings) > _MOST_RINGS:
         raise InvalidRequestError(f"a polygon of {len(rings):,} rings: it may have {_MOST_RINGS}")
-    for ring in rings:
-        filled = filled.symmetric_difference(shapely.make_valid(Polygon(_positions(ring))))
-    parts = [part for part in shapely.get_parts(filled) if part.geom_type == "Polygon"]
-    return MultiPolygon(parts)
+    return MultiPolygon([Polygon(_positions(ring)) for ring in rings])
 
 
 def moved(shape: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:

@@ -1,0 +1,1 @@
+"""Polygons of requests, which may cross themselves."""
