@@ -63,6 +63,16 @@ def _is_of_earth(crs: pyproj.CRS) -> bool:
 
 
 @lru_cache(maxsize=256)
+def metres_per_unit(crs: CRS) -> float:
+    """Returns the metres of a unit of a CRS; of a geographic one, along the equator of its body."""
+    factor = float(crs.units_factor[1])
+    if not crs.is_geographic:
+        return factor
+    ellipsoid = proj_crs(crs).ellipsoid
+    return factor * (ellipsoid.semi_major_metre if ellipsoid else EARTH_M)
+
+
+@lru_cache(maxsize=256)
 def lonlat_of(crs: CRS) -> CRS:
     """Returns longitude and latitude, in degrees, on the body of a CRS.
 

@@ -40,6 +40,8 @@ DTYPES_OF: Final[dict[PixelType, str]] = {
 }  # fmt: skip
 """numpy's data type of each pixel type; the ones below a byte are bytes of fewer values."""
 _MOST_OF: Final[dict[PixelType, int]] = {"U1": 1, "U2": 3, "U4": 15}
+_MAX_SAMPLES: Final = 48_000_000
+"""Values in the windows of all focal functions of an image, some seconds of work."""
 _RAW: Final = "application/octet-stream"
 _LEVELS: Final = 6
 """Levels of red, green and blue in a palette where an image has too many colors of its own."""
@@ -56,6 +58,8 @@ class RasterStep:
     run: Callable[[Pixels, Grid], Pixels] = field(repr=False, compare=False)
     margin: int = 0
     """Pixels around that it needs."""
+    window: int = 0
+    """Pixels that it looks at for each one, of a focal function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,8 @@ class ExportEncoder:
             pixels = extract_bands(pixels, self.bands)
         if self.no_data:
             pixels = self._without(pixels)
-        for step in self.steps if pixels.valid.any() else ():
-            pixels = step.run(pixels, grid)
+        if pixels.valid.any():
+            pixels = _run(self.steps, pixels, grid)
         if self.margin:
             pixels, grid = _trimmed(pixels, grid, self.margin)
         if self.pixel_type is not None:
@@ -145,6 +149,20 @@ class ExportEncoder:
         hidden = same.all(axis=0) if self.match_all else same.any(axis=0)
         valid = pixels.valid & ~hidden
         return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
+
+
+def _run(steps: tuple[RasterStep, ...], pixels: Pixels, grid: Grid) -> Pixels:
+    """Runs raster functions, within one limit of the values that all focal ones look at."""
+    samples = 0
+    for step in steps:
+        samples += step.window * pixels.data.size
+        if samples > _MAX_SAMPLES:
+            raise InvalidRequestError(
+                f"the focal functions of renderingRule look at {samples:,} values or more, of "
+                f"{_MAX_SAMPLES:,} at most: ask for a smaller image or window, or for fewer bands"
+            )
+        pixels = step.run(pixels, grid)
+    return pixels
 
 
 def as_type(pixels: Pixels, kind: PixelType) -> Pixels:

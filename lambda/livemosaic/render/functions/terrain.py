@@ -12,13 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.crs import metres_per_unit
 from livemosaic.model.raster import Grid, Mask, Pixels
-
-_DEGREE_M: Final = 111_319.49
-"""Metres of a degree on the equator, by which steps in a geographic CRS are measured."""
-
-_MAX_SAMPLES: Final = 48_000_000
-"""Values in all windows of an image, some seconds of work."""
 
 Floats = NDArray[np.float32]
 FocalType = Literal["min", "max", "mean", "std"]
@@ -43,8 +38,8 @@ class Surface:
         z = np.pad(pixels.data[0].astype(np.float32) * np.float32(z_factor), 1, mode="edge")
         (a, b, c), (d, _, f), (g, h, i) = _neighbors(z)
         across, down = _steps(grid)
-        east = ((c + 2 * f + i) - (a + 2 * d + g)) / np.float32(8 * across)
-        north = ((a + 2 * b + c) - (g + 2 * h + i)) / np.float32(8 * down)
+        east = ((c + 2 * f + i) - (a + 2 * d + g)) / (8 * across)
+        north = ((a + 2 * b + c) - (g + 2 * h + i)) / (8 * down)
         return cls(east.astype(np.float32), north.astype(np.float32), _whole(pixels.valid, 1))
 
 
@@ -81,41 +76,39 @@ def aspect(pixels: Pixels, grid: Grid) -> Pixels:
 
 
 def focal(pixels: Pixels, kind: FocalType, columns: int, rows: int) -> Pixels:
-    """Computes statistics of each band in a window around each pixel, of its valid pixels."""
-    samples = pixels.data.size * columns * rows
-    if samples > _MAX_SAMPLES:
-        raise InvalidRequestError(
-            f"a window of {columns} × {rows} around each of {pixels.data.size:,} values is "
-            f"{samples:,}, at most {_MAX_SAMPLES:,} are looked at: ask for a smaller image or "
-            "window, or for fewer bands"
-        )
+    """Computes statistics of each band in a window around each pixel, of its valid pixels.
+
+    The least and the largest have the data type of the pixels; means and deviations are float32.
+    """
     across, down = (columns - 1) // 2, (rows - 1) // 2
     room = (down, rows - 1 - down), (across, columns - 1 - across)
-    valid = np.pad(pixels.valid, room)
-    windows = sliding_window_view(valid, (rows, columns))
-    reduce = _FOCAL[kind]
+    reduce, fill, dtype = _focal_of(kind, pixels.data.dtype)
     made = []
     for band in pixels.data:
-        values = np.pad(
-            np.where(pixels.valid, band, np.nan).astype(np.float32), room, constant_values=np.nan
-        )
-        made.append(_by_strips(values, (rows, columns), reduce))
-    data = np.where(pixels.valid & windows.any(axis=(2, 3)), np.array(made), 0)
-    kept = data.astype(pixels.data.dtype) if kind in ("min", "max") else data.astype(np.float32)
-    return Pixels(kept, pixels.valid, pixels.names)
+        known = pixels.valid & (band == band)
+        values = np.where(known, band.astype(dtype), fill)
+        padded = np.pad(values, room, constant_values=fill)
+        made.append(_by_strips(padded, (rows, columns), reduce))
+    data = np.where(pixels.valid, np.array(made), 0)
+    kept = pixels.data.dtype if kind in ("min", "max") else np.dtype(np.float32)
+    return Pixels(data.astype(kept), pixels.valid, pixels.names)
 
 
-_FOCAL: Final[dict[FocalType, Any]] = {
-    "min": np.nanmin,
-    "max": np.nanmax,
-    "mean": np.nanmean,
-    "std": np.nanstd,
-}
+def _focal_of(kind: FocalType, dtype: np.dtype[Any]) -> tuple[Any, Any, np.dtype[Any]]:
+    """Returns a function over windows, what stands in for missing values, and their data type."""
+    if kind in ("min", "max"):
+        ends: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+        return (np.min, ends.max, dtype) if kind == "min" else (np.max, ends.min, dtype)
+    is_exact = np.can_cast(dtype, np.float32)
+    return _MEANS[kind], np.nan, np.dtype(np.float32 if is_exact else np.float64)
+
+
+_MEANS: Final[dict[FocalType, Any]] = {"mean": np.nanmean, "std": np.nanstd}
 _STRIP: Final = 64
 """Rows whose windows are copied at once."""
 
 
-def _by_strips(values: Floats, window: tuple[int, int], reduce: Any) -> Floats:
+def _by_strips(values: NDArray[Any], window: tuple[int, int], reduce: Any) -> NDArray[Any]:
     found = sliding_window_view(values, window)
     starts = range(0, len(found), _STRIP)
     with np.errstate(all="ignore"):
@@ -123,11 +116,12 @@ def _by_strips(values: Floats, window: tuple[int, int], reduce: Any) -> Floats:
     return np.concatenate(parts)
 
 
-def _reduced(windows: Floats, reduce: Any) -> Floats:
+def _reduced(windows: NDArray[Any], reduce: Any) -> NDArray[Any]:
     """Reduces windows; of ones without a number the result is 0, and nothing warns."""
-    empty = np.asarray(np.isnan(windows).all(axis=(2, 3)))
-    filled = np.where(empty[..., None, None], np.float32(0), windows)
-    found: Floats = reduce(filled, axis=(2, 3))
+    if reduce in _MEANS.values():
+        empty = np.asarray(np.isnan(windows).all(axis=(2, 3)))
+        windows = np.where(empty[..., None, None], windows.dtype.type(0), windows)
+    found: NDArray[Any] = reduce(windows, axis=(2, 3))
     return found
 
 
@@ -144,11 +138,20 @@ def _whole(valid: Mask, reach: int) -> Mask:
     return np.asarray(sliding_window_view(padded, (size, size)).all(axis=(2, 3)))
 
 
-def _steps(grid: Grid) -> tuple[float, float]:
-    """Returns the width and height of a pixel in metres."""
+def _steps(grid: Grid) -> tuple[NDArray[np.float64], float]:
+    """Returns the widths of the pixels of each row, shape (height, 1), and their height, in metres.
+
+    Degrees of longitude are shorter towards the poles; steps of a projection are taken as they are.
+    """
     left, bottom, right, top = grid.bounds
-    unit = _DEGREE_M if grid.crs.is_geographic else grid.crs.linear_units_factor[1]
-    return (right - left) / grid.width * unit, (top - bottom) / grid.height * unit
+    unit = metres_per_unit(grid.crs)
+    across, down = (right - left) / grid.width, (top - bottom) / grid.height
+    widths = np.full((grid.height, 1), across * unit)
+    if grid.crs.is_geographic:
+        latitudes = top - down * (np.arange(grid.height)[:, None] + 0.5)
+        shrunk = np.cos(latitudes * grid.crs.units_factor[1])
+        widths *= np.maximum(shrunk, np.finfo(np.float32).tiny)
+    return widths, down * unit
 
 
 def _band(values: NDArray[Any], valid: Mask, name: str) -> Pixels:

@@ -15,6 +15,7 @@ from livemosaic.api.routes.arcgis.values.geometry import envelope, reference_of
 from livemosaic.api.routes.arcgis.values.rendering import NAMES, NONE
 from livemosaic.api.routes.arcgis.values.rules import OBJECT_ID
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample, service_crs
+from livemosaic.geo.crs import metres_per_unit
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import Method
@@ -38,7 +39,6 @@ MAX_RECORDS: Final = 1000
 """Items in one response."""
 _DPI: Final = 96
 _INCH_M: Final = 0.0254
-_DEGREE_M: Final = 111_319.49079327358
 
 
 async def info(request: Request) -> Response:
@@ -211,7 +211,7 @@ def _tile_info(mosaic: Mosaic) -> dict[str, Any] | None:
     if not _is_cached(mosaic):
         return None
     bounds, crs = tms.xy_bbox, service_crs(mosaic)
-    unit = _DEGREE_M if crs.is_geographic else crs.linear_units_factor[1]
+    unit = metres_per_unit(crs)
     matrices = reached(mosaic, mosaic.tms)
     levels = range(matrices.minzoom, matrices.maxzoom + 1)
     sizes = {level: tms.matrix(level).cellSize for level in levels}

@@ -127,11 +127,11 @@ def _of_name(
         raise InvalidRequestError(
             f"rasterFunction {name[:80]!r} is not known here; known are {names}"
         )
-    run, margin = make(given)
+    run, margin, *window = make(given)
     text = json.dumps(
         [name.lower(), {k: v for k, v in given.items() if k not in ("raster", "dem")}]
     )
-    return before.then(RasterStep(text, run, margin))
+    return before.then(RasterStep(text, run, margin, *window))
 
 
 def pixel_type(name: object) -> PixelType:
@@ -149,8 +149,8 @@ def _typed(pixels: Pixels, _: Grid, *, kind: PixelType) -> Pixels:
 
 
 Run = Callable[[Pixels, Grid], Pixels]
-Made = tuple[Run, int]
-"""A function to run, and the pixels around that it needs."""
+Made = tuple[Run, int] | tuple[Run, int, int]
+"""A function to run, the pixels around that it needs, and of a focal one, those of its window."""
 
 
 def _extract(given: Arguments) -> Made:
@@ -217,21 +217,21 @@ def _aspect(_: Arguments) -> Made:
     return terrain.aspect, 1
 
 
-_FOCAL: Final[dict[object, terrain.FocalType]] = {
+_FOCAL: Final[dict[str, terrain.FocalType]] = {
     "min": "min",
     "max": "max",
     "mean": "mean",
     "standarddeviation": "std",
-    1: "min",
-    2: "max",
-    3: "mean",
-    4: "std",
+    "1": "min",
+    "2": "max",
+    "3": "mean",
+    "4": "std",
 }
 
 
 def _focal(given: Arguments) -> Made:
     named = given.get("type", given.get("statisticstype", "mean"))
-    kind = _FOCAL.get(named.lower() if isinstance(named, str) else named)
+    kind = _FOCAL.get(str(named).lower())
     columns = _whole("KernelColumns", given.get("kernelcolumns", 3))
     rows = _whole("KernelRows", given.get("kernelrows", 3))
     if kind is None:
@@ -241,7 +241,7 @@ def _focal(given: Arguments) -> Made:
             f"a window of {columns} × {rows} pixels must have 1 to {_MOST_CELLS}"
         )
     reach = max(columns, rows) // 2
-    return (lambda pixels, _: terrain.focal(pixels, kind, columns, rows)), reach
+    return (lambda pixels, _: terrain.focal(pixels, kind, columns, rows)), reach, columns * rows
 
 
 def _stretch(given: Arguments) -> Made:
