@@ -49,6 +49,7 @@ def values(server: Server, rule: Any, mosaic: str = "m", **more: Any) -> list[An
 
 
 ONE = {"ExtractBand": [10], "NDVI": [180]}
+LAST = chain("ExtractBand", BandIDs=[3])
 STATISTICS = [[0, 100, 50, 20]]
 
 
@@ -88,6 +89,13 @@ STATISTICS = [[0, 100, 50, 20]]
             [1, 2, 3],
         ),
         (chain("red"), [25]),
+        (chain("BandArithmetic", BandIndexes="b1+1", raster=LAST), [91]),
+        (chain("BandArithmetic", BandIndexes="b1+1", dem=LAST), [91]),
+        (
+            chain("Stretch", StretchType=5, Statistics=STATISTICS, UseGamma="false", Gamma=[2],
+                  ComputeGamma=False, SigmoidStrengthLevel=2),
+            [26, 51, 76, 230],
+        ),
         (chain("Stretch", chain("red"), StretchType=5, Statistics=[[0, 50]]), [128]),
         (chain("BandArithmetic", chain("ExtractBand", BandIDs=[3]), BandIndexes="b1+1"), [91]),
     ],
@@ -176,7 +184,12 @@ def test_focal_statistics_are_of_the_window_around_each_pixel(service: Server) -
         chain("BandArithmetic", Method=14, BandIndexes="4 3 2"),
         chain("Remap", InputRanges=[0, 9], OutputValues=[1], AllowUnmatched="perhaps"),
         chain("BandArithmetic", BandIndexes="__import__('os')"), chain("red", chain("None", "x")),
-        chain("Slope", SlopeType=3),
+        chain("Slope", SlopeType=3), chain("Hillshade", HillshadeType=1),
+        chain("NDVI", ScientificOutput=True), chain("Slope", Azimuth=3),
+        chain("Remap", InputRanges=[0, 9], OutputValues=[1], ReplacementValue=7),
+        chain("ExtractBand", BandIDs=[0], raster="nothing"), chain("red", gain=2),
+        chain("ExtractBand", BandIDs=[0] * 1000), chain("ExtractBand", BandIDs=[0], bandids=[1]),
+        {"rasterFunction": "NDVI", "rasterfunctionarguments": {"VisibleBandID": 2}},
     ],
     ids=lambda rule: str(rule)[:50],
 )  # fmt: skip

@@ -6,6 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from livemosaic.api.routes.arcgis.values.arguments import (
+    INPUTS,
+    Arguments,
+    arguments_of,
+    check_arguments,
+)
 from livemosaic.api.routes.arcgis.values.asked import Asked, number_of
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
@@ -31,9 +37,6 @@ _STRETCHES: Final[dict[int, colors.StretchType]] = {
 }  # fmt: skip
 
 _YES_NO: Final = {"true": True, "1": True, "false": False, "0": False, "none": False}
-
-Arguments = Mapping[str, Any]
-"""Arguments of a raster function by name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,12 @@ def _draw(pixels: Pixels, grid: Grid, *, style: Render) -> Pixels:
 def rendering_param(asked: Asked, mosaic: Mosaic) -> Rendering:
     """Returns what `renderingRule` asks for; raises `InvalidRequestError` for what is not known."""
     given = asked.object("renderingRule")
-    return Rendering() if given in (None, {}) else rendering_of(mosaic, given)
+    if given in (None, {}):
+        return Rendering()
+    return rendering_of(mosaic, given, asked.services.settings.max_bands)
 
 
-def rendering_of(mosaic: Mosaic, rule: object) -> Rendering:
+def rendering_of(mosaic: Mosaic, rule: object, most_bands: int) -> Rendering:
     """Parses a rendering rule, from the innermost raster outwards."""
     chain: list[Mapping[str, Any]] = []
     while rule is not None:
@@ -79,16 +84,20 @@ def rendering_of(mosaic: Mosaic, rule: object) -> Rendering:
         rule = _input_of(rule)
     found = Rendering()
     for one in reversed(chain):
+        _check_bands(arguments_of(one), most_bands)
         found = _applied(mosaic, found, one, is_first=one is chain[-1])
     return found
 
 
+def _check_bands(given: Arguments, most: int) -> None:
+    if len(_list("BandIDs", given.get("bandids"))) > most:
+        raise InvalidRequestError(f"BandIDs can have {most} bands at most")
+
+
 def _input_of(rule: Mapping[str, Any]) -> object:
     """Returns the function whose result another takes; None for the mosaic itself, `$$`."""
-    given = rule.get("rasterFunctionArguments") or {}
-    if not isinstance(given, dict):
-        raise InvalidRequestError("rasterFunctionArguments must be an object")
-    raster = next((value for name, value in given.items() if name in ("Raster", "DEM")), None)
+    given = arguments_of(rule)
+    raster = next((given[name] for name in INPUTS if name in given), None)
     if raster in (None, "$$", "$1"):
         return None
     if isinstance(raster, dict) and isinstance(raster.get("function"), dict):
@@ -102,9 +111,7 @@ def _applied(
     name = rule.get("rasterFunction")
     if not isinstance(name, str):
         raise InvalidRequestError("renderingRule has no rasterFunction that is a name")
-    given = rule.get("rasterFunctionArguments") or {}
-    known = {key.lower(): value for key, value in given.items()}
-    found = _of_name(mosaic, before, name, known, is_first=is_first)
+    found = _of_name(mosaic, before, name, arguments_of(rule), is_first=is_first)
     kind = rule.get("outputPixelType")
     if kind in (None, "UNKNOWN", "unknown"):
         return found
@@ -117,6 +124,7 @@ def _of_name(
     if name in mosaic.renders:
         if not is_first:
             raise InvalidRequestError(f"render {name!r} takes the mosaic itself, no Raster")
+        check_arguments(name, given)
         parameters = parameters_of(mosaic, name)
         return Rendering(parameters.read(), parameters.render())
     if name.lower() in (NONE.lower(), "identity"):
@@ -127,10 +135,9 @@ def _of_name(
         raise InvalidRequestError(
             f"rasterFunction {name[:80]!r} is not known here; known are {names}"
         )
+    check_arguments(name.lower(), given)
     run, margin, *window = make(given)
-    text = json.dumps(
-        [name.lower(), {k: v for k, v in given.items() if k not in ("raster", "dem")}]
-    )
+    text = json.dumps([name.lower(), {k: v for k, v in given.items() if k not in INPUTS}])
     return before.then(RasterStep(text, run, margin, *window))
 
 
