@@ -157,7 +157,7 @@ def _typed(pixels: Pixels, _: Grid, *, kind: PixelType) -> Pixels:
 
 Run = Callable[[Pixels, Grid], Pixels]
 Made = tuple[Run, int] | tuple[Run, int, int]
-"""A function to run, the pixels around that it needs, and of a focal one, those of its window."""
+"""A function to run, the pixels around that it needs, and the pixels of a focal window."""
 
 
 def _extract(given: Arguments) -> Made:
