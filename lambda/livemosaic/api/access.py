@@ -84,7 +84,7 @@ def _granted_scope(request: Request) -> str | None:
     if is_authorized(request.scope, services.settings.authorizer):
         return EVERYTHING
     bearer = _bearer(request)
-    if bearer and _is_writer(services, bearer):
+    if bearer and is_writer(services, bearer):
         return EVERYTHING
     token = bearer or request.query_params.get(TOKEN_PARAMETER)
     return services.tokens.scope(token) if token else None
@@ -110,7 +110,7 @@ def may_write(request: Request) -> None:
     bearer = _bearer(request)
     if not bearer:
         raise UnauthorizedError("writing needs a header 'Authorization: Bearer TOKEN'")
-    if not _is_writer(services, bearer):
+    if not is_writer(services, bearer):
         raise UnauthorizedError("that bearer token is not this server's")
 
 
@@ -119,7 +119,8 @@ def _bearer(request: Request) -> str:
     return given.strip() if scheme.lower() == "bearer" else ""
 
 
-def _is_writer(services: Services, bearer: str) -> bool:
+def is_writer(services: Services, bearer: str) -> bool:
+    """Whether a bearer token is the writers' one."""
     token = services.settings.token
     return token is not None and secrets.compare_digest(
         bearer.encode(), token.get_secret_value().encode()

@@ -140,15 +140,17 @@ def _convexity(xy: NDArray[np.float64], pole: float) -> float:
     return 0.0
 
 
-def wrapped(geometry: BaseGeometry) -> BaseGeometry:
-    """A geometry on any turn around the globe, in longitudes within ±180."""
+def wrapped(geometry: BaseGeometry, world: float = _DEGREES) -> BaseGeometry:
+    """A geometry on any turn around the globe, in longitudes within ±180: x within half a world."""
     west, south, east, north = geometry.bounds
-    if geometry.is_empty or (west >= -180 and east <= 180):
+    half = world / 2
+    if geometry.is_empty or (west >= -half and east <= half):
         return geometry
-    if east - west > 2 * _DEGREES:
-        return box(-180, south, 180, north)
-    turns = range(math.floor((west + 180) / _DEGREES), math.ceil((east + 180) / _DEGREES))
-    return shapely.union_all([_shifted(geometry, -_DEGREES * n).intersection(_MAP) for n in turns])
+    if east - west > 2 * world:
+        return box(-half, south, half, north)
+    turns = range(math.floor((west + half) / world), math.ceil((east + half) / world))
+    turn = _MAP if world == _DEGREES else box(-half, -world, half, world)
+    return shapely.union_all([_shifted(geometry, -world * n).intersection(turn) for n in turns])
 
 
 def extent(polygons: BaseGeometry) -> BBox:

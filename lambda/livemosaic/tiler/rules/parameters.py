@@ -11,6 +11,8 @@ from livemosaic.model.rule import DEFAULT, Method, Operation, PixelSelection, Ru
 from livemosaic.tiler.rules import arcgis, parse
 from livemosaic.tiler.views import lonlat_on
 
+MAX_RULE_LENGTH: Final = 8000
+"""Characters of a mosaic rule in JSON."""
 _COMBINABLE: Final = frozenset({"datetime", "max_scenes", "clip", "min_pixels", "nodata_inside"})
 """Parameters without a counterpart in ArcGIS rules, which may be given together with one."""
 _ORDER: Final = frozenset({"method", "sortby", "sort_value", "ascending", "viewpoint", "lock"})
@@ -87,7 +89,7 @@ class MosaicRuleQuery(RuleQuery):
     mosaic_rule: str | None = Field(
         None,
         alias="mosaicRule",
-        max_length=8000,
+        max_length=MAX_RULE_LENGTH,
         description="Mosaic rule as ArcGIS JSON, instead of the equivalent parameters",
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +27,15 @@ from livemosaic.services import Services
 ROOT: Final = "/arcgis/rest"
 SERVICE: Final = f"{ROOT}/services/{{mosaic}}/ImageServer"
 
+
+class BoundedConvertor(IntegerConvertor):
+    """Whole numbers in paths, of no more digits than an object id; Python parses no long ones."""
+
+    regex = "[0-9]{1,16}"
+
+
+register_url_convertor("bounded", BoundedConvertor())
+
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 OPERATIONS: Final[dict[str, Endpoint]] = {
@@ -41,12 +51,12 @@ OPERATIONS: Final[dict[str, Endpoint]] = {
     "computeHistograms": measures.compute_histograms,
     "statistics": measures.statistics,
     "histograms": measures.histograms,
-    "{objectid:int}": catalog.item,
-    "{objectid:int}/info": catalog.item_info,
-    "{objectid:int}/thumbnail": catalog.thumbnail,
+    "{objectid:bounded}": catalog.item,
+    "{objectid:bounded}/info": catalog.item_info,
+    "{objectid:bounded}/thumbnail": catalog.thumbnail,
 }
 """Operations of a service by name; GET and POST mean the same."""
-TILE: Final = f"{SERVICE}/tile/{{level:int}}/{{row:int}}/{{col:int}}"
+TILE: Final = f"{SERVICE}/tile/{{level:bounded}}/{{row:bounded}}/{{col:bounded}}"
 _METHODS: Final = ["GET", "POST"]
 
 

@@ -7,13 +7,14 @@ from itertools import islice
 from typing import Any, Final
 
 from rasterio.crs import CRS
-from shapely.geometry import mapping
+from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.routes.arcgis.export import ExportFrame, on_globe_bounds
 from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import Asked
@@ -24,7 +25,13 @@ from livemosaic.api.routes.arcgis.values.fields import (
     footprint_of,
     names_of,
 )
-from livemosaic.api.routes.arcgis.values.geometry import crs_param, geometry_of, moved, reference_of
+from livemosaic.api.routes.arcgis.values.geometry import (
+    crs_param,
+    envelope,
+    geometry_of,
+    moved,
+    reference_of,
+)
 from livemosaic.api.routes.arcgis.values.rules import (
     OBJECT_ID,
     as_number,
@@ -33,11 +40,14 @@ from livemosaic.api.routes.arcgis.values.rules import (
 )
 from livemosaic.api.routes.arcgis.values.samples import service_crs
 from livemosaic.errors import InvalidRequestError, NotFoundError
-from livemosaic.geo.antimeridian import lonlat_boxes
+from livemosaic.geo.antimeridian import extent, wrapped
 from livemosaic.geo.box import Box
 from livemosaic.geo.crs import LONLAT
 from livemosaic.geo.feature import Shape
+from livemosaic.geo.frame import around, is_cylinder
+from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
@@ -131,8 +141,7 @@ class CatalogQuery:
 
     def _in_place(self, asked: Asked, place: BaseGeometry) -> Iterator[Scene]:
         tiler, index = asked.services.tiler, asked.services.index
-        west, south, east, north = place.bounds
-        view = lonlat_view(self.mosaic, (west, south, east, north))
+        view = lonlat_view(self.mosaic, extent(place))
         listing = tiler.listing(self.mosaic, view, Read(), self.rule)
         yield from index.scenes(self.mosaic, (scene.key for scene in listing))
         if listing.truncated:
@@ -148,19 +157,16 @@ def _too_many(most: int) -> InvalidRequestError:
 def on_globe(shape: Shape, mosaic: Mosaic) -> BaseGeometry:
     """Returns a shape in longitude and latitude; `InvalidRequestError` where it has no place there.
 
-    An envelope or a polygon that reaches beyond the globe is cut.
+    An envelope or a polygon that reaches beyond a pole is cut; beyond ±180 all go on at the other
+    side.
     """
     lonlat = lonlat_on(mosaic)
-    bounds = shape.geometry.bounds
     if shape.geometry.geom_type == "Polygon" and shape.geometry.equals(shape.geometry.envelope):
-        inside = on_globe_bounds(ExportFrame(shape.crs, bounds, 1000, 1000))
-        west, south, east, north = Box(shape.crs, inside).to(lonlat).bounds
-        if east - west >= 360:
-            west, east = -180.0, 180.0
-        boxes = lonlat_boxes((west, south, east if east <= 180 else east - 360, north))
-        found: BaseGeometry = boxes[0] if len(boxes) == 1 else boxes[0].union(boxes[1])
-        return found
-    placed = moved(shape.geometry, shape.crs, lonlat)
+        frame = ExportFrame(shape.crs, shape.geometry.bounds, 1000, 1000)
+        return wrapped(box(*Box(shape.crs, on_globe_bounds(frame)).to(lonlat).bounds))
+    world = around(shape.crs)
+    inside = wrapped(shape.geometry, world) if world else shape.geometry
+    placed = moved(inside, shape.crs, lonlat)
     west, south, east, north = placed.bounds
     if not (-180.001 <= west <= east <= 180.001 and -90.001 <= south <= north <= 90.001):
         raise InvalidRequestError("geometry has no place on the globe")
@@ -222,12 +228,14 @@ def _sorted(scenes: list[Scene], order: str, fields: list[dict[str, Any]]) -> li
     """Sorts by fields, `name DESC`; items without a value come last."""
     for part in reversed(order.split(",")[:8]):
         name, _, way = part.strip().partition(" ")
-        (known,) = names_of(fields, name) or [OBJECT_ID]
+        known, *others = names_of(fields, name) or [OBJECT_ID]
+        if others:
+            raise InvalidRequestError(f"orderByFields {order[:80]!r} must name fields; * is none")
         downwards = way.strip().upper() == "DESC"
         valued = [scene for scene in scenes if attribute_of(scene, known) is not None]
-        others = [scene for scene in scenes if attribute_of(scene, known) is None]
+        unknown = [scene for scene in scenes if attribute_of(scene, known) is None]
         valued.sort(key=lambda scene: _comparable(attribute_of(scene, known)), reverse=downwards)
-        scenes = [*valued, *others]
+        scenes = [*valued, *unknown]
     return scenes
 
 
@@ -283,18 +291,29 @@ async def _by_path(asked: Asked, mosaic: Mosaic) -> Scene:
     return scene
 
 
+def _bounds(scene: Scene, mosaic: Mosaic) -> BBox:
+    """Returns the bounds of an item in the CRS of the service, cut to what that can show.
+
+    One across ±180 goes on beyond it.
+    """
+    crs, lonlat = service_crs(mosaic), lonlat_on(mosaic)
+    if not (crs.is_geographic or is_cylinder(crs)):
+        found: BBox = moved(scene.footprint, lonlat, crs).bounds
+        return found
+    left, bottom, right, top = Box.of(lonlat, extent(scene.footprint)).to(crs).bounds
+    world = tile_matrix_set(mosaic.tms).xy_bbox
+    return left, max(bottom, world.bottom), right, min(top, world.top)
+
+
 async def item_info(request: Request) -> Response:
     """Describes the extent and the reference of one item."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
     scene = await _by_path(asked, mosaic)
-    crs = service_crs(mosaic)
-    left, bottom, right, top = moved(scene.footprint, lonlat_on(mosaic), crs).bounds
-    extent = {"xmin": left, "ymin": bottom, "xmax": right, "ymax": top}
     sample = await request.app.state.samples.find(asked.services, mosaic)
     found = {
         "name": scene.id,
-        "extent": {**extent, "spatialReference": reference_of(crs)},
+        "extent": envelope(_bounds(scene, mosaic), service_crs(mosaic)),
         "bandCount": len(sample.names),
         "pixelType": sample.pixel_type,
     }
@@ -306,13 +325,12 @@ async def thumbnail(request: Request) -> Response:
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
     scene = await _by_path(asked, mosaic)
-    crs = service_crs(mosaic)
-    bounds = moved(scene.footprint, lonlat_on(mosaic), crs).bounds
+    bounds = _bounds(scene, mosaic)
     lock = {
         "mosaicMethod": "esriMosaicLockRaster",
         "lockRasterIds": [attribute_of(scene, OBJECT_ID)],
     }
-    kept = {name: value for name, value in asked.parameters.items() if name == "access_token"}
+    kept = {name: value for name, value in asked.linked.items() if name == TOKEN_PARAMETER}
     service = f"{asked.base}/{mosaic.id}/ImageServer/exportImage"
     url = URL(service).include_query_params(
         bbox=",".join(map(str, bounds)), size="200,200", format="jpgpng", f="image",

@@ -296,7 +296,7 @@ async def export_image(request: Request) -> Response:
 
 
 def _href(asked: Asked) -> str:
-    kept = {name: text for name, text in asked.parameters.items() if name != "f"}
+    kept = {name: text for name, text in asked.linked.items() if name != "f"}
     url = asked.request.url.replace(query="")
     return str(url.include_query_params(**kept, f="image"))
 

@@ -39,7 +39,8 @@ def document(asked: Asked, found: Mapping[str, Any], *, geojson: bool = False) -
 def _formed(form: str, path: str, found: Mapping[str, Any], status: int = 200) -> Response:
     if form in _PAGES:
         text = json.dumps(found, indent=2, ensure_ascii=False)
-        return HTMLResponse(written("arcgis.html", title=path, text=text), status)
+        page = written("arcgis.html", title=path, text=text)
+        return HTMLResponse(page, status, {"X-Content-Type-Options": "nosniff"})
     indent = 2 if form == "pjson" else None
     separators = None if indent else (",", ":")
     body = json.dumps(found, indent=indent, separators=separators, allow_nan=False)

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
-from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
+from livemosaic.api.access import TOKEN_PARAMETER, is_writer, mosaic_of, services_of
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
@@ -39,6 +39,8 @@ class Asked:
     request: Request
     services: Services
     parameters: Mapping[str, str]
+    linked: Mapping[str, str]
+    """The parameters that links may carry: no token that came in a header, nor the writers'."""
 
     @classmethod
     async def of(cls, request: Request) -> "Asked":
@@ -49,9 +51,10 @@ class Asked:
         """
         given = [*request.query_params.multi_items(), *await _form(request)]
         found = {name.lower(): value for name, value in given if value}
-        _move_token(request, found)
+        shared = _move_token(request, found)
+        linked = {k: v for k, v in found.items() if shared or k != TOKEN_PARAMETER}
         request.scope[FORMAT] = found.get("f", "html").lower()
-        return cls(Request(request.scope), services_of(request), found)
+        return cls(Request(request.scope), services_of(request), found, linked)
 
     @property
     def f(self) -> str:
@@ -128,10 +131,14 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     raise InvalidRequestError(f"the body must be a form, {_FORM}; it is {kind[:80]!r}")
 
 
-def _move_token(request: Request, found: dict[str, str]) -> None:
+def _move_token(request: Request, found: dict[str, str]) -> bool:
+    """Makes a token the access token; returns whether links may carry it.
+
+    One of the query or the form comes before one in a header.
+    """
     scheme, _, bearer = request.headers.get(_ESRI_TOKEN, "").partition(" ")
-    token = found.pop("token", "") or (bearer.strip() if scheme.lower() == "bearer" else "")
-    token = token or found.get(TOKEN_PARAMETER, "")
+    given = found.pop("token", "") or found.get(TOKEN_PARAMETER, "")
+    token = given or (bearer.strip() if scheme.lower() == "bearer" else "")
     if token:
         query = [(name, text) for name, text in found.items() if name != TOKEN_PARAMETER]
         query.append((TOKEN_PARAMETER, token))
@@ -140,6 +147,7 @@ def _move_token(request: Request, found: dict[str, str]) -> None:
         headers = MutableHeaders(scope=request.scope)
         if _ESRI_TOKEN in headers:
             del headers[_ESRI_TOKEN]
+    return bool(given) and not is_writer(services_of(request), given)
 
 
 def number_of(name: str, value: object) -> float:

@@ -1,5 +1,6 @@
 """Items of a mosaic as rows of ArcGIS's catalogue: fields and attributes."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import shapely
 from rasterio.crs import CRS
 
 from livemosaic.api.routes.arcgis.values.geometry import moved, polygon
-from livemosaic.api.routes.arcgis.values.rules import NAME, OBJECT_ID
+from livemosaic.api.routes.arcgis.values.rules import CATEGORY, NAME, OBJECT_ID, PRIMARY
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.object_ids.numbers import number_of_scene
 from livemosaic.model.mosaic import Mosaic
@@ -22,14 +23,12 @@ _TIMED: Final = 1000
 _STRING: Final = "esriFieldTypeString"
 _LENGTH: Final = 512
 TIME: Final = "datetime"
-_PRIMARY: Final = 1
-"""Category of an item that is no overview."""
 _BASE: Final[dict[str, str]] = {
     OBJECT_ID: "esriFieldTypeOID",
     NAME: _STRING,
     "collection": _STRING,
     TIME: "esriFieldTypeDate",
-    "Category": "esriFieldTypeInteger",
+    CATEGORY: "esriFieldTypeInteger",
 }
 
 
@@ -76,7 +75,8 @@ def attributes_of(scene: Scene, names: Collection[str]) -> dict[str, Any]:
     for name in names:
         value = attribute_of(scene, name)
         is_plain = isinstance(value, str | int | float | None) and not isinstance(value, bool)
-        found[name] = value if is_plain else str(value)
+        is_finite = not isinstance(value, float) or math.isfinite(value)
+        found[name] = value if is_plain and is_finite else str(value)
     return found
 
 
@@ -88,8 +88,8 @@ def attribute_of(scene: Scene, name: str) -> Any:
         return scene.id
     if name == "collection":
         return scene.collection
-    if name == "Category":
-        return _PRIMARY
+    if name == CATEGORY:
+        return PRIMARY
     if name == TIME:
         return None if scene.datetime is None else milliseconds(scene.datetime)
     return scene.properties.get(name)

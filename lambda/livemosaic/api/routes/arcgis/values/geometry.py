@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.api.routes.arcgis.values.asked import Asked, number_of, parse_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import FARTHEST
-from livemosaic.geo.crs import authority_of, transformer
+from livemosaic.geo.crs import NoTransformError, authority_of, transformer
 from livemosaic.geo.feature import Shape
 from livemosaic.geo.polygons.even_odd import even_odd
 from livemosaic.tiler.rules.spatial_reference import crs_of_reference
@@ -156,8 +156,16 @@ def _polygons(rings: Any) -> BaseGeometry:
 
 
 def moved(shape: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:
-    """Projects the vertices of a shape; ones without a place become infinite."""
+    """Projects the vertices of a shape; ones without a place become infinite.
+
+    Raises `InvalidRequestError` where the CRSs are of different bodies.
+    """
     if source == target:
         return shape
-    way = transformer(source, target)
+    try:
+        way = transformer(source, target)
+    except NoTransformError as error:
+        raise InvalidRequestError(
+            f"{source.to_string()[:40]} and {target.to_string()[:40]} are of different bodies"
+        ) from error
     return shapely.transform(shape, lambda xy: np.column_stack(way.transform(*xy.T)))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -17,12 +18,17 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import Method, Operation, Rule
 from livemosaic.model.scene import Scene
 from livemosaic.services import Services
-from livemosaic.tiler.rules.parameters import MosaicRuleQuery
+from livemosaic.tiler.rules.parameters import MAX_RULE_LENGTH, MosaicRuleQuery
 from livemosaic.tiler.views import area_of
 
 OBJECT_ID: Final = "OBJECTID"
 NAME: Final = "Name"
+CATEGORY: Final = "Category"
+PRIMARY: Final = 1
+"""Category of an item that is no overview."""
 _MOST_IDS: Final = 100
+_DIGITS: Final = 16
+"""Of the largest object id."""
 _GROWN: Final = 1e-6
 """Degrees around the cell of a number: its scene may begin on an edge."""
 _OPERATIONS_OF: Final[Mapping[Method, tuple[Operation, ...]]] = {
@@ -36,7 +42,7 @@ _WORDS: Final = re.compile(
 _ID: Final = r"\"?objectid\"?"
 _ONE_ID: Final = re.compile(
     rf"""'(?:[^']|'')*'|{_ID}\s*(?:(?P<every>>=?\s*-?[01]\b|is\s+not\s+null|<>\s*0\b)
-    |=\s*(?P<number>\d+)|in\s*\((?P<list>[\d\s,]+)\))""",
+    |=\s*(?P<number>[0-9]+)|in\s*\((?P<list>[0-9\s,]+)\))""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -47,6 +53,7 @@ async def rule_param(asked: Asked, mosaic: Mosaic) -> Rule:
     Raises `InvalidRequestError` for what is not understood, and for an operation that does not go
     with the method.
     """
+    _check_length("mosaicRule", asked.get("mosaicRule") or "")
     given = asked.object("mosaicRule")
     if given is not None and not isinstance(given, dict):
         raise InvalidRequestError(f"mosaicRule {str(given)[:80]!r} must be a JSON object")
@@ -55,6 +62,8 @@ async def rule_param(asked: Asked, mosaic: Mosaic) -> Rule:
 
 async def rule_of_arcgis(asked: Asked, mosaic: Mosaic, given: Mapping[str, Any]) -> Rule:
     """Returns the rule of a mosaic rule, and of the parameter `time` where it has none."""
+    if given.get("fids") == []:
+        raise InvalidRequestError("fids are empty: leave them out to show every item")
     plain = {name: value for name, value in given.items() if value not in (None, "", [])}
     time = asked.get("time")
     if time is not None and "time" not in plain:
@@ -62,12 +71,21 @@ async def rule_of_arcgis(asked: Asked, mosaic: Mosaic, given: Mapping[str, Any])
     if not plain:
         return _PLAIN.to_rule(mosaic)
     plain = await run_in_threadpool(_with_names, asked.services, mosaic, plain)
-    query = MosaicRuleQuery.model_validate({"mosaicRule": json.dumps(plain)})
+    written = json.dumps(plain)
+    _check_length("the mosaic rule, with names in place of object ids,", written)
+    query = MosaicRuleQuery.model_validate({"mosaicRule": written})
     rule = query.to_rule(mosaic)
     _check_operation(rule)
     if named := query.items_named(mosaic, rule):
         await run_in_threadpool(find_items, asked.request, mosaic, named)
     return _as_there(rule, mosaic)
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > MAX_RULE_LENGTH:
+        raise InvalidRequestError(
+            f"{what} has {len(text):,} characters; it may have {MAX_RULE_LENGTH:,}"
+        )
 
 
 def _check_operation(rule: Rule) -> None:
@@ -147,28 +165,34 @@ def name_of(scene: Scene) -> str:
 def sql_of(services: Services, mosaic: Mosaic, where: str) -> str:
     """Returns an SQL condition with the ids of Items in place of `OBJECTID` and `Name`.
 
-    Raises `InvalidRequestError` for comparisons of `OBJECTID` other than with numbers.
+    Raises `InvalidRequestError` for comparisons of `OBJECTID` other than with numbers, and for too
+    many of them in the whole condition.
     """
+    _check_length("where", where)
+    there = _there(services, mosaic, chain.from_iterable(map(_ids, _ONE_ID.finditer(where))))
 
     def by_name(found: re.Match[str]) -> str:
         if found["every"]:
             return "1 = 1"
         if not (found["number"] or found["list"]):
             return found[0]
-        numbers = [int(one) for one in (found["number"] or found["list"]).split(",") if one.strip()]
-        return _sql_of_scenes(_there(services, mosaic, numbers))
+        return _sql_of_scenes(there[one] for one in dict.fromkeys(_ids(found)) if one in there)
 
-    if not re.search(r"objectid", where, re.IGNORECASE):
-        return _WORDS.sub(_named, where)
     return _WORDS.sub(_named, _ONE_ID.sub(by_name, where))
 
 
-def _there(services: Services, mosaic: Mosaic, numbers: Iterable[int]) -> list[Scene]:
-    wanted = list(dict.fromkeys(numbers))
+def _ids(found: re.Match[str]) -> list[int]:
+    """Returns the object ids of a comparison; a longer number is none of an item."""
+    parts = map(str.strip, (found["number"] or found["list"] or "").split(","))
+    return [int(one) for one in parts if 0 < len(one) <= _DIGITS]
+
+
+def _there(services: Services, mosaic: Mosaic, numbers: Iterable[int]) -> dict[int, Scene]:
+    wanted = set(numbers)
     if len(wanted) > _MOST_IDS:
         raise InvalidRequestError(f"{len(wanted)} object ids, at most {_MOST_IDS} are looked for")
-    found = (find_scene(services, mosaic, number) for number in wanted)
-    return [scene for scene in found if scene is not None]
+    found = {number: find_scene(services, mosaic, number) for number in wanted}
+    return {number: scene for number, scene in found.items() if scene is not None}
 
 
 def _sql_of_scenes(scenes: Iterable[Scene]) -> str:
@@ -188,4 +212,6 @@ def _named(found: re.Match[str]) -> str:
         raise InvalidRequestError(
             f"where compares {OBJECT_ID} in a way that is not read: = and IN with numbers are"
         )
+    if name == CATEGORY:
+        return str(PRIMARY)
     return "id" if name.lower() == NAME.lower() else found[0]

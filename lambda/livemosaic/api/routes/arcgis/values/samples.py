@@ -1,5 +1,6 @@
 """What the values of a mosaic are like, by a sample: for service descriptions and stretches."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ class ServiceSample:
     step: float | None = None
     """The size of the scenes' own pixels, in units of the service's CRS."""
     nodata: float | None = None
+    """None where it is no finite number, too."""
 
     @property
     def pixel_type(self) -> str:
@@ -71,6 +73,8 @@ async def _taken(services: Services, mosaic: Mosaic) -> ServiceSample:
     names = kind.names if kind else found.pixels.names
     dtype = np.dtype(kind.dtype).name if kind else found.pixels.data.dtype.name
     nodata = None if kind is None or kind.nodata is None else float(kind.nodata)
+    if nodata is not None and not math.isfinite(nodata):
+        nodata = None  # JSON has no such number
     return ServiceSample(names, dtype, _ranges(found), found.step(crs), nodata)
 
 
@@ -85,9 +89,11 @@ def _range(values: NDArray[np.float64]) -> BandRange:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return BandRange(0, 0, 0, 0)
-    return BandRange(
-        float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std())
-    )
+    # Sums of squares of the largest numbers are infinite; of parts of the largest they are not.
+    largest = float(np.abs(finite).max()) or 1.0
+    parts = finite / largest
+    mean, deviation = float(parts.mean()) * largest, float(parts.std()) * largest
+    return BandRange(float(finite.min()), float(finite.max()), mean, deviation)
 
 
 def service_crs(mosaic: Mosaic) -> CRS:
