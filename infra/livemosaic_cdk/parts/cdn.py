@@ -146,8 +146,8 @@ class Cdn(Construct):
                 "Images by path and query. Whatever a credential opens has a key of its own",
                 "Authorization",
             ),
-            # Those of preflights: no other header that is not in the key reaches the API, so none
-            # can spoil an image for others. What CORS says is the CDN's own in any case.
+            # Headers of preflights: no other that is not in the key reaches the API, so none can
+            # spoil an image for others. What CORS says is the CDN's own in any case.
             forwarding=cloudfront.OriginRequestPolicy.CORS_S3_ORIGIN,
         )
 

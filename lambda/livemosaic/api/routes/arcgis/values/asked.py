@@ -40,7 +40,7 @@ class Asked:
     services: Services
     parameters: Mapping[str, str]
     linked: Mapping[str, str]
-    """The parameters that links may carry: no token that came in a header, nor the writers'."""
+    """The parameters that links may carry: no token that came in a header, nor one of writers."""
 
     @classmethod
     async def of(cls, request: Request) -> "Asked":
