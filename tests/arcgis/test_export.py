@@ -167,7 +167,7 @@ class TestFormats:
     def test_values_beyond_a_pixel_type_become_its_ends(self, service: Server) -> None:
         heights = pixels(exported(service, "f", format="tiff"))[0]
         bytes_ = pixels(exported(service, "f", format="tiff", pixelType="U8"))[0]
-        assert (bytes_ == np.clip(heights, 0, 255).astype("uint8")).all()
+        assert (bytes_ == np.clip(np.floor(heights + 0.5), 0, 255).astype("uint8")).all()
         assert heights.max() > 255
 
     def test_bsq_is_plain_bands_and_a_mask(self, service: Server) -> None:

@@ -1,6 +1,7 @@
 """Images as ArcGIS exports them: formats, pixel types, the order of bands. Pure."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -112,6 +113,8 @@ class ExportEncoder:
         Raises `InvalidRequestError` where they do not suit it.
         """
         pixels, grid = self.made(pixels, grid)
+        if self.steps or self.pixel_type is not None:
+            render = replace(render, nodata=None)  # the number of the scenes' own values
         if self.cut is not None:
             pixels, grid = self.cut.pad(pixels), _grown(grid, self.cut)
         if self.format == "lerc":
@@ -125,18 +128,27 @@ class ExportEncoder:
         return encode(pixels, render, grid, tags)
 
     def made(self, pixels: Pixels, grid: Grid) -> tuple[Pixels, Grid]:
-        """Returns the pixels after all functions, without the margin, and their grid."""
-        if self.bands and pixels.valid.any():
-            pixels = extract_bands(pixels, self.bands)
-        if self.no_data:
-            pixels = self._without(pixels)
+        """Returns the pixels after all functions, without the margin, and their grid.
+
+        An image without a valid pixel never raises: it stays as it is where functions do not fit.
+        """
         if pixels.valid.any():
-            pixels = _run(self.steps, pixels, grid)
+            pixels = self._computed(pixels, grid)
+        else:
+            with suppress(InvalidRequestError):
+                pixels = self._computed(pixels, grid)
         if self.margin:
             pixels, grid = _trimmed(pixels, grid, self.margin)
         if self.pixel_type is not None:
             pixels = as_type(pixels, self.pixel_type)
         return pixels, grid
+
+    def _computed(self, pixels: Pixels, grid: Grid) -> Pixels:
+        if self.bands:
+            pixels = extract_bands(pixels, self.bands)
+        if self.no_data:
+            pixels = self._without(pixels)
+        return _run(self.steps, pixels, grid)
 
     def _without(self, pixels: Pixels) -> Pixels:
         """Returns pixels without the ones that have a value for no data."""
@@ -145,7 +157,11 @@ class ExportEncoder:
                 f"noData has {len(self.no_data)} values for {len(pixels.data)} bands; give 1, or "
                 "one for each"
             )
-        same = pixels.data == np.array(self.no_data).reshape(-1, 1, 1)
+        values = np.array(self.no_data).reshape(-1, 1, 1)
+        if pixels.data.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                values = values.astype(pixels.data.dtype)  # 0.1 is another number in float32
+        same = pixels.data == values
         hidden = same.all(axis=0) if self.match_all else same.any(axis=0)
         valid = pixels.valid & ~hidden
         return Pixels(np.where(valid, pixels.data, pixels.data.dtype.type(0)), valid, pixels.names)
@@ -166,16 +182,25 @@ def _run(steps: tuple[RasterStep, ...], pixels: Pixels, grid: Grid) -> Pixels:
 
 
 def as_type(pixels: Pixels, kind: PixelType) -> Pixels:
-    """Returns pixels of a type: values beyond it become its least or largest one."""
+    """Returns pixels of a type: values beyond it become its least or largest one.
+
+    Whole numbers are the nearest ones, of halves the one farther from 0, as in GDAL.
+    """
     dtype = np.dtype(DTYPES_OF[kind])
     data = pixels.data
     if np.iscomplexobj(data):
         raise InvalidRequestError(f"{data.dtype} pixels cannot be {kind}")
     if dtype.kind in "iu":
         least, most = np.iinfo(dtype).min, _MOST_OF.get(kind, np.iinfo(dtype).max)
-        data = np.clip(np.nan_to_num(data.astype(np.float64)), least, most)
-    with np.errstate(over="ignore"):
-        return Pixels(data.astype(dtype), pixels.valid, pixels.names)
+        data = np.clip(_rounded(np.nan_to_num(data.astype(np.float64))), least, most)
+    elif data.dtype.itemsize > dtype.itemsize:
+        ends = np.finfo(dtype)
+        data = np.where(np.isfinite(data), np.clip(data, ends.min, ends.max), data)
+    return Pixels(data.astype(dtype), pixels.valid, pixels.names)
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.copysign(np.floor(np.abs(values) + 0.5), values)
 
 
 def _trimmed(pixels: Pixels, grid: Grid, margin: int) -> tuple[Pixels, Grid]:

@@ -51,7 +51,8 @@ def stretch(pixels: Pixels, how: Stretch) -> Pixels:
     made = np.zeros(pixels.data.shape, np.uint8)
     for number, band in enumerate(pixels.data):
         low, high = _ends(band[pixels.valid].astype(np.float64), how, number, len(made))
-        scaled = (band.astype(np.float64) - low) / max(high - low, np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):  # values beyond a range of one number
+            scaled = (band.astype(np.float64) - low) / max(high - low, np.finfo(np.float64).tiny)
         scaled = np.clip(np.nan_to_num(scaled), 0, 1)
         if how.gamma:
             scaled = scaled ** (1 / _of(how.gamma, number, len(made)))

@@ -21,7 +21,7 @@ from livemosaic.geo.box import FARTHEST, Box
 from livemosaic.geo.frame import around
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid, Pixels
-from livemosaic.model.render import Resampling
+from livemosaic.model.render import Render, Resampling
 from livemosaic.model.rule import Rule
 from livemosaic.render.exports.encoder import (
     FORMATS,
@@ -113,16 +113,8 @@ class Exported:
         frame = frame_param(asked, mosaic)
         rule = await rule_param(asked, mosaic)
         rendering = _read(asked, rendering_param(asked, mosaic))
-        encoder = ExportEncoder(
-            format=_format(asked),
-            bands=_bands(asked),
-            no_data=tuple(asked.numbers("noData")),
-            match_all=_match_all(asked),
-            steps=rendering.steps,
-            pixel_type=_pixel_type(asked),
-        )
         sample = await samples.find(asked.services, mosaic)
-        return cls(frame, rendering, rule, _shown(encoder, rendering, sample))
+        return cls(frame, rendering, rule, _encoder(asked, rendering, sample))
 
     async def image(self, asked: Asked, mosaic: Mosaic) -> Response:
         """Draws the image."""
@@ -131,14 +123,28 @@ class Exported:
         if self.rule.method != "lock" and mosaic.minzoom > 0:
             check_zoom(mosaic, view)
         encoder = replace(self.encoder, cut=cut)
-        quality = asked.whole("compressionQuality", 85, 0, 100)
-        render = replace(
-            self.rendering.render, format=FORMATS[encoder.format], quality=max(1, quality)
-        )
+        render = _render(asked, self.rendering, encoder)
         etags = asked.request.headers.getlist("If-None-Match")
         return await image(
             asked.services, mosaic, view, self.rendering.read, render, self.rule, etags, encoder
         )
+
+
+def _encoder(asked: Asked, rendering: Rendering, sample: ServiceSample) -> ExportEncoder:
+    encoder = ExportEncoder(
+        format=_format(asked),
+        bands=_bands(asked),
+        no_data=tuple(asked.numbers("noData")),
+        match_all=_match_all(asked),
+        steps=rendering.steps,
+        pixel_type=_pixel_type(asked),
+    )
+    return _shown(encoder, rendering, sample)
+
+
+def _render(asked: Asked, rendering: Rendering, encoder: ExportEncoder) -> Render:
+    quality = asked.whole("compressionQuality", 85, 0, 100)
+    return replace(rendering.render, format=FORMATS[encoder.format], quality=max(1, quality))
 
 
 def frame_param(asked: Asked, mosaic: Mosaic) -> ExportFrame:
@@ -302,18 +308,20 @@ def _href(asked: Asked) -> str:
 
 
 async def tile(request: Request) -> Response:
-    """Draws a tile of the service: a tile of the mosaic's TileMatrixSet, row before column."""
+    """Draws a tile of the service: a tile of the mosaic's TileMatrixSet, row before column.
+
+    Takes the parameters of `export_image` that are not of the place.
+    """
     asked = await Asked.of(request)
     request.scope[FORMAT] = "image"
     mosaic = await asked.mosaic()
     path = request.path_params
     address = TileAddress(mosaic.tms, path["level"], path["col"], path["row"])
-    rendering = rendering_param(asked, mosaic)
+    rendering = _read(asked, rendering_param(asked, mosaic))
     rule = await rule_param(asked, mosaic)
     sample = await request.app.state.samples.find(asked.services, mosaic)
-    encoder = ExportEncoder(format=_format(asked), steps=rendering.steps)
-    encoder = _shown(encoder, rendering, sample)
+    encoder = _encoder(asked, rendering, sample)
     view = address.view(mosaic, _EDGE, encoder.margin)
-    render = replace(rendering.render, format=FORMATS[encoder.format])
+    render = _render(asked, rendering, encoder)
     etags = request.headers.getlist("If-None-Match")
     return await image(asked.services, mosaic, view, rendering.read, render, rule, etags, encoder)
