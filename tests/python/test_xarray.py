@@ -102,3 +102,25 @@ def test_without_xarray_it_says_what_is_missing(
 def test_an_image_without_a_place_has_no_axes() -> None:
     with pytest.raises(livemosaic.InvalidRequestError, match="no place"):
         livemosaic.to_xarray(ImageData(np.ma.zeros((1, 2, 2))))
+
+
+def image_of(values: list[list[int]], mask: list[list[bool]], nodata: float) -> ImageData:
+    array = np.ma.MaskedArray(np.array([values], "uint16"), mask=np.array([mask]))
+    return ImageData(array, crs=CRS.from_epsg(4326), bounds=(0, 0, 2, 1), nodata=nodata)
+
+
+@pytest.mark.parametrize("nodata", [-9999, 70_000, 0.5, float("nan")])
+def test_a_nodata_value_that_the_data_type_has_not_is_refused(nodata: float) -> None:
+    holes = image_of([[1, 2]], [[True, False]], nodata)
+    with pytest.raises(livemosaic.InvalidRequestError, match="no value of its data type"):
+        livemosaic.to_xarray(holes, masked=False)
+    whole = livemosaic.to_xarray(image_of([[1, 2]], [[False, False]], nodata), masked=False)
+    assert whole.values.tolist() == [[[1, 2]]]
+    assert whole.rio.nodata is None
+
+
+def test_no_valid_pixel_becomes_one_without_data() -> None:
+    with pytest.raises(livemosaic.InvalidRequestError, match="a value of valid pixels, too"):
+        livemosaic.to_xarray(image_of([[1, 2]], [[True, False]], 2), masked=False)
+    whole = livemosaic.to_xarray(image_of([[1, 2]], [[False, False]], 2), masked=False)
+    assert whole.rio.nodata is None

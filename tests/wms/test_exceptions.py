@@ -143,6 +143,16 @@ class TestForms:
         size = {"HEIGHT": 99999} if changed == {"WIDTH": 99999} else {}
         exception(wms.map(EXCEPTIONS="INIMAGE", **changed, **size))
 
+    @pytest.mark.parametrize("form", ["INIMAGE", "BLANK"])
+    @pytest.mark.parametrize(
+        ("media_type", "side"), [("image/webp", 16_400), ("image/jpeg", 65_600)]
+    )
+    def test_xml_where_the_format_has_no_image_so_large(
+        self, wms: Service, media_type: str, side: int, form: str
+    ) -> None:
+        given = {"FORMAT": media_type, "WIDTH": side, "HEIGHT": 2, "EXCEPTIONS": form}
+        exception(wms.map(LAYERS="other", **given))
+
     @pytest.mark.parametrize("form", ["XML", "application/vnd.ogc.se_xml", "text/xml", "pigeon"])
     def test_xml_for_all_others(self, wms: Service, form: str) -> None:
         exception(wms.map(LAYERS="other", EXCEPTIONS=form))

@@ -97,3 +97,10 @@ def test_old_clients_mean_the_same(days: Service) -> None:
 def test_each_time_has_a_place_of_its_own_in_caches(days: Service, tmp_path: Path) -> None:
     found = [days.map(TIME=time) for time in ("2026-01-03", "2026-01-04", "2026-01-03,2026-01-09")]
     assert len({answer.headers["ETag"] for answer in found}) == 3
+
+
+def test_a_period_that_ends_before_it_starts_is_refused(days: Service) -> None:
+    for text in ("2026-02-01/2026-01-01/P1D", "2026-01-03T12:00:00Z/2026-01-03T11:00:00Z/PT1H"):
+        answer = days.map(TIME=text)
+        assert "InvalidDimensionValue" in answer.text
+        assert "ends before it starts" in answer.text

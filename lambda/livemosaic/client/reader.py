@@ -22,6 +22,7 @@ from livemosaic.client.connection import Connection, open_mosaics
 from livemosaic.client.mosaic import OpenMosaic
 from livemosaic.client.values.crs import AnyCrs
 from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.geo.box import Box
 from livemosaic.index_url import SQLITE
 from livemosaic.model.raster import BBox
 
@@ -175,6 +176,17 @@ class Reader(BaseReader):
         for name in ("hist_options", "categorical", "categories", "percentiles"):
             parameters.pop(name, None)
         return self.mosaic.statistics(self.bounds, max_size=size, **self._ours(parameters))
+
+    def tile_exists(self, tile_x: int, tile_y: int, tile_z: int) -> bool:
+        """Whether a tile meets the bounds of the mosaic, on any turn around the world."""
+        tile = self.tms.xy_bounds(Tile(tile_x, tile_y, tile_z))
+        try:
+            west, south, east, north = Box(self.tms.rasterio_crs, tile).to(self.crs).bounds
+        except InvalidRequestError:  # it reaches beyond the globe, and may still show some of it
+            return True
+        left, bottom, right, top = self.bounds
+        meets = (west + turn < right and east + turn > left for turn in (-360, 0, 360))
+        return south < top and north > bottom and any(meets)
 
     def tile(
         self,

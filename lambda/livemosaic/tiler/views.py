@@ -210,6 +210,12 @@ class Point:
     x: float
     y: float
 
+    @classmethod
+    def on_any_turn(cls, crs: CRS, x: float, y: float) -> "Point":
+        """Returns a place on a map that shows several worlds, as it is in the one of ±180°."""
+        world = around(crs)
+        return cls(crs, x if world is None else x - round(x / world) * world, y)
+
     def lonlat(self, mosaic: Mosaic) -> LonLat:
         """Returns longitude and latitude; raises `OffGlobeError` off the globe, and
         `InvalidRequestError` on another body."""
@@ -226,9 +232,15 @@ class Point:
         return lon, lat
 
     def view(self, mosaic: Mosaic) -> View:
-        """Returns a view of one pixel, with the point in its centre."""
-        lon, lat = self.lonlat(mosaic)
+        """Returns a view of one pixel, with the point in its centre.
+
+        180° is read as -180°: scenes begin with their western edge, and end before their eastern.
+        """
+        world, x = around(self.crs), self.x
+        if world is not None and x == world / 2:
+            x = -x
+        lon, lat = replace(self, x=x).lonlat(mosaic)
         half = (_DEGREES if self.crs.is_geographic else _METRES) / 2
-        bounds = self.x - half, self.y - half, self.x + half, self.y + half
+        bounds = x - half, self.y - half, x + half, self.y + half
         area = area_of(mosaic, (lon, lat, lon, lat))
         return View(Grid(self.crs, bounds, 1, 1), area, f"point {self.x:.12g},{self.y:.12g}")

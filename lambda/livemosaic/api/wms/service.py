@@ -108,8 +108,8 @@ def _image_of(
     try:
         image_format, background = asked.format(), asked.background()
         width, height = asked.size(settings)
-    except InvalidRequestError:
+        if form == "blank":
+            return blank_image(image_format, width, height, background)
+        return report_in_image(error, image_format, width, height)
+    except InvalidRequestError:  # of formats that have no image of this size, too
         return report(asked.version, error)
-    if form == "blank":
-        return blank_image(image_format, width, height, background)
-    return report_in_image(error, image_format, width, height)

@@ -69,6 +69,8 @@ def _repeated(part: str, start: str, end: str, step: dict[str, int]) -> Iterator
     """Yields moments from start to end, each as long as the precision of the start."""
     try:
         (first, last), (_, until) = parse_period(start), parse_period(end)
+        if until < first:
+            raise _invalid(part, "ends before it starts")
         number, moment = 0, first
         while moment <= until:
             yield utc_text(moment), utc_text(moment + (last - first))

@@ -25,7 +25,8 @@ def to_xarray(image: ImageData, *, masked: bool = True) -> "xarray.DataArray":
     x and y are of the centers of pixels. Pixels that are not valid are NaN, so that integers become
     float32 or float64 (beyond 2^53 inexactly). With `masked=False` values keep their type, and
     pixels that are not valid have the image's nodata value, `_FillValue`. Raises
-    `InvalidRequestError` where there is none, or without xarray.
+    `InvalidRequestError` where they have none that the data type has and no valid pixel is, or
+    without xarray.
     """
     with needs_extra("xarray", "to_xarray"):
         import xarray
@@ -63,8 +64,26 @@ def _plain(image: ImageData) -> tuple[np.ndarray[Any, Any], Any]:
                 "leave masked=False out, or read with nodata="
             )
         return image.array.data, None
-    fill = image.array.dtype.type(image.nodata)
-    return image.array.filled(fill), fill
+    fill = _as(image.array.dtype, float(image.nodata))
+    is_lost = fill is None or bool((image.array == fill).any())
+    if is_lost and image.array.mask.any():
+        why = "a value of valid pixels, too" if fill is not None else "no value of its data type"
+        raise InvalidRequestError(
+            f"the image has pixels that are not valid, and its nodata value {image.nodata} is "
+            f"{why}: leave masked=False out, or read with another nodata="
+        )
+    return (image.array.data, None) if is_lost else (image.array.filled(fill), fill)
+
+
+def _as(dtype: np.dtype[Any], number: float) -> np.generic | None:
+    """Returns a number in a data type; None where that does not have it."""
+    with np.errstate(all="ignore"):
+        try:
+            found: np.generic = dtype.type(number)
+        except (ValueError, OverflowError):
+            return None
+    kept = dtype.kind not in "iu" or float(found) == float(number)
+    return found if kept else None
 
 
 def _axes(image: ImageData) -> dict[str, Any]:

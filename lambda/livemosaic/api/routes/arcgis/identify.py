@@ -109,7 +109,7 @@ async def identify(request: Request) -> Response:
     shape = _given(await run_in_threadpool(geometry_of, asked, service_crs(mosaic)))
     rule = await rule_param(asked, mosaic)
     rendering = _checked(rendering_param(asked, mosaic))
-    at = Point(shape.crs, *_middle(shape.geometry))
+    at = Point.on_any_turn(shape.crs, *_middle(shape.geometry))
     shows = asked.flag("returnCatalogItems", default=True)
     found = await values_at(asked, mosaic, at, rule, rendering, every=shows)
     location = point(at.x, at.y, shape.crs)
@@ -177,7 +177,7 @@ async def get_samples(request: Request) -> Response:
 
     async def sampled(number: int, x: float, y: float) -> tuple[int, float, float, PlaceValues]:
         async with turns:
-            at = Point(shape.crs, x, y)
+            at = Point.on_any_turn(shape.crs, x, y)
             return number, x, y, await values_at(asked, mosaic, at, rule, rendering, every=False)
 
     try:

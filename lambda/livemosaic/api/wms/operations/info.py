@@ -17,7 +17,6 @@ from livemosaic.api.wms.exceptions import ServiceError
 from livemosaic.api.wms.layers import the_layer
 from livemosaic.api.wms.request import WmsRequest
 from livemosaic.geo.box import OffGlobeError
-from livemosaic.geo.frame import around
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.tiler.views import Point
@@ -66,15 +65,13 @@ async def get_feature_info(request: Request, asked: WmsRequest, only: Mosaic | N
         found = await values_at(services, layer.mosaic, point, layer.read, layer.rule)
     features = [*_features(layer.mosaic, found, asked.feature_count())] if found else []
     info = FeatureInfo(layer.mosaic, point, features, _limits(found) if found else {})
-    return Response(_WRITERS[media_type](info), media_type=media_type)
+    text = _WRITERS[media_type](info)
+    return Response(text, media_type=media_type, headers={"X-Content-Type-Options": "nosniff"})
 
 
 def _centre(grid: Grid, column: int, row: int) -> Point:
     """Returns the centre of a pixel, in the world of ±180°, of which maps may show several."""
-    x, y = grid.transform @ (column + 0.5, row + 0.5)
-    world = around(grid.crs)
-    turns = round(x / world) if world is not None else 0
-    return Point(grid.crs, x - turns * (world or 0.0), y)
+    return Point.on_any_turn(grid.crs, *(grid.transform @ (column + 0.5, row + 0.5)))
 
 
 def _check_layers(asked: WmsRequest) -> None:
