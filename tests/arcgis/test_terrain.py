@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from api.served import Server, serving
-from arcgis.asking import exported, pixels
+from arcgis.asking import asked, exported, pixels, url, written
 from arcgis.test_band_functions import chain
 from cogs import write_cog
 from items import box, item
@@ -36,6 +36,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             for place, south in SOUTHS.items():
                 made.create(f"{body}-{place}", tms=tms, minzoom=0, maxzoom=14)
                 made.add(plane(folder, body, place, south), mosaic=f"{body}-{place}")
+        made.create("whole", minzoom=0, maxzoom=4)
+        world = (-180.0, -90.0, 180.0, 90.0)
+        flat = write_cog(
+            folder / "w.tif", np.full((1, 256, 512), 7, "float32"), crs="EPSG:4326", bounds=world
+        )
+        made.add(item("w", box(*world), href=str(flat)), mosaic="whole")
         made.create("large")
         made.publish("c", [2**24 + 1], mosaic="large", dtype="int32")
         yield made
@@ -105,3 +111,45 @@ def test_focal_functions_of_a_chain_have_one_limit(service: Server) -> None:
 def test_a_statistic_that_is_none_is_an_error(service: Server, kind: Any) -> None:
     answer = exported(service, "large", renderingRule=chain("Statistics", Type=kind))
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [chain("Slope"), chain("Hillshade"), chain("Statistics", KernelColumns=15, KernelRows=15)],
+    ids=["slope", "hillshade", "focal"],
+)
+@pytest.mark.parametrize(
+    ("bounds", "wkid"),
+    [
+        (None, 3857),
+        ("-180,-90,180,90", 4326),
+        ("-180,60,180,90", 4326),
+        ("0,-90,360,0", 4326),
+        ("-540,-90,-180,90", 4326),
+        ("-400,-100,400,100", 4326),
+        ("100,80,180,90", 4326),
+    ],
+)
+def test_functions_with_neighbors_work_on_the_whole_world(
+    service: Server, rule: Any, bounds: str | None, wkid: int
+) -> None:
+    extent = asked(service, "", "whole")["fullExtent"]
+    given = bounds or ",".join(str(extent[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
+    where = {"bbox": given, "bboxSR": wkid, "imageSR": wkid, "adjustAspectRatio": False}
+    plain, made = (
+        pixels(exported(service, "whole", **where, format="tiff", **more))
+        for more in ({}, {"renderingRule": rule})
+    )
+    assert made.shape[1:] == plain.shape[1:]
+    assert made[-1].any()
+    if rule["rasterFunction"] == "Statistics":
+        inside = plain[-1] > 0
+        assert made[0][inside] == pytest.approx(plain[0][inside])
+
+
+def test_tiles_of_the_whole_world_have_functions_with_neighbors(service: Server) -> None:
+    answer = service.get(
+        url("tile/0/0/0", "whole"),
+        **written({"renderingRule": chain("Slope"), "format": "tiff"}),
+    )
+    assert pixels(answer)[-1].any()

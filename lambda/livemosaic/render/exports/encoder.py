@@ -50,6 +50,10 @@ _COLORS: Final = 255
 """Of a palette with a transparent one."""
 
 
+Sides = tuple[int, int, int, int]
+"""Pixels on the left, top, right and bottom of an image."""
+
+
 @dataclass(frozen=True, slots=True)
 class RasterStep:
     """A raster function with its arguments."""
@@ -85,7 +89,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportEncoder:
-    """Encodes pixels of a grid that is `margin` larger on each side. Its `repr` is in ETags."""
+    """Encodes pixels of a grid that is larger on each side. Its `repr` is in ETags."""
 
     format: ExportFormat
     bands: tuple[int, ...] = ()
@@ -98,6 +102,8 @@ class ExportEncoder:
     """Raster functions, the first one first."""
     pixel_type: PixelType | None = None
     """None keeps the type that the functions make."""
+    sides: Sides | None = None
+    """Pixels around the image on the grid; None for `margin` on each side."""
     cut: Cut | None = None
 
     @property
@@ -138,7 +144,7 @@ class ExportEncoder:
             with suppress(InvalidRequestError):
                 pixels = self._computed(pixels, grid)
         if self.margin:
-            pixels, grid = _trimmed(pixels, grid, self.margin)
+            pixels, grid = _trimmed(pixels, grid, self.sides or (self.margin,) * 4)
         if self.pixel_type is not None:
             pixels = as_type(pixels, self.pixel_type)
         return pixels, grid
@@ -203,18 +209,19 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.copysign(np.floor(np.abs(values) + 0.5), values)
 
 
-def _trimmed(pixels: Pixels, grid: Grid, margin: int) -> tuple[Pixels, Grid]:
-    inner = slice(margin, -margin)
-    made = Pixels(pixels.data[:, inner, inner], pixels.valid[inner, inner], pixels.names)
-    return made, replace(grid, **_moved(grid, -margin, -margin, -margin, -margin))
+def _trimmed(pixels: Pixels, grid: Grid, sides: Sides) -> tuple[Pixels, Grid]:
+    left, top, right, bottom = sides
+    rows, columns = slice(top, grid.height - bottom), slice(left, grid.width - right)
+    made = Pixels(pixels.data[:, rows, columns], pixels.valid[rows, columns], pixels.names)
+    return made, replace(grid, **moved(grid, -left, -top, -right, -bottom))
 
 
 def _grown(grid: Grid, cut: Cut) -> Grid:
     right, bottom = cut.width - cut.left - grid.width, cut.height - cut.top - grid.height
-    return replace(grid, **_moved(grid, cut.left, cut.top, right, bottom))
+    return replace(grid, **moved(grid, cut.left, cut.top, right, bottom))
 
 
-def _moved(grid: Grid, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
+def moved(grid: Grid, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
     """Returns the bounds and size of a grid that has some pixels more on each side."""
     x0, y0, x1, y1 = grid.bounds
     x, y = (x1 - x0) / grid.width, (y1 - y0) / grid.height

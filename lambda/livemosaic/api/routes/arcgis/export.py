@@ -30,6 +30,8 @@ from livemosaic.render.exports.encoder import (
     ExportFormat,
     PixelType,
     RasterStep,
+    Sides,
+    moved,
 )
 from livemosaic.render.functions.colors import Stretch, stretch
 from livemosaic.tiler.views import TileAddress, View, box_view, check_zoom
@@ -59,10 +61,11 @@ class ExportFrame:
     width: int
     height: int
 
-    def view(self, mosaic: Mosaic, margin: int) -> tuple[View, Cut | None]:
+    def view(self, mosaic: Mosaic, margin: int) -> tuple[View, Sides, Cut | None]:
         """Returns the pixels that have a place on the globe, and where they are in the image.
 
-        `margin` pixels more on each side; no cut where all have a place.
+        There are up to `margin` pixels more on each side, as many as returned: none beyond a pole,
+        nor more than once around the world. No cut where all pixels have a place.
         """
         left, bottom, right, top = self.bounds
         x, y = (right - left) / self.width, (top - bottom) / self.height
@@ -70,15 +73,27 @@ class ExportFrame:
         (first, last), (above, below) = columns, rows
         if last <= first or below <= above:
             raise InvalidRequestError(f"bbox {_text(self.bounds)} has no place on the globe")
-        first, above, last, below = first - margin, above - margin, last + margin, below + margin
         bounds = left + first * x, top - below * y, left + last * x, top - above * y
-        view = box_view(Box(self.crs, bounds), mosaic, last - first, below - above)
-        cut = Cut(first + margin, above + margin, self.width, self.height)
-        is_whole = (last - first, below - above) == (
-            self.width + 2 * margin,
-            self.height + 2 * margin,
-        )
-        return view, None if is_whole else cut
+        sides = self._sides(bounds, (x, y), margin)
+        inner = Grid(self.crs, bounds, last - first, below - above)
+        grid = replace(inner, **moved(inner, *sides))
+        view = box_view(Box(self.crs, grid.bounds), mosaic, grid.width, grid.height)
+        is_whole = (inner.width, inner.height) == (self.width, self.height)
+        return view, sides, None if is_whole else Cut(first, above, self.width, self.height)
+
+    def _sides(self, bounds: BBox, step: tuple[float, float], margin: int) -> Sides:
+        """Returns the pixels around a box that have a place, `margin` at most on each side."""
+        world = around(self.crs)
+        if world is None:
+            return margin, margin, margin, margin
+        left, bottom, right, top = bounds
+        (x, y), reach, pole = step, 1.5 * world, world / 4
+        spare = _whole((world - (right - left)) / x, 2 * margin)
+        west = min(spare, _whole((left + reach) / x, margin))
+        east = min(spare - west, _whole((reach - right) / x, margin))
+        if not self.crs.is_geographic:
+            return west, margin, east, margin
+        return west, _whole((pole - top) / y, margin), east, _whole((bottom + pole) / y, margin)
 
     def within(self, x: float, y: float) -> tuple[tuple[int, int], tuple[int, int]]:
         """Returns columns and rows, from and to, of the pixels within the world."""
@@ -92,6 +107,10 @@ class ExportFrame:
             return columns, (0, self.height)
         pole = world / 4
         return columns, _pixels((top - pole) / y, (top + pole) / y, self.height)
+
+
+def _whole(pixels: float, most: int) -> int:
+    return min(most, max(0, math.floor(pixels)))
 
 
 def _pixels(first: float, last: float, count: int) -> tuple[int, int]:
@@ -118,11 +137,11 @@ class Exported:
 
     async def image(self, asked: Asked, mosaic: Mosaic) -> Response:
         """Draws the image."""
-        view, cut = self.frame.view(mosaic, self.encoder.margin)
+        view, sides, cut = self.frame.view(mosaic, self.encoder.margin)
         # Locked scenes are visible at every scale, and maps show several worlds at once.
         if self.rule.method != "lock" and mosaic.minzoom > 0:
             check_zoom(mosaic, view)
-        encoder = replace(self.encoder, cut=cut)
+        encoder = replace(self.encoder, sides=sides, cut=cut)
         render = _render(asked, self.rendering, encoder)
         etags = asked.request.headers.getlist("If-None-Match")
         return await image(
