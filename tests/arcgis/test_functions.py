@@ -254,3 +254,38 @@ class TestAbout:
         names = [one["name"] for one in infos]
         assert names[0] == "None"
         assert {"spectral", "Hillshade"} <= set(names)
+
+    @pytest.mark.parametrize(
+        ("rule", "kind", "labels"),
+        [
+            (
+                chain("Colormap", LAST, Colormap=[[90, 255, 0, 0], [10, 0, 0, 255]]),
+                "Unique Values", ["90", "10"],
+            ),
+            (
+                chain("Colormap", chain("NDVI", VisibleBandID=2, InfraredBandID=3),
+                      ColormapName="NDVI"),
+                "Stretched", ["255", "191", "128", "64", "0"],
+            ),
+            (
+                chain("Stretch", LAST, StretchType=5, Statistics=STATISTICS),
+                "Stretched", ["255", "0"],
+            ),
+            (
+                chain("Stretch", chain("ExtractBand", BandIDs=[3, 1, 0]), StretchType=6),
+                "RGB Composite", ["Red: b4", "Green: b2", "Blue: b1"],
+            ),
+            (chain("Hillshade", LAST), "Stretched", ["255", "0"]),
+        ],
+        ids=lambda value: str(value)[:30],
+    )  # fmt: skip
+    def test_legends_are_of_the_image_that_a_chain_makes(
+        self, service: Server, rule: Any, kind: str, labels: list[str]
+    ) -> None:
+        (layer,) = asked(service, "legend", renderingRule=rule)["layers"]
+        assert layer["legendType"] == kind
+        assert [one["label"] for one in layer["legend"]] == labels
+
+    @pytest.mark.parametrize("rule", [chain("Slope", LAST), chain("ExtractBand", BandIDs=[9])])
+    def test_values_without_a_range_have_no_legend(self, service: Server, rule: Any) -> None:
+        assert asked(service, "legend", renderingRule=rule)["error"]["code"] == 400

@@ -13,7 +13,7 @@ from rasterio.session import DummySession
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
-from livemosaic.model.render import Format, Render
+from livemosaic.model.render import Colors, Format, Render
 from livemosaic.render.encode import Encoded, encode
 from livemosaic.render.exports.lerc import DTYPES, encode_lerc
 from livemosaic.render.functions.bands import extract_bands
@@ -65,6 +65,8 @@ class RasterStep:
     """Pixels around that it needs."""
     window: int = 0
     """Pixels that it looks at for each one, of a focal function."""
+    colors: str | Colors | None = field(default=None, repr=False)
+    """The colormap by which it makes colors of values, for a legend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,13 @@ from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import Asked
 from livemosaic.api.routes.arcgis.values.rendering import Rendering, rendering_param
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample
+from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.crs import LONLAT
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.render import Colors
 from livemosaic.render.colormaps import apply_colormap
+from livemosaic.render.exports.encoder import ExportEncoder, RasterStep
 from livemosaic.render.png import encode_png
 
 _SWATCH: Final = 20
@@ -27,6 +32,8 @@ _LARGEST: Final = 255
 
 Entry = tuple[str, tuple[int, ...]]
 """A label, and red, green, blue and perhaps alpha."""
+Shown = tuple[tuple[str, ...], str | Colors | None, tuple[tuple[float, float], ...]]
+"""Names of bands, a colormap, and the ranges of values."""
 
 
 async def raster_function_infos(request: Request) -> Response:
@@ -69,18 +76,39 @@ def _legend(mosaic: Mosaic, rendering: Rendering, sample: ServiceSample) -> dict
 
 
 def _entries(rendering: Rendering, sample: ServiceSample) -> tuple[str, list[Entry]]:
-    colors, ranges = rendering.render.colormap, rendering.render.rescale
+    names, colors, ranges = sample.names, rendering.render.colormap, rendering.render.rescale
+    if rendering.steps:
+        names, colors, ranges = _of_steps(rendering.steps, sample)
     if isinstance(colors, str):
         low, high = ranges[0] if ranges else (0.0, float(_LARGEST))
         return "Stretched", list(_ramp(colors, low, high))
     if colors is not None:
         return "Unique Values", [(_label(value), color) for value, color in colors]
-    if len(sample.names) >= 3 and not rendering.steps:
-        pairs = zip(_PRIMARY, sample.names, strict=False)
+    if len(names) >= 3:
+        pairs = zip(_PRIMARY, names, strict=False)
         return "RGB Composite", [(f"{color}: {band}", _PRIMARY[color]) for color, band in pairs]
     low, high = ranges[0] if ranges else _range_of(sample)
     grays = [(high, (_LARGEST,) * 3), (low, (0,) * 3)]
     return "Stretched", [(f"{value:g}", color) for value, color in grays]
+
+
+def _of_steps(steps: tuple[RasterStep, ...], sample: ServiceSample) -> Shown:
+    """Returns what raster functions make of an image of the service, by running them on zeros.
+
+    Raises `InvalidRequestError` where they make values of which no picture shows the range.
+    """
+    encoder = ExportEncoder(format="tiff", steps=steps)
+    side = 2 * encoder.margin + 1
+    zeros = np.zeros((len(sample.names), side, side), sample.dtype)
+    pixels = Pixels(zeros, np.ones((side, side), np.bool_), sample.names)
+    made, _ = encoder.made(pixels, Grid(LONLAT, (0, 0, 1, 1), side, side))
+    colors = steps[-1].colors
+    if colors is None and made.data.dtype != np.uint8:
+        raise InvalidRequestError(
+            f"renderingRule makes {made.data.dtype} values, which have no legend: end it in a "
+            "Stretch or Colormap"
+        )
+    return made.names, colors, ((0.0, float(_LARGEST)),)
 
 
 def _range_of(sample: ServiceSample) -> tuple[float, float]:

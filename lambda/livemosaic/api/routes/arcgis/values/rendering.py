@@ -115,7 +115,9 @@ def _applied(
     kind = rule.get("outputPixelType")
     if kind in (None, "UNKNOWN", "unknown"):
         return found
-    return found.then(RasterStep(f"outputPixelType {kind}", partial(_typed, kind=pixel_type(kind))))
+    run = partial(_typed, kind=pixel_type(kind))
+    shown = found.steps[-1].colors if found.steps else None
+    return found.then(RasterStep(f"outputPixelType {kind}", run, colors=shown))
 
 
 def _of_name(
@@ -138,7 +140,8 @@ def _of_name(
     check_arguments(name.lower(), given)
     run, margin, *window = make(given)
     text = json.dumps([name.lower(), {k: v for k, v in given.items() if k not in INPUTS}])
-    return before.then(RasterStep(text, run, margin, *window))
+    shown = _colors(given) if make is _colormap else None
+    return before.then(RasterStep(text, run, margin, next(iter(window), 0), colors=shown))
 
 
 def pixel_type(name: object) -> PixelType:
@@ -308,14 +311,15 @@ def _byte(name: str, given: object) -> float:
 
 
 def _colormap(given: Arguments) -> Made:
-    mapped = given.get("colormap")
-    table: str | Colors
-    if isinstance(mapped, list):
-        table = _table(mapped)
-    else:
-        named = given.get("colormapname") or given.get("colorrampname") or given.get("colorramp")
-        table = _ramp(named)
+    table = _colors(given)
     return (lambda pixels, _: colors.colored(pixels, table)), 0
+
+
+def _colors(given: Arguments) -> str | Colors:
+    mapped = given.get("colormap")
+    if isinstance(mapped, list):
+        return _table(mapped)
+    return _ramp(given.get("colormapname") or given.get("colorrampname") or given.get("colorramp"))
 
 
 def _table(rows: Sequence[Any]) -> Colors:
