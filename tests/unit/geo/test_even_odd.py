@@ -59,6 +59,14 @@ def test_a_ring_that_crosses_itself_everywhere_is_refused() -> None:
         even_odd(Polygon(ring))
 
 
+def test_a_comb_is_refused_whose_teeth_are_all_near_each_other() -> None:
+    """It crosses itself once or twice, and to find out takes the square of its edges."""
+    steps = np.arange(2000)[:, None] * (1e-6, -1e-6)
+    teeth = steps + (np.arange(2000)[:, None] % 2)
+    with pytest.raises(InvalidRequestError, match="more than 500,000 pairs"):
+        even_odd(Polygon([*teeth, (0.5, 2), (0.2, -3)]))
+
+
 def test_a_long_ring_that_crosses_itself_once_is_filled() -> None:
     """A figure of eight of twenty thousand vertices: the number of edges alone is no reason."""
     turn = np.linspace(0, 2 * np.pi, 20_000, endpoint=False) + 0.1

@@ -18,6 +18,8 @@ from livemosaic.errors import InvalidRequestError
 
 MAX_CROSSINGS: Final = 5_000
 """Pairs of edges that may meet, other than neighbors in a ring: each makes a face or two."""
+MAX_NEAR: Final = 1_000_000
+"""Pairs of edges, counted from both, whose boxes meet: each is looked at more closely."""
 _PAIRS: Final = 1_000_000
 """Pairs of edges, or of a face and an edge, that are looked at together."""
 
@@ -29,7 +31,8 @@ def even_odd(geometry: BaseGeometry) -> BaseGeometry:
     """Returns a valid geometry: what lies in an odd number of rings of its polygons.
 
     Polygons without area become lines; other types than polygons stay as they are. Raises
-    `InvalidRequestError` where edges meet in more than `MAX_CROSSINGS` places.
+    `InvalidRequestError` where edges meet in more than `MAX_CROSSINGS` places, or where more than
+    `MAX_NEAR` pairs would have to be looked at to know.
     """
     if geometry.is_valid:
         return geometry
@@ -59,6 +62,14 @@ def _edges(geometry: BaseGeometry) -> Edges:
 def _refuse_crossings(edges: Edges) -> None:
     lines = shapely.linestrings(edges)
     tree = shapely.STRtree(lines)
+    near = 0
+    for start, stop in _chunks(len(edges), len(edges)):
+        near += tree.query(lines[start:stop]).shape[1]
+        if near > MAX_NEAR:
+            raise InvalidRequestError(
+                f"the edges of the polygon cross, and more than {MAX_NEAR // 2:,} pairs of them "
+                "may do so; give one that does not cross itself"
+            )
     # Every edge meets itself and its neighbors on both sides; every pair is met from both.
     most, met = 3 * len(edges) + 2 * MAX_CROSSINGS, 0
     for start, stop in _chunks(len(edges), len(edges)):
