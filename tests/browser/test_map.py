@@ -209,7 +209,7 @@ def test_a_click_keeps_the_list_as_the_server_has_it_top_first(site: Site, view:
     expect(names).to_have_count(2)
     expect(view.page.locator("#scenes > li").first).to_contain_text("on top")
     view.page.locator("#scenes summary").first.click()
-    expect(view.page.locator("#scenes dd").first).to_contain_text(".tif")
+    expect(view.page.locator("#scenes dd", has_text=".tif").first).to_be_visible()
     view.page.keyboard.press("Escape")
     expect(view.page.locator("#panel")).to_be_hidden()
 

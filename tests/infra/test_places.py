@@ -214,6 +214,7 @@ def test_by_default_functions_run_in_no_vpc(default: Any) -> None:
 DETERMINED = {
     *("allowed_prefixes", "authorizer", "cors_origins", "dead_letters", "index", "metrics"),
     *("origin_secret", "overview_hints", "overview_store", "public_url", "signing_keys", "token"),
+    "traces",
 }
 """Settings that other keys of the context decide."""
 
@@ -224,6 +225,8 @@ def other_than_usual(name: str, field: FieldInfo) -> Any:
         return "x-forwarded-proto,x-forwarded-host"
     if name == "tile_matrix_sets":
         return "/opt/tms"
+    if name == "trace_share":
+        return 0.5
     return field.default + 1 if field.default < 64 else field.default - 1
 
 

@@ -23,6 +23,8 @@ const SETTLE_MS = 4_000;
 
 /** Where the feed was read to; null to begin now. */
 let cursor = null;
+/** Whether the feed was read since a cursor: the first time it lists what was there before the page, too. */
+let begun = false;
 /** Changes that the feed lists again until they are settled, by id. */
 let known = new Set();
 let busy = 0;
@@ -67,8 +69,9 @@ async function lookOnce(signal) {
   await drawFootprints(news.length > 0, signal);
   await sayLost(signal);
   if (news.length) await react(news, signal);
-  sayAway(away.filter(({ id }) => !known.has(id)));
+  if (begun) sayAway(away.filter(({ id }) => !known.has(id)));
   heard(news.length + away.length > 0);
+  begun = cursor !== null;
   cursor = answer.cursor; // not before: what fails is listed again
   known = new Set(answer.changes.filter(({ settled }) => !settled).map(({ id }) => id));
 }

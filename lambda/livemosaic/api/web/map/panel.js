@@ -56,8 +56,10 @@ export async function pinAt({ lng, lat }) {
   try {
     const scenes = await at(pin, signal);
     show(scenes, title, scenes.length ? "Reading values… " : "No scenes here.");
-    values = scenes.length ? await valuesAt(pin, signal).catch((error) => signal.aborted || failed(error)) : null;
-    if (!signal.aborted) show(scenes, title, scenes.length ? values?.failure ?? (values ? leftOut(values) : "") : "No scenes here.");
+    const found = scenes.length ? await valuesAt(pin, signal).catch(failed) : null;
+    if (signal.aborted) return;
+    values = found;
+    show(scenes, title, scenes.length ? values?.failure ?? (values ? leftOut(values) : "") : "No scenes here.");
   } catch (error) {
     if (!signal.aborted) show(under(pin), title, `As of the last update; now: ${error.message}`);
   }
