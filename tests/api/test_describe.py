@@ -296,7 +296,6 @@ class TestOpenApi:
         (texts,) = [one for one in named["colormap_name"]["schema"]["anyOf"] if "enum" in one]
         assert "viridis" in texts["enum"]
         assert named["tms"]["example"] == "WebMercatorQuad"
-        assert document["servers"] == [{"url": "/"}]
 
     def test_every_path_parameter_is_described_and_none_besides(
         self, document: dict[str, Any]

@@ -170,7 +170,7 @@ class _Api(FastAPI):
             document = super().openapi()
             describe_credentials(document)
             describe_refusals(document)
-            describe_for_clients(document, self.state.services.settings.public_url)
+            describe_for_clients(document)
         return super().openapi()
 
 

@@ -59,12 +59,8 @@ _EXAMPLES: Final[Mapping[str, Any]] = {
 _NOT_WORD: Final = re.compile(r"\W")
 
 
-def describe_for_clients(document: dict[str, Any], url: str) -> None:
-    """Gives operations short names, parameters examples and plain types, tags their texts.
-
-    `url` is where the API is served; empty where each request says so.
-    """
-    document["servers"] = [{"url": url or "/"}]
+def describe_for_clients(document: dict[str, Any]) -> None:
+    """Gives operations short names, parameters examples and plain types, tags their texts."""
     operations = list(_operations(document))
     used = {tag for _, operation in operations for tag in operation.get("tags", ())}
     document["tags"] = [{"name": k, "description": v} for k, v in _TAGS.items() if k in used]
