@@ -25,7 +25,10 @@ def test_what_an_update_names_changes_and_nothing_else(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--reset", "titel"), "'titel' is not a setting of a mosaic: title, access"),
+        (
+            ("--reset", "titel"),
+            "'titel' is not a setting of a mosaic: title, attribution, license, access",
+        ),
         (("--reset", "title", "--title", "T"), "title is given and reset"),
         (("--max-age", "-1"), "max_age_s: Input should be greater than or equal to 0"),
         (("--render", "a"), "--render 'a' must be NAME=QUERY"),
