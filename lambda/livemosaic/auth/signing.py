@@ -58,15 +58,9 @@ class AwsSignature:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
         """Returns the given headers and the signature; CredentialsError gives advice."""
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
         identity = self._found()
-        # SigV4Auth encodes the encoded path once more, as every service but S3 requires.
-        request = AWSRequest(method, url, headers=dict(headers), data=body)
-        SigV4Auth(identity.keys(), "execute-api", _region(url, identity)).add_auth(request)
-        signed: Any = request.headers
-        return dict(signed.items())
+        place = "execute-api", _region(url, identity)
+        return signed(method, url, headers, body, identity, *place)
 
     def _found(self) -> Identity:
         with self._lock:
@@ -77,6 +71,27 @@ class AwsSignature:
                     message = f"{error}; an API that is not on AWS takes a --token"
                     raise CredentialsError(message) from error
             return self._identity
+
+
+def signed(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    identity: Identity,
+    service: str,
+    region: str,
+) -> Mapping[str, str]:
+    """Returns the headers of a request to an AWS service, other than S3, with its signature
+    (Signature Version 4)."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    # SigV4Auth encodes the encoded path once more, as every service but S3 requires.
+    request = AWSRequest(method, url, headers=dict(headers), data=body)
+    SigV4Auth(identity.keys(), service, region).add_auth(request)
+    found: Any = request.headers
+    return dict(found.items())
 
 
 def _region(url: str, identity: Identity) -> str:

@@ -1,8 +1,7 @@
 """A mosaic backend of rio-tiler over an index or an API, for TiTiler's `MosaicTilerFactory`."""
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import attr
 from morecantile import Tile, TileMatrixSet
@@ -13,7 +12,7 @@ from rio_tiler.mosaic.backend import BaseBackend, MosaicInfo
 
 from livemosaic.api.params.crs import name_of
 from livemosaic.client.mosaic import OpenMosaic
-from livemosaic.client.reader import MosaicPlace
+from livemosaic.client.reader import MosaicPlace, SharesConnections
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.box import Box, lonlat_bounds
 from livemosaic.geo.crs import transformer
@@ -24,7 +23,7 @@ from livemosaic.storage.hrefs import local_path
 
 
 @attr.s
-class MosaicBackend(BaseBackend):
+class MosaicBackend(SharesConnections, BaseBackend):
     """Finds the files of a live mosaic for rio-tiler, which reads them and puts them together:
     `MosaicTilerFactory(backend=livemosaic.MosaicBackend)`.
 
@@ -45,17 +44,6 @@ class MosaicBackend(BaseBackend):
         self.mosaic, self.crs, self.bounds = place.mosaic, place.crs, place.bounds
         self.minzoom, self.maxzoom = place.zooms
         self._info = place.info
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is closed: backends share connections."""
 
     def info(self) -> MosaicInfo:  # type: ignore[override]  # as rio-tiler's own
         """Describes the mosaic, by the names of cogeo-mosaic's backends."""

@@ -116,8 +116,23 @@ def _zooms(info: MosaicOut, tms: TileMatrixSet) -> tuple[int, int]:
     return (info.minzoom, min(info.maxzoom, most)) if tms.id == info.tms else (least, most)
 
 
+class SharesConnections:
+    """The context of a reader that closes nothing: connections are shared (`CONNECTIONS`)."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is closed."""
+
+
 @attr.s
-class Reader(BaseReader):
+class Reader(SharesConnections, BaseReader):
     """Reads a mosaic as rio-tiler's readers read a file: `TilerFactory(reader=livemosaic.Reader)`.
 
     `input` is a mosaic that is open, or its place (`mosaic_at`). Any TileMatrixSet may be read,
@@ -133,17 +148,6 @@ class Reader(BaseReader):
         place = MosaicPlace.of(self.input, self.tms)
         self.mosaic, self.crs, self.bounds = place.mosaic, place.crs, place.bounds
         self._info, self._zooms = place.info, place.zooms
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is closed: readers share connections."""
 
     @property
     def minzoom(self) -> int:

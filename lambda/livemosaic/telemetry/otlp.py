@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from livemosaic.auth.credentials import Identity
+from livemosaic.auth.signing import signed
 from livemosaic.settings import Settings
 from livemosaic.traces import Attribute, Kind, Span, Trace, recording
 
@@ -150,13 +151,7 @@ class Collector:
         found = _XRAY.fullmatch(urlsplit(self._url).hostname or "")
         if found is None:
             return headers
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
-        request = AWSRequest("POST", self._url, headers=headers, data=body)
-        SigV4Auth(self._identity.keys(), "xray", found["region"]).add_auth(request)
-        signed: Any = request.headers
-        return dict(signed.items())
+        return signed("POST", self._url, headers, body, self._identity, "xray", found["region"])
 
 
 def document(trace: Trace, service: str) -> dict[str, Any]:

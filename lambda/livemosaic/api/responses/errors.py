@@ -36,6 +36,11 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
 """Status by error class, also for derived classes; any other error is a 500."""
 
 
+def status_of(error: Exception) -> int:
+    """Returns the status of an error by its class; 500 for one that no client can help."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
 def error_response(
     status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
@@ -61,7 +66,7 @@ def _describe_error(found: Any) -> str:
 
 
 async def _handle_known(request: Request, error: Exception) -> Response:
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    status = status_of(error)
     if status == 500:
         return await _handle_unknown(request, error)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.params.pixels import FORMATS
 from livemosaic.api.responses.etag import Basis, IfNoneMatch
-from livemosaic.api.responses.provenance import tags_of
+from livemosaic.api.responses.provenance import tags_of, times_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
@@ -229,8 +229,8 @@ def _overview_headers(mosaic: Mosaic, shown: ShownCells | None, lag: Lag | None)
 
 def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: _name_list(made.scenes)}
-    if made.times:  # OGC API - Maps (20-058), /req/core/map-response
-        headers[CONTENT_DATETIME] = "/".join(dict.fromkeys((min(made.times), max(made.times))))
+    if times := times_of(made):  # OGC API - Maps (20-058), /req/core/map-response
+        headers[CONTENT_DATETIME] = times
     if skipped := [*made.skipped, *made.left_out, *made.lost]:
         headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
     if made.gray:

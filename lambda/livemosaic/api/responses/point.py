@@ -52,14 +52,21 @@ class PointOut(BandValues):
     """The limit that left scenes out."""
 
 
+async def read_at(
+    services: Services, mosaic: Mosaic, point: Point, read: Read, rule: Rule, *, every: bool
+) -> tuple[Draft, Reads]:
+    """Reads the pixel at a point, at full resolution; of every scene, or of the visible ones."""
+    # One pixel needs neither interpolation nor a minimum of pixels.
+    read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
+    draft = services.tiler.draft(mosaic, point.view(mosaic), read, rule, every=every)
+    return draft, await services.tiler.read(draft)
+
+
 async def values_at(
     services: Services, mosaic: Mosaic, point: Point, read: Read, rule: Rule
 ) -> PointOut | None:
     """Reads the pixel of each scene at a point, top first, at full resolution; None of no scene."""
-    # One pixel needs neither interpolation nor a minimum of pixels.
-    read, rule = replace(read, resampling="nearest", palette=False), replace(rule, min_pixels=0)
-    draft = services.tiler.draft(mosaic, point.view(mosaic), read, rule, every=True)
-    done = await services.tiler.read(draft)
+    draft, done = await read_at(services, mosaic, point, read, rule, every=True)
     if not (done.layers or done.errors or draft.plan.left_out):
         return None
     made = await services.tiler.compose(draft, done)

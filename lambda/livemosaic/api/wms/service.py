@@ -11,7 +11,7 @@ from starlette.responses import Response
 from livemosaic.api.access import mosaic_of, services_of
 from livemosaic.api.params.items import MISSING
 from livemosaic.api.params.names import UNKNOWN, listed
-from livemosaic.api.responses.errors import STATUS
+from livemosaic.api.responses.errors import status_of
 from livemosaic.api.wms.exceptions import (
     ExceptionForm,
     ServiceError,
@@ -80,7 +80,7 @@ def _operation(asked: WmsRequest) -> Operation:
 
 def _refusal(request: Request, error: LivemosaicError) -> Response:
     values = _first_values(request)
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    status = status_of(error)
     if status == 400:
         status = 200
     elif status == 500:

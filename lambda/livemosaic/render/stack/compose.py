@@ -61,11 +61,13 @@ def empty(grid: Grid) -> Pixels:
 
 def _aligned(layers: Sequence[Pixels]) -> Sequence[Pixels]:
     """Gives layers of the same assets the same bands at the same place, where numbers differ."""
-    stacks = {layer.names: tuple(bands_by_asset(layer.names)) for layer in layers}
-    assets = next(iter(stacks.values()))
-    if len(stacks) == 1 or len(assets) == 1 or len({*stacks.values()}) > 1:
+    stacks = list(dict.fromkeys(layer.names for layer in layers))
+    if len(stacks) == 1:
         return layers
-    names, places = common_bands(list(stacks))
+    assets = {tuple(bands_by_asset(names)) for names in stacks}
+    if len(assets) > 1 or len(assets.pop()) == 1:
+        return layers
+    names, places = common_bands(stacks)
     chosen = dict(zip(stacks, places, strict=True))
     return [_with_bands(layer, names, chosen[layer.names]) for layer in layers]
 

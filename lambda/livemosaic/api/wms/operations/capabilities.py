@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livemosaic.api.access import services_of, visible_mosaics
+from livemosaic.api.documents.credits import credit_text
 from livemosaic.api.documents.sample import format_that_shows
 from livemosaic.api.documents.xml import written
 from livemosaic.api.wms.documented import INFO_FORMATS
@@ -147,7 +148,7 @@ def _layer(
         hints=(scales[0] * _PIXEL_M * math.sqrt(2), scales[1] * _PIXEL_M * math.sqrt(2)),
         styles=(*_styles(mosaic, version, url),),
         time=time,
-        attribution=" · ".join(filter(None, (mosaic.attribution, mosaic.license))),
+        attribution=credit_text(mosaic),
     )
 
 

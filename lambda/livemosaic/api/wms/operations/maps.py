@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,9 +13,10 @@ from livemosaic.api.wms.layers import the_layer
 from livemosaic.api.wms.request import WmsRequest
 from livemosaic.geo.box import OffGlobeError
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Grid
 from livemosaic.model.render import Render
 from livemosaic.render.encode import encode
+from livemosaic.render.stack.compose import empty
 from livemosaic.tiler.views import ROUNDED, View, canvas_view, zoom_like
 
 _TOO_COARSE: Final = "minzoom"
@@ -51,8 +51,6 @@ def is_too_coarse(mosaic: Mosaic, view: View) -> bool:
 
 def _empty(render: Render, grid: Grid, why: str = "") -> Response:
     """Returns a map without any scene; `why` is the limit that keeps them out, if one does."""
-    shape = grid.height, grid.width
-    pixels = Pixels(np.zeros((1, *shape), np.uint8), np.zeros(shape, np.bool_), ("b1",))
-    encoded = encode(pixels, replace(render, algorithm=None), grid)
+    encoded = encode(empty(grid), replace(render, algorithm=None), grid)
     headers = {"Cache-Control": "no-cache", SCENES: ""} | ({TRUNCATED: why} if why else {})
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
