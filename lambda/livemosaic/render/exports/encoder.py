@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import rasterio
@@ -124,7 +124,7 @@ class ExportEncoder:
         if self.steps or self.pixel_type is not None:
             render = replace(render, nodata=None)  # the number of the scenes' own values
         if self.cut is not None:
-            pixels, grid = self.cut.pad(pixels), _grown(grid, self.cut)
+            pixels, grid = self.cut.pad(pixels), _whole(grid, self.cut)
         if self.format == "lerc":
             return _bare(_lerc(pixels), grid)
         if self.format == "bsq":
@@ -215,23 +215,24 @@ def _trimmed(pixels: Pixels, grid: Grid, sides: Sides) -> tuple[Pixels, Grid]:
     left, top, right, bottom = sides
     rows, columns = slice(top, grid.height - bottom), slice(left, grid.width - right)
     made = Pixels(pixels.data[:, rows, columns], pixels.valid[rows, columns], pixels.names)
-    return made, replace(grid, **moved(grid, -left, -top, -right, -bottom))
+    return made, grown(grid, -left, -top, -right, -bottom)
 
 
-def _grown(grid: Grid, cut: Cut) -> Grid:
+def _whole(grid: Grid, cut: Cut) -> Grid:
     right, bottom = cut.width - cut.left - grid.width, cut.height - cut.top - grid.height
-    return replace(grid, **moved(grid, cut.left, cut.top, right, bottom))
+    return grown(grid, cut.left, cut.top, right, bottom)
 
 
-def moved(grid: Grid, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
-    """Returns the bounds and size of a grid that has some pixels more on each side."""
+def grown(grid: Grid, left: int, top: int, right: int, bottom: int) -> Grid:
+    """Returns a grid that has some pixels more on each side."""
     x0, y0, x1, y1 = grid.bounds
     x, y = (x1 - x0) / grid.width, (y1 - y0) / grid.height
-    return {
-        "bounds": (x0 - left * x, y0 - bottom * y, x1 + right * x, y1 + top * y),
-        "width": grid.width + left + right,
-        "height": grid.height + top + bottom,
-    }
+    return replace(
+        grid,
+        bounds=(x0 - left * x, y0 - bottom * y, x1 + right * x, y1 + top * y),
+        width=grid.width + left + right,
+        height=grid.height + top + bottom,
+    )
 
 
 def _bare(body: bytes, grid: Grid) -> Encoded:

@@ -31,7 +31,7 @@ from livemosaic.render.exports.encoder import (
     PixelType,
     RasterStep,
     Sides,
-    moved,
+    grown,
 )
 from livemosaic.render.functions.colors import Stretch, stretch
 from livemosaic.tiler.views import TileAddress, View, box_view, check_zoom
@@ -61,25 +61,37 @@ class ExportFrame:
     width: int
     height: int
 
+    @property
+    def step(self) -> tuple[float, float]:
+        """The width and the height of a pixel."""
+        left, bottom, right, top = self.bounds
+        return (right - left) / self.width, (top - bottom) / self.height
+
     def view(self, mosaic: Mosaic, margin: int) -> tuple[View, Sides, Cut | None]:
         """Returns the pixels that have a place on the globe, and where they are in the image.
 
         There are up to `margin` pixels more on each side, as many as returned: none beyond a pole,
         nor more than once around the world. No cut where all pixels have a place.
         """
-        left, bottom, right, top = self.bounds
-        x, y = (right - left) / self.width, (top - bottom) / self.height
-        columns, rows = self.within(x, y)
-        (first, last), (above, below) = columns, rows
-        if last <= first or below <= above:
-            raise InvalidRequestError(f"bbox {_text(self.bounds)} has no place on the globe")
-        bounds = left + first * x, top - below * y, left + last * x, top - above * y
-        sides = self._sides(bounds, (x, y), margin)
-        inner = Grid(self.crs, bounds, last - first, below - above)
-        grid = replace(inner, **moved(inner, *sides))
+        first, above, inner = self.placed()
+        sides = self._sides(inner.bounds, self.step, margin)
+        grid = grown(inner, *sides)
         view = box_view(Box(self.crs, grid.bounds), mosaic, grid.width, grid.height)
         is_whole = (inner.width, inner.height) == (self.width, self.height)
         return view, sides, None if is_whole else Cut(first, above, self.width, self.height)
+
+    def placed(self) -> tuple[int, int, Grid]:
+        """Returns the pixels that have a place on the globe, and the column and row of the first.
+
+        Raises `InvalidRequestError` where none has.
+        """
+        left, _, _, top = self.bounds
+        x, y = self.step
+        (first, last), (above, below) = self._within(x, y)
+        if last <= first or below <= above:
+            raise InvalidRequestError(f"bbox {_text(self.bounds)} has no place on the globe")
+        bounds = left + first * x, top - below * y, left + last * x, top - above * y
+        return first, above, Grid(self.crs, bounds, last - first, below - above)
 
     def _sides(self, bounds: BBox, step: tuple[float, float], margin: int) -> Sides:
         """Returns the pixels around a box that have a place, `margin` at most on each side."""
@@ -95,7 +107,7 @@ class ExportFrame:
             return west, margin, east, margin
         return west, _whole((pole - top) / y, margin), east, _whole((bottom + pole) / y, margin)
 
-    def within(self, x: float, y: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _within(self, x: float, y: float) -> tuple[tuple[int, int], tuple[int, int]]:
         """Returns columns and rows, from and to, of the pixels within the world."""
         left, _, right, top = self.bounds
         world = around(self.crs)
@@ -118,30 +130,25 @@ def _pixels(first: float, last: float, count: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """All that an export asks for."""
+class Drawing:
+    """All that decides on an image, but its place."""
 
-    frame: ExportFrame
     rendering: Rendering
     rule: Rule
     encoder: ExportEncoder
 
     @classmethod
-    async def of(cls, asked: Asked, mosaic: Mosaic, samples: ServiceSamples) -> "Exported":
+    async def of(cls, asked: Asked, mosaic: Mosaic, samples: ServiceSamples) -> "Drawing":
         """Parses a request; raises `InvalidRequestError`, which names the parameter."""
-        frame = frame_param(asked, mosaic)
         rule = await rule_param(asked, mosaic)
         rendering = _read(asked, rendering_param(asked, mosaic))
         sample = await samples.find(asked.services, mosaic)
-        return cls(frame, rendering, rule, _encoder(asked, rendering, sample))
+        return cls(rendering, rule, _encoder(asked, rendering, sample))
 
-    async def image(self, asked: Asked, mosaic: Mosaic) -> Response:
-        """Draws the image."""
-        view, sides, cut = self.frame.view(mosaic, self.encoder.margin)
-        # Locked scenes are visible at every scale, and maps show several worlds at once.
-        if self.rule.method != "lock" and mosaic.minzoom > 0:
-            check_zoom(mosaic, view)
-        encoder = replace(self.encoder, sides=sides, cut=cut)
+    async def image(
+        self, asked: Asked, mosaic: Mosaic, view: View, encoder: ExportEncoder
+    ) -> Response:
+        """Draws the image of a view."""
         render = _render(asked, self.rendering, encoder)
         etags = asked.request.headers.getlist("If-None-Match")
         return await image(
@@ -211,12 +218,8 @@ def _text(edges: Any) -> str:
 
 def on_globe_bounds(frame: ExportFrame) -> BBox:
     """Returns the part of a box that has a place on the globe, to a thousandth of it."""
-    left, bottom, right, top = frame.bounds
-    x, y = (right - left) / frame.width, (top - bottom) / frame.height
-    (first, last), (above, below) = frame.within(x, y)
-    if last <= first or below <= above:
-        raise InvalidRequestError(f"bbox {_text(frame.bounds)} has no place on the globe")
-    return left + first * x, top - below * y, left + last * x, top - above * y
+    *_, grid = frame.placed()
+    return grid.bounds
 
 
 def _squared(bounds: BBox, width: int, height: int) -> BBox:
@@ -311,13 +314,21 @@ async def export_image(request: Request) -> Response:
     """Exports an image, or with `f=json` its URL and extent."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
-    exported = await Exported.of(asked, mosaic, request.app.state.samples)
+    frame = frame_param(asked, mosaic)
+    drawing = await Drawing.of(asked, mosaic, request.app.state.samples)
     if asked.f == "image":
-        return await exported.image(asked, mosaic)
-    frame = exported.frame
+        return await _exported(asked, mosaic, frame, drawing)
     size = {"width": frame.width, "height": frame.height}
     extent = {"extent": envelope(frame.bounds, frame.crs), "scale": 0}
     return document(asked, {"href": _href(asked), **size, **extent})
+
+
+async def _exported(asked: Asked, mosaic: Mosaic, frame: ExportFrame, drawing: Drawing) -> Response:
+    view, sides, cut = frame.view(mosaic, drawing.encoder.margin)
+    # Locked scenes are visible at every scale, and maps show several worlds at once.
+    if drawing.rule.method != "lock" and mosaic.minzoom > 0:
+        check_zoom(mosaic, view)
+    return await drawing.image(asked, mosaic, view, replace(drawing.encoder, sides=sides, cut=cut))
 
 
 def _href(asked: Asked) -> str:
@@ -336,11 +347,6 @@ async def tile(request: Request) -> Response:
     mosaic = await asked.mosaic()
     path = request.path_params
     address = TileAddress(mosaic.tms, path["level"], path["col"], path["row"])
-    rendering = _read(asked, rendering_param(asked, mosaic))
-    rule = await rule_param(asked, mosaic)
-    sample = await request.app.state.samples.find(asked.services, mosaic)
-    encoder = _encoder(asked, rendering, sample)
-    view = address.view(mosaic, _EDGE, encoder.margin)
-    render = _render(asked, rendering, encoder)
-    etags = request.headers.getlist("If-None-Match")
-    return await image(asked.services, mosaic, view, rendering.read, render, rule, etags, encoder)
+    drawing = await Drawing.of(asked, mosaic, request.app.state.samples)
+    view = address.view(mosaic, _EDGE, drawing.encoder.margin)
+    return await drawing.image(asked, mosaic, view, drawing.encoder)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from livemosaic.api.responses.point import read_at
 from livemosaic.api.routes.arcgis.catalog import feature_of
 from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import Asked
@@ -61,11 +62,8 @@ async def values_at(
     asked: Asked, mosaic: Mosaic, at: Point, rule: Rule, rendering: Rendering, *, every: bool
 ) -> PlaceValues:
     """Reads the pixel at a place, at full resolution; of every scene, or of the visible ones."""
-    tiler = asked.services.tiler
-    read = replace(rendering.read, resampling="nearest", palette=False)
-    draft = tiler.draft(mosaic, at.view(mosaic), read, replace(rule, min_pixels=0), every=every)
-    done = await tiler.read(draft)
-    made = await tiler.compose(draft, done)
+    draft, done = await read_at(asked.services, mosaic, at, rendering.read, rule, every=every)
+    made = await asked.services.tiler.compose(draft, done)
     drawn = await run_in_threadpool(_rendered, made.pixels, draft.grid, rendering)
     places = sorted(done.layers)
     layers = [done.layers[place] for place in places]

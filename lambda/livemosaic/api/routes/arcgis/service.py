@@ -8,11 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livemosaic.api.access import visible_mosaics
+from livemosaic.api.documents.credits import credit_text
+from livemosaic.api.routes.arcgis.catalog import MAX_RECORDS
 from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import Asked
 from livemosaic.api.routes.arcgis.values.fields import fields_of, time_extent
+from livemosaic.api.routes.arcgis.values.functions import NAMES
 from livemosaic.api.routes.arcgis.values.geometry import envelope, reference_of
-from livemosaic.api.routes.arcgis.values.rendering import NAMES, NONE
+from livemosaic.api.routes.arcgis.values.rendering import NONE
 from livemosaic.api.routes.arcgis.values.rules import OBJECT_ID
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample, service_crs
 from livemosaic.geo.crs import metres_per_unit
@@ -35,8 +38,6 @@ _METHODS: Final[dict[Method, str]] = {
     "seamline": "Seamline",
     "default": "None",
 }
-MAX_RECORDS: Final = 1000
-"""Items in one response."""
 _DPI: Final = 96
 _INCH_M: Final = 0.0254
 
@@ -99,7 +100,7 @@ def _described(
         "pixelType": sample.pixel_type,
         "minPixelSize": 0,
         "maxPixelSize": 0,
-        "copyrightText": " · ".join(filter(None, (mosaic.attribution, mosaic.license))),
+        "copyrightText": credit_text(mosaic),
         "serviceDataType": _data_type(sample),
         **_values(sample),
         **({"noDataValue": sample.nodata} if sample.nodata is not None else {}),

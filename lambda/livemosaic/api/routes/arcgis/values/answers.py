@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from livemosaic import errors
 from livemosaic.api.documents.xml import written
-from livemosaic.api.responses.errors import STATUS
+from livemosaic.api.responses.errors import status_of
 from livemosaic.api.routes.arcgis.values.asked import FORMAT, Asked, ServiceHiddenError
 from livemosaic.errors import InvalidRequestError
 
@@ -50,7 +50,7 @@ def _formed(form: str, path: str, found: Mapping[str, Any], status: int = 200) -
 
 async def handle_known(request: Request, error: Exception) -> Response:
     """Responds to an error of ours, as ArcGIS Server does to one of its own."""
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    status = status_of(error)
     if status == 500:
         return await handle_unknown(request, error)
     # By ArcGIS's own codes its clients ask for a login.

@@ -86,11 +86,7 @@ class Asked:
     def flag(self, name: str, *, default: bool) -> bool:
         """Returns a parameter that is `true` or `false`."""
         text = self.get(name)
-        if text is None:
-            return default
-        if text.lower() not in _YES_NO:
-            raise InvalidRequestError(f"{name} {text[:80]!r} must be true or false")
-        return _YES_NO[text.lower()]
+        return default if text is None else yes_or_no(name, text)
 
     def whole(self, name: str, default: int, least: int = 0, most: int = 2**31) -> int:
         """Returns a parameter that is a whole number between two others, both included."""
@@ -148,6 +144,13 @@ def _move_token(request: Request, found: dict[str, str]) -> bool:
         if _ESRI_TOKEN in headers:
             del headers[_ESRI_TOKEN]
     return bool(given) and not is_writer(services_of(request), given)
+
+
+def yes_or_no(name: str, text: str) -> bool:
+    """Parses `true`, `false`, 1 or 0; `InvalidRequestError` names the parameter."""
+    if text.lower() not in _YES_NO:
+        raise InvalidRequestError(f"{name} {text[:80]!r} must be true or false")
+    return _YES_NO[text.lower()]
 
 
 def number_of(name: str, value: object) -> float:
