@@ -27,6 +27,15 @@ REAL_TABLE = os.environ.get("LIVEMOSAIC_TEST_DYNAMODB_TABLE")
 REGION = os.environ.get("AWS_REGION", "eu-central-1") if REAL_TABLE else "eu-central-1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names of tests that are others in each process, with which pytest-xdist runs none."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        for value in callspec.params.values() if callspec else ():
+            if isinstance(value, set | frozenset) and len(value) > 1 and str(value) in item.name:
+                raise pytest.UsageError(f"{item.nodeid}: a set has no order; give a list")
+
+
 def dummy_credentials(patch: pytest.MonkeyPatch) -> None:
     """Credentials that open nothing, whatever this machine has."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):

@@ -125,28 +125,28 @@ class TestFeatures:
     @pytest.mark.parametrize(
         ("query", "ids"),
         [
-            ({}, {"a", "b"}),
-            ({"bbox": "7.74,45.6,7.75,45.8"}, {"a"}),
-            ({"bbox": "7.74,45.6,0,7.75,45.8,9"}, {"a"}),
-            ({"bbox": "100,0,101,1"}, set()),
-            ({"datetime": "2026-01-05T00:00:00Z"}, {"b"}),
-            ({"datetime": "2026-01-02T00:00:00Z/.."}, {"b"}),
-            ({"datetime": "/2026-01-02T00:00:00Z"}, {"a"}),
-            ({"bbox": "7.74,45.6,7.75,45.8", "datetime": "2026-01-05T00:00:00Z"}, set()),
-            ({"filter": "id = 'b'"}, {"b"}),
-            ({"filter": "id = 'b'", "filter-lang": "cql2-text"}, {"b"}),
-            ({"filter": "id = 'b'", "datetime": "2026-01-01T00:00:00Z"}, set()),
+            ({}, ["a", "b"]),
+            ({"bbox": "7.74,45.6,7.75,45.8"}, ["a"]),
+            ({"bbox": "7.74,45.6,0,7.75,45.8,9"}, ["a"]),
+            ({"bbox": "100,0,101,1"}, []),
+            ({"datetime": "2026-01-05T00:00:00Z"}, ["b"]),
+            ({"datetime": "2026-01-02T00:00:00Z/.."}, ["b"]),
+            ({"datetime": "/2026-01-02T00:00:00Z"}, ["a"]),
+            ({"bbox": "7.74,45.6,7.75,45.8", "datetime": "2026-01-05T00:00:00Z"}, []),
+            ({"filter": "id = 'b'"}, ["b"]),
+            ({"filter": "id = 'b'", "filter-lang": "cql2-text"}, ["b"]),
+            ({"filter": "id = 'b'", "datetime": "2026-01-01T00:00:00Z"}, []),
             (
                 {"filter": '{"op":"=","args":[{"property":"id"},"a"]}', "filter-lang": "cql2-json"},
-                {"a"},
+                ["a"],
             ),
         ],
         ids=str,
     )
-    def test_items_are_selected(self, two: Server, query: dict[str, str], ids: set[str]) -> None:
+    def test_items_are_selected(self, two: Server, query: dict[str, str], ids: list[str]) -> None:
         """/req/core/fc-bbox-response, fc-time-response; /req/filter/response."""
         page = two.get(ITEMS, **query).json()
-        assert {item["id"] for item in page["features"]} == ids
+        assert sorted(item["id"] for item in page["features"]) == ids
         assert page["numberReturned"] == len(ids)
 
     @pytest.mark.parametrize(
