@@ -23,8 +23,8 @@ const SETTLE_MS = 4_000;
 
 /** Where the feed was read to; null to begin now. */
 let cursor = null;
-/** Whether the feed was read since a cursor: the first time it lists what was there before the page, too. */
-let begun = false;
+/** Changes before the first poll, which the feed lists for a while, by id: null before it. */
+let before = null;
 /** Changes that the feed lists again until they are settled, by id. */
 let known = new Set();
 let busy = 0;
@@ -69,18 +69,20 @@ async function lookOnce(signal) {
   await drawFootprints(news.length > 0, signal);
   await sayLost(signal);
   if (news.length) await react(news, signal);
-  if (begun) sayAway(away.filter(({ id }) => !known.has(id)));
+  before ??= idsOf((await ask(feed(answer.cursor), signal)).changes);
+  sayAway(away.filter(({ id }) => !known.has(id) && !before.has(id)));
   heard(news.length + away.length > 0);
-  begun = cursor !== null;
   cursor = answer.cursor; // not before: what fails is listed again
-  known = new Set(answer.changes.filter(({ settled }) => !settled).map(({ id }) => id));
+  known = idsOf(answer.changes.filter(({ settled }) => !settled));
 }
+
+const idsOf = (changes) => new Set(changes.map(({ id }) => id));
 
 /** Whether the scenes of this view are not listed yet. */
 const isNew = () => !tooLow() && !scenes.listed();
 
-/** URL of what changed since the last poll, in view or elsewhere. */
-const feed = () => `changes?${new URLSearchParams(cursor ? { since: cursor } : {})}`;
+/** URL of what changed since a poll, the last one by default, in view or elsewhere. */
+const feed = (since = cursor) => `changes?${new URLSearchParams(since ? { since } : {})}`;
 
 /** Whether a change may show in view; before anything is known to be anywhere, all may. */
 function isInView({ bbox }) {
