@@ -8,6 +8,7 @@ import pytest
 
 import livemosaic
 from api.served import LEFT, RIGHT, Server, on_socket, serving
+from livemosaic.client.reader import CONNECTIONS
 from livemosaic.table.sqlite import SqliteTable
 
 rng = np.random.default_rng(42)
@@ -51,6 +52,16 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
             livemosaic.open(url) as api,
         ):
             yield Faces(server, index, api)
+
+
+@pytest.fixture(params=["index", "api"])
+def place(
+    request: pytest.FixtureRequest, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """What stands before the id of a mosaic, for readers; their connections are closed after."""
+    monkeypatch.setenv("LIVEMOSAIC_ALLOWED_PREFIXES", str(faces.server.folder))
+    yield f"{faces.index.url}#" if request.param == "index" else f"{faces.api.url}/mosaics/"
+    CONNECTIONS.close()
 
 
 def _publish(server, mosaic, day, part, bands, dtype, nodata):

@@ -1,7 +1,6 @@
 """A live mosaic is a mosaic backend of rio-tiler: it finds the files, rio-tiler reads them."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import morecantile
 import numpy as np
@@ -13,18 +12,9 @@ from rio_tiler.mosaic.methods import PixelSelectionMethod
 
 import livemosaic
 from api.served import LEFT, WEB, WHOLE, X, Y, Z, raster, scene, tile_url
-from livemosaic.client.reader import CONNECTIONS
 from python.conftest import Faces
 
 WEST, SOUTH, EAST, NORTH = WEB.bounds(X, Y, Z)
-
-
-@pytest.fixture(params=["index", "api"])
-def place(request: pytest.FixtureRequest, faces: Faces, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What stands before the id of a mosaic."""
-    monkeypatch.setenv("LIVEMOSAIC_ALLOWED_PREFIXES", str(faces.server.folder))
-    yield f"{faces.index.url}#" if request.param == "index" else f"{faces.api.url}/mosaics/"
-    CONNECTIONS.close()
 
 
 def names(files: list[str]) -> list[str]:

@@ -17,19 +17,11 @@ from titiler.core.factory import TilerFactory
 
 import livemosaic
 from api.served import WEB, X, Y, Z, raster, scene, tile_url
-from livemosaic.client.reader import CONNECTIONS, mosaic_at
+from livemosaic.client.reader import mosaic_at
 from python.conftest import KINDS, Faces
 
 STATUS = {livemosaic.InvalidRequestError: 400, livemosaic.NotFoundError: 404}
 WEST, SOUTH, EAST, NORTH = WEB.bounds(X, Y, Z)
-
-
-@pytest.fixture(params=["index", "api"])
-def place(request: pytest.FixtureRequest, faces: Faces, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What stands before the id of a mosaic."""
-    monkeypatch.setenv("LIVEMOSAIC_ALLOWED_PREFIXES", str(faces.server.folder))
-    yield f"{faces.index.url}#" if request.param == "index" else f"{faces.api.url}/mosaics/"
-    CONNECTIONS.close()
 
 
 @pytest.fixture

@@ -92,21 +92,24 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, np.integer) else repr(float(value))
 
 
-def _checked(rendering: Rendering) -> Rendering:
+async def _parsed(asked: Asked) -> tuple[Mosaic, Shape, Rule, Rendering]:
+    """Parses what places are asked for; raises `InvalidRequestError`, which names the parameter."""
+    mosaic = await asked.mosaic()
+    shape = await run_in_threadpool(geometry_of, asked, service_crs(mosaic))
+    if shape is None:
+        raise InvalidRequestError("geometry is missing")
+    rule, rendering = await rule_param(asked, mosaic), rendering_param(asked, mosaic)
     if any(step.margin for step in rendering.steps):
         raise InvalidRequestError(
             "renderingRule has a function over neighboring pixels, which a place alone has not"
         )
-    return rendering
+    return mosaic, shape, rule, rendering
 
 
 async def identify(request: Request) -> Response:
     """Identifies a place: the value of the mosaic there, and its items, top first."""
     asked = await Asked.of(request)
-    mosaic = await asked.mosaic()
-    shape = _given(await run_in_threadpool(geometry_of, asked, service_crs(mosaic)))
-    rule = await rule_param(asked, mosaic)
-    rendering = _checked(rendering_param(asked, mosaic))
+    mosaic, shape, rule, rendering = await _parsed(asked)
     at = Point.on_any_turn(shape.crs, *_middle(shape.geometry))
     shows = asked.flag("returnCatalogItems", default=True)
     found = await values_at(asked, mosaic, at, rule, rendering, every=shows)
@@ -123,12 +126,6 @@ async def identify(request: Request) -> Response:
     if shows:
         answer |= await run_in_threadpool(_items, asked, mosaic, found, shape.crs)
     return document(asked, answer)
-
-
-def _given(shape: Shape | None) -> Shape:
-    if shape is None:
-        raise InvalidRequestError("geometry is missing")
-    return shape
 
 
 def _middle(geometry: BaseGeometry) -> tuple[float, float]:
@@ -166,10 +163,7 @@ def _visibilities(seen: Sequence[bool]) -> list[float]:
 async def get_samples(request: Request) -> Response:
     """Samples the mosaic at points, along lines or within polygons."""
     asked = await Asked.of(request)
-    mosaic = await asked.mosaic()
-    shape = _given(await run_in_threadpool(geometry_of, asked, service_crs(mosaic)))
-    rule = await rule_param(asked, mosaic)
-    rendering = _checked(rendering_param(asked, mosaic))
+    mosaic, shape, rule, rendering = await _parsed(asked)
     points = _points(asked, shape.geometry)
     turns = asyncio.Semaphore(_AT_ONCE)
 

@@ -3,10 +3,21 @@
 export const $ = (id) => document.getElementById(id);
 
 /** Creates an element; strings among its children become text nodes. */
-export function el(name, attributes, ...children) {
-  const made = document.createElement(name);
+export const el = (name, attributes, ...children) => filled(document.createElement(name), attributes, children);
+
+/** Creates an element of SVG. */
+export const svg = (name, attributes, ...children) => filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+
+function filled(made, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
+  return made;
+}
+
+/** Creates a button of a form, plain or the main one, which is given to what it runs. */
+export function actionButton(text, run, plain = true) {
+  const made = el("button", { type: "button", class: plain ? "action plain" : "action" }, text);
+  made.addEventListener("click", () => run(made));
   return made;
 }
 

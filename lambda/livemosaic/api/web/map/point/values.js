@@ -1,10 +1,9 @@
 /** Values of all scenes of the rule at the pin, and their chart over time. */
 
 import { rule } from "../choices.js";
-import { el } from "../page.js";
+import { el, svg } from "../page.js";
 import { ask } from "../server.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, EDGE] = [288, 84, 6];
 const BANDS = 4;
 const COLORS = ["#c62f3d", "#2f8f4e", "#2f6fc6", "#8a5ab8"];
@@ -24,13 +23,6 @@ const number = (value) => (value === null ? "no data" : String(Number(value.toPr
 export function valuesOf(answer, { id, collection }) {
   const found = answer?.assets.find((each) => each.name === id && (each.collection ?? null) === (collection ?? null));
   return found && found.values.map((value, i) => `${found.band_descriptions[i]} ${number(value)}`).join(", ");
-}
-
-function shape(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
 }
 
 /** The line of each band: times and values of the scenes that have both, in order of time. */
@@ -53,15 +45,15 @@ export function chart({ assets }) {
   const [x, y] = [scale(times, EDGE, WIDTH - EDGE), scale(values, HEIGHT - EDGE, EDGE)];
   const drawn = lines.flatMap((line, i) => {
     const at = line.map(([time, value]) => [x(time).toFixed(1), y(value).toFixed(1)]);
-    const dots = at.map(([cx, cy]) => shape("circle", { cx, cy, r: 2.5, fill: COLORS[i] }));
-    return [shape("polyline", { points: at.join(" "), stroke: COLORS[i] }), ...dots];
+    const dots = at.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5, fill: COLORS[i] }));
+    return [svg("polyline", { points: at.join(" "), stroke: COLORS[i] }), ...dots];
   });
   const names = assets[0].band_descriptions.slice(0, lines.length);
   const label = `Values of ${names.join(", ")} over time, from ${number(values[0])} to ${number(values[1])}`;
   const day = (time) => new Date(time).toISOString().slice(0, 10);
   const ends = el("p", { class: "ends" }, el("span", {}, day(times[0])), el("span", {}, `${number(values[0])} to ${number(values[1])}`), el("span", {}, day(times[1])));
   const keys = names.map((name, i) => el("span", { class: `key key-${i}` }, name));
-  return el("figure", { class: "chart" }, shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, ...drawn), ends, el("figcaption", {}, ...keys));
+  return el("figure", { class: "chart" }, svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, ...drawn), ends, el("figcaption", {}, ...keys));
 }
 
 /** What the answer leaves out, in words; empty if nothing. */

@@ -1,16 +1,8 @@
 /** A histogram of the values of one band, and the range that is stretched to black and white. */
 
-import { el } from "../page.js";
+import { el, svg } from "../page.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [296, 44];
-
-function shape(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 function bars([counts, edges], range) {
   const most = Math.max(...counts, 1);
@@ -18,10 +10,10 @@ function bars([counts, edges], range) {
   const x = (value) => Math.min(WIDTH, Math.max(0, ((value - from) / (to - from || 1)) * WIDTH));
   const made = counts.map((count, i) => {
     const height = HEIGHT * Math.sqrt(count / most); // a linear scale hides all but the peak
-    return shape("rect", { x: x(edges[i]), y: HEIGHT - height, width: Math.max(0.5, x(edges[i + 1]) - x(edges[i]) - 0.5), height });
+    return svg("rect", { x: x(edges[i]), y: HEIGHT - height, width: Math.max(0.5, x(edges[i + 1]) - x(edges[i]) - 0.5), height });
   });
-  const marks = (range ?? []).map((value) => shape("line", { x1: x(value), x2: x(value), y1: 0, y2: HEIGHT }));
-  return shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true", preserveAspectRatio: "none" }, ...made, ...marks);
+  const marks = (range ?? []).map((value) => svg("line", { x1: x(value), x2: x(value), y1: 0, y2: HEIGHT }));
+  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true", preserveAspectRatio: "none" }, ...made, ...marks);
 }
 
 function number(label, value, changed) {

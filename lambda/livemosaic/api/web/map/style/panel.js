@@ -2,7 +2,7 @@
 
 import { canUndo, choose, undo } from "../choices.js";
 import { info, redraw } from "../mosaic.js";
-import { el } from "../page.js";
+import { actionButton, el } from "../page.js";
 import { inView } from "../scenes.js";
 import { ask } from "../server.js";
 import { histogram } from "./histogram.js";
@@ -33,14 +33,8 @@ function menu(label, options, value, chosen) {
   return made;
 }
 
-function button(text, run, plain = true) {
-  const made = el("button", { type: "button", class: plain ? "action plain" : "action" }, text);
-  made.addEventListener("click", run);
-  return made;
-}
-
 /** The query of the page's URL that a preset would have. */
-const current = () => `${new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => ["assets", "expression"].includes(name)))}`;
+const current = () => essence(new URLSearchParams(location.search));
 const essence = (query) => `${new URLSearchParams([...query].filter(([name]) => ["assets", "expression"].includes(name)))}`;
 
 /** Assets of the scenes in view, with what Items state of them. */
@@ -100,13 +94,13 @@ function stretched() {
 }
 
 function actions() {
-  const back = button("Undo", () => {
+  const back = actionButton("Undo", () => {
     undo();
     redraw();
     update(valuesInView);
   });
   back.disabled = !canUndo();
-  return el("div", { class: "row actions" }, button("Stretch to view", () => update(stretch), false), back);
+  return el("div", { class: "row actions" }, actionButton("Stretch to view", () => update(stretch), false), back);
 }
 
 function draw() {

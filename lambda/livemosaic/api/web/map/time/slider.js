@@ -3,7 +3,7 @@
 import { map } from "../canvas.js";
 import { choose } from "../choices.js";
 import { info, redraw } from "../mosaic.js";
-import { el } from "../page.js";
+import { actionButton, el } from "../page.js";
 import { refill } from "../tools/drawer.js";
 import { dayOfSelection, daysInView, selectionOf } from "./dates.js";
 import { compare, compared, endComparison } from "./swipe.js";
@@ -70,14 +70,8 @@ function controls(days, isCut) {
   return { slider, label, say };
 }
 
-function button(label, run) {
-  const made = el("button", { type: "button", class: "action plain" }, label);
-  made.addEventListener("click", () => run(made));
-  return made;
-}
-
 function player(days, { slider, say }) {
-  return button("Play", async (button) => {
+  return actionButton("Play", async (button) => {
     if (playing) return stop();
     const { signal } = (playing = new AbortController());
     button.textContent = "Stop";
@@ -130,7 +124,7 @@ async function open(body) {
 
 function filled(days, isCut) {
   const made = controls(days, isCut);
-  const all = button("All days", () => {
+  const all = actionButton("All days", () => {
     stop();
     select(null);
     refill(time);

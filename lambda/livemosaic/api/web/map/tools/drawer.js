@@ -1,21 +1,12 @@
 /** Buttons over the map, and the drawer that the tools of some of them open. */
 
 import { map } from "../canvas.js";
-import { $, el } from "../page.js";
-
-const SVG = "http://www.w3.org/2000/svg";
+import { $, el, svg } from "../page.js";
 
 /** The open tool; null if the drawer is closed. */
 let current = null;
 
-function icon(path) {
-  const svg = document.createElementNS(SVG, "svg");
-  const line = document.createElementNS(SVG, "path");
-  for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", width: 20, height: 20, "aria-hidden": "true" })) svg.setAttribute(name, value);
-  line.setAttribute("d", path);
-  svg.append(line);
-  return svg;
-}
+const icon = (path) => svg("svg", { viewBox: "0 0 24 24", width: 20, height: 20, "aria-hidden": "true" }, svg("path", { d: path }));
 
 /**
  * Adds a group of buttons. A tool has an `id`, a `label`, the `path` of its icon, and either `run`,
