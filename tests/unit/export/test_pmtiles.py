@@ -9,7 +9,7 @@ import pytest
 
 from livemosaic.export.pmtiles.directory import (
     MOST_OF_ROOT,
-    Directory,
+    TileDirectory,
     from_varints,
     to_varints,
 )
@@ -203,7 +203,9 @@ def test_damaged_archives_are_refused() -> None:
     assert refused > 200
     with pytest.raises(ValueError, match="livemosaic did not write"):
         Archive.open(ranges(body[:96] + b"\0" + body[97:]))
-    assert Directory.from_bytes(Directory.from_bytes(_root(body)).to_bytes()).runs.sum() == 0
+    assert (
+        TileDirectory.from_bytes(TileDirectory.from_bytes(_root(body)).to_bytes()).runs.sum() == 0
+    )
 
 
 def _root(body: bytes) -> bytes:

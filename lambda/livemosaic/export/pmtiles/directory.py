@@ -18,7 +18,7 @@ _MAX_VARINT: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Directory:
+class TileDirectory:
     """Entries by the numbers of their tiles, as columns of equal length."""
 
     numbers: NDArray[np.uint64]
@@ -32,10 +32,10 @@ class Directory:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def part(self, start: int, stop: int) -> "Directory":
+    def part(self, start: int, stop: int) -> "TileDirectory":
         """Returns some of the entries."""
         at = slice(start, stop)
-        return Directory(self.numbers[at], self.runs[at], self.lengths[at], self.offsets[at])
+        return TileDirectory(self.numbers[at], self.runs[at], self.lengths[at], self.offsets[at])
 
     def to_bytes(self) -> bytes:
         """Returns the directory as the archive has it."""
@@ -65,7 +65,7 @@ class Directory:
         return cls(np.cumsum(steps, dtype=np.uint64), runs, lengths, offsets - np.uint64(1))
 
 
-def laid_out(entries: Directory) -> tuple[bytes, bytes]:
+def laid_out(entries: TileDirectory) -> tuple[bytes, bytes]:
     """Returns a root directory, and the leaf directories that it names, if all do not fit in it."""
     if len(entries) <= MOST_OF_ROOT:
         root = entries.to_bytes()
@@ -79,11 +79,11 @@ def laid_out(entries: Directory) -> tuple[bytes, bytes]:
         size = size * _GROWTH[0] // _GROWTH[1]
 
 
-def _with_leaves(entries: Directory, size: int) -> tuple[bytes, bytes]:
+def _with_leaves(entries: TileDirectory, size: int) -> tuple[bytes, bytes]:
     starts = range(0, len(entries), size)
     leaves = [entries.part(start, start + size).to_bytes() for start in starts]
     lengths = np.array([len(leaf) for leaf in leaves], np.uint64)
-    root = Directory(
+    root = TileDirectory(
         entries.numbers[::size],
         np.zeros(len(leaves), np.uint64),
         lengths,
@@ -92,7 +92,7 @@ def _with_leaves(entries: Directory, size: int) -> tuple[bytes, bytes]:
     return root.to_bytes(), b"".join(leaves)
 
 
-def flattened(root: Directory, leaf: Callable[[int, int], bytes]) -> Directory:
+def flattened(root: TileDirectory, leaf: Callable[[int, int], bytes]) -> TileDirectory:
     """Returns the entries of a directory and of the leaf directories below it.
 
     `leaf` returns the bytes at an offset, of a length, in the section of leaf directories.
@@ -104,13 +104,13 @@ def flattened(root: Directory, leaf: Callable[[int, int], bytes]) -> Directory:
         if root.runs[n]:
             parts.append(root.part(n, n + 1))
         else:
-            below = Directory.from_bytes(leaf(int(root.offsets[n]), int(root.lengths[n])))
+            below = TileDirectory.from_bytes(leaf(int(root.offsets[n]), int(root.lengths[n])))
             parts.append(flattened(below, leaf))
 
     def joined(column: str) -> Any:
         return np.concatenate([getattr(part, column) for part in parts])
 
-    return Directory(joined("numbers"), joined("runs"), joined("lengths"), joined("offsets"))
+    return TileDirectory(joined("numbers"), joined("runs"), joined("lengths"), joined("offsets"))
 
 
 def to_varints(values: NDArray[np.uint64]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from livemosaic.export.pmtiles.directory import Directory, flattened
+from livemosaic.export.pmtiles.directory import TileDirectory, flattened
 from livemosaic.export.pmtiles.header import HEADER_SIZE, ArchiveHeader
 from livemosaic.export.pmtiles.numbering import tile_number
 
@@ -18,7 +18,7 @@ ReadRange = Callable[[int, int], bytes]
 class Archive:
     """An archive whose directories were read."""
 
-    def __init__(self, header: ArchiveHeader, entries: Directory, read: ReadRange) -> None:
+    def __init__(self, header: ArchiveHeader, entries: TileDirectory, read: ReadRange) -> None:
         self.header = header
         self.entries = entries
         self._read = read
@@ -33,7 +33,7 @@ class Archive:
             return read(start, start + length)
 
         start = header.root.offset
-        root = Directory.from_bytes(read(start, start + header.root.length))
+        root = TileDirectory.from_bytes(read(start, start + header.root.length))
         return cls(header, flattened(root, leaf), read)
 
     def metadata(self) -> dict[str, Any]:

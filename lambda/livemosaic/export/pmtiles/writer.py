@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from livemosaic.export.pmtiles.directory import Directory, laid_out
+from livemosaic.export.pmtiles.directory import TileDirectory, laid_out
 from livemosaic.export.pmtiles.header import HEADER_SIZE, ArchiveHeader, ByteSpan, TileKind
 from livemosaic.export.pmtiles.numbering import tile_number, zoom_of_number
 from livemosaic.model.raster import BBox
@@ -146,11 +146,11 @@ def _runs(
     contents: NDArray[np.int64],
     lengths: NDArray[np.uint64],
     offsets: NDArray[np.uint64],
-) -> Directory:
+) -> TileDirectory:
     """Returns an entry for each run of neighbours with equal bytes."""
     begins = np.ones(len(numbers), np.bool_)
     begins[1:] = (numbers[1:] != numbers[:-1] + np.uint64(1)) | (contents[1:] != contents[:-1])
     firsts = np.flatnonzero(begins)
     runs = np.diff(firsts, append=len(numbers)).astype(np.uint64)
     shown = contents[firsts]
-    return Directory(numbers[firsts], runs, lengths[shown], offsets[shown])
+    return TileDirectory(numbers[firsts], runs, lengths[shown], offsets[shown])
