@@ -276,6 +276,29 @@ def test_gdal_reads_what_async_geotiff_cannot(tmp_path: Path, how: str, masked: 
         assert isinstance(opened._opened[str(path), "1"], GdalRaster)
 
 
+@pytest.mark.parametrize("block", [256, 304, 512])
+@pytest.mark.parametrize("bits", [1, 4, 7])
+def test_gdal_reads_one_column_of_blocks(tmp_path: Path, block: int, bits: int) -> None:
+    """Where a block is as wide as the image, rasterio calls the file untiled.
+
+    GDAL gives 1 bit a palette, black and white, so it is read by band number here.
+    """
+    data = (DATA[:1, :, :block] % 2**bits).astype("uint8")
+    path = cog(tmp_path / "a.tif", data, blocksize=block, nbits=bits)
+    opened = CogReader(AllowList([str(tmp_path)]))
+    pixels = asyncio.run(opened.read({"a": str(path)}, GRID, Read(bidx=(1,)), version="1"))
+    width = data.shape[2]
+    np.testing.assert_array_equal(pixels.data[:, :, :width], data)
+    assert pixels.valid[:, :width].all()
+
+
+def test_rows_of_pixels_are_no_tiles_for_gdal_either(tmp_path: Path) -> None:
+    path = cog(tmp_path / "a.tif", DATA[:1] % 2, nbits=1, tiled=False, blockysize=1)
+    opened = CogReader(AllowList([str(tmp_path)]))
+    with pytest.raises(UnreadableAssetError, match="is not tiled"):
+        asyncio.run(opened.read({"a": str(path)}, GRID, Read(), version="1"))
+
+
 def test_sparse_blocks_hold_nodata(tmp_path: Path) -> None:
     import rasterio
 

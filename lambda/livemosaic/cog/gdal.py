@@ -28,7 +28,7 @@ from livemosaic.cog.raster import (
 )
 from livemosaic.cog.tiff.directories import BrokenHeaderError, Directory, iterate_directories
 from livemosaic.cog.tiff.nodata import read_nodata
-from livemosaic.cog.tiff.support import COMPRESSION, GRAY, PHOTOMETRIC, RGB
+from livemosaic.cog.tiff.support import COMPRESSION, GRAY, PHOTOMETRIC, RGB, TILE_WIDTH
 from livemosaic.geo.frame import Frame, level_frame
 from livemosaic.storage.adapters import RangeFile
 from livemosaic.storage.objects import Object, ObjectError
@@ -221,7 +221,7 @@ def _refuse_raw_colors(dataset: Any, directory: Directory) -> None:
 def _gdal_profile(dataset: Any, directory: Directory) -> Profile:
     frame = _gdal_frame(dataset)
     block = dataset.block_shapes[0][::-1]
-    if not dataset.profile.get("tiled"):
+    if TILE_WIDTH not in directory.fields:
         raise ObjectError(NOT_A_COG)
     if len(set(dataset.dtypes)) != 1:
         raise ObjectError("mixes data types")
