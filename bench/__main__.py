@@ -23,6 +23,7 @@ examples:
   python -m bench tiles --archive /data/bench --deep --json tiles.json
   python -m bench cells
   python -m bench low --across 20
+  python -m bench whole --across 20
   python -m bench edges --depths 10,300
   python -m bench build --kinds rgb,float32 --across 20
   python -m bench views
@@ -92,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     low.add_argument("--tiles", type=int, default=5, help="tiles per zoom: %(default)s")
     low.add_argument("--times", type=int, default=9, help="times a tile is made: %(default)s")
     low.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    whole = commands.add_parser("whole", help="statistics of a whole mosaic")
+    whole.add_argument(
+        "--across", type=int, default=100, help="scenes in a row and in a column: %(default)s"
+    )
+    whole.add_argument("--times", type=int, default=9, help="times each: %(default)s")
+    whole.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     edges = commands.add_parser("edges", help="tiles at the edge of deep stacks of scenes")
     edges.add_argument(
         "--depths", type=_numbers, default=(10, 100, 1500), help="scenes: %(default)s"
@@ -306,6 +313,12 @@ def _race(given: argparse.Namespace) -> list[Sheet]:
     return race.run(options.quick() if given.quick else options)
 
 
+def _whole(given: argparse.Namespace) -> list[Sheet]:
+    from bench import whole
+
+    return whole.run(given.across, given.times)
+
+
 def _cells(given: argparse.Namespace) -> list[Sheet]:
     from bench import cells
 
@@ -331,6 +344,7 @@ _COMMANDS: Final = {
     "ingest": _ingest,
     "tiles": _tiles,
     "low": _low,
+    "whole": _whole,
     "edges": _edges,
     "build": _build,
     "race": _race,

@@ -137,7 +137,7 @@ def run(options: Options) -> list[Sheet]:
         )
         meter = Metered(open_table(settings.index))
         with running(settings, meter) as services, asyncio.Runner() as runner:
-            built = _fill(services, where / "scenes", boxes)
+            built = fill(services, where / "scenes", boxes)
             own = _tiles_over(np.array(list(boxes.values())), _OWN, _OWN_TILES)
             maker = _Maker(services, meter, _Ranges(), runner, options.times, cycle(own))
             sheet = _measure(maker, boxes, options.tiles, built)
@@ -145,7 +145,7 @@ def run(options: Options) -> list[Sheet]:
     return [sheet]
 
 
-def _fill(services: Services, folder: Path, boxes: dict[str, Box]) -> str:
+def fill(services: Services, folder: Path, boxes: dict[str, Box]) -> str:
     """Ingests the scenes and builds their overviews; returns what that took, in words."""
     mosaic = services.mosaics.create(Mosaic(id="m", overviews=OverviewPolicy()))
     with step("ingest"):

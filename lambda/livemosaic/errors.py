@@ -35,6 +35,10 @@ class InvalidRequestError(LivemosaicError):
     """The request can never succeed as it stands."""
 
 
+class AreaTooLargeError(InvalidRequestError):
+    """An area that takes more of the index than one request may read."""
+
+
 class UnauthorizedError(LivemosaicError):
     """The request lacks a valid credential."""
 

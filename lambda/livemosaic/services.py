@@ -21,6 +21,8 @@ from livemosaic.index.scenes import Index
 from livemosaic.index_url import DYNAMODB
 from livemosaic.ingest.batch import Ingest
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read, Render
+from livemosaic.model.rule import Rule
 from livemosaic.overviews.sets import by_default, check_overviews
 from livemosaic.render.expression import Bounds
 from livemosaic.settings import Settings
@@ -36,6 +38,7 @@ from livemosaic.tiler.kept.tiffs import KeptTiffs
 from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import PictureLimits, Tiler
 from livemosaic.tiler.watch import Watch
+from livemosaic.tiler.whole.stretch import Stretches
 
 if TYPE_CHECKING:
     from livemosaic.overviews.builder import BuildTally, OverviewBuilder
@@ -59,11 +62,16 @@ class Services:
     tokens: Tokens
     kinds: ValueKinds
     tiffs: KeptTiffs
+    stretches: Stretches
     pixel_version: Callable[[], str]
     """Part of every ETag; a function, because most commands never need it (`pixel_version`)."""
 
     hints: Callable[[], "HintQueue"] | None = None
     """Opens the queue of hints for builders; None where none is known."""
+
+    async def stretched(self, mosaic: Mosaic, read: Read, render: Render, rule: Rule) -> Render:
+        """Returns a render with ranges in place of `rescale=auto`; see `Stretches.applied`."""
+        return await self.stretches.applied(self.tiler, mosaic, read, render, rule)
 
     def create(self, mosaic: Mosaic, *, is_overviews_open: bool) -> Mosaic:
         """Adds a mosaic; AlreadyExistsError if its id is taken.
@@ -112,6 +120,7 @@ def build(settings: Settings, table: Table | None = None) -> Services:
         ),
         kinds=ValueKinds(),
         tiffs=KeptTiffs(),
+        stretches=Stretches(),
         pixel_version=pixel_version.current,
         hints=_hints(settings) if settings.overview_hints else None,
     )

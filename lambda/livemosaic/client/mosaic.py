@@ -168,7 +168,7 @@ class OpenMosaic:
 
     def statistics(
         self,
-        area: Area,
+        area: Area | None = None,
         *,
         crs: AnyCrs | None = None,
         dst_crs: AnyCrs | None = None,
@@ -179,16 +179,22 @@ class OpenMosaic:
     ) -> "dict[str, BandStatistics]":
         """Returns statistics of each band in an area, a bbox or GeoJSON, by the band's name.
 
+        Without an area of the whole mosaic, from few pixels, each weighted by its true area; of the
+        sizes only `max_size` counts then. Of an area:
         At the resolution of the topmost scene unless a size is given; pixels are weighted by their
         share in the area. Without bands that have no valid pixel, so empty where there is no scene.
         """
         query = query_of(parameters, StatisticsParameters)
         size = {"width": width, "height": height, "max_size": max_size}
         query = joined(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
-        answer = self._ask("POST", f"/statistics{query}", _feature_text(area))
+        if area is None:
+            answer = self._ask("GET", f"/statistics{query}")
+        else:
+            answer = self._ask("POST", f"/statistics{query}", _feature_text(area))
         if answer.status == 204 or answer.document is None:
             return {}
-        return statistics_of(answer.document["properties"])
+        document = answer.document
+        return statistics_of(document if area is None else document["properties"])
 
     def scenes(
         self,

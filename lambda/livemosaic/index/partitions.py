@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import AreaTooLargeError
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import coarse_rungs, floor_rung
 from livemosaic.index.schema import partition
@@ -63,7 +63,7 @@ def _count(area: Area, zoom: int) -> int:
 def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
     count = _count(area, zoom)
     if count > _MAX_AREA_CELLS:
-        raise InvalidRequestError(
+        raise AreaTooLargeError(
             f"the area takes {count:,} index cells at zoom {zoom}, at most {_MAX_AREA_CELLS} can "
             f"be read at once; request a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
         )

@@ -31,6 +31,8 @@ class Style:
     algorithm: Algorithm | None = None
     rescale: tuple[tuple[float, float], ...] = ()
     """Value ranges mapped to 0–255: one for all bands or one per band."""
+    auto_rescale: bool = False
+    """Whether the ranges are still to be found from the mosaic's own statistics."""
     color_formula: str | None = None
     """Operations of color-operations: `gamma rgb 1.8, saturation 1.1`."""
     colormap: str | Colors | None = None
@@ -100,5 +102,9 @@ class Render(Style):
     def shows_values(self) -> bool:
         """Whether the image has the values of scenes, and not colors."""
         return self.format in ("tif", "npy") and not (
-            self.algorithm or self.rescale or self.color_formula or self.colormap is not None
+            self.algorithm
+            or self.rescale
+            or self.auto_rescale
+            or self.color_formula
+            or self.colormap is not None
         )

@@ -17,7 +17,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.names import nearest
 from livemosaic.model.render import Read, Resampling
 from livemosaic.render.expression import Expression
-from livemosaic.render.parameters import Parameters
+from livemosaic.render.parameters import AUTO, Parameters
 
 MAX_RENDERS: Final = 32
 _MAX_JSON: Final = 64_000
@@ -49,7 +49,7 @@ class NamedRender(BaseModel):
     overviews: bool | None = None
     algorithm: str | None = None
     algorithm_params: dict[str, Any] | None = None
-    rescale: list[tuple[Finite, Finite]] | None = None
+    rescale: list[tuple[Finite, Finite]] | Literal["auto"] | None = None
     color_formula: str | None = None
     colormap_name: str | None = None
     colormap: dict[str, Any] | list[Any] | None = None
@@ -64,7 +64,9 @@ class NamedRender(BaseModel):
         }
         if self.nodata is not None:
             values["nodata"] = float(self.nodata)
-        if self.rescale:
+        if self.rescale == AUTO:
+            values["rescale"] = [AUTO]
+        elif self.rescale:
             values["rescale"] = [f"{low!r},{high!r}" for low, high in self.rescale]
         return Parameters(**values)
 
@@ -140,7 +142,8 @@ def _parsed(render: Mapping[str, Any]) -> NamedRender:
         return NamedRender.model_validate(dict(render))
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
+        # Without the names of alternatives: `rescale.list[…].0`.
+        place = ".".join(part for part in map(str, problem["loc"]) if "[" not in part)
         raise InvalidRequestError(
             f"{place}: {problem['msg']} (it is {str(problem['input'])[:80]!r})"
         ) from error
@@ -164,6 +167,8 @@ def parse_query(text: str) -> dict[str, Any]:
         for name, value in parse_qsl(text, strict_parsing=True):
             if name in _LISTS:
                 render.setdefault(name, []).extend(value.split(","))
+            elif name == "rescale" and value == AUTO:
+                render[name] = AUTO
             elif name == "rescale":
                 render.setdefault(name, []).append(value.split(","))
             else:

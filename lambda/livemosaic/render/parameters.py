@@ -11,6 +11,8 @@ from livemosaic.model.render import Algorithm, Colors, Read, Render, Resampling
 
 _MOST: Final = 64
 """Assets, bands or ranges that may be named at all; servers allow fewer (`PictureLimits`)."""
+AUTO: Final = "auto"
+"""The value of `rescale` for ranges from the mosaic's own statistics."""
 _REPLACES: Final = {
     "resampling": "reproject",
     "reproject": "resampling",
@@ -97,7 +99,9 @@ class RenderParameters(QueryParameters):
         None, description='Parameters of the algorithm as JSON: `{"azimuth": 90}`'
     )
     rescale: list[str] | None = Field(
-        None, description="`min,max` for all bands, or once per band; mapped to 0–255"
+        None,
+        description="`min,max` for all bands, or once per band; mapped to 0–255. `auto` is the "
+        "percentiles 2 and 98 of each band of the whole mosaic",
     )
     color_formula: str | None = Field(
         None, description="Color operations: `gamma rgb 1.8, saturation 1.1`"
@@ -121,9 +125,13 @@ class RenderParameters(QueryParameters):
         ranges = self.rescale or ()
         if len(ranges) > _MOST:
             raise InvalidRequestError(f"{len(ranges)} rescale ranges, at most {_MOST} are read")
+        is_auto = AUTO in ranges
+        if is_auto and len(ranges) > 1:
+            raise InvalidRequestError("rescale=auto is of all bands: give no other ranges with it")
         return Render(
             algorithm=self._algorithm(),
-            rescale=tuple(_range(text) for text in ranges),
+            rescale=() if is_auto else tuple(_range(text) for text in ranges),
+            auto_rescale=is_auto,
             color_formula=self._formula(),
             colormap=self._colormap(),
             return_mask=self.return_mask,
@@ -197,7 +205,7 @@ def _range(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.strip("[]").split(","))
     except ValueError as error:
         raise InvalidRequestError(
-            f"rescale {text[:80]!r} must be two numbers: rescale=min,max"
+            f"rescale {text[:80]!r} must be two numbers, rescale=min,max, or auto"
         ) from error
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InvalidRequestError(

@@ -61,6 +61,10 @@ def apply_colors(pixels: Pixels, style: Style, shown: int) -> Image:
     `InvalidRequestError` if the pixels do not suit the style.
     """
     data = pixels.data[:shown]
+    if style.auto_rescale:
+        raise InvalidRequestError(
+            "rescale=auto has no statistics to follow here; give rescale=min,max"
+        )
     if style.rescale:
         data = _rescaled(data, pixels, style.rescale)
     if style.color_formula:
@@ -77,7 +81,8 @@ def make_blank(pixels: Pixels, style: Style, shown: int) -> Image:
     alpha, names = to_alpha(pixels.valid), pixels.names[:shown]
     if style.colormap is not None:
         return Image(np.zeros((3, *alpha.shape), np.uint8), alpha, _RGB)
-    dtype = np.uint8 if style.rescale or style.color_formula else pixels.data.dtype
+    is_scaled = style.rescale or style.auto_rescale or style.color_formula
+    dtype = np.uint8 if is_scaled else pixels.data.dtype
     return Image(np.zeros((len(names), *alpha.shape), dtype), alpha, names)
 
 

@@ -214,7 +214,7 @@ class Tiler:
             return live
         shown = await asyncio.to_thread(self.overviews.find, mosaic, view, wanted)
         live.timings.end("index")
-        if shown is None or (shown.is_coarse and await self._is_whole(live)):
+        if shown is None or (shown.is_coarse and await self.is_whole(live)):
             return live
         return self._of_cells(live, shown)
 
@@ -342,8 +342,8 @@ class Tiler:
         candidates = self._candidates(mosaic, view, rule, read.assets)
         return Listing(candidates, self.limits.max_rows)
 
-    async def _is_whole(self, draft: Draft) -> bool:
-        """Whether no limit leaves out a scene of an image, by footprints alone."""
+    async def is_whole(self, draft: Draft) -> bool:
+        """Returns whether no limit leaves out a scene of an image, by footprints alone."""
         await asyncio.to_thread(draft.plan.next_round)
         return not draft.plan.truncated
 

@@ -22,6 +22,8 @@ MAX_VALUES: Final = 1 << 20
 _MAX_TOGETHER: Final = 4 * MAX_VALUES
 """Of all bands of an area, at 24 bytes each."""
 MAX_CATEGORIES: Final = 10_000
+_COUNTED: Final = 2
+"""Bytes of integers that are counted without sorting them."""
 _FIRST_BITS: Final = 20
 """Bits of the mantissa that are left when some must go, if so few values have no more."""
 
@@ -59,8 +61,20 @@ class _Table:
     @classmethod
     def of(cls, values: NDArray[Any], weights: NDArray[Any]) -> "_Table":
         """The table of pixels; both arrays have shape (n,)."""
+        if values.size and values.dtype.kind in "ui" and values.dtype.itemsize <= _COUNTED:
+            return cls._of_few(values, weights)
         keys, where, counts = np.unique(values, return_inverse=True, return_counts=True)
         return cls(keys, counts, _sums(where, weights, len(keys)))
+
+    @classmethod
+    def _of_few(cls, values: NDArray[Any], weights: NDArray[Any]) -> "_Table":
+        """The same of at most 65,536 values, several times as fast: without sorting pixels."""
+        least = int(values.min())
+        where = values.astype(np.intp) - least
+        counts = np.bincount(where)
+        there = counts.nonzero()[0]
+        sums = _sums(where, weights, len(counts))[there]
+        return cls((there + least).astype(values.dtype), counts[there], sums)
 
     def joined(self, other: "_Table") -> "_Table":
         bits = min((t.bits for t in (self, other) if t.bits is not None), default=None)

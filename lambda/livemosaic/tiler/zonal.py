@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import AreaTooLargeError, InvalidRequestError
 from livemosaic.geo.box import Box, Size, warped
 from livemosaic.geo.feature import Shape
 from livemosaic.geo.frame import Frame
@@ -197,7 +197,7 @@ async def _frame(tiler: Tiler, mosaic: Mosaic, box: Box, read: Read, rule: Rule)
         try:
             if frame := await tiler.native(draft):
                 return frame
-        except InvalidRequestError:  # more of the index than may be read at once
+        except AreaTooLargeError:
             boxes.extend(_quarters(look))
     return None
 

@@ -99,6 +99,7 @@ async def sample_of(
     scenes = await run_in_threadpool(taking_part, tiler, mosaic, read, rule, _LISTED)
     if not scenes:
         return None
+    render = await services.stretched(mosaic, read, render, rule)
     scene = min(scenes, key=lambda scene: scene.footprint.area)  # its pixels are fine, too
     view = box_view(Box.of(lonlat_on(mosaic), extent(scene.footprint)), mosaic, _EDGE, _EDGE)
     few = replace(rule, max_scenes=min(rule.max_scenes or _SCENES, _SCENES))
@@ -121,7 +122,7 @@ async def format_that_shows(
     PNG where that is not known, as of a mosaic without scenes. Of plain values that is kept for a
     minute. Raises `InvalidRequestError` as `Tiler.of_scenes` does.
     """
-    if render.rescale or render.colormap is not None:
+    if render.rescale or render.auto_rescale or render.colormap is not None:
         return "png"
     if replace(render, format="tif").shows_values:
         services.tiler.of_scenes(mosaic, read, rule)

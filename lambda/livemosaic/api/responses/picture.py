@@ -86,6 +86,7 @@ async def image(
     """
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
+    render = await services.stretched(mosaic, read, render, rule)
     draft = await services.tiler.prepare(mosaic, view, read, rule)
     kind = None
     if render.format in ("tif", "npy"):
@@ -96,7 +97,7 @@ async def image(
     known = IfNoneMatch.of(",".join(if_none_match or ()))
     if known.tags and (same := await run_in_threadpool(known.unchanged, basis, draft.plan)):
         about = _overview_headers(mosaic, draft.shown, await _lag(services, draft))
-        life = _cache_control(mosaic, services.settings, brief=not same.scenes)
+        life = cache_control(mosaic, services.settings, brief=not same.scenes)
         return _not_modified(basis.etag(same), life, about)
     may_be_kept = render.format == "tif" and view.mask is None and not _other(encoder)
     kept = services.tiffs.get(basis.digest) if may_be_kept else None
@@ -111,7 +112,7 @@ async def image(
     about = _overview_headers(mosaic, made.shown, lag)
     is_whole = not made.skipped and not made.lost
     etag = basis.etag(made.seen) if is_whole and view.mask is None else None
-    life = _cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
+    life = cache_control(mosaic, services.settings, brief=not (etag and made.seen.scenes))
     tags = tags_of(mosaic, made, rule) if render.format == "tif" else {}
     encoded = await run_in_threadpool(encoder, made.pixels, render, made.grid, tags)
     draft.timings.end("encode")
@@ -173,7 +174,7 @@ def _basis(
     )
 
 
-def _cache_control(mosaic: Mosaic, settings: Settings, *, brief: bool) -> str:
+def cache_control(mosaic: Mosaic, settings: Settings, *, brief: bool) -> str:
     """Returns Cache-Control of an image (RFC 9111, 5.2.2; RFC 5861)."""
     age_s = mosaic.max_age_s
     shared_s = 0 if age_s else settings.shared_max_age_s

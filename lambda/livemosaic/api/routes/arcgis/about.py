@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from livemosaic.model.render import Colors
 from livemosaic.render.colormaps import apply_colormap
 from livemosaic.render.exports.encoder import ExportEncoder, RasterStep
 from livemosaic.render.png import encode_png
+from livemosaic.tiler.rules.parameters import rule_of
 
 _SWATCH: Final = 20
 """Pixels of the edge of a legend's image."""
@@ -58,6 +60,9 @@ async def legend(request: Request) -> Response:
     mosaic = await asked.mosaic()
     rendering = rendering_param(asked, mosaic)
     sample = await request.app.state.samples.find(asked.services, mosaic)
+    default = rule_of({}, mosaic)
+    render = await asked.services.stretched(mosaic, rendering.read, rendering.render, default)
+    rendering = replace(rendering, render=render)
     return document(asked, await run_in_threadpool(_legend, mosaic, rendering, sample))
 
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from livemosaic.api.access import services_of
 from livemosaic.api.wms.exceptions import ServiceError
 from livemosaic.api.wms.layers import the_layer
 from livemosaic.api.wms.request import WmsRequest
@@ -42,7 +43,9 @@ async def get_legend_graphic(request: Request, asked: WmsRequest, only: Mosaic |
     image_format = asked.format() if asked.get("format") else "png"
     if image_format == "tif":
         raise ServiceError("InvalidFormat", "a legend is image/png, image/jpeg or image/webp")
-    return await run_in_threadpool(_response, layer.render, style, image_format)
+    services = services_of(request)
+    render = await services.stretched(layer.mosaic, layer.read, layer.render, layer.rule)
+    return await run_in_threadpool(_response, render, style, image_format)
 
 
 def _response(render: Render, title: str, image_format: Format) -> Response:

@@ -21,6 +21,7 @@ function renderOf(title) {
   if (!names.length || UNSAVED.some((name) => given.has(name))) return null;
   const all = (name) => given.getAll(name);
   const value = (name) => {
+    if (name === "rescale" && given.get(name) === "auto") return "auto";
     if (name === "rescale") return all(name).map((range) => range.split(",").map(Number));
     if (name === "bidx") return all(name).map(Number);
     if (LISTS.includes(name)) return all(name);

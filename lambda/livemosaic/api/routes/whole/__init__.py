@@ -1,0 +1,1 @@
+"""What a mosaic knows of itself as a whole."""

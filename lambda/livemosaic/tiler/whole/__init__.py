@@ -1,0 +1,1 @@
+"""Whole mosaics in few pixels: their statistics, the stretch that follows from them."""
