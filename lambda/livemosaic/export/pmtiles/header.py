@@ -37,7 +37,7 @@ class ArchiveHeader:
     entries: int
     """Entries of all directories that name tiles."""
     contents: int
-    """Different bytes among those of the tiles."""
+    """Contents of tiles that differ from each other."""
     kind: TileKind
     is_gzipped: bool
     """Whether the bytes of tiles are compressed by gzip."""
