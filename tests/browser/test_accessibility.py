@@ -68,6 +68,23 @@ def test_pages_that_are_read_have_no_violations(
     assert _serious(view, axe) == []
 
 
+def test_the_api_reference_has_no_violations(site: Site, view: View, axe: str) -> None:
+    """Folded, with operations unfolded, and while one is tried."""
+    view.page.goto(f"{site.url}/docs")
+    view.page.wait_for_selector(".opblock", timeout=60_000)
+    assert _serious(view, axe) == []
+    for method in ("get", "post", "put", "patch", "delete"):
+        view.page.locator(f".opblock-{method} .opblock-summary-control").first.click()
+        view.page.wait_for_selector(f".opblock-{method} .try-out__btn")
+    assert _serious(view, axe) == []
+    for button in view.page.locator(".try-out__btn").all():
+        button.click()
+    assert _serious(view, axe) == []
+    view.page.locator(".opblock-get .execute").first.click()
+    view.page.wait_for_selector(".live-responses-table .microlight")
+    assert _serious(view, axe) == []
+
+
 def test_the_map_page_weighs_little(site: Site, view: View) -> None:
     view.open(_mosaic(site))
     view.until("() => livemosaic.map.areTilesLoaded()")

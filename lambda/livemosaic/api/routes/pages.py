@@ -5,7 +5,6 @@ from html import escape
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -75,14 +74,8 @@ def static_files() -> StaticFiles:
 @router.get("/docs", include_in_schema=False)
 def docs() -> HTMLResponse:
     """Serves Swagger UI, from its npm package, for the OpenAPI document."""
-    page = get_swagger_ui_html(
-        openapi_url="openapi.json",
-        title="livemosaic",
-        swagger_js_url=f"{static_path()}/swagger/swagger-ui-bundle.js",
-        swagger_css_url=f"{static_path()}/swagger/swagger-ui.css",
-        swagger_favicon_url="data:,",
-    )
-    return HTMLResponse(bytes(page.body).replace(b"<html>", b'<html lang="en">'))
+    page = (WEB / "docs.html").read_text("utf-8").replace("{static}", static_path())
+    return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
 @router.get(
