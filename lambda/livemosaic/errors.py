@@ -55,6 +55,10 @@ class AlreadyExistsError(LivemosaicError):
     """A mosaic of that id already exists."""
 
 
+class InUseError(LivemosaicError):
+    """A mosaic that others show cannot be deleted, unless it is forced."""
+
+
 class OutdatedError(LivemosaicError):
     """Something newer is there than what was asked for, which therefore changed nothing."""
 

@@ -24,7 +24,7 @@ ALLOWED_HEADERS: Final = (
 )
 EXPOSED_HEADERS: Final = (
     *("Accept-Ranges", "Content-Range"),
-    *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED),
+    *("ETag", picture.SCENES, picture.SKIPPED, picture.GRAY, picture.TRUNCATED, picture.MISSING),
     *(picture.OVERVIEW, picture.TIMING, picture.CONTENT_BBOX, picture.CONTENT_CRS),
     picture.CONTENT_DATETIME,
     *(names.UNKNOWN, items.MISSING),

@@ -1,7 +1,7 @@
 """Request and response bodies, as pydantic models."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import (
 from livemosaic.auth.tokens import Granted
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.cql2 import Cql2Filter
+from livemosaic.model.derived.sources import MAX_SOURCES, MAX_Z_ORDER, MosaicSource
 from livemosaic.model.mosaic import (
     FORMAT,
     MAX_AGE_S,
@@ -29,7 +30,10 @@ from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.rules.parameters import RuleQuery
 
-_HIDDEN = {"generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"}
+_HIDDEN = {
+    *("generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"),
+    *("members", "missing"),
+}
 
 
 class DefaultRule(RuleQuery):
@@ -83,6 +87,39 @@ class OverviewPolicyBody(BaseModel):
     maxzoom: int | None = Field(
         None, ge=3, le=24, description="Deepest zoom with overviews; by default as deep as needed"
     )
+
+
+class SourceBody(BaseModel):
+    """A mosaic whose scenes a derived mosaic shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mosaic: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", description="Id of the source"
+    )
+    z_order: int = Field(
+        0,
+        ge=-MAX_Z_ORDER,
+        le=MAX_Z_ORDER,
+        description="Smaller is on top, whatever the rule; sources of equal ones are one stack",
+    )
+    minzoom: int = Field(
+        0, ge=0, le=30, description="Its scenes show in images as fine as tiles of this zoom"
+    )
+    maxzoom: int = Field(
+        30, ge=0, le=30, description="Its scenes show in images as coarse as tiles of this zoom"
+    )
+    filter: str | dict[str, Any] | None = Field(
+        None, description="CQL2 filter for its scenes, as text or JSON, for example `gsd < 0.5`"
+    )
+    assets: dict[str, str] = Field(
+        {}, max_length=64, description="Assets by other names: the name here, that of the source"
+    )
+
+    def to_source(self) -> MosaicSource:
+        """Returns the source, with its filter as CQL2-JSON."""
+        where = None if self.filter is None else Cql2Filter.parse(self.filter, strict=True).document
+        return MosaicSource(**self.model_dump() | {"filter": where})
 
 
 class MosaicSettings(BaseModel):
@@ -170,6 +207,19 @@ class MosaicSettings(BaseModel):
         "Omitted from a new mosaic: kept where the server has a place for them and the other "
         "settings allow it; omitted from a change: as before",
     )
+    sources: list[SourceBody] = Field(
+        [],
+        max_length=MAX_SOURCES,
+        description="Mosaics whose scenes a derived mosaic shows, in place of scenes of its own; "
+        "the first one decides which assets are shown by default",
+        examples=[
+            [
+                {"mosaic": "drone", "z_order": -10, "minzoom": 12, "filter": "gsd < 0.5"},
+                {"mosaic": "sentinel", "assets": {"visual": "true_color"}},
+                {"mosaic": "blue-marble", "z_order": 1000},
+            ]
+        ],
+    )
 
     def mosaic_fields(self) -> dict[str, Any]:
         """Returns the settings as arguments of `Mosaic`, with the filter as CQL2-JSON."""
@@ -182,7 +232,9 @@ class MosaicSettings(BaseModel):
         parsed = None if cql2 is None else Cql2Filter.parse(cql2, strict=True).document
         overviews = None if self.overviews is None else _policy(self.overviews)
         rules = RulePolicy.of(values["rules"])
-        return values | {"filter": parsed, "rules": rules, "overviews": overviews}
+        sources = tuple(source.to_source() for source in self.sources)
+        more = {"rules": rules, "overviews": overviews, "sources": sources}
+        return values | {"filter": parsed} | more
 
 
 def _policy(body: OverviewPolicyBody) -> OverviewPolicy:
@@ -244,6 +296,10 @@ class MosaicOut(NewMosaic):
         "name, are left out, and named in `X-Skipped-Scenes`",
     )
 
+    missing_sources: list[str] = Field(
+        [],
+        description="Sources of a derived mosaic that it shows nothing of, as they were deleted",
+    )
     format: int = Field(
         FORMAT,
         description="Format of its rows; below that of this release the mosaic awaits `livemosaic "
@@ -253,8 +309,12 @@ class MosaicOut(NewMosaic):
     @classmethod
     def of(cls, mosaic: Mosaic) -> "MosaicOut":
         """Describes a mosaic without its internal state."""
-        values = {k: v for k, v in asdict(mosaic).items() if k not in _HIDDEN}
-        return cls(**values, shown_assets=list(mosaic.shown_assets))
+        values = {k: v for k, v in asdict(replace(mosaic, members=())).items() if k not in _HIDDEN}
+        if mosaic.sources:
+            values["collections"] = ()
+        missing = [name for name, _ in mosaic.missing]
+        shown = list(mosaic.shown_assets)
+        return cls(**values, shown_assets=shown, missing_sources=missing)
 
 
 class TokenOut(BaseModel):

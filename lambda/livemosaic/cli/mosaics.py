@@ -14,7 +14,7 @@ from livemosaic.api.schemas import (
     NewMosaic,
     OverviewPolicyBody,
 )
-from livemosaic.cli.options import renders_of, rule_policy, settings_options
+from livemosaic.cli.options import renders_of, rule_policy, settings_options, sources_of
 from livemosaic.cli.session import console, progress, target
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import FORMAT, Access
@@ -60,6 +60,18 @@ def create(
             "place for them, such as beside an SQLite index, and the other settings allow it.",
         ),
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID:NAME=VALUE,…",
+            help="A mosaic that a derived one shows: `drone:z_order=-10,minzoom=12`; "
+            "may be repeated.",
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A JSON file with a list of sources."),
+    ] = None,
     create_table: Annotated[
         bool, typer.Option(help="Create the DynamoDB table (on demand) if it does not exist.")
     ] = False,
@@ -77,6 +89,8 @@ def create(
 
     `livemosaic mosaics create best --property eo:cloud_cover --rule "sortby=eo:cloud_cover"`
 
+    `livemosaic mosaics create best --source drone:z_order=-10,minzoom=12 --source sentinel`
+
     `livemosaic --index dynamodb://eu-central-1/maps mosaics create alps --create-table`
 
     `livemosaic --api https://HOST --profile prod mosaics create alps`
@@ -88,6 +102,7 @@ def create(
             access="private" if private else "public",
             renders=renders_of(renders, render or []),
             rules=rule_policy(rules, rule),
+            sources=sources_of(sources, source or []),
             **_overviews(overviews),
         )
         _print(mosaics.create(new))
@@ -114,7 +129,8 @@ def list_(
     for mosaic in found:
         bounds = ", ".join(f"{degree:.2f}" for degree in mosaic.bounds or ()) or "empty"
         zooms = f"{mosaic.minzoom}–{mosaic.maxzoom}"
-        collections = ", ".join(mosaic.collections)
+        shown = [f"of {source.mosaic}" for source in mosaic.sources]
+        collections = ", ".join(mosaic.collections or shown)
         table.add_row(mosaic.id, mosaic.title, mosaic.access, collections, bounds, zooms)
     Console().print(table)
     if waiting := [mosaic.id for mosaic in found if mosaic.format < FORMAT]:
@@ -166,6 +182,18 @@ def update(
         bool | None,
         typer.Option("--overviews/--no-overviews", help="Keep overviews, or none."),
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID:NAME=VALUE,…",
+            help="A mosaic that a derived one shows, in place of the ones before: "
+            "`drone:z_order=-10,minzoom=12`; may be repeated.",
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A JSON file with a list of sources."),
+    ] = None,
     reset: Annotated[
         list[str] | None,
         typer.Option(
@@ -190,6 +218,8 @@ def update(
     `livemosaic --api https://HOST mosaics update alps --filter "eo:cloud_cover < 10"`
 
     `livemosaic mosaics update alps --reset filter --no-overviews`
+
+    `livemosaic mosaics update best --sources sources.json`
     """
     patch = {name: value for name, value in settings.items() if value not in (None, [])}
     with target(context) as mosaics:
@@ -199,6 +229,8 @@ def update(
             patch["renders"] = found
         if changed := rule_policy(rules, rule).model_dump(exclude_unset=True):
             patch["rules"] = changed
+        if found_sources := sources_of(sources, source or []):
+            patch["sources"] = found_sources
         if overviews is not None:
             patch["overviews"] = {} if overviews else None
         _print(mosaics.change(mosaic, patch | _reset(patch, reset or [])))
@@ -254,6 +286,9 @@ def delete(
     context: typer.Context,
     mosaic: str,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where derived mosaics show it.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option(help="Wait until the last scene of a large mosaic is deleted.")
     ] = True,
@@ -262,6 +297,8 @@ def delete(
 
     On AWS, what takes longer than a request goes on in the background, where the deployment has
     builders of overviews, also when this command is interrupted.
+
+    One that derived mosaics show is deleted with `--force` alone: they go on without it.
 
     Its overviews stay for ten minutes, for readers of this moment; then `serve`, `overviews watch`
     or the builder on AWS deletes them. On an index, the whole table is read once in the end, to
@@ -273,7 +310,7 @@ def delete(
         typer.confirm(f"Delete mosaic {mosaic!r} and all its scenes?", abort=True)
     with target(context) as mosaics, progress() as bar:
         task = bar.add_task("deleting scenes", total=None)
-        for count in mosaics.drop(mosaic, wait=wait):
+        for count in mosaics.drop(mosaic, wait=wait, force=force):
             bar.advance(task, count)
     goes_on = "" if wait else ", or is being deleted: the command tells when run again"
     console.print(f"deleted [bold]{mosaic}[/bold]{goes_on}")

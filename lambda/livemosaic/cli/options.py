@@ -16,7 +16,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.render.named_renders import parse_query
 
-_SPECIAL = {"access", "renders", "rules", "overviews"}
+_SPECIAL = {"access", "renders", "rules", "overviews", "sources"}
 """Settings whose options are more than the value."""
 _SECONDS = "_s"
 _Command = Callable[..., None]
@@ -95,6 +95,39 @@ def _read(file: Path) -> dict[str, Any]:
         return dict(found)
     except (AttributeError, TypeError, ValueError) as error:
         raise InvalidRequestError(f"{file} is no JSON object of renders: {error}") from error
+
+
+def sources_of(file: Path | None, given: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the sources of a derived mosaic: of a JSON file, and of `ID:name=value,…`.
+
+    Raises `InvalidRequestError` for what is neither.
+    """
+    try:
+        found = json.loads(file.read_text()) if file else []
+        if not isinstance(found, list):
+            found = [found]
+        return [*found, *map(_source, given)]
+    except ValueError as error:
+        name = f"{file} is no JSON file of sources" if file else "--source"
+        raise InvalidRequestError(f"{name}: {error}") from error
+
+
+def _source(text: str) -> dict[str, Any]:
+    """Reads `drone:z_order=-10,minzoom=12`; `assets.NAME=ASSET` renames an asset."""
+    mosaic, _, rest = text.partition(":")
+    source: dict[str, Any] = {"mosaic": mosaic}
+    for pair in filter(None, rest.split(",")):
+        name, is_given, value = pair.partition("=")
+        if name.startswith("assets.") and is_given:
+            source.setdefault("assets", {})[name.removeprefix("assets.")] = value
+        elif name in ("z_order", "minzoom", "maxzoom") and re.fullmatch(r"-?\d+", value):
+            source[name] = int(value)
+        else:
+            raise ValueError(
+                f"{text!r} has {pair!r}; a source is ID:z_order=-10,minzoom=12,maxzoom=16,"
+                "assets.NAME=ASSET, and one with a filter stands in a file (--sources)"
+            )
+    return source
 
 
 def rule_policy(file: Path | None, query: str) -> RulePolicyBody:

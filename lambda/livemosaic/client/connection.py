@@ -110,10 +110,12 @@ class Connection:
         self._target.create(new)
         return self[mosaic]
 
-    def delete(self, mosaic: str) -> int:
+    def delete(self, mosaic: str, *, force: bool = False) -> int:
         """Deletes a mosaic and its scenes; raises `NotFoundError` if there is none. Returns how
-        many scenes were deleted in requests before the last."""
-        return sum(self._target.drop(mosaic))
+        many scenes were deleted in requests before the last.
+
+        One that derived mosaics show needs `force`: they go on without it."""
+        return sum(self._target.drop(mosaic, force=force))
 
     def add(self, items: Items, *, force: bool = False) -> Sequence[EntryOutcome]:
         """Puts STAC Items into every mosaic that subscribes to them: see `OpenMosaic.add`."""

@@ -27,6 +27,11 @@ _REQUEST_ITEMS: Final = 50
 """Few enough for the 30 s that API Gateway waits."""
 _AT_ONCE: Final = 4
 _FORCE: Final = "?force=true"
+_OF_SOURCES: Final = (
+    *("access", "bounds", "levels", "known_assets", "shown_assets", "properties", "sortby"),
+    *("collections", "minzoom", "missing_sources"),
+)
+"""What a derived mosaic has of its sources, whatever its settings are."""
 _UNKNOWN_RELAY: Final = "op 'relay' is "
 """How the reason begins for which a release before docs/order.md rejects what is sent."""
 _IN_VAIN: Final = "not sent, as an earlier Item of its request failed"
@@ -94,7 +99,7 @@ class Remote:
             return self._mosaic(answer, answer.document)
         if answer.status == 409 and answer.repeated:
             found = self.get(new.id)
-            chosen = {"revision", "format", *left}
+            chosen = {"revision", "format", *left, *(_OF_SOURCES if new.sources else ())}
             stored = {name: getattr(found, name) for name in chosen}
             if found == wanted.model_copy(update=stored):
                 return found  # it was created, and that response was lost
@@ -167,10 +172,11 @@ class Remote:
         except ValidationError as error:
             raise self.client.unknown_api(answer) from error
 
-    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
+    def drop(self, mosaic: str, *, wait: bool = True, force: bool = False) -> Iterator[int]:
         """See `Target`. Each request deletes for some seconds, until the API answers 204."""
         begun, total = False, 0
-        while (answer := self.client.ask("DELETE", mosaic_path(mosaic))).status == 202:
+        path = mosaic_path(mosaic) + (_FORCE if force else "")
+        while (answer := self.client.ask("DELETE", path)).status == 202:
             begun = True
             document = answer.document or {}
             mine = int(document.get("deleted", 0))

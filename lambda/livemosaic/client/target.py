@@ -98,10 +98,11 @@ class Target(Protocol):
         """Creates an access token of a mosaic."""
         ...
 
-    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
+    def drop(self, mosaic: str, *, wait: bool = True, force: bool = False) -> Iterator[int]:
         """Deletes a mosaic; yields numbers of scenes as they are deleted.
 
-        Without `wait` it ends once builders go on in the background, where there are some.
+        With `force` also one that derived mosaics show. Without `wait` it ends once builders go on
+        in the background, where there are some.
         """
         ...
 
@@ -132,7 +133,7 @@ class Local:
     def all(self, *, private: bool = False) -> list[MosaicOut]:
         """See `Target`. Private mosaics are always included."""
         del private
-        return [MosaicOut.of(mosaic) for mosaic in self.services.mosaics.all()]
+        return list(map(MosaicOut.of, self.services.mosaics.after()))
 
     def get(self, mosaic: str) -> MosaicOut:
         """See `Target`."""
@@ -148,16 +149,18 @@ class Local:
         scope = scope_of(self.services.mosaics.get(mosaic))
         return TokenOut.of(self.services.tokens.mint(scope, seconds))
 
-    def drop(self, mosaic: str, *, wait: bool = True) -> Iterator[int]:
+    def drop(self, mosaic: str, *, wait: bool = True, force: bool = False) -> Iterator[int]:
         """See `Target`. Nobody goes on in the background of an index at hand."""
         del wait
-        return (1 for _ in self.services.index.drop(mosaic, scan=True))
+        return (1 for _ in self.services.index.drop(mosaic, scan=True, force=force))
 
     def ingest(
         self, entries: Iterable[Entry], mosaic: str | None, *, force: bool = False
     ) -> Iterator[EntryOutcome]:
         """See `Target`."""
         only = self.services.mosaics.get(mosaic) if mosaic else None
+        if only is not None:
+            only.check_own_scenes()
         with ThreadPoolExecutor(_WORKERS) as pool:
             groups = group_adjacent(entries, lambda group, _: len(group) < _CHUNK)
             work = partial(self._ingest, only=only, pool=pool, force=force)

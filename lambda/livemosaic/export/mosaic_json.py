@@ -52,7 +52,7 @@ def mosaic_json(
     if not having:
         raise InvalidRequestError(f"no scene of mosaic {mosaic.id!r} has an asset {name[:80]!r}")
     tiles: defaultdict[str, list[str]] = defaultdict(list)
-    for scene in sorted(having, key=lambda each: (each.rank, each.key)):
+    for scene in sorted(having, key=lambda each: (each.layer, each.rank, each.key)):
         for cell in _cells(grid, scene, zoom):
             tiles[cell.quadkey].append(without_query(scene.assets[name]))
     return {

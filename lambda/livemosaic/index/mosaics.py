@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
@@ -14,13 +14,16 @@ from cachetools import TTLCache
 from livemosaic.errors import (
     AlreadyExistsError,
     ConditionFailedError,
+    InUseError,
     InvalidRequestError,
     NotFoundError,
 )
+from livemosaic.index.derived.members import check_members, resolved, uses
 from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
 from livemosaic.index.learning.traits import grown, kept_choice, with_meanings
 from livemosaic.index.overviews import ended
 from livemosaic.index.registry.row import GROWN, REGISTRY, Registry, is_growth
+from livemosaic.model.derived.sources import MosaicSource
 from livemosaic.model.mosaic import (
     ANY_COLLECTION,
     FORMAT,
@@ -53,7 +56,8 @@ class Mosaics:
 
     Raises `NewerFormatError` for a mosaic that a later release stored, but in `all` and `some`. A
     row has the attributes of `Mosaic` by name: `filter`, `renders`, `rules`, `overviews` and
-    `overview_sets` as JSON text, `bounds` as four numbers, `watermarks` as maps.
+    `overview_sets` as JSON text, and `sources` where there are any, `bounds` as four numbers,
+    `watermarks` as maps.
     """
 
     table: Table
@@ -99,10 +103,13 @@ class Mosaics:
         return None
 
     def after(self, mosaic_id: str = "") -> Iterator[Mosaic]:
-        """The mosaics after an id, by id; read a page at a time, as far as they are taken."""
+        """The mosaics after an id, by id; read a page at a time, as far as they are taken.
+
+        Derived ones have their members, as of `get` and of `recent`.
+        """
         rows = rows_of(self.table, _PARTITION, after=mosaic_id or None, limit=_LISTED_AT_ONCE)
         mosaics = (from_item(row.item) for row in rows)
-        return (mosaic for mosaic in mosaics if not mosaic.deleting)
+        return (resolved(mosaic, self._recently) for mosaic in mosaics if not mosaic.deleting)
 
     def get(self, mosaic_id: str) -> Mosaic:
         """One mosaic as of now; `NotFoundError` where there is none."""
@@ -110,7 +117,7 @@ class Mosaics:
         if mosaic.deleting:
             raise _missing(mosaic_id)
         mosaic.check_format()
-        return mosaic
+        return resolved(mosaic, self._now)
 
     def recent(self, mosaic_id: str) -> Mosaic:
         """One mosaic as of about a second ago, at half the price of `get`; raises as that does."""
@@ -120,15 +127,29 @@ class Mosaics:
         if mosaic is None or mosaic.deleting:
             return self.get(mosaic_id)
         mosaic.check_format()
-        return mosaic
+        return resolved(mosaic, self._recently)
+
+    def _recently(self, mosaic_ids: Collection[str]) -> dict[str, Mosaic]:
+        """Some mosaics as of about a second ago, without their members."""
+        found = self.table.batch_get([_key(mosaic_id) for mosaic_id in mosaic_ids])
+        return {key.sk: from_item(item) for key, item in found.items()}
+
+    def _now(self, mosaic_ids: Collection[str]) -> dict[str, Mosaic]:
+        """Some mosaics as of now, without their members."""
+        items = ((mosaic_id, self.table.get(_key(mosaic_id))) for mosaic_id in mosaic_ids)
+        return {mosaic_id: from_item(item) for mosaic_id, item in items if item is not None}
 
     def create(self, mosaic: Mosaic) -> Mosaic:
         """Add a mosaic; `AlreadyExistsError` if its id is taken."""
-        self.check(mosaic)
+        if not mosaic.sources:
+            self.check(mosaic)
+        mosaic = without_collections(mosaic)
         created = replace(mosaic, generation=secrets.token_hex(4), revision=1, format=FORMAT)
 
         def attempt() -> None:
             registry = self.registry().after(mosaic.id)
+            if mosaic.sources:
+                self._check_sources(mosaic)
             if self.table.get(_key(mosaic.id)) is not None:
                 raise AlreadyExistsError(
                     f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
@@ -136,7 +157,7 @@ class Mosaics:
             self.table.transact([put_of(created, ABSENT), registry])
 
         contended(attempt)
-        return created
+        return resolved(created, self._now)
 
     def update(self, mosaic_id: str, settings: Mapping[str, Any]) -> Mosaic:
         """Change settings as `revise` does, whatever they are now."""
@@ -152,10 +173,13 @@ class Mosaics:
         """
 
         def change(mosaic: Mosaic) -> Mosaic:
-            changed = replace(mosaic, **settings(mosaic))
+            given = settings(mosaic)
+            _check_kind(mosaic, bool(given.get("sources", mosaic.sources)))
+            changed = replace(mosaic, **given)
             if changed.assets != mosaic.assets and mosaic.known_assets:
                 changed = replace(changed, chosen_assets=kept_choice(mosaic, changed))
-            for name in FIXED:
+            changed = without_collections(changed)
+            for name in FIXED if not mosaic.sources else ("tms",):
                 if getattr(changed, name) != getattr(mosaic, name):
                     raise InvalidRequestError(
                         f"{name} is part of every indexed row and cannot change from "
@@ -164,10 +188,36 @@ class Mosaics:
                     )
             if changed.overviews is None and mosaic.overviews is not None:
                 changed = replace(changed, overview_sets=ended(mosaic, self.clock()))
-            self.check(changed)
+            if not changed.sources:
+                self.check(changed)
+            else:
+                self._check_sources(changed)
+                if changed.sources != mosaic.sources:
+                    self._check_users(changed)
             return changed
 
-        return self._write(mosaic_id, change)
+        return resolved(self._write(mosaic_id, change, depends=True), self._now)
+
+    def _check_sources(self, mosaic: Mosaic) -> None:
+        """Checks a derived mosaic against its sources as of now, and all its settings."""
+        found = resolved(mosaic, self._now)
+        check_members(found)
+        self.check(found)
+        if found.access != mosaic.access:
+            raise InvalidRequestError(
+                f"a source of mosaic {mosaic.id!r} is private, so that it must be private, too: "
+                "set access to 'private'"
+            )
+
+    def _check_users(self, mosaic: Mosaic) -> None:
+        """Refuses new sources of a mosaic with which one that shows it could not be shown."""
+        for user in self._users(mosaic.id):
+            check_members(resolved(user, lambda ids: self._now(ids) | {mosaic.id: mosaic}))
+
+    def _users(self, mosaic_id: str) -> list[Mosaic]:
+        """The derived mosaics that show a mosaic, also through others."""
+        every = {mosaic.id: mosaic for mosaic in self.all()}
+        return [mosaic for mosaic in every.values() if uses(mosaic, mosaic_id, every)]
 
     def grow(self, mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
         """Extend the mosaic's bounds, levels and known assets to include a scene to be indexed.
@@ -232,13 +282,21 @@ class Mosaics:
 
         return self._write(mosaic_id, change)
 
-    def mark_deleting(self, mosaic_id: str) -> Mosaic:
+    def mark_deleting(self, mosaic_id: str, *, force: bool = False) -> Mosaic:
         """Hide a mosaic from everyone, so that its rows can be removed; idempotent.
 
-        From now on its overviews are among what `remains`.
+        From now on its overviews are among what `remains`. Raises `InUseError` for a mosaic that
+        derived ones show; with `force` these show what is left, and name it as missing.
         """
 
         def deleting(mosaic: Mosaic) -> Mosaic:
+            users = [] if force or mosaic.deleting else self._users(mosaic_id)
+            if users:
+                names = ", ".join(user.id for user in users)
+                raise InUseError(
+                    f"mosaic {mosaic_id!r} is a source of {names[:300]}: take it out of their "
+                    "sources first, or delete it with force, so that they go on without it"
+                )
             return replace(mosaic, deleting=True, overviews=None, overview_sets=())
 
         def remaining(mosaic: Mosaic) -> list[Put]:
@@ -246,7 +304,7 @@ class Mosaics:
             remains = replace(mosaic, deleting=True, overview_sets=sets)
             return [Put(_remains_key(mosaic), to_item(remains))] if sets else []
 
-        return self._write(mosaic_id, deleting, remaining)
+        return self._write(mosaic_id, deleting, remaining, depends=True)
 
     def forget(self, mosaic: Mosaic) -> None:
         """Remove the row of a mosaic whose scenes are gone, unless another has its id by now."""
@@ -274,10 +332,16 @@ class Mosaics:
         mosaic_id: str,
         change: Callable[[Mosaic], Mosaic],
         beside: Callable[[Mosaic], Sequence[Put]] = lambda _: (),
+        *,
+        depends: bool = False,
     ) -> Mosaic:
-        """Write what `change` makes of a mosaic, and in the same transaction other rows of it."""
+        """Write what `change` makes of a mosaic, and in the same transaction other rows of it.
+
+        Where the change `depends` on other mosaics, none of their settings changes meanwhile.
+        """
 
         def attempt() -> Mosaic:
+            known = self.registry() if depends else None
             current = self._find(mosaic_id)
             current.check_format()
             changed = change(current)
@@ -289,7 +353,7 @@ class Mosaics:
             row = _seen_change(current, changed, milliseconds(self.clock()))
             marks = [] if row is None else [row.put(changed)]
             if not is_growth(current, changed):
-                marks.append(self.registry().after(mosaic_id))
+                marks.append((known or self.registry()).after(mosaic_id))
             put = put_of(changed, expect)
             self.table.transact([put, *marks, *beside(current)])
             if row is not None:
@@ -338,6 +402,34 @@ def same_settings(old: Mosaic | None, new: Mosaic) -> bool:
     return new == replace(old, **{name: getattr(new, name) for name in ours})
 
 
+def _check_kind(mosaic: Mosaic, is_derived: bool) -> None:
+    if is_derived != bool(mosaic.sources):
+        kind = "a derived one" if mosaic.sources else "one with scenes of its own"
+        raise InvalidRequestError(
+            f"mosaic {mosaic.id!r} is {kind}, and stays so: create another mosaic"
+        )
+
+
+def without_collections(mosaic: Mosaic) -> Mosaic:
+    """A derived mosaic that subscribes to no collection, as it has no scenes of its own; others as
+    they are. Raises `InvalidRequestError` for settings of mosaics with scenes of their own.
+    """
+    if not mosaic.sources:
+        return mosaic
+    for name in ("filter", "assets"):
+        if getattr(mosaic, name):
+            raise InvalidRequestError(
+                f"{name} of mosaic {mosaic.id!r} is for Items that are added to it, and it is "
+                f"derived: set {name} of its sources"
+            )
+    if mosaic.collections not in ((ANY_COLLECTION,), ()):
+        raise InvalidRequestError(
+            f"mosaic {mosaic.id!r} is derived: it shows the scenes of its sources, and cannot "
+            f"subscribe to {', '.join(mosaic.collections)[:200]}"
+        )
+    return replace(mosaic, collections=())
+
+
 def put_of(mosaic: Mosaic, expect: Expect = None) -> Put:
     """The write of a mosaic's own row."""
     return Put(_key(mosaic.id), to_item(mosaic), expect)
@@ -362,7 +454,10 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
     rules = json.dumps(item["rules"])
     overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
     renders = json.dumps(mosaic.renders)
-    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews
+    sources = {"sources": json.dumps(item["sources"])} if item["sources"] else {}
+    for name in ("members", "missing", "sources"):
+        del item[name]
+    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | sources
 
 
 def _overview_policy(values: Mapping[str, Any]) -> OverviewPolicy:
@@ -386,6 +481,7 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
     marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
     policy = json.loads(values.get("overviews", "null"))
     parsed = {
+        "sources": tuple(MosaicSource(**each) for each in json.loads(values.get("sources", "[]"))),
         "filter": None if cql2 is None else json.loads(cql2),
         "renders": json.loads(values.get("renders", "{}")),
         "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),

@@ -29,10 +29,16 @@ class Area:
     """In the CRS of `grid`; two where the area crosses the antimeridian."""
     zoom: int
     """The zoom of a tile as large as the area."""
+    scale: float | None = None
+    """The zoom of tiles of 256 pixels that are as fine as the image that is requested; None where
+    none is, so that scenes of all scales are meant."""
 
 
 def partitions(mosaic: Mosaic, area: Area) -> list[str]:
     """The partitions that hold every scene of an area: base cells at or above, coarse below."""
+    if mosaic.sources:
+        shown = (m.mosaic for m in mosaic.members if m.is_in_scale(area.scale))
+        return [key for member in shown for key in partitions(member, area)]
     rung = _rung(mosaic, area)
     wanted = [("cell", level) for level in mosaic.levels if level <= rung]
     if any(level > rung for level in mosaic.levels):

@@ -93,6 +93,7 @@ class Index(SceneReader):
         return contended(lambda: self._apply_once(mosaic, scene, force=force, again=again))
 
     def _apply_once(self, mosaic: Mosaic, scene: Scene, *, force: bool, again: bool) -> Effect:
+        mosaic.check_own_scenes()
         head = self.head(mosaic, scene.key)
         if force:
             mosaic = self._now(mosaic)
@@ -249,6 +250,7 @@ class Index(SceneReader):
     def _delete_once(
         self, mosaic: Mosaic, key: str, version: str, *, force: bool, again: bool
     ) -> Effect:
+        mosaic.check_own_scenes()
         head = self.head(mosaic, key)
         if force:
             mosaic = self._now(mosaic)
@@ -284,6 +286,7 @@ class Index(SceneReader):
         collection are read first, and the version is raised above each of them. Raises
         `InvalidRequestError` where too many collections of the mosaic were truncated lately.
         """
+        mosaic.check_own_scenes()
         if force:
             version = raised(version, self._clocked(), self._newest_of(mosaic, collection))
         now = int(self.clock())
@@ -332,16 +335,16 @@ class Index(SceneReader):
         else:
             self._write_tombstone(mosaic, key, head, mark)
 
-    def drop(self, mosaic_id: str, *, scan: bool = False) -> Iterator[str]:
+    def drop(self, mosaic_id: str, *, scan: bool = False, force: bool = False) -> Iterator[str]:
         """Delete a mosaic and all its scenes; yields the key of each scene deleted.
 
         The mosaic is hidden from the start. Where this is cut off, call it again. With `scan` the
         whole table is read in the end, for rows that no scene knows of, such as an event wrote
         meanwhile; they cost storage, and nothing else. Overviews stay, for readers of this moment:
         a builder deletes them later (`Mosaics.remains`). Raises `NotFoundError` where there is
-        none.
+        none, and `InUseError` for a source of others, unless `force`.
         """
-        mosaic = self.mosaics.mark_deleting(mosaic_id)
+        mosaic = self.mosaics.mark_deleting(mosaic_id, force=force)
         for keys in self.purge(mosaic):
             yield from keys
         if scan:

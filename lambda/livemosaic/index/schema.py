@@ -76,7 +76,8 @@ def mosaic_prefix(mosaic: Mosaic) -> str:
 
 def head_partitions(mosaic: Mosaic) -> list[str]:
     """All partitions that hold heads of a mosaic."""
-    return [partition(mosaic, "scenes", str(shard)) for shard in range(SHARDS)]
+    shards = range(SHARDS)
+    return [partition(each, "scenes", str(shard)) for each in mosaic.stored for shard in shards]
 
 
 def head_key(mosaic: Mosaic, scene: str) -> Key:

@@ -12,6 +12,7 @@ from typing import Final, TypeGuard
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
+from livemosaic.index.derived import reads as derived
 from livemosaic.index.merge import PageEnd, Stream, merged
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area, partitions
@@ -63,7 +64,17 @@ class SceneReader:
         scene met twice is given once, in its newest version. Reads are eventually consistent (a
         second or so behind a write), unless `consistent`.
         """
+        if mosaic.sources:
+            return (
+                m for m in derived.found_scenes(self, mosaic, area, after) if m.position > after
+            )
         found = self.find_while(mosaic, area, _always, after)
+        return (met for met in found if met is not None and met.position > after)
+
+    def opened(self, mosaic: Mosaic, area: Area, after: str = "") -> Iterator[IndexedScene]:
+        """As `find`, with the first pages being read already."""
+        firsts = self._first_pages(mosaic, area, after)
+        found = self._merged(mosaic, *firsts, _always)
         return (met for met in found if met is not None and met.position > after)
 
     def find_while(
@@ -73,8 +84,18 @@ class SceneReader:
 
         It is asked before each page but the first ones, and again when the iteration goes on.
         """
+        yield from self._merged(mosaic, *self._first_pages(mosaic, area, after), goes_on)
+
+    def _first_pages(
+        self, mosaic: Mosaic, area: Area, after: str
+    ) -> tuple[Sequence[str], Iterator[Page]]:
+        """The partitions of an area, and their first pages, which are read side by side."""
         keys = partitions(mosaic, area)
-        firsts = self.pool.map(partial(self._page, after=after or None), keys)
+        return keys, self.pool.map(partial(self._page, after=after or None), keys)
+
+    def _merged(
+        self, mosaic: Mosaic, keys: Sequence[str], firsts: Iterator[Page], goes_on: GoesOn
+    ) -> Iterator[IndexedScene | None]:
         parts = [_Partition(pk, page, self._page) for pk, page in zip(keys, firsts, strict=True)]
 
         def asked(next_rows: Sequence[CellRow]) -> bool:
@@ -89,15 +110,26 @@ class SceneReader:
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
+        if mosaic.sources:
+            return self._derived_scene(mosaic, key)
         head = None
         with suppress(TooLargeError):  # an id that no row can have
             head = self.head(mosaic, key)
         if not is_shown(head, mosaic):
-            raise NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
+            raise _no_item(mosaic, key)
         return head.scene
+
+    def _derived_scene(self, mosaic: Mosaic, key: str) -> Scene:
+        with suppress(TooLargeError):
+            for scene in derived.scenes_of(self, mosaic, [key]):
+                return scene
+        raise _no_item(mosaic, key)
 
     def scenes(self, mosaic: Mosaic, keys: Iterable[str]) -> Iterator[Scene]:
         """The scenes with these keys in their order, about a second old; skips deleted ones."""
+        if mosaic.sources:
+            yield from derived.scenes_of(self, mosaic, keys)
+            return
         remaining = iter(keys)
         while chunk := list(islice(remaining, _BATCH)):
             wanted = [head_key(mosaic, key) for key in chunk]
@@ -120,8 +152,11 @@ class SceneReader:
     ) -> tuple[list[Scene], str | None]:
         """A page of scenes in no useful order, and the token of the next page; None at the end.
 
-        A token is `{shard}#{scene}`; a malformed one raises `InvalidRequestError`.
+        A token is `{shard}#{scene}`, of a derived mosaic with its member before that; a malformed
+        one raises `InvalidRequestError`.
         """
+        if mosaic.sources:
+            return derived.listed_scenes(self, mosaic, limit=limit, token=token)
         shard_text, _, after = token.partition("#")
         known = shard_text.isascii() and shard_text.isdecimal() and int(shard_text) < SHARDS
         if token and not known:
@@ -138,8 +173,15 @@ class SceneReader:
             after = ""
         return scenes, None
 
+    def token_after(self, mosaic: Mosaic, scene: Scene) -> str:
+        """The token of the page after a scene that `list_scenes` gave."""
+        own = f"{head_key(mosaic, scene.key).pk.rpartition('#')[2]}#{scene.key}"
+        return derived.token_of(mosaic, scene, own) if mosaic.sources else own
+
     def every_scene(self, mosaic: Mosaic) -> Iterator[Scene]:
         """All scenes in no useful order, as stored now, read a page at a time."""
+        if mosaic.sources:
+            return derived.every_scene(self, mosaic)
         return (head.scene for head in self.every_head(mosaic) if is_shown(head, mosaic))
 
     def every_head(self, mosaic: Mosaic, *, prefix: str = "") -> Iterator[Head | Tombstone]:
@@ -186,6 +228,10 @@ class _Partition:
     def left(self) -> Iterator[CellRow]:
         """The rows of the page that `rows` has not given yet."""
         return map(CellRow.from_row, self.page.rows[self._taken :])
+
+
+def _no_item(mosaic: Mosaic, key: str) -> NotFoundError:
+    return NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
 
 
 def _always(_rows: Sequence[CellRow], _partitions: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
+from livemosaic.model.scene import IndexedScene, Scene
 
 if TYPE_CHECKING:
     from cql2 import Expr
@@ -96,6 +97,45 @@ class Cql2Filter:
             return Expr(dict(self.document))
         except Exception as error:  # cql2 raises bare Exception
             raise InvalidRequestError(f"filter is not valid CQL2: {str(error)[:500]}") from error
+
+
+def passes(where: Cql2Filter, scene: IndexedScene | Scene) -> bool:
+    """Whether what is kept of a scene passes a filter made by `of_scenes`."""
+    kept = {name: scene.properties[name] for name in where.names if name in scene.properties}
+    if scene.datetime is not None:
+        kept["datetime"] = scene.datetime
+    try:
+        return where.matches({"id": scene.id, "collection": scene.collection, "properties": kept})
+    except InvalidItemError:
+        return False
+
+
+def of_scenes(document: Mapping[str, Any]) -> Cql2Filter:
+    """A filter of what is kept of scenes: each `between` becomes two comparisons, as `cql2`
+    evaluates no `between` of times."""
+    return Cql2Filter(_without_between(document))
+
+
+def _of_between(args: Any) -> list[Any]:
+    """Returns value, low and high; drafts of CQL2, and clients, have the latter in a list."""
+    flat = list(args) if isinstance(args, list) else []
+    if len(flat) == 2 and isinstance(flat[1], list):
+        flat = [flat[0], *flat[1]]
+    if len(flat) != 3:
+        raise InvalidRequestError("the filter's `between` needs three arguments: value, low, high")
+    return flat
+
+
+def _without_between(node: Any) -> Any:
+    if isinstance(node, Mapping) and node.get("op") == "between":
+        value, low, high = map(_without_between, _of_between(node["args"]))
+        return {
+            "op": "and",
+            "args": [{"op": ">=", "args": [value, low]}, {"op": "<=", "args": [value, high]}],
+        }
+    if isinstance(node, Mapping):
+        return {name: _without_between(one) for name, one in node.items()}
+    return [_without_between(one) for one in node] if isinstance(node, list) else node
 
 
 def _check_text(text: str) -> None:

@@ -7,8 +7,10 @@ from typing import Any, Final, Literal
 
 from livemosaic.errors import InvalidRequestError, NewerFormatError
 from livemosaic.model.assets import usual_assets
+from livemosaic.model.derived.sources import Member, MosaicSource
 from livemosaic.model.raster import BBox
 from livemosaic.model.rule import RulePolicy
+from livemosaic.model.scene import Scene
 
 ANY_COLLECTION: Final = "*"
 MOSAIC_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -120,6 +122,8 @@ class Mosaic:
 
     overviews: OverviewPolicy | None = None
     """How overview cells are kept for low zooms; None where none are."""
+    sources: tuple[MosaicSource, ...] = ()
+    """The mosaics whose scenes a derived mosaic shows; empty in a mosaic with scenes of its own."""
 
     generation: str = ""
     """Made anew at creation, part of every key: a mosaic created again never meets old rows."""
@@ -146,13 +150,19 @@ class Mosaic:
     """Oldest first: at most one is ready, and one may be in the making behind it."""
     deleting: bool = False
 
+    members: tuple[Member, ...] = field(default=(), compare=False, repr=False)
+    """Of a derived mosaic as readers find it, in the order of its sources; not stored. What the
+    mosaic has of scenes (bounds, assets, …) is that of its members then."""
+    missing: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    """Names of sources that it cannot show, and why; not stored."""
+
     def __post_init__(self) -> None:
         if not MOSAIC_ID.fullmatch(self.id):
             raise InvalidRequestError(
                 f"mosaic id {self.id[:80]!r} must be 1 to 63 of A–Z a–z 0–9 _ . - and start with "
                 "a letter or digit"
             )
-        if not self.collections:
+        if not self.collections and not self.sources:
             raise InvalidRequestError("collections is empty; use ['*'] to accept every collection")
         if not 0 <= self.minzoom <= self.maxzoom <= 30:
             raise InvalidRequestError(
@@ -183,6 +193,30 @@ class Mosaic:
         Mosaics stored before the choice was show what they showed of the usual collections.
         """
         return self.default_assets or self.chosen_assets or usual_assets(self.known_assets)
+
+    @property
+    def stored(self) -> tuple["Mosaic", ...]:
+        """The mosaics that have rows of its scenes: itself, or the members of a derived one."""
+        return tuple(member.mosaic for member in self.members) if self.sources else (self,)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells its scenes, as it shows them, from the scenes of any other mosaic."""
+        return (self.id, self.generation, *(member.name for member in self.members))
+
+    def sortby_of(self, scene: Scene) -> str:
+        """The `sortby` that the rank of one of its scenes follows."""
+        own = (member.mosaic.sortby for member in self.members if member.name == scene.source)
+        return next(own, self.sortby)
+
+    def check_own_scenes(self) -> None:
+        """Raises `InvalidRequestError` in a derived mosaic: it has no scenes of its own."""
+        if self.sources:
+            names = ", ".join(dict.fromkeys(source.mosaic for source in self.sources))
+            raise InvalidRequestError(
+                f"mosaic {self.id!r} is derived, and has no scenes of its own: it shows the ones "
+                f"of {names[:300]}; name one of these instead"
+            )
 
     @property
     def only_collection(self) -> str:

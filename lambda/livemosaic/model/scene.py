@@ -47,6 +47,10 @@ class Scene:
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """How assets differ from what its mosaic has by the same name, as `nir08, not red`. They are
     left out of images that name them, or show them by default."""
+    source: str = ""
+    """In a derived mosaic, the source that it is from (`Member.name`); not stored."""
+    layer: int = 0
+    """In a derived mosaic, the layer of the stack that it is in: 0 is on top, whatever the rank."""
 
     @property
     def key(self) -> str:
@@ -78,6 +82,12 @@ class IndexedScene:
     """As in `Scene`; empty in rows written before they were kept."""
     passing_parts: tuple[Part, ...] = ()
     """Parts of moved rows, beside rows that stay: the table takes them away some time later."""
+    source: str = ""
+    """As in `Scene`."""
+    layer: int = 0
+    """As in `Scene`."""
+    is_left_out: bool = False
+    """Whether the filter of its source denies it: it was looked at, and takes no part."""
 
     @property
     def lasting_parts(self) -> list[Part]:
@@ -86,8 +96,12 @@ class IndexedScene:
 
     @property
     def position(self) -> str:
-        """The place in the stored order, as the keys of its rows have it: `{rank}#{key}`."""
-        return f"{self.rank}#{self.key}"
+        """The place in the stored order, as the keys of its rows have it: `{rank}#{key}`.
+
+        In a derived mosaic two digits for its layer are before it.
+        """
+        own = f"{self.rank}#{self.key}"
+        return f"{self.layer:02}{own}" if self.source else own
 
     @property
     def is_overview(self) -> bool:

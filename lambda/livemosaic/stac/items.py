@@ -91,14 +91,15 @@ def _properties(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
 def _processing(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
     """Returns the time of processing, by which scenes of equal rank are ordered."""
     time = processing_time(scene.rank)
-    has_created = "created" in (mosaic.sortby.lstrip("+-"), *scene.properties)
+    has_created = "created" in (mosaic.sortby_of(scene).lstrip("+-"), *scene.properties)
     name = "processing:datetime" if has_created else "created"
     return {} if time is None else {name: utc_text(time)}
 
 
 def _sorted_by(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
     """Returns the property by which scenes are ordered, which is kept as a number alone."""
-    name, number = mosaic.sortby.lstrip("+-"), sort_value(mosaic.sortby, scene.rank)
+    sortby = mosaic.sortby_of(scene)
+    name, number = sortby.lstrip("+-"), sort_value(sortby, scene.rank)
     if number is None:
         return {}
     is_time = name.rpartition(":")[2].endswith(_TIMES)

@@ -16,7 +16,6 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import extent, lonlat_boxes
 from livemosaic.index.named import named_scenes
 from livemosaic.index.partitions import Area, partitions
-from livemosaic.index.schema import head_key
 from livemosaic.index.search import SceneReader
 from livemosaic.model.mosaic import MOSAIC_ID, Mosaic
 from livemosaic.model.scene import IndexedScene, Scene, scene_key
@@ -33,6 +32,7 @@ MAX_MOSAICS: Final = 1000
 MAX_VERTICES: Final = 50_000
 """Vertices of all footprints after which a page ends: some 2 MB of GeoJSON."""
 _BATCH: Final = 32
+_LISTED: Final = 100
 _WAYS: Final = ("ids", "cells", "heads", "end")
 
 
@@ -229,18 +229,22 @@ class _Walk:
 
     def by_cells(self, area: Area, after: str) -> Iterator[_Met]:
         for batch in _batches(self.index.find(self.mosaic, area, after)):
-            keys = [scene.key for scene in batch if self._may_want(scene)]
+            keys = [s.key for s in batch if not s.is_left_out and self._may_want(s)]
             heads = {scene.key: scene for scene in self.index.scenes(self.mosaic, keys)}
             for each in batch:
-                yield self._met("cells", each.position, heads.get(each.key))
+                scene = None if each.is_left_out else heads.get(each.key)
+                is_other = scene is not None and scene.source != each.source  # met with that one
+                yield self._met("cells", each.position, None if is_other else scene)
 
     def by_heads(self, after: str) -> Iterator[_Met]:
         token: str | None = after
         while token is not None:
-            scenes, token = self.index.list_scenes(self.mosaic, limit=100, token=token)
+            scenes, token = self.index.list_scenes(self.mosaic, limit=_LISTED, token=token)
             for scene in scenes:
-                shard = head_key(self.mosaic, scene.key).pk.rpartition("#")[2]
-                yield self._met("heads", f"{shard}#{scene.key}", scene)
+                yield self._met("heads", self.index.token_after(self.mosaic, scene), scene)
+            if token is not None:  # scenes that the mosaic does not show were examined, too
+                for _ in range(_LISTED - len(scenes)):
+                    yield self._met("heads", token, None)
 
     def _met(self, way: str, after: str, scene: Scene | None) -> _Met:
         wanted = scene if scene is not None and self._wants(scene) else None
@@ -257,11 +261,13 @@ class _Walk:
 
 
 def _batches(scenes: Iterator[IndexedScene]) -> Iterator[list[IndexedScene]]:
-    """Yields groups of scenes, each scene once."""
+    """Yields groups of scenes, each scene once but for ones that are left out."""
     seen: set[str] = set()
     batch: list[IndexedScene] = []
     for scene in scenes:
-        if scene.key not in seen:
+        if scene.is_left_out:
+            batch.append(scene)
+        elif scene.key not in seen:
             seen.add(scene.key)
             batch.append(scene)
         if len(batch) == _BATCH:

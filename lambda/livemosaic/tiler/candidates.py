@@ -67,6 +67,7 @@ class Candidates:
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
         """Scenes in the order of the rule, top first, each once; raises as `check_base`."""
+        scenes = [scene for scene in scenes if not scene.is_left_out]
         check_base(scenes, self.rule)
         return ordered(scenes, self.rule, self.view.area.grid, self.view.grid)
 
@@ -85,7 +86,7 @@ class Candidates:
         Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows,
         or has it of another kind.
         """
-        if not self._may_take(scene):
+        if scene.is_left_out or not self._may_take(scene):
             return None
         outlines = [outline for outline in self._outlines(scene) if outline.meets()]
         if not outlines:
@@ -143,6 +144,8 @@ class Candidates:
             centre=centre(scene.footprint),
             encodings=scene.encodings,
             other_kinds=scene.other_kinds,
+            source=scene.source,
+            layer=scene.layer,
         )
 
 
@@ -209,7 +212,8 @@ class Listing:
         met = (scene for scene in self.candidates.scenes() if scene is not None)
         listed: set[str] = set()
         for scene in self._ordered(islice(met, self.max_rows)):
-            if scene.key not in listed and self.candidates.takes(scene):
+            is_new = scene.key not in listed and not scene.is_left_out
+            if is_new and self.candidates.takes(scene):
                 listed.add(scene.key)
                 yield scene
         if not listed and self.candidates.selection is not None:

@@ -4,6 +4,7 @@ from livemosaic.geo.cells import CellGrid
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import check_renders
+from livemosaic.tiler.rules.filter import check_filter
 from livemosaic.tiler.rules.literals import check_literals
 from livemosaic.tiler.rules.parameters import check_rules
 from livemosaic.tiler.rules.sortby import check_sortby
@@ -12,6 +13,10 @@ from livemosaic.tiler.rules.sortby import check_sortby
 def check_settings(mosaic: Mosaic) -> None:
     """Checks the settings that `Mosaic` itself cannot judge; raises `InvalidRequestError`."""
     CellGrid.of(mosaic.tms)
+    for member in mosaic.members:
+        for where in member.filters:
+            why = f"of a scene source {member.mosaic.id!r} keeps"
+            check_filter(where, member.mosaic.properties, why)
     check_renders(mosaic.renders)
     check_rules(mosaic)
     if not mosaic.revision:  # later it cannot change, and was stored whatever it is

@@ -89,12 +89,14 @@ class TileAddress:
         grid = self.grid(size, buffer)
         if self.tms == mosaic.tms:
             area = Area(cell_grid(mosaic.tms), (grid.bounds,), self.z)
+            area = replace(area, scale=self.z + math.log2(size / _TILE))
             return View(grid, area, f"zoom {self.z}")
         try:
             area = area_of(mosaic, lonlat_bounds(grid, lonlat_on(mosaic)))
         except NoTransformError as error:
             raise NotFoundError(_elsewhere(self.tms, grid.crs, mosaic)) from error
-        return View(grid, area, f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},")
+        what = f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},"
+        return _scaled(View(grid, area, what))
 
 
 def lonlat_on(mosaic: Mosaic) -> CRS:
@@ -168,7 +170,12 @@ def extent_view(grid: Grid, mosaic: Mosaic, what: str) -> View:
         raise InvalidRequestError(_elsewhere(what, grid.crs, mosaic)) from error
     # The zoom is that of a tile as large as the box, and what a box may take of the index has a
     # limit of its own.
-    return View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), what)
+    return _scaled(View(grid, replace(area, zoom=max(area.zoom, mosaic.minzoom)), what))
+
+
+def _scaled(view: View) -> View:
+    """Returns a view of an image whose area has its scale."""
+    return replace(view, area=replace(view.area, scale=zoom_like(view)))
 
 
 def _in_world(grid: Grid, world: float | None) -> Grid:

@@ -27,6 +27,7 @@ STATUS: Final[dict[type[errors.LivemosaicError], int]] = {
     errors.KeysUnavailableError: 503,
     errors.NotFoundError: 404,
     errors.AlreadyExistsError: 409,
+    errors.InUseError: 409,
     errors.OutdatedError: 409,
     errors.TooLargeError: 413,
     errors.UnreadableAssetError: 502,

@@ -45,7 +45,7 @@ class Basis:
             # A reader may find a scene before all of its rows; these decide what it hides.
             # Encodings may be added to a stored scene, whose version stays the same.
             one = scene.key, scene.version, scene.lasting_parts, scene.encodings
-            digest.update(repr(one).encode())
+            digest.update(repr((*one, scene.source) if scene.source else one).encode())
         if seen.beyond:
             digest.update(repr(seen.beyond).encode())
         return f'"{digest.hexdigest()}.{len(seen.scenes)}{seen.end[0]}"'

@@ -39,6 +39,7 @@ SCENES: Final = "X-Scenes"
 SKIPPED: Final = "X-Skipped-Scenes"
 TRUNCATED: Final = "X-Truncated"
 GRAY: Final = "X-Gray-Scenes"
+MISSING: Final = "X-Missing-Sources"
 OVERVIEW: Final = "X-Overview"
 TIMING: Final = "Server-Timing"
 CONTENT_BBOX: Final = "Content-Bbox"
@@ -119,6 +120,7 @@ async def image(
     if known.matches(etag):
         return _not_modified(etag, life, about)
     headers = _cache_headers(etag, life) | _headers(made) | about | _location_headers(encoded.grid)
+    headers |= missing_headers(mosaic)
     if etag and may_be_kept:
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
@@ -168,6 +170,7 @@ def _basis(
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
             draft.shown and draft.shown.remarks,
             kind and kind.names,
+            mosaic.missing,
         ),
         of_scenes=mosaic.shown_assets,
         of_nothing=(kind,),
@@ -239,6 +242,12 @@ def _headers(made: Picture) -> dict[str, str]:
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
+
+
+def missing_headers(mosaic: Mosaic) -> dict[str, str]:
+    """Returns which sources of a derived mosaic an image is without, and why."""
+    names = [f"{name}={why}" for name, why in mosaic.missing]
+    return {MISSING: _name_list(names)} if names else {}
 
 
 def _location_headers(grid: Grid) -> dict[str, str]:

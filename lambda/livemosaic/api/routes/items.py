@@ -81,6 +81,7 @@ def add_items(
 ) -> dict[str, Any]:
     """Adds Items to one mosaic, with the responses of `POST /items`."""
     found = services.mosaics.get(mosaic)
+    found.check_own_scenes()
     return _ingest_documents(document, services, response, found, force=force)
 
 
@@ -235,6 +236,7 @@ def delete_item(
 ) -> None:
     """Deletes a scene; 404 if it does not exist, 409 if its version is in the future."""
     target = services.mosaics.get(mosaic)
+    target.check_own_scenes()
     key = _key(target, item, collection)
     _scene(services, target, item, collection)
     body = {"op": "delete", "collection": key.partition("#")[0] or None, "id": item}

@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
@@ -65,11 +65,11 @@ def show_mosaic(mosaic: CurrentMosaic) -> MosaicOut:
 def change_mosaic(mosaic: str, settings: MosaicSettings, services: ServicesDep) -> MosaicOut:
     """Replaces a mosaic's settings; the ones that indexed rows depend on cannot change.
 
-    Omitting `access` or `overviews` leaves it unchanged, so that a private mosaic cannot become
-    public, nor overviews be lost, by mistake.
+    Omitting `access`, `overviews` or `sources` leaves it unchanged, so that a private mosaic cannot
+    become public, nor overviews be lost, by mistake.
     """
     given = settings.model_fields_set
-    stays = {*FIXED, "access", "overviews"} - given
+    stays = {*FIXED, "access", "overviews", "sources"} - given
     kept = {k: v for k, v in settings.mosaic_fields().items() if k not in stays}
     return MosaicOut.of(services.mosaics.update(mosaic, kept))
 
@@ -103,10 +103,19 @@ def patch_mosaic(
     "/mosaics/{mosaic}",
     status_code=204,
     response_class=Response,
-    responses={202: {"description": "Some scenes are left: repeat the request"}},
+    responses={
+        202: {"description": "Some scenes are left: repeat the request"},
+        409: {"description": "Derived mosaics show it: `force=true` deletes it"},
+    },
     dependencies=[Writes],
 )
-def delete_mosaic(mosaic: str, services: ServicesDep) -> Response:
+def delete_mosaic(
+    mosaic: str,
+    services: ServicesDep,
+    force: Annotated[
+        bool, Query(description="Also where derived mosaics show it, which go on without it")
+    ] = False,
+) -> Response:
     """Deletes a mosaic and all its scenes; while it returns 202, repeat the request until 204.
 
     Readers no longer see the mosaic after the first request; its id is free after the last. With
@@ -115,7 +124,7 @@ def delete_mosaic(mosaic: str, services: ServicesDep) -> Response:
     if services.hints and services.mosaics.doomed(mosaic):
         return _watched(mosaic, services)
     end = time.monotonic() + DELETE_S
-    for deleted, _ in enumerate(services.index.drop(mosaic), 1):
+    for deleted, _ in enumerate(services.index.drop(mosaic, force=force), 1):
         if time.monotonic() > end:
             return _unfinished(mosaic, deleted, services)
     return Response(status_code=204)

@@ -5,6 +5,7 @@ table see it. Before that each request returns it again, so that nobody has to w
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,21 +93,42 @@ class Feed:
         Only a consistent read moves the cursor. Whether there is anything to read, an eventually
         consistent one finds out at half the price: what it misses, the next one finds.
         """
+        generation = _generation(mosaic)
         now = milliseconds(self.clock())
         horizon = position(now - milliseconds(SETTLE_S))
         if cursor is None:
-            return Changes(Cursor(mosaic.generation, horizon))
-        if cursor.generation != mosaic.generation or not 0 <= now - cursor.stamp_ms < KEPT_S * 1000:
-            return Changes(Cursor(mosaic.generation, horizon), reset=True)
-        pk, after = feed_partition(mosaic), cursor.position
+            return Changes(Cursor(generation, horizon))
+        if cursor.generation != generation or not 0 <= now - cursor.stamp_ms < KEPT_S * 1000:
+            return Changes(Cursor(generation, horizon), reset=True)
+        after = cursor.position
+        shown = {each.id: each for each in (mosaic, *mosaic.stored)}
+        feeds = [feed_partition(each) for each in shown.values()]
         is_recent = now - cursor.stamp_ms < _RENEWED_S * 1000
-        if is_recent and not self.table.query(pk, after=after, limit=1).rows:
+        if is_recent and not any(self.table.query(f, after=after, limit=1).rows for f in feeds):
             return Changes(cursor)
-        page = self.table.query(pk, after=after, limit=limit, consistent=True)
-        return _changes(mosaic, page, after, horizon)
+        pages = [self.table.query(f, after=after, limit=limit, consistent=True) for f in feeds]
+        return _changes(generation, _joined(pages, limit), after, horizon)
 
 
-def _changes(mosaic: Mosaic, page: Page, after: str, horizon: str) -> Changes:
+def _generation(mosaic: Mosaic) -> str:
+    """What cursors of a mosaic have: its generation; of a derived one also its members."""
+    if not mosaic.sources:
+        return mosaic.generation
+    return hashlib.blake2b(repr(mosaic.identity).encode(), digest_size=4).hexdigest()
+
+
+def _joined(pages: Sequence[Page], limit: int) -> Page:
+    """The first rows of several feeds: keys are times, and sort alike in all of them."""
+    if len(pages) == 1:
+        return pages[0]
+    rows = sorted((row for page in pages for row in page.rows), key=lambda row: row.key.sk)
+    ends = [page.next for page in pages if page.next is not None]
+    sure = [row for row in rows if not ends or row.key.sk <= min(ends)]
+    is_cut = bool(ends) or len(sure) > limit
+    return Page(sure[:limit], sure[:limit][-1].key.sk if is_cut else None)
+
+
+def _changes(generation: str, page: Page, after: str, horizon: str) -> Changes:
     rows = [FeedRow.from_row(row) for row in page.rows]
     settled = sum(row.id <= horizon for row in rows)
     if page.next is None:
@@ -114,4 +136,4 @@ def _changes(mosaic: Mosaic, page: Page, after: str, horizon: str) -> Changes:
     else:
         reached = rows[settled - 1].id if settled else after
     more = page.next is not None and settled == len(rows)
-    return Changes(Cursor(mosaic.generation, reached), rows, settled, more=more)
+    return Changes(Cursor(generation, reached), rows, settled, more=more)

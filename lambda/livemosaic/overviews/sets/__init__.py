@@ -119,6 +119,11 @@ def check_overviews(mosaic: Mosaic) -> None:
     """Raises `InvalidRequestError` for settings that cannot have overviews, with the reason."""
     if mosaic.overviews is None:
         return
+    if mosaic.sources:
+        raise InvalidRequestError(
+            f"mosaic {mosaic.id!r} is derived: it has no overviews of its own, and shows the ones "
+            "of its sources"
+        )
     if mosaic.minzoom > _MAX_MINZOOM:
         raise InvalidRequestError(
             f"overviews are for low zooms, and minzoom {mosaic.minzoom} has none: they need a "

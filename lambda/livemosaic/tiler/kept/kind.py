@@ -64,7 +64,7 @@ class ValueKinds:
     async def find(self, tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> ValueKind | None:
         """Returns the kind that a read gives; None without a scene that takes part and is read."""
         # As texts: a filter is a dict.
-        key = mosaic.id, mosaic.generation, mosaic.shown_assets, repr(read), repr(rule)
+        key = mosaic.identity, mosaic.shown_assets, repr(read), repr(rule)
         with self._lock:
             known = self._known.get(key)
         if known is None and (known := await _found(tiler, mosaic, read, rule)) is not None:

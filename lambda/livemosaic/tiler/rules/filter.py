@@ -7,10 +7,10 @@ A filter is evaluated on what a scene keeps: the mosaic's properties, `datetime`
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from livemosaic.errors import InvalidItemError, InvalidRequestError
-from livemosaic.model.cql2 import Cql2Filter
+from livemosaic.errors import InvalidRequestError
+from livemosaic.model.cql2 import Cql2Filter, of_scenes, passes
 from livemosaic.model.names import suggested
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Scene
@@ -48,7 +48,7 @@ class Selection:
     def of(cls, rule: Rule) -> "Selection":
         """Returns the selection of a rule."""
         since, until = rule.datetime or (None, None)
-        where = None if rule.where is None else Cql2Filter(_without_between(rule.where))
+        where = None if rule.where is None else of_scenes(rule.where)
         kinds = None if rule.where is None else ComparedKinds.of(rule.where)
         return cls(frozenset(rule.ids), since or "", until or "", where, kinds)
 
@@ -60,7 +60,7 @@ class Selection:
             return False
         if self.where is None:
             return True
-        passed = _passes(self.where, scene)
+        passed = passes(self.where, scene)
         if self.kinds is not None:
             self.kinds.note(scene.properties, passed=passed)
         return passed
@@ -75,16 +75,6 @@ class Selection:
             return False
         time = utc_text(parse_time(text))
         return self.since <= time and (not self.until or time <= self.until)
-
-
-def _passes(where: Cql2Filter, scene: IndexedScene | Scene) -> bool:
-    kept = {name: scene.properties[name] for name in where.names if name in scene.properties}
-    if scene.datetime is not None:
-        kept["datetime"] = scene.datetime
-    try:
-        return where.matches({"id": scene.id, "collection": scene.collection, "properties": kept})
-    except InvalidItemError:
-        return False
 
 
 def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
@@ -110,26 +100,3 @@ def check_filter(where: Cql2Filter, known: Collection[str], why: str) -> None:
                 f"{', '.join(dict.fromkeys([*ALWAYS, *known]))}"
             )
     check_literals(where.document)
-
-
-def _of_between(args: Any) -> list[Any]:
-    """Returns value, low and high; drafts of CQL2, and clients, have the latter in a list."""
-    flat = list(args) if isinstance(args, list) else []
-    if len(flat) == 2 and isinstance(flat[1], list):
-        flat = [flat[0], *flat[1]]
-    if len(flat) != 3:
-        raise InvalidRequestError("the filter's `between` needs three arguments: value, low, high")
-    return flat
-
-
-def _without_between(node: Any) -> Any:
-    """Replaces each `between` by two comparisons: `cql2` evaluates no `between` of times."""
-    if isinstance(node, Mapping) and node.get("op") == "between":
-        value, low, high = map(_without_between, _of_between(node["args"]))
-        return {
-            "op": "and",
-            "args": [{"op": ">=", "args": [value, low]}, {"op": "<=", "args": [value, high]}],
-        }
-    if isinstance(node, Mapping):
-        return {name: _without_between(one) for name, one in node.items()}
-    return [_without_between(one) for one in node] if isinstance(node, list) else node

@@ -4,6 +4,8 @@ Each method gives a scene a value; the smallest is on top, or the largest where 
 ascending. Equal values keep the stored order (rank, then key), and scenes without a value come last
 either way. So every order is total, and the same for every request.
 
+In a derived mosaic the layers of its sources come first: each method orders the scenes of a layer.
+
 In the stored order the later of two processings of one acquisition is above the earlier; in an
 order by time it is so whatever the stored order is by.
 
@@ -47,6 +49,7 @@ def ordered(
         value_of = _value_of(rule, cells, view)
         by_time = rule.method == "attribute" and rule.sort_field == "datetime"
         found = _sorted(whole, value_of, ascending=rule.ascending, by_time=by_time)
+        found.sort(key=lambda scene: scene.layer)
     return found[::-1] if rule.operation == "last" else found
 
 

@@ -61,7 +61,8 @@ class Stretches:
 
     async def _find(self, tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> Ranges:
         # As texts: a filter is a dict. The revision changes with settings, and with bounds.
-        key = mosaic.id, mosaic.generation, mosaic.revision, repr(read), repr(rule)
+        revisions = mosaic.revision, *(each.revision for each in mosaic.stored)
+        key = mosaic.identity, revisions, repr(read), repr(rule)
         with self._lock:
             known = self._known.get(key)
         if known is None:

@@ -56,7 +56,7 @@ class ServiceSamples:
 
     async def find(self, services: Services, mosaic: Mosaic) -> ServiceSample:
         """Returns the sample of a mosaic as its rule shows it; a usual one without scenes."""
-        key = mosaic.id, mosaic.generation, mosaic.shown_assets, repr(mosaic.rules)
+        key = mosaic.identity, mosaic.shown_assets, repr(mosaic.rules)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = await _taken(services, mosaic)

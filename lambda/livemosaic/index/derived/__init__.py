@@ -1,0 +1,1 @@
+"""Reads derived mosaics: which mosaics they show now, and the scenes of these in one order."""

@@ -1,0 +1,1 @@
+"""Derived mosaics: mosaics that show the scenes of others."""
