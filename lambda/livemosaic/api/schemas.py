@@ -26,6 +26,7 @@ from livemosaic.model.mosaic import (
     OverviewPolicy,
     Reduction,
 )
+from livemosaic.model.render import EncodedFormat
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.rules.parameters import RuleQuery
@@ -201,6 +202,15 @@ class MosaicSettings(BaseModel):
         description="Named renders (STAC render extension 2.0), for `render=NAME`",
     )
     rules: RulePolicyBody = RulePolicyBody()
+    formats: list[EncodedFormat] = Field(
+        [],
+        max_length=6,
+        description="Formats that images may have: png, jpeg, webp, jp2, tif, npy; all if the list "
+        "is empty. The first is that of images that ask for none, unless png and jpeg are listed",
+    )
+    quality: int | None = Field(
+        None, ge=1, le=100, description="Quality of JPEG and WebP that ask for none; 80 by default"
+    )
     overviews: OverviewPolicyBody | None = Field(
         None,
         description="Keep overviews, so that low zooms show every scene; null to keep none. "

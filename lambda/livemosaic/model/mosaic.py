@@ -120,6 +120,12 @@ class Mosaic:
     renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""
 
+    formats: tuple[str, ...] = ()
+    """Formats that images may have, by the names of `model.render.Format`; empty is all. The first
+    one is that of `auto`, unless png and jpeg are among them."""
+    quality: int | None = None
+    """Of JPEG and WebP images that name none, 1 to 100; None is that of `render.encode`."""
+
     overviews: OverviewPolicy | None = None
     """How overview cells are kept for low zooms; None where none are."""
     sources: tuple[MosaicSource, ...] = ()
@@ -183,6 +189,8 @@ class Mosaic:
                 raise InvalidRequestError(
                     f"{name} {getattr(self, name)} must be 0 to {MAX_AGE_S} seconds, a year"
                 )
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise InvalidRequestError(f"quality {self.quality} must be 1 to 100")
         if not self.sortby.lstrip("+-"):
             raise InvalidRequestError(f"sortby {self.sortby!r} names no property")
 

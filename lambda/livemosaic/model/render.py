@@ -78,7 +78,10 @@ class Read:
         return self if own is None else replace(self, bidx=own)
 
 
-Format = Literal["auto", "png", "jpeg", "webp", "jp2", "tif", "npy"]
+EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
+"""A format that bytes have."""
+Format = Literal["auto", EncodedFormat]
+"""A format that requests may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ class Render(Style):
     nodata: float | int | None = None
     """Number of invalid pixels in tif and npy; None for zero."""
     quality: int | None = None
-    """Of a jpeg, 1 to 100; None is the usual one."""
+    """Of jpeg and webp, 1 to 100; None is that of the mosaic, or of `render.encode`."""
     background: tuple[int, int, int] | None = None
     """Red, green and blue, 0–255, below the pixels of an image that is opaque then; not in tif and
     npy. None keeps transparency."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import rasterio
@@ -18,11 +18,9 @@ from rasterio.session import DummySession
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
-from livemosaic.model.render import Format, Render
+from livemosaic.model.render import EncodedFormat, Format, Render
 from livemosaic.render.png import encode_png
 from livemosaic.render.style import Image, apply_colors, make_blank, on_background, run_algorithm
-
-EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 
 MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "png": "image/png",
@@ -32,6 +30,11 @@ MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "tif": "image/tiff; application=geotiff",
     "npy": "application/x-binary",
 }
+
+QUALITY: Final = 80
+"""Of JPEG and WebP by default, as ArcGIS advises for imagery."""
+LOSSY: Final[tuple[EncodedFormat, ...]] = ("jpeg", "webp")
+"""Formats that have a quality."""
 
 # Lossless formats are written fast rather than small. TIFF predictors gain 25 % on 8 bits and lose
 # twice that on band ratios.
@@ -47,8 +50,8 @@ _ENV: Final = {
     "GDAL_PAM_ENABLED": False,
 }
 _OPTIONS: Final[dict[EncodedFormat, dict[str, Any]]] = {
-    "jpeg": {"quality": 85},
-    "webp": {"quality": 85},
+    "jpeg": {"quality": QUALITY},
+    "webp": {"quality": QUALITY},
     "jp2": {"codec": "JP2"},  # GDAL decides by extension, and a file in memory has none
     "tif": {"compress": "deflate", "zlevel": 1},
 }
@@ -202,7 +205,7 @@ def _raster(
         # No AWS session: on Lambda, rasterio would look for credentials for each tile.
         with rasterio.Env(DummySession(), **_ENV), MemoryFile() as file:
             profile = _profile(image, mask, chosen, grid)
-            if quality is not None and chosen == "jpeg":
+            if quality is not None and chosen in LOSSY:
                 profile["quality"] = quality
             if nodata is not None and chosen == "tif":
                 profile["nodata"] = nodata.item()

@@ -54,6 +54,7 @@ class NamedRender(BaseModel):
     colormap_name: str | None = None
     colormap: dict[str, Any] | list[Any] | None = None
     return_mask: bool | None = None
+    quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
     def parameters(self) -> Parameters:
         """Returns these values as query parameters."""

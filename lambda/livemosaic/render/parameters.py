@@ -120,6 +120,13 @@ class RenderParameters(QueryParameters):
         "values that have a nodata value",
     )
 
+    quality: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Of JPEG and WebP; that of the mosaic by default, else 80",
+    )
+
     def render(self) -> Render:
         """Parses how pixels become an image; `InvalidRequestError` names the invalid value."""
         ranges = self.rescale or ()
@@ -135,6 +142,7 @@ class RenderParameters(QueryParameters):
             color_formula=self._formula(),
             colormap=self._colormap(),
             return_mask=self.return_mask,
+            quality=self.quality,
         )
 
     # Imported late: only some requests need these modules.

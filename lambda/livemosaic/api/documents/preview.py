@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from livemosaic.api.params.pixels import like_format
 from livemosaic.model.mosaic import Mosaic
 
 MAX_CELLS: Final = 256
@@ -25,7 +26,8 @@ def preview_path(mosaic: Mosaic, size: int) -> str | None:
     if zoom < mosaic.minzoom or not (_is_small(mosaic, width, height) or mosaic.shown_overviews):
         return None
     box = ",".join(f"{degrees:.7g}" for degrees in mosaic.bounds)
-    return f"mosaics/{mosaic.id}/bbox/{box}.png?max_size={size}"
+    extension = like_format(mosaic, "png")
+    return f"mosaics/{mosaic.id}/bbox/{box}.{extension}?max_size={size}"
 
 
 def _is_small(mosaic: Mosaic, width: float, height: float) -> bool:

@@ -9,6 +9,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from starlette.concurrency import run_in_threadpool
 
+from livemosaic.api.params.pixels import like_format
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import extent
 from livemosaic.geo.box import Box, step_of
@@ -122,6 +123,12 @@ async def format_that_shows(
     PNG where that is not known, as of a mosaic without scenes. Of plain values that is kept for a
     minute. Raises `InvalidRequestError` as `Tiler.of_scenes` does.
     """
+    return like_format(mosaic, await _format_of(services, mosaic, read, render, rule))
+
+
+async def _format_of(
+    services: Services, mosaic: Mosaic, read: Read, render: Render, rule: Rule
+) -> Format:
     if render.rescale or render.auto_rescale or render.colormap is not None:
         return "png"
     if replace(render, format="tif").shows_values:

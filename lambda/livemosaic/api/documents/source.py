@@ -8,9 +8,10 @@ from rasterio.dtypes import dtype_rev, typename_fwd
 
 from livemosaic.api.documents.sample import SampleImage, TileProfile, shown_by
 from livemosaic.api.documents.window import DataWindow
-from livemosaic.api.params.pixels import format_of
+from livemosaic.api.params.pixels import allowed_format, format_of
 from livemosaic.api.urls import TileURLs
 from livemosaic.errors import InvalidRequestError
+from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.model.render import Format
 from livemosaic.tiler.tilesets import Reach
@@ -78,7 +79,7 @@ class TileSource:
         return self.reach.extent
 
 
-def gdal_format(name: str | None, sample: SampleImage) -> str:
+def gdal_format(name: str | None, sample: SampleImage, mosaic: Mosaic) -> str:
     """Returns the file extension of tiles: the given one, or one that keeps every value.
 
     PNG of one or three bands, with alpha; TIFF of all others. Raises `InvalidRequestError` for
@@ -86,7 +87,10 @@ def gdal_format(name: str | None, sample: SampleImage) -> str:
     """
     if name is None:
         png = sample.pixels.data.shape[0] in (1, 3) and shown_by(sample) == "png"
-        return "png" if png else "tif"
+        best: Format = "png" if png else "tif"
+        allowed = [each for each in (best, *_READABLE) if each in (mosaic.formats or (best,))]
+        name = allowed[0] if allowed else best
+    allowed_format(mosaic, format_of(name))
     if format_of(name) not in _READABLE:
         known = ", ".join(_READABLE)
         raise InvalidRequestError(f"GDAL reads no tiles of format {name[:20]!r}; it reads {known}")

@@ -26,6 +26,11 @@ FORMATS: Final[dict[str, Format]] = {
 """Formats by every name that requests may use."""
 
 
+_OF_AUTO: Final = ("png", "jpeg")
+"""Formats between which `auto` decides."""
+_PICTURES: Final = ("png", "webp", "jpeg")
+
+
 class _Named(QueryParameters):
     named: str | None = Field(
         None,
@@ -62,6 +67,29 @@ def format_of(name: str) -> Format:
             f"unknown format {name[:20]!r}; known are {', '.join(sorted(FORMATS))}"
         )
     return known
+
+
+def allowed_format(mosaic: Mosaic, wanted: Format) -> Format:
+    """Returns a format that a mosaic allows: `auto` is one of them, others stay as they are.
+
+    Raises `InvalidRequestError` for one that it does not allow.
+    """
+    allowed = mosaic.formats
+    if not allowed or wanted in allowed or (wanted == "auto" and {*_OF_AUTO} <= {*allowed}):
+        return wanted
+    if wanted == "auto":
+        return FORMATS[allowed[0]]
+    raise InvalidRequestError(
+        f"mosaic {mosaic.id!r} has no images of format {wanted}; it has {', '.join(allowed)}"
+    )
+
+
+def like_format(mosaic: Mosaic, wanted: Format) -> Format:
+    """Returns a format if a mosaic allows it, else one for pictures, else any that it allows."""
+    allowed = mosaic.formats
+    if not allowed or wanted in allowed:
+        return wanted
+    return FORMATS[next((name for name in _PICTURES if name in allowed), allowed[0])]
 
 
 class EdgeQuery(BaseModel):

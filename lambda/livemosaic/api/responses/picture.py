@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from livemosaic.api.params.crs import uri_of
-from livemosaic.api.params.pixels import FORMATS
+from livemosaic.api.params.pixels import FORMATS, allowed_format
 from livemosaic.api.responses.etag import Basis, IfNoneMatch
 from livemosaic.api.responses.provenance import tags_of, times_of
 from livemosaic.errors import LivemosaicError
@@ -20,7 +20,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT, Rule
-from livemosaic.render.encode import MEDIA_TYPES, Encoded, encode
+from livemosaic.render.encode import LOSSY, MEDIA_TYPES, Encoded, encode
 from livemosaic.render.stack.bands import check_drawn
 from livemosaic.services import Services
 from livemosaic.settings import Settings
@@ -85,6 +85,7 @@ async def image(
     index alone. Images with skipped scenes and masked images have no ETag. The `repr` of an
     encoder of another kind is in the ETag.
     """
+    render = _of_mosaic(mosaic, render, encoder)
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
     render = await services.stretched(mosaic, read, render, rule)
@@ -125,6 +126,19 @@ async def image(
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
     return Response(encoded.body, media_type=encoded.media_type, headers=headers)
+
+
+def _of_mosaic(mosaic: Mosaic, render: Render, encoder: Encoder) -> Render:
+    """Returns a render with the format and the quality of the mosaic, where it leaves them open.
+
+    The format of another kind of encoder is its own matter; but it must be allowed.
+    """
+    chosen = allowed_format(mosaic, render.format)
+    if encoder is not encode and chosen != render.format:
+        chosen = allowed_format(mosaic, "png")
+    has_quality = chosen == "auto" or chosen in LOSSY
+    quality = (render.quality or mosaic.quality) if has_quality else None
+    return replace(render, format=chosen, quality=quality)
 
 
 def _on_canvas(made: Picture, canvas: Grid) -> Picture:

@@ -23,6 +23,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid, Pixels
 from livemosaic.model.render import Render, Resampling
 from livemosaic.model.rule import Rule
+from livemosaic.render.encode import QUALITY
 from livemosaic.render.exports.encoder import (
     FORMATS,
     Cut,
@@ -149,7 +150,7 @@ class Drawing:
         self, asked: Asked, mosaic: Mosaic, view: View, encoder: ExportEncoder
     ) -> Response:
         """Draws the image of a view."""
-        render = _render(asked, self.rendering, encoder)
+        render = _render(asked, self.rendering, encoder, mosaic)
         etags = asked.request.headers.getlist("If-None-Match")
         return await image(
             asked.services, mosaic, view, self.rendering.read, render, self.rule, etags, encoder
@@ -168,8 +169,9 @@ def _encoder(asked: Asked, rendering: Rendering, sample: ServiceSample) -> Expor
     return _shown(encoder, rendering, sample)
 
 
-def _render(asked: Asked, rendering: Rendering, encoder: ExportEncoder) -> Render:
-    quality = asked.whole("compressionQuality", 85, 0, 100)
+def _render(asked: Asked, rendering: Rendering, encoder: ExportEncoder, mosaic: Mosaic) -> Render:
+    usual = rendering.render.quality or mosaic.quality or QUALITY
+    quality = asked.whole("compressionQuality", usual, 0, 100)
     return replace(rendering.render, format=FORMATS[encoder.format], quality=max(1, quality))
 
 

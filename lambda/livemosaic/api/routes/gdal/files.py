@@ -61,7 +61,7 @@ async def tile_source(
     """Describes the tiles of a request as a raster, by default as fine as a scene's own pixels."""
     if edge.buffer:
         raise InvalidRequestError(f"buffer {edge.buffer:g}: tiles that overlap are no raster")
-    size, extension = edge.edge(1, services.settings), gdal_format(tile_format, sample)
+    size, extension = edge.edge(1, services.settings), gdal_format(tile_format, sample, mosaic)
     profile = await run_in_threadpool(sample.profile, format_of(extension))
     found = await run_in_threadpool(reached, mosaic, tms or mosaic.tms)
     shown = _between(found.between(minzoom, maxzoom), sample, size, is_given=maxzoom is not None)

@@ -14,7 +14,7 @@ from livemosaic.api.dependencies import (
     ServicesDep,
 )
 from livemosaic.api.params.crs import crs_of
-from livemosaic.api.params.pixels import format_of
+from livemosaic.api.params.pixels import format_of, like_format
 from livemosaic.api.responses.negotiation import accepted_types
 from livemosaic.api.responses.picture import RESPONSES, image
 from livemosaic.api.routes.bbox import MAX_SIDE, sized_view
@@ -72,7 +72,7 @@ async def get_map(
 
     Coordinates are x before y in every CRS, so longitude before latitude, as in TiTiler.
     """
-    render = replace(render, format=format_of(f) if f else _preferred_format(accept))
+    render = replace(render, format=format_of(f) if f else _preferred_format(accept, mosaic))
     box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else lonlat_on(mosaic))
     size = Size(width, height, None if width or height else _DEFAULT_SIZE)
     view = await sized_view(services, mosaic, box, size, read, rule)
@@ -97,9 +97,16 @@ def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
     return Box.of(crs_of(bbox_crs) if bbox_crs else lonlat_on(mosaic), (left, bottom, right, top))
 
 
-def _preferred_format(accept: str) -> Format:
-    """Returns the format that Accept prefers; the first of equals, PNG if it accepts none."""
+def _preferred_format(accept: str, mosaic: Mosaic) -> Format:
+    """Returns the format that Accept prefers; the first of equals, PNG if it accepts none.
+
+    Of the formats that the mosaic allows.
+    """
     wanted = accepted_types(accept)
-    liked = {name: wanted.get(kind.partition(";")[0], 0.0) for name, kind in MEDIA_TYPES.items()}
+    liked = {
+        name: wanted.get(kind.partition(";")[0], 0.0)
+        for name, kind in MEDIA_TYPES.items()
+        if not mosaic.formats or name in mosaic.formats
+    }
     best = max(liked, key=lambda name: liked[name])
-    return best if liked[best] > 0 else "png"
+    return best if liked[best] > 0 else like_format(mosaic, "png")

@@ -19,7 +19,7 @@ from livemosaic.api.dependencies import (
 from livemosaic.api.documents.matrices import EARTH, WmtsMatrixSet, extents
 from livemosaic.api.documents.sample import format_that_shows
 from livemosaic.api.documents.xml import Xml, written
-from livemosaic.api.params.pixels import format_of
+from livemosaic.api.params.pixels import allowed_format, format_of
 from livemosaic.api.urls import CheckedTileURLsDep, TileURLs
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.geo.crs import body_of
@@ -79,6 +79,7 @@ async def layer_formats(
     """
     if tile_format is not None:
         _media_type(tile_format)
+        allowed_format(mosaic, format_of(tile_format))
         return dict.fromkeys(("", *mosaic.renders), tile_format)
     drawn = {"": (read, render)}
     for name in mosaic.renders:

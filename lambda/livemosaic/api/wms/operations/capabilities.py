@@ -92,6 +92,8 @@ async def get_capabilities(request: Request, asked: WmsRequest, only: Mosaic | N
     if only is not None:
         shown = await _format_that_shows(services, asked, only)
         formats.sort(key=lambda name: FORMATS[name] != shown)
+        allowed = [name for name in formats if FORMATS[name] in only.formats]
+        formats = allowed or formats  # the schema has one at least
     url = _url(request, asked, only)
     layers = await run_in_threadpool(_layers, request, asked.version, only, url)
     body = await run_in_threadpool(

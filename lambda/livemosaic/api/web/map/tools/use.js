@@ -32,12 +32,19 @@ function degrees() {
 
 const pixels = () => [map.getContainer().clientWidth, map.getContainer().clientHeight];
 
+const PICTURES = ["png", "webp", "jpeg"];
+/** The format of images: PNG, unless the mosaic allows only others. */
+function extension() {
+  const allowed = info?.formats?.length ? info.formats : PICTURES;
+  return PICTURES.find((name) => allowed.includes(name)) ?? allowed[0];
+}
+
 /** URL of an image of the view, pixel for pixel. */
 export function imageUrl() {
   const size = pixels().join("x");
   return EARTH
-    ? withQuery(`bbox/${metres().join(",")}/${size}.png`, { coord_crs: "EPSG:3857" })
-    : withQuery(`bbox/${degrees().join(",")}/${size}.png`);
+    ? withQuery(`bbox/${metres().join(",")}/${size}.${extension()}`, { coord_crs: "EPSG:3857" })
+    : withQuery(`bbox/${degrees().join(",")}/${size}.${extension()}`);
 }
 
 function gdal() {
@@ -75,7 +82,7 @@ const rows = () => [
   ["XYZ tiles", withQuery(`tiles/${TMS}/{z}/{x}/{y}`), "MapLibre, Leaflet, OpenLayers, QGIS."],
   ["TileJSON", withQuery(`tiles/${TMS}/tilejson.json`), ""],
   ["WMTS", withQuery("WMTSCapabilities.xml"), "QGIS, ArcGIS, MapProxy."],
-  ["Image", `curl -o view.png '${imageUrl()}'`, "Pixel for pixel what the map shows."],
+  ["Image", `curl -o view.${extension()} '${imageUrl()}'`, "Pixel for pixel what the map shows."],
   ["GDAL", gdal(), "The values or colors of the view."],
   ["Python", python(), "numpy, xarray, rasterio."],
 ];
@@ -99,7 +106,7 @@ function row([title, text, note]) {
 
 function open(body) {
   const qgis = el("a", { class: "action", href: withQuery("gdal/mosaic.qlr"), download: `${info?.id ?? "mosaic"}.qlr` }, "QGIS layer");
-  const image = el("a", { class: "action plain", href: imageUrl(), download: "view.png" }, "Image");
+  const image = el("a", { class: "action plain", href: imageUrl(), download: `view.${extension()}` }, "Image");
   const private_ = query().has("access_token") ? [el("p", { class: "hint" }, "These have your access token: who gets one can see the mosaic as long as it is valid.")] : [];
   body.append(el("div", { class: "row" }, qgis, image), ...private_, ...rows().map(row));
 }
