@@ -24,6 +24,7 @@ examples:
   python -m bench cells
   python -m bench low --across 20
   python -m bench whole --across 20
+  python -m bench derived --across 16
   python -m bench edges --depths 10,300
   python -m bench build --kinds rgb,float32 --across 20
   python -m bench views
@@ -99,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--times", type=int, default=9, help="times each: %(default)s")
     whole.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    derived = commands.add_parser("derived", help="tiles of a derived mosaic")
+    derived.add_argument(
+        "--across", type=int, default=24, help="scenes in a row and in a column: %(default)s"
+    )
+    derived.add_argument("--times", type=int, default=15, help="times each: %(default)s")
+    derived.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     edges = commands.add_parser("edges", help="tiles at the edge of deep stacks of scenes")
     edges.add_argument(
         "--depths", type=_numbers, default=(10, 100, 1500), help="scenes: %(default)s"
@@ -319,6 +326,12 @@ def _whole(given: argparse.Namespace) -> list[Sheet]:
     return whole.run(given.across, given.times)
 
 
+def _derived(given: argparse.Namespace) -> list[Sheet]:
+    from bench import derived
+
+    return derived.run(given.across, given.times)
+
+
 def _cells(given: argparse.Namespace) -> list[Sheet]:
     from bench import cells
 
@@ -345,6 +358,7 @@ _COMMANDS: Final = {
     "tiles": _tiles,
     "low": _low,
     "whole": _whole,
+    "derived": _derived,
     "edges": _edges,
     "build": _build,
     "race": _race,
