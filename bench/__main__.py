@@ -27,6 +27,7 @@ examples:
   python -m bench derived --across 16
   python -m bench edges --depths 10,300
   python -m bench build --kinds rgb,float32 --across 20
+  python -m bench pmtiles --across 20
   python -m bench views
   python -m bench views --makers sqlite,titiler-pgstac --zooms 3,6,9 --archive build/boreal
   python -m bench imports
@@ -124,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
         "--across", type=int, default=45, help="scenes in a row and in a column: %(default)s"
     )
     build.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    pmtiles = commands.add_parser("pmtiles", help="archives of tiles, and after some changes")
+    pmtiles.add_argument(
+        "--across", type=int, default=45, help="scenes in a row and in a column: %(default)s"
+    )
+    pmtiles.add_argument(
+        "--maxzoom", type=int, default=10, help="deepest zoom that is baked, too: %(default)s"
+    )
+    pmtiles.add_argument(
+        "--deepest", type=int, default=14, help="deepest zoom of exports: %(default)s"
+    )
+    pmtiles.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     _add_race(commands)
     _add_views(commands)
     cells = commands.add_parser("cells", help="cost of writing an overview cell")
@@ -268,6 +280,12 @@ def _low(given: argparse.Namespace) -> list[Sheet]:
     return low.run(low.Options(across=given.across, tiles=given.tiles, times=given.times))
 
 
+def _pmtiles(given: argparse.Namespace) -> list[Sheet]:
+    from bench import pmtiles
+
+    return pmtiles.run(pmtiles.Options(given.across, given.maxzoom, given.deepest))
+
+
 def _edges(given: argparse.Namespace) -> list[Sheet]:
     from bench import edges
 
@@ -359,6 +377,7 @@ _COMMANDS: Final = {
     "low": _low,
     "whole": _whole,
     "derived": _derived,
+    "pmtiles": _pmtiles,
     "edges": _edges,
     "build": _build,
     "race": _race,

@@ -10,7 +10,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -281,10 +281,19 @@ class Bucket:
         with explaining():
             return bytes(obstore.get(self._store, key).bytes())
 
+    def object(self, key: str) -> StoredObject:
+        """Opens one edition of an object."""
+        return StoredObject(self._store, key, Pin())
+
     def file(self, key: str) -> RangeFile:
         """Opens one edition of an object as a file."""
-        source = StoredObject(self._store, key, Pin())
+        source = self.object(key)
         return RangeFile(source.read_blocking, source.size_blocking())
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; succeeds where there is none."""
+        with suppress(AbsentError), explaining():
+            obstore.delete(self._store, key)
 
 
 def listed_of(meta: Any) -> Listed:

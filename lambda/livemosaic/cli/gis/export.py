@@ -6,16 +6,23 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
+from livemosaic.cli.gis.pmtiles import export_tiles, request_of
 from livemosaic.cli.session import console, progress, target
 from livemosaic.client.exports import MosaicExport, export_of
 from livemosaic.errors import InvalidRequestError
+from livemosaic.export.files import put_at
 from livemosaic.export.mosaic_json import mosaic_json, only_asset
-from livemosaic.export.whole.files import put_at
+from livemosaic.export.tiles.look import TileFormat
+from livemosaic.export.tiles.publishing import ArchivePlace
 
 T = TypeVar("T")
 
-ExportFormat = Literal["mosaicjson", "gti", "stac-geoparquet"]
-_SUFFIXES: Final[dict[str, ExportFormat]] = {".gpkg": "gti", ".parquet": "stac-geoparquet"}
+ExportFormat = Literal["mosaicjson", "gti", "stac-geoparquet", "pmtiles"]
+_SUFFIXES: Final[dict[str, ExportFormat]] = {
+    ".gpkg": "gti",
+    ".parquet": "stac-geoparquet",
+    ".pmtiles": "pmtiles",
+}
 
 Counted = Callable[[Iterable[T]], Iterator[T]]
 """Passes values on, and moves the progress bar."""
@@ -28,8 +35,9 @@ def export(
         str,
         typer.Argument(
             help="File or s3://BUCKET/KEY: *.json and *.json.gz are MosaicJSON, *.gti.gpkg is a "
-            "tile index of GDAL, *.parquet is stac-geoparquet. MosaicJSON goes to any backend of "
-            "cogeo-mosaic, too: dynamodb://REGION/TABLE:NAME, sqlite:///FILE.db:NAME"
+            "tile index of GDAL, *.parquet is stac-geoparquet, *.pmtiles are tiles. MosaicJSON "
+            "goes to any backend of cogeo-mosaic, too: dynamodb://REGION/TABLE:NAME, "
+            "sqlite:///FILE.db:NAME"
         ),
     ],
     format_: Annotated[
@@ -44,11 +52,30 @@ def export(
         int | None,
         typer.Option(min=0, max=24, help="Zoom of the cells of a MosaicJSON."),
     ] = None,
+    render: Annotated[
+        str, typer.Option(help="Named render of the mosaic, of the tiles of PMTiles.")
+    ] = "",
+    zooms: Annotated[
+        str | None, typer.Option(help="Zooms of PMTiles: 0-14 unless given, or one.")
+    ] = None,
+    tiles: Annotated[
+        TileFormat | None, typer.Option(help="Format of the tiles of PMTiles; webp unless given.")
+    ] = None,
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Copies of PMTiles, alps.2026-11-30.pmtiles, that are kept of the last days.",
+        ),
+    ] = 0,
 ) -> None:
     """Write a whole mosaic for other tools, as of now; what is there is replaced.
 
     MosaicJSON 0.0.3 is for cogeo-mosaic and titiler.mosaic, a tile index (GTI) for GDAL 3.9 and
-    later, stac-geoparquet for DuckDB, rustac and `livemosaic ingest` (docs/stac.md).
+    later, stac-geoparquet for DuckDB, rustac and `livemosaic ingest` (docs/stac.md). PMTiles are
+    all tiles of some zooms in one file, of which the next export draws only what changed
+    (docs/pmtiles.md).
 
     Examples:
 
@@ -59,10 +86,22 @@ def export(
     `livemosaic --api https://HOST export alps s3://BUCKET/alps.parquet`
 
     `livemosaic export alps dynamodb://eu-central-1/mosaics:alps`
+
+    `livemosaic export alps alps.pmtiles --zooms 0-12 --render ndvi --tiles png --keep 7`
     """
     kind = format_ or _format(to)
     if quadkey_zoom is not None and kind != "mosaicjson":
         raise typer.BadParameter("--quadkey-zoom is for MosaicJSON", context)
+    of_tiles = {"--render": render, "--zooms": zooms, "--tiles": tiles, "--keep": keep}
+    if kind == "pmtiles":
+        if asset:
+            raise typer.BadParameter("--asset is not for PMTiles: name a --render", context)
+        place = ArchivePlace(to, keep)
+        with target(context) as mosaics:
+            export_tiles(mosaics, mosaic, request_of(place, render, zooms, tiles))
+        return
+    if given := [name for name, value in of_tiles.items() if value]:
+        raise typer.BadParameter(f"{given[0]} is for PMTiles: a file *.pmtiles", context)
     with target(context) as mosaics, progress() as bar:
         found = export_of(mosaics, mosaic)
         task = bar.add_task("reading scenes", total=None)

@@ -1,5 +1,6 @@
 """Files that are whole or not there: made beside their place, and put there when they are done."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,12 +33,19 @@ def put_at(to: str) -> Iterator[Path]:
         made = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
         try:
             yield made
+            _flush(made)
             made.replace(path)
         finally:
             made.unlink(missing_ok=True)
     except (OSError, ObjectError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"cannot write {to}: {reason}") from error
+
+
+def _flush(made: Path) -> None:
+    """Waits until a file is on the disk: a name must not be there before its bytes are."""
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _upload(path: Path, bucket: str, key: str) -> None:

@@ -1,0 +1,63 @@
+"""How the tiles of an archive are read and drawn: as the tile route does by the same names."""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.export.pmtiles.writer import ArchiveContent
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
+from livemosaic.model.render import Read, Render
+from livemosaic.model.rule import Rule
+from livemosaic.render.named_renders import parameters_of
+from livemosaic.render.parameters import Parameters
+from livemosaic.tiler.rules.parameters import rule_of
+
+TileFormat = Literal["webp", "jpeg", "png"]
+TMS: Final = "WebMercatorQuad"
+_EDGE: Final = 85.0511287798066
+"""Latitude at which WebMercatorQuad ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileLook:
+    """Parameters of every tile of an archive."""
+
+    named: str
+    """The mosaic's render; empty for none."""
+    format: TileFormat
+    read: Read
+    render: Render
+    rule: Rule
+
+    @classmethod
+    def of(cls, mosaic: Mosaic, named: str, format_: TileFormat) -> Self:
+        """Raises `InvalidRequestError` for a render that is not there, and another tile grid."""
+        if mosaic.tms != TMS:
+            raise InvalidRequestError(
+                f"mosaic {mosaic.id!r} has tiles of {mosaic.tms}, and PMTiles has tiles of {TMS} "
+                f"alone: for an archive, make a mosaic of the same scenes with --tms {TMS}"
+            )
+        parameters = parameters_of(mosaic, named) if named else Parameters()
+        render = replace(parameters.render(), format=format_)
+        return cls(named, format_, parameters.read(), render, rule_of({}, mosaic))
+
+    def about(self, mosaic: Mosaic) -> ArchiveContent:
+        """Returns what an archive of such tiles states."""
+        name = mosaic.title or mosaic.id
+        stated = {
+            "name": f"{name}, {self.named}" if self.named else name,
+            "attribution": mosaic.attribution,
+            "license": mosaic.license,
+        }
+        metadata = {key: text for key, text in stated.items() if text}
+        return ArchiveContent(
+            kind=self.format, bounds=_bounds(mosaic), metadata=metadata | {"type": "overlay"}
+        )
+
+
+def _bounds(mosaic: Mosaic) -> BBox:
+    west, south, east, north = mosaic.bounds or (-180.0, -_EDGE, 180.0, _EDGE)
+    if west > east:
+        west, east = -180.0, 180.0
+    return west, max(south, -_EDGE), east, min(north, _EDGE)

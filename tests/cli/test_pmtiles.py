@@ -1,0 +1,341 @@
+"""`livemosaic export` to PMTiles: the tiles of the tile route, byte for byte, and nothing else."""
+
+import io
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import morecantile
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from api.overviews import Tile, build, document, make_scenes, publish, tiles_over, with_overviews
+from api.served import AUTHORIZED, Server
+from livemosaic.cli import app
+from livemosaic.export.pmtiles.reader import Archive
+
+Place = tuple[int, int, int]
+ZOOMS = range(15)
+RENDERS = {
+    "gray": {"bidx": [1]},
+    "auto": {"rescale": "auto"},
+    "ndvi": {"expression": "(b1-b2)/(b1+b2)", "rescale": [[-1, 1]]},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[Tile]]]:
+    with with_overviews(tmp_path_factory.mktemp("index"), renders=RENDERS) as server:
+        scenes = make_scenes(server.folder, 12)
+        publish(server, scenes)
+        build(server)
+        yield server, scenes
+
+
+@pytest.fixture
+def server(made: tuple[Server, list[Tile]]) -> Server:
+    """A mosaic whose low zooms are of overviews, and whose high ones are of scenes."""
+    return made[0]
+
+
+@pytest.fixture
+def scenes(made: tuple[Server, list[Tile]]) -> list[Tile]:
+    return made[1]
+
+
+def export(server: Server, to: Path | str, *options: str, code: int = 0, mosaic: str = "m") -> str:
+    index = server.services.settings.index
+    words = ["--index", index, "--allow", str(server.folder), "export", mosaic, str(to), *options]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+def opened(path: Path) -> Archive:
+    body = path.read_bytes()
+    return Archive.open(lambda start, stop: body[start:stop])
+
+
+def shown(server: Server, tile: morecantile.Tile, extension: str, **query: Any) -> bytes | None:
+    """The bytes of the tile route; None where no pixel is valid."""
+    url = f"/mosaics/m/tiles/WebMercatorQuad/{tile.z}/{tile.x}/{tile.y}"
+    values = server.get(f"{url}.npy", **query)
+    assert values.status_code == 200, values.text
+    if not np.load(io.BytesIO(values.content))[-1].any():
+        return None
+    found = server.get(f"{url}.{extension}", **query)
+    assert found.status_code == 200
+    return found.content
+
+
+def expected(
+    server: Server, scenes: list[Tile], zooms: range, extension: str, **query: Any
+) -> dict[Place, bytes]:
+    tiles = [tile for zoom in zooms for tile in tiles_over(scenes, zoom)]
+    found = {(t.z, t.x, t.y): shown(server, t, extension, **query) for t in tiles}
+    return {place: body for place, body in found.items() if body is not None}
+
+
+def every_tile(archive: Archive) -> dict[Place, bytes]:
+    """All tiles of an archive, by the reference reader."""
+    reader = pytest.importorskip("pmtiles.reader")
+    there = reader.Reader(lambda offset, length: archive._read(offset, offset + length))
+    return dict(reader.all_tiles(there.get_bytes))
+
+
+@pytest.mark.parametrize(
+    ("tiles", "extension", "render", "zooms"),
+    [
+        ("webp", "webp", "", ZOOMS),
+        ("png", "png", "ndvi", range(9, 14)),
+        ("jpeg", "jpg", "gray", range(3, 12)),
+        ("png", "png", "auto", range(12)),
+    ],
+)
+def test_tiles_are_those_of_the_route(
+    server: Server,
+    scenes: list[Tile],
+    tmp_path: Path,
+    tiles: str,
+    extension: str,
+    render: str,
+    zooms: range,
+) -> None:
+    path = tmp_path / "m.pmtiles"
+    options = ["--tiles", tiles, "--zooms", f"{zooms[0]}-{zooms[-1]}"]
+    query = {"render": render} if render else {}
+    text = export(server, path, *options, *(["--render", render] if render else []))
+    archive = opened(path)
+    found = every_tile(archive)
+    assert found == expected(server, scenes, zooms, extension, **query)
+    assert {zoom for zoom, _, _ in found} == {*zooms}
+    assert f"wrote {len(found):,} tiles" in text
+    assert "warning" not in text
+    assert archive.header.kind == tiles
+    bounds = server.services.mosaics.get("m").bounds
+    assert archive.header.bounds == pytest.approx(bounds, abs=1e-6)
+
+
+def counts(text: str) -> tuple[int, int]:
+    """How many tiles were drawn, and how many taken over, of what the command says."""
+    found = re.search(r": ([\d,]+) drawn, ([\d,]+) as before", text)
+    assert found, text
+    drawn, copied = (int(number.replace(",", "")) for number in found.groups())
+    return drawn, copied
+
+
+def put(server: Server, item: dict[str, Any]) -> None:
+    """Make an Item the newest of its scene, whatever its time."""
+    url = "/mosaics/m/items?force=true"
+    answer = server.client.post(url, json=item, headers=AUTHORIZED)
+    assert answer.status_code == 200, answer.text
+
+
+def delete(server: Server, name: str) -> None:
+    url = f"/mosaics/m/items/{name}?collection=s2&force=true"
+    answer = server.client.delete(url, headers=AUTHORIZED)
+    assert answer.status_code in (200, 204), answer.text
+
+
+@dataclass
+class Changing:
+    """A mosaic that changes, and its archive."""
+
+    server: Server
+    scenes: list[Tile]
+    path: Path
+    rng: random.Random
+    there: set[str] = field(default_factory=set)
+    moves: Iterator[int] = field(default_factory=lambda: iter(range(1, 1000)))
+
+    def change(self) -> None:
+        """Adds, moves, updates or deletes a scene."""
+        scene = self.rng.choice(self.scenes)
+        if scene.name in self.there and self.rng.random() < 0.4:
+            delete(self.server, scene.name)
+            self.there.discard(scene.name)
+            return
+        number = next(self.moves)
+        shift = self.rng.choice((0, 0, 0.4, 3)) * (scene.bounds[2] - scene.bounds[0])
+        left, bottom, right, top = scene.bounds
+        moved = replace(
+            scene, bounds=(left + shift, bottom, right + shift, top), day=number % 27 + 1
+        )
+        put(self.server, document(moved, updated=f"2026-03-01T00:{number:02}:00Z"))
+        self.there.add(scene.name)
+
+    def export(self, *options: str) -> tuple[int, int]:
+        """Exports in place and, as a whole, elsewhere; both must be equal."""
+        found = counts(export(self.server, self.path, *options))
+        whole = self.path.with_name("whole.pmtiles")
+        whole.unlink(missing_ok=True)
+        Path(f"{whole}.ledger").unlink(missing_ok=True)
+        drawn, copied = counts(export(self.server, whole, *options))
+        assert copied == 0
+        assert sum(found) == drawn
+        assert self.path.read_bytes() == whole.read_bytes()
+        assert Path(f"{self.path}.ledger").read_bytes() == Path(f"{whole}.ledger").read_bytes()
+        return found
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Iterator[Changing]:
+    with with_overviews(tmp_path, renders=RENDERS) as server:
+        scenes = make_scenes(server.folder, 6)
+        publish(server, scenes)
+        build(server)
+        names = {scene.name for scene in scenes}
+        yield Changing(server, scenes, tmp_path / "m.pmtiles", random.Random(1), names)
+
+
+def test_only_changes_are_drawn_and_the_rest_is_as_in_a_whole_export(changing: Changing) -> None:
+    first, _ = changing.export()
+    assert changing.export() == (0, first)
+    for changes in (1, 1, 2, 3, 8):
+        for _ in range(changes):
+            changing.change()
+        if changes != 2:
+            build(changing.server)
+        drawn, copied = changing.export()
+        assert drawn
+        if changes == 1:
+            assert copied > drawn
+    build(changing.server)
+    changing.export()
+
+
+def test_a_change_that_is_taken_back_draws_nothing(changing: Changing) -> None:
+    whole, _ = changing.export()
+    before = changing.path.read_bytes()
+    delete(changing.server, "s007")
+    build(changing.server)
+    put(changing.server, document(changing.scenes[7]))
+    build(changing.server)
+    _, copied = changing.export()
+    assert changing.path.read_bytes() == before
+    assert copied > whole / 2
+
+
+@pytest.mark.parametrize("options", [["--render", "gray"], ["--tiles", "png"]])
+def test_other_settings_draw_all(changing: Changing, options: list[str]) -> None:
+    whole, _ = changing.export()
+    assert changing.export(*options) == (whole, 0)
+    assert changing.export(*options) == (0, whole)
+
+
+def test_another_pixel_version_draws_all(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = changing.export()
+    monkeypatch.setattr("livemosaic.pixel_version.current", lambda: "another")
+    assert changing.export() == (whole, 0)
+
+
+def test_other_zooms_draw_what_is_new(changing: Changing) -> None:
+    few, _ = changing.export("--zooms", "0-11")
+    drawn, copied = changing.export("--zooms", "0-13")
+    assert copied == few
+    assert drawn
+    assert changing.export("--zooms", "3-12")[0] == 0
+
+
+@pytest.mark.parametrize("damage", ["no ledger", "ledger", "archive", "another archive", "tiles"])
+def test_damage_is_drawn_anew(changing: Changing, damage: str) -> None:
+    whole, _ = changing.export()
+    ledger, path = Path(f"{changing.path}.ledger"), changing.path
+    match damage:
+        case "no ledger":
+            ledger.unlink()
+        case "ledger":
+            ledger.write_bytes(ledger.read_bytes()[:-3])
+        case "archive":
+            path.write_bytes(path.read_bytes()[:300])
+        case "another archive":
+            other = path.with_name("other.pmtiles")
+            export(changing.server, other, "--render", "gray")
+            path.write_bytes(other.read_bytes())
+        case "tiles":
+            body = bytearray(path.read_bytes())
+            body[-40:] = bytes(40)
+            path.write_bytes(body)
+    drawn, copied = changing.export()
+    if damage == "tiles":
+        assert (drawn, copied) == (1, whole - 1)
+    else:
+        assert drawn == whole
+
+
+def test_an_unreadable_scene_is_named_and_tried_again(changing: Changing) -> None:
+    scene = changing.scenes[0]
+    body = scene.path.read_bytes()
+    scene.path.write_bytes(body[:200])
+    changing.server.add(document(scene, updated="2026-04-01T00:00:00Z"))
+    text = export(changing.server, changing.path, "--zooms", "13")
+    assert "tiles lack scenes that could not be shown" in text
+    assert "s000" in text
+    scene.path.write_bytes(body)
+    drawn, copied = changing.export("--zooms", "13")
+    assert 0 < drawn < copied
+    assert changing.export("--zooms", "13")[0] == 0
+
+
+def test_what_is_cut_is_said_each_time(changing: Changing) -> None:
+    changing.server.services.mosaics.update("m", {"overviews": None})
+    for _ in range(2):
+        text = export(changing.server, changing.path, "--zooms", "9-10")
+        assert "2 tiles lack scenes, as a limit ended the search" in text
+
+
+def test_overviews_that_are_behind_are_said(changing: Changing) -> None:
+    delete(changing.server, "s003")
+    text = export(changing.server, changing.path, "--zooms", "9-10")
+    assert "overviews are 1 changes behind" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--zooms", "4-2"], "4 is deeper than 2"),
+        (["--zooms", "x"], "--zooms 'x' must be two zooms"),
+        (["--zooms", "25-28"], "mosaic 'm' has zooms 0 to 22"),
+        (
+            ["--render", "none"],
+            "there is no render 'none' in mosaic 'm'; there are: auto, gray, ndvi",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    server: Server, options: list[str], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.pmtiles"
+    assert reason in export(server, path, *options, code=1)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_other_mosaics_are_refused(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "m.pmtiles"
+    server.create("degrees", tms="EuropeanETRS89_LAEAQuad")
+    server.create("nothing")
+    text = export(server, path, mosaic="degrees", code=1)
+    assert (
+        "has tiles of EuropeanETRS89_LAEAQuad, and PMTiles has tiles of WebMercatorQuad alone"
+        in text
+    )
+    assert "shows nothing at zooms 0 to 14" in export(server, path, mosaic="nothing", code=1)
+    assert "no mosaic 'absent'" in export(server, path, mosaic="absent", code=1)
+    assert "cannot write" in export(server, tmp_path / "no" / "m.pmtiles", code=1)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_options_of_other_formats_are_refused(server: Server, tmp_path: Path) -> None:
+    assert "--zooms is for PMTiles" in export(server, tmp_path / "m.json", "--zooms", "3", code=2)
+    text = export(server, tmp_path / "m.pmtiles", "--asset", "visual", code=2)
+    assert "--asset is not for PMTiles" in text
+    words = ["--api", "http://127.0.0.1:9", "export", "m", str(tmp_path / "m.pmtiles")]
+    result = CliRunner().invoke(app, words)
+    assert "leave out --api" in " ".join(result.output.split())
