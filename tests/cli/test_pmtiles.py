@@ -22,7 +22,7 @@ Place = tuple[int, int, int]
 ZOOMS = range(15)
 RENDERS = {
     "gray": {"bidx": [1]},
-    "auto": {"rescale": "auto"},
+    "auto": {"rescale": "auto", "quality": 30},
     "ndvi": {"expression": "(b1-b2)/(b1+b2)", "rescale": [[-1, 1]]},
 }
 
@@ -94,7 +94,7 @@ def every_tile(archive: Archive) -> dict[Place, bytes]:
         ("webp", "webp", "", ZOOMS),
         ("png", "png", "ndvi", range(9, 14)),
         ("jpeg", "jpg", "gray", range(3, 12)),
-        ("png", "png", "auto", range(12)),
+        ("webp", "webp", "auto", range(12)),
     ],
 )
 def test_tiles_are_those_of_the_route(
@@ -315,6 +315,29 @@ def test_what_cannot_be_is_refused(
     path = tmp_path / "m.pmtiles"
     assert reason in export(server, path, *options, code=1)
     assert not [*tmp_path.iterdir()]
+
+
+def test_quality_and_formats_are_those_of_the_mosaic(changing: Changing) -> None:
+    whole, _ = changing.export("--zooms", "9-11")
+    changing.server.services.mosaics.update("m", {"quality": 20})
+    assert changing.export("--zooms", "9-11") == (whole, 0)
+    found = every_tile(opened(changing.path))
+    assert found == expected(changing.server, changing.scenes, range(9, 12), "webp")
+    changing.server.services.mosaics.update("m", {"formats": ("jpeg", "npy")})
+    text = export(changing.server, changing.path, code=1)
+    assert "mosaic 'm' has no images of format webp; it has jpeg, npy" in text
+
+
+def test_a_derived_mosaic(changing: Changing) -> None:
+    """A source that shows from zoom 12 on is found, although it shows nothing at zoom 9."""
+    source = {"mosaic": "m", "minzoom": 12}
+    changing.server.create("over", sources=[source])
+    export(changing.server, changing.path, mosaic="over")
+    found = every_tile(opened(changing.path))
+    assert {zoom for zoom, _, _ in found} == {12, 13, 14}
+    for place, body in found.items():
+        url = "/mosaics/over/tiles/WebMercatorQuad/{}/{}/{}.webp".format(*place)
+        assert changing.server.get(url).content == body
 
 
 def test_other_mosaics_are_refused(server: Server, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _only_cell(tile: Cell, draft: Draft) -> tuple[OverviewCell, CellImage] | Non
 
 
 def _of_seen(seen: Seen) -> bytes:
-    scenes = [(s.key, s.version, s.lasting_parts, s.encodings) for s in seen.scenes]
+    scenes = [(s.key, s.version, s.lasting_parts, s.encodings, s.source) for s in seen.scenes]
     return _digest((seen.end, *scenes, seen.beyond))
 
 

@@ -119,7 +119,7 @@ def settings_digest(
     read, _ = tiler.of_scenes(mosaic, look.read, look.rule)
     limits = tiler.limits.max_scenes, tiler.limits.max_rows
     values = (
-        (pixel_version, mosaic.id, mosaic.generation, mosaic.shown_assets),
+        (pixel_version, mosaic.identity, mosaic.missing, mosaic.shown_assets),
         (read, look.render, look.rule, limits, allowed),
     )
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()

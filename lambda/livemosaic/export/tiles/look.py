@@ -9,6 +9,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import Rule
+from livemosaic.render.encode import LOSSY
 from livemosaic.render.named_renders import parameters_of
 from livemosaic.render.parameters import Parameters
 from livemosaic.tiler.rules.parameters import rule_of
@@ -38,8 +39,15 @@ class TileLook:
                 f"mosaic {mosaic.id!r} has tiles of {mosaic.tms}, and PMTiles has tiles of {TMS} "
                 f"alone: for an archive, make a mosaic of the same scenes with --tms {TMS}"
             )
+        if mosaic.formats and format_ not in mosaic.formats:
+            raise InvalidRequestError(
+                f"mosaic {mosaic.id!r} has no images of format {format_}; it has "
+                f"{', '.join(mosaic.formats)}"
+            )
         parameters = parameters_of(mosaic, named) if named else Parameters()
-        render = replace(parameters.render(), format=format_)
+        render = parameters.render()
+        quality = (render.quality or mosaic.quality) if format_ in LOSSY else None
+        render = replace(render, format=format_, quality=quality)
         return cls(named, format_, parameters.read(), render, rule_of({}, mosaic))
 
     def about(self, mosaic: Mosaic) -> ArchiveContent:
