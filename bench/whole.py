@@ -20,7 +20,7 @@ from livemosaic.model.rule import DEFAULT
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.tiler.statistics import Wanted
-from livemosaic.tiler.whole.statistics import SIDE as SIDE_BY_DEFAULT
+from livemosaic.tiler.whole.image import SIDE as SIDE_BY_DEFAULT
 from livemosaic.tiler.whole.statistics import count_whole
 from livemosaic.tiler.whole.stretch import Stretches
 

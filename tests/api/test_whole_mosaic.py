@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from api.overviews import NATIVE, Tile, build, make_scenes, publish, tiles_over, with_overviews
 from api.served import AUTHORIZED, LEFT, RIGHT, WEB, Server, tile_url
@@ -275,3 +277,105 @@ def test_what_auto_rescale_cannot_do_is_refused(
     answer = server.tile(".png", **query)
     assert answer.status_code == 400
     assert named in answer.json()["detail"]
+
+
+def boundary(server: Server, **query: Any) -> tuple[dict[str, Any], BaseGeometry]:
+    answer = server.get("/mosaics/m/boundary", **query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/geo+json"
+    feature: dict[str, Any] = answer.json()
+    found = shapely.geometry.shape(feature["geometry"])
+    assert found.is_valid
+    return feature, found
+
+
+def footprints(tiles: list[Tile]) -> BaseGeometry:
+    corners = [(WEB.lnglat(*t.bounds[:2]), WEB.lnglat(*t.bounds[2:])) for t in tiles]
+    return shapely.union_all([shapely.box(*low, *high) for low, high in corners])
+
+
+def test_the_boundary_is_that_of_the_footprints_but_for_pixels(
+    whole: tuple[Server, list[Tile]],
+) -> None:
+    server, tiles = whole
+    feature, found = boundary(server)
+    oracle = footprints(tiles)
+    assert feature["properties"]["overviews"]
+    pixel = feature["properties"]["resolution"]
+    assert found.symmetric_difference(oracle).area < 2 * pixel * oracle.length
+    assert feature["bbox"] == pytest.approx(oracle.bounds, abs=3 * pixel)
+    newest = max(tile.day for tile in tiles)
+    assert feature["properties"]["newest"] == f"2026-01-{newest:02}T00:00:00Z"
+    area = statistics(server)["area_km2"]
+    assert feature["properties"]["area_km2"] == pytest.approx(area, rel=0.02)
+
+
+def test_a_boundary_may_be_coarser_and_an_envelope(whole: tuple[Server, list[Tile]]) -> None:
+    server, _ = whole
+    feature, found = boundary(server, envelope="true")
+    assert found.equals(shapely.box(*feature["bbox"]))
+    coarse, _ = boundary(server, zoom=9)
+    assert coarse["properties"]["resolution"] == pytest.approx(360 / 256 / 2**9, rel=0.05)
+    answer = server.get("/mosaics/m/boundary", zoom=24)
+    assert answer.status_code == 400
+    assert "zoom 24" in answer.json()["detail"]
+
+
+def test_the_boundary_shrinks_when_scenes_go(server: Server) -> None:
+    """Bounds of a mosaic hold all scenes ever added; its boundary, the ones that are there."""
+    server.publish("left", 1, LEFT)
+    server.publish("right", 2, RIGHT)
+    first, before = boundary(server)
+    tag = server.get("/mosaics/m/boundary").headers["ETag"]
+    same = server.client.get("/mosaics/m/boundary", headers={"If-None-Match": tag})
+    assert same.status_code == 304
+    gone = server.client.delete(
+        "/mosaics/m/items/right", params={"collection": "s2"}, headers=AUTHORIZED
+    )
+    assert gone.status_code in (200, 204), gone.text
+    second, after = boundary(server)
+    assert after.area == pytest.approx(before.area / 2, rel=0.01)
+    assert second["bbox"][2] < first["bbox"][2]
+    area = first["properties"]["area_km2"]
+    assert second["properties"]["area_km2"] == pytest.approx(area / 2, rel=0.01)
+    assert server.get("/mosaics/m/boundary").headers["ETag"] != tag
+
+
+def test_the_boundary_of_few_scenes_far_apart_is_of_their_footprints(server: Server) -> None:
+    """Also of one across 180 degrees, which has parts on both sides."""
+    boxes = [(10.0, 0.0, 10.01, 0.01), (179.99, 5.0, -179.99, 5.01)]
+    for n, (west, south, east, north) in enumerate(boxes):
+        wide = east if east > west else east + 360
+        path = write_cog(
+            server.folder / f"far{n}.tif",
+            np.ones((1, 64, 64), np.uint8),
+            crs="EPSG:4326",
+            bounds=(west, south, wide, north),
+        )
+        if east > west:
+            geometry = box(west, south, east, north)
+        else:
+            sides = (shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
+            geometry = shapely.geometry.mapping(shapely.MultiPolygon(sides))
+        server.add(item(f"far{n}", geometry, assets={"visual": {"href": server.url(path)}}))
+    feature, found = boundary(server)
+    assert len(found.geoms) == 3
+    assert found.area == pytest.approx(3e-4, rel=0.01)
+    assert feature["properties"]["resolution"] is None
+    assert feature["properties"]["area_km2"] == pytest.approx(3e-4 * 111.3 * 110.6, rel=0.02)
+    assert feature["bbox"] == pytest.approx([10, 0, -179.99, 5.01], abs=1e-6)
+    _, rectangle = boundary(server, envelope="true")
+    assert len(rectangle.geoms) == 2
+
+
+def test_a_mosaic_without_scenes_has_no_boundary(server: Server) -> None:
+    assert server.get("/mosaics/m/boundary").status_code == 204
+
+
+def test_the_boundary_has_holes_where_no_pixel_is_valid(server: Server) -> None:
+    values = np.full((1, 256, 256), 7, np.uint8)
+    values[:, 64:192, 64:192] = 0
+    server.publish("holed", values, nodata=0)
+    _, found = boundary(server)
+    assert len(found.interiors) == 1
+    assert found.area == pytest.approx(0.75 * shapely.Polygon(found.exterior).area, rel=0.02)

@@ -32,10 +32,10 @@ POST_WRITES: Final = ("/mosaics/{mosaic}/items", "/mosaics/{mosaic}/tokens")
 """Routes that write although they match `POST_READS`: API Gateway picks the more specific route."""
 EXPENSIVE_READS: Final = (
     *("/mosaics/{mosaic}/bbox/{proxy+}", "/mosaics/{mosaic}/map"),
-    "/mosaics/{mosaic}/statistics",
+    *("/mosaics/{mosaic}/statistics", "/mosaics/{mosaic}/boundary"),
     "/arcgis/rest/services/{mosaic}/ImageServer/{operation}",
 )
-"""Images of any size, and statistics of whole mosaics; `POST_READS` are expensive, too."""
+"""Images of any size, and what a mosaic knows of itself; `POST_READS` are expensive, too."""
 _OTHERS: Final = 50
 """Requests per second of any other route, and half of a burst: `HEAD`, preflights, writes."""
 _ACCESS: Final = {

@@ -42,6 +42,7 @@ from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wms, 
 from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
+from livemosaic.api.routes.whole import boundary
 from livemosaic.api.routes.whole import statistics as whole_statistics
 from livemosaic.api.urls import KVP, tile_urls
 from livemosaic.render.encode import MEDIA_TYPES
@@ -50,7 +51,7 @@ from livemosaic.services import Services
 
 _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
-    whole_statistics,
+    *(boundary, whole_statistics),
     *(mosaic_json, renders, tilesets, registries, wmts, files, tilejson, pages),
     *(catalog, stac_search),
 )

@@ -7,13 +7,11 @@ scenes, each scene is sampled by itself.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from livemosaic.errors import AreaTooLargeError, InvalidRequestError
 from livemosaic.geo.antimeridian import extent
 from livemosaic.geo.box import Box, Size
 from livemosaic.geo.cells import cell_grid
@@ -24,18 +22,17 @@ from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.statistics import Tally
-from livemosaic.tiler.views import View, box_view, lonlat_on
+from livemosaic.tiler.views import box_view, lonlat_on
 from livemosaic.tiler.whole.area import pixel_areas
+from livemosaic.tiler.whole.image import (
+    SIDE,
+    few_scenes,
+    image_of,
+    is_enough,
+    too_many,
+    whole_view,
+)
 
-SIDE: Final = 512
-"""Pixels of the longer side of an image of a whole mosaic, by default."""
-MAX_SIDE: Final = 4096
-_DETAIL: Final = 2
-"""How many times finer overviews are read, of which nearest pixels are taken: the coarser they are
-the farther they reach beyond the scenes, as pixels are valid where any pixel below is."""
-_ENOUGH: Final = 10_000
-"""Valid pixels of an image that are no matter of chance."""
-_FEW_SCENES: Final = 40
 _SAMPLE: Final = 128
 """Pixels of the longer side of a sample of one scene."""
 _AT_ONCE: Final = 4
@@ -75,20 +72,6 @@ class WholeCount:
         return float(areas[made.pixels.valid].sum(dtype=np.float64))
 
 
-def whole_view(mosaic: Mosaic, side: int) -> View | None:
-    """Returns a mosaic's extent as a view with a longer side of `side` pixels.
-
-    None of a mosaic without scenes. In the CRS of its TileMatrixSet, or in degrees where that
-    cannot show the whole extent.
-    """
-    if mosaic.bounds is None:
-        return None
-    box = Box.of(lonlat_on(mosaic), mosaic.bounds)
-    with suppress(InvalidRequestError):  # the extent crosses the edge of that map
-        box = box.to(cell_grid(mosaic.tms).crs)
-    return box_view(box, mosaic, *Size(max_size=side).of(box, None))
-
-
 async def count_whole(
     tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule, side: int = SIDE
 ) -> WholeCount | None:
@@ -97,41 +80,18 @@ async def count_whole(
     Raises `InvalidRequestError` where it has too many scenes to read and no overviews to stand for
     them, and as `Tiler.prepare` does.
     """
-    view = whole_view(mosaic, side)
+    view = whole_view(mosaic, side, cell_grid(mosaic.tms).crs)
     if view is None or mosaic.bounds is None:
         return None
-    made = await _image(tiler, mosaic, replace(view, detail=_DETAIL), read, rule)
-    if made is not None and _is_enough(made):
+    made = await image_of(tiler, mosaic, view, read, rule)
+    if made is not None and is_enough(made):
         return await asyncio.to_thread(_counted, mosaic, made)
-    few = await asyncio.to_thread(_few_scenes, tiler, mosaic)
+    few = await asyncio.to_thread(few_scenes, tiler, mosaic)
     if few:
         return await _sampled(tiler, mosaic, few, read, rule)
     if made is not None:
         return await asyncio.to_thread(_counted, mosaic, made)
-    raise InvalidRequestError(
-        f"mosaic {mosaic.id!r} has more scenes than can be read at once, and no overviews that "
-        f"show what is asked for: turn overviews on (livemosaic mosaics update {mosaic.id} "
-        "--overviews), ask for what they show, or POST single areas"
-    )
-
-
-async def _image(
-    tiler: Tiler, mosaic: Mosaic, view: View, read: Read, rule: Rule
-) -> Picture | None:
-    """The image of a view; None where it would leave scenes out that no overview cell shows."""
-    try:
-        draft = await tiler.prepare(mosaic, view, read, rule)
-        if draft.shown is None and not await tiler.is_whole(draft):
-            return None
-        made = await tiler.make(draft)
-    except AreaTooLargeError:
-        return None
-    return None if made.truncated and made.shown is None else made
-
-
-def _is_enough(made: Picture) -> bool:
-    is_coarse = made.shown is not None and made.shown.is_coarse
-    return not is_coarse and int(np.count_nonzero(made.pixels.valid)) >= _ENOUGH
+    raise too_many(mosaic)
 
 
 def _counted(mosaic: Mosaic, made: Picture) -> WholeCount:
@@ -144,12 +104,6 @@ def _counted(mosaic: Mosaic, made: Picture) -> WholeCount:
 def _empty(mosaic: Mosaic, pixels: int) -> WholeCount:
     assert mosaic.bounds is not None  # noqa: S101 (for the type)
     return WholeCount(Tally(pixels=pixels), mosaic.bounds)
-
-
-def _few_scenes(tiler: Tiler, mosaic: Mosaic) -> Sequence[Scene]:
-    """All scenes of a mosaic; none where it has many."""
-    scenes, more = tiler.index.list_scenes(mosaic, limit=_FEW_SCENES)
-    return () if more else scenes
 
 
 async def _sampled(

@@ -1,7 +1,6 @@
 """Statistics of the pixel values of a whole mosaic."""
 
 import asyncio
-import hashlib
 import json
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -16,14 +15,14 @@ from livemosaic.api.dependencies import (
     RuleParams,
     ServicesDep,
 )
-from livemosaic.api.responses.etag import IfNoneMatch
+from livemosaic.api.responses.digest import tagged
 from livemosaic.api.responses.explain import band_names
-from livemosaic.api.responses.picture import cache_control
 from livemosaic.api.routes.statistics import wanted_params
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.render import Read
 from livemosaic.tiler.statistics import Wanted
-from livemosaic.tiler.whole.statistics import MAX_SIDE, SIDE, WholeCount, count_whole
+from livemosaic.tiler.whole.image import MAX_SIDE, SIDE
+from livemosaic.tiler.whole.statistics import WholeCount, count_whole
 
 router = APIRouter(tags=["numbers"])
 
@@ -77,12 +76,8 @@ async def whole_statistics(
     if counted is None or not (counted.tally.names or counted.skipped):
         return Response(status_code=204)
     body = await run_in_threadpool(_body, counted, wanted, read)
-    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    life = cache_control(mosaic, services.settings, brief=bool(counted.skipped))
-    headers = {"Cache-Control": life, "ETag": etag}
-    if IfNoneMatch.of(",".join(if_none_match or ())).matches(etag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    brief = bool(counted.skipped)
+    return tagged(body, "application/json", mosaic, services.settings, if_none_match, brief=brief)
 
 
 def _body(counted: WholeCount, wanted: Wanted, read: Read) -> bytes:

@@ -1,0 +1,134 @@
+"""Use case: the boundary of a mosaic's valid pixels, from one image of all of it.
+
+The image is of overview cells where the mosaic has any. Of a mosaic of few scenes whose image would
+be too coarse or leave some out, the boundary is that of their footprints.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import shapes
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
+
+from livemosaic.errors import AreaTooLargeError
+from livemosaic.geo.antimeridian import extent, wrapped
+from livemosaic.geo.crs import proj_crs
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox, Grid
+from livemosaic.model.render import Read
+from livemosaic.model.scene import Scene
+from livemosaic.tiler.picture import Picture, Tiler
+from livemosaic.tiler.rules.parameters import rule_of
+from livemosaic.tiler.views import area_of, lonlat_on
+from livemosaic.tiler.whole.area import pixel_areas
+from livemosaic.tiler.whole.image import few_scenes, image_of, is_enough, too_many, whole_view
+
+_MOST_PARTS: Final = 2000
+"""Polygons; where there are more, pixels are joined."""
+_SMOOTHED: Final = 0.75
+"""Pixels by which vertices may be off the edges of pixels, so that diagonals have no stairs."""
+_NEWEST_FIRST: Final = "-datetime"
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where a mosaic has pixels."""
+
+    geometry: BaseGeometry
+    """Polygons in degrees, within ±180."""
+    area_km2: float
+    resolution: float | None = None
+    """Degrees of a pixel of the image; None where it is of footprints."""
+    rungs: Sequence[int] = ()
+    """Zooms of the overview cells that were read in place of scenes."""
+    newest: str | None = None
+    """RFC 3339 time of the newest scene; None unless the mosaic shows the newest on top."""
+
+    @property
+    def bounds(self) -> BBox:
+        """West, south, east, north in degrees; west > east across ±180."""
+        return extent(self.geometry)
+
+    @property
+    def envelope(self) -> BaseGeometry:
+        """The rectangle of the bounds; two across ±180."""
+        west, south, east, north = self.bounds
+        return wrapped(shapely.box(west, south, east if west <= east else east + 360, north))
+
+
+async def boundary_of(tiler: Tiler, mosaic: Mosaic, side: int) -> Boundary | None:
+    """Returns the boundary of a mosaic as it is shown by default; None where it has no pixels.
+
+    `side`: pixels of the longer side of the image. Raises `InvalidRequestError` where the mosaic
+    has too many scenes to read, and no overviews.
+    """
+    view = whole_view(mosaic, side, lonlat_on(mosaic))
+    if view is None:
+        return None
+    newest = await asyncio.to_thread(_newest, tiler, mosaic)
+    made = await image_of(tiler, mosaic, view, Read(), rule_of({}, mosaic))
+    if made is not None and is_enough(made):
+        return await asyncio.to_thread(_of_image, made, newest)
+    few = await asyncio.to_thread(few_scenes, tiler, mosaic)
+    if few:
+        return await asyncio.to_thread(_of_footprints, mosaic, few, newest)
+    if made is None:
+        raise too_many(mosaic)
+    return await asyncio.to_thread(_of_image, made, newest) if made.pixels.valid.any() else None
+
+
+def _of_image(made: Picture, newest: str | None) -> Boundary:
+    valid, grid = made.pixels.valid, made.grid
+    area = float(pixel_areas(grid)[valid].sum(dtype=np.float64))
+    step = grid.transform.a
+    rungs = [] if made.shown is None else [made.shown.zoom]
+    return Boundary(wrapped(_outline(valid, grid)), area, step, rungs, newest)
+
+
+def _outline(valid: NDArray[np.bool_], grid: Grid) -> BaseGeometry:
+    """The polygons of valid pixels, of coarser ones where there would be too many."""
+    to_map = grid.transform
+    parts = _parts(valid, to_map)
+    while len(parts) > _MOST_PARTS:
+        valid, to_map = _halved(valid), to_map @ Affine.scale(2)
+        parts = _parts(valid, to_map)
+    step = _SMOOTHED * to_map.a
+    return shapely.union_all([part.simplify(step).buffer(0) for part in parts])
+
+
+def _halved(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels twice as large, valid where any of the four is."""
+    height, width = valid.shape
+    even = np.pad(valid, ((0, height % 2), (0, width % 2)))
+    return even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2]
+
+
+def _parts(valid: NDArray[np.bool_], to_map: Affine) -> list[BaseGeometry]:
+    found: Any = shapes(valid.view(np.uint8), mask=valid, transform=to_map)
+    return [shape(each) for each, _ in found]
+
+
+def _of_footprints(mosaic: Mosaic, scenes: Sequence[Scene], newest: str | None) -> Boundary:
+    geometry = shapely.union_all([scene.footprint for scene in scenes])
+    geod = proj_crs(lonlat_on(mosaic)).get_geod()
+    polygons = [p for p in shapely.get_parts(geometry) if p.geom_type == "Polygon"]
+    areas = (geod.geometry_area_perimeter(orient(p))[0] for p in polygons) if geod else ()
+    return Boundary(geometry, sum(map(abs, areas)) / 1e6, newest=newest)
+
+
+def _newest(tiler: Tiler, mosaic: Mosaic) -> str | None:
+    if mosaic.bounds is None or mosaic.sortby != _NEWEST_FIRST or mosaic.sources:
+        return None
+    try:
+        top = next(tiler.index.find(mosaic, area_of(mosaic, mosaic.bounds)), None)
+    except AreaTooLargeError:
+        return None
+    return top.datetime if top else None

@@ -1,0 +1,77 @@
+"""A whole mosaic as one image of few pixels, of overview cells where it has any."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from rasterio.crs import CRS
+
+from livemosaic.errors import AreaTooLargeError, InvalidRequestError
+from livemosaic.geo.box import Box, Size
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read
+from livemosaic.model.rule import Rule
+from livemosaic.model.scene import Scene
+from livemosaic.tiler.picture import Picture, Tiler
+from livemosaic.tiler.views import View, box_view, lonlat_on
+
+SIDE: Final = 512
+"""Pixels of the longer side of an image of a whole mosaic, by default."""
+MAX_SIDE: Final = 4096
+_DETAIL: Final = 2
+"""How many times finer overviews are read, of which nearest pixels are taken: the coarser they are
+the farther they reach beyond the scenes, as pixels are valid where any pixel below is."""
+_ENOUGH: Final = 10_000
+"""Valid pixels of an image that are no matter of chance."""
+_FEW_SCENES: Final = 40
+
+
+def whole_view(mosaic: Mosaic, side: int, crs: CRS) -> View | None:
+    """Returns a mosaic's extent as a view with a longer side of `side` pixels.
+
+    None of a mosaic without scenes. In a CRS, or in degrees where that cannot show all of it.
+    """
+    if mosaic.bounds is None:
+        return None
+    box = Box.of(lonlat_on(mosaic), mosaic.bounds)
+    with suppress(InvalidRequestError):  # the extent crosses the edge of that map
+        box = box.to(crs)
+    return box_view(box, mosaic, *Size(max_size=side).of(box, None))
+
+
+async def image_of(
+    tiler: Tiler, mosaic: Mosaic, view: View, read: Read, rule: Rule
+) -> Picture | None:
+    """Returns the image of a view; None where it would leave out scenes that no cell shows."""
+    view = replace(view, detail=_DETAIL)
+    try:
+        draft = await tiler.prepare(mosaic, view, read, rule)
+        if draft.shown is None and not await tiler.is_whole(draft):
+            return None
+        made = await tiler.make(draft)
+    except AreaTooLargeError:
+        return None
+    return None if made.truncated and made.shown is None else made
+
+
+def is_enough(made: Picture) -> bool:
+    """Returns whether an image has more than a few pixels of scenes, as fine as it is."""
+    is_coarse = made.shown is not None and made.shown.is_coarse
+    return not is_coarse and int(np.count_nonzero(made.pixels.valid)) >= _ENOUGH
+
+
+def few_scenes(tiler: Tiler, mosaic: Mosaic) -> Sequence[Scene]:
+    """Returns all scenes of a mosaic; none where it has many."""
+    scenes, more = tiler.index.list_scenes(mosaic, limit=_FEW_SCENES)
+    return () if more else scenes
+
+
+def too_many(mosaic: Mosaic) -> InvalidRequestError:
+    """Returns the error of a mosaic that no image shows as a whole, nor few reads do."""
+    return InvalidRequestError(
+        f"mosaic {mosaic.id!r} has more scenes than can be read at once, and no overviews that "
+        f"show what is asked for: turn overviews on (livemosaic mosaics update {mosaic.id} "
+        "--overviews), ask for what they show, or POST single areas"
+    )
