@@ -2,9 +2,11 @@
 
 import io
 import random
-import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from api.overviews import Tile, build, document, make_scenes, publish, tiles_over, with_overviews
-from api.served import AUTHORIZED, Server
+from api.served import Server
+from cli.archives import Place, counts, delete, every_tile, export, opened, put
 from livemosaic.cli import app
-from livemosaic.export.pmtiles.reader import Archive
 
-Place = tuple[int, int, int]
 ZOOMS = range(15)
 RENDERS = {
     "gray": {"bidx": [1]},
@@ -47,20 +48,6 @@ def scenes(made: tuple[Server, list[Tile]]) -> list[Tile]:
     return made[1]
 
 
-def export(server: Server, to: Path | str, *options: str, code: int = 0, mosaic: str = "m") -> str:
-    index = server.services.settings.index
-    words = ["--index", index, "--allow", str(server.folder), "export", mosaic, str(to), *options]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return " ".join(result.output.split())
-
-
-def opened(path: Path) -> Archive:
-    body = path.read_bytes()
-    return Archive.open(lambda start, stop: body[start:stop])
-
-
 def shown(server: Server, tile: morecantile.Tile, extension: str, **query: Any) -> bytes | None:
     """The bytes of the tile route; None where no pixel is valid."""
     url = f"/mosaics/m/tiles/WebMercatorQuad/{tile.z}/{tile.x}/{tile.y}"
@@ -79,13 +66,6 @@ def expected(
     tiles = [tile for zoom in zooms for tile in tiles_over(scenes, zoom)]
     found = {(t.z, t.x, t.y): shown(server, t, extension, **query) for t in tiles}
     return {place: body for place, body in found.items() if body is not None}
-
-
-def every_tile(archive: Archive) -> dict[Place, bytes]:
-    """All tiles of an archive, by the reference reader."""
-    reader = pytest.importorskip("pmtiles.reader")
-    there = reader.Reader(lambda offset, length: archive._read(offset, offset + length))
-    return dict(reader.all_tiles(there.get_bytes))
 
 
 @pytest.mark.parametrize(
@@ -119,27 +99,6 @@ def test_tiles_are_those_of_the_route(
     assert archive.header.kind == tiles
     bounds = server.services.mosaics.get("m").bounds
     assert archive.header.bounds == pytest.approx(bounds, abs=1e-6)
-
-
-def counts(text: str) -> tuple[int, int]:
-    """How many tiles were drawn, and how many taken over, of what the command says."""
-    found = re.search(r": ([\d,]+) drawn, ([\d,]+) as before", text)
-    assert found, text
-    drawn, copied = (int(number.replace(",", "")) for number in found.groups())
-    return drawn, copied
-
-
-def put(server: Server, item: dict[str, Any]) -> None:
-    """Make an Item the newest of its scene, whatever its time."""
-    url = "/mosaics/m/items?force=true"
-    answer = server.client.post(url, json=item, headers=AUTHORIZED)
-    assert answer.status_code == 200, answer.text
-
-
-def delete(server: Server, name: str) -> None:
-    url = f"/mosaics/m/items/{name}?collection=s2&force=true"
-    answer = server.client.delete(url, headers=AUTHORIZED)
-    assert answer.status_code in (200, 204), answer.text
 
 
 @dataclass
@@ -362,3 +321,77 @@ def test_options_of_other_formats_are_refused(server: Server, tmp_path: Path) ->
     words = ["--api", "http://127.0.0.1:9", "export", "m", str(tmp_path / "m.pmtiles")]
     result = CliRunner().invoke(app, words)
     assert "leave out --api" in " ".join(result.output.split())
+
+
+def test_dated_copies(changing: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest ones are kept, and nothing else is deleted."""
+    folder, few = changing.path.parent, ("--zooms", "9")
+    kept = ["m.2020-02-01.txt", "m.x.pmtiles", "am.2020-01-01.pmtiles", "m.2020-01-01.pmtiles.old"]
+    old = ["m.2020-01-01.pmtiles", "m.2020-01-02.pmtiles", "m.2021-01-01.pmtiles"]
+    for name in (*kept, *old):
+        (folder / name).write_text(name)
+    export(changing.server, changing.path, *few)
+    assert all((folder / name).exists() for name in old)
+    export(changing.server, changing.path, *few, "--keep", "2")
+    today = f"m.{datetime.now(UTC).date()}.pmtiles"
+    there = {path.name for path in folder.iterdir() if ".pmtiles" in path.name or path.name in kept}
+    assert there == {*kept, "m.2021-01-01.pmtiles", today, "m.pmtiles", "m.pmtiles.ledger"}
+    assert (folder / today).read_bytes() == changing.path.read_bytes()
+    delete(changing.server, "s007")
+    build(changing.server)
+    before = changing.path.read_bytes()
+    export(changing.server, changing.path, *few)
+    assert (folder / today).read_bytes() == before != changing.path.read_bytes()
+
+
+CRASHING = """
+import os, sys
+from pathlib import Path
+
+left = int(sys.argv.pop(1))
+
+def counted(work):
+    def step(*args, **how):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return work(*args, **how)
+    return step
+
+os.fsync, os.link = counted(os.fsync), counted(os.link)
+for name in ("replace", "write_bytes", "unlink"):
+    setattr(Path, name, counted(getattr(Path, name)))
+from livemosaic.cli import app
+app()
+"""
+
+
+def test_a_crash_at_any_step_leaves_an_archive(changing: Changing) -> None:
+    """The old one, or the new one, whole; the next export is as if there had been no crash."""
+    few, path = ("--zooms", "9-10"), changing.path
+    old_day = path.with_name("m.2020-01-01.pmtiles")
+    index, folder = changing.server.services.settings.index, str(changing.server.folder)
+    command = ["--index", index, "--allow", folder, "export", "m", str(path), *few, "--keep", "1"]
+    export(changing.server, path, *few)
+    before, ledger = path.read_bytes(), Path(f"{path}.ledger").read_bytes()
+    delete(changing.server, "s007")
+    build(changing.server)
+    whole = path.with_name("whole.pmtiles")
+    export(changing.server, whole, *few)
+    found = []
+    for steps in range(100):
+        path.write_bytes(before)
+        Path(f"{path}.ledger").write_bytes(ledger)
+        old_day.write_bytes(b"x")
+        ran = subprocess.run([sys.executable, "-c", CRASHING, str(steps), *command], check=False)
+        found.append(path.read_bytes())
+        assert found[-1] in (before, whole.read_bytes())
+        if ran.returncode == 0:
+            break
+        assert ran.returncode == 9
+        export(changing.server, path, *few)
+        assert path.read_bytes() == whole.read_bytes()
+    assert len(found) > 6
+    assert found.index(whole.read_bytes()) > 2
+    assert not old_day.exists()
