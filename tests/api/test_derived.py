@@ -1,13 +1,18 @@
 """Derived mosaics: what they show of their sources, in which order, and what they refuse."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from api.served import AUTHORIZED, LEFT, RIGHT, WHOLE, Server, Z, raster, scene, tile_url
+from livemosaic.errors import InvalidRequestError
+from livemosaic.index.mosaics import put_of
+from livemosaic.model.derived.sources import MosaicSource
+from livemosaic.model.mosaic import Mosaic
 
 
 @pytest.fixture
@@ -263,3 +268,69 @@ def test_statistics_of_the_whole_are_of_what_it_shows(sources: Server) -> None:
     found = sources.get("/mosaics/d/statistics").json()["statistics"]["b1"]
     assert (found["min"], found["max"], round(found["mean"])) == (10, 20, 15)
     assert sources.get(f"{tile_url(mosaic='d')}.png", rescale="auto").status_code == 200
+
+
+def test_sources_of_other_bands_are_shown_as_scenes_of_other_bands_are(server: Server) -> None:
+    server.create("a")
+    server.create("b")
+    for mosaic in ("a", "m"):
+        server.publish("rgb", [10, 20, 30], LEFT, day=2, mosaic=mosaic)
+    for mosaic in ("b", "m"):
+        server.publish("gray", 4000, (64, 0, 256, 256), day=1, mosaic=mosaic, dtype="uint16")
+    derive(server, "a", "b")
+    ours, one = (server.get(f"{tile_url(mosaic=name)}.tif") for name in ("d", "m"))
+    assert ours.content[:4] == one.content[:4] == b"II*\0"
+    assert ours.headers["X-Gray-Scenes"] == one.headers["X-Gray-Scenes"]
+    both = [server.picture(tile_url(mosaic=name)) for name in ("d", "m")]
+    assert (both[0].data == both[1].data).all()
+    assert both[0].data.dtype == both[1].data.dtype
+
+
+class Meanwhile:
+    """A table on which something happens just before the first transaction."""
+
+    def __init__(self, table: Any, happens: Callable[[], object]) -> None:
+        self._table, self._happens = table, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def transact(self, actions: Sequence[Any]) -> None:
+        happens, self._happens = self._happens, lambda: None
+        happens()
+        self._table.transact(actions)
+
+
+def test_two_changes_at_once_make_no_circle(sources: Server) -> None:
+    derive(sources, "a")
+    derive(sources, "a", name="e")
+    mosaics = sources.services.mosaics
+
+    def other() -> None:
+        mosaics.update("e", {"sources": (MosaicSource(mosaic="d"),)})
+
+    late = replace(mosaics, table=Meanwhile(mosaics.table, other))
+    with pytest.raises(InvalidRequestError, match="shows itself"):
+        late.update("d", {"sources": (MosaicSource(mosaic="e"),)})
+    assert at(sources, 20, "e") == [10]
+
+
+def test_a_source_deleted_at_once_with_a_new_mosaic_is_no_source(sources: Server) -> None:
+    mosaics = sources.services.mosaics
+    late = replace(mosaics, table=Meanwhile(mosaics.table, lambda: mosaics.mark_deleting("a")))
+    new = Mosaic(id="d", sources=(MosaicSource(mosaic="a"),))
+    with pytest.raises(InvalidRequestError, match="cannot show source 'a'"):
+        late.create(new)
+
+
+def test_a_circle_that_is_stored_nevertheless_ends_no_read(sources: Server) -> None:
+    """As an earlier release may write, or a hand."""
+    derive(sources, "a")
+    derive(sources, "d", name="e")
+    stored = sources.services.mosaics.some(["d"])["d"]
+    assert stored is not None
+    bad = replace(stored, sources=(MosaicSource(mosaic="a"), MosaicSource(mosaic="e")))
+    sources.services.index.table.transact([put_of(bad)])
+    assert at(sources, 20) == [10]
+    answer = sources.get(f"{tile_url(mosaic='d')}.png")
+    assert "shows itself" in answer.headers["X-Missing-Sources"]

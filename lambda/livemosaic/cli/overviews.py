@@ -168,6 +168,7 @@ def _state(mosaic: Mosaic) -> str:
 
 
 def _check_has_overviews(mosaic: Mosaic) -> None:
+    mosaic.check_own_scenes()
     if mosaic.overviews is None:
         raise InvalidRequestError(
             f"mosaic {mosaic.id!r} has no overviews: "

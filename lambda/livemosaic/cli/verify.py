@@ -108,6 +108,7 @@ def verify(
     settings = without_api(context, "livemosaic verify")
     with clear_errors(), running(settings, open_table(settings.index)) as services:
         found = services.mosaics.get(mosaic)
+        found.check_own_scenes()
         checks = [Rows(services.index, found, repair).check()]
         if stac:
             settled = datetime.now(UTC) - timedelta(seconds=lag)

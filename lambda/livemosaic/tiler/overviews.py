@@ -186,8 +186,13 @@ class Overviews:
         """What cells in a view, or near it, lack, of the first `MOST_COUNTED` stale rows there.
 
         None where it would take more than one query: at zooms 0 to 2, where the mosaic reaches into
-        several tiles of zoom 3.
+        several tiles of zoom 3. Of a derived mosaic, of all sources that have overviews.
         """
+        if mosaic.sources:
+            shown = [each for each in mosaic.stored if each.shown_overviews]
+            lags = [lag for each in shown if (lag := self.lag(each, view))]
+            whole = len(lags) == len(shown)
+            return Lag(sum(x.scenes for x in lags), sum(x.unread for x in lags)) if whole else None
         regions = _regions(mosaic, view.area)
         if len(regions) != 1:
             return None

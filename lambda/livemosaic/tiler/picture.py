@@ -33,6 +33,7 @@ from livemosaic.render.style import draw_scene
 from livemosaic.storage.hrefs import redact
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
+from livemosaic.tiler.derived.cells import StackedCandidates, StackedCells, stacked_cells
 from livemosaic.tiler.overviews import (
     Numbers,
     OverviewCandidates,
@@ -207,12 +208,16 @@ class Tiler:
     async def prepare(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
         """Prepares an image of overview cells where they show it, else as `draft`, which raises."""
         live = self.draft(mosaic, view, read, rule)
-        if self.overviews is None or mosaic.shown_overviews is None:
+        if self.overviews is None or not (mosaic.shown_overviews or mosaic.sources):
             return live
-        wanted = wanted_cells(mosaic, view, live.read, rule)
-        if wanted is None:
+        shown: ShownCells | None
+        if mosaic.sources:
+            of = mosaic, view, live.read, rule
+            shown = await asyncio.to_thread(stacked_cells, self.overviews, self.index, *of)
+        elif wanted := wanted_cells(mosaic, view, live.read, rule):
+            shown = await asyncio.to_thread(self.overviews.find, mosaic, view, wanted)
+        else:
             return live
-        shown = await asyncio.to_thread(self.overviews.find, mosaic, view, wanted)
         live.timings.end("index")
         if shown is None or (shown.is_coarse and await self.is_whole(live)):
             return live
@@ -351,8 +356,13 @@ class Tiler:
         """The same image of overview cells; they are in the mosaic's order already."""
         limits, mosaic, view = self.limits, live.mosaic, live.view
         candidates = Candidates(self.index, mosaic, view, DEFAULT, None, live.read.assets)
+        source = (
+            StackedCandidates(candidates, shown)
+            if isinstance(shown, StackedCells)
+            else OverviewCandidates(candidates, shown)
+        )
         plan = Plan(
-            OverviewCandidates(candidates, shown),
+            source,
             view.grid.height,
             view.grid.width,
             limits.max_scenes,

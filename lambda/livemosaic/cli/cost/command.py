@@ -73,6 +73,7 @@ def cost(
     settings = without_api(context, "livemosaic cost")
     with clear_errors(), running(settings, open_table(settings.index)) as services:
         found = services.mosaics.get(mosaic)
+        found.check_own_scenes()
         since = utc_text(datetime.now(UTC) - _MONTH)
         measured = sample(services.index, found, size, since)
         if not measured.scenes and (scenes or items):

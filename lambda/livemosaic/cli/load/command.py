@@ -158,12 +158,13 @@ def _planned(
     changed: Sequence[str] | None,
 ) -> LoadPlan:
     with running(settings, open_table(settings.index)) as services:
-        found = services.mosaics.all()
+        found = [one for one in services.mosaics.all() if not one.sources]
         if chosen:
             found = [services.mosaics.get(name) for name in chosen]
         check = services.mosaics.check
     for one in found:
         one.check_format()
+        one.check_own_scenes()
     if not found:
         raise InvalidRequestError(f"there is no mosaic in {settings.index}: create one first")
     mosaics = [replace(one, **_settings(changed or ())) for one in found]

@@ -1,0 +1,1 @@
+"""Overview cells of derived mosaics."""
