@@ -211,7 +211,11 @@ def test_a_source_is_not_deleted_unless_it_is_forced(sources: Server) -> None:
     assert delete(sources, "b", force=True).status_code == 204
     answer = sources.client.get(url, headers={"If-None-Match": tag})
     assert answer.status_code == 200
-    assert answer.headers["X-Missing-Sources"].startswith("b=")
+    for path in (url, "/mosaics/d", "/mosaics/d/point/7.8,45.7", "/mosaics/d/items"):
+        assert sources.get(path).headers["X-Missing-Sources"].startswith("b="), path
+    known = {"If-None-Match": answer.headers["ETag"]}
+    assert sources.client.get(url, headers=known).headers["X-Missing-Sources"]
+    assert "X-Missing-Sources" not in sources.get("/mosaics/a").headers
     assert sources.get("/mosaics/d").json()["missing_sources"] == ["b"]
     assert (at(sources, 20), at(sources, 200)) == ([10], None)
 

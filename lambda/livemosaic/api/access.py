@@ -17,6 +17,8 @@ TOKEN_PARAMETER: Final = "access_token"  # noqa: S105 (a name)
 """Query parameter of a token (RFC 6750, 2.3); `token` is a page token in STAC APIs."""
 PRIVATE: Final = "livemosaic.private"
 """Key in the ASGI scope of a request whose response depends on a credential."""
+MISSING: Final = "livemosaic.missing"
+"""Key in the ASGI scope of a request about a derived mosaic without some of its sources."""
 
 
 def services_of(request: Request) -> Services:
@@ -59,6 +61,8 @@ def _visible(mosaic_id: str, find: Callable[[str], Mosaic], request: Request) ->
         found: Mosaic | None = find(mosaic_id)
     except NotFoundError:
         found = None
+    if found is not None and found.missing:
+        request.scope[MISSING] = found.missing
     if found is not None and found.access == "public":
         return found
     scope = _granted_scope(request)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livemosaic.api.access import PRIVATE
+from livemosaic.api.access import MISSING, PRIVATE
 from livemosaic.api.params import items, names
 from livemosaic.api.responses import picture
 from livemosaic.api.responses.errors import error_response
@@ -79,6 +79,8 @@ class CacheControl:
     QGIS shows what its cache holds for good, whatever its age and whatever ETag it has: it is kept
     from storing anything, so that a mosaic is live there. No other client, and no cache on the way,
     is asked to store less.
+
+    Every response about a derived mosaic names the sources that it lacks, a 304, too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -94,6 +96,8 @@ class CacheControl:
                 control = headers.get("Cache-Control", usual)
                 control = _private(control) if PRIVATE in scope else control
                 headers["Cache-Control"] = "no-store" if _is_qgis(scope) else control
+                if (missing := scope.get(MISSING)) and message["status"] < 400:
+                    headers[picture.MISSING] = picture.missing_sources(missing)
             await send(message)
 
         await self.app(scope, receive, send_controlled)

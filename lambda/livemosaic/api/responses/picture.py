@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -121,7 +121,6 @@ async def image(
     if known.matches(etag):
         return _not_modified(etag, life, about)
     headers = _cache_headers(etag, life) | _headers(made) | about | _location_headers(encoded.grid)
-    headers |= missing_headers(mosaic)
     if etag and may_be_kept:
         services.tiffs.keep(basis.digest, KeptTiff(etag, encoded.body, headers))
     headers = headers | {TIMING: _server_timing(draft)}
@@ -184,7 +183,6 @@ def _basis(
             (limits.max_scenes, limits.max_rows, services.settings.allowed_prefixes),
             draft.shown and draft.shown.remarks,
             kind and kind.names,
-            mosaic.missing,
         ),
         of_scenes=mosaic.shown_assets,
         of_nothing=(kind,),
@@ -258,10 +256,9 @@ def _headers(made: Picture) -> dict[str, str]:
     return headers
 
 
-def missing_headers(mosaic: Mosaic) -> dict[str, str]:
-    """Returns which sources of a derived mosaic an image is without, and why."""
-    names = [f"{name}={why}" for name, why in mosaic.missing]
-    return {MISSING: _name_list(names)} if names else {}
+def missing_sources(missing: Sequence[tuple[str, str]]) -> str:
+    """Returns the header of sources that a derived mosaic lacks, and why."""
+    return _name_list([f"{name}={why}" for name, why in missing])
 
 
 def _location_headers(grid: Grid) -> dict[str, str]:

@@ -16,6 +16,7 @@ from livemosaic.api.responses.picture import (
     CONTENT_BBOX,
     CONTENT_CRS,
     GRAY,
+    MISSING,
     OVERVIEW,
     SCENES,
     SKIPPED,
@@ -65,6 +66,7 @@ def _metadata(headers: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, 
         "skipped": _names(headers.get(SKIPPED.lower(), "")),
         "truncated": headers.get(TRUNCATED.lower(), ""),
         "gray": _names(headers.get(GRAY.lower(), "")),
+        "missing_sources": _names(headers.get(MISSING.lower(), "")),
         "overview": headers.get(OVERVIEW.lower(), ""),
         "rule": json.loads(tags.get("RULE", "{}")),
         "scene_times": tags.get("SCENE_TIMES", ""),
@@ -80,6 +82,9 @@ def warn_of(metadata: Mapping[str, Any], stacklevel: int = 3) -> None:
     """Warns of scenes that a result lacks, where there are any."""
     if skipped := metadata.get("skipped"):
         text = f"scenes that could not be read are left out: {', '.join(map(str, skipped[:10]))}"
+        warnings.warn(text, IncompleteWarning, stacklevel)
+    if missing := metadata.get("missing_sources"):
+        text = f"sources of the mosaic are left out: {', '.join(map(str, missing[:10]))}"
         warnings.warn(text, IncompleteWarning, stacklevel)
     if limit := metadata.get("truncated"):
         text = f"a limit left scenes out: {limit}"
