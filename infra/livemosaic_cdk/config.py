@@ -42,6 +42,7 @@ Developer Guide, "Improving startup performance with Lambda SnapStart")."""
 _KEY: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$"
 _DEPLOYED: Final = {
     "index": "the table",
+    "archive_store": "archive_bucket",
     "allowed_prefixes": "allowed_prefixes, buckets and item_buckets",
     "authorizer": "jwt",
     "cors_origins": "cors_origins",
@@ -257,6 +258,9 @@ class Config(BaseModel):
     table: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     """Name of an existing table to adopt, such as one retained from a removed deployment; no new
     table is created then."""
+    archive_bucket: str | None = None
+    """Existing bucket of PMTiles that the API serves (docs/pmtiles.md), as `NAME` or `NAME/PREFIX`:
+    `livemosaic export` publishes them there. Requests for them are redirected to it."""
     overview_bucket: str | None = None
     """Existing bucket of overviews, as `NAME` or `NAME/PREFIX`, such as the one that belongs to an
     adopted table; no new bucket is created then. Nothing else may be kept there."""
@@ -459,9 +463,9 @@ class Config(BaseModel):
         _check_settings(given)
         return given
 
-    @field_validator("overview_bucket")
+    @field_validator("archive_bucket", "overview_bucket")
     @classmethod
-    def _is_place_of_overviews(cls, bucket: str | None) -> str | None:
+    def _is_place_of_objects(cls, bucket: str | None) -> str | None:
         if bucket and not BUCKET.fullmatch(bucket):
             raise ValueError("is neither NAME nor NAME/PREFIX of a bucket")
         return bucket.rstrip("/") if bucket else None

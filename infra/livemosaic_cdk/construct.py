@@ -112,6 +112,8 @@ class Livemosaic(Construct):
         """The function that writes over HTTP."""
         self.ingest = self._make_ingest()
         """The function that applies events."""
+        if config.archive_bucket:
+            self._serve_archives(config.archive_bucket)
         if config.jwt:
             self.manager.add_environment("LIVEMOSAIC_AUTHORIZER", "jwt")
         self.signing_key = self._keep_private() if config.private_mosaics else None
@@ -197,6 +199,22 @@ class Livemosaic(Construct):
             self._inbox.subscribe_bucket(bucket)
         for bus in config.buses:
             self._inbox.subscribe_bus(bus)
+
+    def _serve_archives(self, place: str) -> None:
+        """Allows the tiler to sign URLs of archives, and to know that one is missing."""
+        name, _, prefix = place.partition("/")
+        bucket = s3.Bucket.from_bucket_name(self, "Archives", name)
+        grant_objects(
+            self.tiler,
+            bucket,
+            "s3:GetObject",
+            prefix=f"{prefix}/" if prefix else "",
+            reason="The bucket, or this folder of it, has an archive of each mosaic.",
+        )
+        iam.Grant.add_to_principal(
+            grantee=self.tiler, actions=["s3:ListBucket"], resource_arns=[bucket.bucket_arn]
+        )
+        self.tiler.add_environment("LIVEMOSAIC_ARCHIVE_STORE", f"s3://{place}")
 
     def _make_tiler(self) -> lambda_.Function:
         made = self._function(

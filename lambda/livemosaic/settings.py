@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     overview_store: str = ""
     """Where overviews are kept: `s3://BUCKET/PREFIX` or `file:///FOLDER`. Default: a folder beside
     an SQLite index; none for others."""
+    archive_store: str = ""
+    """Where PMTiles are published that the API serves: `s3://BUCKET/PREFIX` or `file:///FOLDER`.
+    Default: a folder beside an SQLite index; none for others."""
     overview_hints: str = ""
     """URL of the SQS FIFO queue of hints for the builder of overviews (`overviews.hints`); without
     one, none are sent."""
@@ -133,10 +136,16 @@ class Settings(BaseSettings):
     @property
     def overviews(self) -> str:
         """The URL of the folder of overviews; empty where there is none."""
+        return self.overview_store or self._beside_index("overviews")
+
+    @property
+    def archives(self) -> str:
+        """The URL of the folder of archives; empty where there is none."""
+        return self.archive_store or self._beside_index("archives")
+
+    def _beside_index(self, suffix: str) -> str:
         local = SQLITE.fullmatch(self.index)
-        if self.overview_store or local is None:
-            return self.overview_store
-        return Path(f"{local['path']}.overviews").resolve().as_uri()
+        return Path(f"{local['path']}.{suffix}").resolve().as_uri() if local else ""
 
     @field_validator("allowed_prefixes", "cors_origins", mode="before")
     @classmethod

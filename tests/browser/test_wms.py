@@ -70,7 +70,7 @@ PAGES = {
 """Package, head and script by client."""
 
 
-def _packages() -> Path:
+def packages() -> Path:
     given = os.environ.get("LIVEMOSAIC_TEST_NPM")
     return Path(given) if given else Path(__file__).parents[2] / "node_modules"
 
@@ -79,7 +79,7 @@ def _packages() -> Path:
 def page_of(site: Site, client: str, mosaic: str, projection: str, version: str) -> Iterator[str]:
     """The URL of a page with a map of a client, beside the API and the client's package."""
     package, head, script = PAGES[client]
-    folder = _packages()
+    folder = packages()
     if not (folder / package).exists():
         pytest.skip(f"{package} is not installed (npm install --no-save {package})")
     centre = "ol.proj.fromLonLat([8, 45.5], PROJECTION)"

@@ -143,6 +143,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "buckets": "imagery",
     },
     "overviews": {"region": "us-west-2"},
+    "archives": {**OFF, "region": "us-west-2", "archive_bucket": "maps/world/"},
     "loads": {**OFF, "region": "us-west-2", "load": "true", "buckets": "archive"},
     "encrypted loads": {"region": "us-west-2", "load": "true", "key": KEY, "tracing": "true"},
     "everything with overviews": {

@@ -212,7 +212,15 @@ def test_by_default_functions_run_in_no_vpc(default: Any) -> None:
 
 
 DETERMINED = {
-    *("allowed_prefixes", "authorizer", "cors_origins", "dead_letters", "index", "metrics"),
+    *(
+        "allowed_prefixes",
+        "archive_store",
+        "authorizer",
+        "cors_origins",
+        "dead_letters",
+        "index",
+        "metrics",
+    ),
     *("origin_secret", "overview_hints", "overview_store", "public_url", "signing_keys", "token"),
     "traces",
 }

@@ -42,16 +42,17 @@ from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wms, 
 from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
-from livemosaic.api.routes.whole import boundary
+from livemosaic.api.routes.whole import archive, boundary
 from livemosaic.api.routes.whole import statistics as whole_statistics
 from livemosaic.api.urls import KVP, tile_urls
+from livemosaic.export.tiles.store import MEDIA_TYPE as PMTILES
 from livemosaic.render.encode import MEDIA_TYPES
 from livemosaic.render.parameters import RenderParameters
 from livemosaic.services import Services
 
 _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
-    *(boundary, whole_statistics),
+    *(boundary, whole_statistics, archive),
     *(mosaic_json, renders, tilesets, registries, wmts, files, tilejson, pages),
     *(catalog, stac_search),
 )
@@ -62,7 +63,7 @@ _COMPRESSED: Final = Middleware(
     GZipMiddleware,
     minimum_size=1_000,
     compresslevel=5,
-    exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, *MEDIA_TYPES.values()),
+    exclude_content_types=(*(*DEFAULT_EXCLUDED_CONTENT_TYPES, *MEDIA_TYPES.values(), PMTILES),),
 )
 """Compresses text; images have a compression of their own, and byte ranges. Of this application
 alone, so that a tile takes no step more."""

@@ -59,10 +59,9 @@ def _part(start: Message, body: bytes, asked: Headers) -> tuple[Message, bytes]:
     headers = MutableHeaders(scope=start)
     etag = headers.get("etag")
     headers["Accept-Ranges"] = "bytes" if etag else "none"
-    found = _RANGE.fullmatch(asked.get("range", "").strip())
-    if etag is None or found is None or asked.get("if-range", etag) != etag:
+    if etag is None or asked.get("if-range", etag) != etag:
         return start, body
-    span = _span(found, len(body))
+    span = span_of(asked.get("range", ""), len(body))
     if span is None:
         return start, body
     first, end = span
@@ -77,11 +76,14 @@ def _part(start: Message, body: bytes, asked: Headers) -> tuple[Message, bytes]:
     return start | {"status": 206}, body[first:end]
 
 
-def _span(found: re.Match[str], length: int) -> tuple[int, int] | None:
-    """Returns the first byte and one past the last, not above it where the image ends before.
+def span_of(asked: str, length: int) -> tuple[int, int] | None:
+    """Returns the first byte of a range and one past its last, not above it where none is there.
 
-    None for a range that ends before its start, which is none (RFC 9110, 14.1.1).
+    None for anything but one range, such as one that ends before its start (RFC 9110, 14.1.1).
     """
+    found = _RANGE.fullmatch(asked.strip())
+    if found is None:
+        return None
     first, last, suffix = found.groups()
     if suffix is not None:
         return max(0, length - int(suffix)), length if int(suffix) else 0

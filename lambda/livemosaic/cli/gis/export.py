@@ -37,9 +37,10 @@ def export(
             help="File or s3://BUCKET/KEY: *.json and *.json.gz are MosaicJSON, *.gti.gpkg is a "
             "tile index of GDAL, *.parquet is stac-geoparquet, *.pmtiles are tiles. MosaicJSON "
             "goes to any backend of cogeo-mosaic, too: dynamodb://REGION/TABLE:NAME, "
-            "sqlite:///FILE.db:NAME"
+            "sqlite:///FILE.db:NAME. Without: PMTiles where the API serves them, at "
+            "/mosaics/NAME/mosaic.pmtiles"
         ),
-    ],
+    ] = "",
     format_: Annotated[
         ExportFormat | None,
         typer.Option("--format", help="Where the name does not say it; else MosaicJSON."),
@@ -87,9 +88,11 @@ def export(
 
     `livemosaic export alps dynamodb://eu-central-1/mosaics:alps`
 
+    `livemosaic export alps`
+
     `livemosaic export alps alps.pmtiles --zooms 0-12 --render ndvi --tiles png --keep 7`
     """
-    kind = format_ or _format(to)
+    kind = format_ or (_format(to) if to else "pmtiles")
     if quadkey_zoom is not None and kind != "mosaicjson":
         raise typer.BadParameter("--quadkey-zoom is for MosaicJSON", context)
     of_tiles = {"--render": render, "--zooms": zooms, "--tiles": tiles, "--keep": keep}
@@ -100,6 +103,8 @@ def export(
         with target(context) as mosaics:
             export_tiles(mosaics, mosaic, request_of(place, render, zooms, tiles))
         return
+    if not to:
+        raise typer.BadParameter(f"name a file for {kind}", context)
     if given := [name for name, value in of_tiles.items() if value]:
         raise typer.BadParameter(f"{given[0]} is for PMTiles: a file *.pmtiles", context)
     with target(context) as mosaics, progress() as bar:

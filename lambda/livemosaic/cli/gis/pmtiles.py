@@ -1,6 +1,7 @@
 """PMTiles of `livemosaic export`: what is asked for, progress, and what is missing in them."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,6 +11,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.export.tiles.archive import ExportTally
 from livemosaic.export.tiles.look import TileFormat
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
+from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
@@ -44,6 +46,8 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
         )
     services = target.services
     mosaic = services.mosaics.get(name)
+    if not request.place.to:
+        request = replace(request, place=_served(services, mosaic, request))
     publisher = ArchivePublisher(
         services.tiler,
         services.stretches,
@@ -66,6 +70,17 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
     )
     for warning in (*behind, *_lacks(tally)):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def _served(services: Services, mosaic: Mosaic, request: ArchiveRequest) -> ArchivePlace:
+    """Returns the place from which the API serves an archive."""
+    store = services.settings.archives
+    if not store:
+        raise InvalidRequestError(
+            "name a file or an s3:// URL: there is no place from which the API serves archives, "
+            "unless LIVEMOSAIC_ARCHIVE_STORE is set to s3://BUCKET/PREFIX"
+        )
+    return replace(request.place, to=ArchiveStore(store).place_of(mosaic, request.render))
 
 
 def _behind(services: Services, mosaic: Mosaic) -> list[str]:

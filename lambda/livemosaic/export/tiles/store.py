@@ -1,0 +1,49 @@
+"""The archives of mosaics that the API serves: objects below one URL."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.hrefs import bucket_and_key
+from livemosaic.storage.stores import Bucket, explaining
+
+MEDIA_TYPE: Final = "application/vnd.pmtiles"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveStore:
+    """Archives below `s3://{bucket}/{prefix}` or `file:///{folder}`."""
+
+    url: str
+
+    def place_of(self, mosaic: Mosaic, render: str) -> str:
+        """Returns the path or `s3://` URL of the archive of a mosaic by one of its renders.
+
+        A mosaic that is created again has another.
+        """
+        name = ".".join(part for part in (mosaic.id, mosaic.generation, render) if part)
+        root = self.url.rstrip("/")
+        if not bucket_and_key(f"{root}/"):
+            folder = Path(unquote(urlsplit(root).path))
+            folder.mkdir(parents=True, exist_ok=True)
+            root = str(folder)
+        return f"{root}/{name}.pmtiles"
+
+
+def signed(place: str, valid: timedelta) -> str:
+    """Returns a URL by which anybody can read an object of S3 for some time.
+
+    Raises `AbsentError` where there is none, and `ObjectError` where that fails.
+    """
+    found = bucket_and_key(place)
+    if found is None:
+        raise ValueError(f"{place} is not on S3")
+    bucket = Bucket(found[0])
+    bucket.head(found[1])
+    with explaining():
+        return obstore.sign(bucket.store, "GET", found[1], valid)

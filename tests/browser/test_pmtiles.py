@@ -1,0 +1,122 @@
+"""MapLibre draws a mosaic's archive by `pmtiles` of npm, in a real browser."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+from playwright.sync_api import Browser, Page
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from browser.conftest import TIMEOUT_S, Site, serving
+from browser.test_wms import BLUE, EAST, RED, WEST, packages, shows
+from livemosaic.api.app import App
+from livemosaic.export.tiles.look import TileFormat
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
+from livemosaic.export.tiles.store import ArchiveStore
+
+WHITE = (255, 255, 255)
+PAGE = """<!doctype html><html><head><meta charset="utf-8">
+<script src="/npm/pmtiles/dist/pmtiles.js"></script>
+<style>html, body, #map {{ margin: 0; height: 100%; background: white }}</style></head>
+<body><div id="map"></div><script type="module">
+import * as maplibregl from "/static/maplibre/maplibre-gl.mjs";
+maplibregl.setWorkerUrl?.("/static/maplibre/maplibre-gl-worker.mjs");
+maplibregl.addProtocol("pmtiles", new pmtiles.Protocol({{ metadata: true }}).tile);
+const url = "pmtiles://" + location.origin + "/mosaics/{mosaic}/mosaic.pmtiles";
+window.map = new maplibregl.Map({{
+  container: "map", fadeDuration: 0, attributionControl: {{ compact: false }},
+  center: [8, 45.5], zoom: 7,
+  style: {{ version: 8, sources: {{ m: {{ type: "raster", url, tileSize: 256 }} }},
+    layers: [{{ id: "m", type: "raster", source: "m" }}] }},
+}});
+window.map.on("error", event => {{ window.failed = String(event.error); }});
+window.map.once("idle", () => {{ window.done = true; }});
+</script></body></html>"""
+
+
+@contextmanager
+def page_of(site: Site, mosaic: str) -> Iterator[str]:
+    folder = packages()
+    if not (folder / "pmtiles").exists():
+        pytest.skip("pmtiles is not installed (make setup)")
+
+    async def shown(_: object) -> HTMLResponse:
+        return HTMLResponse(PAGE.format(mosaic=mosaic))
+
+    app = Starlette(
+        routes=[
+            Route("/map", shown),
+            Mount("/npm", StaticFiles(directory=folder)),
+            Mount("/", App(site.services)),
+        ]
+    )
+    with serving(app) as url:
+        yield f"{url}/map"
+
+
+def publish(site: Site, mosaic: str, format_: TileFormat) -> None:
+    """As `livemosaic export` does, in a thread: this one has an event loop, of Playwright."""
+    services = site.services
+    found = services.mosaics.get(mosaic)
+    publisher = ArchivePublisher(
+        services.tiler,
+        services.stretches,
+        services.pixel_version,
+        services.settings.allowed_prefixes,
+    )
+    place = ArchivePlace(ArchiveStore(services.settings.archives).place_of(found, ""))
+    request = ArchiveRequest(place=place, format=format_, maxzoom=9)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(publisher.publish, found, request, date(2026, 11, 30)).result()
+
+
+def drawn(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_function("window.done || window.failed", timeout=TIMEOUT_S * 1000)
+    assert page.evaluate("window.failed") is None
+
+
+@pytest.mark.parametrize("format_", ["webp", "png"])
+def test_a_map_of_an_archive(browser: Browser, site: Site, format_: TileFormat) -> None:
+    """Pixels at their places, nothing around them, and what the mosaic states of its makers."""
+    mosaic = site.mosaic(attribution="© the makers")
+    site.publish(mosaic, "west", WEST, RED)
+    site.publish(mosaic, "east", EAST, BLUE)
+    publish(site, mosaic, format_)
+    with page_of(site, mosaic) as url:
+        page = browser.new_context(viewport={"width": 600, "height": 400}).new_page()
+        asked: list[tuple[str, int]] = []
+        page.on("response", lambda got: asked.append((got.url, got.status)))
+        drawn(page, url)
+        shows(page, 270, 200, RED)
+        shows(page, 330, 200, BLUE)
+        shows(page, 20, 200, WHITE)
+        for zoom in (3, 4, 6, 9):
+            page.evaluate(f"map.jumpTo({{ zoom: {zoom}, center: [7.5, 45.5] }})")
+            shows(page, 300, 200, RED)
+        assert "© the makers" in page.inner_text(".maplibregl-ctrl-attrib")
+        page.context.close()
+    archives = [status for url, status in asked if url.endswith(".pmtiles")]
+    assert archives
+    assert {*archives} == {206}
+    assert not [url for url, _ in asked if "/tiles/" in url]
+
+
+def test_a_map_goes_on_when_the_archive_is_replaced(browser: Browser, site: Site) -> None:
+    mosaic = site.mosaic()
+    site.publish(mosaic, "west", WEST, RED)
+    publish(site, mosaic, "png")
+    with page_of(site, mosaic) as url:
+        page = browser.new_context(viewport={"width": 600, "height": 400}).new_page()
+        drawn(page, url)
+        shows(page, 270, 200, RED)
+        site.publish(mosaic, "new", WEST, BLUE, day=28)
+        publish(site, mosaic, "png")
+        page.evaluate("map.jumpTo({ zoom: 9, center: [7.5, 45.5] })")
+        shows(page, 300, 200, BLUE)
+        page.context.close()
