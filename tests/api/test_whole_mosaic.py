@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,33 @@ def test_of_few_scenes_far_apart_each_is_sampled(server: Server) -> None:
     assert found["area_km2"] is None
     assert sorted(found["used_assets"]) == ["far0", "far1", "far2"]
     assert "each scene" in found["approximation"]
+
+
+def test_overviews_that_cannot_be_read_are_no_fault_of_the_request(tmp_path: Path) -> None:
+    """Else a failing store would say that the mosaic has no overviews."""
+    with with_overviews(tmp_path) as server:
+        publish(server, make_scenes(tmp_path / "assets", 7))
+        build(server)
+        objects = list((tmp_path / "index.db.overviews").rglob("*.tif"))
+        assert objects
+        for path in objects:
+            path.unlink()
+        for url in ("/mosaics/m/statistics", "/mosaics/m/boundary"):
+            answer = server.get(url)
+            assert answer.status_code == 502, answer.text
+            assert "overview" in answer.json()["detail"]
+        assert server.get(tile_url(".png", tile=(0, 0, 0)), rescale="auto").status_code == 502
+
+
+def test_a_derived_mosaic_of_many_scenes_names_its_sources(
+    whole: tuple[Server, list[Tile]],
+) -> None:
+    server, _ = whole
+    sources = {"id": "derived", "sources": [{"mosaic": "m"}]}
+    assert server.client.post("/mosaics", json=sources, headers=AUTHORIZED).status_code == 201
+    answer = server.get("/mosaics/derived/statistics")
+    assert answer.status_code == 400
+    assert "ask its sources" in answer.json()["detail"]
 
 
 def test_too_many_scenes_without_overviews_are_refused_with_the_way_out(

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from rasterio.crs import CRS
 
-from livemosaic.errors import AreaTooLargeError, InvalidRequestError
+from livemosaic.errors import AreaTooLargeError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.box import Box, Size
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read
@@ -44,7 +44,10 @@ def whole_view(mosaic: Mosaic, side: int, crs: CRS) -> View | None:
 async def image_of(
     tiler: Tiler, mosaic: Mosaic, view: View, read: Read, rule: Rule
 ) -> Picture | None:
-    """Returns the image of a view; None where it would leave out scenes that no cell shows."""
+    """Returns the image of a view; None where it would leave out scenes that no cell shows.
+
+    Raises `UnreadableAssetError` where cells would show them, and cannot be read.
+    """
     view = replace(view, detail=_DETAIL)
     try:
         draft = await tiler.prepare(mosaic, view, read, rule)
@@ -53,6 +56,9 @@ async def image_of(
         made = await tiler.make(draft)
     except AreaTooLargeError:
         return None
+    if made.truncated and made.lost:
+        name, why = made.lost[0]
+        raise UnreadableAssetError(f"{name} of mosaic {mosaic.id!r} cannot be read now: {why}")
     return None if made.truncated and made.shown is None else made
 
 
@@ -70,8 +76,13 @@ def few_scenes(tiler: Tiler, mosaic: Mosaic) -> Sequence[Scene]:
 
 def too_many(mosaic: Mosaic) -> InvalidRequestError:
     """Returns the error of a mosaic that no image shows as a whole, nor few reads do."""
+    way_out = (
+        "ask its sources"
+        if mosaic.sources
+        else f"turn overviews on (livemosaic mosaics update {mosaic.id} --overviews), ask for what "
+        "they show"
+    )
     return InvalidRequestError(
         f"mosaic {mosaic.id!r} has more scenes than can be read at once, and no overviews that "
-        f"show what is asked for: turn overviews on (livemosaic mosaics update {mosaic.id} "
-        "--overviews), ask for what they show, or POST single areas"
+        f"show what is asked for: {way_out}, or POST single areas"
     )
