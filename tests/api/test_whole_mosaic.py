@@ -131,13 +131,16 @@ def test_overviews_that_cannot_be_read_are_no_fault_of_the_request(tmp_path: Pat
         assert server.get(tile_url(".png", tile=(0, 0, 0)), rescale="auto").status_code == 502
 
 
-def test_a_derived_mosaic_of_many_scenes_names_its_sources(
+def test_a_derived_mosaic_has_the_statistics_of_its_source(
     whole: tuple[Server, list[Tile]],
 ) -> None:
     server, _ = whole
     sources = {"id": "derived", "sources": [{"mosaic": "m"}]}
     assert server.client.post("/mosaics", json=sources, headers=AUTHORIZED).status_code == 201
-    answer = server.get("/mosaics/derived/statistics")
+    derived = statistics(server, "derived")
+    assert derived["statistics"] == statistics(server)["statistics"]
+    assert derived["overviews"]
+    answer = server.get("/mosaics/derived/statistics", overviews="false")
     assert answer.status_code == 400
     assert "ask its sources" in answer.json()["detail"]
 
