@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.overviews import Tile, build, document, make_scenes, publish, tiles_over, with_overviews
-from api.served import Server
+from api.served import AUTHORIZED, Server
 from cli.archives import Place, counts, delete, every_tile, export, opened, put
 from livemosaic.cli import app
 
@@ -297,6 +297,11 @@ def test_a_derived_mosaic(changing: Changing) -> None:
     for place, body in found.items():
         url = "/mosaics/over/tiles/WebMercatorQuad/{}/{}/{}.webp".format(*place)
         assert changing.server.get(url).content == body
+    changing.server.create("other")
+    changing.server.create("both", sources=[source, {"mosaic": "other"}])
+    changing.server.client.delete("/mosaics/other?force=true", headers=AUTHORIZED)
+    text = export(changing.server, changing.path, "--zooms", "12", mosaic="both")
+    assert "warning: source other is missing" in text
 
 
 def test_other_mosaics_are_refused(server: Server, tmp_path: Path) -> None:

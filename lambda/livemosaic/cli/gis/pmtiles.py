@@ -68,7 +68,8 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
         f"wrote {count:,} tiles ({size / 1e6:,.1f} MB) of [bold]{name}[/bold] to "
         f"{request.place.to}: {tally.drawn:,} drawn, {tally.copied:,} as before"
     )
-    for warning in (*behind, *_lacks(tally)):
+    missing = (f"source {source} is missing: {why}" for source, why in mosaic.missing)
+    for warning in (*missing, *behind, *_lacks(tally)):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
 
