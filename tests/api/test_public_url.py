@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.served import AUTHORIZED, LEFT, WHOLE, Server, serving
+from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
 
@@ -80,13 +81,15 @@ def at(sqlite_table: SqliteTable, folder: Path) -> Iterator[Callable[..., Server
     running = []
 
     def start(**settings: Any) -> Server:
-        context = serving(sqlite_table, folder, **settings)
+        context = serving(sqlite_table, folder, archive_store=folder.as_uri(), **settings)
         server = context.__enter__()
         running.append(context)
         if not server.services.mosaics.all():
             server.create(renders={"red": {"assets": ["visual"], "rescale": [[0, 200]]}})
             server.publish("old", (10, 20, 30), WHOLE, day=1)
             server.publish("new", (10, 20, 30), LEFT, day=2)
+            store = ArchiveStore(server.services.settings.archives)
+            Path(store.place_of(server.services.mosaics.get("m"), "")).write_bytes(b"tiles")
         return server
 
     yield start
