@@ -203,5 +203,7 @@ def test_parameters_are_those_of_the_api(faces: Faces) -> None:
         listed = paths[path][method]["parameters"]
         known = {one["name"] for one in listed if one["in"] == "query"} - sizes
         ours = {"filter-lang" if n == "filter_lang" else n for n in typed.__annotations__}
-        without_effect = {"return_mask"} | (COLORS if typed is StatisticsParameters else set())
+        without_effect = {"return_mask", "quality"} | (
+            COLORS if typed is StatisticsParameters else set()
+        )
         assert known - without_effect == ours - without_effect, path

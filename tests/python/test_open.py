@@ -279,6 +279,17 @@ def test_statistics_of_pixels_that_none_has_are_none(
     assert alps.statistics(alps.bounds(), expression="b1*1.0", nodata=7) == {}
 
 
+def test_statistics_without_an_area_are_of_the_whole_mosaic(
+    mosaics: livemosaic.Connection, tmp_path: Path
+) -> None:
+    alps = mosaics.create("alps")
+    assert alps.statistics() == {}
+    alps.add(made(tmp_path, "a", 7))
+    band = alps.statistics(max_size=64, p=[50])["b1"]
+    assert (band.min, band.mean, band.max) == (7, 7, 7)
+    assert band.percentile_50 == 7
+
+
 @pytest.mark.parametrize("resolution", [0, -1, float("nan"), "fine", (1, 0), (1, 2, 3)])
 def test_a_pixel_has_a_size(mosaics: livemosaic.Connection, resolution: Any) -> None:
     mosaics.create("alps")

@@ -51,6 +51,7 @@ Area: TypeAlias = Any
 """A bbox, or a GeoJSON geometry or Feature, or an object with `__geo_interface__`."""
 Items: TypeAlias = "str | Mapping[str, Any] | pystac.Item | Iterable[Any]"
 """A STAC Item or several, an ItemCollection, or the name of a file with them or of COGs."""
+_WHOLE: Final = "mosaic"
 _PAGE: Final = 1000
 """Scenes listed by one request."""
 
@@ -168,7 +169,7 @@ class OpenMosaic:
 
     def statistics(
         self,
-        area: Area | None = None,
+        area: Area = _WHOLE,
         *,
         crs: AnyCrs | None = None,
         dst_crs: AnyCrs | None = None,
@@ -179,22 +180,23 @@ class OpenMosaic:
     ) -> "dict[str, BandStatistics]":
         """Returns statistics of each band in an area, a bbox or GeoJSON, by the band's name.
 
-        Without an area of the whole mosaic, from few pixels, each weighted by its true area; of the
-        sizes only `max_size` counts then. Of an area:
+        Without an area, of the whole mosaic: from few pixels, each weighted by its true area; of
+        the sizes only `max_size` counts then. Of an area:
         At the resolution of the topmost scene unless a size is given; pixels are weighted by their
         share in the area. Without bands that have no valid pixel, so empty where there is no scene.
         """
         query = query_of(parameters, StatisticsParameters)
         size = {"width": width, "height": height, "max_size": max_size}
         query = joined(query, encoded({**size, **_crs_parameters(crs, dst_crs)}))
-        if area is None:
+        is_whole = isinstance(area, str) and area == _WHOLE
+        if is_whole:
             answer = self._ask("GET", f"/statistics{query}")
         else:
             answer = self._ask("POST", f"/statistics{query}", _feature_text(area))
         if answer.status == 204 or answer.document is None:
             return {}
         document = answer.document
-        return statistics_of(document if area is None else document["properties"])
+        return statistics_of(document if is_whole else document["properties"])
 
     def scenes(
         self,
