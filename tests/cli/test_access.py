@@ -32,6 +32,9 @@ class TestToken:
         assert made["aud"].startswith("alps/")
         assert made["exp"] - made["iat"] == 7 * 24 * 3600
         assert "opens alps until 20" in result.stderr
+        for_programs = json.loads(run("token", "alps", "--for", "7d", "--json").stdout)
+        assert claims(for_programs["access_token"])["aud"] == made["aud"]
+        assert for_programs["expires"].startswith("20")
 
     @pytest.mark.parametrize(
         ("time", "seconds"), [("30m", 1800), ("12h", 43_200), ("90s", 90), (None, 86_400)]

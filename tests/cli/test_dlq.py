@@ -249,6 +249,8 @@ class TestRedrive:
     def test_a_dry_run_says_which_and_moves_none(self, run: Run, queues: Queues) -> None:
         queues.bury(item("a"), "no geometry")
         queues.bury(item("b"), "no assets")
+        result = run("redrive", "--dry-run", "--reason", "assets", "--json")
+        assert [letter["about"] for letter in json.loads(result.stdout)] == ["s2/b"]
         result = run("redrive", "--dry-run", "--reason", "assets")
         assert "s2/b: no assets" in result.stdout
         assert "s2/a" not in result.stdout

@@ -122,8 +122,9 @@ def test_an_archive_becomes_a_table_that_is_ready_to_be_adopted(
     assert "1 applied" in run(*new, "ingest", "--mosaic", "m", "-", text=json.dumps(item("new")))
     assert json.loads(run("mosaics", "show", "m"))["bounds"] is None  # the index is as it was
 
-    again = run(*given, "--yes", code=1)  # all is done: nothing is made or imported again
+    again = run(*given, "--yes", "--json", code=1)  # all is done: nothing is made or imported again
     assert "going on with the load" in again
+    assert '"scenes": 20' in again and '"rejected": 1' in again
     assert len(dynamodb.list_imports(TableArn=found["TableArn"])["ImportSummaryList"]) == 1
 
 

@@ -61,6 +61,7 @@ def test_mosaics_that_await_it_are_named_and_migrated(stored: SqliteTable) -> No
     assert "livemosaic migrate old" in run("verify", "old", code=1)  # a truncation left a scene
     assert "name the mosaics to migrate" in run("migrate", code=1)
     assert f"now of format {FORMAT}" in run("migrate", "--all")
+    assert f'"rewritten": 0,\n    "format": {FORMAT}' in run("migrate", "old", "--json")
     assert "nothing to do" in run("migrate", "old")
     assert "livemosaic migrate" not in run("mosaics", "list")
     assert "all well" in run("verify", "old")

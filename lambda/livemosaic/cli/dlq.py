@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from livemosaic.cli.session import clear_errors, console, progress
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidItemError
 from livemosaic.ingest.events import read_changes
 from livemosaic.ingest.events.changes import (
@@ -50,7 +50,7 @@ Queue: TypeAlias = Annotated[
 def list_(
     queue: Queue,
     limit: Annotated[int, typer.Option(min=1, help="How many to show, at most.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the events that failed for good, with the reason. They stay in the queue.
 
@@ -64,7 +64,7 @@ def list_(
         with closing(letters.letters()) as found:
             shown = sorted(islice(found, limit), key=lambda letter: letter.message.time)
     if as_json:
-        typer.echo(json.dumps([_as_json(letter) for letter in shown], indent=2))
+        print_json([_as_json(letter) for letter in shown])
         return
     table = Table("id", "age", "received", "about", "reason")
     for letter in shown:
@@ -94,6 +94,7 @@ def redrive(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the letters without sending them.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send the events that failed for good back to be ingested, once the cause is fixed.
 
@@ -108,7 +109,7 @@ def redrive(
     from livemosaic.ingest.redrive import open_queue
 
     wanted = _chosen(reason, set(id_ or ()))
-    done = 0
+    done, listed = 0, []
     with clear_errors(), progress() as bar:
         letters = open_queue(queue)
         task = bar.add_task("", total=letters.count())
@@ -116,8 +117,12 @@ def redrive(
         with closing(found):
             for done, letter in enumerate(filter(wanted, found), 1):
                 bar.update(task, completed=done, description=escape(about(letter)))
-                if dry_run:
+                if as_json:
+                    listed.append(_as_json(letter))
+                elif dry_run:
                     typer.echo(f"{letter.id} {about(letter)}: {_reason(letter)}")
+    if as_json:
+        print_json(listed)
     console.print(f"{_number(done)} {'would be ' if dry_run else ''}sent back")
 
 

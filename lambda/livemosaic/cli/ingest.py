@@ -1,6 +1,5 @@
 """`livemosaic ingest`: puts STAC Items into the mosaics that subscribe to them."""
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,6 +14,7 @@ from rich.progress import Progress, TaskID
 from livemosaic.cli.backfill.journal import Done
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.session import Session, console, progress, target
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.client.preview import Preview
 from livemosaic.client.target import EntryOutcome, Local, Older, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
@@ -130,9 +130,7 @@ def ingest(
             help="Change nothing: check all Items, and say into which mosaics they would be put."
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the counts as JSON, for programs.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put STAC Items into the mosaics that subscribe to them.
 
@@ -202,7 +200,7 @@ def ingest(
     if dry_run:
         console.print("a dry run: nothing was changed")
     if as_json:
-        typer.echo(json.dumps(_counts(ledger.done)))
+        print_json(_counts(ledger.done))
     if ledger.done.refused:
         raise typer.Exit(1)
 

@@ -1,6 +1,5 @@
 """`livemosaic mosaics`: creates, lists, shows, changes and deletes mosaics."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from livemosaic.api.schemas import (
-    MosaicOut,
     NewMosaic,
     OverviewPolicyBody,
 )
 from livemosaic.cli.options import renders_of, rule_policy, settings_options, sources_of
 from livemosaic.cli.session import console, progress, target
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import FORMAT, Access
 
@@ -105,13 +104,13 @@ def create(
             sources=sources_of(sources, source or []),
             **_overviews(overviews),
         )
-        _print(mosaics.create(new))
+        print_json(mosaics.create(new))
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
     private: Annotated[
         bool, typer.Option("--private", help="With --api, private mosaics too; needs write access.")
     ] = False,
@@ -123,7 +122,7 @@ def list_(
     with target(context) as mosaics:
         found = mosaics.all(private=private)
     if as_json:
-        typer.echo(json.dumps([mosaic.model_dump() for mosaic in found], indent=2))
+        print_json(found)
         return
     table = Table("id", "title", "access", "collections", "bounds", "zooms")
     for mosaic in found:
@@ -144,7 +143,7 @@ def show(context: typer.Context, mosaic: str) -> None:
     Example: `livemosaic --api https://HOST mosaics show alps`
     """
     with target(context) as mosaics:
-        _print(mosaics.get(mosaic))
+        print_json(mosaics.get(mosaic))
 
 
 @app.command()
@@ -233,7 +232,7 @@ def update(
             patch["sources"] = found_sources
         if overviews is not None:
             patch["overviews"] = {} if overviews else None
-        _print(mosaics.change(mosaic, patch | _reset(patch, reset or [])))
+        print_json(mosaics.change(mosaic, patch | _reset(patch, reset or [])))
 
 
 def _reset(patch: Mapping[str, Any], names: Sequence[str]) -> dict[str, None]:
@@ -257,7 +256,7 @@ def access(
     Example: `livemosaic --api https://HOST --profile prod mosaics access alps private`
     """
     with target(context) as mosaics:
-        _print(mosaics.change(mosaic, {"access": to}))
+        print_json(mosaics.change(mosaic, {"access": to}))
 
 
 @app.command("default-assets")
@@ -278,7 +277,7 @@ def default_assets(
     Example: `livemosaic mosaics default-assets alps red green blue`
     """
     with target(context) as mosaics:
-        _print(mosaics.change(mosaic, {"default_assets": assets or []}))
+        print_json(mosaics.change(mosaic, {"default_assets": assets or []}))
 
 
 @app.command()
@@ -318,7 +317,3 @@ def delete(
 
 def _overviews(wanted: bool | None) -> dict[str, OverviewPolicyBody | None]:
     return {} if wanted is None else {"overviews": OverviewPolicyBody() if wanted else None}
-
-
-def _print(mosaic: MosaicOut) -> None:
-    typer.echo(mosaic.model_dump_json(indent=2))

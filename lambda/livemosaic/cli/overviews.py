@@ -1,8 +1,7 @@
 """`livemosaic overviews`: makes the overviews of mosaics, and keeps them up to date."""
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from livemosaic.cli.serve.upkeep import Upkeep, passes
 from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
@@ -29,7 +29,7 @@ def build(
     enable: Annotated[
         bool, typer.Option("--enable", help="Turn overviews on where the mosaic has none.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the overviews of a mosaic up to date, and make them where there are none.
 
@@ -50,7 +50,7 @@ def build(
         _check_has_overviews(services.mosaics.get(mosaic))
         done = _built(services, mosaic)
     if as_json:
-        typer.echo(json.dumps(asdict(done), indent=2))
+        print_json(done)
         return
     console.print(_summary(done))
     for scene, reason in done.unread.items():
@@ -102,7 +102,7 @@ def watch(
 def status(
     context: typer.Context,
     mosaic: Annotated[list[str] | None, typer.Argument(help="Mosaics; without any, all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show whether overviews are complete, and how many changes wait to be built.
 
@@ -113,7 +113,7 @@ def status(
         named = [services.mosaics.get(name) for name in mosaic or ()]
         found = [_status(services, one) for one in named or services.mosaics.all()]
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        print_json(found)
         return
     table = Table("mosaic", "overviews", "zooms", "waiting", "oldest", "tried again")
     for one in found:

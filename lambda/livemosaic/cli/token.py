@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from livemosaic.cli.session import console, target
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 
 _LIFETIME: Final = re.compile(r"(?P<count>[1-9][0-9]{0,8})(?P<unit>[smhd])", re.ASCII)
@@ -18,6 +19,7 @@ def token(
     for_: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long: `30m`, `12h`, `7d`.")
     ] = "1d",
+    as_json: AsJson = False,
 ) -> None:
     """Create an access token, whose holders see a private mosaic until it expires.
 
@@ -32,7 +34,10 @@ def token(
     """
     with target(context) as mosaics:
         made = mosaics.token(mosaic, _seconds(for_))
-    typer.echo(made.access_token)
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(made.access_token)
     console.print(f"opens {mosaic} until {made.expires:%Y-%m-%d %H:%M} UTC", highlight=False)
 
 

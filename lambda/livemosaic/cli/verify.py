@@ -1,10 +1,9 @@
 """`livemosaic verify`: checks the rows of a mosaic, and compares it with a STAC API."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Annotated
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from livemosaic.cli.session import clear_errors, console, progress, without_api
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.verify import Checked, Difference, Rows
 from livemosaic.ingest.catalogue import Comparison
@@ -74,7 +74,7 @@ def verify(
         ),
     ] = 120,
     limit: Annotated[int, typer.Option(help="Differences to list; all are counted.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the rows of a mosaic against its scenes, and its scenes against a STAC API.
 
@@ -179,9 +179,9 @@ def _print(mosaic: str, report: _VerifyReport, *, as_json: bool) -> None:
             "found": dict(report.found),
             "mended": report.mended,
             "recent": report.recent,
-            "differences": [asdict(difference) for difference in report.shown],
+            "differences": report.shown,
         }
-        typer.echo(json.dumps(document, indent=2))
+        print_json(document)
         return
     for one in report.shown:
         end = " (mended)" if one.mended else ""

@@ -1,7 +1,6 @@
 """`livemosaic cost`: what a mosaic costs a month on AWS."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from livemosaic.cli.cost.dollars import SceneUnits, million_items, million_tiles, month_of_storage
 from livemosaic.cli.cost.sample import Sample, sample
 from livemosaic.cli.session import clear_errors, without_api
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.time import utc_text
 from livemosaic.services import running
@@ -54,7 +54,7 @@ def cost(
         int, typer.Option(min=128, help="Memory of the tiler, `tiler_memory` of the deployment.")
     ] = 1769,
     size: Annotated[int, typer.Option("--sample", min=1, help="Scenes that are measured.")] = 200,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a mosaic costs a month on AWS, at list prices of us-east-1.
 
@@ -83,7 +83,7 @@ def cost(
             )
     month = _month(mosaic, measured, scenes, items, tiles, memory)
     if as_json:
-        typer.echo(json.dumps(asdict(month), indent=2))
+        print_json(month)
     else:
         _print(month)
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from livemosaic.cli.load.estimate import LoadEstimate, estimated
 from livemosaic.cli.load.run import LoadRun, LoadTarget
 from livemosaic.cli.session import clear_errors, console, stop, without_api
+from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.index_url import DYNAMODB
@@ -83,6 +84,7 @@ def load(
         typer.Option(metavar="FILE", help="Write rejected Items here, as `ingest` does."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it costs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Load an archive of stac-geoparquet into a new table of DynamoDB at once.
 
@@ -130,6 +132,8 @@ def load(
             f"with --index {into}",
             highlight=False,
         )
+    if as_json:
+        print_json({"table": target.table, "region": target.region, **report})
     if refused:
         raise typer.Exit(1)
 
