@@ -13,8 +13,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     env = {**environment(), "NO_MKDOCS_2_WARNING": "1"}
     ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    for page in (ROOT / "docs").glob("*.md"):
-        place = tmp_path / ("index.html" if page.stem == "index" else f"{page.stem}/index.html")
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix("")
+        place = tmp_path / ("index.html" if page.stem == "index" else f"{name}/index.html")
         assert place.exists(), page.name
 
 

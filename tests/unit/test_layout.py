@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 WEB = [PACKAGE / "api/web" / name for name in (".", "map", "map/tools")]
 FOLDERS = sorted({path.parent for path in MODULES} | set(WEB))
 WRITTEN = [*MODULES, *ROOT.glob("lambda/*.py"), *ROOT.glob("infra/**/*.py")]
-WRITTEN += [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+WRITTEN += [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
