@@ -86,6 +86,24 @@ def test_a_named_render_has_the_legend_of_its_ramp(site: Site, view: View) -> No
     expect(view.page.locator("#legend")).to_have_text(re.compile("1000.*Heights.*3000"))
 
 
+def test_ranges_of_the_whole_mosaic_are_a_style_like_others(site: Site, troubled: View) -> None:
+    """Its legend has no numbers that it does not know."""
+    mosaic = _counts(site)
+    troubled.open(mosaic, "?rescale=auto&colormap_name=viridis")
+    troubled.shows(*DARK, (68, 1, 84))
+    troubled.shows(*BRIGHT, (253, 231, 37))
+    expect(troubled.page.locator("#legend")).to_have_text(re.compile("2 %.*visual.*98 %"))
+    troubled.page.get_by_role("button", name="Style", exact=True).click()
+    troubled.page.get_by_label("Name of the render").fill("auto")
+    troubled.page.get_by_role("button", name="Save").click()
+    troubled.page.get_by_label("Token that may write").fill(TOKEN)
+    troubled.page.get_by_role("button", name="Save").click()
+    expect(troubled.page).to_have_url(re.compile(r"\?render=auto"))
+    renders = site.client.get(f"/mosaics/{mosaic}").json()["renders"]
+    assert renders["auto"]["rescale"] == "auto"
+    expect(troubled.page.locator("#legend")).to_have_text(re.compile("2 %.*auto.*98 %"))
+
+
 def test_bands_are_offered_by_their_common_names(site: Site, view: View) -> None:
     view.open(_bands(site, red=1000, green=2000, blue=3000, nir=3000))
     view.page.get_by_role("button", name="Style", exact=True).click()
