@@ -10,7 +10,8 @@ Comments, docstrings, descriptions of parameters and formatting do not count, no
   version and the index cells of each scene.
 - `api` turns a request into values (`Grid`, `Read`, `Rule`, `Render`), which are in the ETag
   themselves. `api/responses` counts: it creates the response and its ETag.
-- `stac` and `export` make documents, and no images.
+- `stac` and `export` make documents, and no images; `vector` makes tiles with an ETag of their own
+  content.
 - `overviews` makes cells that are drawn like scenes: their digest is in the ETag.
 - `table` returns rows as they were put, which `tests/contract` checks for each adapter.
 - Credentials, tokens, settings, logs, metrics, traces and process tuning change no image. Settings
@@ -50,6 +51,7 @@ _CODE_LEFT_OUT: Final = (
         "stac/",
         "table/",
         "telemetry/",
+        "vector/",
     ),
     *("__init__.py", "__main__.py", "logs.py", "pixel_version.py", "process.py", "py.typed"),
     *("settings.py", "snapstart.py", "tiler/watch.py", "traces.py", FILE),

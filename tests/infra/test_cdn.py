@@ -108,7 +108,8 @@ def test_the_functions_fit_and_run_on_all_but_static_files(cdn):
     config = config_of(cdn)
     *images, static = config["CacheBehaviors"]
     paths = [behavior["PathPattern"] for behavior in images]
-    assert paths == ["/mosaics/*/tiles/*/*/*/*", "/mosaics/*/wms", "/wms"]
+    tiles = ["/mosaics/*/tiles/*/*/*/*", "/mosaics/*/vector/*/*/*/*"]
+    assert paths == [*tiles, "/mosaics/*/wms", "/wms"]
     assert len({str(one["CachePolicyId"]) for one in images}) == 1
     for behavior in (config["DefaultCacheBehavior"], *images):
         events = {one["EventType"] for one in behavior["FunctionAssociations"]}

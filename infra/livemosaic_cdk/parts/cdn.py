@@ -23,6 +23,7 @@ ERROR_S: Final = 1
 SHARED_MAX_AGE_S: Final = 10
 """How long the CDN keeps images of mosaics that set no `max_age_s`, by default."""
 TILES: Final = "/mosaics/*/tiles/*/*/*/*"
+VECTOR: Final = "/mosaics/*/vector/*/*/*/*"
 WMS: Final = ("/mosaics/*/wms", "/wms")
 _FUNCTION_BYTES: Final = 10_240
 """Maximum size of a function's code (CloudFront quotas)."""
@@ -85,7 +86,7 @@ class Cdn(Construct):
             "Distribution",
             comment=f"livemosaic: {config.name}",
             default_behavior=self._documents(),
-            additional_behaviors=dict.fromkeys((TILES, *WMS), self._tiles())
+            additional_behaviors=dict.fromkeys((TILES, VECTOR, *WMS), self._tiles())
             | {"/static/*": self._static()},
             error_responses=[
                 cloudfront.ErrorResponse(http_status=status, ttl=cdk.Duration.seconds(ERROR_S))

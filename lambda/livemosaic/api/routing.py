@@ -42,6 +42,8 @@ from livemosaic.api.routes.ogc import landing, maps, registries, tilesets, wms, 
 from livemosaic.api.routes.scenes import changes, mosaic_json, tile_assets
 from livemosaic.api.routes.stac import catalog
 from livemosaic.api.routes.stac import search as stac_search
+from livemosaic.api.routes.vector import tiles as vector_tiles
+from livemosaic.api.routes.vector import tilesets as vector_tilesets
 from livemosaic.api.routes.whole import archive, boundary
 from livemosaic.api.routes.whole import statistics as whole_statistics
 from livemosaic.api.urls import KVP, tile_urls
@@ -54,7 +56,7 @@ _MODULES: Final = (
     *(tile_assets, landing, mosaics, tokens, items, changes, bbox, maps, point, statistics),
     *(boundary, whole_statistics, archive),
     *(mosaic_json, renders, tilesets, registries, wmts, files, tilejson, pages),
-    *(catalog, stac_search),
+    *(catalog, stac_search, vector_tiles, vector_tilesets),
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 

@@ -147,7 +147,7 @@ class CellGrid:
         west, south, east, north = inside.bounds
         longest = max(east - west, north - south) / SEGMENTS
         inside = shapely.segmentize(inside, min(1.0, longest) or 1.0)
-        projected = shapely.transform(inside, self._project_xy)
+        projected = shapely.transform(inside, self.places)
         if not np.isfinite(shapely.get_coordinates(projected)).all():
             raise NoTransformError("parts of it have no place in the grid")
         return projected if projected.is_valid else shapely.make_valid(projected)
@@ -189,9 +189,13 @@ class CellGrid:
                 return box(*self.root)  # the grid may show any part of it
         # A point or a line: GEOS takes a polygon without area for an empty one.
         inside = part.envelope if self.edge else part.envelope.intersection(self._domain)
-        return shapely.transform(inside, self._project_xy)
+        return shapely.transform(inside, self.places)
 
-    def _project_xy(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+    def places(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Projects places in longitude and latitude, shape (n, 2), to `crs`, beyond the edge too.
+
+        Infinite where a projection has no place for them.
+        """
         to_crs, (lon, lat) = transformer(self.lonlat, self.crs), lonlat.T
         if self.edge is None:
             return np.column_stack(to_crs.transform(lon, lat))

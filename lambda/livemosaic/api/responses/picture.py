@@ -190,7 +190,10 @@ def _basis(
 
 
 def cache_control(mosaic: Mosaic, settings: Settings, *, brief: bool) -> str:
-    """Returns Cache-Control of an image (RFC 9111, 5.2.2; RFC 5861)."""
+    """Returns Cache-Control of an image or a vector tile (RFC 9111, 5.2.2; RFC 5861).
+
+    Of a `brief` one more scenes may appear soon.
+    """
     age_s = mosaic.max_age_s
     shared_s = 0 if age_s else settings.shared_max_age_s
     stale_s = mosaic.stale_while_revalidate_s
@@ -244,13 +247,13 @@ def _overview_headers(mosaic: Mosaic, shown: ShownCells | None, lag: Lag | None)
 
 
 def _headers(made: Picture) -> dict[str, str]:
-    headers = {SCENES: _name_list(made.scenes)}
+    headers = {SCENES: name_list(made.scenes)}
     if times := times_of(made):  # OGC API - Maps (20-058), /req/core/map-response
         headers[CONTENT_DATETIME] = times
     if skipped := [*made.skipped, *made.left_out, *made.lost]:
-        headers[SKIPPED] = _name_list([f"{name}={why}" for name, why in skipped])
+        headers[SKIPPED] = name_list([f"{name}={why}" for name, why in skipped])
     if made.gray:
-        headers[GRAY] = _name_list(made.gray)
+        headers[GRAY] = name_list(made.gray)
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
@@ -258,7 +261,7 @@ def _headers(made: Picture) -> dict[str, str]:
 
 def missing_sources(missing: Sequence[tuple[str, str]]) -> str:
     """Returns the header of sources that a derived mosaic lacks, and why."""
-    return _name_list([f"{name}={why}" for name, why in missing])
+    return name_list([f"{name}={why}" for name, why in missing])
 
 
 def _location_headers(grid: Grid) -> dict[str, str]:
@@ -273,7 +276,7 @@ def _server_timing(draft: Draft) -> str:
     return ", ".join(f"{step};dur={1000 * seconds:.1f}" for step, seconds in steps)
 
 
-def _name_list(names: Any) -> str:
+def name_list(names: Any) -> str:
     """Joins names by commas, percent-encoded as headers are ASCII; a long list is cut."""
     text = ",".join(quote(name, safe=" =:/()'") for name in names)
     return text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER].rpartition(",")[0] + ",..."

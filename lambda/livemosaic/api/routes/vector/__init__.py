@@ -1,0 +1,1 @@
+"""The index as vector tiles."""

@@ -1,0 +1,139 @@
+"""Descriptions of vector tiles: TileJSON, and a tileset of OGC API - Tiles (20-057)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams
+from livemosaic.api.documents.credits import credit_html
+from livemosaic.api.params.crs import name_of
+from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
+from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
+from livemosaic.api.routes.tilejson import bounds_in
+from livemosaic.api.routes.vector.tiles import MVT, Layers
+from livemosaic.api.urls import TileURLs, tile_urls
+from livemosaic.geo.antimeridian import middle
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.tiler.tilesets import WORLD, Reach, reached
+from livemosaic.tiler.views import lonlat_on
+
+router = APIRouter(tags=["vector tiles"])
+
+_TEXTS: Final[Mapping[str, str]] = {
+    "footprints": "Footprints of scenes, the topmost last",
+    "density": "Squares that count scenes, in place of more than 2,000 footprints in a tile",
+    "coverage": "Where the image of the tile has valid pixels",
+}
+_OWN: Final[Mapping[str, str]] = {"id": "String", "collection": "String", "datetime": "String"}
+_COUNTS: Final[Mapping[str, str]] = {"count": "Number", "newest": "String"}
+
+
+async def vector_urls(
+    request: Request, mosaic: CachedMosaic, _read: ReadParams, _rule: RuleParams
+) -> TileURLs:
+    """Returns URLs of vector tiles with the parameters of this request, which are checked."""
+    tiles = await tile_urls(request, mosaic)
+    return TileURLs(f"{request.base_url}mosaics/{mosaic.id}/vector", tiles.query)
+
+
+VectorURLs = Annotated[TileURLs, Depends(vector_urls)]
+
+
+@router.get("/mosaics/{mosaic}/vector/{tms}/tilejson.json")
+def vector_tilejson(
+    mosaic: CachedMosaic, tms: str, urls: VectorURLs, layers: Layers
+) -> dict[str, Any]:
+    """Returns TileJSON 3.0.0 of vector tiles; its parameters are checked and added to their URL.
+
+    Footprints and density begin at the first zoom, coverage at the mosaic's minzoom.
+    """
+    found = reached(mosaic, tms)
+    west, south, east, north = known = mosaic.bounds or WORLD
+    if west > east:  # TileJSON's bounds must not wrap around the antimeridian (3.0.0, 3.5)
+        west, east = -180.0, 180.0
+    low = found.minzoom if set(layers) == {"coverage"} else found.tms.minzoom
+    return {
+        "tilejson": "3.0.0",
+        "name": mosaic.title or mosaic.id,
+        **({"attribution": credit} if (credit := credit_html(mosaic)) else {}),
+        "version": "1.0.0",
+        "scheme": "xyz",
+        "tiles": [urls.template(tms, ".mvt")],
+        "minzoom": low,
+        "maxzoom": found.maxzoom,
+        "bounds": [west, south, east, north],
+        "center": [*middle(known), low],
+        "vector_layers": [_layer(mosaic, found, name) for name in layers],
+    }
+
+
+def _layer(mosaic: Mosaic, found: Reach, name: str) -> dict[str, Any]:
+    low = found.minzoom if name == "coverage" else found.tms.minzoom
+    return {
+        "id": name,
+        "description": _TEXTS[name],
+        "minzoom": low,
+        "maxzoom": found.maxzoom,
+        "fields": _fields(mosaic, name),
+    }
+
+
+def _fields(mosaic: Mosaic, name: str) -> Mapping[str, str]:
+    """Returns what features of a layer have; of kept properties, items decide the types."""
+    if name == "footprints":
+        return {**dict.fromkeys(mosaic.properties, "Kept property of the Item"), **_OWN}
+    return _COUNTS if name == "density" else {}
+
+
+@router.get("/mosaics/{mosaic}/vector/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
+def vector_tileset(
+    mosaic: CachedMosaic,
+    tms: str,
+    urls: VectorURLs,
+    request: Request,
+    responder: Negotiated,
+    layers: Layers,
+) -> Response:
+    """Shows the tileset of vector tiles; links keep the parameters of tiles, which are checked."""
+    found = reached(mosaic, tms)
+    title = f"Scenes of {mosaic.title or mosaic.id}, tiled as {tms}"
+    left, bottom, right, top = bounds_in(mosaic, lonlat_on(mosaic))
+    document = {
+        "title": title,
+        "dataType": "vector",
+        "crs": found.tms.model_dump(mode="json", include={"crs"})["crs"],
+        **({"tileMatrixSetURI": str(found.tms.uri)} if found.tms.uri else {}),
+        "layers": [_geometry(mosaic, name) for name in layers],
+        "links": _links(urls, tms, f"{request.base_url}tileMatrixSets/{tms}"),
+        "boundingBox": {
+            "lowerLeft": [left, bottom],
+            "upperRight": [right, top],
+            "crs": name_of(lonlat_on(mosaic)),
+        },
+    }
+    return responder.answer(title, document)
+
+
+def _geometry(mosaic: Mosaic, name: str) -> dict[str, Any]:
+    """Returns a layer as OGC 17-083r4 describes it (`geometryDimension` 2: polygons)."""
+    return {
+        "id": name,
+        "dataType": "vector",
+        "description": _TEXTS[name],
+        "geometryDimension": 2,
+        "propertiesSchema": {
+            "type": "object",
+            "properties": {field: {} for field in _fields(mosaic, name)},
+        },
+    }
+
+
+def _links(urls: TileURLs, tms: str, definition: str) -> Sequence[Mapping[str, Any]]:
+    tiles = {"rel": "item", "type": MVT, "title": "Tiles", "templated": True}
+    return [
+        {"href": urls.at(tms), "rel": "self", "type": "application/json", "title": "Tileset"},
+        {"href": urls.at(f"{tms}/{{tileMatrix}}/{{tileCol}}/{{tileRow}}.mvt"), **tiles},
+        {"href": urls.at(f"{tms}/tilejson.json"), "rel": "alternate", "title": "TileJSON"},
+        {"href": definition, "rel": TILING_SCHEME, "title": f"Definition of {tms}"},
+    ]

@@ -1,0 +1,85 @@
+"""The layer of density: how many scenes lie where, for tiles with too many to draw each.
+
+At each zoom a scene counts once: in the square, `DEEPER` zooms below the tile, that has the
+centroid of its footprint.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import shapely
+from morecantile import Tile
+from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon
+
+from livemosaic.geo.footprint import centre
+from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.index.scenes import Index
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import LonLat
+from livemosaic.model.scene import IndexedScene, Scene
+from livemosaic.model.time import parse_time
+from livemosaic.vector.footprints import Listed
+from livemosaic.vector.frame import TileFrame
+from livemosaic.vector.mvt import EXTENT, TileLayer
+
+NAME: Final = "density"
+DEEPER: Final = 4
+_ALONG: Final = 1 << DEEPER
+"""Squares along the edge of a tile."""
+Squares = NDArray[np.int64]
+"""Shape (n, 2): columns and rows from the upper left corner of the tile; others are outside."""
+
+
+def density(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]) -> TileLayer:
+    """Returns the squares of a tile in which scenes have their centres, with `count`, `newest`."""
+    squares = _squares(frame, _centres(index, mosaic, scenes))
+    here = ((squares >= 0) & (squares < _ALONG)).all(axis=1)
+    places, of_scene, counts = np.unique(
+        squares[here], axis=0, return_inverse=True, return_counts=True
+    )
+    newest: list[str | None] = [None] * len(places)
+    times = (scenes[at].datetime for at in np.flatnonzero(here).tolist())
+    for place, time in zip(of_scene.ravel().tolist(), times, strict=True):
+        newest[place] = _later(newest[place], time)
+    edge = EXTENT // _ALONG
+    x, y = places.T * edge
+    found = [{"count": n, "newest": t} for n, t in zip(counts.tolist(), newest, strict=True)]
+    return TileLayer(NAME, shapely.box(x, y, x + edge, y + edge), found)
+
+
+def _later(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None or one == other:
+        return one or other
+    return max(one, other, key=parse_time)
+
+
+def _squares(frame: TileFrame, lonlat: NDArray[np.float64]) -> Squares:
+    """Returns the squares of places; beyond the edge of the map, the last ones before it."""
+    at, tms = frame.address, tile_matrix_set(frame.address.tms)
+    matrix = tms.matrix(at.z)
+    origin = tms.xy_bounds(Tile(0, 0, at.z))
+    sides = matrix.cellSize * np.array([matrix.tileWidth, -matrix.tileHeight])
+    # By the same numbers in each tile: a place where two of them meet is in one.
+    places = (frame.projection.places(lonlat) - (origin.left, origin.top)) / sides * _ALONG
+    last = np.array([matrix.matrixWidth, matrix.matrixHeight]) * _ALONG - 1
+    found = np.floor(np.clip(np.nan_to_num(places), 0, last)).astype(np.int64)
+    # Towards the poles of some TileMatrixSets, several columns are one tile.
+    columns = matrix.get_coalesce_factor(at.y) if matrix.variableMatrixWidths else 1
+    first = np.array([at.x - at.x % columns, at.y]) * _ALONG
+    squares: Squares = (found - first) // np.array([columns, 1])
+    return squares
+
+
+def _centres(index: Index, mosaic: Mosaic, scenes: Sequence[Listed]) -> NDArray[np.float64]:
+    """Returns longitude and latitude of centroids, shape (n, 2)."""
+    unknown = [s for s in scenes if isinstance(s, IndexedScene) and s.centre is None]
+    kept = index.footprints(mosaic, unknown) if unknown else {}
+    return np.array([_centre(scene, kept) for scene in scenes], np.float64).reshape(-1, 2)
+
+
+def _centre(scene: Listed, kept: Mapping[str, MultiPolygon]) -> LonLat:
+    if isinstance(scene, Scene):
+        return centre(scene.footprint)
+    return scene.centre or centre(kept[scene.key])

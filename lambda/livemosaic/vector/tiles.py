@@ -1,0 +1,125 @@
+"""Use case: a vector tile of a mosaic, of the scenes that a rule selects."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal, get_args
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.index.partitions import partitions
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import Read
+from livemosaic.model.rule import Rule
+from livemosaic.tiler.picture import Picture, Tiler
+from livemosaic.tiler.views import TileAddress, View
+from livemosaic.vector.coverage import MARGIN, SIZE, coverage
+from livemosaic.vector.density import density
+from livemosaic.vector.footprints import Listed, footprints, meeting
+from livemosaic.vector.frame import TileFrame
+from livemosaic.vector.mvt import TileLayer, encode
+
+LayerName = Literal["footprints", "density", "coverage"]
+LAYERS: Final[tuple[LayerName, ...]] = get_args(LayerName)
+MOST_FOOTPRINTS: Final = 2_000
+"""Of a tile; density stands for more."""
+_ROWS: Final = 10
+"""How many times more rows of the index than for an image may be looked at: no asset is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTile:
+    """A tile, and what it does not show."""
+
+    body: bytes
+    truncated: str
+    """Which limits left scenes out; empty if none did."""
+    image: Picture | None
+    """What the coverage was drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRequest:
+    """A tile that is asked for."""
+
+    mosaic: Mosaic
+    address: TileAddress
+    layers: Collection[LayerName]
+    read: Read
+    rule: Rule
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether it shows valid pixels: below the mosaic's minzoom only if nothing else does."""
+        view = self.address.view(self.mosaic, SIZE)
+        is_drawn = view.area.zoom >= self.mosaic.minzoom
+        return "coverage" in self.layers and (is_drawn or len(self.layers) == 1)
+
+
+async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
+    """Returns a tile of some layers.
+
+    It has footprints, or density where they would be more than `MOST_FOOTPRINTS`, at any zoom;
+    coverage from the mosaic's minzoom on. Raises `NotFoundError` outside the TileMatrixSet, and
+    below the minzoom where coverage alone is asked for.
+    """
+    layers, truncated = await asyncio.to_thread(_of_index, tiler, request)
+    image = await _image(tiler, request) if request.has_coverage else None
+    if image is not None:
+        layers.append(await asyncio.to_thread(coverage, image.pixels.valid))
+        truncated = ", ".join(filter(None, [truncated, image.truncated]))
+    body = await asyncio.to_thread(encode, layers)
+    return VectorTile(body, truncated, image)
+
+
+async def _image(tiler: Tiler, request: VectorRequest) -> Picture:
+    view = request.address.view(request.mosaic, SIZE, MARGIN)
+    draft = await tiler.prepare(request.mosaic, view, request.read, request.rule)
+    return await tiler.make(draft)
+
+
+def _of_index(tiler: Tiler, request: VectorRequest) -> tuple[list[TileLayer], str]:
+    """Returns the layers that the index has, and which limit left scenes out of them."""
+    mosaic, index, layers = request.mosaic, tiler.index, request.layers
+    frame, view = TileFrame.of(request.address), request.address.view(mosaic, SIZE)
+    if "footprints" not in layers and "density" not in layers:
+        return [], ""
+    scenes, truncated = _scenes(tiler, request, view)
+    shown = meeting(scenes, view.area) if len(scenes) > MOST_FOOTPRINTS else scenes
+    are_many = len(shown) > MOST_FOOTPRINTS
+    if "density" in layers and (are_many or "footprints" not in layers):
+        return [density(index, mosaic, frame, scenes)], truncated
+    if are_many:
+        truncated = f"max_footprints={MOST_FOOTPRINTS}"
+    drawn = footprints(index, mosaic, frame, view.area.grid, shown[:MOST_FOOTPRINTS])
+    return [drawn], truncated
+
+
+def _scenes(tiler: Tiler, request: VectorRequest, view: View) -> tuple[Sequence[Listed], str]:
+    """Returns the scenes that take part, top first, and which limit left some out.
+
+    Where an area takes too many index cells, far below the mosaic's minzoom, all scenes of the
+    mosaic are looked at.
+    """
+    mosaic, most = request.mosaic, _ROWS * tiler.limits.max_rows
+    listing = tiler.listing(mosaic, view, request.read, request.rule)
+    if request.rule.method == "lock" or _is_indexed(mosaic, view):
+        listing.max_rows = most
+        return list(listing), listing.truncated
+    every = tiler.index.every_scene(mosaic)
+    taken = [scene for scene in islice(every, most) if listing.candidates.takes(scene)]
+    is_cut = next(every, None) is not None
+    return sorted(taken, key=_rank), f"max_rows={most}" if is_cut else ""
+
+
+def _rank(scene: Listed) -> tuple[str, str]:
+    return scene.rank, scene.key
+
+
+def _is_indexed(mosaic: Mosaic, view: View) -> bool:
+    try:
+        for stored in mosaic.stored:
+            partitions(stored, view.area)
+    except InvalidRequestError:
+        return False
+    return True
