@@ -14,7 +14,6 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -32,11 +31,13 @@ from livemosaic.table.sqlite import SqliteTable
 STORED = tuple(f"s{n}" for n in range(8))
 SHOWN = (*STORED[:6], "nested")
 VALUES = range(1, 7)
+# None has the centre, or the distance from the middle, of another: a box in degrees and a tile have
+# not quite the same middle.
 PARTS: tuple[Part, ...] = (
     WHOLE,
     (0, 0, 128, 256),
-    (128, 0, 256, 256),
-    (64, 64, 192, 192),
+    (132, 0, 256, 250),
+    (70, 60, 200, 180),
     (0, 0, 64, 64),
     (200, 10, 250, 250),
 )
@@ -219,7 +220,8 @@ class Machine(RuleBasedStateMachine):
     def compare_named(self, data: Any, operation: str) -> None:
         names = st.lists(st.sampled_from(sorted(self.model.scenes)), min_size=1, unique=True)
         way = data.draw(st.sampled_from(["ids", "lock"]))
-        self.agree({way: data.draw(names), "operation": operation})
+        chosen = [f"s2/{name}" for name in data.draw(names)]
+        self.agree({way: chosen, "operation": operation})
 
     @invariant()
     def agrees(self) -> None:
@@ -248,14 +250,15 @@ class Machine(RuleBasedStateMachine):
         (west, south), (east, north) = np.min(corners, 0), np.max(corners, 0)
         bbox = f"{west + 1e-6},{south + 1e-6},{east - 1e-6},{north - 1e-6}"
         answer = self.server.get(f"/mosaics/{mosaic}/items", bbox=bbox, **query)
-        if answer.status_code == 400:  # a filter, or a name, that fits none of the scenes
+        if answer.status_code in (400, 404):  # a filter, or a name, that fits none of the scenes
             return []
+        assert answer.status_code == 200, answer.text
         return [each["id"] for each in answer.json()["features"]]
 
     def check_pixels(self, names: list[str], query: Mapping[str, Any]) -> None:
         answer = self.server.get(f"{url_of(mosaic='d')}.npy", **query)
         if not names:
-            assert answer.status_code in (200, 400)
+            assert answer.status_code in (200, 400, 404)
             return
         made = self.server.picture(url_of(mosaic="d"), **query)
         for row, column in ((5, 5), (128, 100), (128, 150), (20, 220), (250, 20), (100, 70)):
@@ -263,7 +266,9 @@ class Machine(RuleBasedStateMachine):
             values = [s.value for s in over if covers(s.part, column, row)]
             expected = painted(values, query["operation"])
             found = made.at(column, row)
-            assert (found and found[0]) == (expected and pytest.approx(expected))
+            assert (found is None) == (expected is None)
+            if found is not None and expected is not None:
+                assert found[0] == expected, (values, names, query)
 
 
 RUNS = count()
@@ -280,7 +285,9 @@ def painted(values: list[int], operation: str) -> float | None:
         return None
     if operation in ("first", "last"):
         return values[0]
-    return len(values) if operation == "count" else float(PAINTED[operation](values))
+    if operation == "count":
+        return len(values)
+    return int(PAINTED[operation](values))  # whole numbers stay so, as in rio-tiler
 
 
 def test_a_derived_mosaic_is_as_one_with_all_scenes(tmp_path: Path) -> None:

@@ -587,6 +587,7 @@ class TestMosaic:
     def test_it_is_stored_and_shown_as_it_was_given(self, server: Server) -> None:
         rules = {"default": USUAL, "methods": ["center"], "operations": ["sum"]}
         rules |= {"fields": ["cloud"], "max_scenes": 3, "nadir": "nadir", "seamline": ""}
+        rules |= {"scale": {}}
         assert self.change(server, **rules).json()["rules"] == rules
         assert server.get("/mosaics/m").json()["rules"] == rules
         assert server.services.mosaics.get("m").rules.methods == ("center",)

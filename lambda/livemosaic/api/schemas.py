@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -68,6 +68,12 @@ class RulePolicyBody(BaseModel):
     nadir: str = Field("", max_length=200, description="Property with the sensor's position")
     seamline: str = Field(
         "", max_length=200, description="Property with a GeoJSON polygon that clips the scene"
+    )
+    scale: dict[Literal["min", "max"], str] = Field(
+        {},
+        description="Properties with the smallest and the largest cell size of an image in which a "
+        "scene shows, in units of the mosaic's CRS: MinPS and MaxPS in ArcGIS",
+        examples=[{"min": "MinPS", "max": "MaxPS"}],
     )
 
 

@@ -451,7 +451,7 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
     """The attributes of a mosaic's row."""
     item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
     cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
-    rules = json.dumps(item["rules"])
+    rules = json.dumps({k: v for k, v in asdict(mosaic.rules).items() if k != "scale" or v})
     overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
     renders = json.dumps(mosaic.renders)
     sources = {"sources": json.dumps(item["sources"])} if item["sources"] else {}

@@ -98,6 +98,9 @@ class RulePolicy:
     """The kept property that holds where the sensor was: see `order`."""
     seamline: str = ""
     """The kept property that holds the GeoJSON polygon to which `seamline` clips a scene."""
+    scale: Mapping[Literal["min", "max"], str] = field(default_factory=dict)
+    """The kept properties that hold between which cell sizes of an image a scene shows (MinPS and
+    MaxPS in ArcGIS), in units of the TileMatrixSet's CRS; a scene without one has no such bound."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "RulePolicy":

@@ -26,6 +26,9 @@ from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
 from livemosaic.tiler.views import View
 
+_TILE: Final = 256
+_ROUNDED: Final = 1.001
+"""By how much a stated cell size may differ from that of a zoom: it is written with few digits."""
 _MOST_AHEAD: Final = 64
 """Rows that were read and not given yet, of which the pixels are compared with the holes."""
 
@@ -86,7 +89,7 @@ class Candidates:
         Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows,
         or has it of another kind.
         """
-        if scene.is_left_out or not self._may_take(scene):
+        if scene.is_left_out or not self._may_take(scene) or not self._is_in_scale(scene):
             return None
         outlines = [outline for outline in self._outlines(scene) if outline.meets()]
         if not outlines:
@@ -97,6 +100,19 @@ class Candidates:
             return None
         wanted = self.assets or self.mosaic.shown_assets
         return lacking(self.mosaic, scene, wanted) or unlike(scene, wanted) or claim
+
+    def _is_in_scale(self, scene: IndexedScene) -> bool:
+        """Whether the view has a cell size in which the scene shows; see `RulePolicy.scale`."""
+        names, area = self.mosaic.rules.scale, self.view.area
+        if not names or area.scale is None or self.rule.method == "lock":
+            return True
+        left, _, right, _ = area.grid.root
+        size = (right - left) / _TILE / 2**area.scale
+        least, most = (scene.properties.get(names.get(end, "")) for end in ("min", "max"))
+        return not (
+            (isinstance(least, int | float) and size < least / _ROUNDED)
+            or (isinstance(most, int | float) and size > most * _ROUNDED)
+        )
 
     def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
         cells, grid, cut = self.view.area.grid, self.view.grid, seamline(scene, self.rule)

@@ -26,11 +26,13 @@ STATE = {
     "watermarks",
     "overview_sets",
     "deleting",
+    "members",
+    "missing",
 }
 """Fields of a mosaic that are not settings."""
-OWN_OPTIONS = {"access", "renders", "rules", "overviews"}
-"""Settings whose options are `--private`, `--render` and `--renders`, `--rule` and `--rules`, and
-`--overviews` with the ones for how they are made."""
+OWN_OPTIONS = {"access", "renders", "rules", "overviews", "sources"}
+"""Settings whose options are `--private`, `--render` and `--renders`, `--rule` and `--rules`,
+`--source` and `--sources`, and `--overviews` with the ones for how they are made."""
 BEYOND = {Ge: -1, Le: 1}
 
 

@@ -129,6 +129,11 @@ def check_overviews(mosaic: Mosaic) -> None:
             f"overviews are for low zooms, and minzoom {mosaic.minzoom} has none: they need a "
             f"minzoom of at most {_MAX_MINZOOM}"
         )
+    if mosaic.rules.scale:
+        raise InvalidRequestError(
+            "overviews show every scene, and `scale` of the rules hides some at low zooms: leave "
+            "out one of the two"
+        )
     if problem := _problem(rule_of({}, mosaic)):
         raise InvalidRequestError(f"overviews need another default rule: {problem}")
 

@@ -120,7 +120,7 @@ def stacked_cells(
 
     `read` names the assets of its expression.
     """
-    if rule != DEFAULT or not read.overviews:
+    if rule != DEFAULT or not read.overviews or mosaic.rules.scale:
         return None
     single = [
         members[0]

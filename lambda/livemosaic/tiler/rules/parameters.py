@@ -140,7 +140,7 @@ def rule_of(asked: Mapping[str, Any], mosaic: Mosaic) -> Rule:
 def check_rules(mosaic: Mosaic) -> None:
     """Refuses `rules` that name properties the mosaic does not keep, and an invalid default."""
     rules = mosaic.rules
-    for name in filter(None, (*rules.fields, rules.nadir, rules.seamline)):
+    for name in filter(None, (*rules.fields, rules.nadir, rules.seamline, *rules.scale.values())):
         if name not in (*mosaic.properties, "datetime"):
             raise InvalidRequestError(
                 f"rules name the property {name[:80]!r}, which the mosaic does not keep; it keeps: "
