@@ -92,7 +92,7 @@ def test_an_archive_of_each_render(server: Server) -> None:
     exported(server, "--render", "gray")
     assert server.get(URL, render="gray").content != server.get(URL).content
     unknown = server.get(URL, render="../x")
-    assert unknown.status_code == 404
+    assert unknown.status_code == 400
     assert "there is no render" in unknown.json()["detail"]
 
 

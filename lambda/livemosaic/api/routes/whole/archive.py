@@ -17,7 +17,7 @@ from livemosaic.api.responses.ranges import span_of
 from livemosaic.errors import NotFoundError
 from livemosaic.export.tiles.store import MEDIA_TYPE, ArchiveStore, signed
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.render.named_renders import render_of
+from livemosaic.render.named_renders import parameters_of
 from livemosaic.storage.objects import AbsentError
 
 router = APIRouter(tags=["tiles"])
@@ -97,7 +97,7 @@ def archive(
 
 def _place(store: str, mosaic: Mosaic, render: str) -> str:
     if render:
-        render_of(mosaic, render)
+        parameters_of(mosaic, render)
     if not store:
         raise _absent(mosaic, render)
     return ArchiveStore(store).place_of(mosaic, render)
