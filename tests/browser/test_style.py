@@ -45,6 +45,24 @@ def test_one_click_stretches_what_was_near_black(site: Site, view: View) -> None
     expect(view.page).to_have_url(re.compile(r"rescale=1000%2C3000"))
 
 
+def test_a_nearly_black_image_offers_to_be_stretched(site: Site, view: View) -> None:
+    view.open(_counts(site))
+    notice = view.page.locator("#notice")
+    expect(notice).to_contain_text("The image is nearly black")
+    notice.get_by_role("button", name="Stretch colors").click()
+    view.shows(*BRIGHT, (255, 255, 255))
+    expect(notice).to_be_hidden()
+
+
+def test_an_image_that_can_be_seen_offers_nothing(site: Site, view: View) -> None:
+    mosaic = _counts(site)
+    site.publish(mosaic, "bright", (7.9, 45.2, 8.3, 45.4), np.full((1, 256, 256), 30_000, "uint16"))
+    view.open(mosaic)
+    view.shows(*BRIGHT, (117, 117, 117))
+    view.page.wait_for_timeout(500)
+    expect(view.page.locator("#notice")).to_be_hidden()
+
+
 def test_the_stretch_is_of_what_is_in_view(site: Site, view: View) -> None:
     mosaic = _counts(site)
     site.publish(mosaic, "far", (12.0, 45.0, 14.0, 46.0), np.full((1, 256, 256), 60_000, "uint16"))

@@ -5,7 +5,7 @@
 
 import { drawGraticule, map, paint } from "./map/canvas.js";
 import { look, lookAnew, lookIn, looks } from "./map/live.js";
-import { goHome, info, noteFailure, onChange, recheck, sayPartial, sayZoom, stay } from "./map/mosaic.js";
+import { goHome, info, noteFailure, onChange, onDark, recheck, sayPartial, sayZoom, stay } from "./map/mosaic.js";
 import { $, status } from "./map/page.js";
 import { click, pinAt, pointAt, unpin } from "./map/panel.js";
 import { forgetBad, onPartial } from "./map/tiles.js";
@@ -44,6 +44,7 @@ map.on("moveend", () => {
 });
 onPartial(sayPartial);
 onChange(lookAnew);
+onDark(stretchTool.run);
 map.on("mousemove", ({ lngLat }) => pointAt(lngLat));
 map.on("mouseout", () => pointAt(null));
 map.on("click", click);

@@ -6,6 +6,7 @@ import { offer, rule } from "./choices.js";
 import { boundsOf, holds, polygons, split, wrap } from "./geometry.js";
 import { $, motion, say, sayNotice, saySkipped } from "./page.js";
 import { ask, passes } from "./server.js";
+import { isDark } from "./style/dark.js";
 import { sayLegend } from "./style/legend.js";
 import { forgetBad, partialTiles } from "./tiles.js";
 
@@ -103,8 +104,22 @@ export function sayZoom() {
   say("low", "Zoom in to see the mosaic", `This mosaic is drawn from zoom ${info.minzoom} on.`, action);
 }
 
+const isShown = (tile) => info !== null && inView(tile, info.maxzoom);
+
 /** Tiles in view that lack scenes: because of a limit, or because overviews follow changes. */
-const lackingTiles = () => partialTiles((tile) => info !== null && inView(tile, info.maxzoom));
+const lackingTiles = () => partialTiles(isShown);
+
+/** URL parameters by which somebody has chosen the colors. */
+const COLORS = ["rescale", "render", "colormap", "colormap_name", "color_formula", "algorithm"];
+
+/** What is offered where all that is drawn is nearly black. */
+let stretch = null;
+export const onDark = (handler) => (stretch = handler);
+
+function isUnstretched() {
+  const given = new URLSearchParams(location.search);
+  return isDark(isShown) && !COLORS.some((name) => given.has(name));
+}
 
 /** Say what the map does not show. */
 export function sayPartial() {
@@ -113,6 +128,7 @@ export function sayPartial() {
   const latest = tiles.reduce((most, each) => (each.behind > most.behind ? each : most), { behind: 0 });
   if (cut) sayNotice(...limited(cut.limit), { label: "Zoom in", run: zoomIn });
   else if (latest.behind) sayNotice(lag(latest), "New scenes are drawn here in a moment; at higher zooms they are already.");
+  else if (isUnstretched()) sayNotice("The image is nearly black", "Its values are small for their type.", { label: "Stretch colors", run: stretch });
   else sayNotice(null);
   const skipped = new Map(tiles.flatMap((tile) => tile.skipped));
   const isMore = skipped.delete("...");

@@ -2,6 +2,7 @@
 
 import { say } from "./page.js";
 import { passes, pause, refusal } from "./server.js";
+import { noteLight } from "./style/dark.js";
 
 /** Tiles of the view that are unavailable, with the errors. */
 const bad = new Map();
@@ -28,6 +29,7 @@ export async function loadTile({ url }, { signal }) {
       data = await next.catch(() => data);
     }
     bad.delete(path);
+    noteLight(placeOf(path), data.slice(0)).then(() => changed());
     return { data };
   } catch (error) {
     if (!signal.aborted && error.status !== 404) bad.set(path, error);
@@ -74,7 +76,7 @@ function noteLife(headers) {
   kept = Math.max(kept, 1_000 * (life + seconds("stale-while-revalidate")));
 }
 
-/** Called when the answers say something else of a tile than before. */
+/** Called when the answers say something else of a tile than before, and when its brightness is known. */
 let changed = () => {};
 export const onPartial = (handler) => (changed = handler);
 
@@ -84,10 +86,14 @@ function note(path, headers) {
   const before = partial.get(path);
   const skipped = entries(headers.get("X-Skipped-Scenes"));
   if (limit || Number(behind) || skipped.length) {
-    const [z, x, y] = path.match(/\/(\d+)\/(\d+)\/(\d+)/).slice(1).map(Number);
-    partial.set(path, { tile: { z, x, y }, limit, behind: Number(behind ?? 0), more, skipped });
+    partial.set(path, { tile: placeOf(path), limit, behind: Number(behind ?? 0), more, skipped });
   } else partial.delete(path);
   if (before || partial.has(path)) changed();
+}
+
+function placeOf(path) {
+  const [z, x, y] = path.match(/\/(\d+)\/(\d+)\/(\d+)/).slice(1).map(Number);
+  return { z, x, y };
 }
 
 /** Scenes and why a tile lacks each, as pairs; a header that names not all of them ends in `...`. */
