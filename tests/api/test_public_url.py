@@ -71,6 +71,8 @@ LINKING = {
     "/mosaics/{mosaic}/tiles",
     "/mosaics/{mosaic}/tiles/{tms}",
     "/mosaics/{mosaic}/tiles/{tms}/tilejson.json",
+    "/mosaics/{mosaic}/vector/{tms}",
+    "/mosaics/{mosaic}/vector/{tms}/tilejson.json",
 }
 """Routes with absolute links: the crawl must find them in each."""
 
