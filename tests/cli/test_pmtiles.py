@@ -225,6 +225,8 @@ def test_damage_is_drawn_anew(changing: Changing, damage: str) -> None:
     drawn, copied = changing.export()
     if damage == "tiles":
         assert (drawn, copied) == (1, whole - 1)
+    elif damage == "another archive":
+        assert drawn > whole / 2  # tiles of few pixels may be the same in both
     else:
         assert drawn == whole
 
