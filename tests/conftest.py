@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 import urllib3
 from botocore.loaders import JSONFileLoader
+from hypothesis import settings
 
 from livemosaic.table import Delete, Item, Key, Page, Put, Row, Table
 from livemosaic.table.dynamodb import DynamoTable, create_table, make_client
@@ -25,6 +26,10 @@ from livemosaic_cdk.tools.emulator import emulator
 
 REAL_TABLE = os.environ.get("LIVEMOSAIC_TEST_DYNAMODB_TABLE")
 REGION = os.environ.get("AWS_REGION", "eu-central-1") if REAL_TABLE else "eu-central-1"
+
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

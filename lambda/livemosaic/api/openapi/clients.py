@@ -10,6 +10,7 @@ from livemosaic.render.parameters import RenderParameters
 _TAGS: Final = {
     "describe": "What there is: tilesets, WMTS, TileJSON, files for GDAL and QGIS, bounds",
     "tiles": "Map tiles in any TileMatrixSet, and the scenes in them",
+    "vector tiles": "Footprints, density and coverage of scenes as vector tiles",
     "boxes and features": "Images of boxes and of GeoJSON features, of any size and in any CRS",
     "numbers": "Values at points, and statistics of areas",
     "web map service": "OGC WMS 1.3.0 and 1.1.1",
