@@ -80,8 +80,16 @@ def test_the_query_says_what_the_path_does_not(server: Server) -> None:
     assert server.tile(scale=2, format="npy").content == server.tile("@2x.npy").content
 
 
-@pytest.mark.parametrize("suffix", ["", ".{format}", "@{scale}x", "@{scale}x.{format}"])
-def test_all_that_it_takes_is_documented(server: Server, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "summary"),
+    [
+        ("", "Tile"),
+        (".{format}", "Tile with format"),
+        ("@{scale}x", "Tile with scale"),
+        ("@{scale}x.{format}", "Tile with scale and format"),
+    ],
+)
+def test_all_that_it_takes_is_documented(server: Server, suffix: str, summary: str) -> None:
     path = "/mosaics/{mosaic}/tiles/{tms}/{z}/{x}/{y}" + suffix
     operation = server.get("/openapi.json").json()["paths"][path]["get"]
     given = {p["name"]: p["in"] for p in operation["parameters"]}
@@ -90,7 +98,7 @@ def test_all_that_it_takes_is_documented(server: Server, suffix: str) -> None:
     assert set(given) == names | {"If-None-Match"}
     assert of_path == {name for name in names if f"{{{name}}}" in path}
     assert operation["tags"] == ["tiles"]
-    assert operation["summary"] == "Tile"
+    assert operation["summary"] == summary
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
