@@ -236,3 +236,19 @@ def test_a_mosaic_far_below_its_minzoom_has_all_footprints(server: Server) -> No
         }
         assert {p["id"] for p, _ in found} >= expected
     assert len(by_mapbox(tile(server, f"{WEB}/0/0/0", "deep"), "footprints", Path())) == 6
+
+
+@pytest.mark.parametrize("tms_id", sorted(morecantile.tms.list()))
+def test_a_scene_of_the_whole_world_shows_in_each_tile_matrix_set(
+    kept: Server, tms_id: str
+) -> None:
+    """Some projections have no place for most of it, or another one."""
+    if not kept.get("/mosaics/world").is_success:
+        kept.create("world")
+        kept.add(scene(kept, "world", box(-180, -90, 180, 90)), mosaic="world")
+    tms = morecantile.tms.get(tms_id)
+    for z in (min(tms.minzoom + 3, tms.maxzoom), min(tms.minzoom + 6, tms.maxzoom)):
+        matrix = tms.matrix(z)
+        x, y = matrix.matrixWidth // 2, matrix.matrixHeight // 2
+        shown = only(kept, f"{tms_id}/{z}/{x}/{y}", "world")
+        assert shown.covers(TILE), z

@@ -7,13 +7,15 @@ import numpy as np
 import shapely
 
 from livemosaic.geo.cells import CellGrid
+from livemosaic.geo.covering import rings_of
+from livemosaic.geo.crs import NoTransformError
 from livemosaic.index.partitions import Area
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.mvt import Shapes, TileLayer
-from livemosaic.vector.parts import outlines
+from livemosaic.vector.parts import even_odd, outlines
 
 NAME: Final = "footprints"
 Listed = IndexedScene | Scene
@@ -74,7 +76,19 @@ def _whole(
     met = [scene for scene in scenes if isinstance(scene, IndexedScene)]
     known = {scene.key: scene.footprint for scene in scenes if isinstance(scene, Scene)}
     lonlat = known | (index.footprints(mosaic, met) if met else {})
-    return [_polygons(frame.projection.hold(lonlat[scene.key])) for scene in scenes]
+    near = frame.near
+    cut = {k: each if near is None else each.intersection(near) for k, each in lonlat.items()}
+    return [_polygons(_projected(frame.projection, cut[scene.key])) for scene in scenes]
+
+
+def _projected(projection: CellGrid, lonlat: shapely.Geometry) -> shapely.Geometry:
+    """Projects a footprint; of one that reaches where the projection has no place, what has one."""
+    try:
+        return projection.hold(lonlat)
+    except NoTransformError:
+        rings = map(projection.places, rings_of(shapely.segmentize(lonlat, 1.0)))
+        known = (ring[np.isfinite(ring).all(axis=1)] for ring in rings)
+        return even_odd([shapely.Polygon(ring) for ring in known if len(ring) > 2])
 
 
 def _polygons(shape: shapely.Geometry) -> shapely.Geometry:

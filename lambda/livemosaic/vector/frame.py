@@ -9,11 +9,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from shapely.geometry.base import BaseGeometry
 
+from livemosaic.geo.antimeridian import lonlat_boxes
+from livemosaic.geo.box import lonlat_bounds
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.frame import around
 from livemosaic.geo.tms import tile_matrix_set
-from livemosaic.model.raster import BBox
+from livemosaic.model.raster import BBox, Grid
 from livemosaic.tiler.views import TileAddress
 from livemosaic.vector.mvt import EXTENT, Shapes
 
@@ -56,6 +59,17 @@ class TileFrame:
         left, bottom, right, top = self.bounds
         x, y = (right - left) * BUFFER / EXTENT, (top - bottom) * BUFFER / EXTENT
         return left - x, bottom - y, right + x, top + y
+
+    @property
+    def near(self) -> BaseGeometry | None:
+        """Longitudes and latitudes around the tile; None where x repeats around the world.
+
+        Other projections show places far away somewhere else, or nowhere.
+        """
+        if around(self.crs) is not None:
+            return None
+        bounds = lonlat_bounds(Grid(self.crs, self.reach, 1, 1), self.projection.lonlat)
+        return shapely.union_all(lonlat_boxes(bounds))
 
     def units(self, xy: Places) -> Places:
         """Returns places in the CRS in units of the tile, from its upper left corner."""

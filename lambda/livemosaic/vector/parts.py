@@ -74,7 +74,7 @@ def _outline(part: Part, cells: CellGrid, reach: BBox) -> shapely.Geometry | Non
     rings, bounds = decode(cells, quadkey, stored), cells.bounds(Cell.of(quadkey))
     if _cut(rings, bounds, reach) or decode_beyond(cells, quadkey, stored):
         return None
-    return _even_odd([shapely.Polygon(ring) for ring in rings])
+    return even_odd([shapely.Polygon(ring) for ring in rings])
 
 
 def _cut(rings: Iterable[Ring], cell: BBox, reach: BBox) -> bool:
@@ -83,8 +83,8 @@ def _cut(rings: Iterable[Ring], cell: BBox, reach: BBox) -> bool:
     return bool((edges & _shown(cell, reach)).any())
 
 
-def _even_odd(polygons: Sequence[shapely.Geometry]) -> shapely.Geometry:
-    """Returns what lies in an odd number of polygons, the rings of a valid one."""
+def even_odd(polygons: Sequence[shapely.Geometry]) -> shapely.Geometry:
+    """Returns what lies in an odd number of polygons, each of one ring."""
     found: shapely.Geometry = shapely.MultiPolygon()
     for polygon in polygons:
         found = shapely.symmetric_difference(found, shapely.make_valid(polygon))
