@@ -41,7 +41,8 @@ class Stack:
 
     def fill(self, server: served.Server) -> None:
         """Make the mosaic here, of the same name and zooms."""
-        server.create(self.name, title=self.name, minzoom=ZOOMS[0], maxzoom=ZOOMS[1])
+        settings = {"minzoom": ZOOMS[0], "maxzoom": ZOOMS[1], "quality": 85}  # of rio-tiler's JPEG
+        server.create(self.name, title=self.name, **settings)
         server.add(*self.items, mosaic=self.name)
 
     def write_mosaic_json(self, folder: Path) -> Path:

@@ -150,7 +150,8 @@ def _names_in(root: Dependant) -> KnownNames:
         names |= known.names - _WITHOUT_EFFECT.get(root.call, frozenset())
         lists |= known.lists
         any_case |= known.any_case
-    elsewhere = tiles.QUERY.names | {"collection"}  # of Items; `collections` is of searches
+    # Of Items and of WMTS: `collections` is of searches, `zoom` of boundaries.
+    elsewhere = tiles.QUERY.names | {"collection", "zooms"}
     sets = map(frozenset[str], (names, lists, any_case, elsewhere))
     return KnownNames(*sets)
 
