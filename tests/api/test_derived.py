@@ -220,6 +220,30 @@ def test_a_source_is_not_deleted_unless_it_is_forced(sources: Server) -> None:
     assert (at(sources, 20), at(sources, 200)) == ([10], None)
 
 
+@pytest.mark.parametrize("now", [{"sortby": "gsd"}, {"tms": "EuropeanETRS89_LAEAQuad"}], ids=str)
+def test_a_source_created_again_that_no_longer_fits_is_missing(
+    sources: Server, now: dict[str, str]
+) -> None:
+    derive(sources, "a", "b")
+    delete(sources, "a", force=True)
+    sources.create("a", properties=["gsd"], **now)
+    path = raster(sources.folder / "again.tif", 99)
+    sources.add(scene("again", sources.url(path), day=9), mosaic="a")
+    shown = sources.get("/mosaics/d").json()
+    missing = shown["missing_sources"]
+    assert len(missing) == 1
+    answer = sources.get(f"{tile_url(mosaic='d')}.png")
+    for setting in now.values():
+        assert setting in answer.headers["X-Missing-Sources"]
+    listed = {each["id"] for each in sources.get("/mosaics/d/items").json()["features"]}
+    assert listed == ({"again"} if missing == ["b"] else {"two"})
+    refused(patch(sources, "d", sources=[{"mosaic": "a"}, {"mosaic": "b"}]), 400, *now.values())
+    two = [{"mosaic": "a", "z_order": -1}, {"mosaic": "b"}]
+    if "sortby" in now:
+        assert patch(sources, "d", sources=two).status_code == 200
+        assert at(sources) == [99]
+
+
 def test_a_derived_mosaic_takes_no_items(sources: Server) -> None:
     derive(sources, "a", "b")
     refused(sources.post(scene("x", "https://a.test/x.tif"), "d"), 400, "derived", "a, b")

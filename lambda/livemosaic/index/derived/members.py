@@ -2,7 +2,8 @@
 
 A source that is derived itself stands for its own sources: what each says (scale, filter, names of
 assets) is added to what its source is shown by. Reads go on whatever they find: a source that is
-gone, or names that lead in a circle, are left out, and the mosaic says so (`Mosaic.missing`).
+gone, or was created again with another grid or order, and names that lead in a circle, are left
+out, and the mosaic says so (`Mosaic.missing`).
 Writers refuse them (`check_members`), and as each change of settings is one of a single registry,
 no two of them can make a circle together.
 """
@@ -10,7 +11,6 @@ no two of them can make a circle together.
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from itertools import groupby
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import united
@@ -34,7 +34,8 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
     for place in range(MAX_SOURCES, len(members)):
         name = members[place].mosaic.id
         found.missing.append((name, f"more than {MAX_SOURCES} sources in all"))
-    members = _of_kinds(_layered(members[:MAX_SOURCES]))
+    layered = _layered(members[:MAX_SOURCES])
+    members = _of_kinds(list(found.of_one_order(layered)))
     stored = [member.mosaic for member in members]
     names = (name for member in members for name in member.renamed(_named(member)))
     boxes: list[BBox] = [each.bounds for each in stored if each.bounds is not None]
@@ -59,21 +60,6 @@ def check_members(mosaic: Mosaic) -> None:
     """Raises `InvalidRequestError` for a resolved mosaic that cannot be shown as it is meant."""
     for name, why in mosaic.missing:
         raise InvalidRequestError(f"mosaic {mosaic.id!r} cannot show source {name[:80]!r}: {why}")
-    for member in mosaic.members:
-        if member.mosaic.tms != mosaic.tms:
-            raise InvalidRequestError(
-                f"source {member.mosaic.id!r} has the tms {member.mosaic.tms!r}, and mosaic "
-                f"{mosaic.id!r} has {mosaic.tms!r}: all must be of one TileMatrixSet"
-            )
-    for _, group in groupby(_by_layer(mosaic.members), key=lambda member: member.layer):
-        first, *others = group
-        for other in others:
-            if other.mosaic.sortby != first.mosaic.sortby:
-                raise InvalidRequestError(
-                    f"sources {first.mosaic.id!r} and {other.mosaic.id!r} have one z_order, and "
-                    f"are sorted by {first.mosaic.sortby!r} and {other.mosaic.sortby!r}: give them "
-                    "different z_orders"
-                )
     _check_stacks(mosaic)
 
 
@@ -138,6 +124,8 @@ class _Search:
                 self.missing.append((source.mosaic, _DELETED))
             elif source.mosaic in chain:
                 self.missing.append((source.mosaic, f"it shows itself, by {' > '.join(chain)}"))
+            elif found.tms != self.mosaic.tms:
+                self.missing.append((source.mosaic, _other_grid(found, self.mosaic)))
             elif found.sources and len(chain) == MAX_DEPTH:
                 self.missing.append((source.mosaic, f"more than {MAX_DEPTH} steps to its scenes"))
             else:
@@ -148,6 +136,30 @@ class _Search:
                     yield from self._within(found, further, (*chain, source.mosaic))
                 else:
                     yield further
+
+    def of_one_order(self, members: list[Member]) -> Iterator[Member]:
+        """The members without the ones that are sorted otherwise than the first of their layer."""
+        first: dict[int, Mosaic] = {}
+        for member in members:
+            above = first.setdefault(member.layer, member.mosaic)
+            if member.mosaic.sortby == above.sortby:
+                yield member
+            else:
+                self.missing.append((member.mosaic.id, _other_order(member.mosaic, above)))
+
+
+def _other_grid(source: Mosaic, mosaic: Mosaic) -> str:
+    return (
+        f"it has the tms {source.tms!r}, and mosaic {mosaic.id!r} has {mosaic.tms!r}: all must be "
+        "of one TileMatrixSet"
+    )
+
+
+def _other_order(source: Mosaic, first: Mosaic) -> str:
+    return (
+        f"it is sorted by {source.sortby!r}, and {first.id!r} of the same z_order by "
+        f"{first.sortby!r}: give them different z_orders"
+    )
 
 
 def _narrowed(way: Member, source: MosaicSource, found: Mosaic) -> Member:
@@ -196,10 +208,6 @@ def _shown_of(member: Member) -> tuple[str, ...]:
     shown = member.mosaic.shown_assets
     names = member.renamed({name: place for place, name in enumerate(shown)})
     return tuple(sorted(names, key=names.__getitem__)) if len(names) >= len(shown) else ()
-
-
-def _by_layer(members: Collection[Member]) -> list[Member]:
-    return sorted(members, key=lambda member: member.layer)
 
 
 def _common_order(mosaic: Mosaic, members: Collection[Member]) -> str:
