@@ -83,6 +83,26 @@ def test_every_page_of_items_is_reached_once(both: Server) -> None:
         assert sorted(names) == ["s0", "s1", "s2", "s3"]
 
 
+@pytest.mark.parametrize("z_orders", [(0, 0), (0, 5)], ids=str)
+def test_every_page_of_a_mosaic_that_is_two_sources_is_reached_once(
+    both: Server, z_orders: tuple[int, int]
+) -> None:
+    name = f"twice{z_orders[1]}"
+    filters = [f"id IN ('s{n}', 's{n + 1}', 's{n + 2}')" for n in (1, 0)]
+    given = [
+        {"mosaic": "one", "z_order": z_order, "filter": each}
+        for z_order, each in zip(z_orders, filters, strict=True)
+    ]
+    both.create(name, sources=given)
+    names: list[str] = []
+    url = f"/search?collections={name}&limit=1"
+    while url and len(names) < 9:
+        page = both.get(url).json()
+        names += [each["id"] for each in page["features"]]
+        url = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+    assert sorted(names) == ["s0", "s1", "s2", "s3"]
+
+
 def test_values(both: Server) -> None:
     for operation in ("first", "mean", "max"):
         query = f"operation={operation}"

@@ -113,9 +113,16 @@ def listed_scenes(
 
 
 def token_of(mosaic: Mosaic, scene: Scene, own: str) -> str:
-    """The token of the page after a scene that was listed; `own` is that of its member's page."""
-    names = [member.name for member in mosaic.members]
-    return f"{names.index(scene.source)}/{own}"
+    """The token of the page after a scene that was listed; `own` is that of its member's page.
+
+    Of several members that are one mosaic it is of the first that shows the scene.
+    """
+    nth = next(
+        nth
+        for nth, member in enumerate(mosaic.members)
+        if (member.name, member.layer) == (scene.source, scene.layer) and member.takes(scene)
+    )
+    return f"{nth}/{own}"
 
 
 def every_scene(reader: "SceneReader", mosaic: Mosaic) -> Iterator[Scene]:
