@@ -12,7 +12,16 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from api.overviews import NATIVE, Tile, build, make_scenes, publish, tiles_over, with_overviews
-from api.served import AUTHORIZED, LEFT, RIGHT, WEB, Server, tile_url
+from api.served import (
+    AUTHORIZED,
+    LEFT,
+    RIGHT,
+    WEB,
+    Server,
+    footprint,
+    raster,
+    tile_url,
+)
 from cogs import write_cog
 from items import box, item
 
@@ -249,6 +258,26 @@ def test_the_etag_changes_when_the_ranges_do(server: Server) -> None:
         tile_url(".png"), params={"rescale": "auto", "ids": "one"}, headers=known
     )
     assert again.status_code == 200
+
+
+def test_a_scene_of_a_mosaic_that_had_no_pixels_has_colors_at_once(server: Server) -> None:
+    path = server.folder / "late.tif"
+    late = item("late", footprint(), assets={"visual": {"href": server.url(path)}})
+    server.add(late)
+    assert not pixels(server.tile(".png", rescale="auto")).any()
+    raster(path, np.linspace(0, 3000, 65536, dtype=np.uint16).reshape(1, 256, 256))
+    made = server.tile(".png", rescale="auto")
+    assert made.status_code == 200, made.text
+    assert pixels(made)[0].max() == 255
+
+
+def test_auto_rescale_of_the_longest_range(server: Server) -> None:
+    values = np.full((1, 256, 256), -1e308)
+    values[:, :, 128:] = 1e308
+    server.publish("long", values)
+    made = server.tile(".png", rescale="auto")
+    assert made.status_code == 200, made.text
+    assert pixels(made)[0, 10, [0, 255]].tolist() == [0, 255]
 
 
 def test_auto_rescale_in_named_renders_wms_boxes_and_image_services(server: Server) -> None:

@@ -25,6 +25,21 @@ def test_ranges_end_at_round_numbers(
     assert rounded(*ends) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((-1e308, 1e308), (-1e300, 1e300)),
+        ((1.79e308, 1.79e308), (1e300, 1.05e300)),
+        ((0, 5e-324), (0, 0.05)),
+        ((-2e-310, 1e-310), (0, 0.05)),
+    ],
+)
+def test_ranges_of_extreme_floats_are_finite(
+    ends: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    assert rounded(*ends) == pytest.approx(expected, rel=1e-9)
+
+
 def test_ranges_hold_the_values_and_few_of_them_differ() -> None:
     """A drift of a thousandth of a range changes it in one of ten cases at most."""
     rng = np.random.default_rng(3)

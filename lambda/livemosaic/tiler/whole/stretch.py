@@ -27,6 +27,9 @@ Ranges = tuple[tuple[float, float], ...]
 _KEPT_S: Final = 60.0
 _STEPS: Final = 20
 """Least number of steps between the ends of a range: it is rounded to whole ones."""
+_SHORTEST: Final = 1e-300
+_LARGEST: Final = 1e300
+"""With these, a range and its steps are finite and not 0."""
 _COMPUTED: Final[tuple[Operation, ...]] = ("count", "stdev", "sum")
 """Operations whose results are not in the range of the values of scenes."""
 
@@ -88,8 +91,9 @@ class Stretches:
             found = await _ranges(tiler, mosaic, read, rule)
         except InvalidRequestError as error:
             found = f"rescale=auto: {error}"
-        with self._lock:
-            self._known[key] = found
+        if found:  # the first pixel of a mosaic may come at any time
+            with self._lock:
+                self._known[key] = found
         return found
 
 
@@ -124,8 +128,12 @@ def rounded(low: float, high: float) -> tuple[float, float]:
     """Returns a range around another, at multiples of 1, 2 or 5 times a power of ten.
 
     The step is the largest of at most a twentieth of the range; of a single value, of itself.
+    Ends beyond ±1e300 are cut, and a range shorter than 1e-300 counts as a single 0.
     """
-    span = (high - low) or abs(low) or 1.0
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
+    span = (high - low) or abs(low)
+    if span < _SHORTEST:
+        low, high, span = 0.0, 0.0, 1.0
     power = 10.0 ** math.floor(math.log10(span / _STEPS))
     step = max(n for n in (1, 2, 5) if n * power <= span / _STEPS * (1 + 1e-9)) * power
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
