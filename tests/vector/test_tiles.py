@@ -65,6 +65,58 @@ def test_the_topmost_scene_comes_last(three: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ({}, ["old", "cloudy", "new"]),
+        ({"sortby": "datetime"}, ["new", "cloudy", "old"]),
+        ({"sortby": "eo:cloud_cover"}, ["cloudy", "old", "new"]),
+        ({"ascending": "false"}, ["new", "cloudy", "old"]),
+        ({"operation": "last"}, ["new", "cloudy", "old"]),
+        ({"method": "northwest"}, ["old", "cloudy", "new"]),
+    ],
+    ids=["stored", "datetime", "property", "descending", "last", "northwest"],
+)
+@pytest.mark.parametrize("z", [0, 12])
+def test_the_order_is_that_of_the_rule_also_below_the_minzoom(
+    server: Server, z: int, query: dict[str, str], order: list[str]
+) -> None:
+    """Where all scenes of the mosaic are looked at, as the area has too many index cells."""
+    small = box(7.0, 45.0, 7.02, 45.02)
+    server.create("deep", minzoom=12, properties=["eo:cloud_cover"])
+    server.add(
+        *(
+            scene(server, name, small, datetime=f"{day}T00:00:00Z", properties=cover)
+            for name, day, cover in [
+                ("new", "2026-06-01", {"eo:cloud_cover": 5}),
+                ("cloudy", "2026-03-01", {"eo:cloud_cover": 90}),
+                ("old", "2025-01-01", {"eo:cloud_cover": 7}),
+            ]
+        ),
+        mosaic="deep",
+    )
+    tile = WEB.tile(7.01, 45.01, z)
+    url = f"/mosaics/deep/vector/WebMercatorQuad/{z}/{tile.x}/{tile.y}.mvt"
+    found = by_mapbox(server.get(url, **query).content, "footprints", Path())
+    assert [p["id"] for p, _ in found] == order
+    wrong = server.get(url, filter="eo:cloud_cover = 'low'")
+    assert (wrong.status_code, "eo:cloud_cover" in wrong.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize("z", [0, 12])
+def test_the_layers_of_a_derived_mosaic_lie_over_each_other(server: Server, z: int) -> None:
+    for name, day in [("above", "2020-01-01"), ("below", "2026-01-01")]:
+        server.create(name, minzoom=12)
+        made = scene(server, name, box(7.0, 45.0, 7.02, 45.02), datetime=f"{day}T00:00:00Z")
+        server.add(made, mosaic=name)
+    sources = [{"mosaic": "above", "z_order": 1}, {"mosaic": "below", "z_order": 2}]
+    server.create("stack", sources=sources)
+    tile = WEB.tile(7.01, 45.01, z)
+    url = f"/mosaics/stack/vector/WebMercatorQuad/{z}/{tile.x}/{tile.y}.mvt"
+    found = by_mapbox(server.get(url).content, "footprints", Path())
+    assert [p["id"] for p, _ in found] == ["below", "above"]
+
+
+@pytest.mark.parametrize(
     ("path", "query", "status", "word"),
     [
         ("6/33/22.mvt", {"layers": "outlines"}, 400, "outlines"),

@@ -142,9 +142,9 @@ class Candidates:
                     f"mosaic {mosaic.id!r} takes scenes of more than one collection, and has no "
                     f"{name[:80]!r} without one: write it as collection/id"
                 )
-            yield from (met for scene in found[:1] if (met := self._met(scene)))
+            yield from (met for scene in found[:1] if (met := self.met(scene)))
 
-    def _met(self, scene: Scene) -> IndexedScene | None:
+    def met(self, scene: Scene) -> IndexedScene | None:
         """A scene as a reader of index cells meets it; None where the grid shows nothing of it."""
         part = uncut(self.view.area.grid, scene.footprint)
         if part is None:

@@ -11,6 +11,7 @@ from livemosaic.index.partitions import partitions
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
+from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.views import TileAddress, View
 from livemosaic.vector.coverage import MARGIN, SIZE, coverage
@@ -106,14 +107,23 @@ def _scenes(tiler: Tiler, request: VectorRequest, view: View) -> tuple[Sequence[
     if request.rule.method == "lock" or _is_indexed(mosaic, view):
         listing.max_rows = most
         return list(listing), listing.truncated
+    return _of_all(tiler, mosaic, listing.candidates)
+
+
+def _of_all(tiler: Tiler, mosaic: Mosaic, candidates: Candidates) -> tuple[Sequence[Listed], str]:
+    """Returns the scenes that take part, wherever they lie, ordered as a listing orders them."""
+    most = _ROWS * tiler.limits.max_rows
     every = tiler.index.every_scene(mosaic)
-    taken = [scene for scene in islice(every, most) if listing.candidates.takes(scene)]
-    is_cut = next(every, None) is not None
-    return sorted(taken, key=_rank), f"max_rows={most}" if is_cut else ""
-
-
-def _rank(scene: Listed) -> tuple[str, str]:
-    return scene.rank, scene.key
+    taken = [scene for scene in islice(every, most) if candidates.takes(scene)]
+    if not taken and candidates.selection is not None:
+        candidates.selection.check_kinds()
+    truncated = f"max_rows={most}" if next(every, None) is not None else ""
+    taken.sort(key=lambda scene: (scene.layer, scene.rank, scene.key))
+    if candidates.in_stored_order:
+        return taken, truncated
+    by_key = {scene.key: scene for scene in taken}
+    met = [found for scene in taken if (found := candidates.met(scene))]
+    return [by_key[scene.key] for scene in candidates.arranged(met)], truncated
 
 
 def _is_indexed(mosaic: Mosaic, view: View) -> bool:
