@@ -103,6 +103,21 @@ def test_pixels_count_by_their_true_area(server: Server) -> None:
     assert found["area_km2"] == pytest.approx(on_sphere, rel=0.01)
 
 
+def test_scenes_at_the_poles_count_though_no_tile_shows_them(server: Server) -> None:
+    for name, value, south in (("north", 10, 80), ("south", 30, -90)):
+        bounds = -180, south, 180, south + 10
+        path = write_cog(server.folder / f"{name}.tif", np.full((1, 64, 256), value, "uint8"),
+                         crs="EPSG:4326", bounds=bounds)  # fmt: skip
+        server.add(item(name, box(*bounds), assets={"visual": {"href": server.url(path)}}))
+    caps = 2 * 3_908_572.8
+    found = statistics(server)
+    assert found["area_km2"] == pytest.approx(caps, rel=0.05)
+    assert found["statistics"]["b1"]["mean"] == pytest.approx(20, rel=0.01)
+    for zoom, near in ((3, 0.02), (0, 1e-5)):  # of an image, and of footprints
+        boundary = server.get("/mosaics/m/boundary", zoom=zoom).json()
+        assert boundary["properties"]["area_km2"] == pytest.approx(caps, rel=near), zoom
+
+
 def test_of_few_scenes_far_apart_each_is_sampled(server: Server) -> None:
     places = [(-120.0, 40.0, 10), (10.0, -20.0, 20), (150.0, 60.0, 30)]
     for n, (west, south, value) in enumerate(places):

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pyproj
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.features import shapes
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
-from shapely.geometry.polygon import orient
 
 from livemosaic.errors import AreaTooLargeError
 from livemosaic.geo.antimeridian import extent, wrapped
@@ -35,6 +36,8 @@ _MOST_PARTS: Final = 2000
 """Polygons; where there are more, pixels are joined."""
 _SMOOTHED: Final = 0.75
 """Pixels by which vertices may be off the edges of pixels, so that diagonals have no stairs."""
+_STRAIGHT: Final = 0.25
+"""Degrees of an edge that is straight on an equal-area map, too."""
 _NEWEST_FIRST: Final = "-datetime"
 
 
@@ -118,10 +121,22 @@ def _parts(valid: NDArray[np.bool_], to_map: Affine) -> list[BaseGeometry]:
 
 def _of_footprints(mosaic: Mosaic, scenes: Sequence[Scene], newest: str | None) -> Boundary:
     geometry = shapely.union_all([scene.footprint for scene in scenes])
-    geod = proj_crs(lonlat_on(mosaic)).get_geod()
-    polygons = [p for p in shapely.get_parts(geometry) if p.geom_type == "Polygon"]
-    areas = (geod.geometry_area_perimeter(orient(p))[0] for p in polygons) if geod else ()
-    return Boundary(geometry, sum(map(abs, areas)) / 1e6, newest=newest)
+    return Boundary(geometry, _area_km2(geometry, lonlat_on(mosaic)), newest=newest)
+
+
+def _area_km2(geometry: BaseGeometry, lonlat: CRS) -> float:
+    """The true area of polygons in degrees, whose edges are straight on a map of degrees.
+
+    Geodesics between their corners are not: around a pole, or the world, these enclose nothing.
+    """
+    geod = proj_crs(lonlat).get_geod()
+    if geod is None:
+        return 0.0
+    equal_area = pyproj.Proj(proj="cea", a=geod.a, b=geod.b)
+    bent = shapely.transform(
+        shapely.segmentize(geometry, _STRAIGHT), lambda at: np.column_stack(equal_area(*at.T))
+    )
+    return float(bent.area) / 1e6
 
 
 def _newest(tiler: Tiler, mosaic: Mosaic) -> str | None:

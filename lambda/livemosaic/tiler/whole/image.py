@@ -25,6 +25,8 @@ _DETAIL: Final = 2
 the farther they reach beyond the scenes, as pixels are valid where any pixel below is."""
 _ENOUGH: Final = 10_000
 """Valid pixels of an image that are no matter of chance."""
+_SAME: Final = 1e-6
+"""Degrees."""
 _FEW_SCENES: Final = 40
 
 
@@ -37,8 +39,15 @@ def whole_view(mosaic: Mosaic, side: int, crs: CRS) -> View | None:
         return None
     box = Box.of(lonlat_on(mosaic), mosaic.bounds)
     with suppress(InvalidRequestError):  # the extent crosses the edge of that map
-        box = box.to(crs)
+        on_map = box.to(crs)
+        box = box if _is_cut(on_map, box) else on_map
     return box_view(box, mosaic, *Size(max_size=side).of(box, None))
+
+
+def _is_cut(on_map: Box, box: Box) -> bool:
+    """Whether a map lacks the poles of a box in degrees, as a Mercator map does."""
+    _, south, _, north = on_map.to(box.crs).bounds
+    return south > box.bounds[1] + _SAME or north < box.bounds[3] - _SAME
 
 
 async def image_of(
