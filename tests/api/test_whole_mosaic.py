@@ -447,6 +447,19 @@ def test_a_mosaic_without_scenes_has_no_boundary(server: Server) -> None:
     assert server.get("/mosaics/m/boundary").status_code == 204
 
 
+def test_footprints_without_a_valid_pixel_have_no_boundary(server: Server) -> None:
+    server.publish("nothing", 0, nodata=0)
+    assert server.get("/mosaics/m/boundary").status_code == 204
+    few = np.zeros((1, 256, 256), np.uint8)
+    few[:, :, :8] = 7
+    server.publish("few", few, day=2, nodata=0)
+    found = server.get("/mosaics/m/boundary").json()["properties"]
+    assert found["resolution"]
+    whole = statistics(server)
+    assert found["area_km2"] == pytest.approx(747.0 * 8 / 256, rel=0.15)
+    assert whole["statistics"]["b1"]["mean"] == 7
+
+
 def test_the_boundary_has_holes_where_no_pixel_is_valid(server: Server) -> None:
     values = np.full((1, 256, 256), 7, np.uint8)
     values[:, 64:192, 64:192] = 0

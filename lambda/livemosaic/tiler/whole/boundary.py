@@ -81,11 +81,19 @@ async def boundary_of(tiler: Tiler, mosaic: Mosaic, side: int) -> Boundary | Non
     if made is not None and is_enough(made):
         return await asyncio.to_thread(_of_image, made, newest)
     few = await asyncio.to_thread(few_scenes, tiler, mosaic)
-    if few:
+    if few and not (made is not None and is_enough(made, _claimed(made, few))):
         return await asyncio.to_thread(_of_footprints, mosaic, few, newest)
     if made is None:
         raise too_many(mosaic)
     return await asyncio.to_thread(_of_image, made, newest) if made.pixels.valid.any() else None
+
+
+def _claimed(made: Picture, scenes: Sequence[Scene]) -> float:
+    """The pixels that footprints have in an image; 0 where it lacks scenes that cannot be read."""
+    if made.skipped or made.lost:
+        return 0.0
+    geometry = shapely.union_all([scene.footprint for scene in scenes])
+    return float(geometry.area) / made.grid.transform.a**2
 
 
 def _of_image(made: Picture, newest: str | None) -> Boundary:

@@ -71,10 +71,13 @@ async def image_of(
     return None if made.truncated and made.shown is None else made
 
 
-def is_enough(made: Picture) -> bool:
-    """Returns whether an image has more than a few pixels of scenes, as fine as it is."""
+def is_enough(made: Picture, claimed: float = 0) -> bool:
+    """Returns whether an image has more than a few pixels of scenes, as fine as it is.
+
+    `claimed`: pixels that footprints have in it, whether they are valid or not.
+    """
     is_coarse = made.shown is not None and made.shown.is_coarse
-    return not is_coarse and int(np.count_nonzero(made.pixels.valid)) >= _ENOUGH
+    return not is_coarse and max(int(np.count_nonzero(made.pixels.valid)), claimed) >= _ENOUGH
 
 
 def few_scenes(tiler: Tiler, mosaic: Mosaic) -> Sequence[Scene]:
