@@ -203,7 +203,13 @@ def test_other_zooms_draw_what_is_new(changing: Changing) -> None:
     assert changing.export("--zooms", "3-12")[0] == 0
 
 
-@pytest.mark.parametrize("damage", ["no ledger", "ledger", "archive", "another archive", "tiles"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("no ledger", "ledger", "archive", "another archive", "tiles"),
+        *("place of the root", "length of the root", "place of the tiles"),
+    ],
+)
 def test_damage_is_drawn_anew(changing: Changing, damage: str) -> None:
     whole, _ = changing.export()
     ledger, path = Path(f"{changing.path}.ledger"), changing.path
@@ -218,6 +224,11 @@ def test_damage_is_drawn_anew(changing: Changing, damage: str) -> None:
             other = path.with_name("other.pmtiles")
             export(changing.server, other, "--render", "gray")
             path.write_bytes(other.read_bytes())
+        case "place of the root" | "length of the root" | "place of the tiles":
+            places = {"place of the root": 15, "length of the root": 21, "place of the tiles": 63}
+            body = bytearray(path.read_bytes())
+            body[places[damage]] ^= 0xFF  # integers of 64 bits in the header
+            path.write_bytes(body)
         case "tiles":
             body = bytearray(path.read_bytes())
             body[-40:] = bytes(40)

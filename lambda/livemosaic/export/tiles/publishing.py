@@ -165,9 +165,12 @@ def _opened(where: str) -> Iterator[ReadRange | None]:
         return
     with file:
         size = os.fstat(file.fileno()).st_size
-        yield lambda start, stop: os.pread(
-            file.fileno(), (size if stop < 0 else stop) - start, start
-        )
+
+        def read(start: int, stop: int) -> bytes:
+            start, stop = min(start, size), size if stop < 0 else min(stop, size)
+            return os.pread(file.fileno(), max(0, stop - start), start)
+
+        yield read
 
 
 class _Chunks:
