@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from api.served import (
 )
 from cogs import write_cog
 from items import box, item
+from livemosaic.cog.reader import CogReader
+from livemosaic.model.raster import Pixels
 
 ACROSS = 9
 
@@ -76,6 +79,48 @@ def test_statistics_of_a_whole_mosaic_are_of_its_overviews_and_near_exact_ones(
         assert ours["percentile_98"] == pytest.approx(theirs["percentile_98"], abs=12)
         assert theirs["min"] <= ours["min"] <= ours["max"] <= theirs["max"]
         assert sum(ours["histogram"][0]) == ours["valid_pixels"]
+
+
+def test_statistics_of_unchanged_overviews_are_kept_and_no_pixel_is_read_again(
+    whole: tuple[Server, list[Tile]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = whole
+    first = statistics(server)
+    reads = 0
+    read = CogReader.read
+
+    async def counted(*args: Any, **options: Any) -> Pixels:
+        nonlocal reads
+        reads += 1
+        return await read(*args, **options)
+
+    monkeypatch.setattr(CogReader, "read", counted)
+    assert statistics(server) == first
+    assert "percentile_10" in statistics(server, p=10)["statistics"]["b1"]
+    assert not reads
+    assert statistics(server, bidx=1, max_size=700)["size"] != first["size"]
+    assert reads
+
+
+def test_statistics_that_are_kept_change_with_the_overviews(tmp_path: Path) -> None:
+    """Within the same bounds, so that nothing but the cells tells."""
+    with with_overviews(tmp_path) as server:
+        tiles = make_scenes(tmp_path / "assets", 8)
+        publish(server, tiles)
+        build(server)
+        before = statistics(server)
+        gone = tiles[27]
+        answer = server.client.delete(
+            f"/mosaics/m/items/{gone.name}", params={"collection": "s2"}, headers=AUTHORIZED
+        )
+        assert answer.status_code in (200, 204), answer.text
+        build(server)
+        without = statistics(server)
+        assert without["bounds"] == before["bounds"]
+        assert without["area_km2"] < before["area_km2"]
+        publish(server, [replace(gone, day=28)])
+        build(server)
+        assert statistics(server)["area_km2"] == before["area_km2"]
 
 
 def test_the_area_is_the_true_one_on_the_ground(whole: tuple[Server, list[Tile]]) -> None:

@@ -60,7 +60,7 @@ class Read:
     """Turn a palette image into red, green, blue with its transparent entries invalid."""
     overviews: bool = True
     """Whether overview cells of the mosaic may stand for its scenes."""
-    detail: int = 1
+    detail: float = 1
     """How many times finer a level may be than the pixels wanted: of overview levels, whose pixels
     are valid where any pixel below is, a finer one has smaller edges."""
     style: Style | None = None

@@ -239,6 +239,12 @@ class Tally:
         self._bands = [band.within(most) for band in bands]
         self.names = names
 
+    @property
+    def bytes(self) -> int:
+        """The memory that the tables of all bands take."""
+        tables = (band.table for band in self._bands)
+        return sum(t.keys.nbytes + t.counts.nbytes + t.weights.nbytes for t in tables)
+
     def statistics(self, wanted: Wanted) -> list[tuple[str, dict[str, Any]]]:
         """Returns each band's name and fields of `rio_tiler.models.BandStatistics`; None for NaN.
 

@@ -39,7 +39,7 @@ class View:
     """The scale as messages name it: `zoom 3`."""
     mask: NDArray[np.bool_] | None = field(default=None, compare=False)
     """Shape of the grid; True where pixels are wanted. None: all are."""
-    detail: int = 1
+    detail: float = 1
     """How many times finer overview cells are read than the image is."""
     canvas: Grid | None = None
     """A larger grid on which the image lies, with nothing around it."""

@@ -14,15 +14,16 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
-from livemosaic.tiler.picture import Picture, Tiler
+from livemosaic.tiler.picture import Draft, Picture, Tiler
 from livemosaic.tiler.views import View, box_view, lonlat_on
 
 SIDE: Final = 512
 """Pixels of the longer side of an image of a whole mosaic, by default."""
 MAX_SIDE: Final = 4096
-_DETAIL: Final = 2
+_DETAIL: Final = 1.4
 """How many times finer overviews are read, of which nearest pixels are taken: the coarser they are
-the farther they reach beyond the scenes, as pixels are valid where any pixel below is."""
+the farther they reach beyond the scenes, as pixels are valid where any pixel below is; the finer,
+the more of them are decoded."""
 _ENOUGH: Final = 10_000
 """Valid pixels of an image that are no matter of chance."""
 _SAME: Final = 1e-6
@@ -53,20 +54,34 @@ def _is_cut(on_map: Box, box: Box) -> bool:
 async def image_of(
     tiler: Tiler, mosaic: Mosaic, view: View, read: Read, rule: Rule
 ) -> Picture | None:
-    """Returns the image of a view; None where it would leave out scenes that no cell shows.
+    """Returns the image of a view; None and errors as of `draft_of` and `made_of`."""
+    draft = await draft_of(tiler, mosaic, view, read, rule)
+    return None if draft is None else await made_of(tiler, draft)
+
+
+async def draft_of(
+    tiler: Tiler, mosaic: Mosaic, view: View, read: Read, rule: Rule
+) -> Draft | None:
+    """Prepares the image of a view; None where it would leave out scenes that no cell shows."""
+    try:
+        draft = await tiler.prepare(mosaic, replace(view, detail=_DETAIL), read, rule)
+        is_whole = draft.shown is not None or await tiler.is_whole(draft)
+    except AreaTooLargeError:
+        return None
+    return draft if is_whole else None
+
+
+async def made_of(tiler: Tiler, draft: Draft) -> Picture | None:
+    """Makes a prepared image; None where it leaves out scenes that no cell shows.
 
     Raises `UnreadableAssetError` where cells would show them, and cannot be read.
     """
-    view = replace(view, detail=_DETAIL)
     try:
-        draft = await tiler.prepare(mosaic, view, read, rule)
-        if draft.shown is None and not await tiler.is_whole(draft):
-            return None
         made = await tiler.make(draft)
     except AreaTooLargeError:
         return None
     if made.truncated and made.lost:
-        name, why = made.lost[0]
+        (name, why), mosaic = made.lost[0], draft.mosaic
         raise UnreadableAssetError(f"{name} of mosaic {mosaic.id!r} cannot be read now: {why}")
     return None if made.truncated and made.shown is None else made
 

@@ -20,6 +20,7 @@ from livemosaic.model.rule import Operation, Rule
 from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.statistics import Wanted
+from livemosaic.tiler.whole.kept import KeptCounts
 from livemosaic.tiler.whole.statistics import count_whole
 
 Ranges = tuple[tuple[float, float], ...]
@@ -41,6 +42,8 @@ class Stretches:
     A failure is kept as long as ranges are, so that tiles do not each try again.
     """
 
+    counts: KeptCounts = field(default_factory=KeptCounts)
+    """What is counted of mosaics, for ranges and for statistics."""
     _known: TTLCache[Any, Ranges | str] = field(default_factory=lambda: TTLCache(512, _KEPT_S))
     _lock: Lock = field(default_factory=Lock)
     _running: dict[Any, asyncio.Task[Ranges | str]] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class Stretches:
     ) -> Ranges | str:
         found: Ranges | str
         try:
-            found = await _ranges(tiler, mosaic, read, rule)
+            found = await _ranges(tiler, mosaic, read, rule, self.counts)
         except InvalidRequestError as error:
             found = f"rescale=auto: {error}"
         if found:  # the first pixel of a mosaic may come at any time
@@ -114,8 +117,10 @@ def _check(render: Render, rule: Rule, default: Rule) -> None:
         )
 
 
-async def _ranges(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> Ranges:
-    counted = await count_whole(tiler, mosaic, read, rule)
+async def _ranges(
+    tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule, counts: KeptCounts
+) -> Ranges:
+    counted = await count_whole(tiler, mosaic, read, rule, counts)
     if counted is None:
         return ()
     bands = await asyncio.to_thread(counted.tally.statistics, Wanted(percentiles=(2, 98), bins=1))

@@ -21,8 +21,9 @@ from livemosaic.api.routes.statistics import wanted_params
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.render import Read
 from livemosaic.tiler.statistics import Wanted
+from livemosaic.tiler.whole.count import WholeCount
 from livemosaic.tiler.whole.image import MAX_SIDE, SIDE
-from livemosaic.tiler.whole.statistics import WholeCount, count_whole
+from livemosaic.tiler.whole.statistics import count_whole
 
 router = APIRouter(tags=["numbers"])
 
@@ -67,7 +68,9 @@ async def whole_statistics(
     services.tiler.of_scenes(mosaic, read, rule)
     try:
         async with asyncio.timeout(services.settings.max_statistics_s):
-            counted = await count_whole(services.tiler, mosaic, read, rule, max_size)
+            counted = await count_whole(
+                services.tiler, mosaic, read, rule, services.stretches.counts, max_size
+            )
     except TimeoutError as error:
         raise InvalidRequestError(
             f"this took longer than {services.settings.max_statistics_s:g} s; ask for a smaller "
