@@ -69,7 +69,9 @@ def publish(site: Site, mosaic: str, format_: TileFormat) -> None:
         services.pixel_version,
         services.settings.allowed_prefixes,
     )
-    place = ArchivePlace(ArchiveStore(services.settings.archives).place_of(found, ""))
+    store = ArchiveStore(services.settings.archives)
+    store.make_folder()
+    place = ArchivePlace(store.place_of(found, ""))
     request = ArchiveRequest(place=place, format=format_, maxzoom=9)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(publisher.publish, found, request, date(2026, 11, 30)).result()

@@ -75,13 +75,14 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
 
 def _served(services: Services, mosaic: Mosaic, request: ArchiveRequest) -> ArchivePlace:
     """Returns the place from which the API serves an archive."""
-    store = services.settings.archives
-    if not store:
+    if not services.settings.archives:
         raise InvalidRequestError(
             "name a file or an s3:// URL: there is no place from which the API serves archives, "
             "unless LIVEMOSAIC_ARCHIVE_STORE is set to s3://BUCKET/PREFIX"
         )
-    return replace(request.place, to=ArchiveStore(store).place_of(mosaic, request.render))
+    store = ArchiveStore(services.settings.archives)
+    store.make_folder()
+    return replace(request.place, to=store.place_of(mosaic, request.render))
 
 
 def _behind(services: Services, mosaic: Mosaic) -> list[str]:

@@ -27,12 +27,17 @@ class ArchiveStore:
         A mosaic that is created again has another.
         """
         name = ".".join(part for part in (mosaic.id, mosaic.generation, render) if part)
+        return f"{self._folder or self.url.rstrip('/')}/{name}.pmtiles"
+
+    def make_folder(self) -> None:
+        """Makes the folder that archives are in, where they are files."""
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _folder(self) -> Path | None:
         root = self.url.rstrip("/")
-        if not bucket_and_key(f"{root}/"):
-            folder = Path(unquote(urlsplit(root).path))
-            folder.mkdir(parents=True, exist_ok=True)
-            root = str(folder)
-        return f"{root}/{name}.pmtiles"
+        return None if bucket_and_key(f"{root}/") else Path(unquote(urlsplit(root).path))
 
 
 def signed(place: str, valid: timedelta) -> str:
