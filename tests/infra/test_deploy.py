@@ -59,7 +59,7 @@ def test_the_plan_counts_the_alarms_and_states_the_ceiling(default: object) -> N
     plan = _plan(read(BUCKETS | {"overviews": "false"}, {}), "123456789012", first=False)
     count = len(default.of_type("AWS::CloudWatch::Alarm"))  # type: ignore[attr-defined]
     assert f"${count / 10:.2f} a month for {count} alarms" in plan
-    assert "at most $10,903 a month" in plan
+    assert "at most $10,980 a month" in plan
 
 
 def test_the_plan_counts_the_alarms_that_end_a_release(deployment: object) -> None:

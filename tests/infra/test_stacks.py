@@ -324,6 +324,8 @@ def test_reading_is_open_and_writing_needs_iam(default):
         "OPTIONS /{proxy+}": "NONE",
         "GET /mosaics/{mosaic}/bbox/{proxy+}": "NONE",
         "GET /mosaics/{mosaic}/map": "NONE",
+        "GET /mosaics/{mosaic}/statistics": "NONE",
+        "GET /mosaics/{mosaic}/boundary": "NONE",
         "GET /arcgis/rest/services/{mosaic}/ImageServer/{operation}": "NONE",
         "POST /arcgis/rest/{proxy+}": "NONE",
         "POST /mosaics/{mosaic}/{read}": "NONE",

@@ -5,14 +5,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams
+from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams, ServicesDep
 from livemosaic.api.documents.credits import credit_html
 from livemosaic.api.params.crs import name_of
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
 from livemosaic.api.routes.tilejson import bounds_in
 from livemosaic.api.routes.vector.tiles import MVT, Layers
-from livemosaic.api.urls import TileURLs, tile_urls
+from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.geo.antimeridian import middle
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.tiler.tilesets import WORLD, Reach, reached
@@ -30,10 +30,15 @@ _COUNTS: Final[Mapping[str, str]] = {"count": "Number", "newest": "String"}
 
 
 async def vector_urls(
-    request: Request, mosaic: CachedMosaic, _read: ReadParams, _rule: RuleParams
+    tiles: TileURLsDep,
+    request: Request,
+    mosaic: CachedMosaic,
+    services: ServicesDep,
+    read: ReadParams,
+    rule: RuleParams,
 ) -> TileURLs:
-    """Returns URLs of vector tiles with the parameters of this request, which are checked."""
-    tiles = await tile_urls(request, mosaic)
+    """Returns URLs of vector tiles with this request's parameters, after the checks of tiles."""
+    services.tiler.of_scenes(mosaic, read, rule)
     return TileURLs(f"{request.base_url}mosaics/{mosaic.id}/vector", tiles.query)
 
 
