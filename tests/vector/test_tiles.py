@@ -213,6 +213,16 @@ def test_density_counts_each_scene_once_at_each_zoom(server: Server, tms: str) -
         assert total == count, z
 
 
+def test_density_counts_no_scene_that_lies_beyond_the_map(server: Server) -> None:
+    """The Alps are on no map of Antarctica; a scene that reaches into a map counts at its edge."""
+    server.add(scene(server, "alps"))
+    assert counted(server, "/mosaics/m/vector/LINZAntarticaMapTilegrid/0/0/0.mvt") == 0
+    server.create("edge")
+    server.add(scene(server, "reaching", box(10, 20, 11, 40)), mosaic="edge")
+    url = "/mosaics/edge/vector/EuropeanETRS89_LAEAQuad/0/0/0.mvt"
+    assert counted(server, url) == len(names(server, url)) == 1
+
+
 def across(lat: float) -> dict[str, Any]:
     ring = [[179, lat], [-179, lat], [-179, lat + 1], [179, lat + 1], [179, lat]]
     return {"type": "Polygon", "coordinates": [ring]}

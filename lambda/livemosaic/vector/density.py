@@ -20,7 +20,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import LonLat
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.model.time import parse_time
-from livemosaic.vector.footprints import Listed
+from livemosaic.vector.footprints import Listed, are_drawn
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.mvt import EXTENT, TileLayer
 
@@ -34,8 +34,12 @@ Squares = NDArray[np.int64]
 
 def density(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]) -> TileLayer:
     """Returns the squares of a tile in which scenes have their centres, with `count`, `newest`."""
-    squares = _squares(frame, _centres(index, mosaic, scenes))
-    here = ((squares >= 0) & (squares < _ALONG)).all(axis=1)
+    centres = _centres(index, mosaic, scenes)
+    squares = _squares(frame, centres)
+    here = np.asarray(((squares >= 0) & (squares < _ALONG)).all(axis=1))
+    at_edge = np.flatnonzero(here & _off_map(frame, centres)).tolist()
+    if at_edge:
+        here[at_edge] = are_drawn(index, mosaic, frame, [scenes[at] for at in at_edge])
     places, of_scene, counts = np.unique(
         squares[here], axis=0, return_inverse=True, return_counts=True
     )
@@ -70,6 +74,16 @@ def _squares(frame: TileFrame, lonlat: NDArray[np.float64]) -> Squares:
     first = np.array([at.x - at.x % columns, at.y]) * _ALONG
     squares: Squares = (found - first) // np.array([columns, 1])
     return squares
+
+
+def _off_map(frame: TileFrame, lonlat: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns whether places lie beyond the edge of a map that does not hold what is there."""
+    if frame.projection.edge is not None:
+        return np.zeros(len(lonlat), np.bool_)
+    x, y = frame.projection.places(lonlat).T
+    left, bottom, right, top = frame.projection.root
+    found: NDArray[np.bool_] = ~((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
+    return found
 
 
 def _centres(index: Index, mosaic: Mosaic, scenes: Sequence[Listed]) -> NDArray[np.float64]:

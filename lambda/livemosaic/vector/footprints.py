@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from livemosaic.geo.cells import CellGrid
 from livemosaic.geo.covering import rings_of
@@ -46,6 +47,16 @@ def footprints(
     here = ~shapely.is_empty(drawn)
     shown = [scene for scene, is_here in zip(upwards, here.tolist(), strict=True) if is_here]
     return TileLayer(NAME, drawn[here], [*map(properties_of, shown)])
+
+
+def are_drawn(
+    index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]
+) -> NDArray[np.bool_]:
+    """Returns whether each footprint shows in a tile, or in the buffer around it."""
+    projected = np.array(_whole(index, mosaic, frame, scenes), np.object_)
+    drawn = frame.drawn(shapely.transform(projected, frame.units))
+    found: NDArray[np.bool_] = ~shapely.is_empty(drawn)
+    return found
 
 
 def properties_of(scene: Listed) -> Mapping[str, Any]:
