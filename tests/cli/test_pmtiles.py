@@ -310,6 +310,9 @@ def test_a_derived_mosaic(changing: Changing) -> None:
     for place, body in found.items():
         url = "/mosaics/over/tiles/WebMercatorQuad/{}/{}/{}.webp".format(*place)
         assert changing.server.get(url).content == body
+    delete(changing.server, "s003")
+    text = export(changing.server, changing.path, "--zooms", "12", mosaic="over")
+    assert "warning: source m: overviews are 1 changes behind" in text
     changing.server.create("other")
     changing.server.create("both", sources=[source, {"mosaic": "other"}])
     changing.server.client.delete("/mosaics/other?force=true", headers=AUTHORIZED)

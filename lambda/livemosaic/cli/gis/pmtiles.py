@@ -54,7 +54,11 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
         services.pixel_version,
         services.settings.allowed_prefixes,
     )
-    behind = _behind(services, mosaic)
+    behind = [
+        f"source {each.id}: {text}" if mosaic.sources else text
+        for each in {each.id: each for each in mosaic.stored}.values()
+        for text in _behind(services, each)
+    ]
     with progress() as bar:
         task = bar.add_task("looking for tiles", total=None)
 
