@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from api.overviews import build, make_scenes, publish, with_overviews
-from api.served import AUTHORIZED, Server
+from api.served import AUTHORIZED, Server, serving
 from cli.archives import delete, every_tile, export
+from conftest import dummy_credentials
 from livemosaic.export.pmtiles.reader import Archive
+from livemosaic.table.sqlite import SqliteTable
+from objectstore import ObjectStore
 
 URL = "/mosaics/m/mosaic.pmtiles"
 
@@ -87,6 +94,15 @@ def test_the_etag_changes_with_each_export(server: Server) -> None:
     assert server.client.get(URL, headers=new).status_code == 206
 
 
+def test_an_archive_that_cannot_be_read(server: Server, tmp_path: Path) -> None:
+    generation = server.services.mosaics.get("m").generation
+    (tmp_path / "index.db.archives" / f"m.{generation}.pmtiles").mkdir(parents=True)
+    answer = server.get(URL)
+    assert answer.status_code == 502
+    assert "the archive of mosaic 'm' cannot be read" in answer.json()["detail"]
+    assert str(tmp_path) not in answer.text
+
+
 def test_an_archive_of_each_render(server: Server) -> None:
     exported(server)
     assert server.get(URL, render="gray").status_code == 404
@@ -112,3 +128,37 @@ def test_a_mosaic_that_is_created_again_has_no_archive(server: Server) -> None:
     server.client.delete("/mosaics/m", headers=AUTHORIZED)
     server.create("m")
     assert server.get(URL).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_archive_on_s3_is_a_signed_url_of_the_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    dummy_credentials(monkeypatch)
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    table = SqliteTable(tmp_path / "index.db")
+    with (
+        ObjectStore(tmp_path) as store,
+        serving(table, tmp_path, archive_store="s3://bucket/maps/") as server,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        server.create("m")
+        asked = server.client.request(method, URL, follow_redirects=False)
+        assert asked.status_code == 404
+        generation = server.services.mosaics.get("m").generation
+        (tmp_path / "bucket" / "maps").mkdir(parents=True)
+        (tmp_path / "bucket" / "maps" / f"m.{generation}.pmtiles").write_bytes(b"PMTiles")
+        store.statuses[f"/bucket/maps/m.{generation}.pmtiles"] = 403
+        asked = server.client.request(method, URL, follow_redirects=False)
+        assert asked.status_code == 502
+        store.statuses.clear()
+        asked = server.client.request(method, URL, follow_redirects=False)
+    assert (asked.status_code, asked.headers["Cache-Control"]) == (302, "no-store")
+    url, _, signature = asked.headers["Location"].partition("&X-Amz-Signature=")
+    assert url.startswith(f"{store.url}/bucket/maps/m.{generation}.pmtiles?")
+    sent = AWSRequest(method, url)
+    (sent.context["timestamp"],) = parse_qs(urlsplit(url).query)["X-Amz-Date"]
+    signer = S3SigV4QueryAuth(Credentials("testing", "testing"), "s3", "eu-central-1")
+    whole = signer.string_to_sign(sent, signer.canonical_request(sent))
+    assert signer.signature(whole, sent) == signature

@@ -17,6 +17,7 @@ from livemosaic.api.responses.errors import error_response
 from livemosaic.api.responses.ranges import ByteRanges
 from livemosaic.settings import Settings
 
+_IS_HEAD: Final = "livemosaic.is_head"
 ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
 ALLOWED_HEADERS: Final = (
     *("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range"),
@@ -53,7 +54,7 @@ def middleware(settings: Settings) -> list[Middleware]:
 
 
 class HeadAsGet:
-    """Handles HEAD on every route as GET without the body (RFC 9110, 9.3.2)."""
+    """Handles HEAD on every route as GET without the body (RFC 9110, 9.3.2); see `is_head`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -69,7 +70,12 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_bodiless)
+        await self.app({**scope, "method": "GET", _IS_HEAD: True}, receive, send_bodiless)
+
+
+def is_head(scope: Scope) -> bool:
+    """Returns whether a request that is handled as GET is a HEAD."""
+    return _IS_HEAD in scope
 
 
 class CacheControl:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -40,8 +40,8 @@ class ArchiveStore:
         return None if bucket_and_key(f"{root}/") else Path(unquote(urlsplit(root).path))
 
 
-def signed(place: str, valid: timedelta) -> str:
-    """Returns a URL by which anybody can read an object of S3 for some time.
+def signed(place: str, method: Literal["GET", "HEAD"], valid: timedelta) -> str:
+    """Returns a URL by which anybody can read an object of S3 for some time, by one HTTP method.
 
     Raises `AbsentError` where there is none, and `ObjectError` where that fails.
     """
@@ -51,4 +51,4 @@ def signed(place: str, valid: timedelta) -> str:
     bucket = Bucket(found[0])
     bucket.head(found[1])
     with explaining():
-        return obstore.sign(bucket.store, "GET", found[1], valid)
+        return obstore.sign(bucket.store, method, found[1], valid)

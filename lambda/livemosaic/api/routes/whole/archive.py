@@ -7,18 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Annotated, Final, Self
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from livemosaic.api.dependencies import CachedMosaic, IfNoneMatchHeader, ServicesDep
+from livemosaic.api.middleware import is_head
 from livemosaic.api.responses.etag import IfNoneMatch
 from livemosaic.api.responses.picture import cache_control
 from livemosaic.api.responses.ranges import span_of
-from livemosaic.errors import NotFoundError
+from livemosaic.errors import NotFoundError, UnreadableAssetError
 from livemosaic.export.tiles.store import MEDIA_TYPE, ArchiveStore, signed
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import parameters_of
-from livemosaic.storage.objects import AbsentError
+from livemosaic.storage.objects import AbsentError, ObjectError
 
 router = APIRouter(tags=["tiles"])
 
@@ -64,6 +65,7 @@ class _Opened:
 def archive(
     mosaic: CachedMosaic,
     services: ServicesDep,
+    request: Request,
     render: Annotated[
         str, Query(max_length=100, description="Named render of the mosaic; none by default")
     ] = "",
@@ -78,11 +80,14 @@ def archive(
     """
     place = _place(services.settings.archives, mosaic, render)
     if place.startswith("s3://"):
-        return _redirect(place, mosaic)
+        return _redirect(place, request, mosaic, render)
     try:
         opened = _Opened.of(place)
     except FileNotFoundError:
         raise _absent(mosaic, render) from None
+    except OSError as error:
+        what = f"the archive of mosaic {mosaic.id!r} cannot be read ({error.strerror})"
+        raise UnreadableAssetError(what) from error
     headers = {
         "ETag": opened.etag,
         "Accept-Ranges": "bytes",
@@ -103,11 +108,13 @@ def _place(store: str, mosaic: Mosaic, render: str) -> str:
     return ArchiveStore(store).place_of(mosaic, render)
 
 
-def _redirect(place: str, mosaic: Mosaic) -> Response:
+def _redirect(place: str, request: Request, mosaic: Mosaic, render: str) -> Response:
     try:
-        url = signed(place, _SIGNED)
+        url = signed(place, "HEAD" if is_head(request.scope) else "GET", _SIGNED)
     except AbsentError:
-        raise _absent(mosaic, "") from None
+        raise _absent(mosaic, render) from None
+    except ObjectError as error:
+        raise UnreadableAssetError(f"the archive of mosaic {mosaic.id!r} {error}") from error
     return RedirectResponse(url, 302, headers={"Cache-Control": "no-store"})
 
 
