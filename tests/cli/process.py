@@ -13,11 +13,18 @@ from contextlib import contextmanager
 LIVEMOSAIC = [sys.executable, "-m", "livemosaic"]
 
 
+def listen_to_interrupts() -> None:
+    """Let a new process end on SIGINT, which all that a shell starts in the background ignores."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def serving(env: Mapping[str, str], *words: str, sources: Sequence[str] = ()) -> Iterator[str]:
     """What `serve` said, once it answers. It must end well on SIGINT."""
     command = [*LIVEMOSAIC, *words, "serve", "--port", "0", *sources]
-    server = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_interrupts
+    )
     killer = threading.Timer(60, server.kill)
     killer.start()
     try:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from rasterio.io import MemoryFile
 
-from cli.process import LIVEMOSAIC
+from cli.process import LIVEMOSAIC, listen_to_interrupts
 from cli.test_overviews import EDGE, World, crowd
 from livemosaic.cli.serve.upkeep import Upkeep
 from livemosaic.services import running
@@ -88,16 +88,11 @@ def serving(
         yield it
 
 
-def _listen_to_interrupts() -> None:
-    """Which what a shell starts in the background ignores, and all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def started(log: Path, *words: str, ends: Sequence[int] = (0, 130)) -> Iterator[Running]:
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [*LIVEMOSAIC, *words], stderr=stderr, preexec_fn=_listen_to_interrupts
+            [*LIVEMOSAIC, *words], stderr=stderr, preexec_fn=listen_to_interrupts
         )
     try:
         yield Running(process, log)

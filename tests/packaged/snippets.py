@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cli.process import listen_to_interrupts
 from packaged.building import ROOT
 
 SERVED: Final = "http://127.0.0.1:8000"
@@ -98,7 +99,11 @@ class Shell:
         log = self.folder / "server.log"
         with log.open("wb") as file:
             self._server = subprocess.Popen(
-                self._script(f"exec {command}"), cwd=self.folder, env=self.environment, stderr=file
+                self._script(f"exec {command}"),
+                cwd=self.folder,
+                env=self.environment,
+                stderr=file,
+                preexec_fn=listen_to_interrupts,
             )
         printed, until = "", time.monotonic() + 120
         while "Bearer" not in printed:
