@@ -46,11 +46,15 @@ def test_one_click_stretches_what_was_near_black(site: Site, view: View) -> None
 
 
 def test_a_nearly_black_image_offers_to_be_stretched(site: Site, view: View) -> None:
-    view.open(_counts(site))
+    """Beside clouds, too, whose reflectance sensors state as up to 1.6, 16,000 of 65,535."""
+    mosaic = _counts(site)
+    cloud = np.full((1, 256, 256), 16_000, "uint16")
+    site.publish(mosaic, "cloud", (9.1, 45.0, 9.6, 46.0), cloud)
+    view.open(mosaic, "#8/45.3/8.4")
     notice = view.page.locator("#notice")
     expect(notice).to_contain_text("The image is nearly black")
     notice.get_by_role("button", name="Stretch colors").click()
-    view.shows(*BRIGHT, (255, 255, 255))
+    view.shows(9.35, 45.3, (255, 255, 255))
     expect(notice).to_be_hidden()
 
 

@@ -1,7 +1,7 @@
 /** Whether what is drawn is nearly black, as values of 16 bits are that nobody has stretched. */
 
-/** The brightest channel of a nearly black image, of 0 to 255. */
-const DARK = 40;
+/** The brightest channel of a nearly black image, of 0 to 255: clouds of a reflectance in 16 bits stay below it. */
+const DARK = 64;
 /** Pixels of a tile's edge that are looked at; each is the mean of many. */
 const SIDE = 16;
 /** The latest image of each tile, by place: its tile, and its brightest channel. */
