@@ -141,15 +141,12 @@ class Mosaics:
 
     def create(self, mosaic: Mosaic) -> Mosaic:
         """Add a mosaic; `AlreadyExistsError` if its id is taken."""
-        if not mosaic.sources:
-            self.check(mosaic)
         mosaic = without_collections(mosaic)
         created = replace(mosaic, generation=secrets.token_hex(4), revision=1, format=FORMAT)
 
         def attempt() -> None:
             registry = self.registry().after(mosaic.id)
-            if mosaic.sources:
-                self._check_sources(mosaic)
+            self._check(mosaic)
             if self.table.get(_key(mosaic.id)) is not None:
                 raise AlreadyExistsError(
                     f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
@@ -188,18 +185,15 @@ class Mosaics:
                     )
             if changed.overviews is None and mosaic.overviews is not None:
                 changed = replace(changed, overview_sets=ended(mosaic, self.clock()))
-            if not changed.sources:
-                self.check(changed)
-            else:
-                self._check_sources(changed)
-                if changed.sources != mosaic.sources:
-                    self._check_users(changed)
+            self._check(changed)
+            if changed.sources != mosaic.sources:
+                self._check_users(changed)
             return changed
 
         return resolved(self._write(mosaic_id, change, depends=True), self._now)
 
-    def _check_sources(self, mosaic: Mosaic) -> None:
-        """Checks a derived mosaic against its sources as of now, and all its settings."""
+    def _check(self, mosaic: Mosaic) -> None:
+        """Checks all settings of a mosaic, of a derived one against its sources as of now."""
         found = resolved(mosaic, self._now)
         check_members(found)
         self.check(found)
