@@ -105,6 +105,13 @@ def tilejson(
         raise InvalidRequestError(f"minzoom {minzoom} is above maxzoom {maxzoom}")
     found = found.between(minzoom, maxzoom)
     low = max(0, found.minzoom)
+    shown = {"shown_assets": list(mosaic.shown_assets)}
+    template = tiles.template(tms, suffix=suffix)
+    return tilejson_of(mosaic, template, low, max(low, found.maxzoom)) | shown
+
+
+def tilejson_of(mosaic: Mosaic, template: str, low: int, high: int) -> dict[str, Any]:
+    """Returns TileJSON 3.0.0 of tiles of some zooms of a mosaic."""
     west, south, east, north = known = mosaic.bounds or WORLD
     if west > east:  # TileJSON's bounds must not wrap around the antimeridian (3.0.0, 3.5)
         west, east = -180.0, 180.0
@@ -114,10 +121,9 @@ def tilejson(
         **({"attribution": credit} if (credit := credit_html(mosaic)) else {}),
         "version": "1.0.0",
         "scheme": "xyz",
-        "shown_assets": list(mosaic.shown_assets),
-        "tiles": [tiles.template(tms, suffix=suffix)],
+        "tiles": [template],
         "minzoom": low,
-        "maxzoom": max(low, found.maxzoom),
+        "maxzoom": high,
         "bounds": [west, south, east, north],
         "center": [*middle(known), low],
     }

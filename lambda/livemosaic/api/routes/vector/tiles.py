@@ -1,6 +1,5 @@
 """Vector tiles of the index: footprints of scenes, how dense they lie, where pixels are valid."""
 
-import hashlib
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,13 +12,8 @@ from livemosaic.api.dependencies import (
     RuleParams,
     ServicesDep,
 )
-from livemosaic.api.responses.etag import IfNoneMatch
-from livemosaic.api.responses.picture import (
-    SKIPPED,
-    TRUNCATED,
-    cache_control,
-    name_list,
-)
+from livemosaic.api.responses.digest import tagged
+from livemosaic.api.responses.picture import SKIPPED, TRUNCATED, name_list
 from livemosaic.tiler.views import TileAddress
 
 router = APIRouter(tags=["vector tiles"])
@@ -79,16 +73,8 @@ async def vector_tile(
     headers = {TRUNCATED: made.truncated} if made.truncated else {}
     if skipped:
         headers[SKIPPED] = name_list([f"{name}={why}" for name, why in skipped])
-    etag = await run_in_threadpool(_etag, made.body, headers)
-    is_brief = not made.body or bool(made.image and made.image.skipped)
-    headers["Cache-Control"] = cache_control(mosaic, services.settings, brief=is_brief)
-    headers["ETag"] = f"W/{etag}"  # its bytes may be compressed on the way
-    if IfNoneMatch.of(",".join(if_none_match or ())).matches(etag):
-        return Response(status_code=304, headers=headers)
-    return Response(made.body, media_type=MVT, headers=headers)
-
-
-def _etag(body: bytes, headers: dict[str, str]) -> str:
-    digest = hashlib.blake2b(body, digest_size=16)
-    digest.update(repr(headers).encode())
-    return f'"{digest.hexdigest()}"'
+    brief = not made.body or bool(made.image and made.image.skipped)
+    of = mosaic, services.settings, if_none_match
+    return await run_in_threadpool(
+        tagged, made.body, MVT, *of, about=headers, brief=brief, weak=True
+    )

@@ -6,16 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams, ServicesDep
-from livemosaic.api.documents.credits import credit_html
 from livemosaic.api.params.crs import name_of
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.ogc.tilesets import TILING_SCHEME
-from livemosaic.api.routes.tilejson import bounds_in
+from livemosaic.api.routes.tilejson import bounds_in, tilejson_of
 from livemosaic.api.routes.vector.tiles import MVT, Layers
 from livemosaic.api.urls import TileURLs, TileURLsDep
-from livemosaic.geo.antimeridian import middle
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.tiler.tilesets import WORLD, Reach, reached
+from livemosaic.tiler.tilesets import Reach, reached
 from livemosaic.tiler.views import lonlat_on
 
 router = APIRouter(tags=["vector tiles"])
@@ -54,23 +52,9 @@ def vector_tilejson(
     Footprints and density begin at the first zoom, coverage at the mosaic's minzoom.
     """
     found = reached(mosaic, tms)
-    west, south, east, north = known = mosaic.bounds or WORLD
-    if west > east:  # TileJSON's bounds must not wrap around the antimeridian (3.0.0, 3.5)
-        west, east = -180.0, 180.0
     low = found.minzoom if set(layers) == {"coverage"} else found.tms.minzoom
-    return {
-        "tilejson": "3.0.0",
-        "name": mosaic.title or mosaic.id,
-        **({"attribution": credit} if (credit := credit_html(mosaic)) else {}),
-        "version": "1.0.0",
-        "scheme": "xyz",
-        "tiles": [urls.template(tms, ".mvt")],
-        "minzoom": low,
-        "maxzoom": found.maxzoom,
-        "bounds": [west, south, east, north],
-        "center": [*middle(known), low],
-        "vector_layers": [_layer(mosaic, found, name) for name in layers],
-    }
+    shown = {"vector_layers": [_layer(mosaic, found, name) for name in layers]}
+    return tilejson_of(mosaic, urls.template(tms, ".mvt"), low, found.maxzoom) | shown
 
 
 def _layer(mosaic: Mosaic, found: Reach, name: str) -> dict[str, Any]:
