@@ -7,14 +7,10 @@ from datetime import date
 
 import pytest
 from playwright.sync_api import Browser, Page
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
-from browser.conftest import TIMEOUT_S, Site, serving
-from browser.test_wms import BLUE, EAST, RED, WEST, packages, shows
-from livemosaic.api.app import App
+from browser.conftest import TIMEOUT_S, Site
+from browser.npm import packages, served
+from browser.test_wms import BLUE, EAST, RED, WEST, shows
 from livemosaic.export.tiles.look import TileFormat
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
@@ -41,22 +37,10 @@ window.map.once("idle", () => {{ window.done = true; }});
 
 @contextmanager
 def page_of(site: Site, mosaic: str) -> Iterator[str]:
-    folder = packages()
-    if not (folder / "pmtiles").exists():
+    if not (packages() / "pmtiles").exists():
         pytest.skip("pmtiles is not installed (make setup)")
-
-    async def shown(_: object) -> HTMLResponse:
-        return HTMLResponse(PAGE.format(mosaic=mosaic))
-
-    app = Starlette(
-        routes=[
-            Route("/map", shown),
-            Mount("/npm", StaticFiles(directory=folder)),
-            Mount("/", App(site.services)),
-        ]
-    )
-    with serving(app) as url:
-        yield f"{url}/map"
+    with served(site, PAGE.format(mosaic=mosaic)) as url:
+        yield url
 
 
 def publish(site: Site, mosaic: str, format_: TileFormat) -> None:

@@ -4,21 +4,15 @@ Their packages are in `node_modules` where `npm install --no-save ol leaflet ces
 the folder that `LIVEMOSAIC_TEST_NPM` names.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 from rasterio.io import MemoryFile
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
-from browser.conftest import TIMEOUT_S, Color, Site, serving
-from livemosaic.api.app import App
+from browser.conftest import TIMEOUT_S, Color, Site
+from browser.npm import packages, served
 
 RED, BLUE = (220, 30, 40), (30, 40, 220)
 WEST, EAST = (7.0, 45.0, 8.0, 46.0), (8.0, 45.0, 9.0, 46.0)
@@ -70,17 +64,11 @@ PAGES = {
 """Package, head and script by client."""
 
 
-def packages() -> Path:
-    given = os.environ.get("LIVEMOSAIC_TEST_NPM")
-    return Path(given) if given else Path(__file__).parents[2] / "node_modules"
-
-
 @contextmanager
 def page_of(site: Site, client: str, mosaic: str, projection: str, version: str) -> Iterator[str]:
     """The URL of a page with a map of a client, beside the API and the client's package."""
     package, head, script = PAGES[client]
-    folder = packages()
-    if not (folder / package).exists():
+    if not (packages() / package).exists():
         pytest.skip(f"{package} is not installed (npm install --no-save {package})")
     centre = "ol.proj.fromLonLat([8, 45.5], PROJECTION)"
     html = f"""<!doctype html><html><head><meta charset="utf-8">{head}
@@ -90,19 +78,8 @@ def page_of(site: Site, client: str, mosaic: str, projection: str, version: str)
       const PROJECTION = "{projection}", VERSION = "{version}";
       {script.replace("CENTER", centre)}
       </script></body></html>"""
-
-    async def shown(_: object) -> HTMLResponse:
-        return HTMLResponse(html)
-
-    app = Starlette(
-        routes=[
-            Route("/map", shown),
-            Mount("/npm", StaticFiles(directory=folder)),
-            Mount("/", App(site.services)),
-        ]
-    )
-    with serving(app) as url:
-        yield f"{url}/map"
+    with served(site, html) as url:
+        yield url
 
 
 def color_at(page: Page, x: int, y: int) -> Color:
