@@ -10,7 +10,7 @@ import pytest
 
 from api.served import AUTHORIZED, LEFT, RIGHT, WHOLE, Server, Z, raster, scene, tile_url
 from livemosaic.errors import InvalidRequestError
-from livemosaic.index.mosaics import put_of
+from livemosaic.index.registry.mosaic import put_of
 from livemosaic.model.derived.sources import MosaicSource
 from livemosaic.model.mosaic import Mosaic
 

@@ -13,7 +13,7 @@ import pytest
 from api.served import AUTHORIZED, LEFT, RIGHT, Part, Server, footprint, raster, tile_url
 from api.served import scene as item_of
 from items import item
-from livemosaic.index.mosaics import _key, to_item
+from livemosaic.index.registry.mosaic import mosaic_key, to_item
 from livemosaic.table import Put
 
 SIDES: Mapping[str, Part] = {"left": LEFT, "right": RIGHT}
@@ -326,7 +326,7 @@ class TestStored:
         mosaics = server.services.mosaics
         row = to_item(replace(mosaics.get("m"), revision=50))
         del row["meanings"]
-        mosaics.table.transact([Put(_key("m"), row)])
+        mosaics.table.transact([Put(mosaic_key("m"), row)])
         for stored in list(mosaics.table.scan("m.")):
             if "other_kinds" in stored.item:
                 kept = {k: v for k, v in stored.item.items() if k != "other_kinds"}

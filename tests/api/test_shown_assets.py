@@ -11,7 +11,7 @@ from shapely.geometry import shape
 
 from api.served import AUTHORIZED, LEFT, RIGHT, Part, Server, footprint, raster, scene, tile_url
 from items import item
-from livemosaic.index.mosaics import _key, to_item
+from livemosaic.index.registry.mosaic import mosaic_key, to_item
 from livemosaic.table import Put
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -165,7 +165,7 @@ class TestSettings:
             stored = replace(mosaics.get("old"), known_assets=names, levels=(9,), revision=7)
             row = to_item(stored)
             del row["chosen_assets"]
-            mosaics.table.transact([Put(_key("old"), row)])
+            mosaics.table.transact([Put(mosaic_key("old"), row)])
             assert bands.get("/mosaics/old").json()["shown_assets"] == shown
             bands.add(hls(bands, "left", "visual", "B04", "VZA"), mosaic="old")
             assert bands.get("/mosaics/old").json()["shown_assets"] == shown

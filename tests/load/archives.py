@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from livemosaic.index.mosaics import Mosaics, put_of
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.registry.mosaic import put_of
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.sources.geoparquet import Parquet

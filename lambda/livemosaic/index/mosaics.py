@@ -1,11 +1,10 @@
 """The registry of mosaics: one row each, written when its settings or its extent change."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Final
 
@@ -22,30 +21,32 @@ from livemosaic.index.derived.members import check_members, resolved, uses
 from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
 from livemosaic.index.learning.traits import grown, kept_choice, with_meanings
 from livemosaic.index.overviews import ended
+from livemosaic.index.registry.mosaic import (
+    MOSAICS,
+    REMAINS,
+    from_item,
+    mosaic_key,
+    put_of,
+    remains_key,
+    to_item,
+)
 from livemosaic.index.registry.row import GROWN, REGISTRY, Registry, is_growth
-from livemosaic.model.derived.sources import MosaicSource
 from livemosaic.model.mosaic import (
     ANY_COLLECTION,
     FORMAT,
     MOSAIC_ID,
     Mosaic,
-    OverviewPolicy,
     OverviewSet,
     Watermark,
 )
-from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
-from livemosaic.table import ABSENT, Delete, Equals, Expect, Key, Put, Row, Table
+from livemosaic.table import ABSENT, Delete, Equals, Put, Row, Table
 from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
-_PARTITION: Final = "mosaics"
 _LISTED_AT_ONCE: Final = 100
-_REMAINS: Final = "mosaics.deleted"
-"""Rows of deleted mosaics whose overviews are to be deleted, by id and generation."""
 FIXED: Final = ("tms", "sortby", "minzoom", "quadkey_zoom", "max_cells")
 """Settings that every row of a scene depends on."""
-_ATTRIBUTES: Final = frozenset(field.name for field in fields(Mosaic))
 MAX_WATERMARKS: Final = 100
 """The largest number of truncated collections that a mosaic remembers."""
 
@@ -54,10 +55,7 @@ MAX_WATERMARKS: Final = 100
 class Mosaics:
     """Mosaics by id, in a `Table`.
 
-    Raises `NewerFormatError` for a mosaic that a later release stored, but in `all` and `some`. A
-    row has the attributes of `Mosaic` by name: `filter`, `renders`, `rules`, `overviews` and
-    `overview_sets` as JSON text, and `sources` where there are any, `bounds` as four numbers,
-    `watermarks` as maps.
+    Raises `NewerFormatError` for a mosaic that a later release stored, but in `all` and `some`.
     """
 
     table: Table
@@ -91,7 +89,7 @@ class Mosaics:
 
     def listed(self) -> list[Mosaic]:
         """Every mosaic, by id, and the ones that are being deleted; otherwise as `all`."""
-        return [from_item(row.item) for row in self._rows(_PARTITION)]
+        return [from_item(row.item) for row in self._rows(MOSAICS)]
 
     def doomed(self, mosaic_id: str) -> Mosaic | None:
         """A mosaic that is being deleted; None where there is none, or it is not."""
@@ -107,7 +105,7 @@ class Mosaics:
 
         Derived ones have their members, as of `get` and of `recent`.
         """
-        rows = rows_of(self.table, _PARTITION, after=mosaic_id or None, limit=_LISTED_AT_ONCE)
+        rows = rows_of(self.table, MOSAICS, after=mosaic_id or None, limit=_LISTED_AT_ONCE)
         mosaics = (from_item(row.item) for row in rows)
         return (resolved(mosaic, self._recently) for mosaic in mosaics if not mosaic.deleting)
 
@@ -121,7 +119,7 @@ class Mosaics:
 
     def recent(self, mosaic_id: str) -> Mosaic:
         """One mosaic as of about a second ago, at half the price of `get`; raises as that does."""
-        key = _key(mosaic_id)
+        key = mosaic_key(mosaic_id)
         items = self.table.batch_get([key]) if MOSAIC_ID.fullmatch(mosaic_id) else {}
         mosaic = from_item(items[key]) if key in items else None
         if mosaic is None or mosaic.deleting:
@@ -131,12 +129,12 @@ class Mosaics:
 
     def _recently(self, mosaic_ids: Collection[str]) -> dict[str, Mosaic]:
         """Some mosaics as of about a second ago, without their members."""
-        found = self.table.batch_get([_key(mosaic_id) for mosaic_id in mosaic_ids])
+        found = self.table.batch_get([mosaic_key(mosaic_id) for mosaic_id in mosaic_ids])
         return {key.sk: from_item(item) for key, item in found.items()}
 
     def _now(self, mosaic_ids: Collection[str]) -> dict[str, Mosaic]:
         """Some mosaics as of now, without their members."""
-        items = ((mosaic_id, self.table.get(_key(mosaic_id))) for mosaic_id in mosaic_ids)
+        items = ((mosaic_id, self.table.get(mosaic_key(mosaic_id))) for mosaic_id in mosaic_ids)
         return {mosaic_id: from_item(item) for mosaic_id, item in items if item is not None}
 
     def create(self, mosaic: Mosaic) -> Mosaic:
@@ -147,7 +145,7 @@ class Mosaics:
         def attempt() -> None:
             registry = self.registry().after(mosaic.id)
             self._check(mosaic)
-            if self.table.get(_key(mosaic.id)) is not None:
+            if self.table.get(mosaic_key(mosaic.id)) is not None:
                 raise AlreadyExistsError(
                     f"mosaic {mosaic.id!r} already exists; choose another id or delete it first"
                 )
@@ -296,7 +294,7 @@ class Mosaics:
         def remaining(mosaic: Mosaic) -> list[Put]:
             sets = ended(mosaic, self.clock())
             remains = replace(mosaic, deleting=True, overview_sets=sets)
-            return [Put(_remains_key(mosaic), to_item(remains))] if sets else []
+            return [Put(remains_key(mosaic), to_item(remains))] if sets else []
 
         return self._write(mosaic_id, deleting, remaining, depends=True)
 
@@ -304,19 +302,19 @@ class Mosaics:
         """Remove the row of a mosaic whose scenes are gone, unless another has its id by now."""
         same = Equals("generation", mosaic.generation)
         with suppress(ConditionFailedError):
-            self.table.transact([Delete(_key(mosaic.id), same)])
+            self.table.transact([Delete(mosaic_key(mosaic.id), same)])
 
     def remains(self) -> list[Mosaic]:
         """Deleted mosaics whose overviews are still there, as they were; all sets are replaced.
 
         Without the ones that a later release deleted, and will clear.
         """
-        found = [from_item(row.item) for row in self._rows(_REMAINS)]
+        found = [from_item(row.item) for row in self._rows(REMAINS)]
         return [mosaic for mosaic in found if mosaic.format <= FORMAT]
 
     def forget_remains(self, mosaic: Mosaic) -> None:
         """Remove a mosaic from what `remains`."""
-        self.table.transact([Delete(_remains_key(mosaic))])
+        self.table.transact([Delete(remains_key(mosaic))])
 
     def _rows(self, partition: str) -> Iterator[Row]:
         return rows_of(self.table, partition, limit=None)
@@ -358,7 +356,7 @@ class Mosaics:
         return contended(attempt)
 
     def _find(self, mosaic_id: str) -> Mosaic:
-        item = self.table.get(_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
+        item = self.table.get(mosaic_key(mosaic_id)) if MOSAIC_ID.fullmatch(mosaic_id) else None
         if item is None:
             raise _missing(mosaic_id)
         return from_item(item)
@@ -424,80 +422,8 @@ def without_collections(mosaic: Mosaic) -> Mosaic:
     return replace(mosaic, collections=())
 
 
-def put_of(mosaic: Mosaic, expect: Expect = None) -> Put:
-    """The write of a mosaic's own row."""
-    return Put(_key(mosaic.id), to_item(mosaic), expect)
-
-
 def _missing(mosaic_id: str) -> NotFoundError:
     return NotFoundError(f"there is no mosaic {mosaic_id[:80]!r}")
-
-
-def _key(mosaic_id: str) -> Key:
-    return Key(_PARTITION, mosaic_id)
-
-
-def _remains_key(mosaic: Mosaic) -> Key:
-    return Key(_REMAINS, f"{mosaic.id}.{mosaic.generation}")
-
-
-def to_item(mosaic: Mosaic) -> dict[str, Any]:
-    """The attributes of a mosaic's row."""
-    item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
-    cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
-    rules = json.dumps({k: v for k, v in asdict(mosaic.rules).items() if k != "scale" or v})
-    overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
-    renders = json.dumps(mosaic.renders)
-    sources = {"sources": json.dumps(item["sources"])} if item["sources"] else {}
-    for name in ("members", "missing", "sources"):
-        del item[name]
-    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | sources
-
-
-def _overview_policy(values: Mapping[str, Any]) -> OverviewPolicy:
-    return OverviewPolicy(**{**values, "assets": tuple(values["assets"])})
-
-
-def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
-    return OverviewSet(**{**values, "policy": _overview_policy(values["policy"])})
-
-
-def from_item(item: Mapping[str, Any]) -> Mosaic:
-    """The mosaic of a row; of a later release's only what names it."""
-    if int(item.get("format", 0)) > FORMAT:
-        return _of_later_release(item)
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in item.items()
-        if name in _ATTRIBUTES
-    }
-    cql2 = values.get("filter")
-    marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
-    policy = json.loads(values.get("overviews", "null"))
-    parsed = {
-        "sources": tuple(MosaicSource(**each) for each in json.loads(values.get("sources", "[]"))),
-        "filter": None if cql2 is None else json.loads(cql2),
-        "renders": json.loads(values.get("renders", "{}")),
-        "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),
-        "watermarks": marks,
-        "overviews": None if policy is None else _overview_policy(policy),
-        "overview_sets": tuple(map(_overview_set, json.loads(values.get("overview_sets", "[]")))),
-    }
-    return Mosaic(**values | parsed)
-
-
-def _of_later_release(item: Mapping[str, Any]) -> Mosaic:
-    """Returns what names a mosaic, whatever else its row means."""
-    return Mosaic(
-        id=item["id"],
-        title=str(item.get("title", "")),
-        access="public" if item.get("access") == "public" else "private",
-        collections=tuple(item.get("collections") or (ANY_COLLECTION,)),
-        generation=str(item.get("generation", "")),
-        revision=int(item.get("revision", 0)),
-        format=int(item["format"]),
-        deleting=bool(item.get("deleting")),
-    )
 
 
 class MosaicCache:

@@ -6,7 +6,7 @@ from typing import Any
 
 from livemosaic.geo.antimeridian import united
 from livemosaic.index.learning.traits import taught
-from livemosaic.index.mosaics import from_item, put_of, to_item
+from livemosaic.index.registry.mosaic import from_item, put_of, to_item
 from livemosaic.index.registry.row import Registry
 from livemosaic.load.survey import Lessons
 from livemosaic.load.work import DATA, Work

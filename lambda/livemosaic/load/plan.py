@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.index.mosaics import from_item, to_item
+from livemosaic.index.registry.mosaic import from_item, to_item
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import FORMAT, Mosaic
 

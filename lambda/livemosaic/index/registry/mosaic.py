@@ -1,0 +1,106 @@
+"""The row of a mosaic.
+
+| row            | pk                | sk                | attributes           |
+|----------------|-------------------|-------------------|----------------------|
+| mosaic         | `mosaics`         | id                | the ones of `Mosaic` |
+| deleted mosaic | `mosaics.deleted` | id and generation | the same             |
+
+`filter`, `renders`, `rules`, `overviews` and `overview_sets` are JSON text, and `sources` where
+there are any, `bounds` four numbers, `watermarks` maps.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+from livemosaic.model.derived.sources import MosaicSource
+from livemosaic.model.mosaic import (
+    ANY_COLLECTION,
+    FORMAT,
+    Mosaic,
+    OverviewPolicy,
+    OverviewSet,
+    Watermark,
+)
+from livemosaic.model.rule import RulePolicy
+from livemosaic.table import Expect, Key, Put
+
+MOSAICS: Final = "mosaics"
+REMAINS: Final = "mosaics.deleted"
+"""Rows of deleted mosaics whose overviews are to be deleted, by id and generation."""
+_ATTRIBUTES: Final = frozenset(field.name for field in fields(Mosaic))
+
+
+def mosaic_key(mosaic_id: str) -> Key:
+    """The key of a mosaic's own row."""
+    return Key(MOSAICS, mosaic_id)
+
+
+def remains_key(mosaic: Mosaic) -> Key:
+    """The key of what a deleted mosaic leaves behind."""
+    return Key(REMAINS, f"{mosaic.id}.{mosaic.generation}")
+
+
+def put_of(mosaic: Mosaic, expect: Expect = None) -> Put:
+    """The write of a mosaic's own row."""
+    return Put(mosaic_key(mosaic.id), to_item(mosaic), expect)
+
+
+def to_item(mosaic: Mosaic) -> dict[str, Any]:
+    """The attributes of a mosaic's row."""
+    item = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(mosaic).items()}
+    cql2 = None if mosaic.filter is None else json.dumps(mosaic.filter)
+    rules = json.dumps({k: v for k, v in asdict(mosaic.rules).items() if k != "scale" or v})
+    overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
+    renders = json.dumps(mosaic.renders)
+    sources = {"sources": json.dumps(item["sources"])} if item["sources"] else {}
+    for name in ("members", "missing", "sources"):
+        del item[name]
+    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | sources
+
+
+def _overview_policy(values: Mapping[str, Any]) -> OverviewPolicy:
+    return OverviewPolicy(**{**values, "assets": tuple(values["assets"])})
+
+
+def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
+    return OverviewSet(**{**values, "policy": _overview_policy(values["policy"])})
+
+
+def from_item(item: Mapping[str, Any]) -> Mosaic:
+    """The mosaic of a row; of a later release's only what names it."""
+    if int(item.get("format", 0)) > FORMAT:
+        return _of_later_release(item)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in item.items()
+        if name in _ATTRIBUTES
+    }
+    cql2 = values.get("filter")
+    marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
+    policy = json.loads(values.get("overviews", "null"))
+    parsed = {
+        "sources": tuple(MosaicSource(**each) for each in json.loads(values.get("sources", "[]"))),
+        "filter": None if cql2 is None else json.loads(cql2),
+        "renders": json.loads(values.get("renders", "{}")),
+        "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),
+        "watermarks": marks,
+        "overviews": None if policy is None else _overview_policy(policy),
+        "overview_sets": tuple(map(_overview_set, json.loads(values.get("overview_sets", "[]")))),
+    }
+    return Mosaic(**values | parsed)
+
+
+def _of_later_release(item: Mapping[str, Any]) -> Mosaic:
+    """Returns what names a mosaic, whatever else its row means."""
+    return Mosaic(
+        id=item["id"],
+        title=str(item.get("title", "")),
+        access="public" if item.get("access") == "public" else "private",
+        collections=tuple(item.get("collections") or (ANY_COLLECTION,)),
+        generation=str(item.get("generation", "")),
+        revision=int(item.get("revision", 0)),
+        format=int(item["format"]),
+        deleting=bool(item.get("deleting")),
+    )
