@@ -458,6 +458,13 @@ class TestBandsAndExpressions:
         answer = server.tile(".png", mosaic="m2")
         assert "has no asset 'nir'" in unquote(answer.headers["X-Skipped-Scenes"])
 
+    def test_the_id_of_a_skipped_scene_ends_at_the_first_equals_sign(self, server: Server) -> None:
+        server.create("m2", default_assets=["visual", "nir"])
+        server.publish("a=1,b", 5, mosaic="m2")
+        entry = server.tile(".png", mosaic="m2").headers["X-Skipped-Scenes"]
+        name, _, why = entry.partition("=")
+        assert (unquote(name), unquote(why)) == ("a=1,b", "has no asset 'nir'")
+
     def test_an_asset_that_no_scene_has_is_refused(self, bands: Server) -> None:
         answer = bands.tile(".npy", assets="swir")
         assert answer.status_code == 400

@@ -103,7 +103,7 @@ class CacheControl:
                 control = _private(control) if PRIVATE in scope else control
                 headers["Cache-Control"] = "no-store" if _is_qgis(scope) else control
                 if (missing := scope.get(MISSING)) and message["status"] < 400:
-                    headers[picture.MISSING] = picture.missing_sources(missing)
+                    headers[picture.MISSING] = picture.reason_list(missing)
             await send(message)
 
         await self.app(scope, receive, send_controlled)

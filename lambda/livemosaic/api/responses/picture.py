@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -251,17 +251,12 @@ def _headers(made: Picture) -> dict[str, str]:
     if times := times_of(made):  # OGC API - Maps (20-058), /req/core/map-response
         headers[CONTENT_DATETIME] = times
     if skipped := [*made.skipped, *made.left_out, *made.lost]:
-        headers[SKIPPED] = name_list([f"{name}={why}" for name, why in skipped])
+        headers[SKIPPED] = reason_list(skipped)
     if made.gray:
         headers[GRAY] = name_list(made.gray)
     if made.truncated:
         headers[TRUNCATED] = made.truncated
     return headers
-
-
-def missing_sources(missing: Sequence[tuple[str, str]]) -> str:
-    """Returns the header of sources that a derived mosaic lacks, and why."""
-    return name_list([f"{name}={why}" for name, why in missing])
 
 
 def _location_headers(grid: Grid) -> dict[str, str]:
@@ -276,7 +271,20 @@ def _server_timing(draft: Draft) -> str:
     return ", ".join(f"{step};dur={1000 * seconds:.1f}" for step, seconds in steps)
 
 
-def name_list(names: Any) -> str:
+def name_list(names: Iterable[str]) -> str:
     """Joins names by commas, percent-encoded as headers are ASCII; a long list is cut."""
-    text = ",".join(quote(name, safe=" =:/()'") for name in names)
+    return _cut(_encoded(name) for name in names)
+
+
+def reason_list(reasons: Iterable[tuple[str, str]]) -> str:
+    """Joins names and reasons, `name=reason`, as `name_list` does; an `=` of a name is encoded."""
+    return _cut(f"{_encoded(name)}={_encoded(why, '=')}" for name, why in reasons)
+
+
+def _encoded(text: str, also: str = "") -> str:
+    return quote(text, safe=" :/()'" + also)
+
+
+def _cut(entries: Iterable[str]) -> str:
+    text = ",".join(entries)
     return text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER].rpartition(",")[0] + ",..."

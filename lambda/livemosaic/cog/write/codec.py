@@ -1,10 +1,10 @@
 """Blocks as a TIFF stores them: Deflate with a predictor, and masks of one bit a pixel.
 
 Deflate by libdeflate's level 4, predicted. Level 6 takes 1.2 to 2.1 times as long for blocks that
-are 0 to 6 % smaller, and inflating them is no faster. Blocks of 256 × 256: RGB aerial imagery 109 KB
-in 2.5 ms (level 6: 107 KB, 3.6 ms), a basemap 27 KB in 1.2 ms (25 KB, 2.2 ms), noisy values of 16
-bits 47 KB in 1.7 ms (46 KB, 3.5 ms). Without a predictor, by zlib or by Zstandard, blocks of RGB
-were larger or took longer. Bands are interleaved by pixel, as async-tiff undoes no predictor of
+are 0 to 6 % smaller, and inflating them is no faster. Blocks of 256 × 256: RGB aerial imagery
+109 KB in 2.5 ms (level 6: 107 KB, 3.6 ms), a basemap 27 KB in 1.2 ms (25 KB, 2.2 ms), noisy values
+of 16 bits 47 KB in 1.7 ms (46 KB, 3.5 ms). Without a predictor, by zlib or by Zstandard, blocks of
+RGB were larger or took longer. Bands are interleaved by pixel, as async-tiff undoes no predictor of
 bands that are stored apart.
 """
 

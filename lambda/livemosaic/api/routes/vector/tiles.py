@@ -13,7 +13,7 @@ from livemosaic.api.dependencies import (
     ServicesDep,
 )
 from livemosaic.api.responses.digest import tagged
-from livemosaic.api.responses.picture import SKIPPED, TRUNCATED, name_list
+from livemosaic.api.responses.picture import SKIPPED, TRUNCATED, reason_list
 from livemosaic.tiler.views import TileAddress
 
 router = APIRouter(tags=["vector tiles"])
@@ -72,7 +72,7 @@ async def vector_tile(
     skipped = [*made.image.skipped, *made.image.left_out] if made.image else []
     headers = {TRUNCATED: made.truncated} if made.truncated else {}
     if skipped:
-        headers[SKIPPED] = name_list([f"{name}={why}" for name, why in skipped])
+        headers[SKIPPED] = reason_list(skipped)
     brief = not made.body or bool(made.image and made.image.skipped)
     of = mosaic, services.settings, if_none_match
     return await run_in_threadpool(

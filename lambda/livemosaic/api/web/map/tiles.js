@@ -99,9 +99,9 @@ function placeOf(path) {
 /** Scenes and why a tile lacks each, as pairs; a header that names not all of them ends in `...`. */
 function entries(header) {
   const listed = header?.split(",").filter(Boolean) ?? [];
-  return listed.map(decodeURIComponent).map((entry) => {
-    const [, name, why] = entry.match(/^(.*?)(?:=(.*))?$/s);
-    return [name, why ?? ""];
+  return listed.map((entry) => {
+    const [, name, why] = entry.match(/^([^=]*)=?(.*)$/s);
+    return [decodeURIComponent(name), decodeURIComponent(why)];
   });
 }
 
