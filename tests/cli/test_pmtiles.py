@@ -276,8 +276,8 @@ def test_overviews_that_are_behind_are_said(changing: Changing) -> None:
         (["--zooms", "x"], "--zooms 'x' must be two zooms"),
         (["--zooms", "25-28"], "mosaic 'm' has zooms 0 to 22"),
         (
-            ["--render", "none"],
-            "there is no render 'none' in mosaic 'm'; there are: auto, gray, ndvi",
+            ["--render", "nope"],
+            "there is no render 'nope' in mosaic 'm'; there are: auto, gray, ndvi",
         ),
     ],
 )
@@ -298,6 +298,16 @@ def test_quality_and_formats_are_those_of_the_mosaic(changing: Changing) -> None
     changing.server.services.mosaics.update("m", {"formats": ("jpeg", "npy")})
     text = export(changing.server, changing.path, code=1)
     assert "mosaic 'm' has no images of format webp; it has jpeg, npy" in text
+
+
+def test_the_default_render_is_that_of_the_mosaic(changing: Changing) -> None:
+    changing.server.services.mosaics.update("m", {"default_render": "gray"})
+    changing.export("--zooms", "9-11")
+    found = every_tile(opened(changing.path))
+    assert found == expected(changing.server, changing.scenes, range(9, 12), "webp", render="gray")
+    changing.export("--zooms", "9-11", "--render", "none")
+    found = every_tile(opened(changing.path))
+    assert found == expected(changing.server, changing.scenes, range(9, 12), "webp", render="none")
 
 
 def test_a_derived_mosaic(changing: Changing) -> None:

@@ -83,3 +83,14 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> No
     result = create("--renders", str(file))
     assert result.exit_code == 1
     assert "is no JSON object of renders" in result.output
+
+
+def test_one_of_them_is_the_default() -> None:
+    result = create("--render", "grey=rescale=0,9", "--default-render", "grey")
+    assert json.loads(result.stdout)["default_render"] == "grey"
+    update = ("mosaics", "update", "m", "--render", "grey=")
+    result = CliRunner().invoke(app, update)
+    assert result.exit_code == 1
+    assert "default_render: there is no render 'grey' in mosaic 'm'" in result.output
+    result = CliRunner().invoke(app, (*update, "--reset", "default_render"))
+    assert json.loads(result.stdout)["default_render"] == ""

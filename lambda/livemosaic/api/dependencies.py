@@ -19,7 +19,7 @@ from livemosaic.api.access import (
 )
 from livemosaic.api.params.crs import MAX_CRS, crs_of
 from livemosaic.api.params.items import find_items
-from livemosaic.api.params.pixels import ReadQuery, RenderQuery
+from livemosaic.api.params.pixels import Appearance, ReadQuery, RenderQuery
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import Rule
@@ -40,13 +40,27 @@ VisibleMosaics = Annotated[list[Mosaic], Depends(visible_mosaics)]
 Writes = Depends(may_write)
 
 
-async def read_params(mosaic: CachedMosaic, query: Annotated[ReadQuery, Query()]) -> Read:
-    """Parses how pixels are read from each scene."""
+async def read_query(query: Annotated[ReadQuery, Query()]) -> ReadQuery:
+    """Returns the parameters of reading as given."""
+    return query
+
+
+async def render_query(query: Annotated[RenderQuery, Query()]) -> RenderQuery:
+    """Returns the parameters of drawing as given."""
+    return query
+
+
+GivenRead = Annotated[ReadQuery, Depends(read_query)]
+GivenRender = Annotated[RenderQuery, Depends(render_query)]
+
+
+async def read_params(mosaic: CachedMosaic, query: GivenRead) -> Read:
+    """Parses how values are read from each scene."""
     return query.to_read(mosaic)
 
 
-async def render_params(mosaic: CachedMosaic, query: Annotated[RenderQuery, Query()]) -> Render:
-    """Parses how pixels become an image, apart from its format."""
+async def render_params(mosaic: CachedMosaic, query: GivenRender) -> Render:
+    """Parses what is made of values, apart from the format."""
     return query.to_render(mosaic)
 
 
@@ -69,6 +83,16 @@ async def rule_params(mosaic: CachedMosaic, query: GivenRule, request: Request) 
 ReadParams = Annotated[Read, Depends(read_params)]
 RenderParams = Annotated[Render, Depends(render_params)]
 RuleParams = Annotated[Rule, Depends(rule_params)]
+
+
+async def appearance_params(
+    mosaic: CachedMosaic, read: GivenRead, render: GivenRender, rule: RuleParams
+) -> Appearance:
+    """Returns what the request says of the values and colors of images."""
+    return Appearance.of(mosaic, rule, read, render)
+
+
+AppearanceParams = Annotated[Appearance, Depends(appearance_params)]
 
 IfNoneMatchHeader = Annotated[
     list[str] | None, Header(alias="If-None-Match", description="ETags of the client's copies")

@@ -207,6 +207,12 @@ class MosaicSettings(BaseModel):
         max_length=MAX_RENDERS,
         description="Named renders (STAC render extension 2.0), for `render=NAME`",
     )
+    default_render: str = Field(
+        "",
+        max_length=63,
+        description="The one of `renders` in which the mosaic is shown where a request names no "
+        "assets, bands, values or colors; statistics, points and GeoTIFFs stay values",
+    )
     rules: RulePolicyBody = RulePolicyBody()
     formats: list[EncodedFormat] = Field(
         [],

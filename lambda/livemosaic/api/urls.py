@@ -8,13 +8,12 @@ from fastapi import Depends, Query, Request
 
 from livemosaic.api.access import TOKEN_PARAMETER
 from livemosaic.api.dependencies import (
+    AppearanceParams,
     CachedMosaic,
-    ReadParams,
-    RenderParams,
     RuleParams,
     ServicesDep,
 )
-from livemosaic.api.params.pixels import EdgeQuery, format_of
+from livemosaic.api.params.pixels import Appearance, EdgeQuery, format_of
 
 KVP: Final = frozenset(
     {
@@ -52,6 +51,16 @@ class TileURLs:
         kept = tuple((name, value) for name, value in self.query if name != dropped)
         return TileURLs(self.base, kept)
 
+    def of_format(self, name: str, appearance: Appearance) -> "TileURLs":
+        """Returns these URLs for a format that was chosen because it can hold what images show.
+
+        They name the default render where tiles of the format would not have it by themselves.
+        """
+        default = appearance.default("auto")
+        if not default or appearance.default(format_of(name)):
+            return self
+        return TileURLs(self.base, (("render", default), *self.query))
+
     def for_render(self, render: str) -> "TileURLs":
         """Returns the URLs of tiles in a named render, without any other parameter."""
         token = tuple((name, value) for name, value in self.query if name == TOKEN_PARAMETER)
@@ -72,13 +81,13 @@ async def checked_tile_urls(
     tiles: TileURLsDep,
     mosaic: CachedMosaic,
     services: ServicesDep,
-    read: ReadParams,
-    _render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
     edge: Annotated[EdgeQuery, Query()],
 ) -> TileURLs:
     """Returns tile URLs with this request's parameters, after the checks that tiles make."""
     edge.edge(1, services.settings)
+    read, _ = appearance.look("auto")
     services.tiler.of_scenes(mosaic, read, rule)
     return tiles
 

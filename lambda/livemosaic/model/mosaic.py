@@ -119,6 +119,8 @@ class Mosaic:
     """The rules that requests may use, and the default."""
     renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named renders, as JSON of the STAC render extension 2.0; see `render.named_renders`."""
+    default_render: str = ""
+    """The one of `renders` that images have which name no values and no colors; empty is none."""
 
     formats: tuple[str, ...] = ()
     """Formats that images may have, by the names of `model.render.Format`; empty is all. The first

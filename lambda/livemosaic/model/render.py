@@ -1,7 +1,7 @@
 """How pixels of scenes are read, and how they are rendered."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 Resampling = Literal[
     "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min",
@@ -82,6 +82,8 @@ EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 """A format that bytes have."""
 Format = Literal["auto", EncodedFormat]
 """A format that requests may ask for."""
+VALUES: Final[tuple[Format, ...]] = ("tif", "npy")
+"""Formats that have the values of scenes, where a request does not ask for colors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ class Render(Style):
     @property
     def shows_values(self) -> bool:
         """Whether the image has the values of scenes, and not colors."""
-        return self.format in ("tif", "npy") and not (
+        return self.format in VALUES and not (
             self.algorithm
             or self.rescale
             or self.auto_rescale

@@ -18,6 +18,9 @@ Operation = Literal[
 ]  # fmt: skip
 """How a pixel is computed from the scenes that have it."""
 
+COMPUTED: Final[tuple[Operation, ...]] = ("count", "stdev", "sum")
+"""Operations whose results are not in the range of the values of scenes."""
+
 PixelSelection = Literal[
     "first", "highest", "lowest", "mean", "median", "stdev", "lastbandlow", "lastbandhigh", "count",
 ]  # fmt: skip

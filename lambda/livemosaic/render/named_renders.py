@@ -19,6 +19,8 @@ from livemosaic.model.render import Read, Resampling
 from livemosaic.render.expression import Expression
 from livemosaic.render.parameters import AUTO, Parameters
 
+NONE: Final = "none"
+"""Asks for the values as they are, also where the mosaic has a default render."""
 MAX_RENDERS: Final = 32
 _MAX_JSON: Final = 64_000
 """Bytes of all renders of a mosaic, whose row may take 400 KB (DynamoDB)."""
@@ -73,8 +75,13 @@ class NamedRender(BaseModel):
 
 
 def parameters_of(mosaic: Mosaic, name: str) -> Parameters:
-    """Returns a render's parameters; `InvalidRequestError` lists the renders that exist."""
+    """Returns a render's parameters; `InvalidRequestError` lists the renders that exist.
+
+    `NONE` has no parameters, unless the mosaic has a render of that name.
+    """
     found = mosaic.renders.get(name)
+    if found is None and name == NONE:
+        return Parameters()
     if found is None:
         raise InvalidRequestError(_unknown(mosaic, name))
     return NamedRender.model_validate(found).parameters()

@@ -4,6 +4,7 @@ from livemosaic.geo.cells import CellGrid
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.render.named_renders import check_renders
+from livemosaic.tiler.rules.default_render import check_default_render
 from livemosaic.tiler.rules.filter import check_filter
 from livemosaic.tiler.rules.literals import check_literals
 from livemosaic.tiler.rules.parameters import check_rules
@@ -19,6 +20,7 @@ def check_settings(mosaic: Mosaic) -> None:
             check_filter(where, member.mosaic.properties, why)
     check_renders(mosaic.renders)
     check_rules(mosaic)
+    check_default_render(mosaic)
     if not mosaic.revision:  # later it cannot change, and was stored whatever it is
         check_sortby(mosaic)
     if mosaic.filter is not None:

@@ -1,6 +1,7 @@
 """Query parameters for pixels and colors, as pydantic models."""
 
 import math
+from dataclasses import dataclass, replace
 from typing import Final, Self, get_args
 
 from pydantic import BaseModel, Field
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Format, Read, Render
+from livemosaic.model.rule import Rule
 from livemosaic.render.named_renders import parameters_of
 from livemosaic.render.parameters import (
     Parameters,
@@ -16,6 +18,7 @@ from livemosaic.render.parameters import (
     RenderParameters,
 )
 from livemosaic.settings import Settings
+from livemosaic.tiler.rules.default_render import default_render
 
 FORMATS: Final[dict[str, Format]] = {
     **{name: name for name in get_args(Format)},
@@ -35,11 +38,12 @@ class _Named(QueryParameters):
     named: str | None = Field(
         None,
         alias="render",
-        description="Named render of the mosaic; other parameters override its values",
+        description="Named render of the mosaic; other parameters override its values; `none` "
+        "for the values as they are, also where the mosaic has a default render",
     )
 
     def over_named(self, mosaic: Mosaic) -> Self | Parameters:
-        """Returns these parameters, over those of the named render if there is one."""
+        """Returns these parameters, over the named render's if there is one."""
         return self.over(parameters_of(mosaic, self.named)) if self.named else self
 
 
@@ -57,6 +61,54 @@ class RenderQuery(_Named, RenderParameters):
     def to_render(self, mosaic: Mosaic) -> Render:
         """Parses the values except the format; `InvalidRequestError` names the invalid one."""
         return self.over_named(mosaic).render()
+
+
+_OF_LOOKS: Final = Parameters.model_fields.keys() - {
+    *("resampling", "reproject", "overviews", "return_mask", "quality")
+}
+"""Parameters that say which values an image shows, or in which colors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What a request says of the values and colors of images.
+
+    Where it says nothing, the default render of the mosaic decides. A single parameter of them
+    replaces that as a whole: colors that were made for other values would be wrong.
+    """
+
+    mosaic: Mosaic
+    given: Parameters
+    """Over the named render, if one is named."""
+    rule: Rule
+    is_open: bool
+    """Whether it says nothing of them."""
+
+    @classmethod
+    def of(cls, mosaic: Mosaic, rule: Rule, *queries: _Named) -> Self:
+        """Takes the parameters of a request; `InvalidRequestError` for a render that is unknown."""
+        given = Parameters()
+        for query in queries:
+            given = query.over(given)
+        says = any(getattr(given, name) is not None for name in _OF_LOOKS)
+        named = queries[0].named
+        pixels = given.over(parameters_of(mosaic, named)) if named else given
+        return cls(mosaic, pixels, rule, is_open=named is None and not says)
+
+    def default(self, wanted: Format) -> str:
+        """Returns the default render if images of a format have it; else an empty text."""
+        if not self.is_open:
+            return ""
+        return default_render(self.mosaic, self.rule, allowed_format(self.mosaic, wanted))
+
+    def look(self, wanted: Format) -> tuple[Read, Render]:
+        """Parses how images of a format are read and drawn.
+
+        Raises `InvalidRequestError`, which names the value that is invalid or not allowed.
+        """
+        name = self.default(wanted)
+        pixels = self.given.over(parameters_of(self.mosaic, name)) if name else self.given
+        return pixels.read(), replace(pixels.render(), format=wanted)
 
 
 def format_of(name: str) -> Format:

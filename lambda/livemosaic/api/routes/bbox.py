@@ -8,12 +8,11 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from livemosaic.api.dependencies import (
+    AppearanceParams,
     CachedMosaic,
     CoordCrs,
     DstCrs,
     IfNoneMatchHeader,
-    ReadParams,
-    RenderParams,
     RuleParams,
     ServicesDep,
 )
@@ -108,8 +107,7 @@ async def bbox_image(
     size: SizeParams,
     dst_crs: DstCrs,
     services: ServicesDep,
-    read: ReadParams,
-    render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
     format: str,  # noqa: A002 (the name that the path gives it)
     if_none_match: IfNoneMatchHeader = None,
@@ -119,7 +117,7 @@ async def bbox_image(
     The image covers exactly the box, or its bounds in `dst_crs`, at the resolution of the topmost
     scene unless a size is given.
     """
-    render = replace(render, format=format_of(format))
+    read, render = appearance.look(format_of(format))
     view = await sized_view(services, mosaic, box.to(dst_crs or box.crs), size, read, rule)
     return await image(services, mosaic, view, read, render, rule, if_none_match)
 
@@ -133,10 +131,11 @@ async def bbox_assets(
     mosaic: CachedMosaic,
     box: GivenBox,
     services: ServicesDep,
-    read: ReadParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
 ) -> dict[str, Any]:
     """Lists the scenes that an image of the box would read or hide, top first."""
+    read, _ = appearance.look("auto")
     return await explain_view(services, mosaic, box_view(box, mosaic, _ROUGH, _ROUGH), read, rule)
 
 
@@ -150,8 +149,7 @@ async def feature_image(
     dst_crs: DstCrs,
     size: SizeParams,
     services: ServicesDep,
-    read: ReadParams,
-    render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
     format: str = "auto",  # noqa: A002 (the name that the path gives it)
 ) -> Response:
@@ -160,7 +158,7 @@ async def feature_image(
     Parameters and headers are the same as for boxes, without an ETag.
     """
     shape = await run_in_threadpool(Shape.of, feature, coord_crs, services.settings.max_vertices)
-    render = replace(render, format=format_of(format))
+    read, render = appearance.look(format_of(format))
     view = await sized_view(services, mosaic, shape.box.to(dst_crs or coord_crs), size, read, rule)
     view = replace(view, mask=await run_in_threadpool(shape.mask, view.grid))
     return await image(services, mosaic, view, read, render, rule)

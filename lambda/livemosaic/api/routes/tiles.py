@@ -5,7 +5,6 @@ so a cold start for a tile avoids both.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from starlette.types import Scope
 from livemosaic.api.access import TOKEN_PARAMETER, mosaic_of, services_of
 from livemosaic.api.params.items import find_items
 from livemosaic.api.params.names import CheckedQuery, KnownNames, names_of
-from livemosaic.api.params.pixels import EdgeQuery, ReadQuery, RenderQuery, format_of
+from livemosaic.api.params.pixels import Appearance, EdgeQuery, ReadQuery, RenderQuery, format_of
 from livemosaic.api.responses.errors import describe_errors
 from livemosaic.api.responses.picture import image
 from livemosaic.errors import InvalidRequestError
@@ -80,12 +79,11 @@ async def tile(request: Request) -> Response:
     services = services_of(request)
     mosaic = await run_in_threadpool(mosaic_of, request.path_params["mosaic"], request)
     params = TileRequest.of(request)
-    pixels = params.over_named(mosaic)
-    read, render, rule = pixels.read(), pixels.render(), params.to_rule(mosaic)
+    rule = params.to_rule(mosaic)
+    read, render = Appearance.of(mosaic, rule, params).look(format_of(params.format))
     if named := params.items_named(mosaic, rule):
         await run_in_threadpool(find_items, request, mosaic, named)
     size = params.edge(params.scale, services.settings)
-    render = replace(render, format=format_of(params.format))
     view = TileAddress(params.tms, params.z, params.x, params.y).view(mosaic, size, params.buffer)
     etags = request.headers.getlist("If-None-Match")
     return await image(services, mosaic, view, read, render, rule, etags)

@@ -8,12 +8,12 @@ from starlette.requests import Request
 
 from livemosaic.api.access import mosaic_of
 from livemosaic.api.params.items import find_items
+from livemosaic.api.params.pixels import Appearance
 from livemosaic.api.wms.exceptions import ServiceError
 from livemosaic.api.wms.request import WmsParameters, WmsRequest
 from livemosaic.api.wms.time import with_time
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import Rule
 
 DEFAULT_STYLE: Final = "default"
@@ -22,11 +22,10 @@ DEFAULT_STYLE: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class DrawnLayer:
-    """A layer with all that decides on its pixels, but the place."""
+    """A layer with all that decides on its pixels, but the place and the format."""
 
     mosaic: Mosaic
-    read: Read
-    render: Render
+    appearance: Appearance
     rule: Rule
 
 
@@ -42,7 +41,6 @@ async def the_layer(
     mosaic = await run_in_threadpool(_mosaic, request, asked.need(names), names, only)
     style = style_of(mosaic, asked.get("styles" if names != "layer" else "style"))
     parameters = _styled(asked.parameters(), style)
-    pixels = parameters.over_named(mosaic)
     rule = parameters.to_rule(mosaic)
     if items := parameters.items_named(mosaic, rule):
         await run_in_threadpool(find_items, request, mosaic, items)
@@ -50,7 +48,7 @@ async def the_layer(
         if parameters.datetime is not None:
             raise InvalidRequestError("TIME and datetime are given at once: use one of them")
         rule = with_time(rule, time)
-    return DrawnLayer(mosaic, pixels.read(), pixels.render(), rule)
+    return DrawnLayer(mosaic, Appearance.of(mosaic, rule, parameters), rule)
 
 
 def _refuse_other_ways(asked: WmsRequest) -> None:

@@ -12,6 +12,7 @@ from livemosaic.model.rule import Rule
 from livemosaic.render.encode import LOSSY
 from livemosaic.render.named_renders import parameters_of
 from livemosaic.render.parameters import Parameters
+from livemosaic.tiler.rules.default_render import default_render
 from livemosaic.tiler.rules.parameters import rule_of
 
 TileFormat = Literal["webp", "jpeg", "png"]
@@ -25,7 +26,7 @@ class TileLook:
     """Parameters of every tile of an archive."""
 
     named: str
-    """The mosaic's render; empty for none."""
+    """The mosaic's render; empty for its default one, or none."""
     format: TileFormat
     read: Read
     render: Render
@@ -44,11 +45,13 @@ class TileLook:
                 f"mosaic {mosaic.id!r} has no images of format {format_}; it has "
                 f"{', '.join(mosaic.formats)}"
             )
-        parameters = parameters_of(mosaic, named) if named else Parameters()
+        rule = rule_of({}, mosaic)
+        shown = named or default_render(mosaic, rule, format_)
+        parameters = parameters_of(mosaic, shown) if shown else Parameters()
         render = parameters.render()
         quality = (render.quality or mosaic.quality) if format_ in LOSSY else None
         render = replace(render, format=format_, quality=quality)
-        return cls(named, format_, parameters.read(), render, rule_of({}, mosaic))
+        return cls(named, format_, parameters.read(), render, rule)
 
     def about(self, mosaic: Mosaic) -> ArchiveContent:
         """Returns what an archive of such tiles states."""

@@ -108,7 +108,7 @@ class ArchiveRequest:
 
     place: ArchivePlace
     render: str = ""
-    """A named render of the mosaic; empty for none."""
+    """A named render of the mosaic; empty for its default one, or none."""
     format: TileFormat = "webp"
     minzoom: int = 0
     maxzoom: int = 14

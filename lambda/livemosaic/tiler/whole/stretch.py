@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
-from livemosaic.model.rule import Operation, Rule
+from livemosaic.model.rule import COMPUTED, Rule
 from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.statistics import Wanted
@@ -31,8 +31,6 @@ _STEPS: Final = 20
 _SHORTEST: Final = 1e-300
 _LARGEST: Final = 1e300
 """With these, a range and its steps are finite and not 0."""
-_COMPUTED: Final[tuple[Operation, ...]] = ("count", "stdev", "sum")
-"""Operations whose results are not in the range of the values of scenes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def _check(render: Render, rule: Rule, default: Rule) -> None:
         raise InvalidRequestError(
             "rescale=auto is of the values of scenes, not of the colors of item_render"
         )
-    if rule.operation != default.operation and {rule.operation, default.operation} & {*_COMPUTED}:
+    if rule.operation != default.operation and {rule.operation, default.operation} & {*COMPUTED}:
         raise InvalidRequestError(
             f"rescale=auto is of the operation {default.operation!r} of the mosaic, not of "
             f"{rule.operation!r}; give rescale=min,max"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from livemosaic.api.routes.arcgis.service import raster_functions
 from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import Asked
-from livemosaic.api.routes.arcgis.values.rendering import Rendering, rendering_param
+from livemosaic.api.routes.arcgis.values.rendering import Rendering, drawing_param
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import LONLAT
@@ -58,7 +58,7 @@ async def legend(request: Request) -> Response:
     """Shows what colors mean: of the rendering rule, or of the values as they are."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
-    rendering = rendering_param(asked, mosaic)
+    rendering = drawing_param(asked, mosaic, rule_of({}, mosaic), "auto")
     sample = await request.app.state.samples.find(asked.services, mosaic)
     default = rule_of({}, mosaic)
     render = await asked.services.stretched(mosaic, rendering.read, rendering.render, default)

@@ -13,7 +13,7 @@ from livemosaic.api.responses.picture import image
 from livemosaic.api.routes.arcgis.values.answers import document
 from livemosaic.api.routes.arcgis.values.asked import FORMAT, Asked, number_of
 from livemosaic.api.routes.arcgis.values.geometry import crs_param, envelope
-from livemosaic.api.routes.arcgis.values.rendering import Rendering, pixel_type, rendering_param
+from livemosaic.api.routes.arcgis.values.rendering import Rendering, drawing_param, pixel_type
 from livemosaic.api.routes.arcgis.values.rules import rule_param
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample, ServiceSamples, service_crs
 from livemosaic.errors import InvalidRequestError
@@ -142,7 +142,8 @@ class Drawing:
     async def of(cls, asked: Asked, mosaic: Mosaic, samples: ServiceSamples) -> "Drawing":
         """Parses a request; raises `InvalidRequestError`, which names the parameter."""
         rule = await rule_param(asked, mosaic)
-        rendering = _read(asked, rendering_param(asked, mosaic))
+        drawing = drawing_param(asked, mosaic, rule, FORMATS[_format(asked)])
+        rendering = _read(asked, drawing)
         sample = await samples.find(asked.services, mosaic)
         return cls(rendering, rule, _encoder(asked, rendering, sample))
 

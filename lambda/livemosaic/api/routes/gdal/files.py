@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from livemosaic.api.dependencies import (
+    AppearanceParams,
     CachedMosaic,
-    ReadParams,
-    RenderParams,
     RuleParams,
     ServicesDep,
 )
@@ -25,14 +24,21 @@ from livemosaic.tiler.tilesets import Reach, reached
 router = APIRouter(tags=["describe"])
 
 
+TileFormat = Annotated[
+    str | None,
+    Query(description="File extension of tiles; one that keeps every value by default"),
+]
+
+
 async def sample_image(
     mosaic: CachedMosaic,
     services: ServicesDep,
-    read: ReadParams,
-    render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
+    tile_format: TileFormat = None,
 ) -> SampleImage:
     """Reads a sample; raises `NotFoundError` where no scene takes part."""
+    read, render = appearance.look(format_of(tile_format) if tile_format else "auto")
     found = await sample_of(services, mosaic, read, render, rule)
     if found is None:
         raise NotFoundError(
@@ -48,13 +54,11 @@ async def tile_source(
     tiles: CheckedTileURLsDep,
     edge: Annotated[EdgeQuery, Query()],
     sample: Annotated[SampleImage, Depends(sample_image)],
+    appearance: AppearanceParams,
     tms: Annotated[
         str | None, Query(max_length=100, description="TileMatrixSet; the mosaic's own by default")
     ] = None,
-    tile_format: Annotated[
-        str | None,
-        Query(description="File extension of tiles; one that keeps every value by default"),
-    ] = None,
+    tile_format: TileFormat = None,
     minzoom: MinZoom = None,
     maxzoom: MaxZoom = None,
 ) -> TileSource:
@@ -73,7 +77,7 @@ async def tile_source(
         profile=profile,
         extension=extension,
         edge=size,
-        tiles=tiles,
+        tiles=tiles if tile_format else tiles.of_format(extension, appearance),
     )
 
 

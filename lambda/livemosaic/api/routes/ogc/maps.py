@@ -1,15 +1,13 @@
 """OGC API - Maps (20-058): a mosaic as a map."""
 
-from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
 
 from livemosaic.api.dependencies import (
+    AppearanceParams,
     CachedMosaic,
     IfNoneMatchHeader,
-    ReadParams,
-    RenderParams,
     RuleParams,
     ServicesDep,
 )
@@ -42,8 +40,7 @@ _DEFAULT_SIZE: Final = 1024
 async def get_map(
     mosaic: CachedMosaic,
     services: ServicesDep,
-    read: ReadParams,
-    render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
     bbox: Annotated[
         str | None,
@@ -72,7 +69,7 @@ async def get_map(
 
     Coordinates are x before y in every CRS, so longitude before latitude, as in TiTiler.
     """
-    render = replace(render, format=format_of(f) if f else _preferred_format(accept, mosaic))
+    read, render = appearance.look(format_of(f) if f else _preferred_format(accept, mosaic))
     box = _box(mosaic, bbox, bbox_crs).to(crs_of(crs) if crs else lonlat_on(mosaic))
     size = Size(width, height, None if width or height else _DEFAULT_SIZE)
     view = await sized_view(services, mosaic, box, size, read, rule)

@@ -8,6 +8,7 @@ from rasterio.crs import CRS
 from livemosaic.api.dependencies import CachedMosaic, InCrs, ServicesDep
 from livemosaic.api.params.crs import name_of
 from livemosaic.api.params.items import find_items
+from livemosaic.api.params.pixels import Appearance
 from livemosaic.api.responses.negotiation import DOCUMENT_RESPONSES, Negotiated
 from livemosaic.api.routes.tilejson import MaxZoom, MinZoom, bounds_in
 from livemosaic.api.routes.tiles import TileRequest
@@ -71,9 +72,9 @@ def _check_tiles(request: Request, mosaic: Mosaic, services: Services) -> None:
     Not by dependencies: each route with so many parameters slows down the start of FastAPI.
     """
     params = TileRequest.of(request, _TILE | {"mosaic": mosaic.id})
-    pixels, rule = params.over_named(mosaic), params.to_rule(mosaic)
-    pixels.render()
-    services.tiler.of_scenes(mosaic, pixels.read(), rule)
+    rule = params.to_rule(mosaic)
+    read, _ = Appearance.of(mosaic, rule, params).look("auto")
+    services.tiler.of_scenes(mosaic, read, rule)
     params.edge(1, services.settings)
     find_items(request, mosaic, params.items_named(mosaic, rule))
 

@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from livemosaic.api.dependencies import (
+    AppearanceParams,
     CachedMosaic,
-    ReadParams,
-    RenderParams,
     RuleParams,
     ServicesDep,
 )
@@ -65,8 +64,7 @@ async def kvp(request: Request) -> None:
 async def layer_formats(
     mosaic: CachedMosaic,
     services: ServicesDep,
-    read: ReadParams,
-    render: RenderParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
     tile_format: Annotated[
         str | None,
@@ -81,7 +79,7 @@ async def layer_formats(
         _media_type(tile_format)
         allowed_format(mosaic, format_of(tile_format))
         return dict.fromkeys(("", *mosaic.renders), tile_format)
-    drawn = {"": (read, render)}
+    drawn = {"": appearance.look("auto")}
     for name in mosaic.renders:
         parameters = parameters_of(mosaic, name)
         drawn[name] = parameters.read(), parameters.render()
@@ -98,6 +96,7 @@ def capabilities(
     request: Request,
     tiles: CheckedTileURLsDep,
     formats: Annotated[dict[str, str], Depends(layer_formats)],
+    appearance: AppearanceParams,
     tms: Annotated[
         str | None,
         Query(
@@ -124,6 +123,9 @@ def capabilities(
     reached = list(_reached(mosaic, tms, dict(map(_zoom_range, zooms or ()))))
     if not reached:
         raise NotFoundError(f"mosaic {mosaic.id!r} lies outside {tms}")
+    own = tiles.without("tilesize")
+    if "tile_format" not in request.query_params:
+        own = own.of_format(formats[""], appearance)
     matrix_sets = [WmtsMatrixSet.of(one, use_epsg=use_epsg) for one in reached]
     document = written(
         "wmts.xml",
@@ -132,7 +134,7 @@ def capabilities(
         license=mosaic.license,
         url=str(request.url),
         bounds=_shown(mosaic.bounds or WORLD, reached),
-        layers=list(_layers(mosaic, tiles.without("tilesize"), formats)),
+        layers=list(_layers(mosaic, own, formats)),
         matrix_sets=matrix_sets,
         extents=extents(matrix_sets),
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from livemosaic.api.dependencies import CachedMosaic, ReadParams, RuleParams, ServicesDep
+from livemosaic.api.dependencies import AppearanceParams, CachedMosaic, RuleParams, ServicesDep
 from livemosaic.api.responses.explain import explain_view
 from livemosaic.api.routes.tiles import PATH
 from livemosaic.tiler.views import TileAddress
@@ -20,10 +20,11 @@ async def tile_assets(
     x: int,
     y: int,
     services: ServicesDep,
-    read: ReadParams,
+    appearance: AppearanceParams,
     rule: RuleParams,
 ) -> dict[str, Any]:
     """Lists the scenes that a tile would read or hide, top first, by footprints alone."""
+    read, _ = appearance.look("auto")
     return await explain_view(
         services, mosaic, TileAddress(tms, z, x, y).view(mosaic, 256), read, rule
     )

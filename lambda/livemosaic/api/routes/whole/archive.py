@@ -67,7 +67,8 @@ def archive(
     services: ServicesDep,
     request: Request,
     render: Annotated[
-        str, Query(max_length=100, description="Named render of the mosaic; none by default")
+        str,
+        Query(max_length=100, description="Named render; that of the mosaic if not given"),
     ] = "",
     range_: Annotated[str | None, Header(alias="Range", include_in_schema=False)] = None,
     if_range: Annotated[str | None, Header(include_in_schema=False)] = None,

@@ -23,9 +23,19 @@ export function offer(info, chosen) {
 }
 
 /** Labels of the named renders, by the query of each. */
-function renders({ renders }) {
+function renders({ renders, default_render: usual }) {
   const named = Object.entries(renders ?? {}).map(([name, { title }]) => [`${new URLSearchParams({ render: name })}`, title ?? name]);
-  return { "": "Default colors", ...Object.fromEntries(named) };
+  return { "": "Default colors", ...(usual && { "render=none": "Without colors" }), ...Object.fromEntries(named) };
+}
+
+/** URL parameters of values and colors: one of them replaces the default render of a mosaic. */
+const LOOKS = ["algorithm", "algorithm_params", "assets", "bidx", "color_formula", "colormap", "colormap_name", "expression", "nodata", "rescale", "unscale"];
+
+/** The name of the render that tiles show; empty if there is none. */
+export function shownRender(info) {
+  const given = new URLSearchParams(location.search);
+  const name = given.get("render") ?? (LOOKS.some((each) => given.has(each)) ? "" : info?.default_render);
+  return Object.hasOwn(info?.renders ?? {}, name) ? name : "";
 }
 
 function orders({ sortby, rules }) {

@@ -2,7 +2,7 @@
 
 import { ABOVE } from "./base/layers.js";
 import { MercatorCoordinate, drawBoundary, fit, inView, map, middle, placed, tileZoom, zoomFor } from "./canvas.js";
-import { offer, rule } from "./choices.js";
+import { offer, rule, shownRender } from "./choices.js";
 import { boundsOf, holds, polygons, split, wrap } from "./geometry.js";
 import { $, motion, say, sayNotice, saySkipped } from "./page.js";
 import { ask, passes } from "./server.js";
@@ -41,14 +41,14 @@ let changed = () => {};
 export const onChange = (handler) => (changed = handler);
 
 /** URL parameters that name assets, instead of the ones that the mosaic shows. */
-const NAMES_ASSETS = ["assets", "expression", "render"];
+const NAMES_ASSETS = ["assets", "expression"];
 /** Names of files, and patterns for them, which are no keys of assets. */
 const FILE = /[*?]|\.tiff?$/i;
 
 /** The assets of every scene that tiles show; none if the page's URL names others. */
 function shownAssets() {
   const given = new URLSearchParams(location.search);
-  return NAMES_ASSETS.some((name) => given.has(name)) ? [] : (info?.shown_assets ?? []);
+  return shownRender(info) || NAMES_ASSETS.some((name) => given.has(name)) ? [] : (info?.shown_assets ?? []);
 }
 
 /** The asset for lack of which tiles leave a scene out; undefined if they show it. */
@@ -110,7 +110,7 @@ const isShown = (tile) => info !== null && inView(tile, info.maxzoom);
 const lackingTiles = () => partialTiles(isShown);
 
 /** URL parameters by which somebody has chosen the colors. */
-const COLORS = ["rescale", "render", "colormap", "colormap_name", "color_formula", "algorithm"];
+const COLORS = ["rescale", "colormap", "colormap_name", "color_formula", "algorithm"];
 
 /** What is offered where all that is drawn is nearly black. */
 let stretch = null;
@@ -118,7 +118,7 @@ export const onDark = (handler) => (stretch = handler);
 
 function isUnstretched() {
   const given = new URLSearchParams(location.search);
-  return isDark(isShown) && !COLORS.some((name) => given.has(name));
+  return isDark(isShown) && !shownRender(info) && !COLORS.some((name) => given.has(name));
 }
 
 /** Say what the map does not show. */

@@ -16,6 +16,7 @@ from livemosaic.api.access import services_of, visible_mosaics
 from livemosaic.api.documents.credits import credit_text
 from livemosaic.api.documents.sample import format_that_shows
 from livemosaic.api.documents.xml import written
+from livemosaic.api.params.pixels import Appearance
 from livemosaic.api.wms.documented import INFO_FORMATS
 from livemosaic.api.wms.exceptions import Version
 from livemosaic.api.wms.layers import DEFAULT_STYLE
@@ -114,8 +115,9 @@ async def get_capabilities(request: Request, asked: WmsRequest, only: Mosaic | N
 
 async def _format_that_shows(services: Services, asked: WmsRequest, mosaic: Mosaic) -> Format:
     parameters = asked.parameters()
-    pixels, rule = parameters.over_named(mosaic), parameters.to_rule(mosaic)
-    return await format_that_shows(services, mosaic, pixels.read(), pixels.render(), rule)
+    rule = parameters.to_rule(mosaic)
+    read, render = Appearance.of(mosaic, rule, parameters).look("auto")
+    return await format_that_shows(services, mosaic, read, render, rule)
 
 
 def _url(request: Request, asked: WmsRequest, only: Mosaic | None) -> str:
@@ -174,18 +176,20 @@ def _scales(mosaic: Mosaic) -> tuple[float, float]:
 
 def _styles(mosaic: Mosaic, version: Version, url: str) -> Iterator[WmsStyle]:
     if DEFAULT_STYLE not in mosaic.renders:
-        yield WmsStyle(DEFAULT_STYLE, "As the mosaic is shown")
+        usual = WmsStyle(DEFAULT_STYLE, "As the mosaic is shown")
+        yield _with_legend(usual, mosaic.default_render, mosaic, version, url)
     for name, render in mosaic.renders.items():
         style = WmsStyle(name, str(render.get("title") or name))
-        colors = parameters_of(mosaic, name).render()
-        yield (
-            style if colors.colormap is None else _with_legend(style, colors, mosaic, version, url)
-        )
+        yield _with_legend(style, name, mosaic, version, url)
 
 
 def _with_legend(
-    style: WmsStyle, render: Render, mosaic: Mosaic, version: Version, url: str
+    style: WmsStyle, named: str, mosaic: Mosaic, version: Version, url: str
 ) -> WmsStyle:
+    """Returns a style with the legend of a named render, if its colors stand for values."""
+    render = parameters_of(mosaic, named).render() if named else Render()
+    if render.colormap is None:
+        return style
     asked = {
         "SERVICE": "WMS",
         "VERSION": version,

@@ -19,8 +19,10 @@ from livemosaic.api.wms.request import WmsRequest
 from livemosaic.geo.box import OffGlobeError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
+from livemosaic.model.render import Format
 from livemosaic.tiler.views import Point
 
+_OF_VALUES: Final[Format] = "npy"
 _ALSO: Final = {"application/geo+json": "application/json", "": "application/json"}
 
 
@@ -59,10 +61,11 @@ async def get_feature_info(request: Request, asked: WmsRequest, only: Mosaic | N
     media_type = _media_type(asked)
     grid = asked.grid(services.settings)
     point = _centre(grid, *asked.pixel(grid.width, grid.height))
-    services.tiler.of_scenes(layer.mosaic, layer.read, layer.rule)  # what raises does so anywhere
+    read, _ = layer.appearance.look(_OF_VALUES)
+    services.tiler.of_scenes(layer.mosaic, read, layer.rule)  # what raises does so anywhere
     found = None
     with suppress(OffGlobeError):
-        found = await values_at(services, layer.mosaic, point, layer.read, layer.rule)
+        found = await values_at(services, layer.mosaic, point, read, layer.rule)
     features = [*_features(layer.mosaic, found, asked.feature_count())] if found else []
     info = FeatureInfo(layer.mosaic, point, features, _limits(found) if found else {})
     text = _WRITERS[media_type](info)

@@ -44,7 +44,8 @@ async def get_legend_graphic(request: Request, asked: WmsRequest, only: Mosaic |
     if image_format == "tif":
         raise ServiceError("InvalidFormat", "a legend is image/png, image/jpeg or image/webp")
     services = services_of(request)
-    render = await services.stretched(layer.mosaic, layer.read, layer.render, layer.rule)
+    read, colors = layer.appearance.look("auto")
+    render = await services.stretched(layer.mosaic, read, colors, layer.rule)
     return await run_in_threadpool(_response, render, style, image_format)
 
 

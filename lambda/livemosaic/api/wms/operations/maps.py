@@ -31,9 +31,10 @@ async def get_map(request: Request, asked: WmsRequest, only: Mosaic | None) -> R
     """
     services = services_of(request)
     layer = await the_layer(request, asked, only)
-    render = replace(layer.render, format=asked.format(), background=asked.background())
+    read, render = layer.appearance.look(asked.format())
+    render = replace(render, background=asked.background())
     grid = asked.grid(services.settings)
-    services.tiler.of_scenes(layer.mosaic, layer.read, layer.rule)  # what raises does so anywhere
+    services.tiler.of_scenes(layer.mosaic, read, layer.rule)  # what raises does so anywhere
     try:
         view = canvas_view(grid, layer.mosaic, f"BBOX {asked.get('bbox')[:80]}")
     except OffGlobeError:
@@ -41,7 +42,7 @@ async def get_map(request: Request, asked: WmsRequest, only: Mosaic | None) -> R
     if layer.rule.method != "lock" and is_too_coarse(layer.mosaic, view):
         return await run_in_threadpool(_empty, render, grid, _TOO_COARSE)
     etags = request.headers.getlist("If-None-Match")
-    return await image(services, layer.mosaic, view, layer.read, render, layer.rule, etags)
+    return await image(services, layer.mosaic, view, read, render, layer.rule, etags)
 
 
 def is_too_coarse(mosaic: Mosaic, view: View) -> bool:

@@ -21,12 +21,15 @@ from livemosaic.api.routes.arcgis.values.functions import (
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
-from livemosaic.model.render import Read, Render
+from livemosaic.model.render import Format, Read, Render
+from livemosaic.model.rule import Rule
 from livemosaic.render.exports.encoder import DTYPES_OF, PixelType, RasterStep, as_type
 from livemosaic.render.named_renders import parameters_of
 from livemosaic.render.style import draw_scene
+from livemosaic.tiler.rules.default_render import default_render
 
 NONE: Final = "None"
+_UNKNOWN: Final = "UNKNOWN"
 _MOST_STEPS: Final = 20
 
 
@@ -60,6 +63,20 @@ def rendering_param(asked: Asked, mosaic: Mosaic) -> Rendering:
     if given in (None, {}):
         return Rendering()
     return rendering_of(mosaic, given, asked.services.settings.max_bands)
+
+
+def drawing_param(asked: Asked, mosaic: Mosaic, rule: Rule, format_: Format) -> Rendering:
+    """Returns what `renderingRule` asks for; the default render where an image asks for nothing.
+
+    `None` asks for the values as they are, and so does who asks for bands, a pixel type or NoData.
+    """
+    kind = asked.get("pixelType") or _UNKNOWN
+    says = kind.upper() != _UNKNOWN or asked.get("bandIds") or asked.get("noData")
+    is_open = not says and asked.object("renderingRule") in (None, {})
+    name = default_render(mosaic, rule, format_) if is_open else ""
+    if name:
+        return rendering_of(mosaic, {"rasterFunction": name}, asked.services.settings.max_bands)
+    return rendering_param(asked, mosaic)
 
 
 def rendering_of(mosaic: Mosaic, rule: object, most_bands: int) -> Rendering:

@@ -1,5 +1,6 @@
 /** The legend: colors of a named color ramp, and the values at its ends. */
 
+import { shownRender } from "../choices.js";
 import { $, el } from "../page.js";
 
 /** URL of a color ramp as an image. */
@@ -8,7 +9,7 @@ export const rampUrl = (name) => `../../colorMaps/${encodeURIComponent(name)}?f=
 /** The style of tiles: of the page's URL, else of the named render in it. */
 export function styleOf(info) {
   const given = new URLSearchParams(location.search);
-  const named = info?.renders?.[given.get("render")] ?? {};
+  const named = info?.renders?.[shownRender(info)] ?? {};
   const isAuto = (given.get("rescale") ?? named.rescale) === "auto";
   const ranges = given.has("rescale") ? given.getAll("rescale").map((text) => text.split(",").map(Number)) : named.rescale;
   return {
