@@ -128,6 +128,24 @@ def test_rows_come_back(server: Server, run: Run, tmp_path: Path, through_api: b
     assert len(scenes(server, "m")) == 40
 
 
+@pytest.mark.parametrize("through_api", [False, True], ids=["index", "api"])
+def test_exports_have_allowed_fields_alone(
+    server: Server, run: Run, tmp_path: Path, through_api: bool
+) -> None:
+    fill(server)
+    patch = {"rules": {"fields": ["cloud"]}}
+    server.client.patch("/mosaics/m", json=patch, headers=AUTHORIZED).raise_for_status()
+    with on_socket(server) as url:
+        for name in ("m.parquet", "m.gti.gpkg"):
+            run("export", "m", str(tmp_path / name), api=url if through_api else "")
+    names = read_schema(tmp_path / "m.parquet").names
+    assert "cloud" in names
+    assert not {"tags", "free"} & {*names}
+    index = (tmp_path / "m.gti.gpkg").read_bytes()
+    assert b'{"cloud": ' in index
+    assert b'"tags"' not in index
+
+
 def test_other_readers_read_it(server: Server, run: Run, tmp_path: Path) -> None:
     fill(server)
     path = tmp_path / "m.parquet"

@@ -41,6 +41,20 @@ def three(server: Server) -> Server:
     return server
 
 
+def test_features_have_allowed_fields_alone(server: Server) -> None:
+    server.create("two", properties=["eo:cloud_cover", "secret"])
+    given = {"eo:cloud_cover": 5, "secret": "x"}
+    server.add(scene(server, "a", properties=given), mosaic="two")
+    patch = {"rules": {"fields": ["eo:cloud_cover"]}}
+    server.client.patch("/mosaics/two", json=patch, headers=AUTHORIZED).raise_for_status()
+    body = server.get(HERE.replace("/m/", "/two/")).content
+    ((properties, _),) = by_mapbox(body, "footprints", Path())
+    assert {*properties} == {"id", "collection", "datetime", "eo:cloud_cover"}
+    about = server.get("/mosaics/two/vector/WebMercatorQuad/tilejson.json").json()
+    layer = next(each for each in about["vector_layers"] if each["id"] == "footprints")
+    assert {*layer["fields"]} == {"id", "collection", "datetime", "eo:cloud_cover"}
+
+
 @pytest.mark.parametrize(
     ("query", "shown"),
     [

@@ -62,7 +62,8 @@ class RulePolicyBody(BaseModel):
     fields: list[str] = Field(
         [],
         max_length=64,
-        description="Properties that may be sorted and filtered by; all stored ones if empty",
+        description="Properties that may be sorted and filtered by, and that clients are given of "
+        "scenes; all stored ones if empty",
     )
     max_scenes: int | None = Field(None, ge=1, description="Maximum number of scenes in an image")
     nadir: str = Field("", max_length=200, description="Property with the sensor's position")

@@ -214,6 +214,17 @@ class Mosaic:
         """What tells its scenes, as it shows them, from the scenes of any other mosaic."""
         return (self.id, self.generation, *(member.name for member in self.members))
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The kept properties that clients are given."""
+        allowed = self.rules.fields
+        return tuple(n for n in self.properties if n in allowed) if allowed else self.properties
+
+    def given_of(self, properties: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of the properties that a scene keeps, the ones that clients are given."""
+        allowed = self.rules.fields
+        return {n: v for n, v in properties.items() if n in allowed} if allowed else properties
+
     def sortby_of(self, scene: Scene) -> str:
         """The `sortby` that the rank of one of its scenes follows."""
         own = (member.mosaic.sortby for member in self.members if member.name == scene.source)

@@ -94,7 +94,8 @@ class RulePolicy:
     operations: tuple[Operation, ...] = ()
     """Operations allowed beside the default's; empty is all."""
     fields: tuple[str, ...] = ()
-    """Properties to sort and filter by; empty is all that the mosaic keeps."""
+    """Properties to sort and filter by, and that clients are given; empty is all that the mosaic
+    keeps."""
     max_scenes: int | None = None
     """Scenes that an image reads at most, within the server's own limit."""
     nadir: str = ""

@@ -84,7 +84,7 @@ def _properties(mosaic: Mosaic, scene: Scene) -> dict[str, Any]:
         **_processing(mosaic, scene),
         **_sorted_by(mosaic, scene),
         "datetime": time,
-        **scene.properties,
+        **mosaic.given_of(scene.properties),
     }
 
 

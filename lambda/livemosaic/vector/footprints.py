@@ -46,7 +46,7 @@ def footprints(
     drawn = frame.drawn(_shapes(index, mosaic, frame, cells, upwards))
     here = ~shapely.is_empty(drawn)
     shown = [scene for scene, is_here in zip(upwards, here.tolist(), strict=True) if is_here]
-    return TileLayer(NAME, drawn[here], [*map(properties_of, shown)])
+    return TileLayer(NAME, drawn[here], [properties_of(mosaic, scene) for scene in shown])
 
 
 def are_drawn(
@@ -59,10 +59,11 @@ def are_drawn(
     return found
 
 
-def properties_of(scene: Listed) -> Mapping[str, Any]:
-    """Returns what a scene's feature has: its kept properties, and what identifies it."""
+def properties_of(mosaic: Mosaic, scene: Listed) -> Mapping[str, Any]:
+    """Returns what a scene's feature has: the properties that clients are given, and what
+    identifies it."""
     own = {"id": scene.id, "collection": scene.collection or None, "datetime": scene.datetime}
-    return {**scene.properties, **own}
+    return {**mosaic.given_of(scene.properties), **own}
 
 
 def _shapes(

@@ -68,17 +68,17 @@ def _rows(mosaic: Mosaic, scenes: Iterable[Scene], asset: str) -> Iterator[Polyg
         parts = shapely.get_parts(grid.project(scene.footprint))
         polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
         if polygons:
-            yield PolygonRow(shapely.multipolygons(polygons), _values(scene, asset))
+            yield PolygonRow(shapely.multipolygons(polygons), _values(mosaic, scene, asset))
 
 
-def _values(scene: Scene, asset: str) -> dict[str, str | None]:
+def _values(mosaic: Mosaic, scene: Scene, asset: str) -> dict[str, str | None]:
     return {
         "location": gdal_path(without_query(scene.assets[asset])),
         "position": f"{scene.rank}#{scene.key}",
         "id": scene.id,
         "collection": scene.collection or None,
         "datetime": scene.datetime,
-        "properties": json.dumps(dict(scene.properties), ensure_ascii=False),
+        "properties": json.dumps(dict(mosaic.given_of(scene.properties)), ensure_ascii=False),
     }
 
 

@@ -71,7 +71,7 @@ def _layer(mosaic: Mosaic, found: Reach, name: str) -> dict[str, Any]:
 def _fields(mosaic: Mosaic, name: str) -> Mapping[str, str]:
     """Returns what features of a layer have; of kept properties, items decide the types."""
     if name == "footprints":
-        return {**dict.fromkeys(mosaic.properties, "Kept property of the Item"), **_OWN}
+        return {**dict.fromkeys(mosaic.fields, "Kept property of the Item"), **_OWN}
     return _COUNTS if name == "density" else {}
 
 

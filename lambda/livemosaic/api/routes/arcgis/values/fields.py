@@ -38,7 +38,7 @@ def fields_of(services: Services, mosaic: Mosaic) -> list[dict[str, Any]]:
     A property has the type of its values in some Items: numbers, or else text.
     """
     scenes, _ = services.index.list_scenes(mosaic, limit=_LISTED) if mosaic.bounds else ([], None)
-    kept = [name for name in mosaic.properties if name not in _BASE]
+    kept = [name for name in mosaic.fields if name not in _BASE]
     types = _BASE | {name: _type(scene.properties.get(name) for scene in scenes) for name in kept}
     return [_field(name, kind) for name, kind in types.items()]
 
