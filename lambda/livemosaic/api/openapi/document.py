@@ -1,6 +1,8 @@
 """Parts of the OpenAPI document that FastAPI does not derive from routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from fastapi import Depends, Response
@@ -100,13 +102,19 @@ async def _if_none_match(if_none_match: IfNoneMatchHeader = None) -> None:
 
 def _parameters(path: str) -> Iterator[dict[str, Any]]:
     """Yields the path and query parameters of a tile route."""
-    for name, schema in TileRequest.model_json_schema()["properties"].items():
+    for name, schema in deepcopy(_fields()).items():
         in_path = f"{{{name}}}" in path
         if in_path or schema.get("default", ...) is None:  # as FastAPI does
             schema.pop("default", None)
         place = {"name": name, "in": "path" if in_path else "query", "required": in_path}
         texts = {"description": schema["description"]} if "description" in schema else {}
         yield place | {"schema": schema} | texts
+
+
+@cache
+def _fields() -> Mapping[str, dict[str, Any]]:
+    fields: dict[str, dict[str, Any]] = TileRequest.model_json_schema()["properties"]
+    return fields
 
 
 def describe_credentials(document: dict[str, Any]) -> None:
