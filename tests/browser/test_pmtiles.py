@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from browser.conftest import TIMEOUT_S, Site
-from browser.npm import packages, served
-from browser.test_wms import BLUE, EAST, RED, WEST, shows
+from browser.npm import BLUE, EAST, RED, WEST, needed, served, shows
 from livemosaic.export.tiles.look import TileFormat
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
@@ -37,8 +36,7 @@ window.map.once("idle", () => {{ window.done = true; }});
 
 @contextmanager
 def page_of(site: Site, mosaic: str) -> Iterator[str]:
-    if not (packages() / "pmtiles").exists():
-        pytest.skip("pmtiles is not installed (make setup)")
+    needed("pmtiles")
     with served(site, PAGE.format(mosaic=mosaic)) as url:
         yield url
 
