@@ -12,8 +12,15 @@ from playwright.sync_api import sync_playwright
 from api.served import Server, on_socket
 from browser.conftest import FLAGS, TIMEOUT_S, parts
 from chromium import executable
+from planets.mars import STRIPS
 
 __all__ = ["parts"]
+
+OUTLINED = """scenes => {
+  if (!livemosaic.map.getLayer("footprints-1")) return false;
+  const drawn = livemosaic.map.queryRenderedFeatures({ layers: ["footprints-1"] });
+  return scenes.every((id) => drawn.some(({ properties }) => properties.id === id));
+}"""
 
 
 @pytest.mark.browser
@@ -36,6 +43,8 @@ def test_a_hillshade_of_mars_is_drawn(mars: Server, scheme: str, tmp_path: Path)
             page.wait_for_timeout(200)
         assert np.ptp(middle, axis=2).max() <= 12  # gray all over
         assert "in view" in page.inner_text("body")
+        page.locator("#tool-footprints").click()
+        page.wait_for_function(OUTLINED, arg=[*STRIPS], timeout=TIMEOUT_S * 1000)
         browser.close()
     # What the page itself takes back, as when the view moves on, is no failure.
     assert [

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
+from api.counted import CountedTable
 from api.served import AUTHORIZED, LEFT, SIZE, WHOLE, Server, X, Y, Z, serving
 from items import box, item
 from livemosaic.table.sqlite import SqliteTable
@@ -159,6 +160,21 @@ def test_an_unknown_tile_matrix_set_and_one_of_another_place_are_refused(server:
 def test_an_empty_tile_has_no_layer(server: Server) -> None:
     answer = server.get(HERE)
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_tile_beyond_the_bounds_reads_no_scene(
+    sqlite_table: SqliteTable, tmp_path: Path
+) -> None:
+    """Far below the minzoom a tile reads all scenes; maps request many that have none."""
+    counted = CountedTable(sqlite_table)
+    with serving(counted, tmp_path) as server:
+        server.create("deep", minzoom=12)
+        server.add(*(scene(server, f"s{n}") for n in range(9)), mosaic="deep")
+        url = "/mosaics/deep/vector/WebMercatorQuad"
+        counted.forget()
+        assert server.get(f"{url}/2/0/1.mvt").content == b""
+        assert counted.rows == 0
+        assert names(server, f"{url}/2/2/1.mvt") == {f"s{n}" for n in range(9)}
 
 
 def test_the_etag_changes_with_what_is_shown(server: Server) -> None:

@@ -50,6 +50,17 @@ def partitions(mosaic: Mosaic, area: Area) -> list[str]:
     ]
 
 
+def is_reached(mosaic: Mosaic, area: Area) -> bool:
+    """Whether the mosaic's bounds meet an area; where they do not, it has no scene there."""
+    extents = area.grid.from_lonlat(mosaic.bounds) if mosaic.bounds else []
+    return any(_meet(box, extent) for box in area.boxes for extent in extents)
+
+
+def _meet(one: BBox, other: BBox) -> bool:
+    across = one[0] <= other[2] and other[0] <= one[2]
+    return across and one[1] <= other[3] and other[1] <= one[3]
+
+
 def _rung(mosaic: Mosaic, area: Area) -> int:
     """The coarse rung to read: the one that fits the area's zoom, unless it takes too many cells.
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, Literal, get_args
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.index.partitions import partitions
+from livemosaic.index.partitions import is_reached, partitions
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
@@ -100,13 +100,15 @@ def _scenes(tiler: Tiler, request: VectorRequest, view: View) -> tuple[Sequence[
     """Returns the scenes that take part, top first, and which limit left some out.
 
     Where an area takes too many index cells, far below the mosaic's minzoom, all scenes of the
-    mosaic are looked at.
+    mosaic are looked at; none if it has none in the area.
     """
     mosaic, most = request.mosaic, _ROWS * tiler.limits.max_rows
     listing = tiler.listing(mosaic, view, request.read, request.rule)
     if request.rule.method == "lock" or _is_indexed(mosaic, view):
         listing.max_rows = most
         return list(listing), listing.truncated
+    if not is_reached(mosaic, view.area):
+        return [], ""
     return _of_all(tiler, mosaic, listing.candidates)
 
 

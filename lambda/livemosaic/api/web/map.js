@@ -14,7 +14,7 @@ import { stretchTool } from "./map/style/stretch.js";
 import { time } from "./map/time/slider.js";
 import { endStory, story } from "./map/time/story.js";
 import { addTools, closeDrawer, drawerIsOpen } from "./map/tools/drawer.js";
-import { footprints } from "./map/tools/footprints.js";
+import { drawFootprints, footprints } from "./map/tools/footprints.js";
 import { search } from "./map/tools/search.js";
 import { use } from "./map/tools/use.js";
 
@@ -40,6 +40,7 @@ map.on("move", drawGraticule);
 map.on("moveend", () => {
   sayZoom();
   sayPartial();
+  drawFootprints();
   if (info) lookIn(AFTER_MOVE_MS);
 });
 onPartial(sayPartial);

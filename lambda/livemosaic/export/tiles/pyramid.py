@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from livemosaic.geo.cells import Cell, cell_grid
 from livemosaic.index.overviews import RUNG
-from livemosaic.index.partitions import Area
+from livemosaic.index.partitions import Area, is_reached
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import BBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,10 @@ class TilePyramid:
     def _may_show(self, tile: Cell) -> bool:
         """Whether a scene shares an index cell with a tile; above the minzoom, whether one may."""
         grid, mosaic = cell_grid(self.mosaic.tms), self.mosaic
-        bounds = grid.bounds(tile)
+        area = Area(grid, (grid.bounds(tile),), tile.zoom)
         if tile.zoom < mosaic.minzoom:
-            extents = grid.from_lonlat(mosaic.bounds) if mosaic.bounds else []
-            return any(_meet(bounds, extent) for extent in extents)
-        return any(True for _ in self.index.find(mosaic, Area(grid, (bounds,), tile.zoom)))
+            return is_reached(mosaic, area)
+        return any(True for _ in self.index.find(mosaic, area))
 
 
 def _tiles(top: Cell, zoom: int) -> Iterator[Cell]:
@@ -53,8 +51,3 @@ def _tiles(top: Cell, zoom: int) -> Iterator[Cell]:
     for y in range(top.y << deeper, top.y + 1 << deeper):
         for x in range(top.x << deeper, top.x + 1 << deeper):
             yield Cell(zoom, x, y)
-
-
-def _meet(one: BBox, other: BBox) -> bool:
-    across = one[0] <= other[2] and other[0] <= one[2]
-    return across and one[1] <= other[3] and other[1] <= one[3]

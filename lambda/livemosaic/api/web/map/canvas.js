@@ -1,6 +1,6 @@
 /** MapLibre's map with the page's own layers; the mosaic's layer is added between them. */
 
-import { none, style } from "./base/layers.js";
+import { footprintLayers, none, style } from "./base/layers.js";
 import { graticule } from "./geometry.js";
 import { motion, narrow, say, status } from "./page.js";
 import { loadTile, throughHere } from "./tiles.js";
@@ -60,7 +60,7 @@ map.addControl(new AttributionControl({ compact: false, customAttribution: "live
 
 /** Apply the colors of the page's light or dark scheme. */
 export function paint() {
-  for (const { id, paint } of style().layers) {
+  for (const { id, paint } of [...style().layers, ...footprintLayers()].filter(({ id }) => map.getLayer(id))) {
     for (const [name, value] of Object.entries(paint)) if (name.endsWith("color")) map.setPaintProperty(id, name, value);
   }
 }
@@ -75,9 +75,9 @@ export const drawGraticule = () => draw("graticule", graticule(view(), map.getZo
 
 export const tileZoom = () => Math.max(0, Math.round(map.getZoom() + 1)); // tiles are 256 pixels wide
 
-/** Whether a tile of the mosaic's layer, which has none beyond `maxzoom`, is in view. */
-export function inView({ z, x, y }, maxzoom) {
-  if (z !== Math.min(tileZoom(), maxzoom)) return false;
+/** Whether a tile of the mosaic, which has none beyond `maxzoom`, is in view: an image, or one of vectors, which is 512 pixels wide. */
+export function inView({ z, x, y, isVector }, maxzoom) {
+  if (z !== Math.min(isVector ? Math.floor(map.getZoom()) : tileZoom(), maxzoom)) return false;
   const [nw, se] = [map.getBounds().getNorthWest(), map.getBounds().getSouthEast()].map((place) => MercatorCoordinate.fromLngLat(place));
   const n = 2 ** z;
   const across = [-1, 0, 1].some((world) => (x + 1) / n + world > nw.x && x / n + world < se.x);

@@ -8,7 +8,7 @@ import { hover, renew } from "./panel.js";
 import * as scenes from "./scenes.js";
 import { ask, passes, recovered } from "./server.js";
 import { keptMs } from "./tiles.js";
-import { drawFootprints, forgetFootprints } from "./tools/footprints.js";
+import { drawFootprints } from "./tools/footprints.js";
 import { heard } from "./time/story.js";
 import { sayLost, seekAnew } from "./tools/lost.js";
 
@@ -66,7 +66,7 @@ async function lookOnce(signal) {
   $("newest").textContent = info.bounds ? scenes.newest() : "";
   hover();
   if (news.length) seekAnew();
-  await drawFootprints(news.length > 0, signal);
+  drawFootprints();
   await sayLost(signal);
   if (news.length) await react(news, signal);
   before ??= idsOf((await ask(feed(answer.cursor), signal)).changes);
@@ -126,7 +126,7 @@ async function react(news, signal) {
 /** Poll by another rule: nothing of the last poll is news. */
 export function lookAnew() {
   scenes.forget();
-  forgetFootprints();
+  drawFootprints();
   renew();
   look();
 }

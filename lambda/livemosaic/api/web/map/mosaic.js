@@ -126,7 +126,7 @@ export function sayPartial() {
   const tiles = lackingTiles();
   const cut = tiles.find(({ limit }) => limit);
   const latest = tiles.reduce((most, each) => (each.behind > most.behind ? each : most), { behind: 0 });
-  if (cut) sayNotice(...limited(cut.limit), { label: "Zoom in", run: zoomIn });
+  if (cut) sayNotice(...limited(cut), { label: "Zoom in", run: zoomIn });
   else if (latest.behind) sayNotice(lag(latest), "New scenes are drawn here in a moment; at higher zooms they are already.");
   else if (isUnstretched()) sayNotice("The image is nearly black", "Its values are small for their type.", { label: "Stretch colors", run: stretch });
   else sayNotice(null);
@@ -147,8 +147,9 @@ function skippedTitle(skipped, isMore) {
 }
 
 /** A limit in words, by its name: a tile shows some of its scenes only. */
-function limited(limit) {
+function limited({ limit, tile }) {
   const [, name, number] = limit.match(/^(\w+)=(\d+)$/) ?? [];
+  if (tile.isVector) return ["Some scenes are not outlined at this zoom", number ? `A tile finds at most ${number} scenes.` : limit];
   const most = name === "max_scenes" ? `A tile shows at most ${number} scenes` : `A tile finds at most ${number} scenes`;
   const usual = info.overviews && rule().size ? "; at low zooms only the default order shows all" : "";
   return ["Some scenes are not drawn at this zoom", `${number ? most : limit}${usual}.`];
@@ -207,28 +208,34 @@ export function redraw() {
   changed();
 }
 
-/** Tiles that failed, to be requested again. */
-const failed = [];
+/** Sources of the mosaic's tiles. */
+const SOURCES = ["mosaic", "footprints"];
+/** Tiles that failed, to be requested again, with their sources. */
+let failed = [];
 
 export async function noteFailure({ error, sourceId, tile }) {
-  if (sourceId !== "mosaic") return console.error(error);
-  if (tile && error.status >= 500) failed.push(tile.tileID.canonical);
+  if (!SOURCES.includes(sourceId)) return console.error(error);
+  if (tile && error.status >= 500) failed.push({ sourceId, tile: tile.tileID.canonical });
   if (tile || passes(error)) return;
   const body = await error.body?.text().then(JSON.parse).catch(() => null);
   say("page", "The mosaic cannot be drawn like this", String(body?.detail ?? error.message));
 }
 
 export function retryFailed() {
-  const tiles = failed.splice(0);
-  if (tiles.length) map.refreshTiles("mosaic", tiles);
+  const again = Object.groupBy(failed, ({ sourceId }) => sourceId);
+  failed = [];
+  for (const [id, found] of Object.entries(again)) map.refreshTiles(id, found.map(({ tile }) => tile));
   const source = map.getSource("mosaic");
   if (source.loaded() && !source.tiles) source.setUrl(tilejson());
 }
 
 /** Request all tiles again, in case that clocks are so wrong that the feed missed a change. */
 export function recheck() {
-  if (!document.hidden && map.getSource("mosaic")) map.refreshTiles("mosaic");
+  if (!document.hidden) refreshAll();
 }
+
+/** Request tiles of all sources that there are again: some, or all. */
+const refreshAll = (tiles) => SOURCES.filter((id) => map.getSource(id)).forEach((id) => map.refreshTiles(id, tiles));
 
 /** Request the tiles of some boxes again, at every zoom that may be shown; all tiles if many. */
 export function refresh(boxes) {
@@ -236,7 +243,7 @@ export function refresh(boxes) {
   const spans = boxes.flatMap(split).flatMap((box) => [...zooms].map((z) => span(box, z)));
   const count = spans.reduce((sum, { left, top, right, bottom }) => sum + (right - left + 1) * (bottom - top + 1), 0);
   dispatchEvent(new Event("refreshed"));
-  map.refreshTiles("mosaic", count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
+  refreshAll(count > MANY_TILES ? undefined : spans.flatMap(tilesOf));
 }
 
 /** Tiles of a zoom within a box, both corners included. */

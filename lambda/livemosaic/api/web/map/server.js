@@ -1,7 +1,7 @@
 /** The server: all URLs are relative to the page, which does not know its path prefix. */
 
 const GIVE_UP_MS = 20_000;
-const TOKEN = new URLSearchParams(location.search).get("access_token");
+export const TOKEN = new URLSearchParams(location.search).get("access_token");
 /** Access token of a private mosaic; its tiles have it in their URL. */
 const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
 

@@ -13,7 +13,7 @@ const latest = new Map();
 
 /** Makes tile URLs relative to the page: the server may not know its public name. */
 export function throughHere(url, type) {
-  if (type !== "Tile") return { url };
+  if (type !== "Tile" || url.startsWith("live://")) return { url };
   return { url: `live://${url.slice(url.split("?")[0].lastIndexOf("/tiles/") + 1)}` };
 }
 
@@ -29,7 +29,8 @@ export async function loadTile({ url }, { signal }) {
       data = await next.catch(() => data);
     }
     bad.delete(path);
-    noteLight(placeOf(path), data.slice(0)).then(() => changed());
+    const tile = placeOf(path);
+    if (!tile.isVector) noteLight(tile, data.slice(0)).then(() => changed());
     return { data };
   } catch (error) {
     if (!signal.aborted && error.status !== 404) bad.set(path, error);
@@ -93,7 +94,7 @@ function note(path, headers) {
 
 function placeOf(path) {
   const [z, x, y] = path.match(/\/(\d+)\/(\d+)\/(\d+)/).slice(1).map(Number);
-  return { z, x, y };
+  return { z, x, y, isVector: path.startsWith("vector/") };
 }
 
 /** Scenes and why a tile lacks each, as pairs; a header that names not all of them ends in `...`. */

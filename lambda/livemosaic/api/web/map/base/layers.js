@@ -18,7 +18,7 @@ const EARTH = document.documentElement.dataset.tms === "WebMercatorQuad";
 /** Zooms between which the land disappears: its outline at 1:110,000,000 is wrong by kilometres. */
 const [COARSE, TOO_COARSE] = [5, 8];
 const fading = (from, to) => ["interpolate", ["linear"], ["zoom"], COARSE, from, TOO_COARSE, to];
-const OWN = ["graticule", "boundary", "footprints", "flash", "outline", "pin", "beacon"];
+const OWN = ["graticule", "boundary", "flash", "outline", "pin", "beacon"];
 
 const sea = () => (EARTH ? fading(color("--map-sea"), color("--map-ground")) : color("--map-ground"));
 
@@ -40,7 +40,6 @@ export const style = () => ({
     lines("graticule", 1, { "line-color": color("--map-line") }),
     lines("boundary", 1, { "line-color": color("--map-edge"), "line-dasharray": [4, 3] }),
     dot("beacon", { "circle-radius": 6, "circle-color": color("--map-edge"), "circle-stroke-color": "#fff" }),
-    lines("footprints", 1, { "line-color": color("--map-edge") }),
     lines("flash", 6, { "line-color": "#000", "line-opacity": ["*", 0.35, glow], "line-blur": 3 }),
     lines("flash", 2.5, { "line-color": "#ffd23f", "line-opacity": glow }),
     lines("outline", 5, { "line-color": "#000", "line-opacity": 0.4, "line-blur": 2 }),
@@ -49,5 +48,21 @@ export const style = () => ({
   ],
 });
 
-/** The layer that the mosaic is drawn below. */
-export const ABOVE = "footprints-1";
+/** Layers of the vector tiles of scenes, for the colors of the page's scheme. */
+export const footprintLayers = () => [
+  {
+    id: "density",
+    type: "fill",
+    source: "footprints",
+    "source-layer": "density",
+    paint: {
+      "fill-color": color("--map-edge"),
+      "fill-opacity": ["interpolate", ["linear"], ["ln", ["get", "count"]], 0, 0.2, 8, 0.8],
+      "fill-antialias": false,
+    },
+  },
+  { ...lines("footprints", 1, { "line-color": color("--map-edge") }), "source-layer": "footprints" },
+];
+
+/** The layer that the mosaic, and footprints over it, are drawn below. */
+export const ABOVE = "flash-6";

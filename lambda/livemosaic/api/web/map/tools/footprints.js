@@ -1,49 +1,52 @@
-/** Outlines of scenes: below the zooms at which the mosaic is drawn, and elsewhere on demand. */
+/** Outlines of scenes, by vector tiles: below the zooms at which the mosaic is drawn, and elsewhere on demand. */
 
-import { draw } from "../canvas.js";
-import { selection } from "../choices.js";
-import { tooLow } from "../mosaic.js";
-import { inView } from "../scenes.js";
-import { ask } from "../server.js";
-
-const MOST = 1_000;
+import { ABOVE, footprintLayers } from "../base/layers.js";
+import { map } from "../canvas.js";
+import { rule } from "../choices.js";
+import { TMS, info, sayPartial, tooLow } from "../mosaic.js";
+import { TOKEN } from "../server.js";
+import { partialTiles } from "../tiles.js";
 
 let always = false;
-/** Scenes of the mosaic, whichever the view: what is outlined below its zooms. Null if not asked. */
-let all = null;
-/** What is drawn, as text. */
-let drawn = "[]";
+/** URL of the tiles that the source has. */
+let followed = null;
 
-const outlines = (features) => ({ type: "GeometryCollection", geometries: features.map(({ geometry }) => geometry).filter(Boolean) });
-
-/** Draw the outlines of the present view; `isNews` says that scenes have changed. */
-export async function drawFootprints(isNews, signal) {
-  if (isNews) all = null;
-  if (tooLow()) all ??= await selected(signal);
-  const shown = tooLow() ? all : always ? inView() : [];
-  const key = JSON.stringify(shown.map(({ collection, id, version }) => [collection, id, version]));
-  if (key === drawn) return;
-  drawn = key;
-  draw("footprints", outlines(shown));
+/** URL of tiles of the scenes that the address selects. */
+function template() {
+  const query = rule();
+  query.delete("layers");
+  if (TOKEN) query.set("access_token", TOKEN);
+  return `live://vector/${TMS}/{z}/{x}/{y}.mvt?${query}`;
 }
 
-/** The scenes that the address selects; none if that depends on the place, or if it names scenes that do not exist. */
-async function selected(signal) {
-  try {
-    return (await ask(`items?limit=${MOST}&${selection()}`, signal)).features;
-  } catch (error) {
-    if (![400, 404].includes(error.status)) throw error;
-    return [];
-  }
+const ids = () => footprintLayers().map(({ id }) => id);
+
+/** Draw the outlines of the address's scenes if they are to be seen at this zoom; hidden ones are not requested. */
+export function drawFootprints() {
+  const isShown = Boolean(info?.bounds) && (always || tooLow());
+  if (isShown) follow();
+  const visibility = isShown ? "visible" : "none";
+  const others = ids().filter((id) => map.getLayer(id) && (map.getLayoutProperty(id, "visibility") ?? "visible") !== visibility);
+  for (const id of others) map.setLayoutProperty(id, "visibility", visibility);
+  if (!others.length || isShown) return;
+  partialTiles(({ isVector }) => !isVector); // what hidden tiles lack is of no concern now
+  sayPartial();
+}
+
+function follow() {
+  const url = template();
+  if (url === followed) return;
+  followed = url;
+  const source = map.getSource("footprints");
+  if (source) return source.setTiles([url]);
+  map.addSource("footprints", { type: "vector", tiles: [url], maxzoom: info.maxzoom });
+  for (const layer of footprintLayers()) map.addLayer(layer, ABOVE);
 }
 
 function toggle(button) {
   always = !always;
   button.setAttribute("aria-pressed", String(always));
-  drawFootprints(false, AbortSignal.timeout(20_000)).catch(console.warn);
+  drawFootprints();
 }
-
-/** Another rule selects other scenes. */
-export const forgetFootprints = () => (all = null);
 
 export const footprints = { id: "footprints", label: "Outlines of scenes", path: "M4 8l9-4 7 5-4 10-10 1Z", run: toggle };
