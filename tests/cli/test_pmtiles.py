@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from api.overviews import Tile, build, document, make_scenes, publish, tiles_over, with_overviews
+from api.overviews import (
+    NATIVE,
+    Tile,
+    build,
+    document,
+    make_scenes,
+    publish,
+    tiles_over,
+    with_overviews,
+)
 from api.served import AUTHORIZED, Server
 from cli.archives import Place, counts, delete, every_tile, export, opened, put
 from livemosaic.cli import app
@@ -129,7 +138,13 @@ class Changing:
         self.there.add(scene.name)
 
     def export(self, *options: str) -> tuple[int, int]:
-        """Exports in place and, as a whole, elsewhere; both must be equal."""
+        """Exports in place and, as a whole, elsewhere; both must be equal.
+
+        To the zoom of the scenes where none is named: one more has most tiles of all, and no new
+        kind of them.
+        """
+        if "--zooms" not in options:
+            options = (*options, "--zooms", f"0-{NATIVE}")
         found = counts(export(self.server, self.path, *options))
         whole = self.path.with_name("whole.pmtiles")
         whole.unlink(missing_ok=True)
@@ -222,7 +237,7 @@ def test_damage_is_drawn_anew(changing: Changing, damage: str) -> None:
             path.write_bytes(path.read_bytes()[:300])
         case "another archive":
             other = path.with_name("other.pmtiles")
-            export(changing.server, other, "--render", "gray")
+            export(changing.server, other, "--render", "gray", "--zooms", f"0-{NATIVE}")
             path.write_bytes(other.read_bytes())
         case "place of the root" | "length of the root" | "place of the tiles":
             places = {"place of the root": 15, "length of the root": 21, "place of the tiles": 63}
