@@ -39,12 +39,16 @@ FLAGS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # only WebGL is drawn by the emulated GPU: a fifth less to compute
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-domain-reliability",
     "--disable-sync",
     "--no-first-run",
 ]
+
+STALL = "GPU stall due to ReadPixels"
+"""Chromium's word, once a browser, on how it takes what WebGL has drawn from the emulated GPU."""
 
 Color = tuple[int, int, int]
 
@@ -273,7 +277,7 @@ def new_view(browser: Browser, site: Site, tmp_path: Path) -> Iterator[Callable[
         return view
 
     def _note(view: View, told: Any) -> None:
-        if told.type in ("error", "warning"):
+        if told.type in ("error", "warning") and STALL not in told.text:
             view.complaints.append(f"{told.text} {told.location.get('url', '')}")
 
     yield make
