@@ -6,6 +6,8 @@ WEB := lambda/livemosaic/api/web
 PACKAGE := pyproject.toml lambda/requirements.in packaging/laptop.in
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 WORKERS ?= 2
+# Some images set it; each of the many processes of the tests would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup web demo check test lint docs format bench bench-views aws-local deploy dist requirements clean
 

@@ -117,7 +117,8 @@ def test_the_coastline_lies_under_the_mosaic_at_low_zooms_only(site: Site, view:
     view.shows(-30.52, 40.52, GROUND)
 
 
-def test_coordinates_are_found(site: Site, view: View) -> None:
+def test_coordinates_are_found(site: Site, new_view: Callable[..., View]) -> None:
+    view = new_view(reduced_motion="reduce")
     view.open(_alps(site))
     view.page.get_by_role("button", name="Search").click()
     search = view.page.get_by_label("Coordinates or the id of a scene")
@@ -135,6 +136,7 @@ def test_coordinates_are_found(site: Site, view: View) -> None:
         _arrives(view, (lon - 0.01, lat - 0.01))
         title = f"{lat:.4f}° N, {lon:.4f}° E"
         expect(view.page.locator("#panel-title")).to_have_text(title)
+    assert view.complaints == []
 
 
 def test_a_scene_is_found_by_its_id_and_nothing_else_is(site: Site, troubled: View) -> None:
