@@ -12,12 +12,14 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import typer.testing
 import urllib3
 import uvicorn.server
 from botocore.loaders import JSONFileLoader
@@ -90,6 +92,14 @@ def wait_for_no_disk() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite, "_connect", connect_at_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_options_of_the_command_once() -> Iterator[None]:
+    """Keep what Typer makes of the command's functions for each run of it anew: 12 of its 20 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
         yield
 
 

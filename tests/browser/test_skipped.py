@@ -74,8 +74,11 @@ def test_a_scene_without_a_shown_asset_is_left_out_and_named(site: Site, view: V
     expect(view.page.locator("#skipped-title")).to_have_text("1 scene is left out")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [NARROW, {"width": 1100, "height": 700}], ids=["phone", "desk"])
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [("dark", NARROW), ("light", {"width": 1100, "height": 700})],
+    ids=["phone", "desk"],
+)
 def test_the_list_lies_in_the_card_and_scrolls(
     site: Site, new_view: Callable[..., View], tmp_path: Path, scheme: str, size: dict[str, int]
 ) -> None:
