@@ -7,7 +7,7 @@ inherit it, as contexts are copied for them; threads of an executor get it by `c
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -91,12 +91,27 @@ def span(name: str, **attributes: Attribute) -> Iterator[Span | None]:
         yield made
 
 
-def passed(name: str, seconds: float) -> None:
-    """Records what was done in the seconds until now."""
-    if found := _open.get():
-        trace, parent = found
-        now = time.time_ns()
-        trace.add(Span(name, now - round(seconds * 1e9), parent.id, end_ns=now))
+class Timings:
+    """Seconds by step, counted from construction; a step may occur several times."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def end(self, step: str, *, is_traced: bool = False) -> None:
+        """Adds the time since the last step ended to this step, and to the trace if not done."""
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        self._seconds[step] = self._seconds.get(step, 0.0) + seconds
+        found = None if is_traced else _open.get()
+        if found:
+            trace, parent = found
+            end_ns = time.time_ns()
+            trace.add(Span(step, end_ns - round(seconds * 1e9), parent.id, end_ns=end_ns))
+
+    def seconds(self) -> Mapping[str, float]:
+        """Returns the seconds of each step, in the order in which steps first ended."""
+        return self._seconds
 
 
 def carried(function: Callable[P, R]) -> Callable[P, R]:

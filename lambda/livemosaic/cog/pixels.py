@@ -56,8 +56,13 @@ class Layer:
     """Band numbers from 1: positions in the file, or 1 to 3 for a palette's colors."""
 
 
-def choose_bands(profile: Profile, read: Read, asset: str, limits: AssetLimits) -> tuple[int, ...]:
-    """Returns the indices, from 0, of the bands to read: `bidx`, else all but alpha."""
+def choose_bands(
+    profile: Profile, read: Read, asset: object, limits: AssetLimits
+) -> tuple[int, ...]:
+    """Returns the indices, from 0, of the bands to read: `bidx`, else all but alpha.
+
+    `InvalidRequestError` names `asset`, as `str` has it, where it lacks one of them.
+    """
     for number in read.bidx:
         if not 1 <= number <= profile.count:
             raise InvalidRequestError(

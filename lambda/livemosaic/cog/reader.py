@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -126,7 +126,7 @@ class CogReader:
         return stack(tuple(assets), layers)
 
     async def _layer(self, key: str, href: str, plans: "_Plans", version: str) -> Layer:
-        asset = f"asset {key!r} ({redact(href)})"
+        asset = _NamedAsset(key, href)
         try:
             async with asyncio.timeout(self._limits.seconds):
                 return await self._read((href, version), asset, plans)
@@ -136,7 +136,7 @@ class CogReader:
             late = f"{asset} took longer than {self._limits.seconds:g} seconds"
             raise _unreadable(late, e, href) from e
 
-    async def _read(self, key: Key, asset: str, plans: "_Plans") -> Layer:
+    async def _read(self, key: Key, asset: "_NamedAsset", plans: "_Plans") -> Layer:
         """Reads header and pixels of one edition of the file."""
         for _ in range(_TRIES):
             raster = None
@@ -158,7 +158,7 @@ class CogReader:
             self._headers.forget(key[0])
 
     async def _take_or_let_gdal(
-        self, key: Key, raster: Raster, asset: str, plans: "_Plans"
+        self, key: Key, raster: Raster, asset: "_NamedAsset", plans: "_Plans"
     ) -> Layer:
         try:
             with decoding():
@@ -205,7 +205,7 @@ class CogReader:
         self._opened[key] = raster
         return raster
 
-    async def _take(self, raster: Raster, asset: str, plans: "_Plans") -> Layer:
+    async def _take(self, raster: Raster, asset: "_NamedAsset", plans: "_Plans") -> Layer:
         profile, read = raster.profile.completed(plans.encoding), plans.read
         bands = choose_bands(profile, read, asset, self._limits)
         plan = await plans.of(profile)
@@ -224,6 +224,17 @@ class CogReader:
                 f"needs {samples:,} samples decoded for this image, and at most "
                 f"{self._limits.samples:,} are: it lacks overviews"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedAsset:
+    """An asset as messages name it, without credentials; made into text where one is needed."""
+
+    key: str
+    href: str
+
+    def __str__(self) -> str:
+        return f"asset {self.key!r} ({redact(self.href)})"
 
 
 class _Plans:

@@ -14,6 +14,7 @@ projections: its rings follow, in a unit square of their own.
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from typing import Final
 
@@ -80,6 +81,7 @@ class Cover:
         return None if clipped is None else _encode(self.grid, cell, clipped)
 
 
+@cache
 def coarse_rungs(quadkey_zoom: int) -> tuple[int, ...]:
     """The zooms of coarse cells, deepest first: the ladder without the rungs next to the top."""
     return (*(z for z in ladder(quadkey_zoom) if z > _TOP + 1), min(quadkey_zoom, _TOP))

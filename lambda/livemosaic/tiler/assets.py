@@ -85,6 +85,8 @@ def _key(mosaic: Mosaic, scene: IndexedScene | Scene, name: str) -> str | None:
     A name that is a key in the mosaic never is the file of another asset: `SR_B4.TIF` is the key
     of red in some catalogues, and the file of `nir08` in others. Patterns are always for files.
     """
-    if name in mosaic.known_assets and name not in scene.assets and not is_pattern(name):
+    if name in scene.assets:
+        return name
+    if name in mosaic.known_assets and not is_pattern(name):
         return None
     return find_asset(name, scene.assets)

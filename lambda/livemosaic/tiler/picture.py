@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Protocol
 
 from livemosaic.cog.budget import Allowance
@@ -48,29 +47,9 @@ from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.views import View
 from livemosaic.tiler.watch import Skip, Watch
-from livemosaic.traces import passed, span
+from livemosaic.traces import Timings, span
 
 log = logging.getLogger(__name__)
-
-
-class Timings:
-    """Seconds by step, counted from construction; a step may occur several times."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._since = perf_counter()
-
-    def end(self, step: str, *, is_traced: bool = False) -> None:
-        """Adds the time since the last step ended to this step, and to the trace if not done."""
-        now = perf_counter()
-        seconds, self._since = now - self._since, now
-        self._seconds[step] = self._seconds.get(step, 0.0) + seconds
-        if not is_traced:
-            passed(step, seconds)
-
-    def seconds(self) -> Mapping[str, float]:
-        """Returns the seconds of each step, in the order in which steps first ended."""
-        return self._seconds
 
 
 class AssetReader(Protocol):
@@ -131,8 +110,9 @@ class Picture:
     grid: Grid
     scenes: Sequence[str]
     """Ids of the scenes that show, top first."""
-    times: Sequence[str]
-    """Times of the scenes that show, where they have one, as stored (RFC 3339, UTC)."""
+    times: str
+    """The first and the last time of the scenes that show (RFC 3339, UTC): an interval, one time
+    where they are the same, and empty where they have none."""
     skipped: Sequence[tuple[str, str]]
     """Ids of the scenes that could not be read, and why."""
     left_out: Sequence[tuple[str, str]]
@@ -490,7 +470,7 @@ class Tiler:
             pixels=pixels,
             grid=draft.grid,
             scenes=[scene.id for scene in visible if not scene.is_overview],
-            times=[scene.datetime for scene in visible if scene.datetime],
+            times=_interval([scene.datetime for scene in visible if scene.datetime]),
             skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
             left_out=[*plan.left_out_ids, *remarks.left_out],
             gray=[*_gray(scenes, layers), *remarks.gray],
@@ -508,6 +488,10 @@ class Tiler:
 def _skips(plan: Plan, done: Reads) -> list[Skip]:
     failed = ((plan.scene(place), error) for place, error in done.errors.items())
     return [Skip.of(scene.id or scene.key, error) for scene, error in failed]
+
+
+def _interval(times: Sequence[str]) -> str:
+    return "/".join(dict.fromkeys((min(times), max(times)))) if times else ""
 
 
 def _gray(scenes: Sequence[IndexedScene], layers: Sequence[Pixels]) -> list[str]:

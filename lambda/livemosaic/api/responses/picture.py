@@ -14,7 +14,7 @@ from starlette.responses import Response
 from livemosaic.api.params.crs import uri_of
 from livemosaic.api.params.pixels import FORMATS, allowed_format
 from livemosaic.api.responses.etag import Basis, IfNoneMatch
-from livemosaic.api.responses.provenance import tags_of, times_of
+from livemosaic.api.responses.provenance import tags_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid, Pixels
@@ -88,7 +88,8 @@ async def image(
     render = _of_mosaic(mosaic, render, encoder)
     if render.format in ("tif", "npy"):
         read = replace(read, palette=False)
-    render = await services.stretched(mosaic, read, render, rule)
+    if render.auto_rescale:
+        render = await services.stretched(mosaic, read, render, rule)
     draft = await services.tiler.prepare(mosaic, view, read, rule)
     kind = None
     if render.format in ("tif", "npy"):
@@ -108,7 +109,8 @@ async def image(
         return Response(kept.body, media_type=MEDIA_TYPES["tif"], headers=headers)
     made, lag = await asyncio.gather(services.tiler.make(draft), _lag(services, draft))
     made = _of_kind(made, kind) if kind else made
-    if render.algorithm or render.format not in ("tif", "npy"):
+    is_drawn = render.algorithm or render.format not in ("tif", "npy")
+    if is_drawn and len(draft.read.assets or mosaic.shown_assets) > 1:
         check_drawn(draft.read, made.pixels.names, render)
     made = made if view.canvas is None else _on_canvas(made, view.canvas)
     about = _overview_headers(mosaic, made.shown, lag)
@@ -248,8 +250,8 @@ def _overview_headers(mosaic: Mosaic, shown: ShownCells | None, lag: Lag | None)
 
 def _headers(made: Picture) -> dict[str, str]:
     headers = {SCENES: name_list(made.scenes)}
-    if times := times_of(made):  # OGC API - Maps (20-058), /req/core/map-response
-        headers[CONTENT_DATETIME] = times
+    if made.times:  # OGC API - Maps (20-058), /req/core/map-response
+        headers[CONTENT_DATETIME] = made.times
     if skipped := [*made.skipped, *made.left_out, *made.lost]:
         headers[SKIPPED] = reason_list(skipped)
     if made.gray:

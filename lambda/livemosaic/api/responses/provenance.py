@@ -22,18 +22,12 @@ def tags_of(mosaic: Mosaic, made: Picture, rule: Rule) -> dict[str, str]:
         "TIFFTAG_SOFTWARE": f"livemosaic {livemosaic.__version__}",
         "MOSAIC": mosaic.id,
         "SCENES": _listed(made.scenes),
-        "SCENE_TIMES": times_of(made),
+        "SCENE_TIMES": made.times,
         "RULE": _changed(rule),
         "OVERVIEW": "" if made.shown is None else f"zoom {made.shown.zoom}",
         "TRUNCATED": made.truncated,
     }
     return {name: value for name, value in found.items() if value}
-
-
-def times_of(made: Picture) -> str:
-    """Returns the first and the last time of the scenes of an image, an interval of RFC 3339; one
-    where they are the same, and empty where they have none."""
-    return "/".join(dict.fromkeys((min(made.times), max(made.times)))) if made.times else ""
 
 
 def _changed(rule: Rule) -> str:
