@@ -41,7 +41,8 @@ from livemosaic.tiler.watch import Watch
 from livemosaic.tiler.whole.stretch import Stretches
 
 if TYPE_CHECKING:
-    from livemosaic.overviews.builder import BuildTally, OverviewBuilder
+    from livemosaic.overviews.builder import OverviewBuilder
+    from livemosaic.overviews.cells.maker import BuildTally
     from livemosaic.overviews.hints import HintQueue
 
 _QUERIES_AT_ONCE = 8

@@ -14,7 +14,7 @@ from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
-from livemosaic.overviews.builder import BuildTally
+from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.process import working
 from livemosaic.services import Services, running
 from livemosaic.table.open import open_table

@@ -17,7 +17,8 @@ from livemosaic.index.overviews import REGIONS, OverviewCell, stale_row
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.overviews.blocks import BlockSource, from_row
-from livemosaic.overviews.builder import OverviewBuilder, may_deepen
+from livemosaic.overviews.builder import OverviewBuilder
+from livemosaic.overviews.cells.maker import may_deepen
 from livemosaic.overviews.places import descendants, within
 from livemosaic.overviews.sets import FORMAT
 from livemosaic.overviews.together.images import source_of

@@ -21,7 +21,8 @@ from livemosaic.index.removal.shards import Removal
 from livemosaic.index.scenes import Index
 from livemosaic.ingest.sqs import deadline_of, records_of
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.overviews.builder import BuildTally, OverviewBuilder
+from livemosaic.overviews.builder import OverviewBuilder
+from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making, removal_hints
 from livemosaic.overviews.sets import can_be_cleared, is_kept, is_over
 from livemosaic.overviews.sets.removal import OutOfTimeError

@@ -19,7 +19,7 @@ from typing import Final
 
 from livemosaic import logs
 from livemosaic.errors import NotFoundError
-from livemosaic.overviews.builder import BuildTally
+from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.overviews.sets import can_be_cleared, is_kept
 from livemosaic.process import working
 from livemosaic.services import Services, building, running

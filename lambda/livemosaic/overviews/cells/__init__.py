@@ -1,0 +1,1 @@
+"""How an overview cell is made."""
