@@ -97,7 +97,7 @@ class Appearance:
 
     def default(self, wanted: Format) -> str:
         """Returns the default render if images of a format have it; else an empty text."""
-        if not self.is_open:
+        if not (self.is_open and self.mosaic.default_render):
             return ""
         return default_render(self.mosaic, self.rule, allowed_format(self.mosaic, wanted))
 
