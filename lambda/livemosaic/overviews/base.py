@@ -210,7 +210,14 @@ class Bases:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(work)
+        found: list[T] = []
+
+        async def kept() -> None:
+            found.append(await work)
+
+        # In a main thread the handler of signals is printed, its task with it, and all pixels.
+        self._runner.run(kept())
+        return found[0]
 
     async def _all(self, surveys: Sequence[Survey]) -> list[BaseBlock]:
         if self._turns == 1:
