@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import morecantile
@@ -15,7 +14,7 @@ import numpy as np
 
 from bench.lap import Lap, timed
 from bench.meter import Metered
-from bench.patchwork import SIDE, WEB, Box, item, write_scenes
+from bench.patchwork import SIDE, WEB, Box, item, patchwork
 from bench.report import Sheet, Value, show, step
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.derived.sources import MosaicSource
@@ -23,7 +22,6 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.render.encode import encode
 from livemosaic.services import Services, running
-from livemosaic.settings import Settings
 from livemosaic.table.open import open_table
 from livemosaic.tiler.picture import Picture
 from livemosaic.tiler.views import TileAddress
@@ -38,24 +36,14 @@ _MOSAICS: Final = {"one": "one mosaic", "stack": "8 sources, one stack", "layers
 
 def run(across: int, times: int) -> list[Sheet]:
     """Makes the scenes, then tiles of each mosaic in turn."""
-    with TemporaryDirectory(prefix="bench-derived-") as folder:
-        where = Path(folder)
-        (where / "scenes").mkdir()
-        with step(f"{across**2:,} scenes"):
-            boxes = write_scenes(where / "scenes", across)
-        settings = Settings(
-            index=f"sqlite:///{where / 'index.db'}",
-            allowed_prefixes=(str(where / "scenes"),),
-            mosaic_max_age_s=3600,
-            overviews="",
-        )
-        meter = Metered(open_table(settings.index))
-        with running(settings, meter) as services, asyncio.Runner() as runner:
+    with patchwork(across, overviews="") as made:
+        meter = Metered(open_table(made.settings.index))
+        with running(made.settings, meter) as services, asyncio.Runner() as runner:
             with step("ingest"):
-                _fill(services, where / "scenes", boxes)
+                _fill(services, made.scenes, made.boxes)
             rows = []
             for zoom in _ZOOMS:
-                tiles = _tiles_over(list(boxes.values()), zoom)
+                tiles = _tiles_over(list(made.boxes.values()), zoom)
                 with step(f"z{zoom}: {len(tiles)} tiles"):
                     rows += _rows(services, meter, runner, zoom, tiles, times)
     columns = ("zoom", "mosaic", "ms", "/ one", "CPU ms", "CPU / one", "index", "scenes")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import morecantile
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 
 from bench.lap import timed
 from bench.meter import Metered
-from bench.patchwork import SIDE, WEB, Box, ingest, write_scenes
+from bench.patchwork import SIDE, WEB, Box, ingest, patchwork
 from bench.report import Sheet, Value, show, step
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.model.render import Read, Render
 from livemosaic.render.encode import encode
 from livemosaic.services import Services, building, running
-from livemosaic.settings import Settings
 from livemosaic.storage.stores import StoredObject
 from livemosaic.table.open import open_table
 from livemosaic.tiler.picture import Picture
@@ -125,22 +123,13 @@ class _Maker:
 
 def run(options: Options) -> list[Sheet]:
     """Makes the scenes and their overviews, then tiles of each zoom."""
-    with TemporaryDirectory(prefix="bench-low-") as folder:
-        where = Path(folder)
-        (where / "scenes").mkdir()
-        with step(f"{options.across**2:,} scenes"):
-            boxes = write_scenes(where / "scenes", options.across)
-        settings = Settings(
-            index=f"sqlite:///{where / 'index.db'}",
-            allowed_prefixes=(str(where / "scenes"),),
-            mosaic_max_age_s=3600,
-        )
-        meter = Metered(open_table(settings.index))
-        with running(settings, meter) as services, asyncio.Runner() as runner:
-            built = fill(services, where / "scenes", boxes)
-            own = _tiles_over(np.array(list(boxes.values())), _OWN, _OWN_TILES)
+    with patchwork(options.across) as made:
+        meter = Metered(open_table(made.settings.index))
+        with running(made.settings, meter) as services, asyncio.Runner() as runner:
+            built = fill(services, made.scenes, made.boxes)
+            own = _tiles_over(np.array(list(made.boxes.values())), _OWN, _OWN_TILES)
             maker = _Maker(services, meter, _Ranges(), runner, options.times, cycle(own))
-            sheet = _measure(maker, boxes, options.tiles, built)
+            sheet = _measure(maker, made.boxes, options.tiles, built)
     show(sheet)
     return [sheet]
 

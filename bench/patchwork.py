@@ -1,9 +1,12 @@
 """Many small scenes side by side, as low zooms find them: what overviews are made for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import morecantile
@@ -13,9 +16,11 @@ from numpy.typing import NDArray
 from rasterio.transform import from_bounds
 
 from bench.rasters import Kind
+from bench.report import step
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.services import Services
+from livemosaic.settings import Settings
 
 WEB: Final = morecantile.tms.get("WebMercatorQuad")
 SIDE: Final = 512
@@ -30,6 +35,30 @@ _FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 Box = tuple[float, float, float, float]
 """In EPSG:3857: left, bottom, right, top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patchwork:
+    """Scenes on disk, and where services over them are."""
+
+    scenes: Path
+    boxes: dict[str, Box]
+    """Places of the scenes by the names of their files."""
+    settings: Settings
+    """Of a new index beside the scenes, whose mosaics are never read again."""
+
+
+@contextmanager
+def patchwork(across: int, **settings: Any) -> Iterator[Patchwork]:
+    """Makes so many scenes in a row and in a column, in a folder that is deleted afterwards."""
+    with TemporaryDirectory(prefix="livemosaic-bench-") as folder:
+        scenes = Path(folder) / "scenes"
+        scenes.mkdir()
+        with step(f"{across**2:,} scenes"):
+            boxes = write_scenes(scenes, across)
+        index = f"sqlite:///{folder}/index.db"
+        settings = {"allowed_prefixes": (str(scenes),), "mosaic_max_age_s": 3600, **settings}
+        yield Patchwork(scenes, boxes, Settings(index=index, **settings))
 
 
 def write_scenes(folder: Path, across: int, kind: Kind = RGB) -> dict[str, Box]:

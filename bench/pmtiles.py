@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.lap import Lap, timed
-from bench.patchwork import SIDE, Box, ingest, write_scenes
+from bench.patchwork import SIDE, Box, ingest, patchwork
 from bench.report import Sheet, Value, show, step
 from livemosaic.export.pmtiles.reader import Archive
 from livemosaic.export.tiles.archive import ExportTally
@@ -21,7 +20,6 @@ from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, A
 from livemosaic.geo.cells import Cell, cell_grid
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.services import Services, building, running
-from livemosaic.settings import Settings
 from livemosaic.tiler.picture import PictureLimits
 
 _LATER: Final = datetime(2030, 1, 1, tzinfo=UTC)
@@ -123,21 +121,13 @@ def run(options: Options) -> list[Sheet]:
 
 @contextmanager
 def _filled(across: int) -> Iterator[_Bench]:
-    with TemporaryDirectory(prefix="bench-pmtiles-") as folder:
-        where = Path(folder)
-        (where / "scenes").mkdir()
-        with step(f"{across**2:,} scenes"):
-            boxes = write_scenes(where / "scenes", across)
-        settings = Settings(
-            index=f"sqlite:///{where / 'index.db'}", allowed_prefixes=(str(where / "scenes"),)
-        )
-        with running(settings) as services:
-            mosaic = services.mosaics.create(Mosaic(id="m", overviews=OverviewPolicy()))
-            with step("ingest"):
-                ingest(services, mosaic, where / "scenes", boxes)
-            with step("overviews"), building(services) as builder:
-                builder.run("m")
-            yield _Bench(services, where, boxes)
+    with patchwork(across) as made, running(made.settings) as services:
+        mosaic = services.mosaics.create(Mosaic(id="m", overviews=OverviewPolicy()))
+        with step("ingest"):
+            ingest(services, mosaic, made.scenes, made.boxes)
+        with step("overviews"), building(services) as builder:
+            builder.run("m")
+        yield _Bench(services, made.scenes.parent, made.boxes)
 
 
 def _whole(bench: _Bench, maxzoom: int) -> Sheet:

@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -12,13 +11,12 @@ from numpy.typing import NDArray
 
 from bench.lap import Lap, timed
 from bench.low import fill
-from bench.patchwork import APART, SIDE, Box, write_scenes
+from bench.patchwork import APART, SIDE, Box, patchwork
 from bench.report import Sheet, Value, show, step
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
 from livemosaic.model.rule import DEFAULT
 from livemosaic.services import Services, running
-from livemosaic.settings import Settings
 from livemosaic.tiler.statistics import Wanted
 from livemosaic.tiler.whole.image import SIDE as SIDE_BY_DEFAULT
 from livemosaic.tiler.whole.kept import KeptCounts
@@ -30,24 +28,18 @@ _SIZES: Final = (SIDE_BY_DEFAULT, 1024, 2048)
 
 def run(across: int, times: int) -> list[Sheet]:
     """Makes the scenes and their overviews, then statistics of several sizes."""
-    with TemporaryDirectory(prefix="bench-whole-") as folder:
-        where = Path(folder)
-        (where / "scenes").mkdir()
-        with step(f"{across**2:,} scenes"):
-            boxes = write_scenes(where / "scenes", across)
-        settings = Settings(
-            index=f"sqlite:///{where / 'index.db'}",
-            allowed_prefixes=(str(where / "scenes"),),
-            mosaic_max_age_s=3600,
-        )
-        with running(settings) as services, asyncio.Runner() as runner:
-            built = fill(services, where / "scenes", boxes)
-            with step("every pixel of every scene"):
-                exact, lap = timed(lambda: _exact(where / "scenes", boxes, across))
-            rows: list[list[Value]] = [["every pixel", lap.wall_ms, *[None] * 6]]
-            mosaic = services.mosaics.get("m")
-            rows += [_row(services, mosaic, runner, side, exact, times) for side in _SIZES]
-            rows.append(_stretch(services, mosaic, runner, times))
+    with (
+        patchwork(across) as made,
+        running(made.settings) as services,
+        asyncio.Runner() as runner,
+    ):
+        built = fill(services, made.scenes, made.boxes)
+        with step("every pixel of every scene"):
+            exact, lap = timed(lambda: _exact(made.scenes, made.boxes, across))
+        rows: list[list[Value]] = [["every pixel", lap.wall_ms, *[None] * 6]]
+        mosaic = services.mosaics.get("m")
+        rows += [_row(services, mosaic, runner, side, exact, times) for side in _SIZES]
+        rows.append(_stretch(services, mosaic, runner, times))
     columns = (
         *("image", "first ms", "ms", "CPU ms", "unchanged ms", "mean off %", "std off %"),
         "cells of zoom",
