@@ -9,7 +9,7 @@ from rasterio.io import MemoryFile
 from rasterio.warp import transform_bounds
 
 from api.served import EDGE
-from wms.conftest import BBOX, Service
+from wms.conftest import Service
 
 WORLD = 40075016.685578488
 
@@ -248,10 +248,3 @@ def test_head_and_ranges_are_those_of_images(wms: Service) -> None:
     url = str(wms.map().request.url)
     head = wms.server.client.head(url)
     assert (head.content, head.headers["ETag"]) == (b"", wms.map().headers["ETag"])
-
-
-def test_one_layer_at_a_time(wms: Service) -> None:
-    answer = Service(wms.server, "/wms").map(LAYERS="m,coarse", STYLES=",")
-    assert 'code="OperationNotSupported"' in answer.text
-    assert "LayerLimit" in answer.text
-    assert BBOX in str(answer.request.url).replace("%2C", ",")

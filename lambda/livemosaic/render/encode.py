@@ -90,8 +90,20 @@ def encode(
     one never raise: they give a transparent image. An algorithm that drops its `buffer` of pixels
     makes the image smaller. `tags` are metadata of a tif.
     """
+    image, grid = styled(pixels, render, grid)
+    return encode_image(image, render, grid, tags)
+
+
+def styled(pixels: Pixels, render: Render, grid: Grid) -> tuple[Image, Grid]:
+    """Returns the image that `encode` encodes, before its background, and its grid."""
     make = _styled if pixels.valid.any() else _blank
-    image, grid = make(pixels, grid, render)
+    return make(pixels, grid, render)
+
+
+def encode_image(
+    image: Image, render: Render, grid: Grid, tags: Mapping[str, str] = MappingProxyType({})
+) -> Encoded:
+    """Encodes an image in the format of a render, on its background, as `encode` does."""
     if render.background is not None and render.format not in _RAW:
         image = on_background(image, render.background)
     chosen = _format(image, render.format)

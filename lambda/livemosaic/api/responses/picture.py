@@ -275,18 +275,19 @@ def _server_timing(draft: Draft) -> str:
 
 def name_list(names: Iterable[str]) -> str:
     """Joins names by commas, percent-encoded as headers are ASCII; a long list is cut."""
-    return _cut(_encoded(name) for name in names)
+    return joined(_encoded(name) for name in names)
 
 
 def reason_list(reasons: Iterable[tuple[str, str]]) -> str:
     """Joins names and reasons, `name=reason`, as `name_list` does; an `=` of a name is encoded."""
-    return _cut(f"{_encoded(name)}={_encoded(why, '=')}" for name, why in reasons)
+    return joined(f"{_encoded(name)}={_encoded(why, '=')}" for name, why in reasons)
 
 
 def _encoded(text: str, also: str = "") -> str:
     return quote(text, safe=" :/()'" + also)
 
 
-def _cut(entries: Iterable[str]) -> str:
+def joined(entries: Iterable[str]) -> str:
+    """Joins entries of a header by commas; a long list is cut."""
     text = ",".join(entries)
     return text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER].rpartition(",")[0] + ",..."

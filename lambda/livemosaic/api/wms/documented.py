@@ -21,8 +21,11 @@ DOCUMENTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
         "The operation",
     ),
     "VERSION": (_one_of("1.3.0", "1.1.1"), "1.3.0 if not given; others are answered as the next"),
-    "LAYERS": (_TEXT, "The id of one mosaic"),
-    "STYLES": (_TEXT, "A named render of the mosaic; `default` or nothing: as it is shown"),
+    "LAYERS": (_TEXT, "Ids of mosaics, between commas, the first one drawn at the bottom"),
+    "STYLES": (
+        _TEXT,
+        "A named render of each mosaic, between commas; `default` or nothing: as it is shown",
+    ),
     "CRS": (_TEXT, "CRS of `BBOX` and of the map, such as `EPSG:3857` or `CRS:84`"),
     "SRS": (_TEXT, "The same, in 1.1.1"),
     "BBOX": (_TEXT, "Box of the map; in 1.3.0 in the axis order of its CRS, in 1.1.1 x before y"),
@@ -42,7 +45,7 @@ DOCUMENTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
         _TEXT,
         "`XML`, `INIMAGE` or `BLANK`: the form of a service exception of a map",
     ),
-    "QUERY_LAYERS": (_TEXT, "As `LAYERS`, for GetFeatureInfo"),
+    "QUERY_LAYERS": (_TEXT, "Some of `LAYERS`, for GetFeatureInfo"),
     "INFO_FORMAT": (
         _one_of(*INFO_FORMATS),
         "Format of GetFeatureInfo",
@@ -52,7 +55,7 @@ DOCUMENTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "J": (_PIXEL, "Row of the queried pixel, from the top"),
     "X": (_PIXEL, "The column, in 1.1.1"),
     "Y": (_PIXEL, "The row, in 1.1.1"),
-    "LAYER": (_TEXT, "As `LAYERS`, for GetLegendGraphic"),
-    "STYLE": (_TEXT, "As `STYLES`, for GetLegendGraphic"),
+    "LAYER": (_TEXT, "The id of a mosaic, for GetLegendGraphic"),
+    "STYLE": (_TEXT, "A named render of it, for GetLegendGraphic"),
 }
 """Schema and description by name; names are read in any case."""

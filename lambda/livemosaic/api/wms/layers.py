@@ -18,6 +18,8 @@ from livemosaic.model.rule import Rule
 
 DEFAULT_STYLE: Final = "default"
 """The mosaic as it is shown without a named render; an empty name means the same."""
+LAYER_LIMIT: Final = 8
+"""Layers of one map: each is rendered, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,52 @@ class DrawnLayer:
     rule: Rule
 
 
-async def the_layer(
-    request: Request, asked: WmsRequest, only: Mosaic | None, names: str = "layers"
-) -> DrawnLayer:
-    """Returns the layer of a request with its style, TIME and our own parameters.
+async def the_layers(
+    request: Request, asked: WmsRequest, only: Mosaic | None
+) -> tuple[DrawnLayer, ...]:
+    """Returns the layers of a map, bottom first, with their styles, TIME and our own parameters.
 
-    `only` is the mosaic of the path; without one, LAYERS names one that the caller may see. Raises
+    `only` is the mosaic of the path; without one, LAYERS names ones that the caller may see. Raises
     `ServiceError` for what is not there, and `InvalidRequestError`.
     """
+    names = asked.need("layers").split(",")
+    if len(names) > LAYER_LIMIT:
+        raise ServiceError(
+            "OperationNotSupported",
+            f"LAYERS names {len(names)} layers; a map has {LAYER_LIMIT} at most (LayerLimit)",
+        )
+    styles = _styles(asked.get("styles"), len(names))
+    return tuple(
+        [
+            await _layer(request, asked, only, name.strip(), style)
+            for name, style in zip(names, styles, strict=True)
+        ]
+    )
+
+
+async def the_layer(request: Request, asked: WmsRequest, only: Mosaic | None) -> DrawnLayer:
+    """Returns the layer of a legend, as `the_layers` does those of a map."""
+    return await _layer(request, asked, only, asked.need("layer"), asked.get("style"))
+
+
+def _styles(text: str, count: int) -> list[str]:
+    """Returns the style of each layer; an empty text is the default of all."""
+    styles = text.split(",")
+    if count == 1:
+        return [text.strip(",")]
+    if not text:
+        return [""] * count
+    if len(styles) != count:
+        raise InvalidRequestError(f"STYLES names {len(styles)} styles for {count} layers")
+    return styles
+
+
+async def _layer(
+    request: Request, asked: WmsRequest, only: Mosaic | None, name: str, style_name: str
+) -> DrawnLayer:
     _refuse_other_ways(asked)
-    mosaic = await run_in_threadpool(_mosaic, request, asked.need(names), names, only)
-    style = style_of(mosaic, asked.get("styles" if names != "layer" else "style"))
+    mosaic = await run_in_threadpool(_mosaic, request, name, only)
+    style = style_of(mosaic, style_name)
     parameters = _styled(asked.parameters(), style)
     rule = parameters.to_rule(mosaic)
     if items := parameters.items_named(mosaic, rule):
@@ -60,14 +97,7 @@ def _refuse_other_ways(asked: WmsRequest) -> None:
         raise ServiceError("OperationNotSupported", "styles by SLD are not offered: use STYLES")
 
 
-def _mosaic(request: Request, names: str, parameter: str, only: Mosaic | None) -> Mosaic:
-    layer, *others = [name.strip() for name in names.split(",")]
-    if others:
-        raise ServiceError(
-            "OperationNotSupported",
-            f"{parameter.upper()} names {1 + len(others)} layers; a map has one (LayerLimit): ask "
-            "for each, and lay one on the other",
-        )
+def _mosaic(request: Request, layer: str, only: Mosaic | None) -> Mosaic:
     if only is not None and layer == only.id:
         return only
     if only is not None:
@@ -82,7 +112,7 @@ def _mosaic(request: Request, names: str, parameter: str, only: Mosaic | None) -
 
 def style_of(mosaic: Mosaic, text: str) -> str | None:
     """Returns the named render that is a style; None of the default; raises `ServiceError`."""
-    name = text.strip().strip(",")
+    name = text.strip()
     if name in ("", DEFAULT_STYLE) and name not in mosaic.renders:
         return None
     if name not in mosaic.renders:

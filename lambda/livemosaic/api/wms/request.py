@@ -147,18 +147,20 @@ class WmsRequest:
         except ValidationError as error:
             raise InvalidRequestError(describe_errors(error.errors())) from error
 
-    def size(self, settings: Settings) -> tuple[int, int]:
-        """Returns WIDTH and HEIGHT; `InvalidRequestError` beyond what the server draws."""
+    def size(self, settings: Settings, layers: int = 1) -> tuple[int, int]:
+        """Returns WIDTH and HEIGHT; `InvalidRequestError` beyond what the server draws of all
+        layers together."""
         width, height = (_whole(name, self.need(name)) for name in ("width", "height"))
         most = settings.max_image_pixels
-        if width * height > most:
+        if width * height * layers > most:
+            of_layers = f" of {layers} layers" if layers > 1 else ""
             raise InvalidRequestError(
-                f"WIDTH={width:,} and HEIGHT={height:,} are {width * height:,} pixels; this server "
-                f"draws {most:,} at most"
+                f"WIDTH={width:,} and HEIGHT={height:,}{of_layers} are "
+                f"{width * height * layers:,} pixels; this server draws {most:,} at most"
             )
         return width, height
 
-    def grid(self, settings: Settings) -> Grid:
+    def grid(self, settings: Settings, layers: int = 1) -> Grid:
         """Returns the pixels of the map, x before y, whatever the order of the axes of its CRS is.
 
         The box may reach beyond the poles, and any times around the world, as maps of clients do
@@ -168,7 +170,7 @@ class WmsRequest:
         a0, b0, a1, b1 = self._corners()
         swapped = self.version == "1.3.0" and is_north_first(name)
         bounds = (b0, a0, b1, a1) if swapped else (a0, b0, a1, b1)
-        width, height = self.size(settings)
+        width, height = self.size(settings, layers)
         _check_bounds(bounds, self.get("bbox"))
         return Grid(crs, bounds, width, height)
 

@@ -19,7 +19,7 @@ from livemosaic.api.documents.xml import written
 from livemosaic.api.params.pixels import Appearance
 from livemosaic.api.wms.documented import INFO_FORMATS
 from livemosaic.api.wms.exceptions import Version
-from livemosaic.api.wms.layers import DEFAULT_STYLE
+from livemosaic.api.wms.layers import DEFAULT_STYLE, LAYER_LIMIT
 from livemosaic.api.wms.operations.boxes import every_box, few_boxes, lonlat_bounds_of
 from livemosaic.api.wms.operations.legend import legend_of
 from livemosaic.api.wms.request import FORMATS, WmsRequest, is_north_first
@@ -104,6 +104,7 @@ async def get_capabilities(request: Request, asked: WmsRequest, only: Mosaic | N
         license=only.license if only else "",
         home=str(request.base_url),
         url=url,
+        layer_limit=LAYER_LIMIT,
         side=isqrt(services.settings.max_image_pixels),
         formats=formats,
         info_formats=INFO_FORMATS,

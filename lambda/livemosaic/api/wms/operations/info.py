@@ -14,12 +14,13 @@ from livemosaic.api.documents.xml import written
 from livemosaic.api.responses.point import BandValues, PointOut, values_at
 from livemosaic.api.wms.documented import INFO_FORMATS
 from livemosaic.api.wms.exceptions import ServiceError
-from livemosaic.api.wms.layers import the_layer
+from livemosaic.api.wms.layers import DrawnLayer, the_layers
 from livemosaic.api.wms.request import WmsRequest
 from livemosaic.geo.box import OffGlobeError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.model.render import Format
+from livemosaic.services import Services
 from livemosaic.tiler.views import Point
 
 _OF_VALUES: Final[Format] = "npy"
@@ -39,37 +40,45 @@ class FoundFeature:
 class FeatureInfo:
     """What is at a pixel of a map."""
 
-    mosaic: Mosaic
+    title: str
+    """Of the mosaics."""
     point: Point
     features: Sequence[FoundFeature]
-    """The mosaic first, then its scenes from the top; empty where there is none."""
+    """Of each mosaic itself first, then its scenes from the top; empty where there is none."""
     limits: Mapping[str, Any]
     """What is left out, and why."""
-
-    @property
-    def title(self) -> str:
-        """Title of the mosaic."""
-        return self.mosaic.title or self.mosaic.id
 
 
 async def get_feature_info(request: Request, asked: WmsRequest, only: Mosaic | None) -> Response:
     """Answers with the values that the map is made of, at full resolution: first the mosaic's, by
-    its rule, then each scene's, top first, at most FEATURE_COUNT.
+    its rule, then each scene's, top first, at most FEATURE_COUNT. Of several queried layers the
+    topmost one comes first.
     """
-    services, layer = services_of(request), await the_layer(request, asked, only)
-    _check_layers(asked)
+    services, layers = services_of(request), await the_layers(request, asked, only)
+    queried = _queried(asked, layers)
     media_type = _media_type(asked)
-    grid = asked.grid(services.settings)
+    grid = asked.grid(services.settings, len(layers))
     point = _centre(grid, *asked.pixel(grid.width, grid.height))
-    read, _ = layer.appearance.look(_OF_VALUES)
-    services.tiler.of_scenes(layer.mosaic, read, layer.rule)  # what raises does so anywhere
-    found = None
-    with suppress(OffGlobeError):
-        found = await values_at(services, layer.mosaic, point, read, layer.rule)
-    features = [*_features(layer.mosaic, found, asked.feature_count())] if found else []
-    info = FeatureInfo(layer.mosaic, point, features, _limits(found) if found else {})
+    found = [(layer.mosaic, await _values(services, layer, point)) for layer in queried]
+    there = [(mosaic, values) for mosaic, values in found if values is not None]
+    count = asked.feature_count()
+    info = FeatureInfo(
+        ", ".join(_title(mosaic) for mosaic, _ in found),
+        point,
+        [one for mosaic, values in there for one in _features(mosaic, values, count)],
+        _limits([values for _, values in there]),
+    )
     text = _WRITERS[media_type](info)
     return Response(text, media_type=media_type, headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def _values(services: Services, layer: DrawnLayer, point: Point) -> PointOut | None:
+    """Returns the values of a layer; None off its globe."""
+    read, _ = layer.appearance.look(_OF_VALUES)
+    services.tiler.of_scenes(layer.mosaic, read, layer.rule)  # what raises does so anywhere
+    with suppress(OffGlobeError):
+        return await values_at(services, layer.mosaic, point, read, layer.rule)
+    return None
 
 
 def _centre(grid: Grid, column: int, row: int) -> Point:
@@ -77,9 +86,12 @@ def _centre(grid: Grid, column: int, row: int) -> Point:
     return Point.on_any_turn(grid.crs, *(grid.transform @ (column + 0.5, row + 0.5)))
 
 
-def _check_layers(asked: WmsRequest) -> None:
-    if asked.need("query_layers") != asked.need("layers"):
-        raise ServiceError("LayerNotDefined", "QUERY_LAYERS must name the layer of the map")
+def _queried(asked: WmsRequest, layers: Sequence[DrawnLayer]) -> list[DrawnLayer]:
+    """Returns the layers of QUERY_LAYERS, the topmost one of the map first."""
+    names = {name.strip() for name in asked.need("query_layers").split(",")}
+    if not names <= {layer.mosaic.id for layer in layers}:
+        raise ServiceError("LayerNotDefined", "QUERY_LAYERS must name layers of the map")
+    return [layer for layer in reversed(layers) if layer.mosaic.id in names]
 
 
 def _media_type(asked: WmsRequest) -> str:
@@ -94,20 +106,25 @@ def _media_type(asked: WmsRequest) -> str:
 
 
 def _features(mosaic: Mosaic, found: PointOut, count: int) -> Iterator[FoundFeature]:
-    yield FoundFeature(mosaic.id, {"mosaic": mosaic.title or mosaic.id} | _by_band(found))
+    yield FoundFeature(mosaic.id, {"mosaic": _title(mosaic)} | _by_band(found))
     for scene in found.assets[:count]:
         about = {"scene": scene.name, "collection": scene.collection, "datetime": scene.datetime}
         yield FoundFeature(scene.name, about | _by_band(scene))
+
+
+def _title(mosaic: Mosaic) -> str:
+    return mosaic.title or mosaic.id
 
 
 def _by_band(values: BandValues) -> dict[str, int | float | None]:
     return dict(zip(values.band_names, values.values, strict=True))
 
 
-def _limits(found: PointOut) -> dict[str, Any]:
+def _limits(found: Sequence[PointOut]) -> dict[str, Any]:
     """Returns what is not in an answer, and why."""
-    skipped = [one.model_dump() for one in found.skipped]
-    parts = {"skipped": skipped, "truncated": found.truncated}
+    skipped = [one.model_dump() for values in found for one in values.skipped]
+    truncated = next((values.truncated for values in found if values.truncated), None)
+    parts = {"skipped": skipped, "truncated": truncated}
     return {name: value for name, value in parts.items() if value}
 
 

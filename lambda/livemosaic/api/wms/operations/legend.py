@@ -38,7 +38,7 @@ Canvas = NDArray[np.uint8]
 
 async def get_legend_graphic(request: Request, asked: WmsRequest, only: Mosaic | None) -> Response:
     """Draws the colors of a style by value; of one without a colormap its name alone."""
-    layer = await the_layer(request, asked, only, "layer")
+    layer = await the_layer(request, asked, only)
     style = asked.get("style") or layer.mosaic.title or layer.mosaic.id
     image_format = asked.format() if asked.get("format") else "png"
     if image_format == "tif":
