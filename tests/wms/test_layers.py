@@ -31,7 +31,8 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         server.publish("b", [1, 1, 1], mosaic="glass")
         server.create("deep", minzoom=12, maxzoom=14, quadkey_zoom=12)
         server.publish("d", [9, 9, 9], mosaic="deep")
-        server.create("floats")
+        shade = {"assets": ["visual"], "bidx": [1], "algorithm": "hillshade"}
+        server.create("floats", renders={"shade": shade})
         server.publish("f", 1.5, mosaic="floats", dtype="float32")
         server.create("hidden", access="private")
         server.publish("h", 7, mosaic="hidden")
@@ -67,6 +68,17 @@ def test_each_layer_has_its_style(layers: Service) -> None:
     assert alpha == 255
     alone = colors(layers.map(LAYERS="glass,glass", STYLES="glass,glass"))[0]
     assert alone == pytest.approx([0, 0, 200, 255 * (1 - (127 / 255) ** 2)], abs=1)
+
+
+def test_an_algorithm_of_one_layer_leaves_the_others_in_their_place(layers: Service) -> None:
+    """It takes pixels around each, which there are none of at the edges of a map."""
+    alone = pixels(layers.map(LAYERS="floats", STYLES="shade"))
+    both = pixels(layers.map(LAYERS="red,floats", STYLES=",shade"))
+    assert both.shape == (4, 256, 256)
+    edge = (256 - alone.shape[1]) // 2
+    assert (both[:3, edge:-edge, edge:-edge] == alone[0]).all()
+    for side in (both[0, :edge], both[0, -edge:], both[0, :, :edge], both[0, :, -edge:]):
+        assert (side == 200).all()
 
 
 @pytest.mark.parametrize("image_format", ["image/jpeg", "image/webp"])

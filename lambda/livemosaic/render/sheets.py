@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
@@ -23,13 +24,22 @@ class Sheet:
 
     def __call__(self, pixels: Pixels, render: Render, grid: Grid, _: Mapping[str, str]) -> Encoded:
         """Keeps the image; raises `InvalidRequestError` where it has no bytes."""
-        image, grid = styled(pixels, render, grid)
+        image, place = styled(pixels, render, grid)
         if image.data.dtype != np.uint8:
             raise InvalidRequestError(
                 f"{image.data.dtype} pixels need rescale=min,max to be laid on other layers"
             )
-        self.image = image
+        self.image = _placed(image, place, grid)
         return Encoded(b"", "", "png", grid)
+
+
+def _placed(image: Image, place: Grid, canvas: Grid) -> Image:
+    """Returns an image on a canvas: where an algorithm has dropped its edges, nothing is there."""
+    left = round((place.bounds[0] - canvas.bounds[0]) / canvas.transform.a)
+    top = round((place.bounds[3] - canvas.bounds[3]) / canvas.transform.e)
+    around = (top, canvas.height - top - place.height), (left, canvas.width - left - place.width)
+    data = np.pad(image.data, ((0, 0), *around))
+    return Image(data, np.pad(image.alpha, around), image.names)
 
 
 def laid(images: Sequence[Image]) -> Image:
@@ -38,8 +48,8 @@ def laid(images: Sequence[Image]) -> Image:
     Translucent pixels let those below shine through (Porter and Duff 1984, "over").
     """
     first = images[0]
-    data = np.zeros((3, *first.alpha.shape), np.float32)
-    alpha = np.zeros(first.alpha.shape, np.float32)
+    data: NDArray[Any] = np.zeros((3, *first.alpha.shape), np.float32)
+    alpha: NDArray[Any] = np.zeros(first.alpha.shape, np.float32)
     for image in images:
         top = image.alpha.astype(np.float32) / _OPAQUE
         below = alpha * (1 - top)
