@@ -9,7 +9,7 @@ WORKERS ?= 2
 # Some images set it; each of the many processes of the tests would compile all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup web demo check test lint docs format bench bench-views aws-local deploy dist requirements clean
+.PHONY: help setup web demo check test lint docs film format bench bench-views aws-local deploy dist requirements clean
 
 .NOTPARALLEL:
 
@@ -48,6 +48,9 @@ lint: setup ## Check style (ruff), types (mypy, strict) and imports (import-lint
 
 docs: setup ## Build the documentation as a site into build/site.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -d build/site
+
+film: setup ## Film the demo's page: README's moving picture (10 minutes and more).
+	PYTHONPATH=tests:. $(BIN)/python -m browser.film docs/demo.webp $(ARGS)
 
 format: setup ## Format the code and fix style where possible (ruff).
 	$(BIN)/ruff check --fix .

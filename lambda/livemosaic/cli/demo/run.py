@@ -62,7 +62,7 @@ def run(demo: Demo, progress: Progress, console: Console) -> None:
     index = demo.folder / "index.db"
     _clear(demo.folder, scenes)
     settings = Settings(index=f"sqlite:///{index}", allowed_prefixes=(f"{scenes.resolve()}/",))
-    with running(settings) as services, _served(services, demo.port) as url:
+    with running(settings) as services, served(services, demo.port) as url:
         services.mosaics.create(MOSAIC)
         page = f"{url}/mosaics/demo/map.html"
         console.print(f"The mosaic is live at [bold link={page}]{page}[/]  (Ctrl-C ends it)")
@@ -133,7 +133,8 @@ def items_of(scenes: Path, count: int) -> Generator[dict[str, Any]]:
 
 
 @contextmanager
-def _served(services: Services, port: int) -> Iterator[str]:
+def served(services: Services, port: int) -> Iterator[str]:
+    """Serves mosaics and builds their overviews meanwhile; yields the URL of the server."""
     with listening("127.0.0.1", port) as listener:
         serving = server(services)
         thread = threading.Thread(target=serving.run, args=([listener],), daemon=True)
