@@ -43,7 +43,7 @@ test: setup ## Run all tests, including emulated DynamoDB and headless Chromium.
 lint: setup ## Check style (ruff), types (mypy, strict) and imports (import-linter).
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -n $(WORKERS)
+	$(BIN)/mypy -n 2
 	$(BIN)/lint-imports
 
 docs: setup ## Build the documentation as a site into build/site.
