@@ -41,6 +41,7 @@ from livemosaic.tiler.watch import Watch
 from livemosaic.tiler.whole.stretch import Stretches
 
 if TYPE_CHECKING:
+    from livemosaic.export.tiles.publishing import ArchivePublisher
     from livemosaic.overviews.builder import OverviewBuilder
     from livemosaic.overviews.cells.maker import BuildTally
     from livemosaic.overviews.hints import HintQueue
@@ -73,6 +74,13 @@ class Services:
     async def stretched(self, mosaic: Mosaic, read: Read, render: Render, rule: Rule) -> Render:
         """Returns a render with ranges in place of `rescale=auto`; see `Stretches.applied`."""
         return await self.stretches.applied(self.tiler, mosaic, read, render, rule)
+
+    def publisher(self) -> "ArchivePublisher":
+        """Returns what publishes archives of tiles (`export.tiles`)."""
+        from livemosaic.export.tiles.publishing import ArchivePublisher
+
+        allowed = self.settings.allowed_prefixes
+        return ArchivePublisher(self.tiler, self.stretches, self.pixel_version, allowed)
 
     def create(self, mosaic: Mosaic, *, is_overviews_open: bool) -> Mosaic:
         """Adds a mosaic; AlreadyExistsError if its id is taken.
@@ -155,6 +163,10 @@ def _overviews(settings: Settings, table: Table) -> Overviews | None:
 def _check(mosaic: Mosaic) -> None:
     check_settings(mosaic)
     check_overviews(mosaic)
+    if mosaic.exports:
+        from livemosaic.export.schedule.setting import check_exports
+
+        check_exports(mosaic)
 
 
 @contextmanager

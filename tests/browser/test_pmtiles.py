@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page
 
 from browser.conftest import TIMEOUT_S, Site
 from browser.npm import BLUE, EAST, RED, WEST, needed, served, shows
-from livemosaic.export.tiles.look import TileFormat
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.model.render import TileFormat
 
 WHITE = (255, 255, 255)
 PAGE = """<!doctype html><html><head><meta charset="utf-8">

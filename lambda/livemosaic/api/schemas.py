@@ -1,9 +1,9 @@
 """Request and response bodies, as pydantic models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -25,11 +25,15 @@ from livemosaic.model.mosaic import (
     Mosaic,
     OverviewPolicy,
     Reduction,
+    ScheduledExport,
 )
-from livemosaic.model.render import EncodedFormat
+from livemosaic.model.render import EncodedFormat, TileFormat
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.rules.parameters import RuleQuery
+
+if TYPE_CHECKING:
+    from livemosaic.export.schedule.status import ScheduledArchive
 
 _HIDDEN = {
     *("generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"),
@@ -128,6 +132,54 @@ class SourceBody(BaseModel):
         """Returns the source, with its filter as CQL2-JSON."""
         where = None if self.filter is None else Cql2Filter.parse(self.filter, strict=True).document
         return MosaicSource(**self.model_dump() | {"filter": where})
+
+
+class ExportBody(BaseModel):
+    """An archive (PMTiles) of a mosaic that is made on a schedule, where the server keeps them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    render: str = Field("", max_length=63, description="Named render of the mosaic; empty for none")
+    format: TileFormat = Field("webp", description="Format of the tiles")
+    minzoom: int = Field(0, ge=0, le=30, description="First zoom, as far as the mosaic has it")
+    maxzoom: int = Field(12, ge=0, le=30, description="Last zoom, as far as the mosaic has it")
+    every_h: int = Field(24, ge=1, le=8760, description="Hours from one archive to the next")
+    keep: int = Field(0, ge=0, le=1000, description="Dated copies that are kept, one a day")
+
+
+class ExportOut(ExportBody):
+    """A scheduled archive of a mosaic, and where it stands."""
+
+    made: datetime | None = Field(None, description="When it was published; null if never")
+    size: int = Field(0, description="Bytes of the archive")
+    due: datetime | None = Field(
+        None, description="When the next one, or the next attempt, is due; null stands for now"
+    )
+    error: str = Field("", description="Why the last attempt failed; empty if it did not")
+    warnings: list[str] = Field([], description="What the archive lacks")
+
+    @classmethod
+    def of(cls, archive: "ScheduledArchive") -> "ExportOut":
+        """Describes an archive."""
+        return cls(
+            **asdict(archive.export),
+            made=archive.made,
+            size=archive.size,
+            due=archive.due,
+            error=archive.error,
+            warnings=list(archive.warnings),
+        )
+
+
+class ExportList(BaseModel):
+    """The scheduled archives of a mosaic."""
+
+    exports: list[ExportOut]
+
+    @classmethod
+    def of(cls, archives: "Iterable[ScheduledArchive]") -> "ExportList":
+        """Describes archives."""
+        return cls(exports=[ExportOut.of(each) for each in archives])
 
 
 class MosaicSettings(BaseModel):
@@ -230,6 +282,13 @@ class MosaicSettings(BaseModel):
         "Omitted from a new mosaic: kept where the server has a place for them and the other "
         "settings allow it; omitted from a change: as before",
     )
+    exports: list[ExportBody] = Field(
+        [],
+        max_length=MAX_RENDERS + 1,
+        description="Archives (PMTiles) of all tiles of some zooms that are made on a schedule, "
+        "and served at /mosaics/{id}/mosaic.pmtiles; one of each render",
+        examples=[[{"maxzoom": 12}, {"render": "ndvi", "every_h": 168, "keep": 4}]],
+    )
     sources: list[SourceBody] = Field(
         [],
         max_length=MAX_SOURCES,
@@ -256,7 +315,8 @@ class MosaicSettings(BaseModel):
         overviews = None if self.overviews is None else _policy(self.overviews)
         rules = RulePolicy.of(values["rules"])
         sources = tuple(source.to_source() for source in self.sources)
-        more = {"rules": rules, "overviews": overviews, "sources": sources}
+        exports = tuple(ScheduledExport(**each.model_dump()) for each in self.exports)
+        more = {"rules": rules, "overviews": overviews, "sources": sources, "exports": exports}
         return values | {"filter": parsed} | more
 
 

@@ -12,7 +12,7 @@ from livemosaic.api.schemas import (
     NewMosaic,
     OverviewPolicyBody,
 )
-from livemosaic.cli.options import renders_of, rule_policy, settings_options, sources_of
+from livemosaic.cli.options import exports_of, renders_of, rule_policy, settings_options, sources_of
 from livemosaic.cli.session import console, progress, target
 from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
@@ -71,6 +71,15 @@ def create(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A JSON file with a list of sources."),
     ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,…",
+            help="An archive (PMTiles) that is made on a schedule: "
+            "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
+            "be left out; may be repeated.",
+        ),
+    ] = None,
     create_table: Annotated[
         bool, typer.Option(help="Create the DynamoDB table (on demand) if it does not exist.")
     ] = False,
@@ -102,6 +111,7 @@ def create(
             renders=renders_of(renders, render or []),
             rules=rule_policy(rules, rule),
             sources=sources_of(sources, source or []),
+            exports=exports_of(export or []),
             **_overviews(overviews),
         )
         print_json(mosaics.create(new))
@@ -193,6 +203,15 @@ def update(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A JSON file with a list of sources."),
     ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,…",
+            help="An archive (PMTiles) that is made on a schedule, in place of the ones before: "
+            "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
+            "be left out; may be repeated.",
+        ),
+    ] = None,
     reset: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,6 +238,8 @@ def update(
     `livemosaic mosaics update alps --reset filter --no-overviews`
 
     `livemosaic mosaics update best --sources sources.json`
+
+    `livemosaic mosaics update alps --export maxzoom=12,keep=7 --export render=ndvi,every_h=168`
     """
     patch = {name: value for name, value in settings.items() if value not in (None, [])}
     with target(context) as mosaics:
@@ -230,6 +251,8 @@ def update(
             patch["rules"] = changed
         if found_sources := sources_of(sources, source or []):
             patch["sources"] = found_sources
+        if export:
+            patch["exports"] = exports_of(export)
         if overviews is not None:
             patch["overviews"] = {} if overviews else None
         print_json(mosaics.change(mosaic, patch | _reset(patch, reset or [])))

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 import typer
 from pydantic.fields import FieldInfo
 
-from livemosaic.api.schemas import MosaicSettings, RulePolicyBody
+from livemosaic.api.schemas import ExportBody, MosaicSettings, RulePolicyBody
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.render.named_renders import parse_query
 
-_SPECIAL = {"access", "renders", "rules", "overviews", "sources"}
+_SPECIAL = {"access", "renders", "rules", "overviews", "sources", "exports"}
 """Settings whose options are more than the value."""
 _SECONDS = "_s"
 _Command = Callable[..., None]
@@ -128,6 +128,25 @@ def _source(text: str) -> dict[str, Any]:
                 "assets.NAME=ASSET, and one with a filter stands in a file (--sources)"
             )
     return source
+
+
+def exports_of(given: Sequence[str]) -> list[dict[str, str]]:
+    """Returns exports of `render=ndvi,maxzoom=12`; raises `InvalidRequestError` for other texts."""
+    found = []
+    for text in given:
+        pairs = [pair.partition("=") for pair in text.split(",")]
+        names = [name for name, _, _ in pairs]
+        wrong = (name for name in names if name not in ExportBody.model_fields)
+        if (name := next(wrong, None)) is not None:
+            known = ", ".join(ExportBody.model_fields)
+            raise InvalidRequestError(
+                f"--export {text!r} has {name!r}; it is NAME=VALUE,… of {known}, for example "
+                "render=ndvi,maxzoom=12,every_h=24"
+            )
+        if len(set(names)) < len(names):
+            raise InvalidRequestError(f"--export {text!r} has a name more than once")
+        found.append({name: value for name, _, value in pairs})
+    return found
 
 
 def rule_policy(file: Path | None, query: str) -> RulePolicyBody:

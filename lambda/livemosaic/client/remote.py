@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut
+from livemosaic.api.schemas import ExportList, MosaicOut, NewMosaic, TokenOut
 from livemosaic.auth.signing import Authorize, Bearer
 from livemosaic.client.http import Answer, ApiError
 from livemosaic.client.target import EntryOutcome, Older, group_adjacent, map_in_order
@@ -135,6 +135,16 @@ class Remote:
         if answer.status != 200:
             raise self.client.refusal(answer)
         return self._mosaic(answer, answer.document)
+
+    def exports(self, mosaic: str) -> ExportList:
+        """See `Target`. Of a private mosaic it needs write access."""
+        private = self.get(mosaic).access == "private"
+        path = f"{mosaic_path(mosaic)}/exports"
+        answer = self.read(path, self.reader() if private else self.client.reader)
+        try:
+            return ExportList.model_validate(answer.document)
+        except ValidationError as error:
+            raise self.client.unknown_api(answer) from error
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from livemosaic.api.schemas import MosaicOut, NewMosaic, TokenOut, patched
+from livemosaic.api.schemas import ExportList, MosaicOut, NewMosaic, TokenOut, patched
 from livemosaic.auth.tokens import scope_of
 from livemosaic.errors import LivemosaicError
 from livemosaic.index.change import Newer, NewerKind
@@ -94,6 +94,10 @@ class Target(Protocol):
         """Changes some settings of a mosaic, by a JSON Merge Patch; the others stay."""
         ...
 
+    def exports(self, mosaic: str) -> ExportList:
+        """Returns where the scheduled archives of a mosaic stand."""
+        ...
+
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """Creates an access token of a mosaic."""
         ...
@@ -143,6 +147,13 @@ class Local:
         """See `Target`."""
         changed = self.services.mosaics.revise(mosaic, lambda now: patched(now, settings))
         return MosaicOut.of(changed)
+
+    def exports(self, mosaic: str) -> ExportList:
+        """See `Target`."""
+        from livemosaic.export.schedule.status import stated
+
+        found = self.services.mosaics.get(mosaic)
+        return ExportList.of(stated(self.services.settings.archives, found))
 
     def token(self, mosaic: str, seconds: int) -> TokenOut:
         """See `Target`."""

@@ -9,6 +9,7 @@ from livemosaic.errors import InvalidRequestError, NewerFormatError
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.derived.sources import Member, MosaicSource
 from livemosaic.model.raster import BBox
+from livemosaic.model.render import TileFormat
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
 
@@ -64,6 +65,24 @@ class OverviewSet:
     marked_since: int = 0
     """Epoch milliseconds from which on every change of a scene has a stale row, but for changes by
     who did not know yet: the first set of a mosaic was begun then. 0 of sets made earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledExport:
+    """One of the setting `exports` of a mosaic: an archive of its tiles, made again and again.
+
+    Where it is published is a setting of the deployment, never of a mosaic (`Settings.archives`).
+    """
+
+    render: str = ""
+    """A named render of the mosaic; empty for none. A mosaic has one export of each."""
+    format: TileFormat = "webp"
+    minzoom: int = 0
+    maxzoom: int = 12
+    every_h: int = 24
+    """Hours from one archive to the next."""
+    keep: int = 0
+    """Dated copies that are kept, one a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,8 @@ class Mosaic:
 
     overviews: OverviewPolicy | None = None
     """How overview cells are kept for low zooms; None where none are."""
+    exports: tuple[ScheduledExport, ...] = ()
+    """The archives that are made of it on a schedule."""
     sources: tuple[MosaicSource, ...] = ()
     """The mosaics whose scenes a derived mosaic shows; empty in a mosaic with scenes of its own."""
 

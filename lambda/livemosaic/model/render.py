@@ -80,6 +80,8 @@ class Read:
 
 EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 """A format that bytes have."""
+TileFormat = Literal["webp", "jpeg", "png"]
+"""A format that tiles of an archive have."""
 Format = Literal["auto", EncodedFormat]
 """A format that requests may ask for."""
 VALUES: Final[tuple[Format, ...]] = ("tif", "npy")

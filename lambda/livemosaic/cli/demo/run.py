@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from livemosaic.cli.demo.scenery.scenes import claim, is_of_demo, make_scenes
+from livemosaic.cli.serve.beside import beside
 from livemosaic.cli.serve.server import listening, server
-from livemosaic.cli.serve.upkeep import beside
+from livemosaic.cli.serve.upkeep import upkeep
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
@@ -142,7 +143,7 @@ def served(services: Services, port: int) -> Iterator[str]:
         try:
             while not serving.started and thread.is_alive():
                 time.sleep(0.02)
-            with beside(services, is_terminal=True):
+            with beside(services, upkeep(services), is_terminal=True):
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             serving.should_exit = True

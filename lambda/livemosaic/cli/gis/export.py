@@ -6,14 +6,14 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
-from livemosaic.cli.gis.pmtiles import export_tiles, request_of
+from livemosaic.cli.gis.pmtiles import ArchiveOptions, export_tiles, show_status
 from livemosaic.cli.session import console, progress, target
+from livemosaic.cli.terminal.results import AsJson
 from livemosaic.client.exports import MosaicExport, export_of
 from livemosaic.errors import InvalidRequestError
 from livemosaic.export.files import put_at
 from livemosaic.export.mosaic_json import mosaic_json, only_asset
-from livemosaic.export.tiles.look import TileFormat
-from livemosaic.export.tiles.publishing import ArchivePlace
+from livemosaic.model.render import TileFormat
 
 T = TypeVar("T")
 
@@ -63,13 +63,23 @@ def export(
         TileFormat | None, typer.Option(help="Format of the tiles of PMTiles; webp unless given.")
     ] = None,
     keep: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=1000,
-            help="Copies of PMTiles, alps.2026-11-30.pmtiles, that are kept of the last days.",
+            help="Copies of PMTiles, alps.2026-11-30.pmtiles, that are kept of the last days; none "
+            "unless given.",
         ),
-    ] = 0,
+    ] = None,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status",
+            help="Make nothing: show the PMTiles that are made on a schedule, `exports` of the "
+            "mosaic: made when, due when, and the last error.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a whole mosaic for other tools, as of now; what is there is replaced.
 
@@ -90,8 +100,16 @@ def export(
 
     `livemosaic export alps`
 
+    `livemosaic --api https://HOST export alps --status`
+
     `livemosaic export alps alps.pmtiles --zooms 0-12 --render ndvi --tiles png --keep 7`
     """
+    if status:
+        with target(context) as mosaics:
+            show_status(mosaics, mosaic, as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("--json is for --status", context)
     kind = format_ or (_format(to) if to else "pmtiles")
     if quadkey_zoom is not None and kind != "mosaicjson":
         raise typer.BadParameter("--quadkey-zoom is for MosaicJSON", context)
@@ -99,9 +117,9 @@ def export(
     if kind == "pmtiles":
         if asset:
             raise typer.BadParameter("--asset is not for PMTiles: name a --render", context)
-        place = ArchivePlace(to, keep)
         with target(context) as mosaics:
-            export_tiles(mosaics, mosaic, request_of(place, render, zooms, tiles))
+            options = ArchiveOptions.of(to, render, zooms, tiles, keep)
+            export_tiles(mosaics, mosaic, options)
         return
     if not to:
         raise typer.BadParameter(f"name a file for {kind}", context)

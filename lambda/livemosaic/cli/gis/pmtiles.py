@@ -1,43 +1,69 @@
 """PMTiles of `livemosaic export`: what is asked for, progress, and what is missing in them."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from livemosaic.cli.session import console, progress
+from livemosaic.cli.terminal.results import print_json
 from livemosaic.client.target import Local, Target
 from livemosaic.errors import InvalidRequestError
+from livemosaic.export.schedule.status import request_of
 from livemosaic.export.tiles.archive import ExportTally
-from livemosaic.export.tiles.look import TileFormat
-from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
+from livemosaic.export.tiles.lacks import foreseen, lacks
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
-from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import TileFormat
 from livemosaic.services import Services
 
 _ZOOMS: Final = re.compile(r"(\d{1,2})(?:-(\d{1,2}))?")
-_MOST_COUNTED: Final = 100
 
 
-def request_of(
-    place: ArchivePlace, render: str, zooms: str | None, tiles: TileFormat | None
-) -> ArchiveRequest:
-    """Returns what options ask for; raises `InvalidRequestError` for zooms that are none."""
-    usual = ArchiveRequest(place=place)
-    found = _ZOOMS.fullmatch(zooms) if zooms else None
-    if zooms and found is None:
-        raise InvalidRequestError(f"--zooms {zooms[:20]!r} must be two zooms like 0-12, or one")
-    first = int(found[1]) if found else usual.minzoom
-    last = int(found[2] or found[1]) if found else usual.maxzoom
-    if first > last:
-        raise InvalidRequestError(f"--zooms {zooms}: {first} is deeper than {last}")
-    return ArchiveRequest(
-        place=place, render=render, format=tiles or usual.format, minzoom=first, maxzoom=last
-    )
+@dataclass(frozen=True, slots=True)
+class ArchiveOptions:
+    """Options of the command; ones that are not given are None, and an empty name is the place
+    from which the API serves archives."""
+
+    to: str
+    render: str
+    zooms: tuple[int, int] | None
+    """The first and the last one."""
+    tiles: TileFormat | None
+    keep: int | None
+
+    @classmethod
+    def of(
+        cls, to: str, render: str, zooms: str | None, tiles: TileFormat | None, keep: int | None
+    ) -> Self:
+        """Raises `InvalidRequestError` for zooms that are none."""
+        found = _ZOOMS.fullmatch(zooms) if zooms else None
+        if zooms and found is None:
+            raise InvalidRequestError(f"--zooms {zooms[:20]!r} must be two zooms like 0-12, or one")
+        span = (int(found[1]), int(found[2] or found[1])) if found else None
+        if span and span[0] > span[1]:
+            raise InvalidRequestError(f"--zooms {zooms}: {span[0]} is deeper than {span[1]}")
+        return cls(to, render, span, tiles, keep)
+
+    def request(self, services: Services, mosaic: Mosaic) -> ArchiveRequest:
+        """Returns what is asked for: where the API serves it, as `exports` of the mosaic has it."""
+        to = self.to or _served(services, mosaic, self.render)
+        exports = {} if self.to else {each.render: each for each in mosaic.exports}
+        usual = ArchiveRequest(place=ArchivePlace(to), render=self.render)
+        if (export := exports.get(self.render)) is not None:
+            usual = request_of(export, to)
+        first, last = self.zooms or (usual.minzoom, usual.maxzoom)
+        keep = usual.place.keep if self.keep is None else self.keep
+        place, tiles = ArchivePlace(to, keep), self.tiles or usual.format
+        return replace(usual, place=place, format=tiles, minzoom=first, maxzoom=last)
 
 
-def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
+def export_tiles(target: Target, name: str, options: ArchiveOptions) -> None:
     """Writes an archive of a mosaic of an index, and says what it lacks."""
     if not isinstance(target, Local):
         raise InvalidRequestError(
@@ -46,19 +72,8 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
         )
     services = target.services
     mosaic = services.mosaics.get(name)
-    if not request.place.to:
-        request = replace(request, place=_served(services, mosaic, request))
-    publisher = ArchivePublisher(
-        services.tiler,
-        services.stretches,
-        services.pixel_version,
-        services.settings.allowed_prefixes,
-    )
-    behind = [
-        f"source {each.id}: {text}" if mosaic.sources else text
-        for each in {each.id: each for each in mosaic.stored}.values()
-        for text in _behind(services, each)
-    ]
+    request = options.request(services, mosaic)
+    behind = foreseen(services.tiler, mosaic)
     with progress() as bar:
         task = bar.add_task("looking for tiles", total=None)
 
@@ -66,18 +81,17 @@ def export_tiles(target: Target, name: str, request: ArchiveRequest) -> None:
             done = f"{tally.drawn:,} tiles drawn, {tally.copied:,} as before"
             bar.update(task, description=done)
 
-        tally = publisher.publish(mosaic, request, datetime.now(UTC).date(), report)
+        tally = services.publisher().publish(mosaic, request, datetime.now(UTC).date(), report)
     count, size = tally.drawn + tally.copied, tally.drawn_bytes + tally.copied_bytes
     console.print(
         f"wrote {count:,} tiles ({size / 1e6:,.1f} MB) of [bold]{name}[/bold] to "
         f"{request.place.to}: {tally.drawn:,} drawn, {tally.copied:,} as before"
     )
-    missing = (f"source {source} is missing: {why}" for source, why in mosaic.missing)
-    for warning in (*missing, *behind, *_lacks(tally)):
+    for warning in (*behind, *lacks(tally)):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
 
-def _served(services: Services, mosaic: Mosaic, request: ArchiveRequest) -> ArchivePlace:
+def _served(services: Services, mosaic: Mosaic, render: str) -> str:
     """Returns the place from which the API serves an archive."""
     if not services.settings.archives:
         raise InvalidRequestError(
@@ -86,32 +100,33 @@ def _served(services: Services, mosaic: Mosaic, request: ArchiveRequest) -> Arch
         )
     store = ArchiveStore(services.settings.archives)
     store.make_folder()
-    return replace(request.place, to=store.place_of(mosaic, request.render))
+    return store.place_of(mosaic, render)
 
 
-def _behind(services: Services, mosaic: Mosaic) -> list[str]:
-    """Returns whether low zooms lack changes that overviews do not show yet."""
-    if mosaic.overviews is None or not services.settings.overviews:
-        return []
-    if mosaic.shown_overviews is None:
-        return ["overviews are not complete, so low zooms may lack scenes: run `overviews build`"]
-    rows = OverviewRows(services.index.table)
-    found = (row for region in REGIONS for row in rows.waiting(mosaic, region, _MOST_COUNTED))
-    waiting = sum(not row.tries for row in found)
-    more = "at least " if waiting >= _MOST_COUNTED else ""
-    text = f"overviews are {more}{waiting} changes behind: run `overviews build` before an export"
-    return [text] if waiting else []
-
-
-def _lacks(tally: ExportTally) -> list[str]:
-    """Returns what tiles do not show."""
-    found = []
-    if tally.cut:
-        found.append(
-            f"{tally.cut:,} tiles lack scenes, as a limit ended the search for them: overviews "
-            "show all at low zooms (docs/overviews.md), else see docs/limits.md"
+def show_status(target: Target, name: str, as_json: bool) -> None:
+    """Prints where the scheduled archives of a mosaic stand."""
+    found = target.exports(name)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("render", "zooms", "format", "every", "made", "MB", "next", "last error")
+    for each in found.exports:
+        table.add_row(
+            each.render,
+            f"{each.minzoom}-{each.maxzoom}",
+            each.format,
+            f"{each.every_h} h",
+            _time(each.made) if each.made else "never",
+            f"{each.size / 1e6:,.1f}",
+            _time(each.due) if each.due and each.due > datetime.now(UTC) else "now",
+            escape(each.error),
         )
-    if tally.lacking:
-        found.append(f"{tally.lacking:,} tiles lack scenes that could not be shown")
-        found += [f"{name} {why}" for name, why in tally.reasons.items()]
-    return found
+    Console().print(table)
+    for each in found.exports:
+        for warning in each.warnings:
+            text = f"warning: {each.render or name}: {warning}"
+            console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

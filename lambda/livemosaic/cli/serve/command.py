@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import typer
 from pydantic import SecretStr
@@ -14,14 +15,16 @@ from livemosaic import logs
 from livemosaic.cli.backfill.ledger import Ledger
 from livemosaic.cli.demo import run as demonstration
 from livemosaic.cli.ingest import put_in
+from livemosaic.cli.serve.archives import archives
+from livemosaic.cli.serve.beside import SideWork, beside
 from livemosaic.cli.serve.server import listening, server
-from livemosaic.cli.serve.upkeep import beside
+from livemosaic.cli.serve.upkeep import upkeep
 from livemosaic.cli.session import clear_errors, console, is_typed, progress, stop, without_api
 from livemosaic.client.target import Local
 from livemosaic.index_url import SQLITE
 from livemosaic.ingest.sources.open import open_names
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.services import running
+from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.storage.allowlist import AllowList
 
@@ -61,6 +64,15 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    make_archives: Annotated[
+        bool | None,
+        typer.Option(
+            "--make-archives/--no-make-archives",
+            help="Make PMTiles that are due (`exports` of mosaics) in a process of low priority. "
+            "By default with an SQLite index.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve tiles, maps and the API from this machine.
 
@@ -80,9 +92,9 @@ def serve(
         if is_typed(context, "index"):
             stop("files are served without --index: `livemosaic ingest` puts them into one")
         with clear_errors(), _index_of(source, tms, given) as made:
-            _serve(made, host, port, token, build_overviews)
+            _serve(made, host, port, token, _Works.of(made, build_overviews, make_archives))
         return
-    _serve(given, host, port, token, build_overviews)
+    _serve(given, host, port, token, _Works.of(given, build_overviews, make_archives))
 
 
 @contextmanager
@@ -111,13 +123,36 @@ def _title(names: Sequence[str]) -> str:
     return first if len(names) == 1 else f"{first} and {len(names) - 1:,} more"
 
 
-def _serve(
-    given: Settings, host: str, port: int, token: str | None, build_overviews: bool | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Works:
+    """What is done beside the server."""
+
+    builds_overviews: bool
+    makes_archives: bool
+
+    @classmethod
+    def of(cls, settings: Settings, builds: bool | None, makes: bool | None) -> Self:
+        """Both by default with an SQLite index."""
+        is_local = SQLITE.fullmatch(settings.index) is not None
+        if makes and not settings.archives:
+            stop(
+                "there is no place for archives: set LIVEMOSAIC_ARCHIVE_STORE to s3://BUCKET/PREFIX"
+            )
+        return cls(
+            is_local if builds is None else builds,
+            is_local if makes is None else makes,
+        )
+
+    def works(self, services: Services) -> Iterator[SideWork]:
+        if self.builds_overviews:
+            yield upkeep(services)
+        if self.makes_archives:
+            yield archives(services)
+
+
+def _serve(given: Settings, host: str, port: int, token: str | None, how: _Works) -> None:
     if token is None and given.token is not None:
         token = given.token.get_secret_value()
-    is_local = SQLITE.fullmatch(given.index) is not None
-    builds = is_local if build_overviews is None else build_overviews
     chosen = token or secrets.token_urlsafe(16)
     settings = given.model_copy(update={"token": SecretStr(chosen)})
     with clear_errors(), listening(host, port) as listener, running(settings) as services:
@@ -131,7 +166,9 @@ def _serve(
             console.print(f"  {url}/mosaics/{mosaic.id}/map.html{private}")
         if token is None:
             console.print(f"writes need the header  Authorization: Bearer {chosen}")
-        with beside(services) if builds else nullcontext():
+        with ExitStack() as others:
+            for work in how.works(services):
+                others.enter_context(beside(services, work))
             server(services).run([listener])
 
 

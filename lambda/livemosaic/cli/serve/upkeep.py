@@ -1,29 +1,20 @@
 """Keeps overviews up to date: for `overviews watch`, and in a process beside a server.
 
-A process and not a thread: drawing and encoding would hold the interpreter that tiles need. It runs
-at low priority, begins when a mosaic has overviews, and ends with its server, however that ends. It
-may end at any moment, as any builder may (`overviews.builder`).
+The process begins when a mosaic has overviews, and may end at any moment, as any builder may
+(`overviews.builder`).
 """
 
-import json
 import logging
-import os
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from livemosaic import logs
+from livemosaic.cli.serve.beside import SideWork, Task, begun
 from livemosaic.errors import NotFoundError
 from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.overviews.sets import can_be_cleared, is_kept
-from livemosaic.process import working
 from livemosaic.services import Services, building, running
-from livemosaic.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +22,6 @@ _EVERY_S: Final = 1.0
 """Between two looks for changes."""
 _LONGEST_PAUSE_S: Final = 60.0
 """After failures, from the second on: it doubles with each."""
-_NICENESS: Final = 10
-_ENDING_S: Final = 5.0
-_PROGRAM: Final = "from livemosaic.cli.serve.upkeep import main; main()"
 
 
 def passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]) -> BuildTally:
@@ -112,98 +100,23 @@ def _with_work(services: Services) -> list[str]:
     return [*dict.fromkeys([*gone, *kept])]
 
 
-@contextmanager
-def beside(services: Services, *, is_terminal: bool = False) -> Iterator[None]:
-    """Keeps overviews up to date in a process of its own, while the caller serves.
+def upkeep(services: Services) -> SideWork:
+    """Returns the upkeep of overviews beside a server, for `beside`."""
 
-    With `is_terminal` it prints errors for people, else logs as JSON (`logs`).
-    """
-    ending = threading.Event()
-    how = _Beside(services, is_terminal, ending)
-    thread = threading.Thread(target=how.run, name="overviews", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
+    def find() -> Task | None:
+        return {} if _with_work(services) else None
 
-
-@dataclass(slots=True)
-class _Beside:
-    """Starts the process once a mosaic has overviews, and again where it died."""
-
-    services: Services
-    is_terminal: bool
-    ending: threading.Event
-    pause_s: float = _EVERY_S
-
-    def run(self) -> None:
-        while not self.ending.wait(self.pause_s):
-            if self._is_needed():
-                with self._process() as process:
-                    self._attend(process)
-
-    def _is_needed(self) -> bool:
-        try:
-            return bool(_with_work(self.services))
-        except Exception as error:  # noqa: BLE001 (the server says what is wrong with its table)
-            log.warning("overviews wait for the table", extra={"reason": str(error)})
-            self._wait_longer()
-            return False
-
-    def _attend(self, process: "subprocess.Popen[bytes]") -> None:
-        while not self.ending.wait(_EVERY_S):
-            if process.poll() is not None:
-                self._wait_longer()
-                log.error("the builder of overviews died", extra={"status": process.returncode})
-                return
-
-    def _wait_longer(self) -> None:
-        self.pause_s = min(self.pause_s * 2, _LONGEST_PAUSE_S)
-
-    @contextmanager
-    def _process(self) -> "Iterator[subprocess.Popen[bytes]]":
-        """The process, in a session of its own, so that Ctrl-C is for the server alone."""
-        settings = self.services.settings.model_dump_json(exclude={"token"})
-        given, giving = os.pipe()
-        with os.fdopen(giving, "wb") as words:
-            words.write(f"{json.dumps([self.is_terminal, settings])}\n".encode())
-            words.flush()
-            with os.fdopen(given, "rb") as stdin:
-                command = [sys.executable, "-c", _PROGRAM]
-                process = subprocess.Popen(command, stdin=stdin, start_new_session=True)  # noqa: S603
-            yield process
-        _reap(process)
-
-
-def _reap(process: "subprocess.Popen[bytes]") -> None:
-    """Waits for a process whose input has ended."""
-    try:
-        process.wait(_ENDING_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    return SideWork("builder of overviews", __name__, find)
 
 
 def main() -> None:
-    """Runs the process beside a server: reads what to do, then builds until its input ends."""
-    is_terminal, settings = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_server, daemon=True).start()
-    os.nice(_NICENESS)
-    logs.configure_terminal() if is_terminal else logs.configure()
-    working()
-    with running(Settings.model_validate_json(settings)) as services:
-        upkeep = Upkeep(services, built=_log_built, failed=_log_failed)
+    """Runs the process beside a server: builds until its input ends."""
+    settings, _ = begun()
+    with running(settings) as services:
+        kept = Upkeep(services, built=_log_built, failed=_log_failed)
         while True:
-            upkeep.look()
+            kept.look()
             time.sleep(_EVERY_S)
-
-
-def _end_with_server() -> None:
-    """The input ends when the server does, even if it is killed."""
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 def _log_built(mosaic: str, done: BuildTally) -> None:

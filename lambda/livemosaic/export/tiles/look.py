@@ -1,13 +1,13 @@
 """How the tiles of an archive are read and drawn: as the tile route does by the same names."""
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.export.pmtiles.writer import ArchiveContent
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
-from livemosaic.model.render import Read, Render
+from livemosaic.model.render import Read, Render, TileFormat
 from livemosaic.model.rule import Rule
 from livemosaic.render.encode import LOSSY
 from livemosaic.render.named_renders import parameters_of
@@ -15,7 +15,6 @@ from livemosaic.render.parameters import Parameters
 from livemosaic.tiler.rules.default_render import default_render
 from livemosaic.tiler.rules.parameters import rule_of
 
-TileFormat = Literal["webp", "jpeg", "png"]
 TMS: Final = "WebMercatorQuad"
 _EDGE: Final = 85.0511287798066
 """Latitude at which WebMercatorQuad ends."""

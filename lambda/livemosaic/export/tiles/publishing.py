@@ -24,8 +24,9 @@ from livemosaic.export.pmtiles.reader import Archive, ReadRange
 from livemosaic.export.tiles.archive import ArchiveExport, ExportTally, zooms_of
 from livemosaic.export.tiles.drawing import Before, TileArtist, settings_digest
 from livemosaic.export.tiles.ledger import TileLedger
-from livemosaic.export.tiles.look import TileFormat, TileLook
+from livemosaic.export.tiles.look import TileLook
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import TileFormat
 from livemosaic.storage.hrefs import bucket_and_key
 from livemosaic.storage.objects import AbsentError, ObjectError
 from livemosaic.storage.stores import Bucket

@@ -5,8 +5,8 @@
 | mosaic         | `mosaics`         | id                | the ones of `Mosaic` |
 | deleted mosaic | `mosaics.deleted` | id and generation | the same             |
 
-`filter`, `renders`, `rules`, `overviews` and `overview_sets` are JSON text, and `sources` where
-there are any, `bounds` four numbers, `watermarks` maps.
+`filter`, `renders`, `rules`, `overviews` and `overview_sets` are JSON text, and `sources` and
+`exports` where there are any, `bounds` four numbers, `watermarks` maps.
 """
 
 import json
@@ -21,6 +21,7 @@ from livemosaic.model.mosaic import (
     Mosaic,
     OverviewPolicy,
     OverviewSet,
+    ScheduledExport,
     Watermark,
 )
 from livemosaic.model.rule import RulePolicy
@@ -54,10 +55,10 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
     rules = json.dumps({k: v for k, v in asdict(mosaic.rules).items() if k != "scale" or v})
     overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
     renders = json.dumps(mosaic.renders)
-    sources = {"sources": json.dumps(item["sources"])} if item["sources"] else {}
-    for name in ("members", "missing", "sources"):
+    lists = {name: json.dumps(item[name]) for name in ("sources", "exports") if item[name]}
+    for name in ("members", "missing", "sources", "exports"):
         del item[name]
-    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | sources
+    return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | lists
 
 
 def _overview_policy(values: Mapping[str, Any]) -> OverviewPolicy:
@@ -82,6 +83,9 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
     policy = json.loads(values.get("overviews", "null"))
     parsed = {
         "sources": tuple(MosaicSource(**each) for each in json.loads(values.get("sources", "[]"))),
+        "exports": tuple(
+            ScheduledExport(**each) for each in json.loads(values.get("exports", "[]"))
+        ),
         "filter": None if cql2 is None else json.loads(cql2),
         "renders": json.loads(values.get("renders", "{}")),
         "rules": RulePolicy.of(json.loads(values.get("rules", "{}"))),

@@ -15,6 +15,7 @@ from livemosaic.api.middleware import is_head
 from livemosaic.api.responses.etag import IfNoneMatch
 from livemosaic.api.responses.picture import cache_control
 from livemosaic.api.responses.ranges import span_of
+from livemosaic.api.schemas import ExportList
 from livemosaic.errors import NotFoundError, UnreadableAssetError
 from livemosaic.export.tiles.store import MEDIA_TYPE, ArchiveStore, signed
 from livemosaic.model.mosaic import Mosaic
@@ -99,6 +100,15 @@ def archive(
         return Response(status_code=304, headers=headers)
     is_same = if_range is None or if_range == opened.etag
     return _sent(opened, range_ if is_same else None, headers)
+
+
+@router.get("/mosaics/{mosaic}/exports")
+def exports(mosaic: CachedMosaic, services: ServicesDep) -> ExportList:
+    """Lists the archives of the mosaic that are made on a schedule: made when, due when, and the
+    error of the last attempt."""
+    from livemosaic.export.schedule.status import stated
+
+    return ExportList.of(stated(services.settings.archives, mosaic))
 
 
 def _place(store: str, mosaic: Mosaic, render: str) -> str:

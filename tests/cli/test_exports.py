@@ -1,0 +1,186 @@
+"""Archives on a schedule: `exports` of a mosaic, `livemosaic serve` and `export --status`."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.served import AUTHORIZED, Server, serving
+from cli.test_overviews import World, crowd
+from cli.test_upkeep import eventually
+from cli.test_upkeep import serving as server_process
+from livemosaic.export.schedule.making import ScheduledMaker
+from livemosaic.export.schedule.status import due_archives
+from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.table.sqlite import SqliteTable
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    found = World(tmp_path)
+    crowd(found)
+    found.ingest()
+    return found
+
+
+def status(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(world.run("export", "m", "--status", "--json").stdout)
+    (only,) = found["exports"]
+    return only
+
+
+def archive(world: World) -> Path:
+    (found,) = (world.folder / "index.db.archives").glob("m.????????.pmtiles")
+    return found
+
+
+def test_a_server_makes_what_is_due_and_nothing_else(world: World) -> None:
+    world.build()
+    world.run("mosaics", "update", "m", "--export", "minzoom=9,maxzoom=11,keep=2")
+    assert status(world)["made"] is None
+    assert "never" in world.run("export", "m", "--status").stdout
+    with server_process(world) as server:
+        eventually(lambda: status(world)["made"], 90)
+        eventually(lambda: "archive made" in server.text())
+    first = archive(world).read_bytes()
+    found = status(world)
+    made = datetime.fromisoformat(found["made"])
+    assert datetime.fromisoformat(found["due"]) - made == timedelta(hours=24)
+    assert (found["error"], found["size"], found["warnings"]) == ("", len(first), [])
+    assert len([*archive(world).parent.glob("m.????????.????-??-??.pmtiles")]) == 1
+    world.run("export", "m", str(world.folder / "own.pmtiles"), "--zooms", "9-11")
+    assert (world.folder / "own.pmtiles").read_bytes() == first
+
+    with server_process(world, "two") as server:  # due-ness is not in memory
+        eventually(lambda: server.url)
+        time.sleep(4)
+        assert status(world)["made"] == found["made"]
+        assert not server.text().count("archive made")
+    yesterday = time.time() - 25 * 3600
+    os.utime(archive(world), (yesterday, yesterday))
+    with server_process(world, "three"):
+        eventually(lambda: datetime.fromisoformat(status(world)["made"]) >= made, 90)
+    assert archive(world).read_bytes() == first
+
+
+def test_an_export_that_fails_is_named_and_tried_again_in_an_hour(world: World) -> None:
+    world.run("mosaics", "update", "m", "--export", "maxzoom=11")
+    with server_process(world, "one", "--no-build-overviews") as server:
+        eventually(lambda: "archive not made" in server.text(), 90)
+        found = eventually(lambda: status(world) if status(world)["error"] else None)
+        assert server.tile()[1]["Content-Type"] == "image/png"
+    assert "overviews are not complete" in found["error"]
+    assert found["made"] is None
+    wait = datetime.fromisoformat(found["due"]) - datetime.now(UTC)
+    assert timedelta(minutes=50) < wait <= timedelta(hours=1)
+    assert server.text().count("archive not made") == 1
+    world.build()
+    world.run("export", "m")
+    found = status(world)
+    assert found["error"] == ""
+    world.run("export", "m", str(world.folder / "own.pmtiles"), "--zooms", "0-11")
+    own = (world.folder / "own.pmtiles").read_bytes()
+    assert archive(world).read_bytes() == own, "`export m` goes by the setting"
+
+
+def test_archives_are_left_alone_where_that_is_asked_for(world: World) -> None:
+    world.build()
+    world.run("mosaics", "update", "m", "--export", "maxzoom=9")
+    with server_process(world, "one", "--no-make-archives") as server:
+        eventually(lambda: server.url)
+        time.sleep(3)
+    assert status(world)["made"] is None
+
+
+def test_the_longest_overdue_is_first_and_a_failure_delays_it(tmp_path: Path) -> None:
+    with mosaic_of(tmp_path, renders={"a": {"bidx": [1]}}) as server:
+        services = server.services
+        exports = [{"render": "a"}, {"every_h": 48}]
+        patched(server, exports)
+        mosaic = services.mosaics.get("m")
+        store = ArchiveStore(services.settings.archives)
+        store.make_folder()
+        now = datetime.now(UTC)
+        for render, hours in (("a", 30), ("", 100)):
+            path = Path(store.place_of(mosaic, render))
+            path.write_bytes(b"x")
+            then = now.timestamp() - 3600 * hours
+            os.utime(path, (then, then))
+        due = due_archives(store, services.mosaics, now)
+        assert [each.export.render for each in due] == ["", "a"]
+        report = ScheduledMaker(services.mosaics, services.publisher()).make(due[0])
+        assert "shows nothing at zooms 0 to 12" in report.error
+        due = due_archives(store, services.mosaics, now)
+        assert [each.export.render for each in due] == ["a"]
+        later = due_archives(store, services.mosaics, now + timedelta(hours=1, minutes=1))
+        assert [each.export.render for each in later] == ["a", ""]
+        Path(f"{due[0].place}.status").write_bytes(b"{")  # damaged: as none
+        assert len(due_archives(store, services.mosaics, now)) == 1
+        found = server.get("/mosaics/m/exports").json()["exports"]
+        assert [each["error"][:21] for each in found] == ["", report.error[:21]]
+
+
+@contextmanager
+def mosaic_of(folder: Path, **settings: Any) -> Iterator[Server]:
+    """A server with a mosaic `m` without scenes."""
+    index = f"sqlite:///{folder / 'index.db'}"
+    with serving(SqliteTable(folder / "index.db"), folder, index=index) as server:
+        server.create(overviews=None, **settings)
+        yield server
+
+
+def patched(server: Server, exports: list[dict[str, Any]], code: int = 200) -> str:
+    how = {**AUTHORIZED, "Content-Type": "application/merge-patch+json"}
+    body = json.dumps({"exports": exports})
+    answer = server.client.patch("/mosaics/m", content=body, headers=how)
+    assert answer.status_code == code, answer.text
+    return answer.text
+
+
+@pytest.mark.parametrize(
+    ("exports", "says"),
+    [
+        ([{"to": "s3://other/file"}], "Extra inputs are not permitted"),
+        ([{"every_h": 0}], "greater than or equal to 1"),
+        ([{"render": "b"}], "exports[0] (render 'b'): "),
+        ([{}, {"maxzoom": 9}], "exports[1] (render ''): there is another one of this render"),
+        ([{"minzoom": 9, "maxzoom": 8}], "there are no tiles of zooms 9 to 8"),
+        ([{"render": "x.2026-11-30"}], "ends with a date, as dated copies of archives do"),
+        ([{"format": "png"}], "has no images of format png; it has webp, jpeg"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(
+    tmp_path: Path, exports: list[dict[str, Any]], says: str
+) -> None:
+    renders = {"a": {"bidx": [1]}, "x.2026-11-30": {"bidx": [1]}}
+    with mosaic_of(tmp_path, renders=renders, formats=["webp", "jpeg"]) as server:
+        assert says in patched(server, exports, 400)
+        assert patched(server, [{"render": "a", "maxzoom": 9}])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("to=s3://x", "has 'to'; it is NAME=VALUE,… of render, format, minzoom, maxzoom"),
+        ("keep=1,keep=2", "has a name more than once"),
+        ("maxzoom=deep", "exports: Input should be a valid integer"),
+    ],
+)
+def test_an_option_that_makes_no_sense(tmp_path: Path, words: str, says: str) -> None:
+    world = World(tmp_path)
+    found = world.run("mosaics", "create", "n", "--export", words, code=1).output
+    assert says in " ".join(found.split())
+    made = world.run("mosaics", "create", "n", "--export", "keep=3,format=png").stdout
+    kept = {"render": "", "format": "png", "minzoom": 0, "maxzoom": 12, "every_h": 24, "keep": 3}
+    assert json.loads(made)["exports"] == [kept]
+    assert json.loads(world.run("mosaics", "update", "n", "--title", "T").stdout)["exports"]
+    after = json.loads(world.run("mosaics", "update", "n", "--reset", "exports").stdout)
+    assert after["exports"] == []
