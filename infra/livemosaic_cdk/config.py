@@ -251,6 +251,8 @@ class Config(BaseModel):
     machine, a function and a bucket, which cost nothing while idle."""
     load_concurrency: int = Field(50, ge=1, le=1000)
     """Units of a load that are worked on at once."""
+    export_concurrency: int = Field(20, ge=2, le=1000)
+    """Regions of archives that are drawn at once (`exports`)."""
     key: str | None = Field(None, pattern=_KEY)
     """ARN of your KMS key that encrypts what the deployment keeps: table, overviews, queues,
     topics, logs and secrets. Its policy must let AWS's services use it (docs/operations.md). By
@@ -272,6 +274,11 @@ class Config(BaseModel):
     """ARN of your KMS key that encrypts overviews: a new bucket gets it, and the functions may use
     it. By default that is `key`, else S3's own, free of charge."""
 
+    exports: bool = False
+    """Whether the deployment makes the archives that `exports` of mosaics ask for
+    (docs/pmtiles.md), in `archive_bucket`: a state machine, two functions and a bucket. Needs
+    overviews."""
+
     @property
     def target(self) -> Target:
         """Architecture and Python version that the bundle is built for, and its planets."""
@@ -285,6 +292,8 @@ class Config(BaseModel):
             parts += [self.overview_concurrency, 1]
         if self.load:
             parts.append(self.load_concurrency)
+        if self.exports:
+            parts += [self.export_concurrency, 1]
         return sum(parts) if self.reserve_concurrency else 0
 
     @property
@@ -462,6 +471,15 @@ class Config(BaseModel):
                 raise ValueError(f"{name!r} follows from {_DEPLOYED[name]}")
         _check_settings(given)
         return given
+
+    @field_validator("exports")
+    @classmethod
+    def _can_export(cls, exports: bool, info: ValidationInfo) -> bool:
+        if exports and not info.data.get("archive_bucket"):
+            raise ValueError("needs archive_bucket, in which archives are published")
+        if exports and not info.data.get("overviews"):
+            raise ValueError("needs overviews, which are off")
+        return exports
 
     @field_validator("archive_bucket", "overview_bucket")
     @classmethod

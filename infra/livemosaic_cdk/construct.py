@@ -26,7 +26,8 @@ from livemosaic_cdk.parts.code import code
 from livemosaic_cdk.parts.functions import XRAY, function, live
 from livemosaic_cdk.parts.grants import READ, WRITE, grant_key, grant_objects
 from livemosaic_cdk.parts.inbox import Inbox
-from livemosaic_cdk.parts.loading import Loading
+from livemosaic_cdk.parts.jobs.exporting import ArchiveBucket, Exporting
+from livemosaic_cdk.parts.jobs.loading import Loading
 from livemosaic_cdk.parts.overviews import Overviews, OverviewStore
 from livemosaic_cdk.parts.secret import GeneratedSecret, origin_secret, signing_key
 from livemosaic_cdk.parts.store import make_bucket, make_table
@@ -112,8 +113,9 @@ class Livemosaic(Construct):
         """The function that writes over HTTP."""
         self.ingest = self._make_ingest()
         """The function that applies events."""
-        if config.archive_bucket:
-            self._serve_archives(config.archive_bucket)
+        archives = ArchiveBucket(self, config.archive_bucket) if config.archive_bucket else None
+        if archives:
+            archives.grant(self.tiler, "s3:GetObject")
         if config.jwt:
             self.manager.add_environment("LIVEMOSAIC_AUTHORIZER", "jwt")
         self.signing_key = self._keep_private() if config.private_mosaics else None
@@ -138,6 +140,8 @@ class Livemosaic(Construct):
             Loading(self, "Loading", config=config, make=self._function) if config.load else None
         )
         """What loads archives at once."""
+        self.exporting = self._export(archives) if config.exports and archives else None
+        """What makes archives of tiles that are due."""
         self.alarm_topic = self._watch()
         """Topic of all alarms: subscribe to it."""
 
@@ -200,21 +204,18 @@ class Livemosaic(Construct):
         for bus in config.buses:
             self._inbox.subscribe_bus(bus)
 
-    def _serve_archives(self, place: str) -> None:
-        """Allows the tiler to sign URLs of archives, and to know that one is missing."""
-        name, _, prefix = place.partition("/")
-        bucket = s3.Bucket.from_bucket_name(self, "Archives", name)
-        grant_objects(
-            self.tiler,
-            bucket,
-            "s3:GetObject",
-            prefix=f"{prefix}/" if prefix else "",
-            reason="The bucket, or this folder of it, has an archive of each mosaic.",
+    def _export(self, archives: ArchiveBucket) -> Exporting:
+        if not self._store:
+            raise ConfigError("exports need a bucket of overviews: give `overviews`")
+        return Exporting(
+            self,
+            "Exporting",
+            config=self._config,
+            archives=archives,
+            overviews=self._store,
+            table=self.table,
+            make=self._function,
         )
-        iam.Grant.add_to_principal(
-            grantee=self.tiler, actions=["s3:ListBucket"], resource_arns=[bucket.bucket_arn]
-        )
-        self.tiler.add_environment("LIVEMOSAIC_ARCHIVE_STORE", f"s3://{place}")
 
     def _make_tiler(self) -> lambda_.Function:
         made = self._function(
@@ -411,6 +412,8 @@ class Livemosaic(Construct):
         alarms.watch_table(self.table)
         if self.overviews:
             alarms.watch_overviews(self.overviews, deployment)
+        if self.exporting:
+            alarms.watch_exports(self.exporting, deployment)
         if self._config.canary:
             judges = alarms.judge_releases(self.api, deployment, self.ingest)
             Canary(self, "Canary", shift=self._config.canary, aliases=self._aliases, alarms=judges)
@@ -425,6 +428,7 @@ class Livemosaic(Construct):
             api=self.api,
             table=self.table,
             overviews=self.overviews,
+            exporting=self.exporting,
         )
         """Graphs of the whole deployment."""
         return alarms.topic

@@ -144,6 +144,14 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "overviews": {"region": "us-west-2"},
     "archives": {**OFF, "region": "us-west-2", "archive_bucket": "maps/world/"},
+    "exports": {"region": "us-west-2", "exports": "true", "archive_bucket": "maps/world"},
+    "encrypted exports": {
+        "region": "us-west-2",
+        "exports": "true",
+        "archive_bucket": "maps",
+        "key": KEY,
+        "tracing": "true",
+    },
     "loads": {**OFF, "region": "us-west-2", "load": "true", "buckets": "archive"},
     "encrypted loads": {"region": "us-west-2", "load": "true", "key": KEY, "tracing": "true"},
     "everything with overviews": {

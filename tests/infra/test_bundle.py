@@ -211,7 +211,14 @@ answer = [file for file in files if "site-packages" in file]
 
     def test_our_sources_and_no_others_are_there_for_tracebacks(self, unpacked: Path) -> None:
         tops = {path.relative_to(unpacked).parts[0] for path in unpacked.rglob("*.py")}
-        assert tops == {"bulk.py", "ingest.py", "overviews.py", "tiler.py", "livemosaic"}
+        assert tops == {
+            "bulk.py",
+            "exports.py",
+            "ingest.py",
+            "overviews.py",
+            "tiler.py",
+            "livemosaic",
+        }
 
     def test_what_the_runtime_has_and_what_never_runs_is_left_out(self, unpacked: Path) -> None:
         for name in ("boto3", "botocore", "s3transfer", "jmespath", "bin", "numpy/tests"):

@@ -12,6 +12,7 @@ from cdk_nag import AwsSolutionsChecks
         *("edge", "edge in us-east-1", "traces", "collected traces"),
         *("canary", "versions", "encrypted", "encrypted and adopted"),
         *("private network", "given groups", "loads", "encrypted loads"),
+        *("archives", "exports", "encrypted exports"),
     ],
 )
 def test_no_rule_is_broken_without_an_acknowledgement(deployment, name):

@@ -20,10 +20,12 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from livemosaic import logs
+from livemosaic.export.jobs.steps import FAILED_EXPORTS, LATE_EXPORTS
 from livemosaic.ingest.sqs import FAILED_EVENTS
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import UNREADABLE_PERCENT
 from livemosaic_cdk.parts.inbox import DEAD_LETTER_LATE_DAYS, Inbox
+from livemosaic_cdk.parts.jobs.exporting import Exporting
 from livemosaic_cdk.parts.overviews import Overviews
 
 _PERIOD: Final = cdk.Duration.minutes(5)
@@ -216,6 +218,26 @@ class Alarms(Construct):
             description="Overviews of a mosaic could not be built five times.",
         )
         self.watch_functions(overviews.functions)
+
+    def watch_exports(self, exporting: Exporting, deployment: str) -> None:
+        """Watches archives that are late or cannot be made, and their functions."""
+        self._alarm(
+            "LateExports",
+            own_metric(deployment, LATE_EXPORTS, "Maximum"),
+            threshold=1,
+            lasting=1,
+            description="An archive (`exports` of a mosaic) is overdue by hours: `livemosaic "
+            "export MOSAIC --status` gives the reason, or the executions of the state machine.",
+        )
+        self._alarm(
+            "FailedExports",
+            own_metric(deployment, FAILED_EXPORTS, "Maximum"),
+            threshold=1,
+            lasting=1,
+            description="An archive (`exports` of a mosaic) could not be made, and it will be "
+            "tried again in an hour: `livemosaic export MOSAIC --status` gives the reason.",
+        )
+        self.watch_functions(exporting.functions)
 
     def watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
         """Watches functions, by the title that begins the names of their alarms."""

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from livemosaic import logs
+from livemosaic.export.jobs.steps import FAILED_EXPORTS, LATE_EXPORTS
 from livemosaic.overviews.functions import FAILED_BUILDS, OLDEST_STALE_SECONDS
 from livemosaic.tiler.watch import (
     IMAGES,
@@ -19,6 +20,7 @@ from livemosaic.tiler.watch import (
     UNREADABLE_PERCENT,
 )
 from livemosaic_cdk.parts.inbox import Inbox
+from livemosaic_cdk.parts.jobs.exporting import Exporting
 from livemosaic_cdk.parts.overviews import Overviews
 from livemosaic_cdk.watch.alarms import own_metric
 
@@ -35,6 +37,7 @@ def dashboard(
     api: apigatewayv2.HttpApi,
     table: dynamodb.ITable,
     overviews: Overviews | None = None,
+    exporting: Exporting | None = None,
 ) -> cloudwatch.Dashboard:
     """Creates graphs of images, requests, events, functions and table.
 
@@ -100,6 +103,8 @@ def dashboard(
     )
     if overviews:
         _add_overviews(page, deployment, overviews)
+    if exporting:
+        _add_exports(page, deployment, exporting)
     return page
 
 
@@ -126,6 +131,24 @@ def _add_overviews(page: cloudwatch.Dashboard, deployment: str, overviews: Overv
             [own_metric(deployment, FAILED_BUILDS, "Sum"), builder.metric_errors()],
         ),
         _graph("Overviews: a pass, p99 (ms)", "p99", [builder.metric_duration()]),
+    )
+
+
+def _add_exports(page: cloudwatch.Dashboard, deployment: str, exporting: Exporting) -> None:
+    machine, function = exporting.machine, exporting.function
+    page.add_widgets(
+        _graph(
+            "Archives: late, and failed",
+            "Maximum",
+            [own_metric(deployment, name, "Maximum") for name in (LATE_EXPORTS, FAILED_EXPORTS)],
+        ),
+        _graph(
+            "Archives: made, and not",
+            "Sum",
+            [machine.metric_succeeded(), machine.metric_failed()],
+        ),
+        _graph("Archives: jobs", "Sum", [function.metric_invocations(), function.metric_errors()]),
+        _graph("Archives: a job, p99 (ms)", "p99", [function.metric_duration()]),
     )
 
 

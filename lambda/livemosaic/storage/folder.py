@@ -44,12 +44,15 @@ class Folder:
         with explaining():
             obstore.put(self._store, self._path(name), body)
 
-    def read(self, href: str, stop: int | None = None) -> bytes:
-        """Returns an object, or its bytes up to an offset; AbsentError where there is none."""
+    def read(self, href: str, stop: int | None = None, start: int = 0) -> bytes:
+        """Returns an object, or its bytes up to an offset; AbsentError where there is none.
+
+        `start` is the first of these bytes.
+        """
         source = StoredObject(self._store, self._path(self._name(href)), Pin())
         if stop is None:
             return source.whole_blocking(_MOST_BYTES)
-        return bytes(source.read_blocking(0, stop))
+        return bytes(source.read_blocking(start, stop))
 
     def delete(self, href: str) -> None:
         """Deletes an object; succeeds where there is none."""

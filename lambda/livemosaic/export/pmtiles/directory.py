@@ -32,6 +32,10 @@ class TileDirectory:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def last_until(self, number: int) -> int:
+        """Returns the place of the last entry that begins at a number or before; -1 without one."""
+        return int(np.searchsorted(self.numbers, np.uint64(number), side="right")) - 1
+
     def part(self, start: int, stop: int) -> "TileDirectory":
         """Returns some of the entries."""
         at = slice(start, stop)

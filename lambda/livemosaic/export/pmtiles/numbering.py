@@ -26,6 +26,14 @@ def first_number(zoom: int) -> int:
     return ((1 << 2 * zoom) - 1) // 3
 
 
+def numbers_below(zoom: int, x: int, y: int, below: int) -> tuple[int, int]:
+    """Returns the half-open run of numbers of a deeper zoom's tiles within a tile."""
+    place = tile_number(zoom, x, y) - first_number(zoom)
+    deeper = 2 * (below - zoom)
+    start = first_number(below) + (place << deeper)
+    return start, start + (1 << deeper)
+
+
 def zoom_of_number(number: int) -> int:
     """Returns the zoom of the tile with a number."""
     return ((3 * number + 1).bit_length() - 1) // 2

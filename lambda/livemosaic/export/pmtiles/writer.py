@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,54 @@ class ArchiveContent:
 def digest_of_tile(body: bytes) -> bytes:
     """Returns the digest by which equal tiles are found."""
     return hashlib.blake2b(body, digest_size=DIGEST).digest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrangement:
+    """An archive before the bytes of its tiles, and their order. Pure."""
+
+    head: bytes
+    """All bytes before the tiles."""
+    order: NDArray[np.int64]
+    """Contents in the order in which their bytes follow, each once."""
+
+    @classmethod
+    def of(
+        cls,
+        numbers: NDArray[np.uint64],
+        contents: NDArray[np.int64],
+        lengths: NDArray[np.uint64],
+        about: ArchiveContent,
+    ) -> Self:
+        """Arranges tiles: their numbers in any order, the content of each, and bytes of contents.
+
+        Raises `ValueError` for a tile twice.
+        """
+        numbers, contents = _in_order(numbers, contents)
+        order, offsets = _stored(contents, lengths)
+        entries = _runs(numbers, contents, lengths, offsets)
+        root, leaves = laid_out(entries)
+        metadata = gzip.compress(json.dumps(about.metadata, sort_keys=True).encode(), mtime=0)
+        sizes = HEADER_SIZE, len(root), len(metadata), len(leaves), int(lengths[order].sum())
+        sections = [ByteSpan(at, size) for at, size in _in_turn(sizes)]
+        minzoom, maxzoom = (zoom_of_number(int(numbers[n])) for n in (0, -1))
+        west, south, east, north = about.bounds
+        header = ArchiveHeader(
+            root=sections[1],
+            metadata=sections[2],
+            leaves=sections[3],
+            tiles=sections[4],
+            addressed=len(numbers),
+            entries=len(entries),
+            contents=len(order),
+            kind=about.kind,
+            is_gzipped=about.is_gzipped,
+            minzoom=minzoom,
+            maxzoom=maxzoom,
+            bounds=about.bounds,
+            center=((west + east) / 2, (south + north) / 2, minzoom),
+        )
+        return cls(header.to_bytes() + root + metadata + leaves, order)
 
 
 class ArchiveWriter:
@@ -74,52 +122,12 @@ class ArchiveWriter:
         """Yields the bytes of the archive; raises `ValueError` without a tile, or for one twice."""
         if not len(self):
             raise ValueError("an archive needs a tile")
-        numbers, contents = self._in_order()
-        order, lengths, offsets = self._stored(contents)
-        entries = _runs(numbers, contents, lengths, offsets)
-        root, leaves = laid_out(entries)
-        metadata = gzip.compress(json.dumps(about.metadata, sort_keys=True).encode(), mtime=0)
-        sizes = HEADER_SIZE, len(root), len(metadata), len(leaves), int(lengths[order].sum())
-        sections = [ByteSpan(at, size) for at, size in _in_turn(sizes)]
-        minzoom, maxzoom = (zoom_of_number(int(numbers[n])) for n in (0, -1))
-        west, south, east, north = about.bounds
-        header = ArchiveHeader(
-            root=sections[1],
-            metadata=sections[2],
-            leaves=sections[3],
-            tiles=sections[4],
-            addressed=len(numbers),
-            entries=len(entries),
-            contents=len(order),
-            kind=about.kind,
-            is_gzipped=about.is_gzipped,
-            minzoom=minzoom,
-            maxzoom=maxzoom,
-            bounds=about.bounds,
-            center=((west + east) / 2, (south + north) / 2, minzoom),
-        )
-        yield header.to_bytes() + root + metadata + leaves
-        yield from self._bodies(order, lengths)
-
-    def _in_order(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        numbers = np.frombuffer(self._numbers, np.uint64)
-        order = np.argsort(numbers, kind="stable")
-        numbers = numbers[order]
-        if (twice := numbers[1:][numbers[1:] == numbers[:-1]]).size:
-            raise ValueError(f"tile number {twice[0]} was added twice")
-        return numbers, np.frombuffer(self._contents, np.uint64).astype(np.int64)[order]
-
-    def _stored(
-        self, contents: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
-        """Returns contents in the order of the tiles that have them first, and of each, by its
-        place in the spool, its length and its offset in the archive."""
-        found, firsts = np.unique(contents, return_index=True)
-        order = found[np.argsort(firsts)]
         lengths = np.frombuffer(self._lengths, np.uint64)
-        offsets = np.zeros(len(lengths), np.uint64)
-        offsets[order] = np.cumsum(lengths[order], dtype=np.uint64) - lengths[order]
-        return order, lengths, offsets
+        numbers = np.frombuffer(self._numbers, np.uint64)
+        contents = np.frombuffer(self._contents, np.uint64).astype(np.int64)
+        made = Arrangement.of(numbers, contents, lengths, about)
+        yield made.head
+        yield from self._bodies(made.order, lengths)
 
     def _bodies(self, order: NDArray[np.int64], lengths: NDArray[np.uint64]) -> Iterator[bytes]:
         starts = np.cumsum(lengths, dtype=np.uint64) - lengths
@@ -133,6 +141,27 @@ class ArchiveWriter:
         self._spool.seek(0, 2)
         if piece:
             yield bytes(piece)
+
+
+def _in_order(
+    numbers: NDArray[np.uint64], contents: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    order = np.argsort(numbers, kind="stable")
+    numbers = numbers[order]
+    if (twice := numbers[1:][numbers[1:] == numbers[:-1]]).size:
+        raise ValueError(f"tile number {twice[0]} was added twice")
+    return numbers, contents[order]
+
+
+def _stored(
+    contents: NDArray[np.int64], lengths: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Returns contents in the order of the tiles that have them first, and the offset of each."""
+    found, firsts = np.unique(contents, return_index=True)
+    order = found[np.argsort(firsts)]
+    offsets = np.zeros(len(lengths), np.uint64)
+    offsets[order] = np.cumsum(lengths[order], dtype=np.uint64) - lengths[order]
+    return order, offsets
 
 
 def _in_turn(sizes: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -95,6 +95,11 @@ class ScheduledArchive:
         """Whether it is to be made now."""
         return self.due is None or self.due <= now
 
+    def is_late(self, now: datetime, by: timedelta) -> bool:
+        """Whether an archive should have been made some time ago; never of one never made."""
+        every = timedelta(hours=self.export.every_h)
+        return self.made is not None and self.made + every + by <= now
+
     def tell(self, report: ExportReport) -> None:
         """Puts the report of an attempt beside the archive; as `put_at` raises."""
         with put_at(_report_of(self.place)) as path:
@@ -144,7 +149,12 @@ def stated(store: str, mosaic: Mosaic) -> list[ScheduledArchive]:
 def due_archives(store: ArchiveStore, mosaics: Mosaics, now: datetime) -> list[ScheduledArchive]:
     """Returns the archives of all mosaics that are due, the longest overdue first."""
     every = (each for mosaic in mosaics.all() for each in scheduled(store, mosaic))
-    return sorted((each for each in every if each.is_due(now)), key=lambda each: each.due or _FIRST)
+    return sorted((each for each in every if each.is_due(now)), key=first_due)
+
+
+def first_due(archive: ScheduledArchive) -> datetime:
+    """Returns by what archives are ordered: the longest overdue first."""
+    return archive.due or _FIRST
 
 
 def _report_of(place: str) -> str:

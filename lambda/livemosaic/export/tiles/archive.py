@@ -2,16 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Final
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.pmtiles.numbering import tile_number
 from livemosaic.export.pmtiles.writer import ArchiveWriter
 from livemosaic.export.tiles.drawing import ExportedTile, TileArtist
-from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter, Recorded
-from livemosaic.export.tiles.pyramid import TilePyramid
+from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter
+from livemosaic.export.tiles.pyramid import WORLD, TilePyramid
 from livemosaic.geo.cells import Cell
 from livemosaic.model.mosaic import Mosaic
 
@@ -49,7 +48,11 @@ class ExportTally:
         else:
             self.drawn += bool(tile.body)
             self.drawn_bytes += len(tile.body)
-        for name, why in tile.skipped[:_NAMED]:
+        self.add_reasons(tile.skipped[:_NAMED])
+
+    def add_reasons(self, found: Iterable[tuple[str, str]]) -> None:
+        """Adds scenes that a tile lacks, and why, as long as they are few."""
+        for name, why in found:
             if len(self.reasons) < _NAMED:
                 self.reasons.setdefault(name, why)
 
@@ -100,20 +103,18 @@ class ArchiveExport:
     async def _collect(
         self, writer: ArchiveWriter, ledger: LedgerWriter, tally: ExportTally
     ) -> None:
-        async for tile in self._tiles():
+        async for tile in self.tiles():
             at = tile.at
             tally.count(tile)
-            if tile.basis is not None:
-                number = tile_number(at.zoom, at.x, at.y)
-                ledger.add(number, Recorded(tile.basis, tile.flaws, tile.digest))
+            ledger.add(tile.number, tile.recorded)
             if tile.digest != EMPTY:
                 writer.add(at.zoom, at.x, at.y, tile.body, tile.digest)
             self.report(tally)
 
-    async def _tiles(self) -> AsyncIterator[ExportedTile]:
-        """Yields all tiles in the order of the pyramid, of which some are drawn at once."""
+    async def tiles(self, top: Cell = WORLD) -> AsyncIterator[ExportedTile]:
+        """Yields the tiles within one in the order of the pyramid, some of them drawn at once."""
         pyramid = TilePyramid(self.artist.tiler.index, self.artist.mosaic, self.zooms)
-        groups = pyramid.groups()
+        groups = pyramid.groups(top)
         running: deque[asyncio.Task[ExportedTile]] = deque()
         try:
             while (tiles := await asyncio.to_thread(_next, groups)) is not None:

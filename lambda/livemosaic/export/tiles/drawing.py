@@ -15,7 +15,7 @@ from livemosaic.export.pmtiles.numbering import tile_number
 from livemosaic.export.pmtiles.reader import Archive
 from livemosaic.export.pmtiles.writer import digest_of_tile
 from livemosaic.export.tiles.basis import TileBasis, is_bare
-from livemosaic.export.tiles.ledger import EMPTY, NO_FLAWS, Flaws, TileLedger
+from livemosaic.export.tiles.ledger import EMPTY, NO_FLAWS, Flaws, Recorded, TileLedger
 from livemosaic.export.tiles.look import TMS, TileLook
 from livemosaic.geo.cells import Cell
 from livemosaic.index.overviews import KEPT_S, OverviewCell, OverviewRows
@@ -48,6 +48,16 @@ class ExportedTile:
     skipped: tuple[tuple[str, str], ...] = ()
     """Ids of scenes that it lacks, and why; of a copy they are not known."""
 
+    @property
+    def number(self) -> int:
+        """Its number in an archive."""
+        return tile_number(self.at.zoom, self.at.x, self.at.y)
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """What the ledger has of it."""
+        return None if self.basis is None else Recorded(self.basis, self.flaws, self.digest)
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -61,7 +71,7 @@ class Before:
         if digest == EMPTY:
             return b""
         body = None
-        with suppress(OSError, ObjectError):
+        with suppress(OSError, ObjectError, ValueError):
             body = self.archive and self.archive.tile(tile.zoom, tile.x, tile.y)
         return body if body and digest_of_tile(body) == digest else None
 

@@ -6,12 +6,14 @@ over where they have this digest, so a ledger beside another archive does no har
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from livemosaic.export.pmtiles.reader import ReadRange
 from livemosaic.export.pmtiles.writer import DIGEST
 from livemosaic.export.tiles.basis import SIZE, TileBasis
 
@@ -61,6 +63,23 @@ class TileLedger:
             return cls()
         return cls(np.frombuffer(records, _RECORD))
 
+    @classmethod
+    def of_spans(cls, read: ReadRange, spans: Sequence[tuple[int, int]], settings: str) -> Self:
+        """Reads some of the records; `spans` are half-open, of their numbers in the ledger."""
+        head = _head(settings) + b"\n"
+        if not spans or read(0, len(head)) != head:
+            return cls()
+        size = _RECORD.itemsize
+        parts = (read(len(head) + size * start, len(head) + size * stop) for start, stop in spans)
+        stored = b"".join(parts)
+        return cls(np.frombuffer(stored, _RECORD)) if len(stored) % size == 0 else cls()
+
+    def spans(self, runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Returns where the records of half-open runs of tile numbers are; empty ones left out."""
+        numbers = self.records["number"]
+        found = (np.searchsorted(numbers, np.array(run, np.uint64)).tolist() for run in runs)
+        return [(start, stop) for start, stop in found if start < stop]
+
     def find(self, number: int) -> Recorded | None:
         """Returns what is known of a tile, by its number."""
         numbers = self.records["number"]
@@ -81,15 +100,27 @@ class LedgerWriter:
         self._settings = settings
         self._records = bytearray()
 
-    def add(self, number: int, tile: Recorded) -> None:
-        """Adds the record of a tile."""
+    def add(self, number: int, tile: Recorded | None) -> None:
+        """Adds the record of a tile; None has none."""
+        if tile is None:
+            return
         flaws = bytes([tile.flaws.is_cut | tile.flaws.is_lacking << 1])
         self._records += number.to_bytes(8, "little") + tile.basis.to_bytes() + flaws + tile.body
 
     def to_bytes(self) -> bytes:
         """Returns the ledger, the same in whatever order records came."""
-        records = np.frombuffer(self._records, _RECORD)
-        return _head(self._settings) + b"\n" + records[np.argsort(records["number"])].tobytes()
+        return ledger_of(self._settings, [self.records])
+
+    @property
+    def records(self) -> bytes:
+        """The records in the order in which they were added."""
+        return bytes(self._records)
+
+
+def ledger_of(settings: str, parts: Iterable[bytes]) -> bytes:
+    """Returns a ledger of the records of several writers by the same settings."""
+    records = np.frombuffer(b"".join(parts), _RECORD)
+    return _head(settings) + b"\n" + records[np.argsort(records["number"])].tobytes()
 
 
 def _head(settings: str) -> bytes:

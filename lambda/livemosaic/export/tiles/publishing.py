@@ -54,10 +54,10 @@ class ArchivePlace:
     @contextmanager
     def before(self, settings: str) -> Iterator[Before]:
         """Opens the archive that is there; of none, or one by other settings, nothing is known."""
-        with _opened(self.ledger) as read:
+        with opened(self.ledger) as read:
             stored = read(0, -1) if read else b""
         ledger = TileLedger.from_bytes(stored, settings)
-        with _opened(self.to) as read:
+        with opened(self.to) as read:
             archive = None
             if read and len(ledger.records):
                 with suppress(ValueError, ObjectError):
@@ -73,19 +73,20 @@ class ArchivePlace:
             with path.open("wb") as out, TemporaryFile(dir=path.parent) as spool:
                 tally, ledger = export.write(out, spool)
             if self.keep:
-                with put_at(self._of_day(today)) as copy:
+                with put_at(self.copy_of(today)) as copy:
                     _copy(path, copy)
         with put_at(self.ledger) as path:
             path.write_bytes(ledger)
         if self.keep:
-            self._drop_old()
+            self.drop_old()
         return tally
 
-    def _of_day(self, day: date) -> str:
+    def copy_of(self, day: date) -> str:
+        """Returns where the copy of a day is."""
         suffix = PurePosixPath(self.to).suffix
         return f"{self.to.removesuffix(suffix)}.{day.isoformat()}{suffix}"
 
-    def _drop_old(self) -> None:
+    def drop_old(self) -> None:
         """Deletes copies of the earliest days, but for the newest `keep`."""
         name = PurePosixPath(self.to)
         own = re.compile(rf"{re.escape(name.stem)}\.{_DATE}{re.escape(name.suffix)}")
@@ -133,22 +134,27 @@ class ArchivePublisher:
         report: Callable[[ExportTally], None] = lambda _: None,
     ) -> ExportTally:
         """Draws and publishes an archive; raises `InvalidRequestError` where that cannot be."""
-        look = asyncio.run(self._look(mosaic, request))
+        look = self.look(mosaic, request)
         zooms = zooms_of(mosaic, request.minzoom, request.maxzoom)
-        version = self.pixel_version()
-        settings = settings_digest(self.tiler, mosaic, look, version, self.allowed)
+        settings = self.settings(mosaic, look)
         with request.place.before(settings) as before:
             artist = TileArtist.of(self.tiler, mosaic, look, before)
             return request.place.publish(ArchiveExport(artist, zooms, settings, report), today)
 
-    async def _look(self, mosaic: Mosaic, request: ArchiveRequest) -> TileLook:
+    def look(self, mosaic: Mosaic, request: ArchiveRequest) -> TileLook:
+        """Returns how all tiles are drawn, with ranges of now in place of `rescale=auto`."""
         look = TileLook.of(mosaic, request.render, request.format)
         of = look.read, look.render, look.rule
-        return replace(look, render=await self.stretches.applied(self.tiler, mosaic, *of))
+        render = asyncio.run(self.stretches.applied(self.tiler, mosaic, *of))
+        return replace(look, render=render)
+
+    def settings(self, mosaic: Mosaic, look: TileLook) -> str:
+        """Returns the digest of what determines tiles besides scenes."""
+        return settings_digest(self.tiler, mosaic, look, self.pixel_version(), self.allowed)
 
 
 @contextmanager
-def _opened(where: str) -> Iterator[ReadRange | None]:
+def opened(where: str) -> Iterator[ReadRange | None]:
     """Opens a file or an object, of which -1 is the end; None where there is none."""
     if at := bucket_and_key(where):
         bucket = Bucket(at[0])

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from livemosaic.geo.cells import Cell, cell_grid
 from livemosaic.index.overviews import RUNG
 from livemosaic.index.partitions import Area, is_reached
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
+
+WORLD: Final = Cell(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +22,29 @@ class TilePyramid:
     zooms: range
     """Not above the mosaic's minzoom."""
 
-    def groups(self) -> Iterator[list[Cell]]:
-        """Yields the tiles that may show scenes, all of three zooms within one at a time.
+    def groups(self, top: Cell = WORLD) -> Iterator[list[Cell]]:
+        """Yields the tiles within one that may show scenes, a few zooms at a time.
 
         The tiles that one overview cell shows come soon after each other.
         """
-        yield from self._within(Cell(0, 0, 0))
-
-    def _within(self, top: Cell) -> Iterator[list[Cell]]:
-        below = top.zoom + RUNG
+        below = _next_rung(top.zoom)
         shown = [zoom for zoom in range(top.zoom, below) if zoom in self.zooms]
         if shown:
             yield [tile for zoom in shown for tile in _tiles(top, zoom)]
         if below <= self.zooms[-1]:
             for tile in _tiles(top, below):
                 if self._may_show(tile):
-                    yield from self._within(tile)
+                    yield from self.groups(tile)
+
+    def tops(self, zoom: int, top: Cell = WORLD) -> Iterator[Cell]:
+        """Yields the tiles of a zoom that may show scenes, or tiles below which do."""
+        below = min(_next_rung(top.zoom), zoom)
+        if top.zoom == zoom:
+            yield top
+            return
+        for tile in _tiles(top, below):
+            if self._may_show(tile):
+                yield from self.tops(zoom, tile)
 
     def _may_show(self, tile: Cell) -> bool:
         """Whether a scene shares an index cell with a tile; above the minzoom, whether one may."""
@@ -43,6 +53,10 @@ class TilePyramid:
         if tile.zoom < mosaic.minzoom:
             return is_reached(mosaic, area)
         return any(True for _ in self.index.find(mosaic, area))
+
+
+def _next_rung(zoom: int) -> int:
+    return zoom + RUNG - zoom % RUNG
 
 
 def _tiles(top: Cell, zoom: int) -> Iterator[Cell]:

@@ -1,0 +1,64 @@
+"""The second step of an export by jobs: draws the tiles of a region, or takes them over."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from livemosaic.errors import InvalidRequestError
+from livemosaic.export.jobs.parts import drawn
+from livemosaic.export.jobs.work import ExportPlan, ExportWork, Region
+from livemosaic.export.pmtiles.reader import Archive
+from livemosaic.export.tiles.archive import ArchiveExport
+from livemosaic.export.tiles.drawing import Before, TileArtist
+from livemosaic.export.tiles.ledger import TileLedger
+from livemosaic.export.tiles.look import TileLook
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, opened
+from livemosaic.index.mosaics import Mosaics
+from livemosaic.model.mosaic import Mosaic
+from livemosaic.storage.objects import ObjectError
+
+
+def draw(work: ExportWork, mosaics: Mosaics, publisher: ArchivePublisher, unit: Region) -> None:
+    """Writes the tiles of a region, and their index.
+
+    Raises `InvalidRequestError` where tiles would be drawn in another way than the plan has it.
+    """
+    made = work.plan
+    mosaic = mosaics.get(made.mosaic)
+    look = _look(made, mosaic)
+    if publisher.settings(mosaic, look) != made.settings:
+        raise InvalidRequestError(
+            f"settings of mosaic {made.mosaic!r}, or the code of the deployment, changed while its "
+            "archive was made"
+        )
+    with _before(made, unit) as before:
+        artist = TileArtist.of(publisher.tiler, mosaic, look, before)
+        export = ArchiveExport(artist, range(unit.top.zoom, unit.last + 1), made.settings)
+        part, bodies = asyncio.run(drawn(export, unit.top))
+    work.put(f"{unit.name}.tiles", bodies)
+    work.put(f"{unit.name}.index", part.to_bytes())
+
+
+def _look(made: ExportPlan, mosaic: Mosaic) -> TileLook:
+    look = TileLook.of(mosaic, made.export.render, made.export.format)
+    if not (look.render.auto_rescale and made.rescale):
+        return look
+    ranges = tuple((low, high) for low, high in made.rescale)
+    return replace(look, render=replace(look.render, auto_rescale=False, rescale=ranges))
+
+
+@contextmanager
+def _before(made: ExportPlan, unit: Region) -> Iterator[Before]:
+    """Opens what the last export knew of a region's tiles, of one edition of each object."""
+    place = ArchivePlace(made.place)
+    with opened(place.ledger) as read_ledger, opened(place.to) as read_archive:
+        if not (read_ledger and read_archive):
+            yield Before()
+            return
+        try:
+            ledger = TileLedger.of_spans(read_ledger, unit.spans, made.settings)
+            before = Before(ledger, Archive.open(read_archive) if len(ledger.records) else None)
+        except (ValueError, ObjectError):
+            before = Before()
+        yield before

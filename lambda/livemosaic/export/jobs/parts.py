@@ -1,0 +1,93 @@
+"""What a job draws: bytes of tiles in the order of their numbers, and an index of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemosaic.export.pmtiles.writer import DIGEST
+from livemosaic.export.tiles.archive import ArchiveExport, ExportTally
+from livemosaic.export.tiles.drawing import ExportedTile
+from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter
+from livemosaic.geo.cells import Cell
+
+_TILE: Final = np.dtype([("number", "<u8"), ("digest", "u1", DIGEST), ("length", "<u4")])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnPart:
+    """The index of the tiles that a job drew."""
+
+    tiles: NDArray[Any]
+    """Numbers, digests and lengths of the tiles with pixels, by number."""
+    records: bytes
+    """Of the ledger."""
+    tally: ExportTally
+
+    def offsets(self) -> NDArray[np.uint64]:
+        """Returns where the bytes of each tile are; equal ones are there once."""
+        _, firsts, content = distinct(self.tiles["digest"])
+        order = np.argsort(firsts)
+        lengths = self.tiles["length"].astype(np.uint64)[firsts]
+        starts = np.zeros(len(firsts), np.uint64)
+        starts[order] = np.cumsum(lengths[order], dtype=np.uint64) - lengths[order]
+        return starts[content]
+
+    def to_bytes(self) -> bytes:
+        """Returns the index as an object has it."""
+        head = json.dumps({"tiles": len(self.tiles), "tally": asdict(self.tally)}).encode()
+        return b"%b\n%b%b" % (head, self.tiles.tobytes(), self.records)
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Self:
+        """Reads what `to_bytes` returns."""
+        line, _, rest = stored.partition(b"\n")
+        head: Mapping[str, Any] = json.loads(line)
+        size = head["tiles"] * _TILE.itemsize
+        tally = ExportTally(**head["tally"])
+        return cls(np.frombuffer(rest[:size], _TILE), rest[size:], tally)
+
+
+async def drawn(export: ArchiveExport, top: Cell) -> tuple[DrawnPart, bytes]:
+    """Draws all tiles within one; returns their index, and their bytes."""
+    tally, ledger = ExportTally(), LedgerWriter(export.settings)
+    shown: dict[int, ExportedTile] = {}
+    async for tile in export.tiles(top):
+        tally.count(tile)
+        ledger.add(tile.number, tile.recorded)
+        if tile.digest != EMPTY:
+            shown[tile.number] = tile
+    in_order = sorted(shown.items())
+    tiles = np.zeros(len(in_order), _TILE)
+    bodies: dict[bytes, bytes] = {}
+    for n, (number, tile) in enumerate(in_order):
+        tiles[n] = number, np.frombuffer(tile.digest, np.uint8), len(tile.body)
+        bodies.setdefault(tile.digest, tile.body)
+    return DrawnPart(tiles, ledger.records, tally), b"".join(bodies.values())
+
+
+def distinct(
+    digests: NDArray[np.uint8],
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """Returns how many rows of `DIGEST` bytes differ, the first row of each kind, and the kind of
+    each row."""
+    halves = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (halves[order][1:] != halves[order][:-1]).any(axis=1)
+    kinds = np.empty(len(order), np.int64)
+    kinds[order] = np.cumsum(begins) - 1
+    return int(begins.sum()), order[begins], kinds
+
+
+def total(tallies: list[ExportTally]) -> ExportTally:
+    """Returns what several jobs have done together."""
+    whole = ExportTally()
+    for tally in tallies:
+        for name in (field.name for field in fields(tally) if field.name != "reasons"):
+            setattr(whole, name, getattr(whole, name) + getattr(tally, name))
+        whole.add_reasons(tally.reasons.items())
+    return whole

@@ -1,0 +1,205 @@
+"""Scheduled archives by many functions: equal to the archive of one process, byte for byte."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from api.overviews import build, document, make_scenes, publish, with_overviews
+from api.served import Server
+from cli.archives import delete, put
+from conftest import REGION, dummy_credentials
+from livemosaic.errors import InvalidRequestError
+from livemosaic.export.jobs.steps import ExportStarter, ExportSteps
+from livemosaic.export.jobs.work import PIECES, UNITS, ExportWork
+from livemosaic.export.schedule.status import ScheduledArchive, request_of, scheduled
+from livemosaic.export.tiles.publishing import ArchivePlace
+from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.model.mosaic import ScheduledExport
+from livemosaic.storage.folder import Folder
+from livemosaic.storage.stores import Bucket
+
+pytestmark = [pytest.mark.timeout(600)]
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@dataclass
+class Cloud:
+    """A mosaic with overviews, a bucket of archives, and the functions on them."""
+
+    server: Server
+    steps: ExportSteps
+    client: Any
+    runs: int = 0
+
+    @property
+    def archive(self) -> ScheduledArchive:
+        mosaic = self.server.services.mosaics.get("m")
+        (found,) = scheduled(self.steps.store, mosaic)
+        return found
+
+    def run(self, render: str = "auto") -> ExportWork:
+        """Run the steps as the state machine does, and of one of each kind twice, as it may."""
+        self.runs += 1
+        url = f"s3://work/exports/{self.runs}"
+        work = ExportWork(Folder(url))
+        of = {"mosaic": "m", "render": render}
+        try:
+            self(url, "plan", **of)
+            units = work.get_json(UNITS)
+            for unit in [*units, units[0]]:
+                self(url, "draw", unit=unit)
+            self(url, "lay out")
+            pieces = work.get_json(PIECES)
+            for piece in [*reversed(pieces), pieces[0]]:
+                self(url, "upload", piece=piece)
+            self(url, "finish")
+            self(url, "finish")
+        except InvalidRequestError:
+            self(url, "fail", **of)
+        return work
+
+    def __call__(self, url: str, step: str, **given: Any) -> None:
+        assert self.steps(json.loads(json.dumps({"work": url, "step": step, **given})), None) == {}
+
+    def body(self, suffix: str = "") -> bytes:
+        where = self.archive.place.removeprefix("s3://archives/")
+        return Bucket("archives").read(where + suffix)
+
+
+@pytest.fixture
+def cloud(
+    tmp_path: Path, dynamodb_endpoint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cloud]:
+    if dynamodb_endpoint is None:
+        pytest.skip("makes buckets, which is left to an emulator")
+    dummy_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dynamodb_endpoint)
+    monkeypatch.setenv("AWS_REGION", REGION)
+
+    def client(service: str) -> Any:
+        return boto3.client(service, region_name=REGION, endpoint_url=dynamodb_endpoint)
+
+    s3 = client("s3")
+    for bucket in ("archives", "work"):
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            where = {"LocationConstraint": REGION}
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            s3.delete_object(Bucket=bucket, Key=found["Key"])
+    export = ScheduledExport(render="auto", maxzoom=13, keep=1)
+    renders = {"auto": {"rescale": "auto"}}
+    with with_overviews(tmp_path, renders=renders, exports=(export,)) as server:
+        scenes = make_scenes(server.folder, 6)
+        publish(server, scenes)
+        build(server)
+        services = server.services
+        store = ArchiveStore("s3://archives/of/maps")
+        steps = ExportSteps(
+            services.mosaics, services.publisher(), store, s3, lambda: NOW, piece=3_000
+        )
+        yield Cloud(server, steps, client)
+    s3.close()
+
+
+def at_once(cloud: Cloud, folder: Path) -> tuple[bytes, bytes]:
+    """The archive of one process, drawn anew, and its ledger."""
+    to = folder / f"own{cloud.runs}.pmtiles"
+    services = cloud.server.services
+    request = request_of(cloud.archive.export, str(to))
+    publisher = services.publisher()
+    publisher.publish(services.mosaics.get("m"), request, NOW.date())
+    return to.read_bytes(), Path(ArchivePlace(str(to)).ledger).read_bytes()
+
+
+def test_it_equals_the_archive_of_one_process(cloud: Cloud, tmp_path: Path) -> None:
+    work = cloud.run()
+    assert len(work.get_json(UNITS)) > 4
+    assert len(work.get_json(PIECES)) > 2
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    assert cloud.archive.error == ""
+    assert cloud.archive.warnings == ()
+    copies = [each.key for each in Bucket("archives").listed("of/maps") if "2026-11-30" in each.key]
+    assert len(copies) == 1
+    assert Bucket("archives").read(copies[0]) == cloud.body()
+    uploads = cloud.client("s3").list_multipart_uploads(Bucket="archives")
+    assert not uploads.get("Uploads")
+
+    server = cloud.server
+    scenes = make_scenes(server.folder, 6)
+    delete(server, scenes[0].name)
+    put(server, document(replace(scenes[8], day=28)))
+    build(server)
+    again = cloud.run()
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    drawn = {name: drawn_by(work) for name, work in (("all", work), ("changed", again))}
+    assert 0 < drawn["changed"] < drawn["all"], "what did not change is taken over"
+
+
+def drawn_by(work: ExportWork) -> int:
+    from livemosaic.export.jobs.parts import DrawnPart
+
+    names = [f"{region.name}.index" for region in work.units]
+    return sum(DrawnPart.from_bytes(work.get(name)).tally.drawn for name in names)
+
+
+def test_a_failure_is_reported_and_leaves_nothing(cloud: Cloud) -> None:
+    cloud.run()
+    before = cloud.body()
+    url = "s3://work/exports/failing"
+    cloud(url, "plan", mosaic="m", render="auto")
+    for unit in ExportWork(Folder(url)).get_json(UNITS):
+        cloud(url, "draw", unit=unit)
+    cloud(url, "lay out")
+    services = cloud.server.services
+    changed = {"auto": {"rescale": [[0, 99]]}}
+    services.mosaics.update("m", {"renders": changed})
+    unit = ExportWork(Folder(url)).get_json(UNITS)[0]
+    with pytest.raises(InvalidRequestError, match="changed while its archive was made"):
+        cloud(url, "draw", unit=unit)
+    later = replace(cloud.steps, clock=lambda: datetime.now(UTC) + timedelta(minutes=1))
+    later({"work": url, "step": "fail", "mosaic": "m", "render": "auto"}, None)
+    assert "changed while its archive was made" in cloud.archive.error
+    assert cloud.body() == before
+    uploads = cloud.client("s3").list_multipart_uploads(Bucket="archives")
+    assert not uploads.get("Uploads")
+    server = cloud.server
+    for scene in make_scenes(server.folder, 6):
+        delete(server, scene.name)
+    build(server)
+    cloud.steps = later
+    cloud.run()
+    assert "shows nothing at zooms 0 to 13" in cloud.archive.error
+
+
+def test_the_schedule_starts_what_is_due_once(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = cloud.client("stepfunctions")
+    machine = client.create_state_machine(
+        name="export",
+        definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::000000000000:role/export",
+    )["stateMachineArn"]
+    of = cloud.server.services.mosaics, cloud.steps.store
+    start = ExportStarter(*of, machine, "s3://work/exports", client, "maps")
+    assert start({}, None) == {"due": 1, "late": 0, "failed": 0}
+    assert start({}, None) == {"due": 1, "late": 0, "failed": 0}
+    (only,) = client.list_executions(stateMachineArn=machine)["executions"]
+    found = client.describe_execution(executionArn=only["executionArn"])
+    given = json.loads(found["input"])
+    assert (given["mosaic"], given["render"]) == ("m", "auto")
+    assert given["work"] == f"s3://work/{given['key']}"
+    cloud.run()
+    assert start({}, None)["due"] == 0
+    tomorrow = replace(start, clock=lambda: datetime.now(UTC) + timedelta(hours=31))
+    with caplog.at_level("INFO"):
+        assert tomorrow({}, None) == {"due": 1, "late": 1, "failed": 0}
+    assert len(client.list_executions(stateMachineArn=machine)["executions"]) == 2
+    assert caplog.records[-1].__dict__["LateExports"] == 1
