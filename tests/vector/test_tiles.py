@@ -1,5 +1,6 @@
 """Vector tiles over HTTP: layers, rules, limits, caching, and what describes them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,7 @@ def test_an_empty_tile_has_no_layer(server: Server) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_a_tile_beyond_the_bounds_reads_no_scene(
-    sqlite_table: SqliteTable, tmp_path: Path
-) -> None:
+def test_a_tile_beyond_the_bounds_reads_no_scene(sqlite_table: SqliteTable, tmp_path: Path) -> None:
     """Far below the minzoom a tile reads all scenes; maps request many that have none."""
     counted = CountedTable(sqlite_table)
     with serving(counted, tmp_path) as server:
@@ -243,6 +242,33 @@ def test_density_counts_each_scene_once_at_each_zoom(server: Server, tms: str) -
         assert total == count, z
 
 
+def crescent(lon: float, lat: float, radius: float) -> dict[str, Any]:
+    """Three quarters of a ring, which is a hundredth of its radius wide."""
+    turn = np.linspace(0, 1.5 * np.pi, 60)
+    outer = np.column_stack([np.cos(turn), np.sin(turn)]) * radius
+    ring = [*outer.tolist(), *(outer[::-1] * 0.99).tolist(), outer[0].tolist()]
+    return {"type": "Polygon", "coordinates": [[[x + lon, y + lat] for x, y in ring]]}
+
+
+@pytest.mark.parametrize(("radius", "z"), [(5, 6), (2, 8), (0.6, 10)])
+@pytest.mark.parametrize("query", [{}, {"lock": "s2/ring"}], ids=["indexed", "locked"])
+def test_density_counts_a_scene_that_does_not_hold_its_centroid(
+    server: Server, radius: float, z: int, query: dict[str, str]
+) -> None:
+    """It lies in a tile that has no part of the scene, nor an index cell with one."""
+    ring = crescent(8.1, 45.2, radius)
+    server.add(scene(server, "ring", ring))
+    for zoom in (0, z):
+        url = f"{BASE}/{zoom}"
+        tiles = _tiles_around(ring, zoom)
+        assert sum(counted(server, f"{url}/{t.x}/{t.y}.mvt", **query) for t in tiles) == 1, zoom
+
+
+def _tiles_around(shape: dict[str, Any], z: int) -> list[morecantile.Tile]:
+    bounds = shapely.from_geojson(json.dumps(shape)).bounds
+    return [*WEB.tiles(*bounds, zooms=[z])]
+
+
 def test_density_counts_no_scene_that_lies_beyond_the_map(server: Server) -> None:
     """The Alps are on no map of Antarctica; a scene that reaches into a map counts at its edge."""
     server.add(scene(server, "alps"))
@@ -258,8 +284,8 @@ def across(lat: float) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [ring]}
 
 
-def counted(server: Server, url: str) -> int:
-    answer = server.get(url, layers="density")
+def counted(server: Server, url: str, **query: str) -> int:
+    answer = server.get(url, layers="density", **query)
     assert answer.status_code == 200, answer.text
     if not answer.content:
         return 0

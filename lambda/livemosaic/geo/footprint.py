@@ -107,6 +107,14 @@ def centre(found: MultiPolygon) -> LonLat:
     return round(lon - 360 if lon > 180 else lon, 5), round(lat, 5)
 
 
+def inside(found: MultiPolygon, middle: LonLat) -> LonLat | None:
+    """Returns a place within a footprint that does not hold its `centre`; None where it does."""
+    if shapely.intersects_xy(found, *middle):
+        return None
+    lon, lat = found.representative_point().coords[0]
+    return round(lon, 7), round(lat, 7)
+
+
 def check_axes(found: MultiPolygon, hints: Mapping[str, object]) -> None:
     """Refuses a footprint that meets a hint about its place only with its axes swapped.
 

@@ -151,6 +151,7 @@ def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
         content.encodings,
         content.other_kinds,
         tuple(part for part in parts if part not in lasting),
+        inside=content.inside,
     )
 
 

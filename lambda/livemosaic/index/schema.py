@@ -24,7 +24,7 @@ mark (`model.order.remade`), so that a version names one state of a scene's rows
 lists its moved rows (kind, quadkey, rank, `expires`); `area` is the stamp of the last change in the
 feed (`feed.rows`), and its box: west, south, east, north; rows of earlier releases have none. Cell,
 coarse and moved rows also have the `centre` of the whole footprint, longitude and latitude, which
-the part in one cell does not show.
+the part in one cell does not show, and where the footprint does not hold it, a place `inside`.
 
 A row that lacks an attribute raises `KeyError` when it is read.
 
@@ -53,7 +53,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import shapely
 
 from livemosaic.geo.covering import Cover
-from livemosaic.geo.footprint import centre
+from livemosaic.geo.footprint import centre, inside
 from livemosaic.index.formats.hrefs import assets_of, shortened
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, LonLat
@@ -243,6 +243,9 @@ class CellRow(NamedTuple):
     """The scene's present rank, in a moved row; None in others."""
     encodings: str = ""
     other_kinds: Mapping[str, str] = MappingProxyType({})
+    inside: LonLat | None = None
+    """A place of a footprint that does not hold its centre; None of others, and in rows written
+    before it was kept."""
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -250,7 +253,7 @@ class CellRow(NamedTuple):
         _, kind, quadkey = row.key.pk.split("#")
         rank, _, scene = row.key.sk.partition("#")
         item = row.item
-        centre, moved = item.get("centre"), item.get("moved")
+        centre, inside, moved = item.get("centre"), item.get("inside"), item.get("moved")
         return cls(
             Place(kind, quadkey, rank, 0 if moved is None else item["expires"]),
             scene,
@@ -263,6 +266,7 @@ class CellRow(NamedTuple):
             moved,
             item.get("encodings", ""),
             item.get("other_kinds", {}),
+            (inside[0], inside[1]) if inside else None,
         )
 
     def key(self, mosaic: Mosaic) -> Key:
@@ -276,6 +280,7 @@ class CellRow(NamedTuple):
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row, with whole hrefs."""
         place = {} if self.centre is None else {"centre": list(self.centre)}
+        place |= {} if self.inside is None else {"inside": list(self.inside)}
         moved = {} if self.moved is None else {"moved": self.moved, "expires": self.place.expires}
         return {**_content(self), **place, "footprint": self.footprint, **moved}
 
@@ -287,10 +292,11 @@ def cell_rows(
     content = scene.version, scene.datetime, scene.assets, scene.properties
     rest = scene.encodings, scene.other_kinds
     middle = centre(scene.footprint)
+    within = inside(scene.footprint, middle)
     for place in places:
         part = cover.part(place.quadkey)
         if part is not None:
-            yield CellRow(place, scene.key, *content, part, middle, moved, *rest)
+            yield CellRow(place, scene.key, *content, part, middle, moved, *rest, within)
 
 
 def _content(row: Scene | CellRow) -> dict[str, Any]:

@@ -86,6 +86,9 @@ class IndexedScene:
     """As in `Scene`."""
     layer: int = 0
     """As in `Scene`."""
+    inside: LonLat | None = None
+    """A place of a footprint that does not hold its centre; None of others, and of rows written
+    before it was kept."""
     is_left_out: bool = False
     """Whether the filter of its source denies it: it was looked at, and takes no part."""
 

@@ -11,7 +11,7 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
 from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncut
-from livemosaic.geo.footprint import centre, footprint
+from livemosaic.geo.footprint import centre, footprint, inside
 from livemosaic.geo.rasterize import Outline
 from livemosaic.index.extents.rows import ExtentRows, PartitionName
 from livemosaic.index.scenes import Index
@@ -149,6 +149,7 @@ class Candidates:
         part = uncut(self.view.area.grid, scene.footprint)
         if part is None:
             return None
+        middle = centre(scene.footprint)
         return IndexedScene(
             key=scene.key,
             rank=scene.rank,
@@ -157,7 +158,8 @@ class Candidates:
             assets=scene.assets,
             properties=scene.properties,
             parts=(("", part),),
-            centre=centre(scene.footprint),
+            centre=middle,
+            inside=inside(scene.footprint, middle),
             encodings=scene.encodings,
             other_kinds=scene.other_kinds,
             source=scene.source,

@@ -1,7 +1,8 @@
 """The layer of density: how many scenes lie where, for tiles with too many to draw each.
 
 At each zoom a scene counts once: in the square, `DEEPER` zooms below the tile, that has the
-centroid of its footprint.
+centroid of its footprint; or, where the footprint does not hold that, a place within it: a tile
+without any part of a scene does not know of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from morecantile import Tile
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon
 
-from livemosaic.geo.footprint import centre
+from livemosaic.geo.footprint import centre, inside
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
@@ -33,11 +34,11 @@ Squares = NDArray[np.int64]
 
 
 def density(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]) -> TileLayer:
-    """Returns the squares of a tile in which scenes have their centres, with `count`, `newest`."""
-    centres = _centres(index, mosaic, scenes)
-    squares = _squares(frame, centres)
+    """Returns the squares of a tile in which scenes have their places, with `count`, `newest`."""
+    lonlat = _places(index, mosaic, scenes)
+    squares = _squares(frame, lonlat)
     here = np.asarray(((squares >= 0) & (squares < _ALONG)).all(axis=1))
-    at_edge = np.flatnonzero(here & _off_map(frame, centres)).tolist()
+    at_edge = np.flatnonzero(here & _off_map(frame, lonlat)).tolist()
     if at_edge:
         here[at_edge] = are_drawn(index, mosaic, frame, [scenes[at] for at in at_edge])
     places, of_scene, counts = np.unique(
@@ -86,14 +87,16 @@ def _off_map(frame: TileFrame, lonlat: NDArray[np.float64]) -> NDArray[np.bool_]
     return found
 
 
-def _centres(index: Index, mosaic: Mosaic, scenes: Sequence[Listed]) -> NDArray[np.float64]:
-    """Returns longitude and latitude of centroids, shape (n, 2)."""
+def _places(index: Index, mosaic: Mosaic, scenes: Sequence[Listed]) -> NDArray[np.float64]:
+    """Returns longitude and latitude of the places that stand for scenes, shape (n, 2)."""
     unknown = [s for s in scenes if isinstance(s, IndexedScene) and s.centre is None]
     kept = index.footprints(mosaic, unknown) if unknown else {}
-    return np.array([_centre(scene, kept) for scene in scenes], np.float64).reshape(-1, 2)
+    return np.array([_place(scene, kept) for scene in scenes], np.float64).reshape(-1, 2)
 
 
-def _centre(scene: Listed, kept: Mapping[str, MultiPolygon]) -> LonLat:
-    if isinstance(scene, Scene):
-        return centre(scene.footprint)
-    return scene.centre or centre(kept[scene.key])
+def _place(scene: Listed, kept: Mapping[str, MultiPolygon]) -> LonLat:
+    if isinstance(scene, IndexedScene) and scene.centre is not None:
+        return scene.inside or scene.centre
+    whole = scene.footprint if isinstance(scene, Scene) else kept[scene.key]
+    middle = centre(whole)
+    return inside(whole, middle) or middle
