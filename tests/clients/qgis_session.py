@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     QgsApplication,
+    QgsDateTimeRange,
     QgsLayerDefinition,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
@@ -16,16 +17,21 @@ from qgis.core import (
     QgsRasterLayer,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QDateTime, QSize, Qt
 
 
-def drawn(layer: Any, extent: list[float], size: int) -> list[int]:
-    """Red, green, blue and alpha amid a map."""
+def drawn(layer: Any, extent: list[float], size: int, time: list[str]) -> list[int]:
+    """Red, green, blue and alpha amid a map, of an interval if its two ends are given."""
     settings = QgsMapSettings()
     settings.setLayers([layer])
     settings.setDestinationCrs(layer.crs())
     settings.setExtent(QgsRectangle(*extent))
     settings.setOutputSize(QSize(size, size))
+    if time:
+        begin, end = (QDateTime.fromString(one, Qt.ISODate) for one in time)
+        layer.temporalProperties().setIsActive(True)
+        settings.setIsTemporal(True)
+        settings.setTemporalRange(QgsDateTimeRange(begin, end))
     job = QgsMapRendererSequentialJob(settings)
     job.start()
     job.waitForFinished()
@@ -65,7 +71,7 @@ def main() -> None:
         if not layer.isValid():
             answer = {"error": layer.error().message()}
         elif "extent" in asked:
-            answer = {"color": drawn(layer, asked["extent"], asked["size"])}
+            answer = {"color": drawn(layer, asked["extent"], asked["size"], asked.get("time", []))}
         else:
             answer = described(layer)
         print(json.dumps(answer), flush=True)

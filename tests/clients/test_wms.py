@@ -12,7 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
 
-from api.served import EDGE, SIZE, Server
+from api.served import EDGE, SIZE, Server, on_socket, raster, scene
 from clients.test_qgis import Qgis, qgis
 
 BOX = tuple(EDGE)
@@ -172,6 +172,29 @@ class TestQgis:
         found = session.ask(**self.uri(url, crs), **extent)["color"]
         expected = image_of(mosaics, crs)[:, SIZE // 2, SIZE // 2]
         assert found == [*expected.tolist(), 255]
+
+    def test_its_temporal_controller_shows_the_scenes_of_a_day(
+        self, server: Server, session: Qgis
+    ) -> None:
+        """It asks for the midnight in which a day of the list begins; scenes are of any hour."""
+        server.publish("a", [255, 0, 0], day=1)
+        path = raster(server.folder / "b.tif", [0, 0, 255])
+        second = scene("b", server.url(path), day=2)
+        second["properties"]["datetime"] = "2026-01-02T10:30:00Z"
+        server.add(second)
+        time = {"type": "wmst", "timeDimensionExtent": "2026-01-01,2026-01-02"}
+        ways = {"temporalSource": "provider", "allowTemporalUpdates": "true", "layers": "m"}
+        with on_socket(server) as url:
+            layer = self.uri(url, "EPSG:3857", **time, **ways)
+            layer["uri"] = layer["uri"].replace("rgb", "m")
+            found = [
+                session.ask(
+                    **layer, extent=[*BOX], size=SIZE,
+                    time=[f"2026-01-0{day}T00:00:00Z", f"2026-01-0{day}T23:59:59Z"],
+                )["color"]
+                for day in (1, 2)
+            ]  # fmt: skip
+        assert found == [[255, 0, 0, 255], [0, 0, 255, 255]]
 
     def test_a_layer_has_the_extent_of_the_mosaic(self, url: str, session: Qgis) -> None:
         found = session.ask(**self.uri(url, "EPSG:3857"))

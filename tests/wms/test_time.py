@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.served import AUTHORIZED, serving
+from api.served import AUTHORIZED, raster, scene, serving
 from livemosaic.table.sqlite import SqliteTable
 from wms.conftest import Service
 
@@ -64,6 +64,22 @@ def shown(days: Service, time: str, **more: str) -> str:
 )
 def test_the_scenes_of_a_time_take_part(days: Service, time: str, expected: str) -> None:
     assert shown(days, time) == expected
+
+
+def test_a_moment_at_midnight_is_its_day(tmp_path: Path) -> None:
+    """QGIS asks so for the days that the capabilities list."""
+    with serving(SqliteTable(tmp_path / "table.db"), tmp_path) as server:
+        server.create()
+        server.publish("d2", 2, (0, 0, 128, 256), day=2)
+        path = raster(server.folder / "d3.tif", 3, (128, 0, 256, 256))
+        third = scene("d3", server.url(path), (128, 0, 256, 256), day=3)
+        third["properties"]["datetime"] = "2026-01-03T10:30:00Z"
+        server.add(third)
+        days = Service(server)
+        assert shown(days, "2026-01-03T00:00:00Z") == "3"
+        assert shown(days, "2026-01-03T00:00:00.000Z,2026-01-02T00:00:00Z") == "23"
+        assert shown(days, "2026-01-03T00:00:00Z/2026-01-03T00:00:00Z") == ""
+        assert shown(days, "2026-01-01T00:00:00Z/2026-01-03T00:00:00Z") == "2"
 
 
 def test_a_time_and_a_filter_both_count(days: Service) -> None:

@@ -22,6 +22,8 @@ _PERIOD: Final = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d{1,7})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
     re.ASCII,
 )
+_MIDNIGHT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:\.0+)?Z", re.ASCII)
+"""QGIS asks so for a day of the list in the capabilities."""
 _INFINITELY_FINE: Final = ("0", "PT0S")
 
 Span = tuple[str | None, str | None]
@@ -57,7 +59,8 @@ def _spans_of(part: str) -> Iterator[Span]:
     start, _, rest = part.partition("/")
     end, slash, period = rest.partition("/")
     if not slash or period in _INFINITELY_FINE:
-        yield _interval(part if not slash else f"{start}/{end}")
+        midnight = _MIDNIGHT.fullmatch(part)
+        yield _interval(f"{start}/{end}" if slash else midnight[1] if midnight else part)
         return
     found = _PERIOD.fullmatch(period)
     if not found:
