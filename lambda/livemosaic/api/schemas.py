@@ -27,6 +27,7 @@ from livemosaic.model.mosaic import (
     Reduction,
     ScheduledExport,
 )
+from livemosaic.model.raster import USUAL_MAXZOOM
 from livemosaic.model.render import EncodedFormat, TileFormat
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _HIDDEN = {
     *("generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"),
-    *("members", "missing"),
+    *("members", "missing", "native_zoom"),
 }
 
 
@@ -232,7 +233,12 @@ class MosaicSettings(BaseModel):
         "WebMercatorQuad", description="TileMatrixSet of the index; must be a quadtree"
     )
     minzoom: int = Field(0, ge=0, le=24, description="Smallest zoom with tiles")
-    maxzoom: int = Field(22, ge=0, le=30, description="Largest zoom in the TileJSON")
+    maxzoom: int | None = Field(
+        None,
+        ge=0,
+        le=30,
+        description="Largest zoom in the TileJSON; by default the one of the scenes' own pixels",
+    )
     quadkey_zoom: int = Field(
         14,
         ge=0,
@@ -371,6 +377,11 @@ class MosaicOut(NewMosaic):
         description="West, south, east and north of all scenes ever added; west > east across ±180"
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
+    deepest_zoom: int = Field(
+        USUAL_MAXZOOM,
+        description="Largest zoom in descriptions: `maxzoom`, or the lowest one whose pixels are "
+        "as fine as the finest of all scenes ever added, as far as Items state them, else 22",
+    )
     known_assets: list[str] = Field(description="Assets of all scenes ever added")
     shown_assets: list[str] = Field(
         [],
@@ -397,7 +408,8 @@ class MosaicOut(NewMosaic):
             values["collections"] = ()
         missing = [name for name, _ in mosaic.missing]
         shown = list(mosaic.shown_assets)
-        return cls(**values, shown_assets=shown, missing_sources=missing)
+        found = {"deepest_zoom": mosaic.deepest_zoom, "shown_assets": shown}
+        return cls(**values, **found, missing_sources=missing)
 
 
 class TokenOut(BaseModel):

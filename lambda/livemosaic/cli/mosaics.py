@@ -137,7 +137,7 @@ def list_(
     table = Table("id", "title", "access", "collections", "bounds", "zooms")
     for mosaic in found:
         bounds = ", ".join(f"{degree:.2f}" for degree in mosaic.bounds or ()) or "empty"
-        zooms = f"{mosaic.minzoom}–{mosaic.maxzoom}"
+        zooms = f"{mosaic.minzoom}–{mosaic.deepest_zoom}"
         shown = [f"of {source.mosaic}" for source in mosaic.sources]
         collections = ", ".join(mosaic.collections or shown)
         table.add_row(mosaic.id, mosaic.title, mosaic.access, collections, bounds, zooms)

@@ -53,7 +53,7 @@ class MosaicBackend(SharesConnections, BaseBackend):
             name=self._info.title or self._info.id,
             mosaic_tilematrixset=self._info.tms,
             mosaic_minzoom=self._info.minzoom,
-            mosaic_maxzoom=self._info.maxzoom,
+            mosaic_maxzoom=self._info.deepest_zoom,
         )
 
     def assets_for_tile(self, x: int, y: int, z: int, **rule: Any) -> list[str]:

@@ -113,7 +113,7 @@ class MosaicPlace:
 
 def _zooms(info: MosaicOut, tms: TileMatrixSet) -> tuple[int, int]:
     least, most = int(tms.minzoom), int(tms.maxzoom)
-    return (info.minzoom, min(info.maxzoom, most)) if tms.id == info.tms else (least, most)
+    return (info.minzoom, min(info.deepest_zoom, most)) if tms.id == info.tms else (least, most)
 
 
 class SharesConnections:

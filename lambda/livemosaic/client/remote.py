@@ -29,7 +29,7 @@ _AT_ONCE: Final = 4
 _FORCE: Final = "?force=true"
 _OF_SOURCES: Final = (
     *("access", "bounds", "levels", "known_assets", "shown_assets", "properties", "sortby"),
-    *("collections", "minzoom", "missing_sources"),
+    *("collections", "minzoom", "deepest_zoom", "missing_sources"),
 )
 """What a derived mosaic has of its sources, whatever its settings are."""
 _UNKNOWN_RELAY: Final = "op 'relay' is "

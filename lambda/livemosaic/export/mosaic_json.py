@@ -61,7 +61,7 @@ def mosaic_json(
         "version": "1.0.0",
         **({"attribution": mosaic.attribution} if mosaic.attribution else {}),
         "minzoom": mosaic.minzoom,
-        "maxzoom": mosaic.maxzoom,
+        "maxzoom": mosaic.deepest_zoom,
         "quadkey_zoom": zoom,
         "bounds": list(mosaic.bounds or _WORLD),
         "asset_type": "COG",

@@ -18,6 +18,7 @@ from livemosaic.ingest.assets.choice import choose_assets
 from livemosaic.ingest.assets.meaning import stated_meanings
 from livemosaic.ingest.assets.media import describe_asset
 from livemosaic.ingest.assets.names import select_assets
+from livemosaic.ingest.assets.zoom import native_zoom
 from livemosaic.ingest.hrefs import ReadableAssets, readable_assets, without_signatures
 from livemosaic.ingest.migration import migrate
 from livemosaic.model.mosaic import Mosaic
@@ -116,6 +117,7 @@ class StacItem:
             shown_assets=() if mosaic.chosen_assets else self._shown(kept, found.hrefs),
             properties=wanted,
             encodings=encodings_to_text(stated.encodings),
+            native_zoom=self._native_zoom(mosaic, kept, found.hrefs),
             meanings=cache(partial(self._meanings, kept, found.hrefs)),
         )
 
@@ -164,6 +166,12 @@ class StacItem:
         """Returns the encodings of the assets with these names."""
         found = {name: asset for name, asset in kept.items() if name in names}
         return stated_encodings(found, self.properties)
+
+    def _native_zoom(self, mosaic: Mosaic, kept: Mapping[str, Any], names: Collection[str]) -> int:
+        """Returns the zoom of the finest of the assets with these names."""
+        _, south, _, north = self.footprint.bounds
+        found = (asset for name, asset in kept.items() if name in names)
+        return native_zoom(mosaic.tms, found, self.properties, (south, north))
 
     def _meanings(self, kept: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
         """Returns what is stated about the values of the assets with these names."""

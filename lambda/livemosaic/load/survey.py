@@ -41,7 +41,7 @@ class Lessons:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Returns the lessons of `to_json`."""
         traits = [
-            SceneTraits(each["level"], (*each["assets"],), (*each["shown"],), each["meanings"])
+            SceneTraits(**each | {name: tuple(each[name]) for name in ("assets", "shown")})
             for each in value["traits"]
         ]
         bounds = value["bounds"]

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from livemosaic.errors import InvalidRequestError, NewerFormatError
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.derived.sources import Member, MosaicSource
-from livemosaic.model.raster import BBox
+from livemosaic.model.raster import USUAL_MAXZOOM, BBox
 from livemosaic.model.render import TileFormat
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
@@ -123,7 +123,8 @@ class Mosaic:
     tms: str = "WebMercatorQuad"
     """TileMatrixSet (OGC 17-083r4) whose tiles are the index cells; must be a quadtree."""
     minzoom: int = 0
-    maxzoom: int = 22
+    maxzoom: int | None = None
+    """The deepest zoom that descriptions name; None is that of the scenes, `native_zoom`."""
     quadkey_zoom: int = 14
     """The deepest zoom of a cell. A tile takes a query for each level that scenes have: one, where
     this is a zoom at which each of them covers at most `max_cells`."""
@@ -164,6 +165,9 @@ class Mosaic:
     """West, south, east, north of all scenes ever added, in degrees; west > east across ±180."""
     levels: tuple[int, ...] = ()
     """Zooms at which scenes have been indexed."""
+    native_zoom: int = 0
+    """The lowest zoom whose pixels are as fine as the finest of all scenes ever added, as far as
+    Items state it, else `USUAL_MAXZOOM`; 0 before there are any."""
     known_assets: tuple[str, ...] = ()
     """Asset keys of the scenes that were ever added, the first `MAX_KNOWN_ASSETS` of them."""
     chosen_assets: tuple[str, ...] = ()
@@ -193,7 +197,7 @@ class Mosaic:
             )
         if not self.collections and not self.sources:
             raise InvalidRequestError("collections is empty; use ['*'] to accept every collection")
-        if not 0 <= self.minzoom <= self.maxzoom <= 30:
+        if not 0 <= self.minzoom <= (30 if self.maxzoom is None else self.maxzoom) <= 30:
             raise InvalidRequestError(
                 f"minzoom {self.minzoom} and maxzoom {self.maxzoom} must be 0 <= minzoom <= "
                 "maxzoom <= 30"
@@ -224,6 +228,18 @@ class Mosaic:
         Mosaics stored before the choice was show what they showed of the usual collections.
         """
         return self.default_assets or self.chosen_assets or usual_assets(self.known_assets)
+
+    @property
+    def deepest_zoom(self) -> int:
+        """The deepest zoom that descriptions name: `maxzoom`, or that of the scenes."""
+        if self.maxzoom is not None:
+            return self.maxzoom
+        return max(self.minzoom, self.native_zoom) if self.levels else self.widest_zoom
+
+    @property
+    def widest_zoom(self) -> int:
+        """The deepest zoom for clients that show nothing at all beyond what a description names."""
+        return max(self.minzoom, USUAL_MAXZOOM) if self.maxzoom is None else self.maxzoom
 
     @property
     def stored(self) -> tuple["Mosaic", ...]:

@@ -19,6 +19,8 @@ BBox = tuple[float, float, float, float]
 
 LonLat = tuple[float, float]
 """Longitude and latitude, in degrees."""
+USUAL_MAXZOOM: Final = 22
+"""The deepest zoom of tiles where nothing says another one."""
 
 
 @dataclass(frozen=True, slots=True)

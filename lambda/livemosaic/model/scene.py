@@ -7,7 +7,7 @@ from typing import Any, Final
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError
-from livemosaic.model.raster import LonLat
+from livemosaic.model.raster import USUAL_MAXZOOM, LonLat
 from livemosaic.model.time import parse_time
 
 _MAX_ID_BYTES: Final = 512
@@ -44,6 +44,9 @@ class Scene:
     """Returns what its Item states about the values of its assets, by name: see
     `index.learning.meanings`. Not stored with the scene; empty where the scene was read. Called
     only where the mosaic may not know it yet, as it takes as long as all else of a scene."""
+    native_zoom: int = field(default=USUAL_MAXZOOM, compare=False)
+    """The lowest zoom whose pixels are as fine as its own, as far as its Item states them; not
+    stored with the scene."""
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """How assets differ from what its mosaic has by the same name, as `nir08, not red`. They are
     left out of images that name them, or show them by default."""

@@ -181,7 +181,7 @@ def _samples(bounds_lonlat: BBox) -> tuple[NDArray[np.float64], NDArray[np.float
 def _zooms(mosaic: Mosaic, tms: TileMatrixSet, alike: Callable[[int], int]) -> tuple[int, int]:
     every = range(tms.minzoom, tms.maxzoom + 1)
     first = min(bisect_left(every, mosaic.minzoom, key=alike), len(every) - 1)
-    last = bisect_right(every, mosaic.maxzoom, key=alike) - 1
+    last = bisect_right(every, mosaic.deepest_zoom, key=alike) - 1
     return every[first], every[max(first, last)]
 
 

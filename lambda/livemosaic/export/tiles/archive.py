@@ -62,11 +62,11 @@ def zooms_of(mosaic: Mosaic, first: int, last: int) -> range:
 
     Raises `InvalidRequestError` where none is left.
     """
-    least, most = max(first, mosaic.minzoom), min(last, mosaic.maxzoom)
+    least, most = max(first, mosaic.minzoom), min(last, mosaic.deepest_zoom)
     if least > most:
         raise InvalidRequestError(
             f"there are no tiles of zooms {first} to {last}: mosaic {mosaic.id!r} has zooms "
-            f"{mosaic.minzoom} to {mosaic.maxzoom}"
+            f"{mosaic.minzoom} to {mosaic.deepest_zoom}"
         )
     return range(least, most + 1)
 

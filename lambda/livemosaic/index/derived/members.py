@@ -49,6 +49,7 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
         sortby=_common_order(mosaic, members),
         minzoom=max(mosaic.minzoom, min((m.minzoom for m in members), default=0)),
         bounds=reduce(united, boxes) if boxes else None,
+        native_zoom=max((min(m.maxzoom, m.mosaic.deepest_zoom) for m in members), default=0),
         levels=tuple(sorted({level for each in stored for level in each.levels})),
         known_assets=tuple(dict.fromkeys(names))[:MAX_KNOWN_ASSETS],
         chosen_assets=next(filter(None, map(_shown_of, members)), ()),

@@ -8,6 +8,7 @@ from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.learning.meanings import learned
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
+from livemosaic.model.raster import USUAL_MAXZOOM
 from livemosaic.model.scene import Scene
 
 
@@ -22,11 +23,13 @@ class SceneTraits:
     """As `Scene.shown_assets`."""
     meanings: Mapping[str, str]
     """What its Item states of its assets, as text by name."""
+    native_zoom: int = USUAL_MAXZOOM
+    """As `Scene.native_zoom`."""
 
     @classmethod
     def of(cls, scene: Scene, level: int) -> Self:
         """The traits of a scene that has cells at a level."""
-        return cls(level, (*scene.assets,), scene.shown_assets, scene.meanings())
+        return cls(level, (*scene.assets,), scene.shown_assets, scene.meanings(), scene.native_zoom)
 
 
 def grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
@@ -44,6 +47,7 @@ def taught(mosaic: Mosaic, traits: SceneTraits) -> Mosaic:
     new = replace(
         mosaic,
         levels=tuple(sorted({*mosaic.levels, traits.level})),
+        native_zoom=max(mosaic.native_zoom, traits.native_zoom),
         known_assets=tuple(dict.fromkeys((*mosaic.known_assets, *traits.assets)))[
             :MAX_KNOWN_ASSETS
         ],

@@ -24,6 +24,7 @@ from livemosaic.model.mosaic import (
     ScheduledExport,
     Watermark,
 )
+from livemosaic.model.raster import USUAL_MAXZOOM
 from livemosaic.model.rule import RulePolicy
 from livemosaic.table import Expect, Key, Put
 
@@ -58,6 +59,8 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
     lists = {name: json.dumps(item[name]) for name in ("sources", "exports") if item[name]}
     for name in ("members", "missing", "sources", "exports"):
         del item[name]
+    if mosaic.maxzoom is None:  # releases before have 22 then
+        del item["maxzoom"]
     return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | lists
 
 
@@ -78,6 +81,8 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
         for name, value in item.items()
         if name in _ATTRIBUTES
     }
+    if item.get("levels"):  # what is not known of scenes of earlier releases
+        values.setdefault("native_zoom", USUAL_MAXZOOM)
     cql2 = values.get("filter")
     marks = tuple(Watermark(**mark) for mark in values.get("watermarks", ()))
     policy = json.loads(values.get("overviews", "null"))

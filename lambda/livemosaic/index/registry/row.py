@@ -21,6 +21,7 @@ GROWN: Final = (
     "revision",
     "bounds",
     "levels",
+    "native_zoom",
     "known_assets",
     "chosen_assets",
     "meanings",

@@ -81,7 +81,7 @@ class _Candidate:
         preferred = [n for n, like in enumerate(_PREFERRED) if re.fullmatch(like, self.label)]
         media = str(self.asset.get("type")).replace(" ", "").lower()
         place = preferred[0] if preferred else len(_PREFERRED)
-        return place, _resolution(self.asset), _COG not in media, _natural(self.label), self.name
+        return place, resolution(self.asset), _COG not in media, _natural(self.label), self.name
 
 
 def choose_assets(
@@ -151,7 +151,7 @@ def _bands(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[
         yield band.common_name or band.name
 
 
-def _resolution(asset: Mapping[str, Any]) -> float:
+def resolution(asset: Mapping[str, Any]) -> float:
     """Returns the distance of pixels on the ground in metres; infinite where it is not given."""
     bands = [b for n in ("raster:bands", "bands") if isinstance(b := asset.get(n), list)]
     given = [asset.get("gsd"), asset.get("eo:gsd"), asset.get("raster:spatial_resolution")]
@@ -161,7 +161,7 @@ def _resolution(asset: Mapping[str, Any]) -> float:
         if isinstance(band, Mapping)
         for name in ("spatial_resolution", "raster:spatial_resolution", "gsd")
     ]
-    known = [float(n) for n in given if isinstance(n, int | float) and 0 < n < float("inf")]
+    known = [float(n) for n in given if isinstance(n, int | float) and 0 < n < 1e12]
     return min(known, default=float("inf"))
 
 

@@ -1,6 +1,7 @@
 """The catalogue of services, and the description of an image service."""
 
 import math
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -81,7 +82,7 @@ def _described(
     crs = service_crs(mosaic)
     matrices = reached(mosaic, mosaic.tms)
     extent = envelope(matrices.extent, crs)
-    step = sample.step or tile_matrix_set(mosaic.tms).matrix(mosaic.maxzoom).cellSize
+    step = sample.step or matrices.tms.matrix(matrices.maxzoom).cellSize
     side = math.isqrt(services.settings.max_image_pixels)
     bands = len(sample.names)
     return {
@@ -213,7 +214,8 @@ def _tile_info(mosaic: Mosaic) -> dict[str, Any] | None:
         return None
     bounds, crs = tms.xy_bbox, service_crs(mosaic)
     unit = metres_per_unit(crs)
-    matrices = reached(mosaic, mosaic.tms)
+    # Clients show no level that is not named.
+    matrices = reached(replace(mosaic, maxzoom=mosaic.widest_zoom), mosaic.tms)
     levels = range(matrices.minzoom, matrices.maxzoom + 1)
     sizes = {level: tms.matrix(level).cellSize for level in levels}
     return {

@@ -159,7 +159,7 @@ def _place(mosaic: Mosaic) -> str:
         return "no scenes yet"
     west, south, east, north = mosaic.bounds
     latitudes, longitudes = _degrees(south, north, "NS"), _degrees(west, east, "EW")
-    return f"{latitudes}, {longitudes}, zoom {mosaic.minzoom}–{mosaic.maxzoom}"
+    return f"{latitudes}, {longitudes}, zoom {mosaic.minzoom}–{mosaic.deepest_zoom}"
 
 
 def _degrees(low: float, high: float, signs: str) -> str:

@@ -104,7 +104,7 @@ export function sayZoom() {
   say("low", "Zoom in to see the mosaic", `This mosaic is drawn from zoom ${info.minzoom} on.`, action);
 }
 
-const isShown = (tile) => info !== null && inView(tile, info.maxzoom);
+const isShown = (tile) => info !== null && inView(tile, info.deepest_zoom);
 
 /** Tiles in view that lack scenes: because of a limit, or because overviews follow changes. */
 const lackingTiles = () => partialTiles(isShown);
@@ -239,7 +239,7 @@ const refreshAll = (tiles) => SOURCES.filter((id) => map.getSource(id)).forEach(
 
 /** Request the tiles of some boxes again, at every zoom that may be shown; all tiles if many. */
 export function refresh(boxes) {
-  const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.maxzoom))));
+  const zooms = new Set([-2, -1, 0, 1].map((more) => Math.max(0, Math.min(tileZoom() + more, info.deepest_zoom))));
   const spans = boxes.flatMap(split).flatMap((box) => [...zooms].map((z) => span(box, z)));
   const count = spans.reduce((sum, { left, top, right, bottom }) => sum + (right - left + 1) * (bottom - top + 1), 0);
   dispatchEvent(new Event("refreshed"));

@@ -106,7 +106,7 @@ export async function arranged(scenes, place, signal) {
 
 /** Keys of the scenes of the tile at a place, top first; requested once per list. */
 function orderOfTile({ lng, lat }, signal) {
-  const z = Math.min(tileZoom(), info.maxzoom);
+  const z = Math.min(tileZoom(), info.deepest_zoom);
   const { x, y } = MercatorCoordinate.fromLngLat([wrap(lng), lat]);
   const tile = `${z}/${Math.floor(x * 2 ** z)}/${Math.floor(y * 2 ** z)}`;
   if (!orders.has(tile)) {

@@ -168,9 +168,13 @@ def _in_order(boxes: Mapping[str, BBox], version: Version) -> dict[str, BBox]:
 
 
 def _scales(mosaic: Mosaic) -> tuple[float, float]:
-    """Returns the scale denominators of the mosaic's maxzoom and minzoom."""
+    """Returns the scale denominators of the mosaic's maxzoom and minzoom.
+
+    Not of the scenes' own zoom: clients show no layer beyond its scales.
+    """
     tms = tile_matrix_set(mosaic.tms)
-    zooms = (min(max(zoom, tms.minzoom), tms.maxzoom) for zoom in (mosaic.maxzoom, mosaic.minzoom))
+    ends = mosaic.widest_zoom, mosaic.minzoom
+    zooms = (min(max(zoom, tms.minzoom), tms.maxzoom) for zoom in ends)
     fine, coarse = (tms.matrix(zoom).scaleDenominator for zoom in zooms)
     return fine, coarse
 

@@ -34,7 +34,7 @@ async function goTo(text) {
   stay();
   const place = placeOf(text);
   if (place) {
-    map.easeTo({ center: place, zoom: Math.max(map.getZoom(), Math.min(9, info?.maxzoom ?? 9)), animate: motion() });
+    map.easeTo({ center: place, zoom: Math.max(map.getZoom(), Math.min(9, info?.deepest_zoom ?? 9)), animate: motion() });
     pinAt(place);
     return `${text} is on the map.`;
   }
