@@ -94,3 +94,13 @@ def test_one_of_them_is_the_default() -> None:
     assert "default_render: there is no render 'grey' in mosaic 'm'" in result.output
     result = CliRunner().invoke(app, (*update, "--reset", "default_render"))
     assert json.loads(result.stdout)["default_render"] == ""
+
+
+def test_an_extent_is_written_with_commas() -> None:
+    result = create("--extent", "5,44,11,48")
+    assert json.loads(result.stdout)["extent"] == [5, 44, 11, 48]
+    result = CliRunner().invoke(app, ("mosaics", "update", "m", "--extent=-170,44,-160,48"))
+    assert json.loads(result.stdout)["extent"] == [-170, 44, -160, 48]
+    result = CliRunner().invoke(app, ("mosaics", "update", "m", "--extent", "5,44"))
+    assert result.exit_code == 1
+    assert "extent" in result.output

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -183,6 +184,10 @@ class ExportList(BaseModel):
         return cls(exports=[ExportOut.of(each) for each in archives])
 
 
+def _edges(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
 class MosaicSettings(BaseModel):
     """Settings of a mosaic: `mosaics create` has an option for each, with these descriptions."""
 
@@ -248,6 +253,12 @@ class MosaicSettings(BaseModel):
     )
     max_cells: int = Field(
         16, ge=1, le=MAX_ROWS_PER_SCENE, description="Maximum number of index cells per scene"
+    )
+    extent: Annotated[tuple[float, float, float, float] | None, BeforeValidator(_edges)] = Field(
+        None,
+        description="West, south, east and north that descriptions name as bounds, in degrees: "
+        "`5,44,11,48`; by default the bounds of the scenes",
+        examples=[[5.0, 44.0, 11.0, 48.0]],
     )
     max_age_s: int = Field(
         0,

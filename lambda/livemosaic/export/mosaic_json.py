@@ -63,7 +63,7 @@ def mosaic_json(
         "minzoom": mosaic.minzoom,
         "maxzoom": mosaic.deepest_zoom,
         "quadkey_zoom": zoom,
-        "bounds": list(mosaic.bounds or _WORLD),
+        "bounds": list(mosaic.described or _WORLD),
         "asset_type": "COG",
         **_tile_matrix_set(mosaic, grid),
         "tiles": dict(sorted(tiles.items())),

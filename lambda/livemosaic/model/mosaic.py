@@ -130,6 +130,9 @@ class Mosaic:
     this is a zoom at which each of them covers at most `max_cells`."""
     max_cells: int = 16
     """A scene is indexed at the deepest level at which it covers at most this many cells."""
+    extent: BBox | None = None
+    """West, south, east, north that descriptions name, in degrees; None is the `bounds` of the
+    scenes. It limits nothing that is shown."""
     max_age_s: int = 0
     """How long caches may show a tile without revalidation. 0: they revalidate each time, which is
     cheap; more delays the newest scenes by as much."""
@@ -216,6 +219,8 @@ class Mosaic:
                 raise InvalidRequestError(
                     f"{name} {getattr(self, name)} must be 0 to {MAX_AGE_S} seconds, a year"
                 )
+        if self.extent is not None:
+            _check_extent(self.extent)
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise InvalidRequestError(f"quality {self.quality} must be 1 to 100")
         if not self.sortby.lstrip("+-"):
@@ -228,6 +233,11 @@ class Mosaic:
         Mosaics stored before the choice was show what they showed of the usual collections.
         """
         return self.default_assets or self.chosen_assets or usual_assets(self.known_assets)
+
+    @property
+    def described(self) -> BBox | None:
+        """What descriptions name as its bounds: `extent`, or the one of the scenes."""
+        return self.extent or self.bounds
 
     @property
     def deepest_zoom(self) -> int:
@@ -313,3 +323,13 @@ class Mosaic:
     def watermark(self, collection: str) -> str:
         """The version up to which the scenes of a collection are gone; empty where none are."""
         return next((w.version for w in self.watermarks if w.collection == collection), "")
+
+
+def _check_extent(extent: BBox) -> None:
+    west, south, east, north = extent
+    is_within = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90
+    if not is_within or west == east:
+        raise InvalidRequestError(
+            f"extent {','.join(map(str, extent))} must be west,south,east,north in degrees, within "
+            "±180 and ±90, the south first; west > east crosses ±180"
+        )

@@ -33,7 +33,7 @@ def collection_document(mosaic: Mosaic) -> dict[str, Any]:
         "itemType": "feature",  # the default of OGC API, but OWSLib wants it to be named
         "license": license_field(mosaic),
         "extent": {
-            "spatial": {"bbox": [list(mosaic.bounds or _WORLD)]},
+            "spatial": {"bbox": [list(mosaic.described or _WORLD)]},
             "temporal": {"interval": [[None, None]]},
         },
         "links": [],

@@ -85,7 +85,7 @@ def reach(mosaic: Mosaic, tms_id: str) -> Reach | None:
     Raises `InvalidRequestError` for an unknown TileMatrixSet.
     """
     tms = tile_matrix_set(tms_id)
-    bounds = mosaic.bounds or WORLD
+    bounds = mosaic.described or WORLD
     try:
         to_crs = transformer(lonlat_on(mosaic), tms.rasterio_crs)
     except NoTransformError:  # of another body

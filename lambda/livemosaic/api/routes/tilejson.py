@@ -48,7 +48,7 @@ class _GeoJson(JSONResponse):
 @router.get("/mosaics/{mosaic}/info.geojson", response_class=_GeoJson)
 def info_geojson(mosaic: CurrentMosaic, crs: InCrs) -> dict[str, Any]:
     """Shows a mosaic as a GeoJSON Feature with its bounds as geometry, null if it is empty."""
-    known = bounds_in(mosaic, crs) if mosaic.bounds else None
+    known = bounds_in(mosaic, crs) if mosaic.described else None
     return {
         "type": "Feature",
         "id": mosaic.id,
@@ -74,7 +74,7 @@ def bounds(mosaic: CachedMosaic, crs: InCrs) -> dict[str, Any]:
 
 def bounds_in(mosaic: Mosaic, crs: CRS) -> BBox:
     """Returns a mosaic's bounds in a CRS, x before y; `InvalidRequestError` if outside of it."""
-    known = mosaic.bounds or WORLD
+    known = mosaic.described or WORLD
     lonlat = lonlat_on(mosaic)
     if crs == lonlat:
         return known
@@ -112,7 +112,7 @@ def tilejson(
 
 def tilejson_of(mosaic: Mosaic, template: str, low: int, high: int) -> dict[str, Any]:
     """Returns TileJSON 3.0.0 of tiles of some zooms of a mosaic."""
-    west, south, east, north = known = mosaic.bounds or WORLD
+    west, south, east, north = known = mosaic.described or WORLD
     if west > east:  # TileJSON's bounds must not wrap around the antimeridian (3.0.0, 3.5)
         west, east = -180.0, 180.0
     return {

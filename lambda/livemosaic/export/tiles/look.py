@@ -67,7 +67,7 @@ class TileLook:
 
 
 def _bounds(mosaic: Mosaic) -> BBox:
-    west, south, east, north = mosaic.bounds or (-180.0, -_EDGE, 180.0, _EDGE)
+    west, south, east, north = mosaic.described or (-180.0, -_EDGE, 180.0, _EDGE)
     if west > east:
         west, east = -180.0, 180.0
     return west, max(south, -_EDGE), east, min(north, _EDGE)

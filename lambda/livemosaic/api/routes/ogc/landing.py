@@ -157,7 +157,7 @@ def _anchors(paths: Mapping[str, str], base: str, query: str) -> str:
 def _place(mosaic: Mosaic) -> str:
     if mosaic.bounds is None:
         return "no scenes yet"
-    west, south, east, north = mosaic.bounds
+    west, south, east, north = mosaic.described or mosaic.bounds
     latitudes, longitudes = _degrees(south, north, "NS"), _degrees(west, east, "EW")
     return f"{latitudes}, {longitudes}, zoom {mosaic.minzoom}–{mosaic.deepest_zoom}"
 
@@ -179,8 +179,8 @@ def _picture(mosaic: Mosaic, query: str) -> str:
 
 def _locator(mosaic: Mosaic) -> str:
     """Draws the mosaic's extent on a map of the world; small extents are enlarged."""
-    kind = "extent" if mosaic.bounds else "empty"
-    parts = lonlat_boxes(mosaic.bounds or WORLD)
+    kind = "extent" if mosaic.described else "empty"
+    parts = lonlat_boxes(mosaic.described or WORLD)
     extent = "".join(_rectangle(kind, part.bounds) for part in parts)
     return (
         f'<svg viewBox="-180 -90 360 180" aria-hidden="true">{_coast(mosaic)}'

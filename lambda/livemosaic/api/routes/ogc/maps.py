@@ -80,7 +80,7 @@ async def get_map(
 
 def _box(mosaic: Mosaic, bbox: str | None, bbox_crs: str | None) -> Box:
     if bbox is None:
-        return Box.of(lonlat_on(mosaic), mosaic.bounds or WORLD)
+        return Box.of(lonlat_on(mosaic), mosaic.described or WORLD)
     try:
         numbers = [float(number) for number in bbox.split(",")]
         left, bottom, *_ = numbers

@@ -133,7 +133,7 @@ def capabilities(
         attribution=mosaic.attribution,
         license=mosaic.license,
         url=str(request.url),
-        bounds=_shown(mosaic.bounds or WORLD, reached),
+        bounds=_shown(mosaic.described or WORLD, reached),
         layers=list(_layers(mosaic, own, formats)),
         matrix_sets=matrix_sets,
         extents=extents(matrix_sets),

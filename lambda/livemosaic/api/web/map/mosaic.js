@@ -188,7 +188,7 @@ function followSource(before) {
   if (!source) {
     return addMosaic(map, tilejson());
   }
-  const [west, south, east, north] = info.bounds ?? [-180, -90, 180, 90];
+  const [west, south, east, north] = info.extent ?? info.bounds ?? [-180, -90, 180, 90];
   const expected = west > east ? [-180, south, 180, north] : [west, south, east, north];
   const behind = !same(source.bounds, expected) || source.minzoom !== info.minzoom;
   if (before?.revision !== info.revision || behind) source.setUrl(tilejson());

@@ -22,7 +22,7 @@ _FARTHEST_UTM: Final = 84.0
 
 def lonlat_bounds_of(mosaic: Mosaic) -> BBox:
     """Returns west, south, east, north in degrees; all longitudes of a mosaic across ±180°."""
-    west, south, east, north = mosaic.bounds or WORLD
+    west, south, east, north = mosaic.described or WORLD
     return (-180.0, south, 180.0, north) if west > east else (west, south, east, north)
 
 
@@ -72,7 +72,7 @@ def _joined(one: BBox, other: BBox) -> BBox:
 
 def _in_utm(mosaic: Mosaic) -> dict[str, BBox]:
     """Returns the box in the zone of UTM amid a small mosaic on Earth."""
-    if mosaic.bounds is None or lonlat_on(mosaic) != LONLAT:
+    if mosaic.described is None or lonlat_on(mosaic) != LONLAT:
         return {}
     west, south, east, north = lonlat_bounds_of(mosaic)
     if east - west > _WIDE or max(-south, north) > _FARTHEST_UTM:
