@@ -104,3 +104,14 @@ def test_an_extent_is_written_with_commas() -> None:
     result = CliRunner().invoke(app, ("mosaics", "update", "m", "--extent", "5,44"))
     assert result.exit_code == 1
     assert "extent" in result.output
+
+
+def test_a_boundary_is_geojson() -> None:
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}
+    result = create("--clip-to-boundary", json.dumps(square))
+    assert json.loads(result.stdout)["clip_to_boundary"] == square
+    update = ("mosaics", "update", "m", "--reset", "clip_to_boundary")
+    assert json.loads(CliRunner().invoke(app, update).stdout)["clip_to_boundary"] is None
+    result = CliRunner().invoke(app, ("mosaics", "update", "m", "--clip-to-boundary", "alps.json"))
+    assert result.exit_code == 1
+    assert "clip_to_boundary" in result.output

@@ -1,5 +1,6 @@
 """Request and response bodies, as pydantic models."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pydantic import (
 
 from livemosaic.auth.tokens import Granted
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.polygons.inside import clip_text
 from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.derived.sources import MAX_SOURCES, MAX_Z_ORDER, MosaicSource
 from livemosaic.model.mosaic import (
@@ -188,6 +190,13 @@ def _edges(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _geojson(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"it is no GeoJSON: {error}") from error
+
+
 class MosaicSettings(BaseModel):
     """Settings of a mosaic: `mosaics create` has an option for each, with these descriptions."""
 
@@ -259,6 +268,11 @@ class MosaicSettings(BaseModel):
         description="West, south, east and north that descriptions name as bounds, in degrees: "
         "`5,44,11,48`; by default the bounds of the scenes",
         examples=[[5.0, 44.0, 11.0, 48.0]],
+    )
+    clip_to_boundary: Annotated[dict[str, Any] | None, BeforeValidator(_geojson)] = Field(
+        None,
+        description="GeoJSON Polygon or MultiPolygon in degrees, also as text: images show nothing "
+        "outside of it; null for all of the scenes",
     )
     max_age_s: int = Field(
         0,
@@ -333,8 +347,9 @@ class MosaicSettings(BaseModel):
         rules = RulePolicy.of(values["rules"])
         sources = tuple(source.to_source() for source in self.sources)
         exports = tuple(ScheduledExport(**each.model_dump()) for each in self.exports)
+        clip = clip_text(self.clip_to_boundary) if self.clip_to_boundary else ""
         more = {"rules": rules, "overviews": overviews, "sources": sources, "exports": exports}
-        return values | {"filter": parsed} | more
+        return values | {"filter": parsed, "clip_to_boundary": clip} | more
 
 
 def _policy(body: OverviewPolicyBody) -> OverviewPolicy:
@@ -417,6 +432,7 @@ class MosaicOut(NewMosaic):
         values = {k: v for k, v in asdict(replace(mosaic, members=())).items() if k not in _HIDDEN}
         if mosaic.sources:
             values["collections"] = ()
+        values["clip_to_boundary"] = json.loads(mosaic.clip_to_boundary or "null")
         missing = [name for name, _ in mosaic.missing]
         shown = list(mosaic.shown_assets)
         found = {"deepest_zoom": mosaic.deepest_zoom, "shown_assets": shown}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from livemosaic.errors import InvalidRequestError, NewerFormatError
@@ -133,6 +133,9 @@ class Mosaic:
     extent: BBox | None = None
     """West, south, east, north that descriptions name, in degrees; None is the `bounds` of the
     scenes. It limits nothing that is shown."""
+    clip_to_boundary: str = ""
+    """GeoJSON of a Polygon or MultiPolygon in degrees, as text: nothing outside of it shows. Empty
+    is none. In a derived mosaic its own, not that of its sources."""
     max_age_s: int = 0
     """How long caches may show a tile without revalidation. 0: they revalidate each time, which is
     cheap; more delays the newest scenes by as much."""
@@ -233,6 +236,11 @@ class Mosaic:
         Mosaics stored before the choice was show what they showed of the usual collections.
         """
         return self.default_assets or self.chosen_assets or usual_assets(self.known_assets)
+
+    @property
+    def unclipped(self) -> "Mosaic":
+        """The same with all pixels of its scenes, whatever `clip_to_boundary` leaves of them."""
+        return replace(self, clip_to_boundary="") if self.clip_to_boundary else self
 
     @property
     def described(self) -> BBox | None:

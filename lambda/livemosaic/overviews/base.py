@@ -172,7 +172,7 @@ class Bases:
         met = _Scenes(self._index.find(mosaic, view.area))
         once = replace(self._tiler, index=_of_one_area(self._index, met))
         # As a request that names no asset, which notes the scenes that lack one.
-        showing = replace(mosaic, default_assets=cells.policy.assets)
+        showing = replace(mosaic.unclipped, default_assets=cells.policy.assets)
         draft = once.draft(showing, view, Read(), rule(mosaic, cells))
 
         def found(finding: Finding) -> Survey:

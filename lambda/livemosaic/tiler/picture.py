@@ -45,7 +45,7 @@ from livemosaic.tiler.overviews import (
 )
 from livemosaic.tiler.plan import Plan, Seen
 from livemosaic.tiler.rules.filter import Selection
-from livemosaic.tiler.views import View
+from livemosaic.tiler.views import View, clipped
 from livemosaic.tiler.watch import Skip, Watch
 from livemosaic.traces import Timings, span
 
@@ -187,7 +187,11 @@ class Tiler:
 
     async def prepare(self, mosaic: Mosaic, view: View, read: Read, rule: Rule = DEFAULT) -> Draft:
         """Prepares an image of overview cells where they show it, else as `draft`, which raises."""
-        live = self.draft(mosaic, view, read, rule)
+        if mosaic.clip_to_boundary:
+            live = await asyncio.to_thread(self.draft, mosaic, view, read, rule)
+        else:
+            live = self.draft(mosaic, view, read, rule)
+        view = live.view
         if self.overviews is None or not (mosaic.shown_overviews or mosaic.sources):
             return live
         shown: ShownCells | None
@@ -218,6 +222,7 @@ class Tiler:
         that no scene of the mosaic ever had.
         """
         read, expression = self.of_scenes(mosaic, read, rule)
+        view = clipped(mosaic, view)
         rows = ExtentRows(self.index.table, self.index.mosaics)
         extents = None if self.overviews is None else rows
         candidates = self._candidates(mosaic, view, rule, read.assets, extents)
@@ -313,7 +318,7 @@ class Tiler:
     ) -> list[tuple[IndexedScene, str]]:
         """Returns the scenes that an image meets, by footprints alone; see `Plan.explained`."""
         read, _ = self.of_scenes(mosaic, read, rule)
-        candidates = self._candidates(mosaic, view, rule, read.assets)
+        candidates = self._candidates(mosaic, clipped(mosaic, view), rule, read.assets)
         plan = self._plan(candidates)
         plan.needs_all |= every
         explained = await asyncio.to_thread(plan.explained)

@@ -14,6 +14,7 @@ from livemosaic.geo.box import Box, OffGlobeError, lonlat_bounds
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.crs import NoTransformError, body_of, transformer
 from livemosaic.geo.frame import around
+from livemosaic.geo.polygons.inside import clip_area
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic
@@ -190,6 +191,16 @@ def _in_world(grid: Grid, world: float | None) -> Grid:
     if bottom >= top:
         raise OffGlobeError(f"latitudes {grid.bounds[1]:g} to {grid.bounds[3]:g} are beyond a pole")
     return replace(grid, bounds=(left, bottom, right, top))
+
+
+def clipped(mosaic: Mosaic, view: View) -> View:
+    """Returns a view of the pixels within the boundary to which a mosaic is clipped, if it is."""
+    if not mosaic.clip_to_boundary:
+        return view
+    inside = clip_area(mosaic.clip_to_boundary).mask(view.grid, lonlat_on(mosaic))
+    if inside is None:
+        return view
+    return replace(view, mask=inside if view.mask is None else view.mask & inside)
 
 
 def check_zoom(mosaic: Mosaic, view: View) -> None:

@@ -14,6 +14,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import RulePolicy
 
 STATE = {
+    "native_zoom",
     "id",
     "generation",
     "format",

@@ -105,10 +105,10 @@ async def sample_of(
     view = box_view(Box.of(lonlat_on(mosaic), extent(scene.footprint)), mosaic, _EDGE, _EDGE)
     few = replace(rule, max_scenes=min(rule.max_scenes or _SCENES, _SCENES))
     try:
-        made = await tiler.make(tiler.draft(mosaic, view, read, few))
+        made = await tiler.make(tiler.draft(mosaic.unclipped, view, read, few))
     except InvalidRequestError:
         return None
-    frame = await tiler.native(tiler.draft(mosaic, view, read, few))
+    frame = await tiler.native(tiler.draft(mosaic.unclipped, view, read, few))
     kind = await services.kinds.find(tiler, mosaic, read, rule)
     if kind is not None and replace(render, format="tif").shows_values:
         render = replace(render, nodata=kind.nodata)

@@ -131,6 +131,7 @@ def settings_digest(
     values = (
         (pixel_version, mosaic.identity, mosaic.missing, mosaic.shown_assets),
         (read, look.render, look.rule, limits, allowed),
+        *([mosaic.clip_to_boundary] if mosaic.clip_to_boundary else []),
     )
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
 

@@ -82,7 +82,7 @@ async def _found(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> ValueK
         scene = scenes[0]
         at = scene.footprint.representative_point()
         view = Point(lonlat_on(mosaic), at.x, at.y).view(mosaic)
-        draft = tiler.draft(mosaic, view, read, replace(rule, min_pixels=0))
+        draft = tiler.draft(mosaic.unclipped, view, read, replace(rule, min_pixels=0))
         done = await tiler.read(draft)
         if not done.layers:
             return None

@@ -22,6 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from livemosaic.errors import AreaTooLargeError
 from livemosaic.geo.antimeridian import extent, wrapped
 from livemosaic.geo.crs import proj_crs
+from livemosaic.geo.polygons.inside import clip_area
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid
 from livemosaic.model.render import Read
@@ -82,7 +83,8 @@ async def boundary_of(tiler: Tiler, mosaic: Mosaic, side: int) -> Boundary | Non
         return await asyncio.to_thread(_of_image, made, newest)
     few = await asyncio.to_thread(few_scenes, tiler, mosaic)
     if few and not (made is not None and is_enough(made, _claimed(made, few))):
-        return await asyncio.to_thread(_of_footprints, mosaic, few, newest)
+        found = await asyncio.to_thread(_of_footprints, mosaic, few, newest)
+        return None if found.geometry.is_empty else found
     if made is None:
         raise too_many(mosaic)
     return await asyncio.to_thread(_of_image, made, newest) if made.pixels.valid.any() else None
@@ -129,6 +131,8 @@ def _parts(valid: NDArray[np.bool_], to_map: Affine) -> list[BaseGeometry]:
 
 def _of_footprints(mosaic: Mosaic, scenes: Sequence[Scene], newest: str | None) -> Boundary:
     geometry = shapely.union_all([scene.footprint for scene in scenes])
+    if mosaic.clip_to_boundary:
+        geometry = geometry.intersection(clip_area(mosaic.clip_to_boundary).polygons)
     return Boundary(geometry, _area_km2(geometry, lonlat_on(mosaic)), newest=newest)
 
 
