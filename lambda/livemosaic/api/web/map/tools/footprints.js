@@ -39,7 +39,7 @@ function follow() {
   followed = url;
   const source = map.getSource("footprints");
   if (source) return source.setTiles([url]);
-  map.addSource("footprints", { type: "vector", tiles: [url], maxzoom: info.maxzoom });
+  map.addSource("footprints", { type: "vector", tiles: [url], maxzoom: info.deepest_zoom });
   for (const layer of footprintLayers()) map.addLayer(layer, ABOVE);
 }
 
