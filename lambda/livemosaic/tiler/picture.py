@@ -222,7 +222,8 @@ class Tiler:
         that no scene of the mosaic ever had.
         """
         read, expression = self.of_scenes(mosaic, read, rule)
-        view = clipped(mosaic, view)
+        if mosaic.clip_to_boundary:
+            view = clipped(mosaic, view)
         rows = ExtentRows(self.index.table, self.index.mosaics)
         extents = None if self.overviews is None else rows
         candidates = self._candidates(mosaic, view, rule, read.assets, extents)
@@ -318,7 +319,9 @@ class Tiler:
     ) -> list[tuple[IndexedScene, str]]:
         """Returns the scenes that an image meets, by footprints alone; see `Plan.explained`."""
         read, _ = self.of_scenes(mosaic, read, rule)
-        candidates = self._candidates(mosaic, clipped(mosaic, view), rule, read.assets)
+        if mosaic.clip_to_boundary:
+            view = clipped(mosaic, view)
+        candidates = self._candidates(mosaic, view, rule, read.assets)
         plan = self._plan(candidates)
         plan.needs_all |= every
         explained = await asyncio.to_thread(plan.explained)

@@ -194,9 +194,7 @@ def _in_world(grid: Grid, world: float | None) -> Grid:
 
 
 def clipped(mosaic: Mosaic, view: View) -> View:
-    """Returns a view of the pixels within the boundary to which a mosaic is clipped, if it is."""
-    if not mosaic.clip_to_boundary:
-        return view
+    """Returns a view of the pixels within the boundary to which a mosaic is clipped."""
     inside = clip_area(mosaic.clip_to_boundary).mask(view.grid, lonlat_on(mosaic))
     if inside is None:
         return view

@@ -178,7 +178,8 @@ def _basis(
     return Basis(
         (
             services.pixel_version(),
-            (mosaic.id, mosaic.generation, *_clip(mosaic)),
+            (mosaic.id, mosaic.generation),
+            *([mosaic.clip_to_boundary] if mosaic.clip_to_boundary else []),
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             draft.view.canvas,
             (draft.read, (draft.live or draft).rule, *how),
@@ -189,10 +190,6 @@ def _basis(
         of_scenes=mosaic.shown_assets,
         of_nothing=(kind,),
     )
-
-
-def _clip(mosaic: Mosaic) -> tuple[str, ...]:
-    return (mosaic.clip_to_boundary,) if mosaic.clip_to_boundary else ()
 
 
 def cache_control(mosaic: Mosaic, settings: Settings, *, brief: bool) -> str:
