@@ -31,7 +31,7 @@ STATE = {
     "missing",
 }
 """Fields of a mosaic that are not settings."""
-OWN_OPTIONS = {"access", "renders", "rules", "overviews", "sources"}
+OWN_OPTIONS = {"access", "renders", "rules", "overviews", "sources", "exports"}
 """Settings whose options are `--private`, `--render` and `--renders`, `--rule` and `--rules`,
 `--source` and `--sources`, and `--overviews` with the ones for how they are made."""
 BEYOND = {Ge: -1, Le: 1}

@@ -1,5 +1,7 @@
 """Checks the setting `exports` of a mosaic against its other settings."""
 
+from dataclasses import replace
+
 from livemosaic.errors import InvalidRequestError
 from livemosaic.export.tiles.archive import zooms_of
 from livemosaic.export.tiles.look import TileLook
@@ -22,4 +24,5 @@ def _check(mosaic: Mosaic, export: ScheduledExport, others: list[str]) -> None:
         raise InvalidRequestError("there is another one of this render: name each once")
     check_render_name(export.render)
     TileLook.of(mosaic, export.render, export.format)
-    zooms_of(mosaic, export.minzoom, export.maxzoom)
+    # Scenes that are to come may be finer than the ones there are.
+    zooms_of(replace(mosaic, maxzoom=mosaic.widest_zoom), export.minzoom, export.maxzoom)
