@@ -91,7 +91,9 @@ def at(sqlite_table: SqliteTable, folder: Path) -> Iterator[Callable[..., Server
             server.publish("old", (10, 20, 30), WHOLE, day=1)
             server.publish("new", (10, 20, 30), LEFT, day=2)
             store = ArchiveStore(server.services.settings.archives)
-            Path(store.place_of(server.services.mosaics.get("m"), "")).write_bytes(b"tiles")
+            for archives in (store, store.of_vectors):
+                archives.make_folder()
+                Path(archives.place_of(server.services.mosaics.get("m"), "")).write_bytes(b"tiles")
         return server
 
     yield start

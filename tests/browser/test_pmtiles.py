@@ -1,6 +1,6 @@
 """MapLibre draws a mosaic's archive by `pmtiles` of npm, in a real browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -12,6 +12,7 @@ from browser.conftest import TIMEOUT_S, Site
 from browser.npm import BLUE, EAST, RED, WEST, needed, served, shows
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.export.vectors.publishing import VectorArchive, VectorPublisher
 from livemosaic.model.render import TileFormat
 
 WHITE = (255, 255, 255)
@@ -22,22 +23,33 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8">
 import * as maplibregl from "/static/maplibre/maplibre-gl.mjs";
 maplibregl.setWorkerUrl?.("/static/maplibre/maplibre-gl-worker.mjs");
 maplibregl.addProtocol("pmtiles", new pmtiles.Protocol({{ metadata: true }}).tile);
-const url = "pmtiles://" + location.origin + "/mosaics/{mosaic}/mosaic.pmtiles";
+const url = "pmtiles://" + location.origin + "/mosaics/{mosaic}/{kind}.pmtiles";
 window.map = new maplibregl.Map({{
   container: "map", fadeDuration: 0, attributionControl: {{ compact: false }},
   center: [8, 45.5], zoom: 7,
-  style: {{ version: 8, sources: {{ m: {{ type: "raster", url, tileSize: 256 }} }},
-    layers: [{{ id: "m", type: "raster", source: "m" }}] }},
+  style: {{ version: 8, sources: {{ m: {source} }}, layers: [{layer}] }},
 }});
 window.map.on("error", event => {{ window.failed = String(event.error); }});
 window.map.once("idle", () => {{ window.done = true; }});
 </script></body></html>"""
 
 
+IMAGES = {
+    "kind": "mosaic",
+    "source": '{ type: "raster", url, tileSize: 256 }',
+    "layer": '{ id: "m", type: "raster", source: "m" }',
+}
+VECTORS = {
+    "kind": "vector",
+    "source": '{ type: "vector", url }',
+    "layer": '{ id: "m", type: "line", source: "m", "source-layer": "footprints" }',
+}
+
+
 @contextmanager
-def page_of(site: Site, mosaic: str) -> Iterator[str]:
+def page_of(site: Site, mosaic: str, of: Mapping[str, str] = IMAGES) -> Iterator[str]:
     needed("pmtiles")
-    with served(site, PAGE.format(mosaic=mosaic)) as url:
+    with served(site, PAGE.format(mosaic=mosaic, **of)) as url:
         yield url
 
 
@@ -103,4 +115,34 @@ def test_a_map_goes_on_when_the_archive_is_replaced(browser: Browser, site: Site
         publish(site, mosaic, "png")
         page.evaluate("map.jumpTo({ zoom: 9, center: [7.5, 45.5] })")
         shows(page, 300, 200, BLUE)
+        page.context.close()
+
+
+def test_a_map_of_an_archive_of_scenes(browser: Browser, site: Site) -> None:
+    """MapLibre reads vector tiles of the API's archive, which are compressed within it."""
+    mosaic = site.mosaic(minzoom=8, attribution="© the makers")
+    site.publish(mosaic, "west", WEST, RED)
+    site.publish(mosaic, "east", EAST, BLUE)
+    services = site.services
+    of = services.tiler, services.pixel_version, services.settings.allowed_prefixes
+    store = ArchiveStore(services.settings.archives).of_vectors
+    store.make_folder()
+    found = services.mosaics.get(mosaic)
+    asked = VectorArchive(place=ArchivePlace(store.place_of(found, "")), maxzoom=9)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(VectorPublisher(*of).publish, found, asked, date(2026, 11, 30)).result()
+    with page_of(site, mosaic, VECTORS) as url:
+        page = browser.new_context(viewport={"width": 600, "height": 400}).new_page()
+        drawn(page, url)
+        for zoom in (2, 7, 11):
+            page.evaluate(f"map.jumpTo({{ zoom: {zoom}, center: [8, 45.5] }})")
+            page.wait_for_function(
+                """() => {
+                  const found = map.queryRenderedFeatures({ layers: ["m"] });
+                  const ids = new Set(found.map(({ properties }) => properties.id));
+                  return [...ids].sort().join() === "east,west";
+                }""",
+                timeout=TIMEOUT_S * 1000,
+            )
+        assert "© the makers" in page.inner_text(".maplibregl-ctrl-attrib")
         page.context.close()

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import shapely
+from affine import Affine
 from rasterio.features import shapes
 from shapely.geometry import shape
 
@@ -17,12 +18,15 @@ SIZE: Final = 256
 _UNITS: Final = EXTENT // SIZE
 MARGIN: Final = BUFFER // _UNITS
 """Pixels on each side of the image that lie in the tile's buffer."""
+_TO_UNITS: Final = Affine.scale(_UNITS) * Affine.translation(-MARGIN, -MARGIN)
+"""From corners of pixels, columns and rows."""
 
 
 def coverage(valid: Mask) -> TileLayer:
     """Returns the outline of valid pixels; shape of `valid`: `SIZE` and both margins, squared."""
-    found = [shape(each) for each, _ in shapes(valid.astype(np.uint8), mask=valid)]
+    pixels = valid.astype(np.uint8)
+    found = [shape(each) for each, _ in shapes(pixels, mask=valid, transform=_TO_UNITS)]
     if not found:
         return TileLayer(NAME, np.array([], np.object_), [])
-    drawn = shapely.transform(shapely.multipolygons(found), lambda xy: (xy - MARGIN) * _UNITS)
-    return TileLayer(NAME, np.array([shapely.orient_polygons(drawn)], np.object_), [{}])
+    drawn = shapely.orient_polygons(shapely.multipolygons(found))
+    return TileLayer(NAME, np.array([drawn], np.object_), [{}])

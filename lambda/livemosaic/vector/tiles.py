@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Literal, get_args
+from typing import Final
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.partitions import is_reached, partitions
@@ -18,10 +18,9 @@ from livemosaic.vector.coverage import MARGIN, SIZE, coverage
 from livemosaic.vector.density import density
 from livemosaic.vector.footprints import Listed, footprints, meeting
 from livemosaic.vector.frame import TileFrame
+from livemosaic.vector.layers import LayerName
 from livemosaic.vector.mvt import TileLayer, encode
 
-LayerName = Literal["footprints", "density", "coverage"]
-LAYERS: Final[tuple[LayerName, ...]] = get_args(LayerName)
 MOST_FOOTPRINTS: Final = 2_000
 """Of a tile; density stands for more."""
 _ROWS: Final = 10
@@ -57,6 +56,16 @@ class VectorRequest:
         return "coverage" in self.layers and (is_drawn or len(self.layers) == 1)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundScenes:
+    """What the index has for a tile."""
+
+    scenes: Sequence[Listed] = ()
+    """Top first."""
+    truncated: str = ""
+    """Which limit left some out; empty if none did."""
+
+
 async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
     """Returns a tile of some layers.
 
@@ -64,7 +73,23 @@ async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
     coverage from the mosaic's minzoom on. Raises `NotFoundError` outside the TileMatrixSet, and
     below the minzoom where coverage alone is asked for.
     """
-    layers, truncated = await asyncio.to_thread(_of_index, tiler, request)
+    found = await asyncio.to_thread(find_scenes, tiler, request)
+    return await draw_scenes(tiler, request, found)
+
+
+def find_scenes(tiler: Tiler, request: VectorRequest) -> FoundScenes:
+    """Returns the scenes of a tile's footprints and density, by the index alone.
+
+    Raises as `vector_tile`.
+    """
+    if "footprints" not in request.layers and "density" not in request.layers:
+        return FoundScenes()
+    return FoundScenes(*_scenes(tiler, request, request.address.view(request.mosaic, SIZE)))
+
+
+async def draw_scenes(tiler: Tiler, request: VectorRequest, found: FoundScenes) -> VectorTile:
+    """Returns the tile of what `find_scenes` has found for the same request."""
+    layers, truncated = await asyncio.to_thread(_of_index, tiler, request, found)
     image = await _image(tiler, request) if request.has_coverage else None
     if image is not None:
         layers.append(await asyncio.to_thread(coverage, image.pixels.valid))
@@ -79,20 +104,22 @@ async def _image(tiler: Tiler, request: VectorRequest) -> Picture:
     return await tiler.make(draft)
 
 
-def _of_index(tiler: Tiler, request: VectorRequest) -> tuple[list[TileLayer], str]:
+def _of_index(
+    tiler: Tiler, request: VectorRequest, found: FoundScenes
+) -> tuple[list[TileLayer], str]:
     """Returns the layers that the index has, and which limit left scenes out of them."""
     mosaic, index, layers = request.mosaic, tiler.index, request.layers
-    frame, view = TileFrame.of(request.address), request.address.view(mosaic, SIZE)
     if "footprints" not in layers and "density" not in layers:
         return [], ""
-    scenes, truncated = _scenes(tiler, request, view)
-    shown = meeting(scenes, view.area) if len(scenes) > MOST_FOOTPRINTS else scenes
+    frame, area = TileFrame.of(request.address), request.address.view(mosaic, SIZE).area
+    scenes, truncated = found.scenes, found.truncated
+    shown = meeting(scenes, area) if len(scenes) > MOST_FOOTPRINTS else scenes
     are_many = len(shown) > MOST_FOOTPRINTS
     if "density" in layers and (are_many or "footprints" not in layers):
         return [density(index, mosaic, frame, scenes)], truncated
     if are_many:
         truncated = f"max_footprints={MOST_FOOTPRINTS}"
-    drawn = footprints(index, mosaic, frame, view.area.grid, shown[:MOST_FOOTPRINTS])
+    drawn = footprints(index, mosaic, frame, area.grid, shown[:MOST_FOOTPRINTS])
     return [drawn], truncated
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
-from livemosaic.cli.gis.pmtiles import ArchiveOptions, export_tiles, show_status
+from livemosaic.cli.gis.pmtiles import ArchiveOptions, export_tiles, export_vectors, show_status
 from livemosaic.cli.session import console, progress, target
 from livemosaic.cli.terminal.results import AsJson
 from livemosaic.client.exports import MosaicExport, export_of
@@ -62,6 +62,19 @@ def export(
     tiles: Annotated[
         TileFormat | None, typer.Option(help="Format of the tiles of PMTiles; webp unless given.")
     ] = None,
+    vector: Annotated[
+        bool,
+        typer.Option(
+            "--vector", help="Vector tiles as PMTiles, not images; served at …/vector.pmtiles."
+        ),
+    ] = False,
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="Layers of vector tiles, of footprints,density,coverage; the first two unless "
+            "given, as coverage reads pixels."
+        ),
+    ] = "",
     keep: Annotated[
         int | None,
         typer.Option(
@@ -103,6 +116,8 @@ def export(
     `livemosaic --api https://HOST export alps --status`
 
     `livemosaic export alps alps.pmtiles --zooms 0-12 --render ndvi --tiles png --keep 7`
+
+    `livemosaic export alps scenes.pmtiles --vector --zooms 0-10`
     """
     if status:
         with target(context) as mosaics:
@@ -113,13 +128,22 @@ def export(
     kind = format_ or (_format(to) if to else "pmtiles")
     if quadkey_zoom is not None and kind != "mosaicjson":
         raise typer.BadParameter("--quadkey-zoom is for MosaicJSON", context)
-    of_tiles = {"--render": render, "--zooms": zooms, "--tiles": tiles, "--keep": keep}
+    of_images = {"--render": render, "--tiles": tiles}
+    of_tiles = {"--zooms": zooms, "--keep": keep, "--vector": vector, "--layers": layers}
+    of_tiles |= of_images
     if kind == "pmtiles":
         if asset:
             raise typer.BadParameter("--asset is not for PMTiles: name a --render", context)
+        if layers and not vector:
+            raise typer.BadParameter("--layers is for vector tiles: add --vector", context)
+        if vector and (given := [name for name, value in of_images.items() if value]):
+            raise typer.BadParameter(f"{given[0]} is for images, not for --vector", context)
         with target(context) as mosaics:
             options = ArchiveOptions.of(to, render, zooms, tiles, keep)
-            export_tiles(mosaics, mosaic, options)
+            if vector:
+                export_vectors(mosaics, mosaic, options, layers)
+            else:
+                export_tiles(mosaics, mosaic, options)
         return
     if not to:
         raise typer.BadParameter(f"name a file for {kind}", context)

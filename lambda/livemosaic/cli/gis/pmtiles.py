@@ -1,6 +1,7 @@
 """PMTiles of `livemosaic export`: what is asked for, progress, and what is missing in them."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -18,9 +19,11 @@ from livemosaic.export.tiles.archive import ExportTally
 from livemosaic.export.tiles.lacks import foreseen, lacks
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.export.vectors.publishing import VectorArchive, VectorPublisher
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import TileFormat
 from livemosaic.services import Services
+from livemosaic.vector.layers import USUAL, layers_of
 
 _ZOOMS: Final = re.compile(r"(\d{1,2})(?:-(\d{1,2}))?")
 
@@ -64,16 +67,53 @@ class ArchiveOptions:
 
 
 def export_tiles(target: Target, name: str, options: ArchiveOptions) -> None:
-    """Writes an archive of a mosaic of an index, and says what it lacks."""
+    """Writes an archive of images of a mosaic of an index, and says what it lacks."""
+    services = _services(target)
+    mosaic = services.mosaics.get(name)
+    request = options.request(services, mosaic)
+    behind = foreseen(services.tiler, mosaic)
+    publisher, today = services.publisher(), datetime.now(UTC).date()
+    tally = _made(lambda report: publisher.publish(mosaic, request, today, report))
+    _say(mosaic, request.place, tally, behind)
+
+
+def export_vectors(target: Target, name: str, options: ArchiveOptions, layers: str) -> None:
+    """Writes an archive of vector tiles of a mosaic of an index, and says what it lacks.
+
+    `layers` are names with commas between, or empty.
+    """
+    chosen = layers_of(layers) if layers else USUAL
+    services = _services(target)
+    mosaic = services.mosaics.get(name)
+    to = options.to
+    if not to:
+        store = _store(services).of_vectors
+        store.make_folder()
+        to = store.place_of(mosaic, "")
+    usual = VectorArchive(place=ArchivePlace(to, options.keep or 0), layers=chosen)
+    first, last = options.zooms or (usual.minzoom, usual.maxzoom)
+    asked = replace(usual, minzoom=first, maxzoom=last)
+    publisher = VectorPublisher(
+        services.tiler, services.pixel_version, services.settings.allowed_prefixes
+    )
+    today = datetime.now(UTC).date()
+    tally = _made(lambda report: publisher.publish(mosaic, asked, today, report))
+    _say(
+        mosaic, asked.place, tally, foreseen(services.tiler, mosaic) if "coverage" in chosen else []
+    )
+
+
+def _services(target: Target) -> Services:
     if not isinstance(target, Local):
         raise InvalidRequestError(
             "PMTiles are drawn by the command itself, from an index: leave out --api, and name the "
             "index with --index (dynamodb://REGION/TABLE of a deployment)"
         )
-    services = target.services
-    mosaic = services.mosaics.get(name)
-    request = options.request(services, mosaic)
-    behind = foreseen(services.tiler, mosaic)
+    return target.services
+
+
+def _made(publish: Callable[[Callable[[ExportTally], None]], ExportTally]) -> ExportTally:
+    """Makes an archive behind a progress bar."""
     with progress() as bar:
         task = bar.add_task("looking for tiles", total=None)
 
@@ -81,11 +121,14 @@ def export_tiles(target: Target, name: str, options: ArchiveOptions) -> None:
             done = f"{tally.drawn:,} tiles drawn, {tally.copied:,} as before"
             bar.update(task, description=done)
 
-        tally = services.publisher().publish(mosaic, request, datetime.now(UTC).date(), report)
+        return publish(report)
+
+
+def _say(mosaic: Mosaic, place: ArchivePlace, tally: ExportTally, behind: Sequence[str]) -> None:
     count, size = tally.drawn + tally.copied, tally.drawn_bytes + tally.copied_bytes
     console.print(
-        f"wrote {count:,} tiles ({size / 1e6:,.1f} MB) of [bold]{name}[/bold] to "
-        f"{request.place.to}: {tally.drawn:,} drawn, {tally.copied:,} as before"
+        f"wrote {count:,} tiles ({size / 1e6:,.1f} MB) of [bold]{mosaic.id}[/bold] to "
+        f"{place.to}: {tally.drawn:,} drawn, {tally.copied:,} as before"
     )
     for warning in (*behind, *lacks(tally)):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
@@ -93,14 +136,19 @@ def export_tiles(target: Target, name: str, options: ArchiveOptions) -> None:
 
 def _served(services: Services, mosaic: Mosaic, render: str) -> str:
     """Returns the place from which the API serves an archive."""
+    store = _store(services)
+    store.make_folder()
+    return store.place_of(mosaic, render)
+
+
+def _store(services: Services) -> ArchiveStore:
+    """Returns the archives that the API serves."""
     if not services.settings.archives:
         raise InvalidRequestError(
             "name a file or an s3:// URL: there is no place from which the API serves archives, "
             "unless LIVEMOSAIC_ARCHIVE_STORE is set to s3://BUCKET/PREFIX"
         )
-    store = ArchiveStore(services.settings.archives)
-    store.make_folder()
-    return store.place_of(mosaic, render)
+    return ArchiveStore(services.settings.archives)
 
 
 def show_status(target: Target, name: str, as_json: bool) -> None:

@@ -4,15 +4,16 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.pmtiles.writer import ArchiveWriter
-from livemosaic.export.tiles.drawing import ExportedTile, TileArtist
+from livemosaic.export.pmtiles.writer import ArchiveContent, ArchiveWriter
+from livemosaic.export.tiles.drawing import ExportedTile
 from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter
 from livemosaic.export.tiles.pyramid import WORLD, TilePyramid
 from livemosaic.geo.cells import Cell
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.tiler.picture import Tiler
 
 _AT_ONCE: Final = 8
 _NAMED: Final = 5
@@ -71,11 +72,37 @@ def zooms_of(mosaic: Mosaic, first: int, last: int) -> range:
     return range(least, most + 1)
 
 
+class Look(Protocol):
+    """How all tiles of an archive are made."""
+
+    def about(self, mosaic: Mosaic) -> ArchiveContent:
+        """Returns what an archive of such tiles states."""
+
+
+class Artist(Protocol):
+    """Makes the tiles of one archive."""
+
+    @property
+    def tiler(self) -> Tiler:
+        """Finds scenes, and draws."""
+
+    @property
+    def mosaic(self) -> Mosaic:
+        """The mosaic whose tiles they are."""
+
+    @property
+    def look(self) -> Look:
+        """How all of them are made."""
+
+    async def tile(self, at: Cell) -> ExportedTile:
+        """Makes a tile, or takes it over from the archive before."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveExport:
     """One export of a mosaic."""
 
-    artist: TileArtist
+    artist: Artist
     zooms: range
     settings: str
     """Digest of what determines tiles besides scenes; see `drawing.settings_digest`."""

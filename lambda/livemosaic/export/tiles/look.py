@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.export.pmtiles.header import TileKind
 from livemosaic.export.pmtiles.writer import ArchiveContent
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -34,11 +35,7 @@ class TileLook:
     @classmethod
     def of(cls, mosaic: Mosaic, named: str, format_: TileFormat) -> Self:
         """Raises `InvalidRequestError` for a render that is not there, and another tile grid."""
-        if mosaic.tms != TMS:
-            raise InvalidRequestError(
-                f"mosaic {mosaic.id!r} has tiles of {mosaic.tms}, and PMTiles has tiles of {TMS} "
-                f"alone: for an archive, make a mosaic of the same scenes with --tms {TMS}"
-            )
+        check_grid(mosaic)
         if mosaic.formats and format_ not in mosaic.formats:
             raise InvalidRequestError(
                 f"mosaic {mosaic.id!r} has no images of format {format_}; it has "
@@ -54,16 +51,30 @@ class TileLook:
 
     def about(self, mosaic: Mosaic) -> ArchiveContent:
         """Returns what an archive of such tiles states."""
-        name = mosaic.title or mosaic.id
-        stated = {
-            "name": f"{name}, {self.named}" if self.named else name,
-            "attribution": mosaic.attribution,
-            "license": mosaic.license,
-        }
-        metadata = {key: text for key, text in stated.items() if text}
-        return ArchiveContent(
-            kind=self.format, bounds=_bounds(mosaic), metadata=metadata | {"type": "overlay"}
+        return content_of(mosaic, self.format, self.named)
+
+
+def check_grid(mosaic: Mosaic) -> None:
+    """Raises `InvalidRequestError` for a mosaic of another tile grid than PMTiles have."""
+    if mosaic.tms != TMS:
+        raise InvalidRequestError(
+            f"mosaic {mosaic.id!r} has tiles of {mosaic.tms}, and PMTiles has tiles of {TMS} "
+            f"alone: for an archive, make a mosaic of the same scenes with --tms {TMS}"
         )
+
+
+def content_of(mosaic: Mosaic, kind: TileKind, about: str = "") -> ArchiveContent:
+    """Returns what an archive states of a mosaic; `about` is added to its name."""
+    name = mosaic.title or mosaic.id
+    stated = {
+        "name": f"{name}, {about}" if about else name,
+        "attribution": mosaic.attribution,
+        "license": mosaic.license,
+    }
+    metadata = {key: text for key, text in stated.items() if text}
+    return ArchiveContent(
+        kind=kind, bounds=_bounds(mosaic), metadata=metadata | {"type": "overlay"}
+    )
 
 
 def _bounds(mosaic: Mosaic) -> BBox:

@@ -34,6 +34,11 @@ class ArchiveStore:
         name = ".".join(part for part in (mosaic.id, mosaic.generation, render) if part)
         return f"{self._folder or self.url.rstrip('/')}/{name}.pmtiles"
 
+    @property
+    def of_vectors(self) -> "ArchiveStore":
+        """The archives of vector tiles, beside those of images."""
+        return ArchiveStore(f"{self.url.rstrip('/')}/vector")
+
     def make_folder(self) -> None:
         """Makes the folder that archives are in, where they are files."""
         if self._folder:

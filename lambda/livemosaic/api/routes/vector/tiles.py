@@ -1,6 +1,6 @@
 """Vector tiles of the index: footprints of scenes, how dense they lie, where pixels are valid."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 from starlette.concurrency import run_in_threadpool
@@ -15,17 +15,17 @@ from livemosaic.api.dependencies import (
 from livemosaic.api.responses.digest import tagged
 from livemosaic.api.responses.picture import SKIPPED, TRUNCATED, reason_list
 from livemosaic.tiler.views import TileAddress
+from livemosaic.vector.layers import USUAL, LayerName
 
 router = APIRouter(tags=["vector tiles"])
 
 MVT: Final = "application/vnd.mapbox-vector-tile"
 PATH: Final = "/mosaics/{mosaic}/vector/{tms}"
-Layer = Literal["footprints", "density", "coverage"]
 
 
 async def layers_param(
     layers: Annotated[
-        list[Layer] | None,
+        list[LayerName] | None,
         Query(
             max_length=3,
             description="Layers of the tile: `footprints` of scenes; `density`, squares that count "
@@ -33,12 +33,12 @@ async def layers_param(
             "tile has valid pixels, which are read for it. The first two by default",
         ),
     ] = None,
-) -> tuple[Layer, ...]:
+) -> tuple[LayerName, ...]:
     """Returns the layers to show, each once."""
-    return tuple(dict.fromkeys(layers or ("footprints", "density")))
+    return tuple(dict.fromkeys(layers or USUAL))
 
 
-Layers = Annotated[tuple[Layer, ...], Depends(layers_param)]
+Layers = Annotated[tuple[LayerName, ...], Depends(layers_param)]
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {MVT: {}}, "description": "A Mapbox Vector Tile, version 2.1"},
     304: {"description": "The tile still has an ETag of `If-None-Match`"},

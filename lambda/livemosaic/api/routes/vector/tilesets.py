@@ -1,7 +1,7 @@
 """Descriptions of vector tiles: TileJSON, and a tileset of OGC API - Tiles (20-057)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -13,18 +13,11 @@ from livemosaic.api.routes.tilejson import bounds_in, tilejson_of
 from livemosaic.api.routes.vector.tiles import MVT, Layers
 from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.tiler.tilesets import Reach, reached
+from livemosaic.tiler.tilesets import reached
 from livemosaic.tiler.views import lonlat_on
+from livemosaic.vector.layers import TEXTS, LayerName, fields_of, vector_layers
 
 router = APIRouter(tags=["vector tiles"])
-
-_TEXTS: Final[Mapping[str, str]] = {
-    "footprints": "Footprints of scenes, the topmost last",
-    "density": "Squares that count scenes, in place of more than 2,000 footprints in a tile",
-    "coverage": "Where the image of the tile has valid pixels",
-}
-_OWN: Final[Mapping[str, str]] = {"id": "String", "collection": "String", "datetime": "String"}
-_COUNTS: Final[Mapping[str, str]] = {"count": "Number", "newest": "String"}
 
 
 async def vector_urls(
@@ -53,26 +46,9 @@ def vector_tilejson(
     """
     found = reached(mosaic, tms)
     low = found.minzoom if set(layers) == {"coverage"} else found.tms.minzoom
-    shown = {"vector_layers": [_layer(mosaic, found, name) for name in layers]}
+    zooms = found.tms.minzoom, found.maxzoom
+    shown = {"vector_layers": vector_layers(mosaic, layers, zooms, found.minzoom)}
     return tilejson_of(mosaic, urls.template(tms, ".mvt"), low, found.maxzoom) | shown
-
-
-def _layer(mosaic: Mosaic, found: Reach, name: str) -> dict[str, Any]:
-    low = found.minzoom if name == "coverage" else found.tms.minzoom
-    return {
-        "id": name,
-        "description": _TEXTS[name],
-        "minzoom": low,
-        "maxzoom": found.maxzoom,
-        "fields": _fields(mosaic, name),
-    }
-
-
-def _fields(mosaic: Mosaic, name: str) -> Mapping[str, str]:
-    """Returns what features of a layer have; of kept properties, items decide the types."""
-    if name == "footprints":
-        return {**dict.fromkeys(mosaic.fields, "Kept property of the Item"), **_OWN}
-    return _COUNTS if name == "density" else {}
 
 
 @router.get("/mosaics/{mosaic}/vector/{tms}", response_class=Response, responses=DOCUMENT_RESPONSES)
@@ -104,16 +80,16 @@ def vector_tileset(
     return responder.answer(title, document)
 
 
-def _geometry(mosaic: Mosaic, name: str) -> dict[str, Any]:
+def _geometry(mosaic: Mosaic, name: LayerName) -> dict[str, Any]:
     """Returns a layer as OGC 17-083r4 describes it (`geometryDimension` 2: polygons)."""
     return {
         "id": name,
         "dataType": "vector",
-        "description": _TEXTS[name],
+        "description": TEXTS[name],
         "geometryDimension": 2,
         "propertiesSchema": {
             "type": "object",
-            "properties": {field: {} for field in _fields(mosaic, name)},
+            "properties": {field: {} for field in fields_of(mosaic, name)},
         },
     }
 
