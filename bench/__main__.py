@@ -25,6 +25,7 @@ examples:
   python -m bench low --across 20
   python -m bench whole --across 20
   python -m bench derived --across 16
+  python -m bench vector --scenes 10000
   python -m bench edges --depths 10,300
   python -m bench build --kinds rgb,float32 --across 20
   python -m bench pmtiles --across 20
@@ -101,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--times", type=int, default=9, help="times each: %(default)s")
     whole.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    vector = commands.add_parser("vector", help="vector tiles of the index, and archives of them")
+    vector.add_argument("--scenes", type=int, default=10_000, help="how many: %(default)s")
+    vector.add_argument("--times", type=int, default=9, help="times each: %(default)s")
+    vector.add_argument(
+        "--maxzoom", type=int, default=10, help="last zoom of archives: %(default)s"
+    )
+    vector.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     derived = commands.add_parser("derived", help="tiles of a derived mosaic")
     derived.add_argument(
         "--across", type=int, default=24, help="scenes in a row and in a column: %(default)s"
@@ -344,6 +352,12 @@ def _whole(given: argparse.Namespace) -> list[Sheet]:
     return whole.run(given.across, given.times)
 
 
+def _vector(given: argparse.Namespace) -> list[Sheet]:
+    from bench import vector
+
+    return vector.run(given.scenes, given.times, given.maxzoom)
+
+
 def _derived(given: argparse.Namespace) -> list[Sheet]:
     from bench import derived
 
@@ -377,6 +391,7 @@ _COMMANDS: Final = {
     "low": _low,
     "whole": _whole,
     "derived": _derived,
+    "vector": _vector,
     "pmtiles": _pmtiles,
     "edges": _edges,
     "build": _build,
