@@ -8,8 +8,8 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.warp import transform_bounds
 
-from api.served import AUTHORIZED, EDGE, LEFT, Server, quiet, serving, tile_url
-from arcgis.asking import BOX, asked, exported, pixels, url
+from api.served import AUTHORIZED, EDGE, LEFT, Server, X, Y, Z, quiet, serving, tile_url
+from arcgis.asking import BOX, asked, exported, pixels, url, written
 from livemosaic.table.sqlite import SqliteTable
 
 CRSS = (3857, 4326, 32632, 3035, 2056, 3395, 25832, 6933)
@@ -29,6 +29,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         made.publish("h", heights, mosaic="f", nodata=-9999)
         made.create("r", renders={"red": {"bidx": [1], "rescale": [[0, 100]]}})
         made.publish("a", [10, 20, 30], mosaic="r")
+        renders = {
+            "second": {"bidx": [2]}, "ratio": {"expression": "b1/b2"},
+            "drawn": {"rescale": [[0, 2000]]},
+        }  # fmt: skip
+        made.create("w", renders=renders)
+        made.publish(
+            "a", np.stack([RAMP[0] + 1000, RAMP[0] // 9 + 50]).astype("uint16"), mosaic="w"
+        )
         yield made
 
 
@@ -204,6 +212,41 @@ class TestFormats:
             format="png32",
         )  # fmt: skip
         assert (pixels(half)[0] == picture[:, :128]).all()
+
+    @pytest.mark.parametrize("name", ["second", "ratio"])
+    def test_a_render_of_other_values_is_stretched_by_their_own_range(
+        self, service: Server, name: str
+    ) -> None:
+        """Not by the one of the bands that the service has without it."""
+        rule = {"renderingRule": {"rasterFunction": name}}
+        values = pixels(exported(service, "w", format="tiff", **rule))[0]
+        answer = exported(service, "w", format="png32", **rule)
+        picture = pixels(answer)[0]
+        assert picture.min() == 0
+        assert picture.max() == 255
+        assert np.corrcoef(values.ravel(), picture.ravel())[0, 1] > 0.99
+        tile = service.get(url(f"tile/{Z}/{Y}/{X}", "w"), format="png32", **written(rule))
+        assert (pixels(tile)[0] == picture).all()
+        (layer,) = asked(service, "legend", "w", **rule)["layers"]
+        assert [float(one["label"]) for one in layer["legend"]] == pytest.approx(
+            [values.max(), values.min()], rel=1e-4
+        )
+
+    def test_scenes_that_are_drawn_already_are_not_stretched(self, service: Server) -> None:
+        rule = {"mosaicRule": {"itemRenderingRule": {"rasterFunction": "drawn"}}}
+        ours = service.get(tile_url(".png", "w"), item_render="drawn")
+        theirs = exported(service, "w", format="png32", **rule)
+        assert (pixels(theirs)[0] == pixels(ours)[0]).all()
+
+    def test_sums_are_stretched_by_the_range_of_sums(self, service: Server) -> None:
+        service.create("sums")
+        for name in ("a", "b"):
+            service.publish(name, RAMP[:1].astype("uint16") + 1000, mosaic="sums")
+        picture = pixels(
+            exported(service, "sums", format="png32", mosaicRule={"mosaicOperation": "MT_SUM"})
+        )[0]
+        assert (picture.min(), picture.max()) == (0, 255)
+        assert len(np.unique(picture)) > 200
 
     def test_bands_are_counted_from_0(self, service: Server) -> None:
         found = pixels(exported(service, format="tiff", bandIds="2,0"))

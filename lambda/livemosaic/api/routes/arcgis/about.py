@@ -59,8 +59,9 @@ async def legend(request: Request) -> Response:
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
     rendering = drawing_param(asked, mosaic, rule_of({}, mosaic), "auto")
-    sample = await request.app.state.samples.find(asked.services, mosaic)
     default = rule_of({}, mosaic)
+    samples = request.app.state.samples
+    sample = await samples.find(asked.services, mosaic, rendering.read, default)
     render = await asked.services.stretched(mosaic, rendering.read, rendering.render, default)
     rendering = replace(rendering, render=render)
     return document(asked, await run_in_threadpool(_legend, mosaic, rendering, sample))

@@ -144,8 +144,11 @@ class Drawing:
         rule = await rule_param(asked, mosaic)
         drawing = drawing_param(asked, mosaic, rule, FORMATS[_format(asked)])
         rendering = _read(asked, drawing)
-        sample = await samples.find(asked.services, mosaic)
-        return cls(rendering, rule, _encoder(asked, rendering, sample))
+        encoder = _encoder(asked, rendering)
+        if _is_unsaid(encoder, rendering):
+            sample = await samples.find(asked.services, mosaic, rendering.read, rule)
+            encoder = _shown(encoder, sample)
+        return cls(rendering, rule, encoder)
 
     async def image(
         self, asked: Asked, mosaic: Mosaic, view: View, encoder: ExportEncoder
@@ -158,8 +161,8 @@ class Drawing:
         )
 
 
-def _encoder(asked: Asked, rendering: Rendering, sample: ServiceSample) -> ExportEncoder:
-    encoder = ExportEncoder(
+def _encoder(asked: Asked, rendering: Rendering) -> ExportEncoder:
+    return ExportEncoder(
         format=_format(asked),
         bands=_bands(asked),
         no_data=tuple(asked.numbers("noData")),
@@ -167,7 +170,6 @@ def _encoder(asked: Asked, rendering: Rendering, sample: ServiceSample) -> Expor
         steps=rendering.steps,
         pixel_type=_pixel_type(asked),
     )
-    return _shown(encoder, rendering, sample)
 
 
 def _render(asked: Asked, rendering: Rendering, encoder: ExportEncoder, mosaic: Mosaic) -> Render:
@@ -293,15 +295,19 @@ def _match_all(asked: Asked) -> bool:
     return named == _MATCH[1]
 
 
-def _shown(encoder: ExportEncoder, rendering: Rendering, sample: ServiceSample) -> ExportEncoder:
-    """Stretches values that no picture can show, where the request does not say how.
-
-    By the range of a sample, as ArcGIS does by the statistics of a service: so all images of a
-    service are alike.
-    """
-    is_picture = FORMATS[encoder.format] != "tif"
+def _is_unsaid(encoder: ExportEncoder, rendering: Rendering) -> bool:
+    """Whether an image is a picture, and the request says not how values are shown by it."""
     says_how = rendering != Rendering(read=rendering.read) or encoder.pixel_type is not None
-    if not is_picture or says_how or sample.dtype in _SHOWN_AS_THEY_ARE or not sample.ranges:
+    return FORMATS[encoder.format] != "tif" and not says_how
+
+
+def _shown(encoder: ExportEncoder, sample: ServiceSample) -> ExportEncoder:
+    """Stretches values that no picture can show.
+
+    By the range of a sample of these values, as ArcGIS does by the statistics of a service: so all
+    images of a service are alike.
+    """
+    if sample.dtype in _SHOWN_AS_THEY_ARE or not sample.ranges:
         return encoder
     chosen = [sample.ranges[n] for n in encoder.bands if n < len(sample.ranges)] or sample.ranges
     how = Stretch(kind="min_max", bands=tuple(chosen))

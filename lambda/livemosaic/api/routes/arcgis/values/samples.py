@@ -1,7 +1,7 @@
 """What the values of a mosaic are like, by a sample: for service descriptions and stretches."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,12 +13,14 @@ from livemosaic.api.documents.sample import SampleImage, sample_of
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
-from livemosaic.model.rule import Rule
+from livemosaic.model.rule import COMPUTED, DEFAULT, Rule
 from livemosaic.render.functions.colors import BandRange
 from livemosaic.services import Services
 
 _KEPT_S: Final = 60.0
 _MOSAICS: Final = 512
+_OWN: Final = Read(palette=False)
+"""Values as files have them, for descriptions."""
 _PIXEL_TYPES: Final = {
     "bool": "U1", "uint8": "U8", "int8": "S8", "uint16": "U16", "int16": "S16", "uint32": "U32",
     "int32": "S32", "float32": "F32", "float64": "F64", "complex64": "C64", "complex128": "C128",
@@ -54,17 +56,25 @@ class ServiceSamples:
         default_factory=lambda: TTLCache(_MOSAICS, _KEPT_S)
     )
 
-    async def find(self, services: Services, mosaic: Mosaic) -> ServiceSample:
-        """Returns the sample of a mosaic as its rule shows it; a usual one without scenes."""
-        key = mosaic.identity, mosaic.shown_assets, repr(mosaic.rules)
+    async def find(
+        self, services: Services, mosaic: Mosaic, read: Read = _OWN, rule: Rule = DEFAULT
+    ) -> ServiceSample:
+        """Returns the sample of a mosaic; a usual one without scenes.
+
+        Of the values that a read has, in whatever place; of a rule only what changes values counts:
+        an operation such as `sum`, and the render that draws scenes.
+        """
+        read = replace(read, resampling="nearest")
+        operation = rule.operation if rule.operation in COMPUTED else DEFAULT.operation
+        rule = Rule(operation=operation, item_render=rule.item_render)
+        key = mosaic.identity, mosaic.shown_assets, repr((mosaic.rules, mosaic.renders, read, rule))
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = await _taken(services, mosaic)
+            known = self._known[key] = await _taken(services, mosaic, read, rule)
         return known
 
 
-async def _taken(services: Services, mosaic: Mosaic) -> ServiceSample:
-    read, rule = Read(palette=False), Rule()
+async def _taken(services: Services, mosaic: Mosaic, read: Read, rule: Rule) -> ServiceSample:
     found = await sample_of(services, mosaic, read, Render(), rule)
     kind = await services.kinds.find(services.tiler, mosaic, read, rule)
     if found is None:
