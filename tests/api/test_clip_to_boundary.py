@@ -183,6 +183,8 @@ class TestPlaces:
         assert columns.tolist() == [*range(7), *range(249, 256)]
         around = valid(server, "/mosaics/m/bbox/160,-30,-160,30/80x60.npy")
         assert np.flatnonzero(around.any(axis=0)).tolist() == [*range(20, 60)]
+        seam = valid(server, "/mosaics/m/bbox/160,-30,-160,30/81x60.npy")
+        assert np.flatnonzero(seam.any(axis=0)).tolist() == [*range(20, 61)]
         several = {
             "SERVICE": "WMS", "VERSION": "1.3.0", "REQUEST": "GetMap", "LAYERS": "m",
             "CRS": "CRS:84", "BBOX": "-360,-90,360,90", "WIDTH": 144, "HEIGHT": 36,
@@ -276,7 +278,11 @@ class TestSetting:
             {"type": "Polygon", "coordinates": []},
             {"type": "Feature", "geometry": None},
             {"type": "Polygon"},
+            {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]},
+            {"type": "Polygon", "coordinates": [[["0", "0"], ["1", "0"], ["1", "1"], ["0", "0"]]]},
+            {"type": "Polygon", "coordinates": [[[True, 0], [1, 0], [1, 1], [True, 0]]]},
             {"a": 1},
+            {},
             "no json",
             7,
             {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]},

@@ -347,7 +347,7 @@ class MosaicSettings(BaseModel):
         rules = RulePolicy.of(values["rules"])
         sources = tuple(source.to_source() for source in self.sources)
         exports = tuple(ScheduledExport(**each.model_dump()) for each in self.exports)
-        clip = clip_text(self.clip_to_boundary) if self.clip_to_boundary else ""
+        clip = "" if self.clip_to_boundary is None else clip_text(self.clip_to_boundary)
         more = {"rules": rules, "overviews": overviews, "sources": sources, "exports": exports}
         return values | {"filter": parsed, "clip_to_boundary": clip} | more
 

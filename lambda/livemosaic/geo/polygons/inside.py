@@ -54,7 +54,8 @@ class ClipArea:
         lon, lat = transformer(grid.crs, lonlat).transform(x, y)
         places = np.isfinite(lon) & np.isfinite(lat)
         lon = (np.where(places, lon, 0.0) + 180.0) % 360.0 - 180.0
-        inside = shapely.contains_xy(self.polygons, lon, np.where(places, lat, 0.0))
+        # Their edge is inside, or the line of ±180 would be missing, where two parts meet.
+        inside = shapely.intersects_xy(self.polygons, lon, np.where(places, lat, 0.0))
         found: NDArray[np.bool_] = (inside & places).reshape(columns.shape)
         return found
 
@@ -82,10 +83,9 @@ def clip_text(geometry: Mapping[str, Any]) -> str:
 def clip_area(text: str) -> ClipArea:
     """Returns the polygons of `clip_text`; raises `InvalidRequestError` where they are none."""
     try:
-        found = footprint(json.loads(text))
-    except InvalidItemError as error:
+        found, given = footprint(json.loads(text)), shapely.from_geojson(text)
+    except (InvalidItemError, shapely.errors.GEOSException) as error:
         raise InvalidRequestError(f"clip_to_boundary {error}") from error
-    given = shapely.from_geojson(text)
     vertices = int(shapely.get_num_coordinates(given))
     if vertices > _MAX_VERTICES:
         raise InvalidRequestError(
