@@ -15,8 +15,10 @@ from api.served import AUTHORIZED, Server, serving
 from cli.test_overviews import World, crowd
 from cli.test_upkeep import eventually
 from cli.test_upkeep import serving as server_process
+from livemosaic.cli.serve.archives import archives
+from livemosaic.cli.serve.beside import SideWork, Task, beside
 from livemosaic.export.schedule.making import ScheduledMaker
-from livemosaic.export.schedule.status import due_archives
+from livemosaic.export.schedule.status import ExportReport, due_archives
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.table.sqlite import SqliteTable
 
@@ -126,6 +128,86 @@ def test_the_longest_overdue_is_first_and_a_failure_delays_it(tmp_path: Path) ->
         assert len(due_archives(store, services.mosaics, now)) == 1
         found = server.get("/mosaics/m/exports").json()["exports"]
         assert [each["error"][:21] for each in found] == ["", report.error[:21]]
+
+
+def test_an_attempt_that_leaves_no_trace_is_made_again_in_an_hour(tmp_path: Path) -> None:
+    """As on a disk that is full, or read-only: the next ones would be made at once, for ever."""
+    with mosaic_of(tmp_path, renders={"a": {"bidx": [1]}}) as server:
+        services, now = server.services, datetime.now(UTC)
+        server.publish("r", [200, 0, 0])
+        patched(server, [{}, {"render": "a"}])
+        work = archives(services, lambda: now)
+        made = []
+        for _ in range(2):
+            task = work.find()
+            assert task is not None
+            made.append(task["render"])
+            only = next(
+                each
+                for each in due_archives(
+                    ArchiveStore(services.settings.archives), services.mosaics, now
+                )
+                if each.export.render == task["render"]
+            )
+            report = ScheduledMaker(services.mosaics, services.publisher()).make(only)
+            assert "cannot write" in report.error, "there is no folder"
+        assert sorted(made) == ["", "a"]
+        now += timedelta(minutes=50)  # as long as the last one took
+        assert work.find() is None
+        now += timedelta(minutes=11)
+        assert work.find() == {"mosaic": "m", "render": made[0]}
+        assert work.find() is None
+        now += timedelta(minutes=50)
+        assert work.find() == {"mosaic": "m", "render": made[1]}
+
+
+def test_a_mosaic_may_go_while_its_archive_is_made(tmp_path: Path) -> None:
+    with mosaic_of(tmp_path) as server:
+        patched(server, [{}])
+        work = archives(server.services)
+        task = work.find()
+        assert task is not None
+        server.client.delete("/mosaics/m", headers=AUTHORIZED).raise_for_status()
+        work.died(task, -9)
+        assert work.find() is None
+
+
+def test_a_failure_to_report_does_not_end_the_work(tmp_path: Path) -> None:
+    def died(task: Task, status: int) -> None:
+        raise OSError(f"{task} {status}")
+
+    asked = []
+
+    def find() -> Task | None:
+        asked.append(1)
+        return {} if len(asked) == 1 else None
+
+    work = SideWork("tester", "livemosaic.none", find, 0.1, died)
+    with mosaic_of(tmp_path) as server, beside(server.services, work):
+        eventually(lambda: len(asked) > 1)
+
+
+def test_errors_do_not_show_where_archives_are(tmp_path: Path) -> None:
+    with mosaic_of(tmp_path) as server:
+        services = server.services
+        server.publish("r", [200, 0, 0])
+        patched(server, [{}])
+        store = ArchiveStore(services.settings.archives)
+        (only,) = due_archives(store, services.mosaics, datetime.now(UTC))
+        store.make_folder()
+        only.tell(ExportReport(datetime.now(UTC), f"cannot write {only.place}: No space left"))
+        answer = server.get("/mosaics/m/exports")
+        assert answer.json()["exports"][0]["error"] == "cannot write the archive: No space left"
+        assert str(tmp_path) not in answer.text
+
+
+def test_a_place_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with mosaic_of(tmp_path) as server:
+        patched(server, [{}])
+        (tmp_path / "index.db.archives").write_text("a file where the folder should be")
+        answer = server.get("/mosaics/m/exports")
+        assert answer.status_code == server.get("/mosaics/m/mosaic.pmtiles").status_code == 502
+        assert answer.json()["detail"] == "the place of archives cannot be read (Not a directory)"
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Makes due archives of tiles beside a server: a process for each, one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from livemosaic.cli.serve.beside import SideWork, Task, begun
+from livemosaic.errors import NotFoundError
 from livemosaic.export.schedule.making import ScheduledMaker
 from livemosaic.export.schedule.status import (
+    RETRY,
     ExportReport,
     ScheduledArchive,
     due_archives,
@@ -20,18 +22,35 @@ _EVERY_S: Final = 30.0
 _MOSAIC, _RENDER = "mosaic", "render"
 
 
-def archives(services: Services) -> SideWork:
-    """Returns the making of due archives beside a server, for `beside`."""
+def archives(
+    services: Services, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> SideWork:
+    """Returns the making of due archives beside a server, for `beside`.
+
+    An attempt that leaves neither an archive nor a report, as on a disk that is full, is remembered
+    here: it is made again no sooner than others that fail, and after archives that wait.
+    """
     store = ArchiveStore(services.settings.archives)
+    tried: dict[str, tuple[object, datetime | None]] = {}
 
     def find() -> Task | None:
-        due = due_archives(store, services.mosaics, datetime.now(UTC))
-        return {_MOSAIC: due[0].mosaic, _RENDER: due[0].export.render} if due else None
+        now = clock()
+        for each in due_archives(store, services.mosaics, now):
+            state = each.made, each.report
+            known, again = tried.get(each.place, (None, None))
+            if known == state:
+                again = again or now + RETRY
+                tried[each.place] = state, again
+                if now < again:
+                    continue
+            tried[each.place] = state, None
+            return {_MOSAIC: each.mosaic, _RENDER: each.export.render}
+        return None
 
     def died(task: Task, status: int) -> None:
         reason = f"the process that made it ended with status {status}, such as for want of memory"
         for archive in _meant(services, task):
-            _maker(services).tell(archive, ExportReport(datetime.now(UTC), reason))
+            _maker(services).tell(archive, ExportReport(clock(), reason))
 
     return SideWork("maker of archives", __name__, find, _EVERY_S, died)
 
@@ -47,8 +66,12 @@ def main() -> None:
 
 
 def _meant(services: Services, task: Mapping[str, Any]) -> list[ScheduledArchive]:
-    """Returns the archive of a task, unless its setting has gone meanwhile."""
-    store, mosaic = ArchiveStore(services.settings.archives), services.mosaics.get(task[_MOSAIC])
+    """Returns the archive of a task, unless its mosaic or setting has gone meanwhile."""
+    store = ArchiveStore(services.settings.archives)
+    try:
+        mosaic = services.mosaics.get(task[_MOSAIC])
+    except NotFoundError:
+        return []
     return [each for each in scheduled(store, mosaic) if each.export.render == task[_RENDER]]
 
 

@@ -102,10 +102,16 @@ class _Beside:
             if status == 0:
                 return _POLL_S
             log.error("the %s died", self.work.name, extra={"status": status})
-            self.work.died(task, status)
+            self._say_died(task, status)
             self._wait_longer()
             break
         return self.pause_s
+
+    def _say_died(self, task: Task, status: int) -> None:
+        try:
+            self.work.died(task, status)
+        except Exception:  # the next task is still to be done
+            log.exception("the end of the %s was not reported", self.work.name)
 
     def _wait_longer(self) -> None:
         self.pause_s = min(self.pause_s * 2, max(_LONGEST_PAUSE_S, self.work.every_s))

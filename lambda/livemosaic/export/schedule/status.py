@@ -7,8 +7,8 @@ it, `{archive}.status`.
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
@@ -101,7 +101,12 @@ class ScheduledArchive:
         return self.made is not None and self.made + every + by <= now
 
     def tell(self, report: ExportReport) -> None:
-        """Puts the report of an attempt beside the archive; as `put_at` raises."""
+        """Puts the report of an attempt beside the archive; as `put_at` raises.
+
+        Who may see the mosaic may read it, so it does not say where archives are.
+        """
+        error = report.error.replace(self.place, "the archive")
+        report = replace(report, error=error)
         with put_at(_report_of(self.place)) as path:
             path.write_bytes(report.to_bytes())
 
@@ -118,7 +123,7 @@ def request_of(export: ScheduledExport, to: str) -> ArchiveRequest:
 
 
 def scheduled(store: ArchiveStore, mosaic: Mosaic) -> Iterator[ScheduledArchive]:
-    """Yields the scheduled archives of a mosaic; raises ObjectError where a store fails."""
+    """Yields the scheduled archives of a mosaic; raises `ObjectError` where a store fails."""
     for export in mosaic.exports:
         place = store.place_of(mosaic, export.render)
         made, size = _stat(place) or (None, 0)
@@ -169,7 +174,8 @@ def _stat(place: str) -> tuple[datetime, int] | None:
             return None
         return found.modified, found.size
     try:
-        stat = Path(place).stat()
+        with _explaining():
+            stat = Path(place).stat()
     except FileNotFoundError:
         return None
     return datetime.fromtimestamp(stat.st_mtime, UTC), stat.st_size
@@ -179,6 +185,18 @@ def _read(place: str) -> bytes:
     """Returns a small file or object; empty where there is none."""
     try:
         at = bucket_and_key(place)
-        return Bucket(at[0]).read(at[1]) if at else Path(place).read_bytes()
+        with _explaining():
+            return Bucket(at[0]).read(at[1]) if at else Path(place).read_bytes()
     except (AbsentError, FileNotFoundError):
         return b""
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Raises `ObjectError` for a file that is there, as far as is known, and cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ObjectError(f"cannot be read ({error.strerror})") from error
