@@ -44,10 +44,12 @@ class TestWhatAStyleDoes:
         whole = server.picture(tile_url(mosaic="one"), **asked)
         np.testing.assert_array_equal(halves.data, whole.data)
 
-    def test_a_buffer_gives_an_algorithm_what_it_drops(self, hills: Server) -> None:
+    def test_a_buffer_is_what_an_algorithm_drops_from(self, hills: Server) -> None:
+        """As in TiTiler, also where it is 0: then the tile is smaller."""
         drawn = hills.picture(algorithm="hillshade", buffer=3)
         assert drawn.data.shape == (1, SIZE, SIZE)
-        assert hills.picture(algorithm="hillshade").data.shape == (1, SIZE - 6, SIZE - 6)
+        small = hills.picture(algorithm="hillshade", buffer=0)
+        np.testing.assert_array_equal(small.data, drawn.data[:, 3:-3, 3:-3])
 
     def test_a_color_formula_brightens(self, city: Server) -> None:
         plain, bright = city.picture(), city.picture(color_formula="gamma rgb 2")

@@ -34,6 +34,7 @@ RENDERS = {
     "gray": {"bidx": [1]},
     "auto": {"rescale": "auto", "quality": 30},
     "ndvi": {"expression": "(b1-b2)/(b1+b2)", "rescale": [[-1, 1]]},
+    "shade": {"bidx": [1], "algorithm": "hillshade"},
 }
 
 
@@ -84,6 +85,7 @@ def expected(
         ("png", "png", "ndvi", range(9, 14)),
         ("jpeg", "jpg", "gray", range(3, 12)),
         ("webp", "webp", "auto", range(12)),
+        ("png", "png", "shade", range(10, 14)),
     ],
 )
 def test_tiles_are_those_of_the_route(
@@ -194,6 +196,15 @@ def test_a_change_that_is_taken_back_draws_nothing(changing: Changing) -> None:
     _, copied = changing.export()
     assert changing.path.read_bytes() == before
     assert copied > whole / 2
+
+
+def test_tiles_that_need_pixels_beside_them_are_all_drawn_again(changing: Changing) -> None:
+    options = ("--render", "shade", "--tiles", "png", "--zooms", "9-12")
+    first, _ = changing.export(*options)
+    changing.change()
+    build(changing.server)
+    drawn, _ = changing.export(*options)
+    assert first / 2 < drawn
 
 
 @pytest.mark.parametrize("options", [["--render", "gray"], ["--tiles", "png"]])

@@ -227,18 +227,27 @@ def _algorithms() -> Iterator[Ask]:
             name, "height"
         )
         bands = [("bidx", "4"), ("bidx", "3")] if name == "normalizedIndex" else []
-        yield _tile(f"algorithm={name}", ("algorithm", name), *bands, stack=stack)
+        # Without a buffer, TiTiler's tiles are as much smaller as the algorithm drops.
+        small = [("buffer", "0")] if name in ("hillshade", "slope") else []
+        yield _tile(f"algorithm={name}", ("algorithm", name), *bands, *small, stack=stack)
     steep = json.dumps({"azimuth": 45, "angle_altitude": 45, "buffer": 3})
     yield _tile(
         "algorithm with parameters",
         ("algorithm", "hillshade"),
         ("algorithm_params", steep),
+        ("buffer", "3"),
         stack="height",
     )
     yield _tile(
         "algorithm with a buffer", ("algorithm", "hillshade"), ("buffer", "3"), stack="height"
     )
-    yield _tile("algorithm as tif", ("algorithm", "hillshade"), suffix=".tif", stack="height")
+    yield _tile(
+        "algorithm as tif",
+        ("algorithm", "hillshade"),
+        ("buffer", "3"),
+        suffix=".tif",
+        stack="height",
+    )
     yield _tile(
         "algorithm as png",
         ("algorithm", "hillshade"),
@@ -249,6 +258,7 @@ def _algorithms() -> Iterator[Ask]:
     yield _tile(
         "algorithm, then colormap",
         ("algorithm", "slope"),
+        ("buffer", "3"),
         ("rescale", "0,1"),
         ("colormap_name", "viridis"),
         suffix=".png",
@@ -411,13 +421,13 @@ def _boxes() -> Iterator[Ask]:
     yield Ask(
         "bbox with an algorithm",
         f"/bbox/{_metres(SOME)}.npy",
-        [*METRES, ("algorithm", "slope")],
+        [*METRES, ("algorithm", "slope"), ("algorithm_params", '{"buffer": 0}')],
         "height",
     )
     yield Ask(
         "bbox with an algorithm as tif",
         f"/bbox/{_metres(SOME)}.tif",
-        [*METRES, ("algorithm", "hillshade")],
+        [*METRES, ("algorithm", "hillshade"), ("algorithm_params", '{"buffer": 0}')],
         "height",
     )
     yield Ask(

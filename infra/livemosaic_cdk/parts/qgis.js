@@ -1,5 +1,5 @@
 // Viewer response: QGIS shows whatever its cache holds, for good and whatever its age, so it is kept
-// from storing anything. The API does the same for those who ask it themselves (`api/middleware.py`).
+// from storing anything. The API does the same for clients that ask it themselves (`api/middleware.py`).
 function handler(event) {
   const agent = event.request.headers["user-agent"];
   const response = event.response;

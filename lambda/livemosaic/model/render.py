@@ -23,6 +23,11 @@ class Algorithm:
     params: tuple[tuple[str, float | None], ...]
     """All of its parameters, by name, in order of their names."""
 
+    @property
+    def margin(self) -> int:
+        """Pixels on each side that it needs, and that its result lacks: TiTiler's `buffer`."""
+        return int(dict(self.params).get("buffer") or 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
@@ -37,6 +42,11 @@ class Style:
     """Operations of color-operations: `gamma rgb 1.8, saturation 1.1`."""
     colormap: str | Colors | None = None
     """A name of rio-tiler's colormaps, or one of its own, for single-band data."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels on each side of an image that its algorithm drops."""
+        return self.algorithm.margin if self.algorithm else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,10 +84,12 @@ def apply_algorithm(pixels: Pixels, grid: Grid, algorithm: Algorithm) -> tuple[P
     from rio_tiler.models import ImageData
     from titiler.core.algorithm import algorithms
 
-    if pixels.data.size > MAX_SAMPLES:
+    left = (max(1, side - 2 * algorithm.margin) for side in pixels.valid.shape)
+    samples = math.prod(left, start=len(pixels.data))
+    if samples > MAX_SAMPLES:
         raise InvalidRequestError(
             f"algorithm {algorithm.name} takes at most {MAX_SAMPLES:,} pixels × bands, these are "
-            f"{pixels.data.size:,}: choose bands with bidx, or a smaller image"
+            f"{samples:,}: choose bands with bidx, or a smaller image"
         )
     mask = np.broadcast_to(~pixels.valid, pixels.data.shape)
     image = ImageData(

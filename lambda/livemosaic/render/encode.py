@@ -1,7 +1,6 @@
 """Pixels → bytes. Pure: every encoder writes to memory."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from types import MappingProxyType
@@ -20,7 +19,14 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import EncodedFormat, Format, Render
 from livemosaic.render.png import encode_png
-from livemosaic.render.style import Image, apply_colors, make_blank, on_background, run_algorithm
+from livemosaic.render.style import (
+    Image,
+    apply_colors,
+    make_blank,
+    on_background,
+    run_algorithm,
+    without_margin,
+)
 
 MEDIA_TYPES: Final[dict[EncodedFormat, str]] = {
     "png": "image/png",
@@ -130,8 +136,10 @@ def _styled(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
 
 def _blank(pixels: Pixels, grid: Grid, render: Render) -> tuple[Image, Grid]:
     """Returns an empty image of the bands, dtype and size as far as known; checks nothing."""
-    with suppress(InvalidRequestError):
+    try:
         pixels, grid = run_algorithm(pixels, grid, render)
+    except InvalidRequestError:
+        pixels, grid = without_margin(pixels, grid, render)
     image = make_blank(pixels, render, _shown(pixels, render.format))
     kept = render.format in _RAW and image.data.dtype.name not in _NOT_GEOTIFF
     data = image.data if kept else np.zeros_like(image.data, np.uint8)

@@ -29,23 +29,14 @@ class Sheet:
             raise InvalidRequestError(
                 f"{image.data.dtype} pixels need rescale=min,max to be laid on other layers"
             )
-        self.image = _placed(image, place, grid)
-        return Encoded(b"", "", "png", grid)
-
-
-def _placed(image: Image, place: Grid, canvas: Grid) -> Image:
-    """Returns an image on a canvas: where an algorithm has dropped its edges, nothing is there."""
-    left = round((place.bounds[0] - canvas.bounds[0]) / canvas.transform.a)
-    top = round((place.bounds[3] - canvas.bounds[3]) / canvas.transform.e)
-    around = (top, canvas.height - top - place.height), (left, canvas.width - left - place.width)
-    data = np.pad(image.data, ((0, 0), *around))
-    return Image(data, np.pad(image.alpha, around), image.names)
+        self.image = image
+        return Encoded(b"", "", "png", place)
 
 
 def laid(images: Sequence[Image]) -> Image:
     """Returns images of bytes in red, green and blue on each other, the first one at the bottom.
 
-    Translucent pixels let those below shine through (Porter and Duff 1984, "over").
+    Translucent pixels let the ones below shine through (Porter and Duff 1984, "over").
     """
     first = images[0]
     data: NDArray[Any] = np.zeros((3, *first.alpha.shape), np.float32)

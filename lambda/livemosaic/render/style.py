@@ -1,7 +1,7 @@
 """Values → colors, in TiTiler's order: algorithm, rescale, color formula, colormap. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +43,24 @@ def run_algorithm(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Gri
     from livemosaic.render.algorithms import apply_algorithm
 
     return apply_algorithm(pixels, grid, style.algorithm)
+
+
+def without_margin(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Grid]:
+    """Returns pixels less the margin that the style's algorithm drops, if any are left.
+
+    As `run_algorithm` does where pixels suit the algorithm.
+    """
+    margin = style.margin
+    width, height = grid.width - 2 * margin, grid.height - 2 * margin
+    if not margin or min(width, height) < 1:
+        return pixels, grid
+    (left, top), (right, bottom) = (
+        grid.transform @ (margin, margin),
+        grid.transform @ (margin + width, margin + height),
+    )
+    inner = slice(margin, margin + height), slice(margin, margin + width)
+    kept = Pixels(pixels.data[:, *inner], pixels.valid[inner], pixels.names)
+    return kept, replace(grid, bounds=(left, bottom, right, top), width=width, height=height)
 
 
 def run_algorithm_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:

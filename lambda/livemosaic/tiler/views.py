@@ -45,6 +45,27 @@ class View:
     canvas: Grid | None = None
     """A larger grid on which the image lies, with nothing around it."""
 
+    def widened(self, mosaic: Mosaic, margin: int) -> "View":
+        """Returns the view with so many pixels more on each side, as coarse as these.
+
+        None of them is wanted where there is a mask, and nothing is beyond the poles.
+        """
+        if not margin:
+            return self
+        grid = _widened(self.grid, margin)
+        world = around(grid.crs)
+        is_beyond = world is not None and max(-grid.bounds[0], grid.bounds[2]) > world / 2
+        boxes: tuple[BBox, ...] = (grid.bounds,)
+        if is_beyond or self.area.boxes != (self.grid.bounds,):
+            boxes = area_of(mosaic, lonlat_bounds(_in_world(grid, world), lonlat_on(mosaic))).boxes
+        return replace(
+            self,
+            grid=replace(grid, world=world) if is_beyond else grid,
+            area=replace(self.area, boxes=boxes),
+            mask=None if self.mask is None else np.pad(self.mask, margin),
+            canvas=self.canvas and _widened(self.canvas, margin),
+        )
+
     def check_scale(self, mosaic: Mosaic) -> None:
         """Raises `NotFoundError` below the mosaic's minzoom."""
         if self.area.zoom < mosaic.minzoom:
@@ -98,6 +119,16 @@ class TileAddress:
             raise NotFoundError(_elsewhere(self.tms, grid.crs, mosaic)) from error
         what = f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},"
         return _scaled(View(grid, area, what))
+
+
+def _widened(grid: Grid, margin: int) -> Grid:
+    """Returns a grid with so many pixels more on each side."""
+    (left, bottom), (right, top) = (
+        grid.transform @ (-margin, grid.height + margin),
+        grid.transform @ (grid.width + margin, -margin),
+    )
+    width, height = grid.width + 2 * margin, grid.height + 2 * margin
+    return replace(grid, bounds=(left, bottom, right, top), width=width, height=height)
 
 
 def lonlat_on(mosaic: Mosaic) -> CRS:

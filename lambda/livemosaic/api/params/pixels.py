@@ -148,9 +148,11 @@ class EdgeQuery(BaseModel):
     """Query parameters for the size of a tile."""
 
     tilesize: int = Field(256, description="Pixels per tile edge, before the scale `@{n}x`")
-    buffer: float = Field(
-        0.0,
-        description="Extra pixels on each side, a multiple of 0.5: 0.5 makes a 256 px tile 257 px",
+    buffer: float | None = Field(
+        None,
+        description="Extra pixels on each side, a multiple of 0.5: 0.5 makes a 256 px tile 257 px. "
+        "What an algorithm drops on each side is read around the tile if this is not given, so "
+        "that the tile keeps its size; else it is dropped from these pixels, as in TiTiler",
     )
     padding: int = Field(
         0,
@@ -163,7 +165,7 @@ class EdgeQuery(BaseModel):
         """Returns pixels per edge without the buffer; the limit applies with the buffer."""
         if not 1 <= scale <= 4:
             raise InvalidRequestError(f"scale @{scale}x must be @1x to @4x")
-        buffer = self.buffer
+        buffer = self.buffer or 0.0
         if not (math.isfinite(buffer) and buffer >= 0 and (2 * buffer).is_integer()):
             raise InvalidRequestError(
                 f"buffer {buffer:g} must be a multiple of 0.5, and not below 0"

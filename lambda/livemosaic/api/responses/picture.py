@@ -77,8 +77,13 @@ async def image(
     rule: Rule = DEFAULT,
     if_none_match: list[str] | None = None,
     encoder: Encoder = encode,
+    *,
+    fills: bool = True,
 ) -> Response:
     """Renders an image, or returns 304 where `if_none_match` shows that the client has it.
+
+    It has the size of the view: what an algorithm needs around it, and drops, is read, too; but not
+    unless it `fills` the view.
 
     Shows overview cells where they keep what is asked for, else scenes; `X-Overview` says so. The
     `ETag` changes when the scenes or cells in the image do; unless they did, the 304 needs the
@@ -90,6 +95,8 @@ async def image(
         read = replace(read, palette=False)
     if render.auto_rescale:
         render = await services.stretched(mosaic, read, render, rule)
+    if fills and render.algorithm:
+        view = view.widened(mosaic, render.margin)
     draft = await services.tiler.prepare(mosaic, view, read, rule)
     kind = None
     if render.format in ("tif", "npy"):

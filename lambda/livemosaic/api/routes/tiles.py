@@ -84,9 +84,12 @@ async def tile(request: Request) -> Response:
     if named := params.items_named(mosaic, rule):
         await run_in_threadpool(find_items, request, mosaic, named)
     size = params.edge(params.scale, services.settings)
-    view = TileAddress(params.tms, params.z, params.x, params.y).view(mosaic, size, params.buffer)
+    view = TileAddress(params.tms, params.z, params.x, params.y).view(
+        mosaic, size, params.buffer or 0
+    )
     etags = request.headers.getlist("If-None-Match")
-    return await image(services, mosaic, view, read, render, rule, etags)
+    fills = params.buffer is None
+    return await image(services, mosaic, view, read, render, rule, etags, fills=fills)
 
 
 def query_of(route: Route) -> KnownNames:

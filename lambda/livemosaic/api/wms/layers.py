@@ -55,7 +55,7 @@ async def the_layers(
 
 
 async def the_layer(request: Request, asked: WmsRequest, only: Mosaic | None) -> DrawnLayer:
-    """Returns the layer of a legend, as `the_layers` does those of a map."""
+    """Returns the layer of a legend, as `the_layers` returns the layers of a map."""
     return await _layer(request, asked, only, asked.need("layer"), asked.get("style"))
 
 

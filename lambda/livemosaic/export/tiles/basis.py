@@ -39,17 +39,22 @@ class TileBasis:
     def of(cls, tile: Cell, draft: Draft, made: Picture) -> Self:
         """Returns the basis of a tile that was drawn."""
         if made.skipped or made.lost or made.shown is not draft.shown:
-            return cls(b"", kind=_NONE)
+            return cls.unknown()
         if (cell := _only_cell(tile, draft)) is not None:
             return cls.of_cell(tile, *cell)
         return cls(_of_seen(made.seen), len(made.seen.scenes), made.seen.end[0].encode())
+
+    @classmethod
+    def unknown(cls) -> Self:
+        """Returns the basis of a tile that is to be drawn again whatever it is made of."""
+        return cls(b"", kind=_NONE)
 
     @classmethod
     def of_cell(cls, tile: Cell, cell: OverviewCell, image: CellImage) -> Self:
         """Returns the basis of a tile that an overview cell shows alone."""
         blocks = _blocks(tile, cell)
         if any(_UNREAD in text for _, text in blocks):
-            return cls(b"", kind=_NONE)
+            return cls.unknown()
         kind = image.names, image.mixed, image.colors, image.renumbered, image.counts
         numbers = sorted(image.numbers.items())
         return cls(_digest((cell.zoom, kind, numbers, tuple(cell.kinds), blocks)))

@@ -24,7 +24,7 @@ from livemosaic.render.encode import encode
 from livemosaic.render.stack.bands import check_drawn
 from livemosaic.storage.objects import ObjectError
 from livemosaic.tiler.picture import Draft, Picture, Tiler
-from livemosaic.tiler.views import TileAddress
+from livemosaic.tiler.views import TileAddress, View
 
 SIZE: Final = 256
 """Pixels of the edge of a tile."""
@@ -99,6 +99,8 @@ class TileArtist:
         draft = await self.tiler.prepare(self.mosaic, view, self.look.read, self.look.rule)
         if await asyncio.to_thread(is_bare, at, draft):
             return ExportedTile(at, None)
+        if self.look.render.margin:
+            return await self._beyond(at, view)
         known = self.before.ledger.find(tile_number(at.zoom, at.x, at.y))
         if known is not None and await asyncio.to_thread(known.basis.holds, at, draft):
             body = await asyncio.to_thread(self.before.empty_or_body, at, known.body)
@@ -106,6 +108,14 @@ class TileArtist:
                 return ExportedTile(at, known.basis, body, known.body, known.flaws, is_copy=True)
         made = await self.tiler.make(draft)
         return await asyncio.to_thread(self._drawn, at, draft, made)
+
+    async def _beyond(self, at: Cell, view: View) -> ExportedTile:
+        """Draws a tile for which an algorithm reads beyond it: anew, whatever has changed."""
+        wide = view.widened(self.mosaic, self.look.render.margin)
+        draft = await self.tiler.prepare(self.mosaic, wide, self.look.read, self.look.rule)
+        made = await self.tiler.make(draft)
+        drawn = await asyncio.to_thread(self._drawn, at, draft, made)
+        return replace(drawn, basis=drawn.basis and TileBasis.unknown())
 
     def _drawn(self, at: Cell, draft: Draft, made: Picture) -> ExportedTile:
         skipped = (*made.skipped, *made.left_out, *made.lost)

@@ -36,7 +36,7 @@ class ArchiveStore:
 
     @property
     def of_vectors(self) -> "ArchiveStore":
-        """The archives of vector tiles, beside those of images."""
+        """The archives of vector tiles, beside the archives of images."""
         return ArchiveStore(f"{self.url.rstrip('/')}/vector")
 
     def make_folder(self) -> None:

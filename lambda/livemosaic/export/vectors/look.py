@@ -18,7 +18,7 @@ from livemosaic.vector.layers import LayerName, vector_layers
 
 @dataclass(frozen=True, slots=True)
 class VectorLook:
-    """Parameters of every vector tile of an archive: those of a request that names layers alone."""
+    """Parameters of every vector tile of an archive: as of a request that names layers alone."""
 
     layers: tuple[LayerName, ...]
     zooms: range
