@@ -227,8 +227,8 @@ def _algorithms() -> Iterator[Ask]:
             name, "height"
         )
         bands = [("bidx", "4"), ("bidx", "3")] if name == "normalizedIndex" else []
-        # Without a buffer, TiTiler's tiles are as much smaller as the algorithm drops.
-        small = [("buffer", "0")] if name in ("hillshade", "slope") else []
+        # Without a buffer, which cannot be 0, TiTiler's tiles are smaller by what these drop.
+        small = [("buffer", "0.5")] if name in ("hillshade", "slope") else []
         yield _tile(f"algorithm={name}", ("algorithm", name), *bands, *small, stack=stack)
     steep = json.dumps({"azimuth": 45, "angle_altitude": 45, "buffer": 3})
     yield _tile(
