@@ -78,6 +78,12 @@ def test_a_moment_at_midnight_is_its_day(tmp_path: Path) -> None:
         days = Service(server)
         assert shown(days, "2026-01-03T00:00:00Z") == "3"
         assert shown(days, "2026-01-03T00:00:00.000Z,2026-01-02T00:00:00Z") == "23"
+        for text in ("T00:00:00", "t00:00:00z", " 00:00:00Z", "T00:00Z", "T00:00:00+00:00"):
+            assert shown(days, f"2026-01-03{text}") == "3"
+        for period in ("P1D", "PT24H", "P1M"):
+            assert shown(days, f"2026-01-03T00:00:00.000Z/2026-01-03T00:00:00.000Z/{period}") == "3"
+        assert shown(days, "2026-01-02T00:00:00Z/2026-01-09T00:00:00Z/P1D") == "23"
+        assert shown(days, "2026-01-03T00:00:00Z/2026-01-04T00:00:00Z/PT1H") == ""
         assert shown(days, "2026-01-03T00:00:00Z/2026-01-03T00:00:00Z") == ""
         assert shown(days, "2026-01-01T00:00:00Z/2026-01-03T00:00:00Z") == "2"
 

@@ -22,8 +22,11 @@ _PERIOD: Final = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d{1,7})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
     re.ASCII,
 )
-_MIDNIGHT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:\.0+)?Z", re.ASCII)
+_MIDNIGHT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?", re.ASCII | re.IGNORECASE
+)
 """QGIS asks so for a day of the list in the capabilities."""
+_DAY_S: Final = 24 * 3600
 _INFINITELY_FINE: Final = ("0", "PT0S")
 
 Span = tuple[str | None, str | None]
@@ -69,7 +72,11 @@ def _spans_of(part: str) -> Iterator[Span]:
 
 
 def _repeated(part: str, start: str, end: str, step: dict[str, int]) -> Iterator[Span]:
-    """Yields moments from start to end, each as long as the precision of the start."""
+    """Yields moments from start to end, each as long as the precision of the start; days from a
+    midnight on."""
+    of_day = 3600 * step["hours"] + 60 * step["minutes"] + step["seconds"]
+    if of_day % _DAY_S == 0 and (midnight := _MIDNIGHT.fullmatch(start.strip())):
+        start = midnight[1]
     try:
         (first, last), (_, until) = parse_period(start), parse_period(end)
         if until < first:
