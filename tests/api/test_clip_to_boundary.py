@@ -284,6 +284,7 @@ class TestSetting:
             {"a": 1},
             {},
             "no json",
+            "[" * 100_000,
             7,
             {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]},
             {"type": "Polygon", "coordinates": [CIRCLE]},

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.served import AUTHORIZED, LEFT, Server, raster, scene
+from items import box, item
 from livemosaic.index.registry.mosaic import from_item, to_item
 from livemosaic.model.mosaic import Mosaic
 
@@ -132,6 +133,25 @@ def test_services_of_maps_go_on_beyond_it(server: Server) -> None:
     assert float(scale) == pytest.approx(559082264.0287178 / 2**22)
     service = server.get("/arcgis/rest/services/m/ImageServer", f="json").json()
     assert service["tileInfo"]["lods"][-1]["level"] == 22
+
+
+def test_services_of_maps_reach_the_pixels_of_finer_scenes(server: Server) -> None:
+    add(server, "a", gsd=0.006)
+    assert deepest(server) == 24
+    wms = server.get("/mosaics/m/wms", SERVICE="WMS", REQUEST="GetCapabilities").text
+    (scale,) = re.findall("<MinScaleDenominator>([^<]+)<", wms)
+    assert float(scale) == pytest.approx(559082264.0287178 / 2**24)
+    service = server.get("/arcgis/rest/services/m/ImageServer", f="json").json()
+    assert service["tileInfo"]["lods"][-1]["level"] == 24
+
+
+def test_it_is_no_zoom_that_a_matrix_set_lacks(server: Server) -> None:
+    server.create("nz", tms="NZTM2000Quad")
+    for name, stated in (("a", {}), ("b", {"gsd": 0.006})):
+        fine = item(name, box(174, -41, 175, -40), href=f"{server.href}/a.tif", properties=stated)
+        server.add(fine, mosaic="nz")
+        tiles = server.get("/mosaics/nz/tiles/NZTM2000Quad/tilejson.json").json()
+        assert about(server, "nz")["deepest_zoom"] == tiles["maxzoom"] == 21
 
 
 def test_a_derived_mosaic_has_that_of_its_sources(server: Server) -> None:

@@ -193,7 +193,7 @@ def _edges(value: object) -> object:
 def _geojson(value: object) -> object:
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is no GeoJSON: {error}") from error
 
 

@@ -257,7 +257,9 @@ class Mosaic:
     @property
     def widest_zoom(self) -> int:
         """The deepest zoom for clients that show nothing at all beyond what a description names."""
-        return max(self.minzoom, USUAL_MAXZOOM) if self.maxzoom is None else self.maxzoom
+        if self.maxzoom is not None:
+            return self.maxzoom
+        return max(self.minzoom, self.native_zoom, USUAL_MAXZOOM)
 
     @property
     def stored(self) -> tuple["Mosaic", ...]:

@@ -46,9 +46,8 @@ def native_zoom(
     south, north = latitudes
     nearest = 0.0 if south <= 0 <= north else min(abs(south), abs(north), _NEAREST_POLE)
     stated = {one for asset in assets if (one := _stated(asset, properties))}
-    return max(
-        (_zoom_of(tms, one, math.floor(10 * nearest) / 10) for one in stated), default=USUAL_MAXZOOM
-    )
+    zooms = (_zoom_of(tms, one, math.floor(10 * nearest) / 10) for one in stated)
+    return min(tile_matrix_set(tms).maxzoom, max(zooms, default=USUAL_MAXZOOM))
 
 
 def _stated(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> StatedCell | None:
