@@ -159,6 +159,21 @@ class TestValues:
         clip(halved, box(100, 0, 101, 1))
         assert halved.get("/mosaics/m/boundary").status_code == 204
 
+    def test_a_small_part_of_a_mosaic_is_seen_as_a_whole(self, halved: Server) -> None:
+        """Not as a pixel or none of the image of all scenes."""
+        step = (EAST - WEST) / 2000
+        inside = box(WEST + 5 * step, SOUTH + 0.1, WEST + 6 * step, SOUTH + 0.1 + step)
+        clip(halved, inside)
+        assert halved.get("/mosaics/m/boundary").json()["bbox"] == pytest.approx(
+            [WEST + 5 * step, SOUTH + 0.1, WEST + 6 * step, SOUTH + 0.1 + step], abs=1e-6
+        )
+        whole = halved.get("/mosaics/m/statistics").json()
+        true_km2 = (111.32 * step) ** 2 * math.cos(math.radians(SOUTH + 0.1))
+        assert whole["area_km2"] == pytest.approx(true_km2, rel=0.02)
+        assert whole["bounds"] == pytest.approx(
+            [WEST + 5 * step, SOUTH + 0.1, WEST + 6 * step, SOUTH + 0.1 + step]
+        )
+
 
 class TestPlaces:
     def test_both_sides_of_the_antimeridian(self, server: Server) -> None:
@@ -183,6 +198,11 @@ class TestPlaces:
         assert columns.tolist() == [*range(7), *range(249, 256)]
         around = valid(server, "/mosaics/m/bbox/160,-30,-160,30/80x60.npy")
         assert np.flatnonzero(around.any(axis=0)).tolist() == [*range(20, 60)]
+        found = server.get("/mosaics/m/boundary").json()
+        assert found["bbox"] == pytest.approx([170, -20, -170, 20], abs=0.1)
+        whole = server.get("/mosaics/m/statistics").json()
+        assert whole["bounds"] == [170, -20, -170, 20]
+        assert whole["area_km2"] == pytest.approx(found["properties"]["area_km2"], rel=0.01)
         seam = valid(server, "/mosaics/m/bbox/160,-30,-160,30/81x60.npy")
         assert np.flatnonzero(seam.any(axis=0)).tolist() == [*range(20, 61)]
         several = {

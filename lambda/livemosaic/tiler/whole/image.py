@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import shapely
 from rasterio.crs import CRS
 
 from livemosaic.errors import AreaTooLargeError, InvalidRequestError, UnreadableAssetError
+from livemosaic.geo.antimeridian import extent, lonlat_boxes
 from livemosaic.geo.box import Box, Size
+from livemosaic.geo.polygons.inside import clip_area
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import BBox
 from livemosaic.model.render import Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
@@ -32,17 +36,30 @@ _FEW_SCENES: Final = 40
 
 
 def whole_view(mosaic: Mosaic, side: int, crs: CRS) -> View | None:
-    """Returns a mosaic's extent as a view with a longer side of `side` pixels.
+    """Returns what a mosaic may show as a view with a longer side of `side` pixels.
 
     None of a mosaic without scenes. In a CRS, or in degrees where that cannot show all of it.
     """
-    if mosaic.bounds is None:
+    bounds = shown_bounds(mosaic)
+    if bounds is None:
         return None
-    box = Box.of(lonlat_on(mosaic), mosaic.bounds)
+    box = Box.of(lonlat_on(mosaic), bounds)
     with suppress(InvalidRequestError):  # the extent crosses the edge of that map
         on_map = box.to(crs)
         box = box if _is_cut(on_map, box) else on_map
     return box_view(box, mosaic, *Size(max_size=side).of(box, None))
+
+
+def shown_bounds(mosaic: Mosaic) -> BBox | None:
+    """Returns a mosaic's bounds, of a clipped one the part within its boundary, in degrees.
+
+    All of them where no part is within; None of a mosaic without scenes.
+    """
+    if mosaic.bounds is None or not mosaic.clip_to_boundary:
+        return mosaic.bounds
+    whole = shapely.union_all(lonlat_boxes(mosaic.bounds))
+    inside = whole.intersection(clip_area(mosaic.clip_to_boundary).polygons)
+    return extent(inside) if inside.area else mosaic.bounds
 
 
 def _is_cut(on_map: Box, box: Box) -> bool:

@@ -26,6 +26,7 @@ from livemosaic.tiler.whole.image import (
     few_scenes,
     is_enough,
     made_of,
+    shown_bounds,
     too_many,
     whole_view,
 )
@@ -46,7 +47,7 @@ async def count_whole(
     them, and as `Tiler.prepare` does.
     """
     view = whole_view(mosaic, side, cell_grid(mosaic.tms).crs)
-    if view is None or mosaic.bounds is None:
+    if view is None:
         return None
     draft = await draft_of(tiler, mosaic, view, read, rule)
     key = key_of(draft) if draft else ""
@@ -74,8 +75,9 @@ def _counted(mosaic: Mosaic, made: Picture) -> WholeCount:
 
 
 def _empty(mosaic: Mosaic, pixels: int) -> WholeCount:
-    assert mosaic.bounds is not None  # noqa: S101 (for the type)
-    return WholeCount(Tally(pixels=pixels), mosaic.bounds)
+    bounds = shown_bounds(mosaic)
+    assert bounds is not None  # noqa: S101 (for the type)
+    return WholeCount(Tally(pixels=pixels), bounds)
 
 
 async def _sampled(
