@@ -178,6 +178,92 @@ def test_a_failure_is_reported_and_leaves_nothing(cloud: Cloud) -> None:
     assert "shows nothing at zooms 0 to 13" in cloud.archive.error
 
 
+def laid_out(cloud: Cloud, name: str) -> tuple[str, ExportWork]:
+    """An export of which all pieces are uploaded."""
+    url = f"s3://work/exports/{name}"
+    work = ExportWork(Folder(url))
+    cloud(url, "plan", mosaic="m", render="auto")
+    for unit in work.get_json(UNITS):
+        cloud(url, "draw", unit=unit)
+    cloud(url, "lay out")
+    for piece in work.get_json(PIECES):
+        cloud(url, "upload", piece=piece)
+    return url, work
+
+
+def test_a_step_that_ended_after_it_had_published_is_gone_on_with(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, work = laid_out(cloud, "cut")
+    upload = work.get_json("upload.json")
+    bucket, _, key = cloud.archive.place.removeprefix("s3://").partition("/")
+    tags = [work.get_json(f"etags/{n}.json") for n in range(len(work.get_json(PIECES)))]
+    parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
+    cloud.client("s3").complete_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    s3 = cloud.steps.s3
+
+    def complete(**_: Any) -> None:
+        """As S3 does after a while; the emulator completes an upload again."""
+        raise s3.exceptions.NoSuchUpload({"Error": {"Code": "NoSuchUpload"}}, "Complete")
+
+    monkeypatch.setattr(s3, "complete_multipart_upload", complete)
+    cloud(url, "finish")
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    assert cloud.archive.error == ""
+
+
+def test_an_upload_that_is_gone_is_reported(cloud: Cloud) -> None:
+    cloud.run()
+    before = cloud.body()
+    url, work = laid_out(cloud, "gone")
+    bucket, _, key = cloud.archive.place.removeprefix("s3://").partition("/")
+    s3 = cloud.client("s3")
+    s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=work.get_json("upload.json"))
+    with pytest.raises(s3.exceptions.ClientError, match="NoSuchUpload"):
+        cloud(url, "finish")
+    later = replace(cloud.steps, clock=lambda: datetime.now(UTC) + timedelta(minutes=1))
+    later({"work": url, "step": "fail", "mosaic": "m", "render": "auto"}, None)
+    assert cloud.archive.error
+    assert cloud.body() == before
+
+
+def test_settings_that_change_before_the_last_step_publish_nothing(cloud: Cloud) -> None:
+    url, _ = laid_out(cloud, "late")
+    cloud.server.services.mosaics.update("m", {"renders": {"auto": {"rescale": [[0, 99]]}}})
+    with pytest.raises(InvalidRequestError, match="changed while its archive was made"):
+        cloud(url, "finish")
+    assert cloud.archive.made is None
+
+
+def test_a_region_that_is_drawn_twice_at_once_keeps_bytes_and_index_together(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    """The second run, of other scenes, writes its bytes; the first one writes its index last."""
+    url = "s3://work/exports/twice"
+    work = ExportWork(Folder(url))
+    cloud(url, "plan", mosaic="m", render="auto")
+    units = work.get_json(UNITS)
+    for unit in units:
+        cloud(url, "draw", unit=unit)
+    expected = at_once(cloud, tmp_path)[0]
+    first = {unit.name: work.get(f"{unit.name}.index") for unit in work.units}
+    server = cloud.server
+    put(server, document(replace(make_scenes(server.folder, 6)[8], day=28)))
+    build(server)
+    for unit in units:
+        cloud(url, "draw", unit=unit)
+    assert any(work.get(f"{name}.index") != index for name, index in first.items())
+    for name, index in first.items():
+        work.put(f"{name}.index", index)
+    cloud(url, "lay out")
+    for piece in work.get_json(PIECES):
+        cloud(url, "upload", piece=piece)
+    cloud(url, "finish")
+    assert cloud.body() == expected
+
+
 def test_the_schedule_starts_what_is_due_once(
     cloud: Cloud, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ readers have the archive before, or the new one.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -32,7 +33,10 @@ _MOST_PIECES: Final = 9000
 """S3 takes 10,000 parts (S3 User Guide, "Amazon S3 multipart upload limits")."""
 _AT_ONCE: Final = 16
 _COPY: Final = np.dtype([("part", "<u4"), ("offset", "<u8"), ("length", "<u4")])
-_COPIES, _HEAD, _UPLOAD = "copies", "head", "upload.json"
+_COPIES, _HEAD, _UPLOAD, _BODIES = "copies", "head", "upload.json", "bodies.json"
+_PUBLISHED: Final = "published.json"
+_MADE_BY: Final = "export"
+"""Metadata of an archive on S3: the name of the export that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,15 @@ class Assembly:
         copies["length"] = tiles["length"][rows]
         self.work.put(_HEAD, made.head)
         self.work.put(_COPIES, copies.tobytes())
+        self.work.put_json(_BODIES, [part.bodies for part in parts])
         self.work.put_json("tally.json", lacking(parts))
         self._begin_upload(pieces(len(made.head), copies["length"], self.piece))
 
     def _begin_upload(self, spans: Sequence[tuple[int, int]]) -> None:
         bucket, key = self._target
-        upload = self.s3.create_multipart_upload(Bucket=bucket, Key=key, ContentType=MEDIA_TYPE)
+        upload = self.s3.create_multipart_upload(
+            Bucket=bucket, Key=key, ContentType=MEDIA_TYPE, Metadata={_MADE_BY: self._made_by}
+        )
         self.work.put_json(_UPLOAD, upload["UploadId"])
         listed = [{"n": n, "first": a, "stop": b} for n, (a, b) in enumerate(spans)]
         self.work.put_json(PIECES, listed)
@@ -84,10 +91,10 @@ class Assembly:
         size = _COPY.itemsize
         stored = self.work.get(_COPIES, size * first, size * stop) if first < stop else b""
         copies = np.frombuffer(stored, _COPY)
-        units = self.work.units
+        bodies_of = self.work.get_json(_BODIES)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             bodies = pool.map(
-                lambda run: self.work.get(f"{units[run[0]].name}.tiles", run[1], run[2]),
+                lambda run: self.work.get(bodies_of[run[0]], run[1], run[2]),
                 _runs(copies),
             )
             body = b"".join((self.work.get(_HEAD) if n == 0 else b"", *bodies))
@@ -101,23 +108,18 @@ class Assembly:
         )
         self.work.put_json(f"etags/{n}.json", done["ETag"])
 
+    @property
+    def is_published(self) -> bool:
+        """Whether the archive is at its place."""
+        return self.work.find_json(_PUBLISHED) is not None
+
     def finish(self) -> None:
         """Publishes the archive, its ledger and its dated copy, and reports it."""
         plan, place = self.work.plan, ArchivePlace(self.work.plan.place, self.work.plan.export.keep)
         bucket, key = self._target
-        if self.work.find_json("published.json") is None:
-            listed = self.work.get_json(PIECES)
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                names = [f"etags/{each['n']}.json" for each in listed]
-                tags = [*pool.map(self.work.get_json, names)]
-            parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
-            self.s3.complete_multipart_upload(
-                Bucket=bucket,
-                Key=key,
-                UploadId=self.work.get_json(_UPLOAD),
-                MultipartUpload={"Parts": parts},
-            )
-            self.work.put_json("published.json", True)
+        if not self.is_published:
+            self._complete()
+            self.work.put_json(_PUBLISHED, True)
         ledger = ledger_of(plan.settings, (part.records for part in self._parts()))
         self.s3.put_object(Bucket=bucket, Key=f"{key}.ledger", Body=ledger)
         now = self.clock()
@@ -128,12 +130,37 @@ class Assembly:
         warnings = (*plan.warnings, *self.work.get_json("tally.json"))
         self._scheduled.tell(ExportReport(self.clock(), warnings=warnings))
 
+    def _complete(self) -> None:
+        """Completes the upload, unless that was done by an attempt that did not live to note it."""
+        bucket, key = self._target
+        listed = self.work.get_json(PIECES)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            names = [f"etags/{each['n']}.json" for each in listed]
+            tags = [*pool.map(self.work.get_json, names)]
+        parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
+        try:
+            self.s3.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=self.work.get_json(_UPLOAD),
+                MultipartUpload={"Parts": parts},
+            )
+        except self.s3.exceptions.NoSuchUpload:
+            there = self.s3.head_object(Bucket=bucket, Key=key)["Metadata"]
+            if there.get(_MADE_BY) != self._made_by:
+                raise
+
     def give_up(self) -> None:
         """Ends an upload that was begun, so that its parts are not kept."""
         upload = self.work.find_json(_UPLOAD)
-        if upload and self.work.find_json("published.json") is None:
+        if upload and not self.is_published:
             bucket, key = self._target
-            self.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+            with suppress(self.s3.exceptions.NoSuchUpload):
+                self.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+
+    @property
+    def _made_by(self) -> str:
+        return self.work.folder.url.rpartition("/")[2]
 
     @property
     def _target(self) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The second step of an export by jobs: draws the tiles of a region, or takes them over."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +21,26 @@ from livemosaic.storage.objects import ObjectError
 
 
 def draw(work: ExportWork, mosaics: Mosaics, publisher: ArchivePublisher, unit: Region) -> None:
-    """Writes the tiles of a region, and their index.
-
-    Raises `InvalidRequestError` where tiles would be drawn in another way than the plan has it.
-    """
+    """Writes the tiles of a region, and their index; raises as `planned`."""
     made = work.plan
+    mosaic, look = planned(made, mosaics, publisher)
+    with _before(made, unit) as before:
+        artist = TileArtist.of(publisher.tiler, mosaic, look, before)
+        export = ArchiveExport(artist, range(unit.top.zoom, unit.last + 1), made.settings)
+        part, bodies = asyncio.run(drawn(export, unit.top))
+    name = f"{unit.name}.{hashlib.blake2b(bodies, digest_size=16).hexdigest()}.tiles"
+    work.put(name, bodies)
+    work.put(f"{unit.name}.index", replace(part, bodies=name).to_bytes())
+
+
+def planned(
+    made: ExportPlan, mosaics: Mosaics, publisher: ArchivePublisher
+) -> tuple[Mosaic, TileLook]:
+    """Returns the mosaic of a plan, and how its tiles are made.
+
+    Raises `InvalidRequestError` where tiles would be drawn in another way than the plan has it, and
+    `NotFoundError` where the mosaic is gone.
+    """
     mosaic = mosaics.get(made.mosaic)
     look = _look(made, mosaic)
     if publisher.settings(mosaic, look) != made.settings:
@@ -32,12 +48,7 @@ def draw(work: ExportWork, mosaics: Mosaics, publisher: ArchivePublisher, unit: 
             f"settings of mosaic {made.mosaic!r}, or the code of the deployment, changed while its "
             "archive was made"
         )
-    with _before(made, unit) as before:
-        artist = TileArtist.of(publisher.tiler, mosaic, look, before)
-        export = ArchiveExport(artist, range(unit.top.zoom, unit.last + 1), made.settings)
-        part, bodies = asyncio.run(drawn(export, unit.top))
-    work.put(f"{unit.name}.tiles", bodies)
-    work.put(f"{unit.name}.index", part.to_bytes())
+    return mosaic, look
 
 
 def _look(made: ExportPlan, mosaic: Mosaic) -> TileLook:

@@ -26,6 +26,9 @@ class DrawnPart:
     records: bytes
     """Of the ledger."""
     tally: ExportTally
+    bodies: str = ""
+    """Name of the object with the bytes of the tiles, which follows from them: a job that ran twice
+    at once leaves an index and bytes that belong together."""
 
     def offsets(self) -> NDArray[np.uint64]:
         """Returns where the bytes of each tile are; equal ones are there once."""
@@ -38,8 +41,8 @@ class DrawnPart:
 
     def to_bytes(self) -> bytes:
         """Returns the index as an object has it."""
-        head = json.dumps({"tiles": len(self.tiles), "tally": asdict(self.tally)}).encode()
-        return b"%b\n%b%b" % (head, self.tiles.tobytes(), self.records)
+        about = {"tiles": len(self.tiles), "tally": asdict(self.tally), "bodies": self.bodies}
+        return b"%b\n%b%b" % (json.dumps(about).encode(), self.tiles.tobytes(), self.records)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Self:
@@ -48,7 +51,7 @@ class DrawnPart:
         head: Mapping[str, Any] = json.loads(line)
         size = head["tiles"] * _TILE.itemsize
         tally = ExportTally(**head["tally"])
-        return cls(np.frombuffer(rest[:size], _TILE), rest[size:], tally)
+        return cls(np.frombuffer(rest[:size], _TILE), rest[size:], tally, head["bodies"])
 
 
 async def drawn(export: ArchiveExport, top: Cell) -> tuple[DrawnPart, bytes]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from livemosaic import logs
 from livemosaic.errors import LivemosaicError
 from livemosaic.export.jobs.assembly import PIECE, Assembly
-from livemosaic.export.jobs.draw import draw
+from livemosaic.export.jobs.draw import draw, planned
 from livemosaic.export.jobs.plan import plan
 from livemosaic.export.jobs.work import ExportWork, Region
 from livemosaic.export.schedule.making import INTERNAL
@@ -77,6 +77,8 @@ class ExportSteps:
             case "upload":
                 assembly.upload(**event["piece"])
             case "finish":
+                if not assembly.is_published:
+                    planned(work.plan, self.mosaics, self.publisher)
                 assembly.finish()
             case "fail":
                 assembly.give_up()
