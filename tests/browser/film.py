@@ -20,7 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from browser.conftest import FLAGS, TIMEOUT_S
 from chromium import executable
-from livemosaic.cli.demo.run import MOSAIC, items_of, served
+from livemosaic.cli.demo.run import MOSAIC, served
+from livemosaic.cli.demo.scenery.scenes import make_scenes
 from livemosaic.ingest.events.message import Message
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
@@ -137,25 +138,21 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("path", type=Path, help="the animated WebP to write")
     parser.add_argument("--count", type=int, default=24, help="how many scenes arrive")
     parser.add_argument("--step", type=int, default=250, help="milliseconds between two frames")
+    parser.add_argument("--width", type=int, default=SIZE[0], help="pixels of the page")
+    parser.add_argument("--scene", type=int, default=1024, help="pixels of a scene's edge")
     asked = parser.parse_args(words)
-    width, height = SIZE
+    width, height = asked.width, asked.width * SIZE[1] // SIZE[0]
     with (
         tempfile.TemporaryDirectory() as folder,
         demo(Path(folder)) as (services, address),
         sync_playwright() as playwright,
-        closing(items_of(_made(folder), asked.count)) as items,
+        closing(make_scenes(Path(folder), count=asked.count, size=asked.scene)) as items,
     ):
         browser = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": height})
         made = film(page, address, Arrivals(services, items), asked.step)
         browser.close()
     made.save(asked.path)
-
-
-def _made(folder: str) -> Path:
-    scenes = Path(folder, "scenes")
-    scenes.mkdir()
-    return scenes
 
 
 if __name__ == "__main__":
