@@ -82,7 +82,17 @@ def test_text_is_read_as_numbers(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "extent",
-    ["1,2,3", "a,b,c,d", [5, 48, 11, 44], [5, 44, 5, 48], [-181, 0, 0, 1], "nan,0,1,1", {}, 7],
+    [
+        "1,2,3",
+        "a,b,c,d",
+        [5, 48, 11, 44],
+        [5, 44, 5, 48],
+        [-181, 0, 0, 1],
+        [180, 0, -180, 1],
+        "nan,0,1,1",
+        {},
+        7,
+    ],
     ids=str,
 )
 def test_others_are_refused(server: Server, extent: Any) -> None:

@@ -338,7 +338,7 @@ class Mosaic:
 def _check_extent(extent: BBox) -> None:
     west, south, east, north = extent
     is_within = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90
-    if not is_within or west == east:
+    if not is_within or west == east or west - east == 360:  # at ±180 these are one line, too
         raise InvalidRequestError(
             f"extent {','.join(map(str, extent))} must be west,south,east,north in degrees, within "
             "±180 and ±90, the south first; west > east crosses ±180"
