@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rasterio.io import MemoryFile
 
 from api.served import serving
 from livemosaic.table.sqlite import SqliteTable
@@ -86,6 +87,15 @@ def test_formats_of_pictures_are_those_of_one_layer(layers: Service, image_forma
     asked = {"FORMAT": image_format, "TRANSPARENT": "FALSE"}
     both = pixels(layers.map(LAYERS="green,red", **asked))
     assert np.array_equal(both, pixels(layers.map(LAYERS="red", **asked)))
+
+
+def test_a_palette_has_the_colors_of_all(layers: Service) -> None:
+    for asked in ({"LAYERS": "green,glass", "STYLES": ",glass"}, {"LAYERS": "red,green"}):
+        answer = layers.map(FORMAT="image/png; mode=8bit", **asked)
+        with MemoryFile(answer.content) as file, file.open() as image:
+            table, places = image.colormap(1), image.read(1)
+        found = [[*table[places[128, column]]] for column in (64, 192)]
+        assert found == colors(layers.map(**asked))
 
 
 def test_what_a_layer_leaves_out_is_in_the_headers(layers: Service) -> None:

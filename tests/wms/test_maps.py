@@ -1,5 +1,6 @@
 """GetMap: the pixels of `/bbox`, whatever the version and the order of axes (OGC 06-042, 7.3)."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -248,3 +249,92 @@ def test_head_and_ranges_are_those_of_images(wms: Service) -> None:
     url = str(wms.map().request.url)
     head = wms.server.client.head(url)
     assert (head.content, head.headers["ETag"]) == (b"", wms.map().headers["ETag"])
+
+
+class TestPng8:
+    """A PNG of a byte a pixel, as MapServer and GeoServer name it."""
+
+    def _paletted(self, answer: Any) -> tuple[Any, Any]:
+        """Red, green, blue and alpha of each pixel, shape (4, height, width), and the palette."""
+        assert answer.headers["Content-Type"] == "image/png; mode=8bit", answer.text
+        with MemoryFile(answer.content) as file, file.open() as image:
+            assert (image.count, image.dtypes) == (1, ("uint8",))
+            colors, places = image.colormap(1), image.read(1)
+        table = np.array([colors[number] for number in range(len(colors))])
+        return np.moveaxis(table[places], -1, 0), table
+
+    @pytest.mark.parametrize(
+        "name",
+        ["image/png8", "image/png; mode=8bit", "image/png;mode=8bit", "IMAGE/PNG; MODE=8BIT"],
+    )
+    def test_few_colors_are_kept(self, wms: Service, name: str) -> None:
+        asked = {"TIME": "2026-01-01"}
+        found, _ = self._paletted(wms.map(FORMAT=name, **asked))
+        assert np.array_equal(found, pixels(wms.map(**asked)))
+        assert {*found[3].ravel()} == {0, 255}
+
+    def test_many_colors_are_near(self, wms: Service) -> None:
+        found, table = self._paletted(wms.map(FORMAT="image/png8"))
+        plain = pixels(wms.map())
+        assert len(table) <= 256
+        assert np.array_equal(found[3], plain[3])
+        assert np.abs(found[:3] - plain[:3].astype(int)).max() <= 26
+
+    def test_a_ramp_keeps_its_colors(self, wms: Service) -> None:
+        found, _ = self._paletted(wms.map(FORMAT="image/png8", STYLES="ramp"))
+        assert np.array_equal(found, pixels(wms.map(STYLES="ramp")))
+
+    def test_gray_is_gray(self, wms: Service) -> None:
+        found, _ = self._paletted(wms.map(FORMAT="image/png8", bidx=1))
+        gray, alpha = pixels(wms.map(bidx=1))
+        assert all(np.array_equal(band, gray) for band in found[:3])
+        assert np.array_equal(found[3], alpha)
+
+    def test_translucent_colors_stay_so(self, wms: Service) -> None:
+        colors = {str(n): f"#{n:02x}{255 - n:02x}0740" for n in range(200)}
+        text = json.dumps(colors, separators=(",", ":"))
+        asked = {"colormap": text, "bidx": 1}
+        found, _ = self._paletted(wms.map(FORMAT="image/png8", **asked))
+        assert np.array_equal(found, pixels(wms.map(**asked)))
+
+    @pytest.mark.parametrize("time", ["2026-01-01", "1999"])
+    def test_the_background_is_a_color_of_it(self, wms: Service, time: str) -> None:
+        asked = {"TIME": time, "TRANSPARENT": "FALSE", "BGCOLOR": "0x2080F0"}
+        found, _ = self._paletted(wms.map(FORMAT="image/png8", **asked))
+        assert found[:, 9, 240].tolist() == [0x20, 0x80, 0xF0, 255]
+        plain = np.broadcast_to(pixels(wms.map(**asked))[:3], (3, 256, 256))
+        assert np.array_equal(found[:3], plain)
+
+    @pytest.mark.parametrize("where", ["beyond the world", "too coarse", "no scene"])
+    def test_nothing_is_transparent(self, wms: Service, where: str) -> None:
+        service, asked = wms, {"TIME": "1999"}
+        if where == "too coarse":
+            service = Service(wms.server, "/mosaics/coarse/wms", "coarse")
+            asked = {"BBOX": f"{-WORLD / 2},{-WORLD / 2},{WORLD / 2},{WORLD / 2}"}
+        elif where == "beyond the world":
+            asked = {"BBOX": f"0,{WORLD},{WORLD / 4},{WORLD * 2}"}
+        found, _ = self._paletted(service.map(FORMAT="image/png8", **asked))
+        assert not found[3].any()
+
+    def test_it_has_an_etag_of_its_own(self, wms: Service) -> None:
+        answer = wms.map(FORMAT="image/png8")
+        assert answer.headers["ETag"] == wms.map(FORMAT="image/png;mode=8bit").headers["ETag"]
+        assert answer.headers["ETag"] != wms.map().headers["ETag"]
+        known = {"If-None-Match": answer.headers["ETag"]}
+        again = wms.server.client.get(str(answer.request.url), headers=known)
+        assert again.status_code == 304
+
+    def test_values_that_are_no_colors_are_refused(self, wms: Service) -> None:
+        floats = Service(wms.server, "/mosaics/floats/wms", "floats")
+        assert "rescale=min,max" in floats.map(FORMAT="image/png8").text
+        wms.server.create("words")
+        wms.server.publish("w", 300, mosaic="words", dtype="uint16")
+        words = Service(wms.server, "/mosaics/words/wms", "words")
+        assert "uint16 pixels have no 8 bits" in words.map(FORMAT="image/png8").text
+        found, _ = self._paletted(words.map(FORMAT="image/png8", rescale="0,600"))
+        assert found[:, 9, 9].tolist() == [127, 127, 127, 255]
+
+    @pytest.mark.parametrize("version", ["1.3.0", "1.1.1"])
+    def test_the_capabilities_list_it(self, wms: Service, version: str) -> None:
+        found = wms.get(SERVICE="WMS", REQUEST="GetCapabilities", VERSION=version).text
+        assert found.index("<Format>image/png</Format>") < found.index("image/png; mode=8bit")

@@ -32,8 +32,8 @@ DOCUMENTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "WIDTH": (_NUMBER, "Width of the map in pixels"),
     "HEIGHT": (_NUMBER, "Height of the map in pixels"),
     "FORMAT": (
-        _one_of("image/png", "image/jpeg", "image/webp", "image/tiff"),
-        "Format of the map",
+        _one_of("image/png", "image/png; mode=8bit", "image/jpeg", "image/webp", "image/tiff"),
+        "Format of the map; `mode=8bit`, also `image/png8`, has a palette of up to 255 colors",
     ),
     "TRANSPARENT": (_one_of("TRUE", "FALSE"), "Whether a map has no background; FALSE by default"),
     "BGCOLOR": (_TEXT, "Background of a map, `0xRRGGBB`; white if not given"),

@@ -23,23 +23,28 @@ from livemosaic.geo.box import FARTHEST, THINNEST
 from livemosaic.geo.crs import LONLAT
 from livemosaic.model.raster import BBox, Grid
 from livemosaic.model.render import Format
+from livemosaic.render.exports.png8 import MEDIA_TYPE as PNG8
 from livemosaic.settings import Settings
 from livemosaic.tiler.rules.parameters import MosaicRuleQuery
 
-FORMATS: Final[Mapping[str, Format]] = {
+FORMATS: Final[dict[str, Format]] = {
     "image/png": "png",
+    PNG8: "png",
     "image/jpeg": "jpeg",
     "image/webp": "webp",
     "image/tiff": "tif",
 }
 """Formats of maps by media type; a GeoTIFF has values, where no style makes colors of them."""
-_ALSO: Final[Mapping[str, Format]] = {
+_ALSO: Final[dict[str, Format]] = {
     "image/jpg": "jpeg",
     "image/geotiff": "tif",
     "image/tiff;application=geotiff": "tif",
+    "image/png8": "png",
     "image/png;mode=24bit": "png",
     "image/png;mode=32bit": "png",
 }
+_BY_NAME: Final = {name.replace(" ", ""): found for name, found in (FORMATS | _ALSO).items()}
+_PALETTED: Final = ("image/png8", PNG8.replace(" ", ""))
 _OWN: Final = frozenset(
     (
         *("service", "request", "version", "wmtver", "layers", "styles", "crs", "srs", "bbox"),
@@ -217,13 +222,17 @@ class WmsRequest:
     def format(self) -> Format:
         """Returns FORMAT of a map; raises `ServiceError` for one that is not offered."""
         text = self.need("format")
-        plain = text.lower().replace(" ", "")
-        found = FORMATS.get(plain) or _ALSO.get(plain)
+        found = _BY_NAME.get(_plain(text))
         if found is None:
             raise ServiceError(
                 "InvalidFormat", f"FORMAT {text[:80]!r} is not offered; {', '.join(FORMATS)} are"
             )
         return found
+
+    @property
+    def is_paletted(self) -> bool:
+        """Whether FORMAT is a PNG with a palette of 8 bits."""
+        return _plain(self.get("format")) in _PALETTED
 
     def background(self) -> tuple[int, int, int] | None:
         """Returns BGCOLOR, white by default; None of a transparent map, which no JPEG is."""
@@ -242,6 +251,10 @@ class WmsRequest:
         """Returns the scenes that GetFeatureInfo lists at most: 1 by default."""
         text = self.get("feature_count") or "1"
         return _whole("feature_count", text)
+
+
+def _plain(media_type: str) -> str:
+    return media_type.lower().replace(" ", "")
 
 
 def _check_bounds(bounds: BBox, text: str) -> None:

@@ -6,16 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
-from rasterio.session import DummySession
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Grid, Pixels
 from livemosaic.model.render import Colors, Format, Render
-from livemosaic.render.encode import Encoded, encode
+from livemosaic.render.encode import MEDIA_TYPES, Encoded, encode, styled
 from livemosaic.render.exports.lerc import DTYPES, encode_lerc
+from livemosaic.render.exports.png8 import encode_png8
 from livemosaic.render.functions.bands import extract_bands
 
 ExportFormat = Literal[
@@ -44,10 +42,6 @@ _MOST_OF: Final[dict[PixelType, int]] = {"U1": 1, "U2": 3, "U4": 15}
 _MAX_SAMPLES: Final = 48_000_000
 """Values in the windows of all focal functions of an image, some seconds of work."""
 _RAW: Final = "application/octet-stream"
-_LEVELS: Final = 6
-"""Levels of red, green and blue in a palette where an image has too many colors of its own."""
-_COLORS: Final = 255
-"""Of a palette with a transparent one."""
 
 
 Sides = tuple[int, int, int, int]
@@ -255,37 +249,7 @@ def _png8(pixels: Pixels, render: Render, grid: Grid) -> Encoded:
     """Encodes up to 255 colors, and transparency where pixels are invalid."""
     shown = Render(
         algorithm=render.algorithm, rescale=render.rescale, color_formula=render.color_formula,
-        colormap=render.colormap, format="png", return_mask=True,
+        colormap=render.colormap, format="png",
     )  # fmt: skip
-    made = encode(pixels, shown, grid)
-    with _quiet(), MemoryFile(made.body) as file, file.open() as image:
-        bands = image.read()
-    if bands.dtype != np.uint8:
-        raise InvalidRequestError("png8 has bytes: choose png32, or a renderingRule with Stretch")
-    colors, places = _palette(bands[:-1], bands[-1] > 0)
-    profile = {"driver": "PNG", "width": grid.width, "height": grid.height, "count": 1}
-    with _quiet(), MemoryFile() as file:
-        with file.open(**profile, dtype="uint8", transform=grid.transform) as target:
-            target.write(places, 1)
-            target.write_colormap(1, colors)
-        return replace(made, body=file.read())
-
-
-def _quiet() -> rasterio.Env:
-    return rasterio.Env(DummySession(), GDAL_PAM_ENABLED=False)
-
-
-def _palette(
-    bands: NDArray[np.uint8], valid: NDArray[np.bool_]
-) -> tuple[dict[int, tuple[int, ...]], NDArray[np.uint8]]:
-    """Returns the colors of a palette, the last one transparent, and each pixel's place in it."""
-    rgb = np.broadcast_to(bands, (3, *valid.shape)) if len(bands) == 1 else bands
-    flat = np.moveaxis(rgb, 0, -1)[valid]
-    colors, places = np.unique(flat, axis=0, return_inverse=True)
-    if len(colors) > _COLORS:
-        steps = np.round(flat / 255 * (_LEVELS - 1)) * (255 / (_LEVELS - 1))
-        colors, places = np.unique(steps.astype(np.uint8), axis=0, return_inverse=True)
-    image = np.full(valid.shape, _COLORS, np.uint8)
-    image[valid] = places.ravel()
-    table = {number: (*map(int, color), 255) for number, color in enumerate(colors)}
-    return table | {_COLORS: (0, 0, 0, 0)}, image
+    image, grid = styled(pixels, shown, grid)
+    return replace(encode_png8(image, shown, grid), media_type=MEDIA_TYPES["png"])

@@ -28,6 +28,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.model.render import Render
 from livemosaic.render.encode import LOSSY, encode, encode_image
+from livemosaic.render.exports.png8 import Png8Encoder, encode_png8
 from livemosaic.render.sheets import Sheet, laid
 from livemosaic.render.stack.compose import empty
 from livemosaic.tiler.views import ROUNDED, View, canvas_view, zoom_like
@@ -49,7 +50,8 @@ async def get_map(request: Request, asked: WmsRequest, only: Mosaic | None) -> R
     if len(layers) > 1:
         return await _on_each_other(request, asked, layers, grid)
     etags = request.headers.getlist("If-None-Match")
-    return await _of_layer(request, asked, layers[0], grid, asked.background(), etags)
+    encoder: Encoder = Png8Encoder() if asked.is_paletted else encode
+    return await _of_layer(request, asked, layers[0], grid, asked.background(), etags, encoder)
 
 
 async def _of_layer(
@@ -59,7 +61,7 @@ async def _of_layer(
     grid: Grid,
     background: tuple[int, int, int] | None,
     etags: list[str],
-    encoder: Encoder = encode,
+    encoder: Encoder,
 ) -> Response:
     services = services_of(request)
     read, render = layer.appearance.look(asked.format())
@@ -90,7 +92,8 @@ async def _on_each_other(
     quality = (look.quality or layers[0].mosaic.quality) if chosen in LOSSY else None
     render = replace(look, background=asked.background(), quality=quality)
     images = [sheet.image for sheet in sheets if sheet.image is not None]
-    made = await run_in_threadpool(lambda: encode_image(laid(images), render, grid))
+    encoded = encode_png8 if asked.is_paletted else encode_image
+    made = await run_in_threadpool(lambda: encoded(laid(images), render, grid))
     headers = {"Cache-Control": "no-cache"}
     for name in _OF_LAYERS:
         found = [answer.headers[name] for answer in answers if answer.headers.get(name)]
