@@ -197,7 +197,7 @@ def test_damaged_archives_are_refused() -> None:
         at = rng.randrange(len(body) // 20)
         changed = body[:at] + bytes([body[at] ^ 1 << rng.randrange(8)]) + body[at + 1 :]
         try:
-            Archive.open(ranges(changed))
+            assert Archive.open(ranges(changed)).entries is not None
         except ValueError:
             refused += 1
     assert refused > 200
