@@ -13,6 +13,7 @@ from typing import Any
 import morecantile
 import numpy as np
 import pytest
+from rasterio.transform import from_bounds
 from typer.testing import CliRunner
 
 from api.overviews import (
@@ -25,9 +26,13 @@ from api.overviews import (
     tiles_over,
     with_overviews,
 )
-from api.served import AUTHORIZED, Server
+from api.served import AUTHORIZED, Server, serving
 from cli.archives import Place, counts, delete, every_tile, export, opened, put
+from cogs import write_cog
+from items import box, item
 from livemosaic.cli import app
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest
+from livemosaic.table.sqlite import SqliteTable
 
 ZOOMS = range(15)
 RENDERS = {
@@ -453,3 +458,23 @@ def test_a_crash_at_any_step_leaves_an_archive(changing: Changing) -> None:
     assert len(found) > 6
     assert found.index(whole.read_bytes()) > 2
     assert not old_day.exists()
+
+
+def test_a_small_mosaic_far_below_the_cells_of_the_index_takes_few_tiles(tmp_path: Path) -> None:
+    """Its one cell, of zoom 14, has 65,536 tiles of zoom 22."""
+    with serving(SqliteTable(tmp_path / "index.db"), tmp_path) as server:
+        server.create(overviews=None)
+        place = from_bounds(7.5, 45.5, 7.50001, 45.50001, 64, 64)
+        values = np.full((3, 64, 64), 9, "uint8")
+        path = write_cog(tmp_path / "s.tif", values, crs="EPSG:4326", transform=place)
+        server.add(item("s", box(7.5, 45.5, 7.50001, 45.50001), href=server.url(path)))
+        services, to = server.services, tmp_path / "m.pmtiles"
+        request = ArchiveRequest(place=ArchivePlace(str(to)), format="png", maxzoom=22)
+        tally = services.publisher().publish(
+            services.mosaics.get("m"), request, datetime.now(UTC).date()
+        )
+        assert tally.looked < 1000
+        found = every_tile(opened(to))
+        assert {z for z, _, _ in found} >= {*range(17, 23)}
+        for (z, x, y), body in found.items():
+            assert server.get(f"/mosaics/m/tiles/WebMercatorQuad/{z}/{x}/{y}.png").content == body

@@ -11,6 +11,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 
 WORLD: Final = Cell(0, 0, 0)
+_PIXELS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,19 @@ class TilePyramid:
                 yield from self.tops(zoom, tile)
 
     def _may_show(self, tile: Cell) -> bool:
-        """Whether a scene shares an index cell with a tile; above the minzoom, whether one may."""
+        """Whether a scene shares an index cell with a tile within the mosaic's bounds; above the
+        minzoom, whether one may.
+
+        Below the cells of the index, bounds leave few of the tiles of a small mosaic.
+        """
         grid, mosaic = cell_grid(self.mosaic.tms), self.mosaic
-        area = Area(grid, (grid.bounds(tile),), tile.zoom)
-        if tile.zoom < mosaic.minzoom:
-            return is_reached(mosaic, area)
-        return any(True for _ in self.index.find(mosaic, area))
+        left, bottom, right, top = bounds = grid.bounds(tile)
+        pixel = (right - left) / _PIXELS  # the index rounds what lies at the edge of a tile
+        around = left - pixel, bottom - pixel, right + pixel, top + pixel
+        if not is_reached(mosaic, Area(grid, (around,), tile.zoom)):
+            return False
+        area = Area(grid, (bounds,), tile.zoom)
+        return tile.zoom < mosaic.minzoom or any(True for _ in self.index.find(mosaic, area))
 
 
 def _next_rung(zoom: int) -> int:
