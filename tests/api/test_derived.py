@@ -273,7 +273,8 @@ def test_what_a_mosaic_shows_can_be_put_back(sources: Server) -> None:
     derive(sources, {"mosaic": "a", "z_order": -1, "filter": "gsd < 5"}, "b", title="Best")
     shown = sources.get("/mosaics/d").json()
     state = {"id", "revision", "bounds", "levels", "known_assets", "shown_assets", "format"}
-    settings = {k: v for k, v in shown.items() if k not in state | {"missing_sources"}}
+    state |= {"deepest_zoom", "missing_sources"}
+    settings = {k: v for k, v in shown.items() if k not in state}
     put = sources.client.put("/mosaics/d", json=settings, headers=AUTHORIZED)
     assert put.status_code == 200, put.text
     assert {**put.json(), **sources.get("/mosaics/d").json()}["sources"] == shown["sources"]

@@ -105,3 +105,9 @@ def test_a_derived_mosaic_has_its_own(fixed: Server) -> None:
     assert found == pytest.approx(fixed.get("/mosaics/m").json()["bounds"])
     fixed.create("e", sources=[{"mosaic": "m"}], extent="0,0,1,1")
     assert fixed.get("/mosaics/e/bounds").json()["bounds"] == [0, 0, 1, 1]
+
+
+def test_one_beyond_the_tile_matrix_set_is_refused(fixed: Server) -> None:
+    detail = patch(fixed, 400, extent=[0, 86, 1, 90])["detail"]
+    assert detail == "extent 0.0,86.0,1.0,90.0 lies outside WebMercatorQuad"
+    patch(fixed, extent=[0, 80, 1, 90])
