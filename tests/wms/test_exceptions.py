@@ -44,7 +44,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"WIDTH": "9" * 5000}, None, "WIDTH"),
     ({"FORMAT": None}, None, "FORMAT is missing"),
     ({"FORMAT": "image/gif"}, "InvalidFormat", "FORMAT 'image/gif'"),
-    ({"FORMAT": "image/png; mode=8bit"}, "InvalidFormat", "is not offered"),
+    ({"FORMAT": "image/png; mode=1bit"}, "InvalidFormat", "is not offered"),
     ({"TRANSPARENT": "maybe"}, None, "TRANSPARENT 'MAYBE'"),
     ({"BGCOLOR": "red"}, None, "BGCOLOR 'red'"),
     ({"TIME": "yesterday"}, "InvalidDimensionValue", "TIME 'yesterday'"),
