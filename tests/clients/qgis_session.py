@@ -13,6 +13,8 @@ from qgis.core import (
     QgsLayerDefinition,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
+    QgsPointXY,
+    QgsRaster,
     QgsRasterBandStats,
     QgsRasterLayer,
     QgsRectangle,
@@ -36,6 +38,18 @@ def drawn(layer: Any, extent: list[float], size: int, time: list[str]) -> list[i
     job.start()
     job.waitForFinished()
     return list(job.renderedImage().pixelColor(size // 2, size // 2).getRgb())
+
+
+def identified(layer: Any, point: list[float]) -> list[dict[str, Any]]:
+    """What the provider finds at a point by features: their values, and where they are."""
+    extent, kind = layer.extent(), QgsRaster.IdentifyFormatFeature
+    found = layer.dataProvider().identify(QgsPointXY(*point), kind, extent, 256, 256)
+    return [
+        {name: one[name] for name in one.fields().names()} | {"place": [*one.geometry().asPoint()]}
+        for stores in found.results().values()
+        for store in stores
+        for one in store.features()
+    ]
 
 
 def opened(asked: dict[str, Any]) -> Any:
@@ -70,6 +84,8 @@ def main() -> None:
             layer = opened(asked)
         if not layer.isValid():
             answer = {"error": layer.error().message()}
+        elif "identify" in asked:
+            answer = {"features": identified(layer, asked["identify"])}
         elif "extent" in asked:
             answer = {"color": drawn(layer, asked["extent"], asked["size"], asked.get("time", []))}
         else:

@@ -138,6 +138,15 @@ class TestOwslib:
         )  # fmt: skip
         assert b'"scene": "a"' in answer.read()
 
+    def test_it_asks_for_gml(self, service: Any) -> None:
+        kind = "application/vnd.ogc.gml"
+        assert kind in service.getOperationByName("GetFeatureInfo").formatOptions
+        answer = service.getfeatureinfo(
+            layers=["rgb"], query_layers=["rgb"], srs="EPSG:4326", bbox=box_in("EPSG:4326"),
+            size=(SIZE, SIZE), format="image/png", info_format=kind, xy=(5, 7),
+        )  # fmt: skip
+        assert b"<lm:scene>a</lm:scene>" in answer.read()
+
     def test_it_raises_an_exception_of_ours(self, service: Any) -> None:
         from owslib.util import ServiceException
 
@@ -172,6 +181,20 @@ class TestQgis:
         found = session.ask(**self.uri(url, crs), **extent)["color"]
         expected = image_of(mosaics, crs)[:, SIZE // 2, SIZE // 2]
         assert found == [*expected.tolist(), 255]
+
+    @pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
+    def test_it_asks_for_values_as_features(
+        self, mosaics: Server, url: str, session: Qgis, crs: str
+    ) -> None:
+        """It asks for GML: these are the values, and the place is the one asked for."""
+        left, bottom, right, top = box_in(crs)
+        point = [(left + right) / 2, (bottom + top) / 2]
+        mosaic, scene = session.ask(**self.uri(url, crs), identify=point)["features"]
+        where = ",".join(map(str, mosaic["place"]))  # the middle of a pixel
+        plain = mosaics.get(f"/mosaics/rgb/point/{where}", coord_crs=crs).json()
+        assert [mosaic[name] for name in plain["band_names"]] == plain["values"]
+        assert scene["scene"] == "a"
+        assert mosaic["place"] == pytest.approx(point, abs=(right - left) / 100)
 
     def test_its_temporal_controller_shows_the_scenes_of_a_day(
         self, server: Server, session: Qgis

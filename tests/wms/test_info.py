@@ -1,16 +1,23 @@
 """GetFeatureInfo: the values at a pixel of a map (OGC 06-042, 7.4), and legends."""
 
 import json
+import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
-from api.served import EDGE, STEP, scene
+from api.served import EDGE, STEP, raster, scene
 from wms.conftest import Service
 from wms.test_exceptions import exception
 from wms.test_maps import pixels
+
+GML = "application/vnd.ogc.gml"
 
 
 def properties(answer: Any) -> list[dict[str, Any]]:
@@ -86,6 +93,90 @@ def test_html_is_escaped(wms: Service) -> None:
     assert "<th>scene</th><td>new</td>" in answer.text
 
 
+class TestGml:
+    """GML 2, which OGR reads as OpenLayers and QGIS do."""
+
+    def features(self, answer: Any, folder: Path) -> list[dict[str, Any]]:
+        """What OGR finds, by layer."""
+        assert answer.headers["Content-Type"].partition(";")[0] in (GML, "text/xml"), answer.text
+        path = folder / "info.gml"
+        path.write_bytes(answer.content)
+        ET.fromstring(answer.content)
+        command = shutil.which("ogr2ogr")
+        if command is None:
+            pytest.skip("ogr2ogr is not installed (apt-get install gdal-bin)")
+        found = []
+        for layer in re.findall(r"<lm:(mosaic|scene)>\n", answer.text):
+            if layer in [one["layer"] for one in found]:
+                continue
+            made = subprocess.run(
+                [command, "-f", "GeoJSON", "/vsistdout/", str(path), layer],
+                capture_output=True,
+                check=True,
+            )
+            found += [{"layer": layer, **one} for one in json.loads(made.stdout)["features"]]
+        return found
+
+    @pytest.mark.parametrize("name", [GML, "text/xml"])
+    def test_it_has_what_json_has(self, wms: Service, tmp_path: Path, name: str) -> None:
+        answer = wms.info(INFO_FORMAT=name, FEATURE_COUNT=10)
+        assert answer.headers["Content-Type"].startswith(name)
+        plain = wms.info(FEATURE_COUNT=10).json()["features"]
+        found = self.features(answer, tmp_path)
+        assert [one["layer"] for one in found] == ["mosaic", "scene", "scene"]
+        for ours, theirs in zip(plain, found, strict=True):
+            there = {k: v for k, v in theirs["properties"].items() if v is not None}
+            there.pop("datetime", None)
+            expected = {k: v for k, v in ours["properties"].items() if v is not None}
+            expected.pop("datetime", None)
+            assert there == expected
+
+    @pytest.mark.parametrize("crs", ["EPSG:4326", "CRS:84"])
+    def test_its_place_is_x_before_y(self, wms: Service, tmp_path: Path, crs: str) -> None:
+        box = "45.6,7.75,45.8,7.9" if crs == "EPSG:4326" else "7.75,45.6,7.9,45.8"
+        asked = {"CRS": crs, "BBOX": box}
+        (ours, *_) = wms.info(**asked).json()["features"]
+        (found, *_) = self.features(wms.info(**asked, INFO_FORMAT=GML), tmp_path)
+        assert found["geometry"]["coordinates"] == pytest.approx(ours["geometry"]["coordinates"])
+
+    def test_bands_that_are_no_names_of_xml_have_one(self, wms: Service) -> None:
+        wms.server.create("odd")
+        names = ["1 a", "1:a", "1_a_2", "place"]
+        document = scene("o", "")
+        document["assets"] = {
+            name: {
+                "href": wms.server.url(raster(wms.server.folder / f"odd{n}.tif", n)),
+                "type": "image/tiff",
+            }
+            for n, name in enumerate(names)
+        }
+        wms.server.add(document, mosaic="odd")
+        odd = Service(wms.server, "/mosaics/odd/wms", "odd")
+        asked = {"assets": names}
+        plain = odd.info(**asked).json()["features"][0]["properties"]
+        assert [*plain.values()][1:] == [0, 1, 2, 3]
+        root = ET.fromstring(odd.info(**asked, INFO_FORMAT=GML).content)
+        (mosaic,) = root.iterfind("*/{urn:x-livemosaic}mosaic")
+        found = {one.tag.partition("}")[2]: one.text for one in mosaic}
+        assert [float(text) for text in [*found.values()][1:-1]] == [0, 1, 2, 3]
+        assert [*found][-1] == "place"
+        assert len(found) == len(mosaic)
+
+    def test_no_scene_is_an_empty_collection(self, wms: Service) -> None:
+        root = ET.fromstring(wms.info(I=255, INFO_FORMAT=GML).content)
+        assert root.tag.endswith("}FeatureCollection")
+        assert not root.findall("{http://www.opengis.net/gml}featureMember")
+
+    def test_it_is_escaped(self, wms: Service) -> None:
+        root = ET.fromstring(wms.info(INFO_FORMAT=GML).content)
+        assert root.findtext("{http://www.opengis.net/gml}name") == "The 'first' & best"
+
+    @pytest.mark.parametrize("version", ["1.3.0", "1.1.1"])
+    def test_the_capabilities_list_it(self, wms: Service, version: str) -> None:
+        found = wms.get(SERVICE="WMS", REQUEST="GetCapabilities", VERSION=version).text
+        assert f"<Format>{GML}</Format>" in found
+
+
 def test_a_scene_that_cannot_be_read_is_named(wms: Service) -> None:
     wms.server.create("torn")
     wms.server.add(scene("gone", f"{wms.server.href}/gone.tif"), mosaic="torn")
@@ -95,6 +186,7 @@ def test_a_scene_that_cannot_be_read_is_named(wms: Service) -> None:
     assert skipped["name"] == "gone"
     assert "gone" in torn.info(INFO_FORMAT="text/plain").text
     assert "gone" in torn.info(INFO_FORMAT="text/html").text
+    assert "gone" in torn.info(INFO_FORMAT=GML).text
     assert "gone" in torn.map().headers["X-Skipped-Scenes"]
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-INFO_FORMATS: Final = ("application/json", "text/plain", "text/html")
-"""Media types of GetFeatureInfo."""
+INFO_FORMATS: Final = ("application/json", "text/plain", "text/html", "application/vnd.ogc.gml")
+"""Media types of GetFeatureInfo; `text/xml` is GML, too."""
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _NUMBER: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}

@@ -1,10 +1,11 @@
 """GetFeatureInfo: the values of a mosaic and of its scenes at a pixel of a map."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from livemosaic.api.wms.exceptions import ServiceError
 from livemosaic.api.wms.layers import DrawnLayer, the_layers
 from livemosaic.api.wms.request import WmsRequest
 from livemosaic.geo.box import OffGlobeError
+from livemosaic.geo.crs import authority_of
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Grid
 from livemosaic.model.render import Format
@@ -24,13 +26,18 @@ from livemosaic.services import Services
 from livemosaic.tiler.views import Point
 
 _OF_VALUES: Final[Format] = "npy"
+_GML: Final = "application/vnd.ogc.gml"
 _ALSO: Final = {"application/geo+json": "application/json", "": "application/json"}
+_PLACE: Final = "place"
+"""The element of the geometry."""
+_NOT_OF_NAMES: Final = re.compile("[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFeature:
     """The mosaic, or one of its scenes, at a place."""
 
+    kind: Literal["mosaic", "scene"]
     id: str
     properties: Mapping[str, Any]
     """Where it comes from, then its values by band."""
@@ -97,7 +104,7 @@ def _queried(asked: WmsRequest, layers: Sequence[DrawnLayer]) -> list[DrawnLayer
 def _media_type(asked: WmsRequest) -> str:
     text = asked.get("info_format").lower().replace(" ", "")
     found = _ALSO.get(text, text)
-    if found not in INFO_FORMATS:
+    if found not in _WRITERS:
         raise ServiceError(
             "InvalidFormat",
             f"INFO_FORMAT {text[:80]!r} is not offered; {', '.join(INFO_FORMATS)} are",
@@ -106,10 +113,10 @@ def _media_type(asked: WmsRequest) -> str:
 
 
 def _features(mosaic: Mosaic, found: PointOut, count: int) -> Iterator[FoundFeature]:
-    yield FoundFeature(mosaic.id, {"mosaic": _title(mosaic)} | _by_band(found))
+    yield FoundFeature("mosaic", mosaic.id, {"mosaic": _title(mosaic)} | _by_band(found))
     for scene in found.assets[:count]:
         about = {"scene": scene.name, "collection": scene.collection, "datetime": scene.datetime}
-        yield FoundFeature(scene.name, about | _by_band(scene))
+        yield FoundFeature("scene", scene.name, about | _by_band(scene))
 
 
 def _title(mosaic: Mosaic) -> str:
@@ -151,8 +158,34 @@ def _html(info: FeatureInfo) -> str:
     return written("wms_info.html", info=info)
 
 
+def _gml(info: FeatureInfo) -> str:
+    """Returns GML 2.1.2 (OGC 02-069), x before y, without properties that have no value."""
+    authority = authority_of(info.point.crs)
+    return written(
+        "wms_info.gml",
+        info=info,
+        features=[(one.kind, _elements(one.properties)) for one in info.features],
+        limits="; ".join(f"{name}: {json.dumps(value)}" for name, value in info.limits.items()),
+        epsg=authority[1] if authority and authority[0] == "EPSG" else "",
+    )
+
+
+def _elements(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns properties by names of XML: `_` stands for what these cannot have, as in `nir/red`,
+    and a number follows one that there is before."""
+    found: dict[str, Any] = {}
+    for name, value in properties.items():
+        plain = _NOT_OF_NAMES.sub("_", name)
+        plain = plain if plain[:1].isalpha() else f"_{plain}"
+        free = (plain, *(f"{plain}_{number}" for number in range(2, len(properties) + 3)))
+        found[next(one for one in free if one not in found and one != _PLACE)] = value
+    return {name: value for name, value in found.items() if value is not None}
+
+
 _WRITERS: Final[Mapping[str, Callable[[FeatureInfo], str]]] = {
     "application/json": _json,
     "text/plain": _plain,
     "text/html": _html,
+    _GML: _gml,
+    "text/xml": _gml,  # as GeoServer has it
 }
