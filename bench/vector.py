@@ -19,7 +19,7 @@ from bench.lap import Lap, timed
 from bench.meter import Metered
 from bench.report import Sheet, Value, show, step
 from livemosaic.export.tiles.publishing import ArchivePlace
-from livemosaic.export.vectors.publishing import VectorArchive, VectorPublisher
+from livemosaic.export.vectors.publishing import VectorArchive
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read
@@ -197,9 +197,7 @@ def _archives(bench: _Bench, where: Path, maxzoom: int) -> Sheet:
 
 def _export(bench: _Bench, path: Path, maxzoom: int) -> tuple[Lap, list[Value]]:
     services = bench.services
-    publisher = VectorPublisher(
-        services.tiler, services.pixel_version, services.settings.allowed_prefixes
-    )
+    publisher = services.publisher()
     asked = VectorArchive(place=ArchivePlace(str(path)), maxzoom=maxzoom)
     found = services.mosaics.get("m")
     tally, lap = timed(lambda: publisher.publish(found, asked, _TODAY))

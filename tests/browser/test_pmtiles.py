@@ -12,7 +12,7 @@ from browser.conftest import TIMEOUT_S, Site
 from browser.npm import BLUE, EAST, RED, WEST, needed, served, shows
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, ArchiveRequest
 from livemosaic.export.tiles.store import ArchiveStore
-from livemosaic.export.vectors.publishing import VectorArchive, VectorPublisher
+from livemosaic.export.vectors.publishing import VectorArchive
 from livemosaic.model.render import TileFormat
 
 WHITE = (255, 255, 255)
@@ -124,13 +124,12 @@ def test_a_map_of_an_archive_of_scenes(browser: Browser, site: Site) -> None:
     site.publish(mosaic, "west", WEST, RED)
     site.publish(mosaic, "east", EAST, BLUE)
     services = site.services
-    of = services.tiler, services.pixel_version, services.settings.allowed_prefixes
     store = ArchiveStore(services.settings.archives).of_vectors
     store.make_folder()
     found = services.mosaics.get(mosaic)
     asked = VectorArchive(place=ArchivePlace(store.place_of(found, "")), maxzoom=9)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(VectorPublisher(*of).publish, found, asked, date(2026, 11, 30)).result()
+        pool.submit(services.publisher().publish, found, asked, date(2026, 11, 30)).result()
     with page_of(site, mosaic, VECTORS) as url:
         page = browser.new_context(viewport={"width": 600, "height": 400}).new_page()
         drawn(page, url)

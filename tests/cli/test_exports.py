@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -20,6 +21,8 @@ from livemosaic.cli.serve.beside import SideWork, Task, beside
 from livemosaic.export.schedule.making import ScheduledMaker
 from livemosaic.export.schedule.status import ExportReport, due_archives
 from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.services import running
+from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
 
 pytestmark = pytest.mark.timeout(300)
@@ -93,6 +96,58 @@ def test_an_export_that_fails_is_named_and_tried_again_in_an_hour(world: World) 
     assert archive(world).read_bytes() == own, "`export m` goes by the setting"
 
 
+def test_a_server_makes_vector_tiles_too(world: World) -> None:
+    world.build()
+    setting = "layers=footprints,coverage,minzoom=8,maxzoom=11,keep=1,every_h=48"
+    world.run("mosaics", "update", "m", "--export", setting)
+    found = status(world)
+    assert (found["layers"], found["format"]) == (["footprints", "coverage"], None)
+    assert found["made"] is None
+    with server_process(world) as server:
+        eventually(lambda: status(world)["made"], 90)
+        eventually(lambda: "archive made" in server.text())
+        assert "vector tiles" in server.text()
+        with urlopen(f"{server.url}/mosaics/m/vector.pmtiles") as answer:
+            served = answer.read()
+    found = status(world)
+    made = datetime.fromisoformat(found["made"])
+    assert datetime.fromisoformat(found["due"]) - made == timedelta(hours=48)
+    assert (found["error"], found["size"], found["warnings"]) == ("", len(served), [])
+    shown = world.run("export", "m", "--status").stdout
+    assert all(word in shown for word in ("foot", "cover", "mvt", "8-11")), shown
+    own = world.folder / "own.pmtiles"
+    layers = ("--vector", "--layers", "footprints,coverage")
+    world.run("export", "m", str(own), *layers, "--zooms", "8-11")
+    assert own.read_bytes() == served
+    world.run("export", "m", "--vector")
+    folder = world.folder / "index.db.archives" / "vector"
+    (archive,) = folder.glob("m.????????.pmtiles")
+    assert archive.read_bytes() == served, "`export m --vector` goes by the setting"
+    assert len([*folder.glob("m.????????.????-??-??.pmtiles")]) == 1
+    assert not [*folder.parent.glob("*.pmtiles")], "no images were asked for"
+    world.run("export", "m", "--vector", "--layers", "density", "--zooms", "9")
+    assert archive.read_bytes() != served
+
+
+def test_footprints_need_no_overviews_and_coverage_does(world: World) -> None:
+    def made() -> ExportReport:
+        with running(Settings(index=f"sqlite:///{world.folder / 'index.db'}")) as services:
+            store = ArchiveStore(services.settings.archives)
+            store.of_vectors.make_folder()
+            (due,) = due_archives(store, services.mosaics, datetime.now(UTC))
+            return ScheduledMaker(services.mosaics, services.publisher()).make(due)
+
+    world.run("mosaics", "update", "m", "--export", "layers=coverage,maxzoom=9")
+    assert "overviews are not complete" in made().error
+    assert status(world)["error"].startswith("overviews are not complete")
+    world.run("mosaics", "update", "m", "--export", "layers=footprints,maxzoom=9")
+    for path in (world.folder / "index.db.archives" / "vector").glob("*.status"):
+        path.unlink()
+    report = made()
+    assert (report.error, report.warnings) == ("", ())
+    assert status(world)["made"]
+
+
 def test_archives_are_left_alone_where_that_is_asked_for(world: World) -> None:
     world.build()
     world.run("mosaics", "update", "m", "--export", "maxzoom=9")
@@ -141,13 +196,13 @@ def test_an_attempt_that_leaves_no_trace_is_made_again_in_an_hour(tmp_path: Path
         for _ in range(2):
             task = work.find()
             assert task is not None
-            made.append(task["render"])
+            made.append(task["export"])
             only = next(
                 each
                 for each in due_archives(
                     ArchiveStore(services.settings.archives), services.mosaics, now
                 )
-                if each.export.render == task["render"]
+                if each.export.render == task["export"]
             )
             report = ScheduledMaker(services.mosaics, services.publisher()).make(only)
             assert "cannot write" in report.error, "there is no folder"
@@ -155,10 +210,10 @@ def test_an_attempt_that_leaves_no_trace_is_made_again_in_an_hour(tmp_path: Path
         now += timedelta(minutes=50)  # as long as the last one took
         assert work.find() is None
         now += timedelta(minutes=11)
-        assert work.find() == {"mosaic": "m", "render": made[0]}
+        assert work.find() == {"mosaic": "m", "export": made[0]}
         assert work.find() is None
         now += timedelta(minutes=50)
-        assert work.find() == {"mosaic": "m", "render": made[1]}
+        assert work.find() == {"mosaic": "m", "export": made[1]}
 
 
 def test_a_mosaic_may_go_while_its_archive_is_made(tmp_path: Path) -> None:
@@ -237,6 +292,21 @@ def patched(server: Server, exports: list[dict[str, Any]], code: int = 200) -> s
         ([{"minzoom": 9, "maxzoom": 8}], "there are no tiles of zooms 9 to 8"),
         ([{"render": "x.2026-11-30"}], "ends with a date, as dated copies of archives do"),
         ([{"format": "png"}], "has no images of format png; it has webp, jpeg"),
+        ([{"layers": ["outlines"]}], "'footprints', 'density' or 'coverage'"),
+        ([{"layers": ["density", "density"]}], "exports[0] (vector tiles): layer density is named"),
+        (
+            [{"layers": ["density"], "render": "a"}],
+            "exports[0] (vector tiles): render is for images",
+        ),
+        ([{"layers": ["density"], "format": "webp"}], "format is for images: leave it out"),
+        (
+            [{"layers": ["density"]}, {"layers": ["coverage"]}],
+            "exports[1] (vector tiles): there is",
+        ),
+        (
+            [{"layers": ["density"], "minzoom": 9, "maxzoom": 8}],
+            "there are no tiles of zooms 9 to 8",
+        ),
     ],
 )
 def test_an_export_that_cannot_be_is_refused(
@@ -245,15 +315,24 @@ def test_an_export_that_cannot_be_is_refused(
     renders = {"a": {"bidx": [1]}, "x.2026-11-30": {"bidx": [1]}}
     with mosaic_of(tmp_path, renders=renders, formats=["webp", "jpeg"]) as server:
         assert says in patched(server, exports, 400)
-        assert patched(server, [{"render": "a", "maxzoom": 9}])
+        vectors = {"layers": ["footprints", "coverage"], "maxzoom": 9}
+        assert patched(server, [{"render": "a", "maxzoom": 9}, vectors])
+        stored = server.get("/mosaics/m").json()["exports"]
+        assert [each["layers"] for each in stored] == [[], vectors["layers"]]
+        assert [each["format"] for each in stored] == ["webp", None]
+        assert patched(server, stored), "what is read can be written"
+        assert server.get("/mosaics/m").json()["exports"] == stored
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("to=s3://x", "has 'to'; it is NAME=VALUE,… of render, format, minzoom, maxzoom"),
+        ("to=s3://x", "has 'to'; it is NAME=VALUE,… of render, format, layers, minzoom, maxzoom"),
         ("keep=1,keep=2", "has a name more than once"),
         ("maxzoom=deep", "exports: Input should be a valid integer"),
+        ("maxzoom=9,coverage", "has 'coverage'; it is NAME=VALUE"),
+        ("layers=coverage,roads", "exports: Input should be 'footprints', 'density' or 'coverage'"),
+        ("layers=density,format=png", "(vector tiles): format is for images"),
     ],
 )
 def test_an_option_that_makes_no_sense(tmp_path: Path, words: str, says: str) -> None:
@@ -261,8 +340,15 @@ def test_an_option_that_makes_no_sense(tmp_path: Path, words: str, says: str) ->
     found = world.run("mosaics", "create", "n", "--export", words, code=1).output
     assert says in " ".join(found.split())
     made = world.run("mosaics", "create", "n", "--export", "keep=3,format=png").stdout
-    kept = {"render": "", "format": "png", "minzoom": 0, "maxzoom": 12, "every_h": 24, "keep": 3}
+    usual = {"render": "", "minzoom": 0, "maxzoom": 12, "every_h": 24, "keep": 3}
+    kept = {**usual, "format": "png", "layers": []}
     assert json.loads(made)["exports"] == [kept]
+    two = ("keep=3", "layers=density,coverage,keep=3")
+    options = [word for text in two for word in ("--export", text)]
+    after = json.loads(world.run("mosaics", "update", "n", *options).stdout)
+    images = {**usual, "format": "webp", "layers": []}
+    vectors = {**usual, "format": None, "layers": ["density", "coverage"]}
+    assert after["exports"] == [images, vectors]
     assert json.loads(world.run("mosaics", "update", "n", "--title", "T").stdout)["exports"]
     after = json.loads(world.run("mosaics", "update", "n", "--reset", "exports").stdout)
     assert after["exports"] == []

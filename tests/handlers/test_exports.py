@@ -13,15 +13,17 @@ import pytest
 
 from api.overviews import build, document, make_scenes, publish, with_overviews
 from api.served import Server
-from cli.archives import delete, put
+from cli.archives import delete, opened, put
 from conftest import REGION, dummy_credentials
-from livemosaic.errors import InvalidRequestError
+from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.export.jobs.steps import ExportStarter, ExportSteps
 from livemosaic.export.jobs.work import PIECES, UNITS, ExportWork
 from livemosaic.export.schedule.status import ScheduledArchive, request_of, scheduled
 from livemosaic.export.tiles.publishing import ArchivePlace
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.model.mosaic import ScheduledExport
+from livemosaic.model.render import LayerName
+from livemosaic.model.rule import RulePolicy
 from livemosaic.storage.folder import Folder
 from livemosaic.storage.stores import Bucket
 
@@ -140,6 +142,53 @@ def test_it_equals_the_archive_of_one_process(cloud: Cloud, tmp_path: Path) -> N
     assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
     drawn = {name: drawn_by(work) for name, work in (("all", work), ("changed", again))}
     assert 0 < drawn["changed"] < drawn["all"], "what did not change is taken over"
+
+
+@pytest.mark.parametrize(
+    "layers", [("footprints",), ("density", "coverage")], ids=lambda names: "+".join(names)
+)
+def test_vector_tiles_equal_the_archive_of_one_process(
+    cloud: Cloud, tmp_path: Path, layers: tuple[LayerName, ...]
+) -> None:
+    export = ScheduledExport(layers=layers, format=None, maxzoom=13, keep=1)
+    mosaics = cloud.server.services.mosaics
+    mosaics.update("m", {"exports": (export,)})
+    work = cloud.run("vector tiles")
+    assert len(work.get_json(UNITS)) > 4
+    assert cloud.archive.place.startswith("s3://archives/of/maps/vector/m.")
+    assert (cloud.archive.error, cloud.archive.warnings) == ("", ())
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    found = opened(tmp_path / f"own{cloud.runs}.pmtiles").header
+    assert (found.kind, found.is_gzipped, found.minzoom) == ("mvt", True, 0)
+
+    server = cloud.server
+    scenes = make_scenes(server.folder, 6)
+    delete(server, scenes[0].name)
+    put(server, document(replace(scenes[8], day=28)))
+    build(server)
+    again = cloud.run("vector tiles")
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    if "coverage" not in layers:
+        assert 0 < drawn_by(again) < drawn_by(work), "what did not change is taken over"
+    mosaics.update("m", {"exports": ()})
+    with pytest.raises(NotFoundError, match="no export 'vector tiles' any more"):
+        cloud("s3://work/exports/none", "plan", mosaic="m", render="vector tiles")
+
+
+def test_vector_tiles_are_not_mixed_of_two_settings(cloud: Cloud) -> None:
+    mosaics = cloud.server.services.mosaics
+    layers: tuple[LayerName, ...] = ("footprints", "coverage")
+    exports = (ScheduledExport(layers=layers, format=None, maxzoom=13),)
+    before: dict[str, Any] = {"exports": exports, "properties": ("gsd", "platform")}
+    mosaics.update("m", before)
+    url = "s3://work/exports/mixed"
+    cloud(url, "plan", mosaic="m", render="vector tiles")
+    unit = ExportWork(Folder(url)).get_json(UNITS)[0]
+    mosaics.update("m", {"rules": RulePolicy(fields=("gsd",))})
+    with pytest.raises(InvalidRequestError, match="changed while its archive was made"):
+        cloud(url, "draw", unit=unit)
+    cloud(url, "fail", mosaic="m", render="vector tiles")
+    assert "changed while its archive was made" in cloud.archive.error
 
 
 def drawn_by(work: ExportWork) -> int:
@@ -264,17 +313,35 @@ def test_a_region_that_is_drawn_twice_at_once_keeps_bytes_and_index_together(
     assert cloud.body() == expected
 
 
-def test_the_schedule_starts_what_is_due_once(
-    cloud: Cloud, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = cloud.client("stepfunctions")
+def starter(cloud: Cloud, client: Any, name: str) -> tuple[str, ExportStarter]:
+    """A state machine that does nothing, by its ARN, and the function that starts it."""
     machine = client.create_state_machine(
-        name="export",
+        name=name,
         definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
         roleArn="arn:aws:iam::000000000000:role/export",
     )["stateMachineArn"]
     of = cloud.server.services.mosaics, cloud.steps.store
-    start = ExportStarter(*of, machine, "s3://work/exports", client, "maps")
+    return machine, ExportStarter(*of, machine, "s3://work/exports", client, "maps")
+
+
+def test_the_schedule_starts_vector_tiles(cloud: Cloud) -> None:
+    export = ScheduledExport(layers=("footprints",), format=None)
+    cloud.server.services.mosaics.update("m", {"exports": (export,)})
+    client = cloud.client("stepfunctions")
+    machine, start = starter(cloud, client, "vectors")
+    assert start({}, None)["due"] == 1
+    (only,) = client.list_executions(stateMachineArn=machine)["executions"]
+    given = json.loads(client.describe_execution(executionArn=only["executionArn"])["input"])
+    assert (given["mosaic"], given["render"]) == ("m", "vector tiles")
+    cloud.run(given["render"])
+    assert start({}, None)["due"] == 0
+
+
+def test_the_schedule_starts_what_is_due_once(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = cloud.client("stepfunctions")
+    machine, start = starter(cloud, client, "export")
     assert start({}, None) == {"due": 1, "late": 0, "failed": 0}
     assert start({}, None) == {"due": 1, "late": 0, "failed": 0}
     (only,) = client.list_executions(stateMachineArn=machine)["executions"]

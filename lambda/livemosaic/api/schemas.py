@@ -31,7 +31,7 @@ from livemosaic.model.mosaic import (
     ScheduledExport,
 )
 from livemosaic.model.raster import USUAL_MAXZOOM
-from livemosaic.model.render import EncodedFormat, TileFormat
+from livemosaic.model.render import EncodedFormat, LayerName, TileFormat
 from livemosaic.model.rule import Method, Operation, RulePolicy
 from livemosaic.render.named_renders import MAX_RENDERS
 from livemosaic.tiler.rules.parameters import RuleQuery
@@ -144,7 +144,15 @@ class ExportBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     render: str = Field("", max_length=63, description="Named render of the mosaic; empty for none")
-    format: TileFormat = Field("webp", description="Format of the tiles")
+    format: TileFormat | None = Field(
+        None, description="Format of images, webp unless given; null of vector tiles"
+    )
+    layers: list[LayerName] = Field(
+        [],
+        max_length=3,
+        description="Layers of vector tiles, which the archive has in place of images; empty for "
+        "images",
+    )
     minzoom: int = Field(0, ge=0, le=30, description="First zoom, as far as the mosaic has it")
     maxzoom: int = Field(12, ge=0, le=30, description="Last zoom, as far as the mosaic has it")
     every_h: int = Field(24, ge=1, le=8760, description="Hours from one archive to the next")
@@ -315,10 +323,17 @@ class MosaicSettings(BaseModel):
     )
     exports: list[ExportBody] = Field(
         [],
-        max_length=MAX_RENDERS + 1,
+        max_length=MAX_RENDERS + 2,
         description="Archives (PMTiles) of all tiles of some zooms that are made on a schedule, "
-        "and served at /mosaics/{id}/mosaic.pmtiles; one of each render",
-        examples=[[{"maxzoom": 12}, {"render": "ndvi", "every_h": 168, "keep": 4}]],
+        "and served at /mosaics/{id}/mosaic.pmtiles, one of each render, and at "
+        "/mosaics/{id}/vector.pmtiles, the one with layers",
+        examples=[
+            [
+                {"maxzoom": 12},
+                {"render": "ndvi", "every_h": 168, "keep": 4},
+                {"layers": ["footprints", "coverage"], "maxzoom": 10},
+            ]
+        ],
     )
     sources: list[SourceBody] = Field(
         [],
@@ -346,7 +361,7 @@ class MosaicSettings(BaseModel):
         overviews = None if self.overviews is None else _policy(self.overviews)
         rules = RulePolicy.of(values["rules"])
         sources = tuple(source.to_source() for source in self.sources)
-        exports = tuple(ScheduledExport(**each.model_dump()) for each in self.exports)
+        exports = tuple(ScheduledExport.of(each.model_dump()) for each in self.exports)
         clip = "" if self.clip_to_boundary is None else clip_text(self.clip_to_boundary)
         more = {"rules": rules, "overviews": overviews, "sources": sources, "exports": exports}
         return values | {"filter": parsed, "clip_to_boundary": clip} | more

@@ -77,7 +77,8 @@ def create(
             metavar="NAME=VALUE,…",
             help="An archive (PMTiles) that is made on a schedule: "
             "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
-            "be left out; may be repeated.",
+            "be left out; of vector tiles with `layers=footprints,coverage` in place of render "
+            "and format. May be repeated.",
         ),
     ] = None,
     create_table: Annotated[
@@ -209,7 +210,8 @@ def update(
             metavar="NAME=VALUE,…",
             help="An archive (PMTiles) that is made on a schedule, in place of the ones before: "
             "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
-            "be left out; may be repeated.",
+            "be left out; of vector tiles with `layers=footprints,coverage` in place of render "
+            "and format. May be repeated.",
         ),
     ] = None,
     reset: Annotated[

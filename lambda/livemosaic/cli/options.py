@@ -16,6 +16,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.index.mosaics import FIXED
 from livemosaic.render.named_renders import parse_query
 
+_LAYERS = "layers"
 _SPECIAL = {"access", "renders", "rules", "overviews", "sources", "exports"}
 """Settings whose options are more than the value."""
 _SECONDS = "_s"
@@ -130,22 +131,31 @@ def _source(text: str) -> dict[str, Any]:
     return source
 
 
-def exports_of(given: Sequence[str]) -> list[dict[str, str]]:
-    """Returns exports of `render=ndvi,maxzoom=12`; raises `InvalidRequestError` for other texts."""
+def exports_of(given: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns exports of `render=ndvi,maxzoom=12` or `layers=footprints,coverage,maxzoom=12`.
+
+    Raises `InvalidRequestError` for other texts.
+    """
     found = []
     for text in given:
-        pairs = [pair.partition("=") for pair in text.split(",")]
-        names = [name for name, _, _ in pairs]
+        pairs: list[list[str]] = []  # a name, then its value, of layers all
+        for part in text.split(","):
+            name, is_given, value = part.partition("=")
+            if not is_given and pairs and pairs[-1][0] == _LAYERS:
+                pairs[-1].append(name)
+            else:
+                pairs.append([name, value])
+        names = [name for name, *_ in pairs]
         wrong = (name for name in names if name not in ExportBody.model_fields)
-        if (name := next(wrong, None)) is not None:
+        if (unknown := next(wrong, None)) is not None:
             known = ", ".join(ExportBody.model_fields)
             raise InvalidRequestError(
-                f"--export {text!r} has {name!r}; it is NAME=VALUE,… of {known}, for example "
+                f"--export {text!r} has {unknown!r}; it is NAME=VALUE,… of {known}, for example "
                 "render=ndvi,maxzoom=12,every_h=24"
             )
         if len(set(names)) < len(names):
             raise InvalidRequestError(f"--export {text!r} has a name more than once")
-        found.append({name: value for name, _, value in pairs})
+        found.append({n: values if n == _LAYERS else values[0] for n, *values in pairs})
     return found
 
 

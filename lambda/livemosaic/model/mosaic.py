@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from livemosaic.errors import InvalidRequestError, NewerFormatError
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.derived.sources import Member, MosaicSource
 from livemosaic.model.raster import USUAL_MAXZOOM, BBox
-from livemosaic.model.render import TileFormat
+from livemosaic.model.render import LayerName, TileFormat
 from livemosaic.model.rule import RulePolicy
 from livemosaic.model.scene import Scene
 
@@ -71,18 +71,35 @@ class OverviewSet:
 class ScheduledExport:
     """One of the setting `exports` of a mosaic: an archive of its tiles, made again and again.
 
+    They are images, or vector tiles where it has `layers`.
+
     Where it is published is a setting of the deployment, never of a mosaic (`Settings.archives`).
     """
 
     render: str = ""
     """A named render of the mosaic; empty for none. A mosaic has one export of each."""
-    format: TileFormat = "webp"
+    format: TileFormat | None = "webp"
+    """None of vector tiles."""
+    layers: tuple[LayerName, ...] = ()
+    """Of vector tiles. A mosaic has one export of them at most."""
     minzoom: int = 0
     maxzoom: int = 12
     every_h: int = 24
     """Hours from one archive to the next."""
     keep: int = 0
     """Dated copies that are kept, one a day."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the one of JSON, in which images may lack their format."""
+        layers = tuple(values.get("layers", ()))
+        format_ = values.get("format") or (None if layers else "webp")
+        return cls(**{**values, "layers": layers, "format": format_})
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its mosaic: its render, or what no render is called."""
+        return "vector tiles" if self.layers else self.render
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,8 @@ EncodedFormat = Literal["png", "jpeg", "webp", "jp2", "tif", "npy"]
 """A format that bytes have."""
 TileFormat = Literal["webp", "jpeg", "png"]
 """A format that tiles of an archive have."""
+LayerName = Literal["footprints", "density", "coverage"]
+"""A layer of vector tiles; see `vector.layers`."""
 Format = Literal["auto", EncodedFormat]
 """A format that requests may ask for."""
 VALUES: Final[tuple[Format, ...]] = ("tif", "npy")

@@ -1,12 +1,12 @@
 """The layers of vector tiles: their names, and what descriptions say of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import LayerName
 
-LayerName = Literal["footprints", "density", "coverage"]
 USUAL: Final[tuple[LayerName, ...]] = ("footprints", "density")
 """The layers of a tile that is requested without naming any."""
 TEXTS: Final[Mapping[LayerName, str]] = {

@@ -9,7 +9,7 @@ from typing import Final
 from livemosaic.errors import InvalidRequestError
 from livemosaic.index.partitions import is_reached, partitions
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.render import Read
+from livemosaic.model.render import LayerName, Read
 from livemosaic.model.rule import Rule
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.picture import Picture, Tiler
@@ -18,7 +18,6 @@ from livemosaic.vector.coverage import MARGIN, SIZE, coverage
 from livemosaic.vector.density import density
 from livemosaic.vector.footprints import Listed, footprints, meeting
 from livemosaic.vector.frame import TileFrame
-from livemosaic.vector.layers import LayerName
 from livemosaic.vector.mvt import TileLayer, encode
 
 MOST_FOOTPRINTS: Final = 2_000

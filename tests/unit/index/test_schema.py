@@ -1,5 +1,6 @@
 """Rows are stored as they always were, and a damaged row is not read as another one."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,10 @@ from shapely.geometry import MultiPolygon
 from shapely.geometry import box as polygon
 
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.index.registry.mosaic import from_item, to_item
 from livemosaic.index.scenes import Index
 from livemosaic.index.schema import CellRow, Head, Place, Tombstone, parse_head
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import Mosaic, ScheduledExport
 from livemosaic.model.scene import Scene
 from livemosaic.table import Key, Row
 from proof.memory import MemoryTable
@@ -119,3 +121,21 @@ def test_what_the_index_writes_is_what_it_always_wrote() -> None:
         index.delete(mosaic, SCENE.key, TOMBSTONE["version"])
         assert table.get(Key(f"{prefix}scenes#1", SCENE.key)) == TOMBSTONE | AREA
         assert isinstance(parse_head(SCENE.key, TOMBSTONE), Tombstone)
+
+
+def test_an_export_of_images_is_stored_as_before_there_were_vector_tiles() -> None:
+    images = ScheduledExport(render="ndvi", maxzoom=9)
+    stored = to_item(Mosaic(id="m", exports=(images,)))
+    assert json.loads(stored["exports"]) == [
+        {
+            "render": "ndvi",
+            "format": "webp",
+            "minzoom": 0,
+            "maxzoom": 9,
+            "every_h": 24,
+            "keep": 0,
+        }
+    ]
+    vectors = ScheduledExport(layers=("footprints", "coverage"), format=None)
+    for exports in ((images,), (images, vectors)):
+        assert from_item(to_item(Mosaic(id="m", exports=exports))).exports == exports

@@ -71,8 +71,8 @@ def export(
     layers: Annotated[
         str,
         typer.Option(
-            help="Layers of vector tiles, of footprints,density,coverage; the first two unless "
-            "given, as coverage reads pixels."
+            help="Layers of vector tiles, of footprints,density,coverage; unless given the ones of "
+            "`exports` of the mosaic without a file, else the first two, as coverage reads pixels."
         ),
     ] = "",
     keep: Annotated[

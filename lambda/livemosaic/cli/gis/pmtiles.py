@@ -14,16 +14,16 @@ from livemosaic.cli.session import console, progress
 from livemosaic.cli.terminal.results import print_json
 from livemosaic.client.target import Local, Target
 from livemosaic.errors import InvalidRequestError
-from livemosaic.export.schedule.status import request_of
+from livemosaic.export.schedule.status import images_of, vectors_of
 from livemosaic.export.tiles.archive import ExportTally
 from livemosaic.export.tiles.lacks import foreseen, lacks
-from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest, WantedArchive
 from livemosaic.export.tiles.store import ArchiveStore
-from livemosaic.export.vectors.publishing import VectorArchive, VectorPublisher
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.export.vectors.publishing import VectorArchive
+from livemosaic.model.mosaic import Mosaic, ScheduledExport
 from livemosaic.model.render import TileFormat
 from livemosaic.services import Services
-from livemosaic.vector.layers import USUAL, layers_of
+from livemosaic.vector.layers import layers_of
 
 _ZOOMS: Final = re.compile(r"(\d{1,2})(?:-(\d{1,2}))?")
 
@@ -55,26 +55,39 @@ class ArchiveOptions:
 
     def request(self, services: Services, mosaic: Mosaic) -> ArchiveRequest:
         """Returns what is asked for: where the API serves it, as `exports` of the mosaic has it."""
-        to = self.to or _served(services, mosaic, self.render)
-        exports = {} if self.to else {each.render: each for each in mosaic.exports}
+        to = self.to or _served(_store(services), mosaic, self.render)
         usual = ArchiveRequest(place=ArchivePlace(to), render=self.render)
-        if (export := exports.get(self.render)) is not None:
-            usual = request_of(export, to)
+        if (export := self._scheduled(mosaic, lambda each: each.name == self.render)) is not None:
+            usual = images_of(export, to)
         first, last = self.zooms or (usual.minzoom, usual.maxzoom)
-        keep = usual.place.keep if self.keep is None else self.keep
-        place, tiles = ArchivePlace(to, keep), self.tiles or usual.format
+        tiles, place = self.tiles or usual.format, self._place(usual.place)
         return replace(usual, place=place, format=tiles, minzoom=first, maxzoom=last)
+
+    def vectors(self, services: Services, mosaic: Mosaic, layers: str) -> VectorArchive:
+        """Returns what is asked for of vector tiles, as `request`; `layers` may be empty."""
+        to = self.to or _served(_store(services).of_vectors, mosaic, "")
+        usual = VectorArchive(place=ArchivePlace(to))
+        if (export := self._scheduled(mosaic, lambda each: bool(each.layers))) is not None:
+            usual = vectors_of(export, to)
+        first, last = self.zooms or (usual.minzoom, usual.maxzoom)
+        chosen, place = layers_of(layers) if layers else usual.layers, self._place(usual.place)
+        return replace(usual, place=place, layers=chosen, minzoom=first, maxzoom=last)
+
+    def _scheduled(
+        self, mosaic: Mosaic, is_it: Callable[[ScheduledExport], bool]
+    ) -> ScheduledExport | None:
+        """Returns the setting of an archive that the API serves; None for another place."""
+        return None if self.to else next(filter(is_it, mosaic.exports), None)
+
+    def _place(self, usual: ArchivePlace) -> ArchivePlace:
+        return usual if self.keep is None else replace(usual, keep=self.keep)
 
 
 def export_tiles(target: Target, name: str, options: ArchiveOptions) -> None:
     """Writes an archive of images of a mosaic of an index, and says what it lacks."""
     services = _services(target)
     mosaic = services.mosaics.get(name)
-    request = options.request(services, mosaic)
-    behind = foreseen(services.tiler, mosaic)
-    publisher, today = services.publisher(), datetime.now(UTC).date()
-    tally = _made(lambda report: publisher.publish(mosaic, request, today, report))
-    _say(mosaic, request.place, tally, behind)
+    _export(services, mosaic, options.request(services, mosaic))
 
 
 def export_vectors(target: Target, name: str, options: ArchiveOptions, layers: str) -> None:
@@ -82,25 +95,16 @@ def export_vectors(target: Target, name: str, options: ArchiveOptions, layers: s
 
     `layers` are names with commas between, or empty.
     """
-    chosen = layers_of(layers) if layers else USUAL
     services = _services(target)
     mosaic = services.mosaics.get(name)
-    to = options.to
-    if not to:
-        store = _store(services).of_vectors
-        store.make_folder()
-        to = store.place_of(mosaic, "")
-    usual = VectorArchive(place=ArchivePlace(to, options.keep or 0), layers=chosen)
-    first, last = options.zooms or (usual.minzoom, usual.maxzoom)
-    asked = replace(usual, minzoom=first, maxzoom=last)
-    publisher = VectorPublisher(
-        services.tiler, services.pixel_version, services.settings.allowed_prefixes
-    )
-    today = datetime.now(UTC).date()
-    tally = _made(lambda report: publisher.publish(mosaic, asked, today, report))
-    _say(
-        mosaic, asked.place, tally, foreseen(services.tiler, mosaic) if "coverage" in chosen else []
-    )
+    _export(services, mosaic, options.vectors(services, mosaic, layers))
+
+
+def _export(services: Services, mosaic: Mosaic, wanted: WantedArchive) -> None:
+    behind = foreseen(services.tiler, mosaic, has_pixels=wanted.has_pixels)
+    publisher, today = services.publisher(), datetime.now(UTC).date()
+    tally = _made(lambda report: publisher.publish(mosaic, wanted, today, report))
+    _say(mosaic, wanted.place, tally, behind)
 
 
 def _services(target: Target) -> Services:
@@ -134,9 +138,8 @@ def _say(mosaic: Mosaic, place: ArchivePlace, tally: ExportTally, behind: Sequen
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
 
-def _served(services: Services, mosaic: Mosaic, render: str) -> str:
+def _served(store: ArchiveStore, mosaic: Mosaic, render: str) -> str:
     """Returns the place from which the API serves an archive."""
-    store = _store(services)
     store.make_folder()
     return store.place_of(mosaic, render)
 
@@ -157,12 +160,14 @@ def show_status(target: Target, name: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("render", "zooms", "format", "every", "made", "MB", "next", "last error")
+    table = Table(
+        "render or layers", "zooms", "format", "every", "made", "MB", "next", "last error"
+    )
     for each in found.exports:
         table.add_row(
-            each.render,
+            "\n".join(each.layers) or each.render,
             f"{each.minzoom}-{each.maxzoom}",
-            each.format,
+            each.format or "mvt",
             f"{each.every_h} h",
             _time(each.made) if each.made else "never",
             f"{each.size / 1e6:,.1f}",
@@ -172,7 +177,7 @@ def show_status(target: Target, name: str, as_json: bool) -> None:
     Console().print(table)
     for each in found.exports:
         for warning in each.warnings:
-            text = f"warning: {each.render or name}: {warning}"
+            text = f"warning: {', '.join(each.layers) or each.render or name}: {warning}"
             console.print(text, style="yellow", markup=False, highlight=False)
 
 

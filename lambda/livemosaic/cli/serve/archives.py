@@ -14,12 +14,13 @@ from livemosaic.export.schedule.status import (
     ScheduledArchive,
     due_archives,
     scheduled,
+    store_of,
 )
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.services import Services, running
 
 _EVERY_S: Final = 30.0
-_MOSAIC, _RENDER = "mosaic", "render"
+_MOSAIC, _EXPORT = "mosaic", "export"
 
 
 def archives(
@@ -44,7 +45,7 @@ def archives(
                 if now < again:
                     continue
             tried[each.place] = state, None
-            return {_MOSAIC: each.mosaic, _RENDER: each.export.render}
+            return {_MOSAIC: each.mosaic, _EXPORT: each.export.name}
         return None
 
     def died(task: Task, status: int) -> None:
@@ -60,8 +61,8 @@ def main() -> None:
     with suppress(KeyboardInterrupt):
         settings, task = begun(is_interrupted=True)
         with running(settings) as services:
-            ArchiveStore(settings.archives).make_folder()
             for archive in _meant(services, task):
+                store_of(ArchiveStore(settings.archives), archive.export).make_folder()
                 _maker(services).make(archive)
 
 
@@ -72,7 +73,7 @@ def _meant(services: Services, task: Mapping[str, Any]) -> list[ScheduledArchive
         mosaic = services.mosaics.get(task[_MOSAIC])
     except NotFoundError:
         return []
-    return [each for each in scheduled(store, mosaic) if each.export.render == task[_RENDER]]
+    return [each for each in scheduled(store, mosaic) if each.export.name == task[_EXPORT]]
 
 
 def _maker(services: Services) -> ScheduledMaker:

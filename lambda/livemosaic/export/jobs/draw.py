@@ -10,53 +10,43 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.export.jobs.parts import drawn
 from livemosaic.export.jobs.work import ExportPlan, ExportWork, Region
 from livemosaic.export.pmtiles.reader import Archive
-from livemosaic.export.tiles.archive import ArchiveExport
-from livemosaic.export.tiles.drawing import Before, TileArtist
+from livemosaic.export.schedule.status import request_of
+from livemosaic.export.tiles.archive import ArchiveDesign, ArchiveExport
+from livemosaic.export.tiles.drawing import Before
 from livemosaic.export.tiles.ledger import TileLedger
-from livemosaic.export.tiles.look import TileLook
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, opened
 from livemosaic.index.mosaics import Mosaics
-from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.objects import ObjectError
 
 
 def draw(work: ExportWork, mosaics: Mosaics, publisher: ArchivePublisher, unit: Region) -> None:
     """Writes the tiles of a region, and their index; raises as `planned`."""
     made = work.plan
-    mosaic, look = planned(made, mosaics, publisher)
+    design = planned(made, mosaics, publisher)
     with _before(made, unit) as before:
-        artist = TileArtist.of(publisher.tiler, mosaic, look, before)
-        export = ArchiveExport(artist, range(unit.top.zoom, unit.last + 1), made.settings)
+        zooms = range(unit.top.zoom, unit.last + 1)
+        export = ArchiveExport(design.artist(before), zooms, made.settings)
         part, bodies = asyncio.run(drawn(export, unit.top))
     name = f"{unit.name}.{hashlib.blake2b(bodies, digest_size=16).hexdigest()}.tiles"
     work.put(name, bodies)
     work.put(f"{unit.name}.index", replace(part, bodies=name).to_bytes())
 
 
-def planned(
-    made: ExportPlan, mosaics: Mosaics, publisher: ArchivePublisher
-) -> tuple[Mosaic, TileLook]:
-    """Returns the mosaic of a plan, and how its tiles are made.
+def planned(made: ExportPlan, mosaics: Mosaics, publisher: ArchivePublisher) -> ArchiveDesign:
+    """Returns how the tiles of a plan are made.
 
     Raises `InvalidRequestError` where tiles would be drawn in another way than the plan has it, and
     `NotFoundError` where the mosaic is gone.
     """
     mosaic = mosaics.get(made.mosaic)
-    look = _look(made, mosaic)
-    if publisher.settings(mosaic, look) != made.settings:
+    ranges = tuple((low, high) for low, high in made.rescale or ())
+    design = request_of(made.export, made.place, ranges).design(publisher, mosaic)
+    if design.settings != made.settings:
         raise InvalidRequestError(
             f"settings of mosaic {made.mosaic!r}, or the code of the deployment, changed while its "
             "archive was made"
         )
-    return mosaic, look
-
-
-def _look(made: ExportPlan, mosaic: Mosaic) -> TileLook:
-    look = TileLook.of(mosaic, made.export.render, made.export.format)
-    if not (look.render.auto_rescale and made.rescale):
-        return look
-    ranges = tuple((low, high) for low, high in made.rescale)
-    return replace(look, render=replace(look.render, auto_rescale=False, rescale=ranges))
+    return design
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.export.jobs.work import UNITS, ExportPlan, ExportWork, Region
 from livemosaic.export.pmtiles.numbering import numbers_below
 from livemosaic.export.schedule.status import ScheduledArchive, request_of, scheduled
-from livemosaic.export.tiles.archive import zooms_of
 from livemosaic.export.tiles.lacks import foreseen, incomplete
 from livemosaic.export.tiles.ledger import TileLedger
 from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, opened
@@ -30,34 +29,33 @@ def plan(
     publisher: ArchivePublisher,
     store: ArchiveStore,
     mosaic_id: str,
-    render: str,
+    name: str,
 ) -> None:
-    """Writes plan and regions of a mosaic's scheduled archive of a render.
+    """Writes plan and regions of a mosaic's scheduled archive, by the name of its export.
 
     Raises `InvalidRequestError` where none can be made now, `NotFoundError` where none is asked for
     any more.
     """
     mosaic = mosaics.get(mosaic_id)
-    archive = _archive(store, mosaics, mosaic_id, render)
-    if texts := incomplete(publisher.tiler, mosaic):
+    archive = _archive(store, mosaics, mosaic_id, name)
+    wanted = request_of(archive.export, archive.place)
+    if wanted.has_pixels and (texts := incomplete(publisher.tiler, mosaic)):
         raise InvalidRequestError(texts[0])
-    request = request_of(archive.export, archive.place)
-    zooms = zooms_of(mosaic, request.minzoom, request.maxzoom)
-    look = publisher.look(mosaic, request)
-    settings = publisher.settings(mosaic, look)
+    design = wanted.design(publisher, mosaic)
+    zooms = design.zooms
     made = ExportPlan(
         mosaic=mosaic_id,
         export=archive.export,
         place=archive.place,
         minzoom=zooms[0],
         maxzoom=zooms[-1],
-        rescale=look.render.rescale,
-        settings=settings,
-        content=look.about(mosaic),
-        warnings=foreseen(publisher.tiler, mosaic),
+        rescale=design.rescale,
+        settings=design.settings,
+        content=design.content,
+        warnings=foreseen(publisher.tiler, mosaic, has_pixels=wanted.has_pixels),
     )
     work.put_json("plan.json", made.to_json())
-    ledger = _ledger(ArchivePlace(archive.place), settings)
+    ledger = _ledger(wanted.place, design.settings)
     pyramid = TilePyramid(publisher.tiler.index, mosaic, zooms)
     units = (
         Region(top, last, ledger.spans(_numbers(top, last)))
@@ -76,13 +74,11 @@ def bands(zooms: range) -> Iterator[tuple[int, int]]:
         last = first - 1
 
 
-def _archive(
-    store: ArchiveStore, mosaics: Mosaics, mosaic_id: str, render: str
-) -> ScheduledArchive:
+def _archive(store: ArchiveStore, mosaics: Mosaics, mosaic_id: str, name: str) -> ScheduledArchive:
     found = scheduled(store, mosaics.get(mosaic_id))
-    archive = next((each for each in found if each.export.render == render), None)
+    archive = next((each for each in found if each.export.name == name), None)
     if archive is None:
-        raise NotFoundError(f"mosaic {mosaic_id!r} has no export of render {render!r} any more")
+        raise NotFoundError(f"mosaic {mosaic_id!r} has no export {name!r} any more")
     return archive
 
 

@@ -51,7 +51,7 @@ class ExportSteps:
     """Bytes of a part of the upload."""
 
     def __call__(self, event: Mapping[str, Any], context: object) -> Mapping[str, Any]:
-        """Handles `{"work": URL, "step": …}` and what the step needs.
+        """Handles `{"work": URL, "step": …}` and what the step needs; `render` names an export.
 
         Returns nothing: what is made is in S3, and a state machine keeps all results at once.
         """
@@ -89,7 +89,7 @@ class ExportSteps:
     def _tell(self, mosaic: str, render: str, error: str) -> None:
         log.error("archive not made", extra={"mosaic": mosaic, "render": render, "reason": error})
         for archive in scheduled(self.store, self.mosaics.get(mosaic)):
-            if archive.export.render == render:
+            if archive.export.name == render:
                 archive.tell(ExportReport(self.clock(), error))
 
 
@@ -142,7 +142,7 @@ class ExportStarter:
             "work": work,
             "key": work.removeprefix("s3://").partition("/")[2],
             "mosaic": archive.mosaic,
-            "render": archive.export.render,
+            "render": archive.export.name,
         }
         try:
             self.steps.start_execution(

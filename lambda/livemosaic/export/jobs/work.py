@@ -31,7 +31,7 @@ class ExportPlan:
     rescale: Sequence[Sequence[float]] | None
     """Ranges in place of `rescale=auto`, if the render has it."""
     settings: str
-    """See `settings_digest`: all jobs must draw alike."""
+    """See `ArchiveDesign.settings`: all jobs must draw alike."""
     content: ArchiveContent
     warnings: Sequence[str] = ()
     """What was foreseen that the archive lacks."""
@@ -45,7 +45,7 @@ class ExportPlan:
         """Reads what `to_json` returns."""
         bounds = tuple(found["content"]["bounds"])
         content = ArchiveContent(**{**found["content"], "bounds": bounds})
-        export = ScheduledExport(**found["export"])
+        export = ScheduledExport.of(found["export"])
         return cls(**{**found, "export": export, "content": content})
 
 

@@ -31,7 +31,7 @@ class ScheduledMaker:
 
         It fails while overviews are in the making: low zooms would lack scenes until the next one.
         """
-        about = {"mosaic": archive.mosaic, "render": archive.export.render}
+        about = {"mosaic": archive.mosaic, "render": archive.export.name}
         try:
             report = self._made(archive)
         except (LivemosaicError, ObjectError) as error:
@@ -48,19 +48,18 @@ class ScheduledMaker:
         try:
             archive.tell(report)
         except InvalidRequestError as error:
-            about = {"mosaic": archive.mosaic, "render": archive.export.render}
+            about = {"mosaic": archive.mosaic, "render": archive.export.name}
             log.error("report not written", extra={**about, "reason": str(error)})  # noqa: TRY400
 
     def _made(self, archive: ScheduledArchive) -> ExportReport:
         mosaic = self.mosaics.get(archive.mosaic)
-        tiler = self.publisher.tiler
-        if texts := incomplete(tiler, mosaic):
+        tiler, wanted = self.publisher.tiler, request_of(archive.export, archive.place)
+        if wanted.has_pixels and (texts := incomplete(tiler, mosaic)):
             raise InvalidRequestError(texts[0])
-        request = request_of(archive.export, archive.place)
-        warnings = foreseen(tiler, mosaic)
-        tally = self.publisher.publish(mosaic, request, self.clock().date())
+        warnings = foreseen(tiler, mosaic, has_pixels=wanted.has_pixels)
+        tally = self.publisher.publish(mosaic, wanted, self.clock().date())
         warnings += lacks(tally)
         facts = {"drawn": tally.drawn, "copied": tally.copied, "warnings": len(warnings)}
-        about = {"mosaic": mosaic.id, "render": archive.export.render}
+        about = {"mosaic": mosaic.id, "render": archive.export.name}
         log.info("archive made", extra={**about, **facts})
         return ExportReport(self.clock(), warnings=tuple(warnings))

@@ -6,7 +6,7 @@ it, `{archive}.status`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,9 @@ from typing import Final, Self
 
 from livemosaic.errors import UnreadableAssetError
 from livemosaic.export.files import put_at
-from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchiveRequest, WantedArchive
 from livemosaic.export.tiles.store import ArchiveStore
+from livemosaic.export.vectors.publishing import VectorArchive
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.model.mosaic import Mosaic, ScheduledExport
 from livemosaic.storage.hrefs import bucket_and_key
@@ -111,21 +112,48 @@ class ScheduledArchive:
             path.write_bytes(report.to_bytes())
 
 
-def request_of(export: ScheduledExport, to: str) -> ArchiveRequest:
-    """Returns what a setting asks for, at a path or `s3://` URL."""
+def request_of(
+    export: ScheduledExport, to: str, rescale: Sequence[tuple[float, float]] | None = None
+) -> WantedArchive:
+    """Returns what a setting asks for, at a path or `s3://` URL.
+
+    `rescale` is as of `ArchiveRequest`.
+    """
+    if export.layers:
+        return vectors_of(export, to)
+    return replace(images_of(export, to), rescale=rescale)
+
+
+def images_of(export: ScheduledExport, to: str) -> ArchiveRequest:
+    """Returns what a setting without layers asks for."""
     return ArchiveRequest(
         place=ArchivePlace(to, export.keep),
         render=export.render,
-        format=export.format,
+        format=export.format or "webp",
         minzoom=export.minzoom,
         maxzoom=export.maxzoom,
     )
 
 
+def vectors_of(export: ScheduledExport, to: str) -> VectorArchive:
+    """Returns what a setting with layers asks for."""
+    return VectorArchive(
+        place=ArchivePlace(to, export.keep),
+        layers=export.layers,
+        minzoom=export.minzoom,
+        maxzoom=export.maxzoom,
+    )
+
+
+def store_of(store: ArchiveStore, export: ScheduledExport) -> ArchiveStore:
+    """Returns where the archives of images, or of vector tiles, are in the place of all."""
+    return store.of_vectors if export.layers else store
+
+
 def scheduled(store: ArchiveStore, mosaic: Mosaic) -> Iterator[ScheduledArchive]:
     """Yields the scheduled archives of a mosaic; raises `ObjectError` where a store fails."""
     for export in mosaic.exports:
-        place = store.place_of(mosaic, export.render)
+        place = store_of(store, export).place_of(mosaic, export.render)
         made, size = _stat(place) or (None, 0)
         stored = _read(_report_of(place))
         report = ExportReport.from_bytes(stored) if stored else None

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Protocol
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.export.pmtiles.writer import ArchiveContent, ArchiveWriter
-from livemosaic.export.tiles.drawing import ExportedTile
+from livemosaic.export.tiles.drawing import Before, ExportedTile
 from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter
 from livemosaic.export.tiles.pyramid import WORLD, TilePyramid
 from livemosaic.geo.cells import Cell
@@ -99,13 +99,28 @@ class Artist(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveDesign:
+    """How all tiles of an archive are made, by whichever process makes them."""
+
+    zooms: range
+    settings: str
+    """Digest of what determines tiles besides scenes."""
+    content: ArchiveContent
+    """What the archive states."""
+    artist: Callable[[Before], Artist]
+    """Returns who makes tiles, or takes them over from an archive before."""
+    rescale: Sequence[Sequence[float]] | None = None
+    """Ranges of images, which may have been `rescale=auto`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveExport:
     """One export of a mosaic."""
 
     artist: Artist
     zooms: range
     settings: str
-    """Digest of what determines tiles besides scenes; see `drawing.settings_digest`."""
+    """See `ArchiveDesign.settings`."""
     report: Callable[[ExportTally], None] = lambda _: None
     at_once: int = _AT_ONCE
 

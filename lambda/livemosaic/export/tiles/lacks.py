@@ -18,9 +18,14 @@ def incomplete(tiler: Tiler, mosaic: Mosaic) -> list[str]:
     return [_of(mosaic, each, text) for each in kept]
 
 
-def foreseen(tiler: Tiler, mosaic: Mosaic) -> list[str]:
-    """Returns what an archive that is begun now will lack, before a tile is drawn."""
-    missing = (f"source {source} is missing: {why}" for source, why in mosaic.missing)
+def foreseen(tiler: Tiler, mosaic: Mosaic, *, has_pixels: bool) -> list[str]:
+    """Returns what an archive that is begun now will lack, before a tile is drawn.
+
+    Overviews count where it `has_pixels`.
+    """
+    missing = [f"source {source} is missing: {why}" for source, why in mosaic.missing]
+    if not has_pixels:
+        return missing
     behind = (
         _of(mosaic, each, text)
         for each in _kept(tiler, mosaic)

@@ -8,20 +8,21 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 from cachetools import LRUCache
 
 from livemosaic.export.files import put_at
 from livemosaic.export.pmtiles.reader import Archive, ReadRange
-from livemosaic.export.tiles.archive import ArchiveExport, ExportTally, zooms_of
+from livemosaic.export.tiles.archive import ArchiveDesign, ArchiveExport, ExportTally, zooms_of
 from livemosaic.export.tiles.drawing import Before, TileArtist, settings_digest
 from livemosaic.export.tiles.ledger import TileLedger
 from livemosaic.export.tiles.look import TileLook
@@ -104,9 +105,24 @@ class ArchivePlace:
             path.unlink(missing_ok=True)
 
 
+class WantedArchive(Protocol):
+    """An archive that is asked for, of images or of vector tiles."""
+
+    @property
+    def place(self) -> ArchivePlace:
+        """Where it is published."""
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether pixels of scenes are read for it, or of overviews in their place."""
+
+    def design(self, publisher: "ArchivePublisher", mosaic: Mosaic) -> ArchiveDesign:
+        """Returns how tiles are made; raises `InvalidRequestError` where that cannot be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveRequest:
-    """An archive that is asked for."""
+    """An archive of images that is asked for."""
 
     place: ArchivePlace
     render: str = ""
@@ -114,6 +130,33 @@ class ArchiveRequest:
     format: TileFormat = "webp"
     minzoom: int = 0
     maxzoom: int = 14
+    rescale: Sequence[tuple[float, float]] | None = None
+    """Ranges in place of `rescale=auto`, empty where the mosaic had no pixels; None: of now."""
+
+    @property
+    def has_pixels(self) -> bool:
+        """See `WantedArchive`."""
+        return True
+
+    def design(self, publisher: "ArchivePublisher", mosaic: Mosaic) -> ArchiveDesign:
+        """See `WantedArchive`."""
+        zooms = zooms_of(mosaic, self.minzoom, self.maxzoom)
+        look = TileLook.of(mosaic, self.render, self.format)
+        tiler, render = publisher.tiler, look.render
+        if self.rescale is None:
+            applied = publisher.stretches.applied(tiler, mosaic, look.read, render, look.rule)
+            render = asyncio.run(applied)
+        elif render.auto_rescale and self.rescale:
+            render = replace(render, auto_rescale=False, rescale=tuple(self.rescale))
+        look = replace(look, render=render)
+        version, allowed = publisher.pixel_version(), publisher.allowed
+        return ArchiveDesign(
+            zooms,
+            settings_digest(tiler, mosaic, look, version, allowed),
+            look.about(mosaic),
+            partial(TileArtist.of, tiler, mosaic, look),
+            render.rescale,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +172,15 @@ class ArchivePublisher:
     def publish(
         self,
         mosaic: Mosaic,
-        request: ArchiveRequest,
+        wanted: WantedArchive,
         today: date,
         report: Callable[[ExportTally], None] = lambda _: None,
     ) -> ExportTally:
-        """Draws and publishes an archive; raises `InvalidRequestError` where that cannot be."""
-        look = self.look(mosaic, request)
-        zooms = zooms_of(mosaic, request.minzoom, request.maxzoom)
-        settings = self.settings(mosaic, look)
-        with request.place.before(settings) as before:
-            artist = TileArtist.of(self.tiler, mosaic, look, before)
-            return request.place.publish(ArchiveExport(artist, zooms, settings, report), today)
-
-    def look(self, mosaic: Mosaic, request: ArchiveRequest) -> TileLook:
-        """Returns how all tiles are drawn, with ranges of now in place of `rescale=auto`."""
-        look = TileLook.of(mosaic, request.render, request.format)
-        of = look.read, look.render, look.rule
-        render = asyncio.run(self.stretches.applied(self.tiler, mosaic, *of))
-        return replace(look, render=render)
-
-    def settings(self, mosaic: Mosaic, look: TileLook) -> str:
-        """Returns the digest of what determines tiles besides scenes."""
-        return settings_digest(self.tiler, mosaic, look, self.pixel_version(), self.allowed)
+        """Makes and publishes an archive; raises `InvalidRequestError` where that cannot be."""
+        made = wanted.design(self, mosaic)
+        with wanted.place.before(made.settings) as before:
+            export = ArchiveExport(made.artist(before), made.zooms, made.settings, report)
+            return wanted.place.publish(export, today)
 
 
 @contextmanager

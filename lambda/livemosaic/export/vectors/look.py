@@ -8,12 +8,12 @@ from livemosaic.export.pmtiles.writer import ArchiveContent
 from livemosaic.export.tiles.archive import zooms_of
 from livemosaic.export.tiles.look import check_grid, content_of
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.render import Read
+from livemosaic.model.render import LayerName, Read
 from livemosaic.model.rule import Rule
 from livemosaic.render.parameters import Parameters
 from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.rules.parameters import rule_of
-from livemosaic.vector.layers import LayerName, vector_layers
+from livemosaic.vector.layers import vector_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class VectorLook:
         limits = tiler.limits.max_scenes, tiler.limits.max_rows
         values = (
             ("vector", version, mosaic.identity, mosaic.missing, mosaic.shown_assets),
-            (self.layers, read, self.rule, limits, allowed),
+            (self.layers, read, self.rule, limits, allowed, mosaic.fields),
+            (mosaic.minzoom, mosaic.clip_to_boundary),
         )
         return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()

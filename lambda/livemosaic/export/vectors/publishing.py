@@ -1,47 +1,35 @@
-"""Use case: a PMTiles archive of vector tiles, of which only what changed is made anew."""
+"""Archives of vector tiles that are asked for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from functools import partial
 
-from livemosaic.export.tiles.archive import ArchiveExport, ExportTally
-from livemosaic.export.tiles.publishing import ArchivePlace
+from livemosaic.export.tiles.archive import ArchiveDesign
+from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher
 from livemosaic.export.vectors.drawing import VectorArtist
 from livemosaic.export.vectors.look import VectorLook
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.tiler.picture import Tiler
-from livemosaic.vector.layers import USUAL, LayerName
+from livemosaic.model.render import LayerName
+from livemosaic.vector.layers import USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorArchive:
-    """An archive of vector tiles that is asked for."""
+    """An archive of vector tiles that is asked for; see `WantedArchive`."""
 
     place: ArchivePlace
     layers: tuple[LayerName, ...] = USUAL
     minzoom: int = 0
     maxzoom: int = 14
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether pixels are read for it."""
+        return "coverage" in self.layers
 
-@dataclass(frozen=True, slots=True)
-class VectorPublisher:
-    """Publishes archives of mosaics of one index."""
-
-    tiler: Tiler
-    pixel_version: Callable[[], str]
-    allowed: tuple[str, ...]
-    """Prefixes of the hrefs that may be read."""
-
-    def publish(
-        self,
-        mosaic: Mosaic,
-        asked: VectorArchive,
-        today: date,
-        report: Callable[[ExportTally], None] = lambda _: None,
-    ) -> ExportTally:
-        """Makes and publishes an archive; raises `InvalidRequestError` where that cannot be."""
-        look = VectorLook.of(mosaic, asked.layers, asked.minzoom, asked.maxzoom)
-        settings = look.digest(self.tiler, mosaic, self.pixel_version(), self.allowed)
-        with asked.place.before(settings) as before:
-            artist = VectorArtist(self.tiler, mosaic, look, before)
-            return asked.place.publish(ArchiveExport(artist, look.zooms, settings, report), today)
+    def design(self, publisher: ArchivePublisher, mosaic: Mosaic) -> ArchiveDesign:
+        """Returns how tiles are made; raises `InvalidRequestError` where that cannot be."""
+        look = VectorLook.of(mosaic, self.layers, self.minzoom, self.maxzoom)
+        tiler = publisher.tiler
+        settings = look.digest(tiler, mosaic, publisher.pixel_version(), publisher.allowed)
+        artist = partial(VectorArtist, tiler, mosaic, look)
+        return ArchiveDesign(look.zooms, settings, look.content, artist)

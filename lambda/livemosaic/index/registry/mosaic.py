@@ -56,6 +56,9 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
     rules = json.dumps({k: v for k, v in asdict(mosaic.rules).items() if k != "scale" or v})
     overviews = {name: json.dumps(item[name]) for name in ("overviews", "overview_sets")}
     renders = json.dumps(mosaic.renders)
+    for export in item["exports"]:  # releases before know none
+        if not export["layers"]:
+            del export["layers"]
     lists = {name: json.dumps(item[name]) for name in ("sources", "exports") if item[name]}
     for name in ("members", "missing", "sources", "exports"):
         del item[name]
@@ -89,7 +92,7 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
     parsed = {
         "sources": tuple(MosaicSource(**each) for each in json.loads(values.get("sources", "[]"))),
         "exports": tuple(
-            ScheduledExport(**each) for each in json.loads(values.get("exports", "[]"))
+            ScheduledExport.of(each) for each in json.loads(values.get("exports", "[]"))
         ),
         "filter": None if cql2 is None else json.loads(cql2),
         "renders": json.loads(values.get("renders", "{}")),

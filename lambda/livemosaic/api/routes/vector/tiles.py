@@ -14,8 +14,9 @@ from livemosaic.api.dependencies import (
 )
 from livemosaic.api.responses.digest import tagged
 from livemosaic.api.responses.picture import SKIPPED, TRUNCATED, reason_list
+from livemosaic.model.render import LayerName
 from livemosaic.tiler.views import TileAddress
-from livemosaic.vector.layers import USUAL, LayerName
+from livemosaic.vector.layers import USUAL
 
 router = APIRouter(tags=["vector tiles"])
 

@@ -13,9 +13,10 @@ from livemosaic.api.routes.tilejson import bounds_in, tilejson_of
 from livemosaic.api.routes.vector.tiles import MVT, Layers
 from livemosaic.api.urls import TileURLs, TileURLsDep
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.render import LayerName
 from livemosaic.tiler.tilesets import reached
 from livemosaic.tiler.views import lonlat_on
-from livemosaic.vector.layers import TEXTS, LayerName, fields_of, vector_layers
+from livemosaic.vector.layers import TEXTS, fields_of, vector_layers
 
 router = APIRouter(tags=["vector tiles"])
 
