@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,26 @@ def test_a_failure_to_report_does_not_end_the_work(tmp_path: Path) -> None:
     work = SideWork("tester", "livemosaic.none", find, 0.1, died)
     with mosaic_of(tmp_path) as server, beside(server.services, work):
         eventually(lambda: len(asked) > 1)
+
+
+def test_a_process_that_made_an_archive_has_not_died(tmp_path: Path) -> None:
+    """It ends with status 0: else a failure was reported of what is made."""
+    with mosaic_of(tmp_path) as server:
+        server.publish("r", [200, 0, 0])
+        patched(server, [{"maxzoom": 9}])
+        work, asked, deaths = archives(server.services), [], []
+
+        def find() -> Task | None:
+            asked.append(work.find())
+            return asked[-1]
+
+        def died(_: Task, status: int) -> None:
+            deaths.append(status)
+
+        with beside(server.services, replace(work, find=find, died=died)):
+            eventually(lambda: len(asked) > 1, 90)
+        assert (asked[0], asked[1], deaths) == ({"mosaic": "m", "export": ""}, None, [])
+        assert server.get("/mosaics/m/mosaic.pmtiles").status_code == 200
 
 
 def test_errors_do_not_show_where_archives_are(tmp_path: Path) -> None:

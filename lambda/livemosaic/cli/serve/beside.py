@@ -156,8 +156,12 @@ def begun(*, is_interrupted: bool = False) -> tuple[Settings, Task]:
 
 
 def _end_with_server(is_interrupted: bool) -> None:
-    """The input ends when the server does."""
-    sys.stdin.buffer.read()
+    """The input ends when the server does.
+
+    It is read without the lock of its buffer, which a process must have to end by itself.
+    """
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     if is_interrupted:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(_ENDING_S - 1)
