@@ -10,7 +10,7 @@ from livemosaic.export.pmtiles.numbering import tile_number
 from livemosaic.export.pmtiles.writer import digest_of_tile
 from livemosaic.export.tiles.basis import TileBasis
 from livemosaic.export.tiles.drawing import Before, ExportedTile
-from livemosaic.export.tiles.ledger import EMPTY, Flaws
+from livemosaic.export.tiles.ledger import Flaws
 from livemosaic.export.tiles.look import TMS
 from livemosaic.export.vectors.look import VectorLook
 from livemosaic.geo.cells import Cell
@@ -45,15 +45,16 @@ class VectorArtist:
         known = self.before.ledger.find(tile_number(at.zoom, at.x, at.y))
         if known is not None and known.basis == basis:
             body = await asyncio.to_thread(self.before.empty_or_body, at, known.body)
-            if body is not None:
+            if body:
                 return ExportedTile(at, basis, body, known.body, known.flaws, is_copy=True)
         made = await draw_scenes(self.tiler, request, found)
         image = made.image
         skipped = (*image.skipped, *image.left_out, *image.lost) if image else ()
         flaws = Flaws(is_cut=bool(made.truncated), is_lacking=bool(skipped))
         body = gzip.compress(made.body, mtime=0) if made.body else b""
-        digest = digest_of_tile(body) if body else EMPTY
-        return ExportedTile(at, basis, body, digest, flaws, skipped=skipped)
+        if not body:  # without a record: jobs do not ask for all of the tiles that have none
+            return ExportedTile(at, None, flaws=flaws, skipped=skipped)
+        return ExportedTile(at, basis, body, digest_of_tile(body), flaws, skipped=skipped)
 
     def _basis(self, found: FoundScenes) -> TileBasis:
         scenes = [
