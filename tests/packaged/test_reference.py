@@ -80,6 +80,7 @@ def test_pages_without_commands_to_run_are_known() -> None:
 @pytest.mark.parametrize("page", MOSAICS)
 def test_commands_run_in_their_order(page: str, prepared: Path, tmp_path: Path) -> None:
     with shell(prepared, tmp_path, {}) as opened:
+        opened.run(Step("export PATH=$PWD/.venv/bin:$PATH"))
         opened.run(Step(f"export LIVEMOSAIC_TOKEN_KEYS={SECRET}"))
         for mosaic in MOSAICS[page]:
             opened.run(Step(f"livemosaic mosaics create {mosaic}"))

@@ -199,8 +199,8 @@ class Local:
 
 def mosaic_of(found: MosaicOut) -> Mosaic:
     """Returns a mosaic as far as its description tells it."""
-    chosen = {"chosen_assets": tuple(found.shown_assets)}
-    return Mosaic(id=found.id, **found.mosaic_fields() | chosen)
+    learned = {"chosen_assets": tuple(found.shown_assets), "native_zoom": found.deepest_zoom}
+    return Mosaic(id=found.id, **found.mosaic_fields() | learned)
 
 
 def _outcome(entry: Entry, outcome: Outcome) -> EntryOutcome:
