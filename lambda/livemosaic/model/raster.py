@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -41,6 +41,17 @@ class Grid:
         left, bottom, right, top = self.bounds
         return Affine((right - left) / self.width, 0, left, 0, (bottom - top) / self.height, top)
 
+    def grown(self, left: int, top: int, right: int, bottom: int) -> "Grid":
+        """Returns the grid with so many pixels more on each side; fewer where they are negative."""
+        x0, y0, x1, y1 = self.bounds
+        x, y = (x1 - x0) / self.width, (y1 - y0) / self.height
+        return replace(
+            self,
+            bounds=(x0 - left * x, y0 - bottom * y, x1 + right * x, y1 + top * y),
+            width=self.width + left + right,
+            height=self.height + top + bottom,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
@@ -60,6 +71,15 @@ class Pixels:
             raise ValueError(
                 f"data {self.data.shape}, valid {self.valid.shape} and names {self.names} disagree"
             )
+
+
+def trimmed(
+    pixels: Pixels, grid: Grid, left: int, top: int, right: int, bottom: int
+) -> tuple[Pixels, Grid]:
+    """Returns pixels without so many of them on each side, and their grid."""
+    inner = slice(top, grid.height - bottom), slice(left, grid.width - right)
+    kept = Pixels(pixels.data[:, *inner], pixels.valid[inner], pixels.names)
+    return kept, grid.grown(-left, -top, -right, -bottom)
 
 
 @dataclass(frozen=True, slots=True)

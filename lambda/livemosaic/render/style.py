@@ -1,14 +1,14 @@
 """Values → colors, in TiTiler's order: algorithm, rescale, color formula, colormap. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Grid, Pixels, trimmed
 from livemosaic.model.render import Colors, Style
 
 _RGB: Final = ("red", "green", "blue")
@@ -51,16 +51,9 @@ def without_margin(pixels: Pixels, grid: Grid, style: Style) -> tuple[Pixels, Gr
     As `run_algorithm` does where pixels suit the algorithm.
     """
     margin = style.margin
-    width, height = grid.width - 2 * margin, grid.height - 2 * margin
-    if not margin or min(width, height) < 1:
+    if not margin or min(grid.width, grid.height) <= 2 * margin:
         return pixels, grid
-    (left, top), (right, bottom) = (
-        grid.transform @ (margin, margin),
-        grid.transform @ (margin + width, margin + height),
-    )
-    inner = slice(margin, margin + height), slice(margin, margin + width)
-    kept = Pixels(pixels.data[:, *inner], pixels.valid[inner], pixels.names)
-    return kept, replace(grid, bounds=(left, bottom, right, top), width=width, height=height)
+    return trimmed(pixels, grid, margin, margin, margin, margin)
 
 
 def run_algorithm_in_place(pixels: Pixels, grid: Grid, style: Style, where: str) -> Pixels:

@@ -52,7 +52,8 @@ class View:
         """
         if not margin:
             return self
-        grid = _widened(self.grid, margin)
+        sides = margin, margin, margin, margin
+        grid = self.grid.grown(*sides)
         world = around(grid.crs)
         is_beyond = world is not None and max(-grid.bounds[0], grid.bounds[2]) > world / 2
         boxes: tuple[BBox, ...] = (grid.bounds,)
@@ -63,7 +64,7 @@ class View:
             grid=replace(grid, world=world) if is_beyond else grid,
             area=replace(self.area, boxes=boxes),
             mask=None if self.mask is None else np.pad(self.mask, margin),
-            canvas=self.canvas and _widened(self.canvas, margin),
+            canvas=self.canvas and self.canvas.grown(*sides),
         )
 
     def check_scale(self, mosaic: Mosaic) -> None:
@@ -119,16 +120,6 @@ class TileAddress:
             raise NotFoundError(_elsewhere(self.tms, grid.crs, mosaic)) from error
         what = f"zoom {self.z} of {self.tms}, like {area.zoom} in {mosaic.tms},"
         return _scaled(View(grid, area, what))
-
-
-def _widened(grid: Grid, margin: int) -> Grid:
-    """Returns a grid with so many pixels more on each side."""
-    (left, bottom), (right, top) = (
-        grid.transform @ (-margin, grid.height + margin),
-        grid.transform @ (grid.width + margin, -margin),
-    )
-    width, height = grid.width + 2 * margin, grid.height + 2 * margin
-    return replace(grid, bounds=(left, bottom, right, top), width=width, height=height)
 
 
 def lonlat_on(mosaic: Mosaic) -> CRS:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Grid, Pixels, trimmed
 from livemosaic.model.render import Colors, Format, Render
 from livemosaic.render.encode import MEDIA_TYPES, Encoded, encode, styled
 from livemosaic.render.exports.lerc import DTYPES, encode_lerc
@@ -140,7 +140,7 @@ class ExportEncoder:
             with suppress(InvalidRequestError):
                 pixels = self._computed(pixels, grid)
         if self.margin:
-            pixels, grid = _trimmed(pixels, grid, self.sides or (self.margin,) * 4)
+            pixels, grid = trimmed(pixels, grid, *(self.sides or (self.margin,) * 4))
         if self.pixel_type is not None:
             pixels = as_type(pixels, self.pixel_type)
         return pixels, grid
@@ -205,28 +205,9 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.copysign(np.floor(np.abs(values) + 0.5), values)
 
 
-def _trimmed(pixels: Pixels, grid: Grid, sides: Sides) -> tuple[Pixels, Grid]:
-    left, top, right, bottom = sides
-    rows, columns = slice(top, grid.height - bottom), slice(left, grid.width - right)
-    made = Pixels(pixels.data[:, rows, columns], pixels.valid[rows, columns], pixels.names)
-    return made, grown(grid, -left, -top, -right, -bottom)
-
-
 def _whole(grid: Grid, cut: Cut) -> Grid:
     right, bottom = cut.width - cut.left - grid.width, cut.height - cut.top - grid.height
-    return grown(grid, cut.left, cut.top, right, bottom)
-
-
-def grown(grid: Grid, left: int, top: int, right: int, bottom: int) -> Grid:
-    """Returns a grid that has some pixels more on each side."""
-    x0, y0, x1, y1 = grid.bounds
-    x, y = (x1 - x0) / grid.width, (y1 - y0) / grid.height
-    return replace(
-        grid,
-        bounds=(x0 - left * x, y0 - bottom * y, x1 + right * x, y1 + top * y),
-        width=grid.width + left + right,
-        height=grid.height + top + bottom,
-    )
+    return grid.grown(cut.left, cut.top, right, bottom)
 
 
 def _bare(body: bytes, grid: Grid) -> Encoded:

@@ -32,7 +32,6 @@ from livemosaic.render.exports.encoder import (
     PixelType,
     RasterStep,
     Sides,
-    grown,
 )
 from livemosaic.render.functions.colors import Stretch, stretch
 from livemosaic.tiler.views import TileAddress, View, box_view, check_zoom
@@ -76,7 +75,7 @@ class ExportFrame:
         """
         first, above, inner = self.placed()
         sides = self._sides(inner.bounds, self.step, margin)
-        grid = grown(inner, *sides)
+        grid = inner.grown(*sides)
         view = box_view(Box(self.crs, grid.bounds), mosaic, grid.width, grid.height)
         is_whole = (inner.width, inner.height) == (self.width, self.height)
         return view, sides, None if is_whole else Cut(first, above, self.width, self.height)
