@@ -13,7 +13,7 @@ from livemosaic.export.schedule.status import (
     ExportReport,
     ScheduledArchive,
     due_archives,
-    scheduled,
+    scheduled_as,
     store_of,
 )
 from livemosaic.export.tiles.store import ArchiveStore
@@ -50,7 +50,7 @@ def archives(
 
     def died(task: Task, status: int) -> None:
         reason = f"the process that made it ended with status {status}, such as for want of memory"
-        for archive in _meant(services, task):
+        if archive := _meant(services, task):
             _maker(services).tell(archive, ExportReport(clock(), reason))
 
     return SideWork("maker of archives", __name__, find, _EVERY_S, died)
@@ -61,19 +61,18 @@ def main() -> None:
     with suppress(KeyboardInterrupt):
         settings, task = begun(is_interrupted=True)
         with running(settings) as services:
-            for archive in _meant(services, task):
+            if archive := _meant(services, task):
                 store_of(ArchiveStore(settings.archives), archive.export).make_folder()
                 _maker(services).make(archive)
 
 
-def _meant(services: Services, task: Mapping[str, Any]) -> list[ScheduledArchive]:
+def _meant(services: Services, task: Mapping[str, Any]) -> ScheduledArchive | None:
     """Returns the archive of a task, unless its mosaic or setting has gone meanwhile."""
     store = ArchiveStore(services.settings.archives)
     try:
-        mosaic = services.mosaics.get(task[_MOSAIC])
+        return scheduled_as(store, services.mosaics.get(task[_MOSAIC]), task[_EXPORT])
     except NotFoundError:
-        return []
-    return [each for each in scheduled(store, mosaic) if each.export.name == task[_EXPORT]]
+        return None
 
 
 def _maker(services: Services) -> ScheduledMaker:

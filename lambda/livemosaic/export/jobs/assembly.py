@@ -62,7 +62,7 @@ class Assembly:
                 f"mosaic {plan.mosaic!r} shows nothing at zooms {plan.minzoom} to {plan.maxzoom}: "
                 "an archive needs a tile"
             )
-        _, firsts, contents = distinct(tiles["digest"])
+        firsts, contents = distinct(tiles["digest"])
         lengths = tiles["length"].astype(np.uint64)[firsts]
         made = Arrangement.of(tiles["number"], contents, lengths, plan.content)
         rows = firsts[made.order]
@@ -124,8 +124,8 @@ class Assembly:
         self.s3.put_object(Bucket=bucket, Key=f"{key}.ledger", Body=ledger)
         now = self.clock()
         if place.keep:
-            copy = bucket_and_key(place.copy_of(now.date()))
-            self.s3.copy({"Bucket": bucket, "Key": key}, bucket, copy[1] if copy else "")
+            _, copy = _on_s3(place.copy_of(now.date()))
+            self.s3.copy({"Bucket": bucket, "Key": key}, bucket, copy)
             place.drop_old()
         warnings = (*plan.warnings, *self.work.get_json("tally.json"))
         self._scheduled.tell(ExportReport(self.clock(), warnings=warnings))
@@ -164,10 +164,7 @@ class Assembly:
 
     @property
     def _target(self) -> tuple[str, str]:
-        found = bucket_and_key(self.work.plan.place)
-        if found is None:
-            raise InvalidRequestError("archives of jobs are on S3: LIVEMOSAIC_ARCHIVE_STORE")
-        return found
+        return _on_s3(self.work.plan.place)
 
     @property
     def _scheduled(self) -> ScheduledArchive:
@@ -178,6 +175,14 @@ class Assembly:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             names = [f"{unit.name}.index" for unit in self.work.units]
             return [*map(DrawnPart.from_bytes, pool.map(self.work.get, names))]
+
+
+def _on_s3(place: str) -> tuple[str, str]:
+    """Returns bucket and key of a place; raises `InvalidRequestError` for a file."""
+    found = bucket_and_key(place)
+    if found is None:
+        raise InvalidRequestError("archives of jobs are on S3: LIVEMOSAIC_ARCHIVE_STORE")
+    return found
 
 
 def lacking(parts: Sequence[DrawnPart]) -> list[str]:

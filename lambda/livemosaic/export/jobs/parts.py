@@ -32,7 +32,7 @@ class DrawnPart:
 
     def offsets(self) -> NDArray[np.uint64]:
         """Returns where the bytes of each tile are; equal ones are there once."""
-        _, firsts, content = distinct(self.tiles["digest"])
+        firsts, content = distinct(self.tiles["digest"])
         order = np.argsort(firsts)
         lengths = self.tiles["length"].astype(np.uint64)[firsts]
         starts = np.zeros(len(firsts), np.uint64)
@@ -72,18 +72,15 @@ async def drawn(export: ArchiveExport, top: Cell) -> tuple[DrawnPart, bytes]:
     return DrawnPart(tiles, ledger.records, tally), b"".join(bodies.values())
 
 
-def distinct(
-    digests: NDArray[np.uint8],
-) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
-    """Returns how many rows of `DIGEST` bytes differ, the first row of each kind, and the kind of
-    each row."""
+def distinct(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the first row of each kind of rows of `DIGEST` bytes, and the kind of each row."""
     halves = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, 2)
     order = np.lexsort((halves[:, 1], halves[:, 0]))
     begins = np.ones(len(order), np.bool_)
     begins[1:] = (halves[order][1:] != halves[order][:-1]).any(axis=1)
     kinds = np.empty(len(order), np.int64)
     kinds[order] = np.cumsum(begins) - 1
-    return int(begins.sum()), order[begins], kinds
+    return order[begins], kinds
 
 
 def total(tallies: list[ExportTally]) -> ExportTally:

@@ -7,13 +7,12 @@ are counted from the deepest one of the archive, so that most tiles are in whole
 from collections.abc import Iterator
 from typing import Final
 
-from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.errors import NotFoundError
 from livemosaic.export.jobs.work import UNITS, ExportPlan, ExportWork, Region
 from livemosaic.export.pmtiles.numbering import numbers_below
-from livemosaic.export.schedule.status import ScheduledArchive, request_of, scheduled
-from livemosaic.export.tiles.lacks import foreseen, incomplete
-from livemosaic.export.tiles.ledger import TileLedger
-from livemosaic.export.tiles.publishing import ArchivePlace, ArchivePublisher, opened
+from livemosaic.export.schedule.status import request_of, scheduled_as
+from livemosaic.export.tiles.lacks import foreseen_of_complete
+from livemosaic.export.tiles.publishing import ArchivePublisher
 from livemosaic.export.tiles.pyramid import TilePyramid
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.geo.cells import Cell
@@ -37,10 +36,11 @@ def plan(
     any more.
     """
     mosaic = mosaics.get(mosaic_id)
-    archive = _archive(store, mosaics, mosaic_id, name)
+    archive = scheduled_as(store, mosaic, name)
+    if archive is None:
+        raise NotFoundError(f"mosaic {mosaic_id!r} has no export {name!r} any more")
     wanted = request_of(archive.export, archive.place)
-    if wanted.has_pixels and (texts := incomplete(publisher.tiler, mosaic)):
-        raise InvalidRequestError(texts[0])
+    warnings = foreseen_of_complete(publisher.tiler, mosaic, has_pixels=wanted.has_pixels)
     design = wanted.design(publisher, mosaic)
     zooms = design.zooms
     made = ExportPlan(
@@ -52,10 +52,10 @@ def plan(
         rescale=design.rescale,
         settings=design.settings,
         content=design.content,
-        warnings=foreseen(publisher.tiler, mosaic, has_pixels=wanted.has_pixels),
+        warnings=warnings,
     )
     work.put_json("plan.json", made.to_json())
-    ledger = _ledger(wanted.place, design.settings)
+    ledger = wanted.place.known(design.settings)
     pyramid = TilePyramid(publisher.tiler.index, mosaic, zooms)
     units = (
         Region(top, last, ledger.spans(_numbers(top, last)))
@@ -72,19 +72,6 @@ def bands(zooms: range) -> Iterator[tuple[int, int]]:
         first = max(zooms[0], last - DEEP)
         yield first, last
         last = first - 1
-
-
-def _archive(store: ArchiveStore, mosaics: Mosaics, mosaic_id: str, name: str) -> ScheduledArchive:
-    found = scheduled(store, mosaics.get(mosaic_id))
-    archive = next((each for each in found if each.export.name == name), None)
-    if archive is None:
-        raise NotFoundError(f"mosaic {mosaic_id!r} has no export {name!r} any more")
-    return archive
-
-
-def _ledger(place: ArchivePlace, settings: str) -> TileLedger:
-    with opened(place.ledger) as read:
-        return TileLedger.from_bytes(read(0, -1) if read else b"", settings)
 
 
 def _numbers(top: Cell, last: int) -> Iterator[tuple[int, int]]:

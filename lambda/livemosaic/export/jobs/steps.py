@@ -15,7 +15,13 @@ from livemosaic.export.jobs.draw import draw, planned
 from livemosaic.export.jobs.plan import plan
 from livemosaic.export.jobs.work import ExportWork, Region
 from livemosaic.export.schedule.making import INTERNAL
-from livemosaic.export.schedule.status import ExportReport, ScheduledArchive, first_due, scheduled
+from livemosaic.export.schedule.status import (
+    ExportReport,
+    ScheduledArchive,
+    first_due,
+    scheduled,
+    scheduled_as,
+)
 from livemosaic.export.tiles.publishing import ArchivePublisher
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.index.mosaics import Mosaics
@@ -86,11 +92,10 @@ class ExportSteps:
             case step:
                 raise ValueError(f"there is no step {step!r}")
 
-    def _tell(self, mosaic: str, render: str, error: str) -> None:
-        log.error("archive not made", extra={"mosaic": mosaic, "render": render, "reason": error})
-        for archive in scheduled(self.store, self.mosaics.get(mosaic)):
-            if archive.export.name == render:
-                archive.tell(ExportReport(self.clock(), error))
+    def _tell(self, mosaic: str, name: str, error: str) -> None:
+        log.error("archive not made", extra={"mosaic": mosaic, "render": name, "reason": error})
+        if archive := scheduled_as(self.store, self.mosaics.get(mosaic), name):
+            archive.tell(ExportReport(self.clock(), error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from livemosaic.errors import InvalidRequestError, LivemosaicError
 from livemosaic.export.schedule.status import ExportReport, ScheduledArchive, request_of
-from livemosaic.export.tiles.lacks import foreseen, incomplete, lacks
+from livemosaic.export.tiles.lacks import foreseen_of_complete, lacks
 from livemosaic.export.tiles.publishing import ArchivePublisher
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.storage.objects import ObjectError
@@ -54,9 +54,7 @@ class ScheduledMaker:
     def _made(self, archive: ScheduledArchive) -> ExportReport:
         mosaic = self.mosaics.get(archive.mosaic)
         tiler, wanted = self.publisher.tiler, request_of(archive.export, archive.place)
-        if wanted.has_pixels and (texts := incomplete(tiler, mosaic)):
-            raise InvalidRequestError(texts[0])
-        warnings = foreseen(tiler, mosaic, has_pixels=wanted.has_pixels)
+        warnings = foreseen_of_complete(tiler, mosaic, has_pixels=wanted.has_pixels)
         tally = self.publisher.publish(mosaic, wanted, self.clock().date())
         warnings += lacks(tally)
         facts = {"drawn": tally.drawn, "copied": tally.copied, "warnings": len(warnings)}

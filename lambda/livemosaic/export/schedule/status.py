@@ -151,15 +151,27 @@ def store_of(store: ArchiveStore, export: ScheduledExport) -> ArchiveStore:
 
 
 def scheduled(store: ArchiveStore, mosaic: Mosaic) -> Iterator[ScheduledArchive]:
-    """Yields the scheduled archives of a mosaic; raises `ObjectError` where a store fails."""
-    for export in mosaic.exports:
-        place = store_of(store, export).place_of(mosaic, export.render)
-        made, size = _stat(place) or (None, 0)
-        stored = _read(_report_of(place))
-        report = ExportReport.from_bytes(stored) if stored else None
-        yield ScheduledArchive(
-            mosaic=mosaic.id, export=export, place=place, made=made, size=size, report=report
-        )
+    """Yields the scheduled archives of a mosaic; raises `ObjectError` where the store fails."""
+    return (_standing(store, mosaic, export) for export in mosaic.exports)
+
+
+def scheduled_as(store: ArchiveStore, mosaic: Mosaic, name: str) -> ScheduledArchive | None:
+    """Returns the scheduled archive by the name of its export; None where there is none any more.
+
+    Raises as `scheduled`.
+    """
+    found = (_standing(store, mosaic, each) for each in mosaic.exports if each.name == name)
+    return next(found, None)
+
+
+def _standing(store: ArchiveStore, mosaic: Mosaic, export: ScheduledExport) -> ScheduledArchive:
+    place = store_of(store, export).place_of(mosaic, export.render)
+    made, size = _stat(place) or (None, 0)
+    stored = _read(_report_of(place))
+    report = ExportReport.from_bytes(stored) if stored else None
+    return ScheduledArchive(
+        mosaic=mosaic.id, export=export, place=place, made=made, size=size, report=report
+    )
 
 
 def stated(store: str, mosaic: Mosaic) -> list[ScheduledArchive]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from livemosaic.errors import InvalidRequestError
 from livemosaic.export.tiles.archive import ExportTally
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.model.mosaic import Mosaic
@@ -32,6 +33,17 @@ def foreseen(tiler: Tiler, mosaic: Mosaic, *, has_pixels: bool) -> list[str]:
         if each.shown_overviews and (text := _waiting(tiler, each))
     )
     return [*missing, *incomplete(tiler, mosaic), *behind]
+
+
+def foreseen_of_complete(tiler: Tiler, mosaic: Mosaic, *, has_pixels: bool) -> list[str]:
+    """Returns what is `foreseen`, of an archive that could be whole.
+
+    Raises `InvalidRequestError` while overviews are in the making, if it `has_pixels`: its low
+    zooms would lack scenes until the next one is made.
+    """
+    if has_pixels and (texts := incomplete(tiler, mosaic)):
+        raise InvalidRequestError(texts[0])
+    return foreseen(tiler, mosaic, has_pixels=has_pixels)
 
 
 def lacks(tally: ExportTally) -> Iterator[str]:

@@ -52,12 +52,15 @@ class ArchivePlace:
         """Where the ledger is."""
         return f"{self.to}.ledger"
 
+    def known(self, settings: str) -> TileLedger:
+        """Returns the ledger that is there; empty of none, and of one by other settings."""
+        with opened(self.ledger) as read:
+            return TileLedger.from_bytes(read(0, -1) if read else b"", settings)
+
     @contextmanager
     def before(self, settings: str) -> Iterator[Before]:
         """Opens the archive that is there; of none, or one by other settings, nothing is known."""
-        with opened(self.ledger) as read:
-            stored = read(0, -1) if read else b""
-        ledger = TileLedger.from_bytes(stored, settings)
+        ledger = self.known(settings)
         with opened(self.to) as read:
             archive = None
             if read and len(ledger.records):
