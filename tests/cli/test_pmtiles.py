@@ -26,7 +26,7 @@ from api.overviews import (
     tiles_over,
     with_overviews,
 )
-from api.served import AUTHORIZED, Server, serving
+from api.served import AUTHORIZED, SIZE, Server, X, Y, Z, serving
 from cli.archives import Place, counts, delete, every_tile, export, opened, put
 from cogs import write_cog
 from items import box, item
@@ -478,3 +478,17 @@ def test_a_small_mosaic_far_below_the_cells_of_the_index_takes_few_tiles(tmp_pat
         assert {z for z, _, _ in found} >= {*range(17, 23)}
         for (z, x, y), body in found.items():
             assert server.get(f"/mosaics/m/tiles/WebMercatorQuad/{z}/{x}/{y}.png").content == body
+
+
+def test_a_tile_beside_pixels_alone_is_left_out(tmp_path: Path) -> None:
+    """Hillshade reads pixels around a tile, which are none of the tile."""
+    index, assets = tmp_path / "index.db", tmp_path / "assets"
+    assets.mkdir()
+    with serving(SqliteTable(index), assets, index=f"sqlite:///{index}") as server:
+        server.create(renders=RENDERS)
+        values = np.zeros((1, SIZE, 2 * SIZE), "uint8")
+        values[:, :, SIZE:] = 90
+        server.publish("a", values, (0, 0, 2 * SIZE, SIZE), nodata=0)
+        path = tmp_path / "m.pmtiles"
+        export(server, path, "--render", "shade", "--zooms", str(Z))
+        assert {*every_tile(opened(path))} == {(Z, X + 1, Y)}

@@ -22,6 +22,7 @@ from livemosaic.index.overviews import KEPT_S, OverviewCell, OverviewRows
 from livemosaic.model.mosaic import Mosaic, OverviewSet
 from livemosaic.render.encode import encode
 from livemosaic.render.stack.bands import check_drawn
+from livemosaic.render.style import without_margin
 from livemosaic.storage.objects import ObjectError
 from livemosaic.tiler.picture import Draft, Picture, Tiler
 from livemosaic.tiler.views import TileAddress, View
@@ -121,7 +122,8 @@ class TileArtist:
         skipped = (*made.skipped, *made.left_out, *made.lost)
         flaws = Flaws(is_cut=bool(made.truncated), is_lacking=bool(skipped))
         basis = TileBasis.of(at, draft, made) if made.seen.scenes or skipped else None
-        if not made.pixels.valid.any():
+        own, _ = without_margin(made.pixels, made.grid, self.look.render)
+        if not own.valid.any():
             return ExportedTile(at, basis, flaws=flaws, skipped=skipped)
         check_drawn(draft.read, made.pixels.names, self.look.render)
         try:
