@@ -15,7 +15,7 @@ from constructs import Construct
 
 from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.grants import READ, grant_objects
-from livemosaic_cdk.parts.jobs.machines import STEP_TIMEOUT_S, States, job_machine
+from livemosaic_cdk.parts.jobs.machines import STEP_TIMEOUT_S, States, grant_work, job_machine
 from livemosaic_cdk.parts.overviews import OverviewStore
 from livemosaic_cdk.parts.store import make_bucket
 
@@ -112,19 +112,13 @@ class Exporting(Construct):
         table.grant(made, *READ)
         overviews.grant_read(made)
         archives.grant(made, *_PUBLISHED)
-        grant_objects(
+        grant_work(
             made,
             self.bucket,
-            *("s3:GetObject", "s3:PutObject"),
-            prefix=_FOLDER,
+            folder=_FOLDER,
             reason="The objects of exports are made and read by this function; how many there are "
             "depends on the mosaic.",
         )
-        iam.Grant.add_to_principal(
-            grantee=made, actions=["s3:ListBucket"], resource_arns=[self.bucket.bucket_arn]
-        )
-        if self.bucket.encryption_key:
-            self.bucket.encryption_key.grant(made, "kms:Decrypt", "kms:GenerateDataKey")
         return made
 
     def _make_machine(self, config: Config) -> sfn.StateMachine:

@@ -12,8 +12,7 @@ from constructs import Construct
 
 from livemosaic_cdk.config import Config
 from livemosaic_cdk.parts.code import publish_arrow
-from livemosaic_cdk.parts.grants import grant_objects
-from livemosaic_cdk.parts.jobs.machines import STEP_TIMEOUT_S, States, job_machine
+from livemosaic_cdk.parts.jobs.machines import STEP_TIMEOUT_S, States, grant_work, job_machine
 from livemosaic_cdk.parts.store import make_bucket
 
 _MEMORY_MB: Final = 1769
@@ -54,19 +53,13 @@ class Loading(Construct):
             concurrency=config.load_concurrency,
             timeout_s=STEP_TIMEOUT_S,
         )
-        grant_objects(
+        grant_work(
             made,
             self.bucket,
-            *("s3:GetObject", "s3:PutObject"),
-            prefix=_FOLDER,
+            folder=_FOLDER,
             reason="The objects of loads are made and read by this function; how many there are "
             "depends on the files that are loaded.",
         )
-        iam.Grant.add_to_principal(
-            grantee=made, actions=["s3:ListBucket"], resource_arns=[self.bucket.bucket_arn]
-        )
-        if self.bucket.encryption_key:
-            self.bucket.encryption_key.grant(made, "kms:Decrypt", "kms:GenerateDataKey")
         self._grant_arrow(made, config)
         return made
 

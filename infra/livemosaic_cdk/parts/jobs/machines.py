@@ -11,11 +11,27 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from livemosaic_cdk.parts.grants import grant_objects
+
 STEP_TIMEOUT_S: Final = 900
 """The longest of Lambda; a step takes some minutes."""
 _ATTEMPTS: Final = 4
 _TELL: Final = "Tell"
 _FAIL: Final = "Fail"
+
+
+def grant_work(function: lambda_.Function, bucket: s3.Bucket, *, folder: str, reason: str) -> None:
+    """Allows a function to read, write and list what jobs hand to each other in a folder.
+
+    `reason` is why it may reach all objects of the folder, for cdk-nag.
+    """
+    actions = "s3:GetObject", "s3:PutObject"
+    grant_objects(function, bucket, *actions, prefix=folder, reason=reason)
+    iam.Grant.add_to_principal(
+        grantee=function, actions=["s3:ListBucket"], resource_arns=[bucket.bucket_arn]
+    )
+    if bucket.encryption_key:
+        bucket.encryption_key.grant(function, "kms:Decrypt", "kms:GenerateDataKey")
 
 
 @dataclass(frozen=True, slots=True)
