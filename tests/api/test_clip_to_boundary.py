@@ -175,19 +175,18 @@ class TestValues:
         )
 
 
+def publish_world(server: Server) -> None:
+    path = write_cog(
+        server.folder / "world.tif", np.full((1, 90, 180), 7, np.uint8), crs="EPSG:4326",
+        bounds=(-180, -90, 180, 90),
+    )  # fmt: skip
+    assets = {"visual": {"href": str(path), "type": "image/tiff"}}
+    server.add(item("w", box(-180, -90, 180, 90), assets=assets))
+
+
 class TestPlaces:
     def test_both_sides_of_the_antimeridian(self, server: Server) -> None:
-        path = write_cog(
-            server.folder / "world.tif", np.full((1, 90, 180), 7, np.uint8), crs="EPSG:4326",
-            bounds=(-180, -90, 180, 90),
-        )  # fmt: skip
-        server.add(
-            item(
-                "w",
-                box(-180, -90, 180, 90),
-                assets={"visual": {"href": str(path), "type": "image/tiff"}},
-            )
-        )
+        publish_world(server)
         jumping = {
             "type": "Polygon",
             "coordinates": [[[170, -20], [-170, -20], [-170, 20], [170, 20], [170, -20]]],
@@ -218,17 +217,7 @@ class TestPlaces:
         assert there == [34, 35, 36, 37, 106, 107, 108, 109]
 
     def test_up_to_a_pole(self, server: Server) -> None:
-        path = write_cog(
-            server.folder / "world.tif", np.full((1, 90, 180), 7, np.uint8), crs="EPSG:4326",
-            bounds=(-180, -90, 180, 90),
-        )  # fmt: skip
-        server.add(
-            item(
-                "w",
-                box(-180, -90, 180, 90),
-                assets={"visual": {"href": str(path), "type": "image/tiff"}},
-            )
-        )
+        publish_world(server)
         clip(server, box(-180, -90, 180, 0))
         made = server.picture("/mosaics/m/tiles/WebMercatorQuad/0/0/0")
         assert not made.valid[:128].any()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -17,6 +17,12 @@ from livemosaic.cli.session import console, progress, target
 from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import FORMAT, Access
+
+_EXPORT: Final = (
+    "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may be left "
+    "out; of vector tiles with `layers=footprints,coverage` in place of render and format. May be "
+    "repeated."
+)
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, change and delete mosaics.")
 
@@ -75,10 +81,7 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,…",
-            help="An archive (PMTiles) that is made on a schedule: "
-            "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
-            "be left out; of vector tiles with `layers=footprints,coverage` in place of render "
-            "and format. May be repeated.",
+            help=f"An archive (PMTiles) that is made on a schedule: {_EXPORT}",
         ),
     ] = None,
     create_table: Annotated[
@@ -209,9 +212,7 @@ def update(
         typer.Option(
             metavar="NAME=VALUE,…",
             help="An archive (PMTiles) that is made on a schedule, in place of the ones before: "
-            "`render=ndvi,format=webp,minzoom=0,maxzoom=12,every_h=24,keep=7`, of which each may "
-            "be left out; of vector tiles with `layers=footprints,coverage` in place of render "
-            "and format. May be repeated.",
+            f"{_EXPORT}",
         ),
     ] = None,
     reset: Annotated[

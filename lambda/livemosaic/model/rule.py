@@ -27,6 +27,12 @@ PixelSelection = Literal[
 """The operations that rio-tiler has, by the names of its mosaic methods."""
 
 
+def are_alike(one: Operation, other: Operation) -> bool:
+    """Whether the results of two operations can have the same colors: both have values of scenes,
+    or both are the same."""
+    return one == other or not {one, other} & {*COMPUTED}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A mosaic rule. Its `repr` is part of ETags: equal rules are written alike."""

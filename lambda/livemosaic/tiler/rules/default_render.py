@@ -3,7 +3,7 @@
 from livemosaic.errors import InvalidRequestError, NotFoundError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import VALUES, Format
-from livemosaic.model.rule import COMPUTED, Rule
+from livemosaic.model.rule import Rule, are_alike
 from livemosaic.render.named_renders import render_of
 from livemosaic.tiler.rules.parameters import rule_of
 
@@ -17,8 +17,7 @@ def default_render(mosaic: Mosaic, rule: Rule, format_: Format) -> str:
     if not mosaic.default_render or format_ in VALUES or rule.item_render:
         return ""
     usual = rule_of({}, mosaic).operation
-    is_other = rule.operation != usual and {rule.operation, usual} & {*COMPUTED}
-    return "" if is_other else mosaic.default_render
+    return mosaic.default_render if are_alike(rule.operation, usual) else ""
 
 
 def check_default_render(mosaic: Mosaic) -> None:

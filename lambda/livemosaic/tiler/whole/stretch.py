@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
-from livemosaic.model.rule import COMPUTED, Rule
+from livemosaic.model.rule import Rule, are_alike
 from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.statistics import Wanted
@@ -108,7 +108,7 @@ def _check(render: Render, rule: Rule, default: Rule) -> None:
         raise InvalidRequestError(
             "rescale=auto is of the values of scenes, not of the colors of item_render"
         )
-    if rule.operation != default.operation and {rule.operation, default.operation} & {*COMPUTED}:
+    if not are_alike(rule.operation, default.operation):
         raise InvalidRequestError(
             f"rescale=auto is of the operation {default.operation!r} of the mosaic, not of "
             f"{rule.operation!r}; give rescale=min,max"

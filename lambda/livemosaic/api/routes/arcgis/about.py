@@ -58,8 +58,8 @@ async def legend(request: Request) -> Response:
     """Shows what colors mean: of the rendering rule, or of the values as they are."""
     asked = await Asked.of(request)
     mosaic = await asked.mosaic()
-    rendering = drawing_param(asked, mosaic, rule_of({}, mosaic), "auto")
     default = rule_of({}, mosaic)
+    rendering = drawing_param(asked, mosaic, default, "auto")
     samples = request.app.state.samples
     sample = await samples.find(asked.services, mosaic, rendering.read, default)
     render = await asked.services.stretched(mosaic, rendering.read, rendering.render, default)
