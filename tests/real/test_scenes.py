@@ -2,16 +2,28 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from shapely.geometry import shape
 
 from api.served import JSON, Server
 from livemosaic.storage.allowlist import AllowList
 
-from .pictures import assert_alike, closest_oracle, item_of, oracle, tile_of, url_of, valid_area_of
+from .pictures import (
+    assert_alike,
+    bounds_of,
+    closest_oracle,
+    item_of,
+    oracle,
+    tile_of,
+    url_of,
+    valid_area_of,
+)
 
 
 @pytest.fixture(scope="module", params=["valid area", "bounds"])
@@ -242,3 +254,27 @@ class TestStacItems:
         (outcome,) = self.outcomes(real, "mars-item", text)
         assert outcome["status"] == "rejected"
         assert "is of another body: its CRS is of Mars" in outcome["detail"]
+
+
+@pytest.mark.parametrize("edge", [256, 1024])
+def test_a_palette_of_an_aerial_photograph_is_nearer_than_by_median_cut(
+    real: Server, data: Path, edge: int
+) -> None:
+    path = data / "noaa/20200307aC0853900w361030n.tif"
+    real.create(f"aerial-{edge}")
+    real.add(item_of(path), mosaic=f"aerial-{edge}")
+    west, south, east, north = shape(bounds_of(path)).buffer(-0.001).bounds
+    url = f"/arcgis/rest/services/aerial-{edge}/ImageServer/exportImage"
+    asked = {"bbox": f"{west},{south},{east},{north}", "bboxSR": 4326, "size": f"{edge},{edge}"}
+    shown = {}
+    for name in ("png32", "png8"):
+        answer = real.get(url, **asked, format=name, f="image")
+        with Image.open(BytesIO(answer.content)) as image:
+            assert image.mode == {"png32": "RGBA", "png8": "P"}[name]
+            shown[name] = image.convert("RGB")
+    cut = shown["png32"].quantize(255, dither=Image.Dither.NONE).convert("RGB")
+    plain = np.asarray(shown["png32"], float)
+    ours, theirs = (
+        np.linalg.norm(np.asarray(one) - plain, axis=-1).mean() for one in (shown["png8"], cut)
+    )
+    assert 0 < ours <= theirs

@@ -98,6 +98,24 @@ def test_a_palette_has_the_colors_of_all(layers: Service) -> None:
         assert found == colors(layers.map(**asked))
 
 
+def test_a_palette_has_translucent_colors_near_to_all(layers: Service) -> None:
+    ramp = np.tile(np.arange(200, dtype="uint8"), (1, 256, 2))[..., :256]
+    for name, values in (("across", ramp), ("down", ramp.transpose(0, 2, 1))):
+        table = {str(n): [n, 255 - n, n // 2 if name == "down" else 200, 99] for n in range(200)}
+        style = {"assets": ["visual"], "bidx": [1], "colormap": table}
+        layers.server.create(name, renders={"glass": style})
+        layers.server.publish(name, values, mosaic=name)
+    asked = {"LAYERS": "across,down", "STYLES": "glass,glass"}
+    plain = pixels(layers.map(**asked))
+    assert len(np.unique(plain.reshape(4, -1), axis=1).T) > 2000
+    answer = layers.map(FORMAT="image/png8", **asked)
+    with MemoryFile(answer.content) as file, file.open() as image:
+        table, places = image.colormap(1), image.read(1)
+    found = np.array([table[place] for place in range(len(table))])[places].transpose(2, 0, 1)
+    assert np.abs(found[3] - plain[3].astype(int)).max() < 9
+    assert np.abs(found - plain.astype(int)).mean() < 4
+
+
 def test_what_a_layer_leaves_out_is_in_the_headers(layers: Service) -> None:
     answer = layers.map(LAYERS="red,deep,green")
     assert colors(answer)[0] == [0, 100, 0, 255]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}
 """Gray, gray and alpha, RGB, RGB and alpha, by the number of bands."""
+_PALETTE: Final = 3
+_OPAQUE: Final = 255
 _UP: Final = 2
 _LEVEL: Final = 1
 """Level of libdeflate: 1.8 ms and 128 KB for a tile of the benchmark (zlib: 3.2 and 140); level 6
@@ -17,6 +19,8 @@ takes up to half as long again, for a few per cent less. One filter serves all r
 choice for each: left, average and Paeth are larger or slower. ISA-L needs 0.5 ms, but once in many
 thousand tiles gave the same pixels other bytes.
 """
+_PALETTED_LEVEL: Final = 6
+"""Places in a palette gain more by it: a tenth, in less than a third of the time of GDAL's."""
 
 
 def encode_png(bands: NDArray[Any]) -> bytes:
@@ -29,15 +33,30 @@ def encode_png(bands: NDArray[Any]) -> bytes:
     filtered[:, 0] = _UP
     filtered[0, 1:] = lines[0]
     np.subtract(lines[1:], lines[:-1], out=filtered[1:, 1:])
-    header = width, height, 16 if deep else 8, _COLOR_TYPES[count], 0, 0, 0
-    return b"".join(
-        (
-            _SIGNATURE,
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", *header)),
-            _chunk(b"IDAT", deflate.zlib_compress(filtered, _LEVEL)),
-            _chunk(b"IEND", b""),
-        )
+    header = struct.pack(">IIBBBBB", width, height, 16 if deep else 8, _COLOR_TYPES[count], 0, 0, 0)
+    return _file(header, _chunk(b"IDAT", deflate.zlib_compress(filtered, _LEVEL)))
+
+
+def encode_paletted(places: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """Encodes places, shape (height, width), in a palette of up to 256 colors, shape (colors, 4).
+
+    Red, green, blue and alpha; alpha is stored up to the last color that is not opaque.
+    """
+    height, width = places.shape
+    lines = np.zeros((height, 1 + width), np.uint8)  # without a filter, as places are no amounts
+    lines[:, 1:] = places
+    translucent = np.flatnonzero(palette[:, 3] < _OPAQUE)
+    alpha = palette[: translucent[-1] + 1, 3].tobytes() if len(translucent) else b""
+    return _file(
+        struct.pack(">IIBBBBB", width, height, 8, _PALETTE, 0, 0, 0),
+        _chunk(b"PLTE", palette[:, :3].tobytes()),
+        _chunk(b"tRNS", alpha) if alpha else b"",
+        _chunk(b"IDAT", deflate.zlib_compress(lines, _PALETTED_LEVEL)),
     )
+
+
+def _file(header: bytes, *chunks: bytes) -> bytes:
+    return b"".join((_SIGNATURE, _chunk(b"IHDR", header), *chunks, _chunk(b"IEND", b"")))
 
 
 def _chunk(kind: bytes, body: bytes | bytearray) -> bytes:
