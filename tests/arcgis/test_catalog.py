@@ -162,6 +162,29 @@ class TestObjectIds:
         assert image.headers["X-Scenes"] == "b"
 
 
+class TestRows:
+    """esriMosaicNone orders rasters as the rows of the attribute table (Esri, "Mosaic rules")."""
+
+    @pytest.mark.parametrize("ascending", [True, False])
+    def test_none_is_the_order_in_which_a_query_lists_items(self, service, ascending: bool) -> None:
+        listed = [*ids(service, geometry=AMID)]
+        rule = {"mosaicMethod": "esriMosaicNone", "ascending": ascending}
+        place = asked(service, "identify", geometry=AMID, mosaicRule=rule)["catalogItems"]
+        named = [item["attributes"]["Name"] for item in place["features"]]
+        assert named == (listed if ascending else listed[::-1]) == sorted(listed, reverse=ascending)
+        drawn = exported(service, mosaicRule=rule, format="tiff")
+        middle = pixels(drawn)[0, 128, 127]
+        assert middle == {"a": 1, "b": 2}[named[0]]
+
+    def test_it_is_the_default_that_clients_send_back(self, service: Server) -> None:
+        described = asked(service)
+        assert described["defaultMosaicMethod"] == "None"
+        plain = exported(service, format="tiff").content
+        for name in ("None", "esriMosaicNone"):
+            rule = {"mosaicMethod": name, "ascending": described["sortAscending"]}
+            assert exported(service, mosaicRule=rule, format="tiff").content == plain
+
+
 class TestPlaces:
     def test_identify_has_the_value_and_all_items_top_first(self, service: Server) -> None:
         found = asked(service, "identify", geometry=AMID, geometryType="esriGeometryPoint")

@@ -153,6 +153,17 @@ class TestFormats:
         assert sizes == sorted(sizes)
         assert sizes[0] * 2 < sizes[2]
 
+    @pytest.mark.parametrize("quality", [None, 60])
+    def test_the_quality_is_the_one_that_the_service_states(self, service, quality) -> None:
+        name = f"q{quality}"
+        service.create(name, **({"quality": quality} if quality else {}))
+        service.publish("a", RAMP.astype("uint8"), mosaic=name)
+        stated = asked(service, mosaic=name)
+        most = stated["defaultCompressionQuality"]
+        assert most == stated["tileInfo"]["compressionQuality"] == (quality or 80)
+        plain = exported(service, name, format="jpg").content
+        assert exported(service, name, format="jpg", compressionQuality=most).content == plain
+
     def test_png32_has_alpha_and_png24_none(self, service: Server) -> None:
         with MemoryFile(exported(service, format="png32").content) as f, quiet(), f.open() as image:
             assert image.count == 4

@@ -92,6 +92,12 @@ def test_no_form_breaks_a_service(service: Server, body: bytes) -> None:
     check(service.client.post(url("exportImage"), content=body, headers=headers), began)
 
 
+def test_a_form_that_cannot_be_read_is_an_error_in_json(service: Server) -> None:
+    form = {"f": "json", "geometry": "9" * 1_000_001}
+    answer = service.client.post(url("query"), data=form)
+    assert answer.json()["error"]["message"] == "the form has more than 1,000,000 bytes"
+
+
 def test_an_image_is_never_larger_than_the_server_allows(service: Server) -> None:
     for given_ in ({"size": "8192,8192"}, {"size": "1,99999999"}):
         assert exported(service, **given_).status_code == 400

@@ -1,25 +1,20 @@
 """What a request names beyond reason is refused in words wherever it can be named, cheaply."""
 
 import json
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 
 from api.served import footprint, serving, tile_url
+from fuzz.apart import Apart, serving_apart
 from fuzz.targets import FEATURE, PATH, SOUTH, WEST
 from livemosaic.table.sqlite import SqliteTable
 
 REFUSALS: Final = {400, 414}
 LONGEST_S: Final = 10.0
-START_S: Final = 60.0
 MOST_MEMORY: Final = 200 * 1024
 """KiB by which all of these requests may make the server's process larger."""
 
@@ -114,54 +109,31 @@ PATHS: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Apart:
-    """A server in a process of its own."""
+class Described:
+    """A server in a process of its own, and what it takes."""
 
-    client: httpx.Client
-    process: subprocess.Popen[bytes]
+    server: Apart
     operations: Sequence[tuple[str, str, Mapping[str, Any]]]
     """Method, path and definition."""
 
     @property
-    def peak_kib(self) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+    def client(self) -> httpx.Client:
+        return self.server.client
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     """What is asked of it must not make it large: its memory is looked at in the end."""
     folder = tmp_path_factory.mktemp("apart")
     with serving(SqliteTable(folder / "table.db"), folder) as server:
         server.create("m")
         server.publish("a", [10, 20, 30])
         document = server.client.get("/openapi.json").json()
-    command = [sys.executable, "-m", "livemosaic", "--index", f"sqlite:///{folder}/table.db"]
-    command += ["--allow", str(folder), "serve", "--port", "0"]
-    log = folder / "serve.log"
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        try:
-            url = _served(process, log)
-            with httpx.Client(base_url=url, timeout=LONGEST_S) as client:
-                made = Apart(client, process, list(_operations(document)))
-                client.get(tile_url(".png")).raise_for_status()
-                before = made.peak_kib
-                yield made
-                assert made.peak_kib - before < MOST_MEMORY, "bad requests took memory"
-        finally:
-            process.terminate()
-
-
-def _served(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The URL that the server has written to its log, once it answers there."""
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()
-        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
-            httpx.get(f"{found[0]}/health", timeout=START_S).raise_for_status()
-            return found[0]
-        time.sleep(0.1)
-    raise AssertionError(f"the server did not start within {START_S} s: {log.read_text()}")
+    with serving_apart(folder, LONGEST_S) as made:
+        made.client.get(tile_url(".png")).raise_for_status()
+        before = made.peak_kib
+        yield Described(made, list(_operations(document)))
+        assert made.peak_kib - before < MOST_MEMORY, "bad requests took memory"
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -179,7 +151,7 @@ def _filled(path: str) -> str:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_it_is_refused_wherever_it_is_taken(apart: Apart, name: str) -> None:
+def test_it_is_refused_wherever_it_is_taken(apart: Described, name: str) -> None:
     taking = [
         (method, path)
         for method, path, operation in apart.operations
@@ -195,7 +167,7 @@ def test_it_is_refused_wherever_it_is_taken(apart: Apart, name: str) -> None:
     assert accepted == []
 
 
-def _ask(apart: Apart, method: str, path: str, query: Mapping[str, Any]) -> httpx.Response:
+def _ask(apart: Described, method: str, path: str, query: Mapping[str, Any]) -> httpx.Response:
     body = FEATURE if method == "post" else None
     return apart.client.request(method, _filled(path), params=dict(query), json=body)
 
@@ -206,7 +178,7 @@ def _is_refused(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize("route", ["feature", "feature.png", "statistics"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_body_that_is_no_area_is_refused(apart: Apart, route: str, body: Any) -> None:
+def test_a_body_that_is_no_area_is_refused(apart: Described, route: str, body: Any) -> None:
     content = json.dumps(body).replace("Infinity", "1e400")
     answer = apart.client.post(
         f"/mosaics/m/{route}", content=content, headers={"Content-Type": "application/json"}
@@ -215,7 +187,7 @@ def test_a_body_that_is_no_area_is_refused(apart: Apart, route: str, body: Any) 
 
 
 @pytest.mark.parametrize("route", ["feature", "statistics"])
-def test_a_body_that_is_deep_is_refused(apart: Apart, route: str) -> None:
+def test_a_body_that_is_deep_is_refused(apart: Described, route: str) -> None:
     answer = apart.client.post(
         f"/mosaics/m/{route}", content=DEEP, headers={"Content-Type": "application/json"}
     )
@@ -223,14 +195,14 @@ def test_a_body_that_is_deep_is_refused(apart: Apart, route: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "named"), PATHS.values(), ids=PATHS)
-def test_a_path_that_leads_nowhere_is_refused(apart: Apart, path: str, named: str) -> None:
+def test_a_path_that_leads_nowhere_is_refused(apart: Described, path: str, named: str) -> None:
     answer = apart.client.get(f"/mosaics/m/{path}")
     assert answer.status_code in (400, 404), answer.text[:300]
     assert named in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("mosaic", ["..%2Fx", "%2e%2e", "a%23b", "😀", "m" * 3000, "%00", "m%0a"])
-def test_a_mosaic_that_cannot_be_is_not_found(apart: Apart, mosaic: str) -> None:
+def test_a_mosaic_that_cannot_be_is_not_found(apart: Described, mosaic: str) -> None:
     for rest in ("info", "map", "tiles/WebMercatorQuad/0/0/0", "point/0,0", "WMTSCapabilities.xml"):
         answer = apart.client.get(f"/mosaics/{mosaic}/{rest}")
         assert answer.status_code == 404, (rest, answer.text[:300])

@@ -15,6 +15,7 @@ from livemosaic.render.encode import MEDIA_TYPES, Encoded, encode, styled
 from livemosaic.render.exports.lerc import DTYPES, encode_lerc
 from livemosaic.render.exports.png8 import encode_png8
 from livemosaic.render.functions.bands import extract_bands
+from livemosaic.render.functions.sizes import check_size
 
 ExportFormat = Literal[
     "jpgpng", "png", "png8", "png24", "png32", "jpg", "tiff", "lerc", "bsq"
@@ -192,6 +193,7 @@ def as_type(pixels: Pixels, kind: PixelType) -> Pixels:
     data = pixels.data
     if np.iscomplexobj(data):
         raise InvalidRequestError(f"{data.dtype} pixels cannot be {kind}")
+    check_size(data, len(data), dtype)
     if dtype.kind in "iu":
         least, most = np.iinfo(dtype).min, _MOST_OF.get(kind, np.iinfo(dtype).max)
         data = np.clip(_rounded(np.nan_to_num(data.astype(np.float64))), least, most)
@@ -222,8 +224,8 @@ def _lerc(pixels: Pixels) -> bytes:
 
 def _bsq(pixels: Pixels) -> bytes:
     """Returns the bands in turn, little-endian, and then a bit for each pixel: 1 if valid."""
-    little = pixels.data.astype(pixels.data.dtype.newbyteorder("<"))
-    return little.tobytes() + np.packbits(pixels.valid).tobytes()
+    little = pixels.data.astype(pixels.data.dtype.newbyteorder("<"), copy=False)
+    return b"".join((np.ascontiguousarray(little).data, np.packbits(pixels.valid).data))
 
 
 def _png8(pixels: Pixels, render: Render, grid: Grid) -> Encoded:

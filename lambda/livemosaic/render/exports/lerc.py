@@ -21,6 +21,8 @@ _TYPES: Final = {
 _RUN: Final = 32_767
 _END: Final = struct.pack("<h", -32_768)
 _FLETCHER: Final = 65_535
+_PART: Final = 1 << 20
+"""Words that are summed up at once."""
 DTYPES: Final = frozenset(_TYPES)
 """Names of the numpy data types that LERC2 has."""
 
@@ -60,11 +62,13 @@ def _checksum(counted: bytes) -> int:
 
     Both sums are modulo 65,535, where 0 stands as 65,535.
     """
-    padded = counted + b"\0" * (len(counted) % 2)
-    words = np.frombuffer(padded, ">u2").astype(np.uint64)
-    weights = np.arange(len(words), 0, -1, dtype=np.uint64) % _FLETCHER
-    first = (_FLETCHER + int(words.sum())) % _FLETCHER
-    second = (
-        _FLETCHER + int((words * weights % _FLETCHER).sum()) + len(words) * _FLETCHER
-    ) % _FLETCHER
-    return (second or _FLETCHER) << 16 | (first or _FLETCHER)
+    words = np.frombuffer(counted + b"\0" * (len(counted) % 2), ">u2")
+    first = second = _FLETCHER
+    for start in range(0, len(words), _PART):
+        part = words[start : start + _PART].astype(np.uint64)
+        after = len(words) - start
+        weights = np.arange(after, after - len(part), -1, dtype=np.uint64) % _FLETCHER
+        first += int(part.sum())
+        second += int((part * weights).sum())
+    second = (second + len(words) * _FLETCHER) % _FLETCHER
+    return (second or _FLETCHER) << 16 | (first % _FLETCHER or _FLETCHER)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.raster import Pixels
 from livemosaic.render.expression import Expression
+from livemosaic.render.functions.sizes import check_size
 
 _INDICES: Final = {
     1: "({0}-{1})/({0}+{1})",
@@ -41,6 +42,7 @@ def extract_bands(pixels: Pixels, bands: Sequence[int]) -> Pixels:
         raise InvalidRequestError(
             f"band {strange[0]} is not there: bands are counted from 0, and there are {count}"
         )
+    check_size(pixels.data, len(bands), pixels.data.dtype)
     names = tuple(pixels.names[band] for band in bands)
     return Pixels(pixels.data[list(bands)], pixels.valid, names)
 
@@ -109,25 +111,45 @@ def remap(
     The last range holds its upper end, too, if `holds_last`. Values in no range are kept, or have
     no data. The data type is that of the pixels, or a larger one that has all `values`.
     """
-    made = pixels.data.astype(_type_for(values, pixels.data.dtype))
-    known = np.zeros(made.shape, np.bool_)
-    for number, ((low, high), value) in enumerate(zip(ranges, values, strict=True)):
-        is_closed = holds_last and number == len(ranges) - 1
-        within = _within(pixels.data, low, high, is_closed=is_closed) & ~known
-        made[within] = value
-        known |= within
-    valid = pixels.valid if keeps_others else pixels.valid & known.all(axis=0)
-    for low, high in no_data:
-        valid = valid & ~_within(pixels.data, low, high).any(axis=0)
-    return Pixels(np.where(valid, made, made.dtype.type(0)), valid, pixels.names)
-
-
-def _within(
-    data: NDArray[Any], low: float, high: float, *, is_closed: bool = False
-) -> NDArray[np.bool_]:
+    data, dtype = pixels.data, _type_for(values, pixels.data.dtype)
+    check_size(data, len(data), dtype)
     with np.errstate(over="ignore"):  # ends beyond the type of the data
-        below = data <= high if is_closed else data < high
-        return np.asarray((data >= low) & below)
+        given = np.array([*ranges, *no_data], data.dtype if data.dtype.kind == "f" else np.float64)
+    ends, numbers = np.unique(given, return_inverse=True)
+    spans = [slice(2 * low + 1, 2 * high + 1) for low, high in numbers.reshape(-1, 2)]
+    if holds_last:
+        last = spans[len(ranges) - 1]
+        spans[len(ranges) - 1] = slice(last.start, last.stop + 1)
+    table = np.zeros(2 * len(ends) + 1, dtype)
+    known, hidden = np.zeros((2, len(table)), np.bool_)
+    for span, value in [*zip(spans, values, strict=False)][::-1]:
+        table[span], known[span] = value, True
+    for span in spans[len(ranges) :]:
+        hidden[span] = True
+    made, valid = np.empty(data.shape, dtype), pixels.valid.copy()
+    for band, target in zip(data, made, strict=True):
+        steps = _steps(band, ends)
+        target[:] = np.where(known[steps], table[steps], band)
+        valid &= ~hidden[steps] & (keeps_others | known[steps])
+    made[:, ~valid] = 0
+    return Pixels(made, valid, pixels.names)
+
+
+def _steps(band: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.intp]:
+    """Returns where values lie: 2 n + 1 at the end number n, 2 n between it and the one before.
+
+    Values that are no numbers lie above all ends.
+    """
+    if band.dtype.kind in "iu" and band.dtype.itemsize <= 2:
+        unsigned = np.dtype(f"u{band.dtype.itemsize}")
+        every = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned).view(band.dtype)
+        steps: NDArray[np.intp] = _found(every, ends)[band.view(unsigned)]
+        return steps
+    return _found(band, ends)
+
+
+def _found(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.intp]:
+    return np.searchsorted(ends, values) + np.searchsorted(ends, values, side="right")
 
 
 def _type_for(values: Sequence[float], dtype: np.dtype[Any]) -> np.dtype[Any]:

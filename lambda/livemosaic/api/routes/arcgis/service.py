@@ -23,6 +23,7 @@ from livemosaic.geo.crs import metres_per_unit
 from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.rule import Method
+from livemosaic.render.encode import QUALITY
 from livemosaic.services import Services
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.tilesets import reached
@@ -109,7 +110,7 @@ def _described(
         "fields": fields,
         "capabilities": "Image,Catalog,Metadata",
         **_rules(services, mosaic),
-        "defaultCompressionQuality": 85,
+        "defaultCompressionQuality": mosaic.quality or QUALITY,
         "defaultResamplingMethod": "Nearest",
         "maxImageHeight": side,
         "maxImageWidth": side,
@@ -223,7 +224,7 @@ def _tile_info(mosaic: Mosaic) -> dict[str, Any] | None:
         "cols": 256,
         "dpi": _DPI,
         "format": "MIXED",
-        "compressionQuality": 85,
+        "compressionQuality": mosaic.quality or QUALITY,
         "origin": {"x": bounds.left, "y": bounds.top},
         "spatialReference": reference_of(crs),
         "lods": [

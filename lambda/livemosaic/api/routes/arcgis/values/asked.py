@@ -115,6 +115,8 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     """Returns the fields of a form in the body (URL-encoded, or of several parts)."""
     if request.method != "POST":
         return []
+    # What cannot be read says no `f`; programs send forms, and read JSON.
+    request.scope[FORMAT] = request.query_params.get("f", "json").lower()
     kind = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
     if kind == _FORM:
         body = await request.body()
