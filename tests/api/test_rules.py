@@ -402,6 +402,7 @@ class TestArcGIS:
             ({"time": 1767312000000}, {"datetime": "2026-01-02"}),
             ({"time": [1767312000000, 1767398400000]}, {"datetime": "2026-01-02/2026-01-03"}),
             ({"time": "1767312000000,null"}, {"datetime": "2026-01-02/.."}),
+            ({"time": "NULL, 1767312000000"}, {"datetime": "../2026-01-02T00:00:00"}),
             (
                 {"mosaicMethod": "esriMosaicAttribute", "sortField": "cloud", "time": [0, None]},
                 {"sortby": "cloud"},

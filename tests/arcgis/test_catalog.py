@@ -57,6 +57,8 @@ class TestQuery:
         assert ids(service, where=f"OBJECTID IN ({known['c']}, {known['b']})").keys() == {"b", "c"}
         assert ids(service, objectIds="7") == {}
         assert "must be" in asked(service, "query", objectIds="x")["error"]["message"]
+        strange = asked(service, "query", geometry=AMID, spatialRel="inside")["error"]["message"]
+        assert "known are esriSpatialRelIntersects," in strange
 
     def test_a_geometry_selects_items_in_any_reference(self, service: Server) -> None:
         east = {"x": EDGE.right - STEP, "y": AMID["y"], "spatialReference": {"wkid": 102100}}

@@ -319,6 +319,7 @@ class TestFormats:
             f"/mosaics/m/bbox/{BOX}/300x300.tif", coord_crs="EPSG:3857", resampling="bilinear"
         )
         assert (pixels(found) == pixels(ours)).all()
+        assert "RSP_CubicConvolution" in exported(service, interpolation="cubic").text
 
 
 class TestDocuments:

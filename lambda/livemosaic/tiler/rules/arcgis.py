@@ -166,7 +166,7 @@ def _time(value: object) -> dict[str, Any]:
 
 def _numbers(text: str) -> list[object]:
     try:
-        found: list[object] = json.loads(f"[{text}]")
+        found: list[object] = json.loads(f"[{text.lower()}]")  # NULL
     except (ValueError, RecursionError):
         found = [text]
     return found

@@ -59,16 +59,16 @@ MAX_RECORDS: Final = 1000
 _MOST_IDS: Final = 100
 _EVERYTHING: Final = ("", "1=1", "1 = 1")
 _RELATIONS: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], bool]]] = {
-    "esrispatialrelintersects": lambda item, given: item.intersects(given),
-    "esrispatialrelenvelopeintersects": lambda item, given: item.envelope.intersects(
+    "esriSpatialRelIntersects": lambda item, given: item.intersects(given),
+    "esriSpatialRelEnvelopeIntersects": lambda item, given: item.envelope.intersects(
         given.envelope
     ),
-    "esrispatialrelindexintersects": lambda item, given: item.envelope.intersects(given.envelope),
-    "esrispatialrelwithin": lambda item, given: item.within(given),
-    "esrispatialrelcontains": lambda item, given: item.contains(given),
-    "esrispatialreloverlaps": lambda item, given: item.overlaps(given),
-    "esrispatialreltouches": lambda item, given: item.touches(given),
-    "esrispatialrelcrosses": lambda item, given: item.crosses(given),
+    "esriSpatialRelIndexIntersects": lambda item, given: item.envelope.intersects(given.envelope),
+    "esriSpatialRelWithin": lambda item, given: item.within(given),
+    "esriSpatialRelContains": lambda item, given: item.contains(given),
+    "esriSpatialRelOverlaps": lambda item, given: item.overlaps(given),
+    "esriSpatialRelTouches": lambda item, given: item.touches(given),
+    "esriSpatialRelCrosses": lambda item, given: item.crosses(given),
 }
 _UNREAD: Final = ("outStatistics", "groupByFieldsForStatistics", "returnDistinctValues")
 _PAGE: Final = 200
@@ -95,9 +95,12 @@ class CatalogQuery:
         where = (asked.get("where") or "").strip()
         given = {} if where in _EVERYTHING else {"where": where}
         own = replace(mosaic, rules=replace(mosaic.rules, default={}))
-        relation = (asked.get("spatialRel") or "esriSpatialRelIntersects").lower()
-        if relation not in _RELATIONS:
-            raise InvalidRequestError(f"spatialRel {relation[:40]!r} is not known")
+        named = asked.get("spatialRel") or "esriSpatialRelIntersects"
+        relation = next((one for one in _RELATIONS if one.lower() == named.lower()), "")
+        if not relation:
+            raise InvalidRequestError(
+                f"spatialRel {named[:40]!r} is not known; known are {', '.join(_RELATIONS)}"
+            )
         shape = await run_in_threadpool(geometry_of, asked, service_crs(mosaic))
         place = None if shape is None else await run_in_threadpool(on_globe, shape, mosaic)
         return cls(mosaic, await rule_of_arcgis(asked, own, given), _ids(asked), place, relation)

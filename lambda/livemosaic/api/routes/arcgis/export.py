@@ -41,10 +41,10 @@ _SIDE: Final = 400
 _ALMOST: Final = 1e-6
 """Part of a pixel by which edges of the world may be missed."""
 INTERPOLATIONS: Final[dict[str, Resampling]] = {
-    "rsp_nearestneighbor": "nearest",
-    "rsp_bilinearinterpolation": "bilinear",
-    "rsp_cubicconvolution": "cubic",
-    "rsp_majority": "mode",
+    "RSP_NearestNeighbor": "nearest",
+    "RSP_BilinearInterpolation": "bilinear",
+    "RSP_CubicConvolution": "cubic",
+    "RSP_Majority": "mode",
 }
 _MATCH: Final = ("esriNoDataMatchAny", "esriNoDataMatchAll")
 _SHOWN_AS_THEY_ARE: Final = ("uint8",)
@@ -278,9 +278,12 @@ def _read(asked: Asked, rendering: Rendering) -> Rendering:
     read = rendering.read
     named = asked.get("interpolation")
     if named is not None:
-        kernel = INTERPOLATIONS.get(named.strip().lower())
+        kernels = {name.lower(): kernel for name, kernel in INTERPOLATIONS.items()}
+        kernel = kernels.get(named.strip().lower())
         if kernel is None:
-            raise InvalidRequestError(f"interpolation {named[:40]!r} is not known")
+            raise InvalidRequestError(
+                f"interpolation {named[:40]!r} is not known; known are {', '.join(INTERPOLATIONS)}"
+            )
         read = replace(read, resampling=kernel)
     return replace(rendering, read=read)
 
