@@ -21,15 +21,18 @@ Libraries in `_LIBRARIES_LEFT_OUT` do not count. Python's minor version and the 
 compensates floats since 3.12, and the last digits of numpy and GDAL depend on the instruction set.
 
 The Lambda bundle carries its version in a file, as parsing sources would slow a cold start;
-elsewhere it is computed from the sources and the installed libraries.
+elsewhere it is computed from the sources and the installed libraries, and kept until one changes.
 """
 
 import ast
 import hashlib
+import importlib.util
+import os
 import platform
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -116,7 +119,30 @@ def current() -> str:
     except FileNotFoundError:
         runs_on = f"{platform.machine()}, Python {sys.version_info.major}.{sys.version_info.minor}"
         installed = required_by("livemosaic") or libraries_in(sys.path)
-        return fingerprint(package, installed | _linked(), runs_on)
+        return _cached(package, installed | _linked(), runs_on)
+
+
+def _cached(package: Path, libraries: Mapping[str, str], runs_on: str) -> str:
+    """Returns the fingerprint; parsing takes half a second, which the same bytes need once.
+
+    It is kept beside this module's bytecode, under a digest of all that it follows from.
+    """
+    digest = hashlib.blake2b(repr((runs_on, sorted(libraries.items()))).encode(), digest_size=16)
+    for path in (Path(__file__), *sorted(path for path, _ in _files(package))):
+        digest.update(f"\n{path} {hashlib.blake2b(path.read_bytes()).hexdigest()}".encode())
+    given = digest.hexdigest()
+    cache = Path(importlib.util.cache_from_source(__file__)).with_suffix(".txt")
+    with suppress(OSError, ValueError):
+        known, found = cache.read_text().split()
+        if known == given:
+            return found
+    found = fingerprint(package, libraries, runs_on)
+    if not sys.dont_write_bytecode:
+        with suppress(OSError):
+            written = cache.with_suffix(f".{os.getpid()}")
+            written.write_text(f"{given} {found}")
+            written.replace(cache)
+    return found
 
 
 def libraries_in(folders: Iterable[str]) -> dict[str, str]:
@@ -177,12 +203,18 @@ def _normalized(name: str) -> str:
 
 def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
     """Yields the path inside the package and the relevant content of each file that counts."""
+    for path, name in _files(package):
+        content = path.read_bytes()
+        yield name, _syntax(content) if path.suffix == ".py" else content
+
+
+def _files(package: Path) -> Iterator[tuple[Path, str]]:
+    """Yields each file that counts, and its path inside the package."""
     for path in package.rglob("*"):
         name = path.relative_to(package).as_posix()
         generated = path.parent.name == "__pycache__" or path.name.startswith(".")
         if path.is_file() and not generated and code_counts(name):
-            content = path.read_bytes()
-            yield name, _syntax(content) if path.suffix == ".py" else content
+            yield path, name
 
 
 def _syntax(source: bytes) -> bytes:

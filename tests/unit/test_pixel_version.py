@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import livemosaic
+from livemosaic import pixel_version
 from livemosaic.pixel_version import (
     code_counts,
     fingerprint,
@@ -23,6 +25,14 @@ from livemosaic.pixel_version import (
 
 PACKAGE = Path(livemosaic.__file__).parent
 KERNELS = "cog/warp.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parse_each_module_once() -> Iterator[None]:
+    """Most tests change one of 200; to parse all of them takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pixel_version, "_syntax", cache(pixel_version._syntax))
+        yield
 
 
 @pytest.fixture
@@ -156,6 +166,55 @@ print(fingerprint(Path({str(PACKAGE)!r}), {{}}, "here"))
         command = [found.stdout.strip(), "-I", "-S", "-B", "-c", script]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ended.stdout.strip() == before
+
+
+def of_process(package: Path, **environment: str) -> str:
+    """The version of a new process that imports a copy of ours."""
+    script = "from livemosaic.pixel_version import *; print(current())"
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(package.parent)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stdout.strip()
+
+
+class TestProcess:
+    """A process keeps what it computed for the next one, beside its bytecode."""
+
+    def test_it_is_of_the_code_that_runs(self, package: Path) -> None:
+        kernels, own = package / KERNELS, (package / KERNELS).read_text()
+        first = of_process(package)
+        [kept] = (package / "__pycache__").glob("pixel_version.*.txt")
+        assert first in kept.read_text()
+        kernels.write_text(code(own))
+        assert of_process(package) != first
+        kernels.write_text(comment(own))
+        assert of_process(package) == first
+        kernels.rename(package / "cog" / "kernels.py")
+        assert of_process(package) != first
+
+    def test_it_is_of_the_libraries_that_are_installed(self, package: Path) -> None:
+        distribution(package.parent, "livemosaic", "1", "a-kernel")
+        versions = set()
+        for version in ("1", "2"):
+            distribution(package.parent, "a-kernel", version)
+            versions.add(of_process(package))
+            shutil.rmtree(package.parent / f"a_kernel-{version}.dist-info")
+        assert len(versions) == 2
+
+    def test_damage_is_computed_anew(self, package: Path) -> None:
+        first = of_process(package)
+        [kept] = (package / "__pycache__").glob("pixel_version.*.txt")
+        for damage in (b"", kept.read_bytes().split()[0], b"0123 4567", b"\xff"):
+            kept.write_bytes(damage)
+            assert of_process(package) == first
+
+    def test_where_no_bytecode_is_written_nothing_is_kept(self, package: Path) -> None:
+        of_process(package, PYTHONDONTWRITEBYTECODE="1")
+        assert not (package / "__pycache__").exists()
 
 
 def distribution(folder: Path, name: str, version: str, *requires: str) -> None:
