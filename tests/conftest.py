@@ -10,10 +10,12 @@ import gc
 import os
 import socket
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,23 +36,64 @@ REAL_TABLE = os.environ.get("LIVEMOSAIC_TEST_DYNAMODB_TABLE")
 REGION = os.environ.get("AWS_REGION", "eu-central-1") if REAL_TABLE else "eu-central-1"
 
 
+gc.disable()
+"""Until all is collected: it looked at each test many times, a fifth of the collection."""
+
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names of tests that are others in each process, with which pytest-xdist runs none."""
+_LONG = (
+    *("packaged", "e2e", "infra", "browser", "peers", "clients", "proof", "corpus", "handlers"),
+    *("load", "bench", "cli"),
+)
+"""Folders of few tests that take long."""
+_TOGETHER = ("packaged", "infra", "peers")
+"""Folders whose tests share what takes long to make, once in a process."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file, or folder of `_TOGETHER`, to one process, in the order of collection."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder = _folder(nodeid)
+            return folder if folder in _TOGETHER else str(super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse names of tests that are others in each process, with which pytest-xdist runs none.
+
+    Its processes begin with what takes long, so that none waits for another in the end.
+    """
     for item in items:
         callspec = getattr(item, "callspec", None)
         for value in callspec.params.values() if callspec else ():
             if isinstance(value, set | frozenset) and len(value) > 1 and str(value) in item.name:
                 raise pytest.UsageError(f"{item.nodeid}: a set has no order; give a list")
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        line = dict(zip(_LONG, count(), strict=False))
+        items.sort(key=lambda item: (line.get(_folder(item.nodeid), len(line)), -tests[item.path]))
 
 
-def pytest_collection_finish() -> None:
-    """Let the garbage collector look at no test and no module again: that took 5 % of a run."""
+def _folder(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Let the garbage collector begin, but look at no test and no module: it took 5 % of a run."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def dummy_credentials(patch: pytest.MonkeyPatch) -> None:

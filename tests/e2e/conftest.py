@@ -1,4 +1,4 @@
-"""One deployment of the real app, with the real zip, for all tests of this folder."""
+"""One deployment of the real app, with the real zip, for all tests of a file."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SOURCES = {
 SETTINGS = {**SOURCES, "private_mosaics": "true"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An account that was empty, in which signatures and policies count."""
     steps = Steps()
