@@ -72,7 +72,7 @@ class Shell:
 
     def run(self, step: Step) -> None:
         """Runs a command, which must succeed and print what is shown."""
-        serves = re.search(r"^livemosaic\b.*\bserve\b", step.command)
+        serves = re.search(r"^(\w+=\S+ )*livemosaic\b.*\bserve\b", step.command)
         printed = self._serve(step.command) if serves else self._run(step.command)
         found = _plain(printed.replace(self.url, SERVED))
         for line in step.shown:
@@ -99,7 +99,7 @@ class Shell:
         log = self.folder / "server.log"
         with log.open("wb") as file:
             self._server = subprocess.Popen(
-                self._script(f"exec {command}"),
+                self._script(f"exec env {command}"),
                 cwd=self.folder,
                 env=self.environment,
                 stderr=file,
@@ -114,10 +114,15 @@ class Shell:
         self.url = re.findall(r"http://127\.0\.0\.1:\d+", printed)[0]
         return printed
 
-    def _script(self, command: str) -> list[str]:
+    def placed(self, text: str) -> str:
+        """A text with the addresses of this machine."""
         for theirs, ours in {**self.hosts, SERVED: self.url}.items():
-            command = command.replace(theirs, ours)
-        return ["bash", "-c", f"set -e\n[ ! -e .environment ] || . ./.environment\n{command}"]
+            text = text.replace(theirs, ours)
+        return text
+
+    def _script(self, command: str) -> list[str]:
+        whole = f"set -e\n[ ! -e .environment ] || . ./.environment\n{self.placed(command)}"
+        return ["bash", "-c", whole]
 
     def _look_at(self, mosaic: str) -> None:
         """The map is a page, and the whole mosaic an image of all that it has to show there."""
