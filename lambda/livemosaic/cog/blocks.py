@@ -9,6 +9,7 @@ from async_tiff import DecoderRegistry, ImageFileDirectory, Tile
 from async_tiff.enums import Compression, PhotometricInterpretation, PlanarConfiguration
 from numpy.typing import NDArray
 
+from livemosaic.cog.budget import compute
 from livemosaic.cog.codecs.bounds import (
     ZSTD_BLOCK,
     BombError,
@@ -60,10 +61,12 @@ async def fetch(
     if compression not in (*_DEFLATE, *_BY_LIBTIFF):
         return [np.asarray(a) for a in await asyncio.gather(*(b.decode() for b in blocks))]
     work = [(b, min(n * line, most)) for b, n in zip(blocks, lines, strict=True)]
-    half = -(-len(work) // 2)
-    parts = [part for part in (work[:half], work[half:]) if part]
     unpack = _by_libtiff if compression in _BY_LIBTIFF else _inflated
-    done = await asyncio.gather(*(asyncio.to_thread(unpack, part, full) for part in parts))
+    if len(work) == 1:
+        return await compute(unpack, work, full)
+    half = -(-len(work) // 2)
+    parts = work[:half], work[half:]
+    done = await asyncio.gather(*(compute(unpack, part, full) for part in parts))
     return [array for part in done for array in part]
 
 

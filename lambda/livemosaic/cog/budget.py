@@ -1,13 +1,20 @@
-"""Limits that reads share: memory in use, which they wait for, and bytes decoded per image."""
+"""What reads share: memory in use, which they wait for, bytes decoded per image, and threads."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from livemosaic.storage.objects import LimitError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_AT_ONCE: Final = ContextVar("livemosaic_compute_at_once", default=False)
 
 
 class Budget:
@@ -80,3 +87,24 @@ class _Queue:
                 self._left -= amount
                 turn.set_result(None)
             self._waiting.popleft()
+
+
+async def compute(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns what `work` computes; it may neither wait nor use the event loop."""
+    if _AT_ONCE.get():
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
+
+
+@contextmanager
+def on_event_loop() -> Iterator[None]:
+    """Lets tasks that begin meanwhile compute on their event loop.
+
+    Many small reads, as of an overview's scenes, spend a third of their CPU on threads that take
+    the interpreter's lock from each other. A server needs the threads: its requests would wait.
+    """
+    token = _AT_ONCE.set(True)
+    try:
+        yield
+    finally:
+        _AT_ONCE.reset(token)

@@ -126,20 +126,21 @@ def resample(
             )
             part = _values(taken, kept, profile, bands, read, piece.inside)
         parts.append(part)
-    if len(parts) != 1:
-        shape = (len(bands), grid.height, grid.width)
-        parts = [_joined(parts, np.zeros(shape, _dtype(profile, read)))]
+    shape = (grid.height, grid.width)
+    if [piece.part.shape for piece in plan.pieces] != [shape]:
+        parts = [_joined(plan.pieces, parts, np.zeros((len(bands), *shape), _dtype(profile, read)))]
     layer = Layer(*parts[0], tuple(i + 1 for i in bands))
     show_colors = profile.palette is not None and read.palette and not read.bidx
     return _colored(layer, profile.palette) if show_colors else layer
 
 
-def _joined(parts: Sequence[Values], data: NDArray[Any]) -> Values:
+def _joined(pieces: Sequence[Piece], parts: Sequence[Values], data: NDArray[Any]) -> Values:
     """Joins disjoint pieces of one grid in `data`, which is zero."""
     valid = np.zeros(data.shape[1:], np.bool_)
-    for values, real in parts:
-        np.copyto(data, values, where=real)
-        valid |= real
+    for piece, (values, real) in zip(pieces, parts, strict=True):
+        rows, cols = piece.part.slices
+        np.copyto(data[:, rows, cols], values, where=real)
+        valid[rows, cols] |= real
     return data, valid
 
 

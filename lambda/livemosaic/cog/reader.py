@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from cachetools import LRUCache
 
-from livemosaic.cog.budget import Allowance, Budget
+from livemosaic.cog.budget import Allowance, Budget, compute
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
@@ -214,7 +214,7 @@ class CogReader:
             plans.allowance.spend(plan.samples * profile.dtype.itemsize)
         async with self._budget.take(plan.bytes):
             parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
-            return await asyncio.to_thread(
+            return await compute(
                 lambda: resample(plan, [part() for part in parts], profile, bands, plans.grid, read)
             )
 
@@ -267,7 +267,7 @@ class _Plans:
         """Returns the plan of a file; ObjectError as `plan_read`."""
         made = next((made for of, made in self._made if _is_read_alike(of, profile)), None)
         if made is None:
-            made = asyncio.create_task(asyncio.to_thread(plan_read, profile, self.grid, self.read))
+            made = asyncio.create_task(compute(plan_read, profile, self.grid, self.read))
             self._made.append((profile, made))
         return await asyncio.shield(made)
 
@@ -306,6 +306,8 @@ def _forget(opening: dict[Key, asyncio.Task[Raster]], key: Key, done: asyncio.Ta
 
 async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Returns results in order; the first failure cancels the rest and is raised unchanged."""
+    if len(work) == 1:
+        return [await work[0]]
     tasks = [asyncio.create_task(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

@@ -34,7 +34,9 @@ def resample_smooth(
     frame: Frame,
     resampling: Resampling,
 ) -> tuple[NDArray[Any], Bools]:
-    """Resamples a window of a level to the grid by GDAL; returns data (bands, h, w) and validity.
+    """Resamples a window of a level by GDAL to the piece's part of the grid.
+
+    Returns data (bands, h, w) and validity, in the part's shape.
 
     Invalid source pixels have no weight. A pixel is valid where nearest has a valid one, so that
     all resamplings show the same; where GDAL has no value for it, as of scenes smaller than an
@@ -46,7 +48,9 @@ def resample_smooth(
     source = data.astype(np.int16) if data.dtype == np.int8 else data
     alpha = np.where(valid, _OPAQUE, 0).astype(source.dtype)
     bands = np.concatenate([np.where(valid, source, 0), alpha[None]])
-    out = _reprojected(bands, window, level, piece, positions, frame, GdalResampling[resampling])
+    how = GdalResampling[resampling]
+    out = _reprojected(bands, window, level, piece, positions, frame, how)
+    out = out[:, *piece.part.slices]
     smooth = np.where(out[-1] > 0, out[:-1], take(source, at))
     return np.where(real, smooth, 0).astype(data.dtype), real
 

@@ -7,6 +7,7 @@ cannot be lowered: a systematic shift of up to 0.06 source pixels over a UTM til
 resamplings are GDAL's, in one step: see `smooth`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -57,17 +58,37 @@ class Lattice:
         return Lattice(self.px, self.py, x, y)
 
     def interpolate(
-        self, grid: Grid, dtype: type[Number]
+        self, part: "Part", dtype: type[Number]
     ) -> tuple[NDArray[Number], NDArray[Number]]:
-        """Returns x and y at each pixel's centre, shape (height, width); as integers, their floor.
+        """Returns x and y at the centre of each pixel of a part, in its shape.
 
-        Integers require positions that are not negative.
+        As integers they are the floor, and require positions that are not negative.
         """
-        if self.x.shape == (grid.height, grid.width):
-            return self.x.astype(dtype), self.y.astype(dtype)
-        px, py = _centres(grid)
+        if all(at[-1] - at[0] == len(at) - 1 for at in (self.px, self.py)):  # a node a pixel
+            return self.x[part.slices].astype(dtype), self.y[part.slices].astype(dtype)
+        px, py = np.arange(part.left, part.right) + 0.5, np.arange(part.top, part.bottom) + 0.5
         x, y = (_between(values, self.px, self.py, px, py, dtype) for values in (self.x, self.y))
         return x, y
+
+    def around(self, level: Frame, shift: float) -> "Part | None":
+        """Returns a part outside of which no pixel lies in a level, by the nodes around each.
+
+        `shift` is subtracted from x before.
+        """
+        if 1 in self.x.shape:
+            left, top, right, bottom = 0, 0, len(self.px) - 1, len(self.py) - 1
+        else:
+            beyond = _beyond(self.x - shift, level.width) | _beyond(self.y, level.height)
+            rows, cols = np.nonzero(~beyond.all(axis=1))[0], np.nonzero(~beyond.all(axis=0))[0]
+            if not rows.size:
+                return None
+            left, top, right, bottom = cols[0], rows[0], cols[-1] + 1, rows[-1] + 1
+        return Part(
+            int(self.px[left]),
+            int(self.py[top]),
+            math.ceil(self.px[right] + 0.5),
+            math.ceil(self.py[bottom] + 0.5),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +118,15 @@ class Part:
         """Index of the part in an array of shape (height, width) of the grid."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def moved(self, cols: int, rows: int) -> "Part":
+        """Returns the same rectangle farther right and farther down."""
+        return Part(self.left + cols, self.top + rows, self.right + cols, self.bottom + rows)
+
     def of(self, grid: Grid) -> Grid:
         """Returns the part as a grid."""
         x, y = grid.transform @ (self.left, self.top), grid.transform @ (self.right, self.bottom)
@@ -121,24 +151,15 @@ class Positions:
 class Piece:
     """The part of a grid that lies in a raster without crossing the edge of the world."""
 
+    part: Part
+    """Outside of it no pixel of the grid lies in the piece."""
     inside: Bools
-    """Shape of the grid; the pixels whose centres lie in the raster."""
+    """Shape of the part; the pixels whose centres lie in the raster."""
     cols: NDArray[np.intp]
-    """Shape of the grid: the source column of each pixel; arbitrary, but valid, outside."""
+    """Shape of the part: the source column of each pixel; arbitrary, but valid, outside."""
     rows: NDArray[np.intp]
     shift: float
     """Columns to add to the raster's to meet the grid: a multiple of the world's circumference."""
-
-    def spread(self, part: Part, grid: Grid) -> "Piece":
-        """Returns the piece of a part of a grid as one of the whole grid."""
-        if self.inside.shape == (grid.height, grid.width):
-            return self
-        shape = grid.height, grid.width
-        inside = np.zeros(shape, np.bool_)
-        cols, rows = np.full(shape, self.cols[0, 0]), np.full(shape, self.rows[0, 0])
-        for whole, values in ((inside, self.inside), (cols, self.cols), (rows, self.rows)):
-            whole[part.slices] = values
-        return Piece(inside, cols, rows, self.shift)
 
     def window(self, level: Frame, pad: int) -> WindowTuple:
         """Returns first column, first row, width and height of the window to read of a level."""
@@ -341,25 +362,25 @@ def pieces(positions: Positions, frame: Frame, level: Frame) -> Iterator[Piece]:
     scale = Affine.scale(level.width / frame.width, level.height / frame.height)
     lattice = positions.lattice.transformed(Affine.translation(_TIE, _TIE) @ scale)
     grid, part, period = positions.grid, positions.part, level.period
-    there = part.of(grid)
+    there = part.moved(-part.left, -part.top)
     first, last = (0, 0) if period is None else _turns(lattice.x, period)
     shift = first * (period or 0.0)
-    if (
-        first == last
-        and there.width * there.height == grid.width * grid.height
-        and _surrounds(level, lattice, shift)
-    ):  # most tiles of a large scene
-        cols, rows = lattice.transformed(Affine.translation(-shift, 0)).interpolate(grid, np.intp)
-        yield Piece(np.ones(cols.shape, np.bool_), cols, rows, shift)
+    is_whole = there.shape == (grid.height, grid.width)
+    if first == last and is_whole and _surrounds(level, lattice, shift):  # as most large scenes do
+        cols, rows = lattice.transformed(Affine.translation(-shift, 0)).interpolate(there, np.intp)
+        yield Piece(there, np.ones(cols.shape, np.bool_), cols, rows, shift)
         return
-    x, y = lattice.interpolate(there, np.float64)
     for turn in range(first, last + 1):
         shift = turn * (period or 0.0)
+        around = lattice.around(level, shift)
+        if around is None:
+            continue
+        x, y = lattice.interpolate(around, np.float64)
         inside = _inside(x - shift, y, level)
         if period is not None:
             inside &= np.floor(x / period) == turn
         if inside.any():
-            yield _piece(inside, x - shift, y, shift).spread(part, grid)
+            yield _piece(around.moved(part.left, part.top), inside, x - shift, y, shift)
 
 
 def _turns(cols: Floats, period: float) -> tuple[int, int]:
@@ -381,16 +402,31 @@ def _surrounds(level: Frame, lattice: Lattice, shift: float) -> bool:
     )
 
 
+def _beyond(nodes: Floats, size: int) -> Bools:
+    """Whether all positions between four nodes are outside of 0 to `size`; NaN may be inside."""
+    corners = nodes[:-1, :-1], nodes[1:, :-1], nodes[:-1, 1:], nodes[1:, 1:]
+    # Rounding may put a position a little beyond its nodes.
+    found: Bools = np.maximum.reduce(corners) < -_TIE
+    found |= np.minimum.reduce(corners) > size + _TIE
+    return found
+
+
 def _inside(cols: Floats, rows: Floats, level: Frame) -> Bools:
     with np.errstate(invalid="ignore"):  # NaN is outside, as it should be
         found: Bools = (cols >= 0) & (cols < level.width) & (rows >= 0) & (rows < level.height)
     return found
 
 
-def _piece(inside: Bools, cols: Floats, rows: Floats, shift: float) -> Piece:
-    some = np.unravel_index(inside.argmax(), inside.shape)
-    cols, rows = np.where(inside, cols, cols[some]), np.where(inside, rows, rows[some])
-    return Piece(inside, cols.astype(np.intp), rows.astype(np.intp), shift)
+def _piece(part: Part, inside: Bools, cols: Floats, rows: Floats, shift: float) -> Piece:
+    """Returns the piece of what lies in the raster, in the smallest part that holds it."""
+    down, along = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
+    held = Part(int(along[0]), int(down[0]), int(along[-1]) + 1, int(down[-1]) + 1)
+    inside, cols, rows = inside[held.slices], cols[held.slices], rows[held.slices]
+    if not inside.all():
+        some = np.unravel_index(inside.argmax(), inside.shape)
+        cols, rows = np.where(inside, cols, cols[some]), np.where(inside, rows, rows[some])
+    whole = held.moved(part.left, part.top)
+    return Piece(whole, inside, cols.astype(np.intp), rows.astype(np.intp), shift)
 
 
 def take(block: NDArray[Any], flat_indices: NDArray[np.intp]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from cachetools import LRUCache
 
+from livemosaic.cog.budget import on_event_loop
 from livemosaic.cog.raster import Profile
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.cells import Cell
@@ -213,7 +214,8 @@ class Bases:
         found: list[T] = []
 
         async def kept() -> None:
-            found.append(await work)
+            with on_event_loop():
+                found.append(await work)
 
         # In a main thread the handler of signals is printed, its task with it, and all pixels.
         self._runner.run(kept())
