@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 WEB := lambda/livemosaic/api/web
 PACKAGE := pyproject.toml lambda/requirements.in packaging/laptop.in
 NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-WORKERS ?= 2
+# One more than the two cores of CI: tests of browsers and of deployments wait half of their time.
+WORKERS ?= 3
 # Some images set it; each of the many processes of the tests would compile all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 

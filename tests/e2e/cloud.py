@@ -141,10 +141,10 @@ class Cloud:
         return {stack["StackName"] for stack in found}
 
 
-def eventually(check: Callable[[], T], what: str, seconds: float = 60) -> T:
+def eventually(check: Callable[[], T], what: str, seconds: float = 60, every_s: float = 0.1) -> T:
     """Wait until it holds; what it gives then."""
     until = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(every_s)
     return found

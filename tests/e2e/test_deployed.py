@@ -159,7 +159,7 @@ class TestDeployed:
             assert middle_of(cloud, RIGHT) is None
             return [x for x in cloud.logged("Tiler") if x.get("UnreadablePercent", 0) > 50]
 
-        lines = eventually(counted, "the counts of the first minute of the fault", seconds=100)
+        lines = eventually(counted, "the counts of the first minute of the fault", 100, 1)
         watching = CloudWatch()
         watching.repeat(of_log(lines), every_s=60, for_s=900)
         alarm = cloud.alarm("UnreadableScenes")

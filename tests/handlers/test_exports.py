@@ -150,7 +150,7 @@ def test_it_equals_the_archive_of_one_process(cloud: Cloud, tmp_path: Path) -> N
 def test_vector_tiles_equal_the_archive_of_one_process(
     cloud: Cloud, tmp_path: Path, layers: tuple[LayerName, ...]
 ) -> None:
-    export = ScheduledExport(layers=layers, format=None, maxzoom=13, keep=1)
+    export = ScheduledExport(layers=layers, format=None, maxzoom=12, keep=1)
     mosaics = cloud.server.services.mosaics
     mosaics.update("m", {"exports": (export,)})
     work = cloud.run("vector tiles")
