@@ -59,26 +59,35 @@ def creep(z: Array, area: Array) -> Array:
 
 def filled(z: Array, step: float = 0.5, rounds: int = 12) -> Array:
     """Shallow pits raised until they spill."""
+    padded = np.pad(z, 1, constant_values=np.inf)
+    inner, low = padded[1:-1, 1:-1], np.empty_like(z)
+    columns = np.empty_like(padded[1:-1])
+    rise = np.where(z > 0, np.float32(step), np.float32(-np.inf))
     for _ in range(rounds):
-        p = np.pad(z, 1, constant_values=np.inf)
-        low = np.minimum(np.minimum(p[:-2], p[1:-1]), p[2:])
-        low = np.minimum(np.minimum(low[:, :-2], p[:-2, 1:-1]), np.minimum(low[:, 2:], p[2:, 1:-1]))
-        z = np.where(z > 0, np.maximum(z, low + np.float32(step)), z)
-    return z
+        np.minimum(padded[:-2], padded[2:], out=columns)
+        np.minimum(columns, padded[1:-1], out=columns)
+        np.minimum(columns[:, :-2], columns[:, 2:], out=low)
+        np.minimum(low, padded[:-2, 1:-1], out=low)
+        np.minimum(low, padded[2:, 1:-1], out=low)
+        low += rise
+        np.maximum(inner, low, out=inner)
+    return inner.copy()
 
 
 def _downhill(z: Array) -> Ints:
     """Index of each cell's steepest lower neighbour in the flat grid; itself in sea and pits."""
     rows, cols = z.shape
     padded = np.pad(z, 1, constant_values=np.inf)
-    here = np.arange(z.size, dtype=np.intp).reshape(z.shape)
-    best, target = np.zeros_like(z), here.copy()
+    best, drop = np.zeros_like(z), np.empty_like(z)
+    step = np.zeros(z.shape, np.intp)
+    land = z > 0
     for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)):
-        drop = z - padded[1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols]
+        np.subtract(z, padded[1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols], out=drop)
         drop *= np.float32(1 / math.hypot(dy, dx))
-        better = (drop > best) & (z > 0)
-        best, target = np.where(better, drop, best), np.where(better, here + dy * cols + dx, target)
-    return target.ravel()
+        better = (drop > best) & land
+        np.copyto(best, drop, where=better)
+        np.copyto(step, dy * cols + dx, where=better)
+    return np.arange(z.size, dtype=np.intp) + step.ravel()
 
 
 def _by_distance(target: Ints) -> list[Ints]:
