@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from rasterio.io import MemoryFile
+from shapely.geometry import shape
 
 from cli.process import LIVEMOSAIC, listen_to_interrupts
 from cli.test_overviews import EDGE, World, crowd
@@ -135,6 +136,35 @@ def test_a_tile_of_a_low_zoom_shows_each_change_soon(world: World) -> None:
         )
     assert not is_alive(builder)
     world.run("verify", "m", "--overviews")
+
+
+def test_bounds_follow_the_scenes_that_are_left(world: World) -> None:
+    """In all that names them, by a server that keeps no overviews of the mosaic."""
+    world.run("mosaics", "create", "plain", "--no-overviews")
+    with serving(world) as server:
+        server.post([*world.items.values()])
+
+        def shown(path: str) -> Any:
+            url = f"{server.url}/{path}"
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return json.loads(answer.read())
+
+        def named() -> list[list[float]]:
+            collection = shown("collections/plain")["extent"]["spatial"]["bbox"][0]
+            return [
+                shown("mosaics/plain/tiles/WebMercatorQuad/tilejson.json")["bounds"],
+                shown("mosaics/plain/bounds")["bounds"],
+                collection,
+            ]
+
+        wide = shown("mosaics/plain/bounds")["bounds"]
+        easts = {name: shape(each["geometry"]).bounds[2] for name, each in world.items.items()}
+        outermost = max(easts.values())
+        gone = [name for name, east in easts.items() if east == outermost]
+        world.run("items", "delete", "plain", *gone, "--collection", "s2", "--yes")
+        eventually(lambda: all(bounds[2] < wide[2] for bounds in named()), 150)
+        left = max(east for name, east in easts.items() if name not in gone)
+        assert [bounds[2] for bounds in named()] == [pytest.approx(left)] * 3
 
 
 def test_several_servers_keep_the_same_overviews(world: World) -> None:

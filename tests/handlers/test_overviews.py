@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
+from time import time
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 import rasterio
+from shapely.geometry import shape
 
 from api.overviews import Tile, document, make_scenes
 from cogs import write_cog
@@ -20,7 +22,8 @@ from conftest import REGION
 from handlers.cloudwatch import of_log
 from handlers.gateway import HttpApi
 from handlers.runtime import Function, FunctionError, function
-from items import item, sqs_event
+from items import deletion, item, sqs_event
+from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import KEPT_S, OverviewRows, stale_row
 from livemosaic.index.schema import mosaic_prefix
@@ -537,6 +540,37 @@ def test_the_sweep_logs_how_far_overviews_are_behind(
     assert oldest(3600) == 0
     place.publish(document(scenes[0], updated="2026-03-02T00:00:00Z"))
     assert 3600 <= oldest(3600) < 3660
+
+
+def test_the_sweep_and_the_builder_fit_bounds_to_the_scenes_that_are_left(
+    place: Place, services: Services
+) -> None:
+    """In a mosaic without overviews, too."""
+    services.mosaics.create(Mosaic(id="plain"))
+    scenes = make_scenes(place.folder, 5)
+    documents = [*map(document, scenes)]
+    place.publish(*documents)
+    wide = services.mosaics.get("plain").bounds
+    easts = [shape(one["geometry"]).bounds[2] for one in documents]
+    gone = [one for one, east in zip(documents, easts, strict=True) if east == max(easts)]
+    place.publish(*(deletion(one["id"]) for one in gone))
+    assert services.mosaics.get("plain").bounds == wide
+    assert Hint("plain") not in swept(services, -60), "scenes that leave at once cost one fit"
+    later = replace(services.index, clock=lambda: time() + 120)
+    kept = Kept()
+    Sweep(later, kept, later.pool, "here")({}, None)  # type: ignore[arg-type]
+    assert Hint("plain") in kept.now
+    with building(services) as builder:
+        again = replace(builder, index=later)
+        run = Building(lambda: nullcontext(again), Again(), kept, "here")  # type: ignore[arg-type]
+        assert run(hints(hint("plain")), None) == NO_FAILURE
+    plain = services.mosaics.get("plain")
+    left = [extent(one.footprint) for one in services.index.every_scene(plain)]
+    assert len(left) == len(scenes) - len(gone)
+    assert plain.bounds == reduce(united, left) != wide
+    api = HttpApi(place.function("tiler.handler").invoke)
+    told = api.get("/mosaics/plain/tiles/WebMercatorQuad/tilejson.json").json["bounds"]
+    assert told == pytest.approx(reduce(united, left))
 
 
 # What is to be deleted

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _HIDDEN = {
     *("generation", "watermarks", "deleting", "chosen_assets", "meanings", "overview_sets"),
-    *("members", "missing", "native_zoom"),
+    *("members", "missing", "native_zoom", "fit"),
 }
 
 
@@ -415,7 +415,8 @@ class MosaicOut(NewMosaic):
 
     revision: int
     bounds: tuple[float, float, float, float] | None = Field(
-        description="West, south, east and north of all scenes ever added; west > east across ±180"
+        description="West, south, east and north of its scenes; west > east across ±180. They are "
+        "fitted some minutes after a scene left"
     )
     levels: list[int] = Field(description="Zooms at which scenes are indexed")
     deepest_zoom: int = Field(

@@ -13,6 +13,7 @@ import typer
 from livemosaic.cli.session import clear_errors, console, progress, without_api
 from livemosaic.cli.terminal.results import AsJson, print_json
 from livemosaic.errors import InvalidRequestError
+from livemosaic.index.bounds.check import BoundsCheck
 from livemosaic.index.verify import Checked, Difference, Rows
 from livemosaic.ingest.catalogue import Comparison
 from livemosaic.ingest.events.message import Message
@@ -92,6 +93,9 @@ def verify(
     so that the next `livemosaic overviews build` or `watch` makes it anew. An extent is `outdated`
     if it lacks a scene, which tiles at edges may miss then; `--repair` adds it at once.
 
+    Bounds are `outdated` if they lack a scene, or are too large although no change says so.
+    `--repair` fits them to the scenes at once.
+
     Reads the whole table once, of all its mosaics and headers:
     in DynamoDB that is half a read unit for each 4 KB of it, about 0.03 $ a GB on demand.
 
@@ -109,7 +113,10 @@ def verify(
     with clear_errors(), running(settings, open_table(settings.index)) as services:
         found = services.mosaics.get(mosaic)
         found.check_own_scenes()
-        checks = [Rows(services.index, found, repair).check()]
+        checks = [
+            Rows(services.index, found, repair).check(),
+            BoundsCheck(services.index, found, repair).check(),
+        ]
         if stac:
             settled = datetime.now(UTC) - timedelta(seconds=lag)
             checks.append(_against(stac, collection or (), services, found, settled, repair))

@@ -170,6 +170,12 @@ def united(one: BBox, other: BBox) -> BBox:
     return west, min(one[1], other[1]), east, max(one[3], other[3])
 
 
+def is_smaller(one: BBox, other: BBox) -> bool:
+    """Whether a box in degrees is smaller than another one; west > east across ±180."""
+    sizes = (_width((west, east)) * (north - south) for west, south, east, north in (one, other))
+    return next(sizes) < next(sizes)
+
+
 def middle(bbox: BBox) -> LonLat:
     """The centre of a box in degrees, whose west may exceed its east."""
     west, south, east, north = bbox

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from threading import Lock
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from livemosaic.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from livemosaic.geo.antimeridian import is_smaller, united
 from livemosaic.index.derived.members import check_members, resolved, uses
 from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
-from livemosaic.index.learning.traits import grown, kept_choice, with_meanings
+from livemosaic.index.learning.traits import grown, kept_choice, widened, with_meanings
 from livemosaic.index.overviews import ended
 from livemosaic.index.registry.mosaic import (
     MOSAICS,
@@ -35,10 +37,12 @@ from livemosaic.model.mosaic import (
     ANY_COLLECTION,
     FORMAT,
     MOSAIC_ID,
+    Fit,
     Mosaic,
     OverviewSet,
     Watermark,
 )
+from livemosaic.model.raster import BBox
 from livemosaic.model.scene import Scene
 from livemosaic.table import ABSENT, Delete, Equals, Put, Row, Table
 from livemosaic.table.groups import rows_of
@@ -223,6 +227,46 @@ class Mosaics:
             return mosaic
         return self._write(mosaic.id, lambda current: grown(current, scene, level))
 
+    def widen(self, mosaic: Mosaic, bounds: BBox) -> Mosaic:
+        """Extend the mosaic's bounds to include a stored scene's, as `grow` does."""
+        if widened(mosaic, bounds) == mosaic:
+            return mosaic
+        return self._write(mosaic.id, lambda current: widened(current, bounds))
+
+    def announce_fit(self, mosaic_id: str, guess: BBox | None) -> Mosaic:
+        """Tell all writers that bounds are being fitted, in place of any earlier fit.
+
+        `guess`: what is likely to be the outcome, so that few writers have to widen it.
+        """
+
+        def change(now: Mosaic) -> Mosaic:
+            fit = Fit(since=now.revision + 1, reach=now.reach, meanwhile=guess)
+            return replace(now, fit=fit)
+
+        return self._write(mosaic_id, change, announce=True)
+
+    def put_fitted(self, mosaic_id: str, since: int, bounds: BBox | None) -> Mosaic:
+        """End the fit of a revision: `bounds` of all scenes found, and what came meanwhile.
+
+        Nothing changes where another one was announced since.
+        """
+
+        def change(now: Mosaic) -> Mosaic:
+            fit = now.fit
+            if fit is None or fit.done or fit.since != since:
+                return now
+            ended = replace(fit, meanwhile=None, done=True)
+            found = [box for box in (bounds, fit.meanwhile) if box]
+            if not found:
+                return replace(now, bounds=None, fit=ended)
+            held = reduce(united, found)
+            ended = replace(ended, reach=united(fit.reach or held, held))
+            if now.bounds and united(now.bounds, held) == now.bounds:
+                held = held if is_smaller(held, now.bounds) else now.bounds
+            return replace(now, bounds=held, fit=ended)
+
+        return self._write(mosaic_id, change, announce=True)
+
     def learn(self, mosaic: Mosaic, scene: Scene) -> Mosaic:
         """Add what the Item of a scene that is stored already states of its assets, as `grow`."""
         stated = scene.meanings()
@@ -326,10 +370,12 @@ class Mosaics:
         beside: Callable[[Mosaic], Sequence[Put]] = lambda _: (),
         *,
         depends: bool = False,
+        announce: bool = False,
     ) -> Mosaic:
         """Write what `change` makes of a mosaic, and in the same transaction other rows of it.
 
-        Where the change `depends` on other mosaics, none of their settings changes meanwhile.
+        Where the change `depends` on other mosaics, none of their settings changes meanwhile. With
+        `announce` the registry has it, whatever changes.
         """
 
         def attempt() -> Mosaic:
@@ -344,7 +390,7 @@ class Mosaics:
             expect = Equals("revision", current.revision)
             row = _seen_change(current, changed, milliseconds(self.clock()))
             marks = [] if row is None else [row.put(changed)]
-            if not is_growth(current, changed):
+            if announce or not is_growth(current, changed):
                 marks.append((known or self.registry()).after(mosaic_id))
             put = put_of(changed, expect)
             self.table.transact([put, *marks, *beside(current)])
@@ -364,7 +410,7 @@ class Mosaics:
 
 def _seen_change(before: Mosaic, after: Mosaic, stamp_ms: int) -> FeedRow | None:
     """Returns the feed's row of a change that shows in images without a change of a scene."""
-    bbox = after.bounds or WORLD
+    bbox = after.reach or WORLD
     for mark in after.watermarks:
         if mark.version > before.watermark(mark.collection):
             return FeedRow(

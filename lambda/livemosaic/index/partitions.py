@@ -13,7 +13,7 @@ from livemosaic.model.raster import BBox
 _MAX_AREA_CELLS: Final = 64
 """The largest number of cells that one request may read per level."""
 _FEW_CELLS: Final = 4
-"""More cells than these are intersected with the mosaic's bounds, which takes a projection."""
+"""More cells than these are intersected with the mosaic's reach, which takes a projection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def partitions(mosaic: Mosaic, area: Area) -> list[str]:
 
 
 def is_reached(mosaic: Mosaic, area: Area) -> bool:
-    """Whether the mosaic's bounds meet an area; where they do not, it has no scene there."""
-    extents = area.grid.from_lonlat(mosaic.bounds) if mosaic.bounds else []
+    """Whether the mosaic's reach meets an area; where it does not, there is no scene."""
+    extents = area.grid.from_lonlat(mosaic.reach) if mosaic.reach else []
     return any(_meet(box, extent) for box in area.boxes for extent in extents)
 
 
@@ -85,10 +85,10 @@ def _area_cells(mosaic: Mosaic, area: Area, zoom: int) -> list[str]:
             f"be read at once; request a smaller one (the mosaic's minzoom is {mosaic.minzoom})"
         )
     cells = {c.quadkey for bounds in area.boxes for c in area.grid.cells_of(bounds, zoom)}
-    return sorted(cells & _reached(mosaic, area.grid, zoom) if len(cells) > _FEW_CELLS else cells)
+    return sorted(cells & reached(mosaic, area.grid, zoom) if len(cells) > _FEW_CELLS else cells)
 
 
-def _reached(mosaic: Mosaic, grid: CellGrid, zoom: int) -> set[str]:
-    """The cells of a zoom that the mosaic's bounds intersect, and perhaps some more."""
-    extents = grid.from_lonlat(mosaic.bounds) if mosaic.bounds else []
+def reached(mosaic: Mosaic, grid: CellGrid, zoom: int) -> set[str]:
+    """The cells of a zoom that the mosaic's reach intersects, and perhaps some more."""
+    extents = grid.from_lonlat(mosaic.reach) if mosaic.reach else []
     return {cell.quadkey for bounds in extents for cell in grid.cells_of(bounds, zoom)}

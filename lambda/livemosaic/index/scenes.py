@@ -25,12 +25,15 @@ from typing import Final
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import NotFoundError
+from livemosaic.geo.antimeridian import extent
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import Cover, cover
+from livemosaic.index.bounds.marks import LooseMarks, has_left, touches
 from livemosaic.index.change import Change, Effect, newest
 from livemosaic.index.feed.rows import (
     area_of_change,
     milliseconds,
+    recent_area,
     repeat_if_doubtful,
     repeat_if_late,
     row_of,
@@ -113,8 +116,9 @@ class Index(SceneReader):
             mosaic, judged = self._judged(mosaic, scene, head)
             if same_scene(head, judged):
                 self._raise(mosaic, head, scene.version)
+                self._hold(mosaic, head)
                 if again:
-                    repeat_if_doubtful(self.table, mosaic, head, self.clock)
+                    self._repeat(mosaic, head)
                 return Effect("unchanged", other_kinds=judged.other_kinds)
         put = self._put(mosaic, scene, head)
         change: Change = "contested" if contested else "applied"
@@ -164,7 +168,44 @@ class Index(SceneReader):
             [moved[key].put(mosaic) if key in moved else Delete(key) for key in left],
             before,
         )
+        self._mark_left(mosaic, before, head)
         return head
+
+    def _repeat(self, mosaic: Mosaic, head: Head | Tombstone) -> None:
+        """Does what a worker does after it wrote a scene, and may have died before."""
+        repeat_if_doubtful(self.table, mosaic, head, self.clock)
+        left = recent_area(head, milliseconds(self.clock()))
+        if left and has_left(left, head) and touches(mosaic, left):
+            self._mark_loose(mosaic, head)
+
+    def meet_fit(self, mosaic_id: str, key: str) -> None:
+        """Extend the bounds of a mosaic to a scene that is there, as both are now.
+
+        For a writer that may not have known of a fit of these bounds when it wrote the scene, or
+        removed it. So the fit may have seen it where it was before, and is to be done again.
+        """
+        with suppress(NotFoundError):
+            mosaic = self.mosaics.get(mosaic_id)
+            head = self.head(mosaic, key)
+            self._hold(mosaic, head)
+            left = recent_area(head, milliseconds(self.clock())) if head else None
+            if head and left and has_left(left, head):
+                self._mark_loose(mosaic, head)
+
+    def _hold(self, mosaic: Mosaic, head: Head | Tombstone | None) -> None:
+        if isinstance(head, Head) and head.cells:
+            self.mosaics.widen(mosaic, extent(head.scene.footprint))
+
+    def _mark_left(
+        self, mosaic: Mosaic, before: Head | Tombstone | None, after: Head | Tombstone
+    ) -> None:
+        """Marks bounds that may be too large, as a scene touched them where it is no more."""
+        left = extent(before.scene.footprint) if isinstance(before, Head) else None
+        if left and has_left(left, after) and touches(mosaic, left):
+            self._mark_loose(mosaic, after)
+
+    def _mark_loose(self, mosaic: Mosaic, after: Head | Tombstone) -> None:
+        LooseMarks(self.table).add(mosaic, f"{after.key}@{after.version}", self.clock())
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""
@@ -192,6 +233,7 @@ class Index(SceneReader):
         after = None if head is None else change(head)
         if isinstance(after, Scene):
             self._put(mosaic, after, head)
+            self.meet_fit(mosaic.id, key)
         elif after is not None:
             self.table.transact([put_head(mosaic, after, unchanged(head))])
 
@@ -199,6 +241,7 @@ class Index(SceneReader):
         head = self.head(mosaic, key)
         if is_shown(head, mosaic):
             self._put(mosaic, head.scene, head)
+            self.meet_fit(mosaic.id, key)
 
     def _places(self, head: Head | Tombstone | None) -> Iterator[Place]:
         """Where rows of a scene are now, and until when readers may still need each of them.
@@ -258,7 +301,7 @@ class Index(SceneReader):
             version = raised(version, self._clocked(), there)
         if head is not None and unmarked(head.version) == version:
             if again:
-                repeat_if_doubtful(self.table, mosaic, head, self.clock)
+                self._repeat(mosaic, head)
             return Effect("unchanged")
         mark = watermark_of(mosaic, key)
         if _newest_version(head, mark) >= version:
@@ -275,6 +318,7 @@ class Index(SceneReader):
         tombstone = replace(tombstone, area=area)
         retired = [Delete(place.key(mosaic, key)) for place in self._places(head)]
         self._replace(mosaic, tombstone, [], retired, head)
+        self._mark_left(mosaic, head, tombstone)
         return tombstone
 
     def truncate(
@@ -332,6 +376,7 @@ class Index(SceneReader):
         if unmarked(head.version) > mark:
             # Raised by a later event of equal content: its rows are older.
             self._put(mosaic, head.scene, head)
+            self.meet_fit(mosaic.id, key)
         else:
             self._write_tombstone(mosaic, key, head, mark)
 

@@ -137,21 +137,27 @@ class Subscribers:
     def reconcile(self, changes: Iterable[Applied], now: Roster) -> None:
         """Removes scenes that were written while their mosaic was truncated or deleted.
 
-        Marks all overviews of a mosaic that got them meanwhile.
+        Marks all overviews of a mosaic that got them meanwhile, and extends bounds that were fitted
+        meanwhile.
 
         A truncation raises the watermark and then looks for scenes; a write puts the scene and then
-        looks for watermarks: at least one of the two sees the other.
+        looks for watermarks: at least one of the two sees the other. So it is with a fit of bounds.
         """
         changes = list(changes)
         for change in changes:
-            if change.change not in ("applied", "unchanged", "contested"):
+            if change.change not in ("applied", "unchanged", "contested", "deleted"):
                 continue
             old, key = self.mosaics.by_id[change.mosaic], scene_key(change.collection, change.id)
             new = now.get(old.id)
+            is_there = change.change != "deleted"
             if new is None or new.generation != old.generation:
-                self.index.forget(old, key)
-            elif new.watermark(change.collection) > old.watermark(change.collection):
+                if is_there:
+                    self.index.forget(old, key)
+                continue
+            if is_there and new.watermark(change.collection) > old.watermark(change.collection):
                 self.index.apply_watermark(new, key)
+            if new.fit and (old.fit is None or new.fit.since != old.fit.since):
+                self.index.meet_fit(new.id, key)
         for mosaic_id in {change.mosaic for change in changes}:
             self._mark_overviews(self.mosaics.get(mosaic_id), now.get(mosaic_id))
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from livemosaic.geo.antimeridian import united
-from livemosaic.index.learning.traits import taught
+from livemosaic.index.learning.traits import taught, widened
 from livemosaic.index.registry.mosaic import from_item, put_of, to_item
 from livemosaic.index.registry.row import Registry
 from livemosaic.load.survey import Lessons
@@ -52,12 +51,7 @@ def learned(mosaic: Mosaic, lessons: Lessons) -> Mosaic:
         mosaic = after
         if len(settled) == len(lessons.traits):
             break
-    bounds = lessons.bounds
-    return (
-        mosaic
-        if bounds is None
-        else replace(mosaic, bounds=united(mosaic.bounds or bounds, bounds))
-    )
+    return mosaic if lessons.bounds is None else widened(mosaic, lessons.bounds)
 
 
 def _without_bounds(mosaic: Mosaic) -> Mapping[str, Any]:

@@ -140,6 +140,7 @@ def emptied(mosaic: Mosaic) -> Mosaic:
         revision=1,
         format=FORMAT,
         bounds=None,
+        fit=None,
         levels=(),
         known_assets=(),
         chosen_assets=mosaic.chosen_assets or usual_assets(mosaic.known_assets),

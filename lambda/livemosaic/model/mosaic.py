@@ -102,6 +102,19 @@ class ScheduledExport:
         return "vector tiles" if self.layers else self.render
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How the bounds of a mosaic were, or are being, fitted to the scenes that it still has."""
+
+    since: int
+    """Revision of the mosaic at which it was announced: tells it from every other one."""
+    reach: BBox | None
+    """Bounds of all scenes ever added: what readers look within, however bounds are fitted."""
+    meanwhile: BBox | None = None
+    """Bounds of what writers have added since it was announced, at least."""
+    done: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """The version up to which scenes of a truncated collection are gone, whatever rows remain."""
@@ -185,7 +198,10 @@ class Mosaic:
     revision: int = 0
     """Grows by one with each write of the mosaic's own row; not with each scene."""
     bounds: BBox | None = None
-    """West, south, east, north of all scenes ever added, in degrees; west > east across ±180."""
+    """West, south, east, north of its scenes, in degrees; west > east across ±180. They grow with
+    each scene, and are fitted after one left (`index.bounds`)."""
+    fit: Fit | None = None
+    """The last fit of `bounds`; None where they only ever grew."""
     levels: tuple[int, ...] = ()
     """Zooms at which scenes have been indexed."""
     native_zoom: int = 0
@@ -263,6 +279,11 @@ class Mosaic:
     def described(self) -> BBox | None:
         """What descriptions name as its bounds: `extent`, or the one of the scenes."""
         return self.extent or self.bounds
+
+    @property
+    def reach(self) -> BBox | None:
+        """The bounds of all scenes ever added: no reader misses a scene that looks within them."""
+        return self.fit.reach if self.fit else self.bounds
 
     @property
     def deepest_zoom(self) -> int:

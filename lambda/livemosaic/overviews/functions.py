@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from livemosaic import logs
 from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.index.bounds.fit import BoundsFitter
 from livemosaic.index.overviews import REGIONS, RUNG, OverviewRows
 from livemosaic.index.removal.shards import Removal
 from livemosaic.index.scenes import Index
@@ -111,6 +112,8 @@ class Building:
         try:
             for shard in (hint.shard for hint in hints if hint.shard is not None):
                 self._remove(builder.index, mosaic, shard, late)
+            if "" in places and BoundsFitter(builder.index).fit(mosaic):
+                log.info("bounds fitted to the scenes", extra={"mosaic": mosaic})
             if places:
                 builder.remover.clear(mosaic, late=late)
                 self._run(builder, mosaic, places, late)
@@ -189,7 +192,10 @@ def _facts(tally: BuildTally) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Sends hints of what is overdue, and logs how far overviews are behind."""
+    """Sends hints of what is overdue, and logs how far overviews are behind.
+
+    Bounds that are to be fitted are overdue, too.
+    """
 
     index: Index
     hints: HintQueue
@@ -205,6 +211,7 @@ class Sweep:
         mosaics = [mosaic for mosaic in listed if is_kept(mosaic) and not mosaic.deleting]
         random.shuffle(mosaics)  # lest time always runs out for the same ones
         found = [Hint(each.id) for each in self.index.mosaics.remains() if self._is_due(each)]
+        found += [Hint(mosaic_id) for mosaic_id in BoundsFitter(self.index).due()]
         found += [hint for each in listed if each.deleting for hint in removal_hints(each.id)]
         oldest = 0.0
         for mosaic in mosaics:

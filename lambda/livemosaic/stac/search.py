@@ -114,9 +114,9 @@ class SceneSearch:
 
     def may_meet(self, mosaic: Mosaic) -> bool:
         """Whether a mosaic has scenes, and its bounds share a point with the place."""
-        if mosaic.bounds is None:
+        if mosaic.reach is None:
             return False
-        return self.place is None or any(map(self.place.intersects, lonlat_boxes(mosaic.bounds)))
+        return self.place is None or any(map(self.place.intersects, lonlat_boxes(mosaic.reach)))
 
 
 @dataclass(slots=True)

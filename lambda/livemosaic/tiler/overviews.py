@@ -399,9 +399,9 @@ def _beyond(mosaic: Mosaic, area: Area) -> list[BBox]:
     Cells end there, as tiles do; scenes do not.
     """
     edge = area.grid.edge
-    if edge is None or mosaic.bounds is None:
+    if edge is None or mosaic.reach is None:
         return []
-    _, south, _, north = mosaic.bounds
+    _, south, _, north = mosaic.reach
     if max(-south, north) <= edge:
         return []
     _, bottom, _, top = area.grid.root
@@ -419,9 +419,9 @@ def _common(one: BBox, other: BBox) -> BBox | None:
 def _regions(mosaic: Mosaic, area: Area) -> set[str]:
     """The tiles of zoom 3 that an area meets and the mosaic reaches."""
     met = {tile.quadkey for box in area.boxes for tile in area.grid.cells_of(box, _REGION)}
-    if len(met) < 2 or mosaic.bounds is None:
+    if len(met) < 2 or mosaic.reach is None:
         return met
-    extents = area.grid.from_lonlat(mosaic.bounds)
+    extents = area.grid.from_lonlat(mosaic.reach)
     return met & {cell.quadkey for box in extents for cell in area.grid.cells_of(box, _REGION)}
 
 

@@ -1,7 +1,7 @@
-"""Keeps overviews up to date: for `overviews watch`, and in a process beside a server.
+"""Keeps overviews and bounds up to date: for `overviews watch`, and in a process beside a server.
 
-The process begins when a mosaic has overviews, and may end at any moment, as any builder may
-(`overviews.builder`).
+The process begins when a mosaic has overviews, or bounds to be fitted, and may end at any moment,
+as any builder may (`overviews.builder`).
 """
 
 import logging
@@ -12,6 +12,7 @@ from typing import Final
 
 from livemosaic.cli.serve.beside import SideWork, Task, begun
 from livemosaic.errors import NotFoundError
+from livemosaic.index.bounds.fit import BoundsFitter
 from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.overviews.sets import can_be_cleared, is_kept
 from livemosaic.services import Services, building, running
@@ -25,7 +26,8 @@ _LONGEST_PAUSE_S: Final = 60.0
 
 
 def passes(services: Services, mosaic: str, report: Callable[[BuildTally], None]) -> BuildTally:
-    """Builds until no change of a mosaic is due; returns what was done."""
+    """Builds until no change of a mosaic is due, and fits its bounds; returns what was built."""
+    BoundsFitter(services.index).fit(mosaic)
     tallies: list[BuildTally] = []
     with building(services, report) as builder:
         builder.remover.clear(mosaic)
@@ -93,11 +95,11 @@ class _Failure:
 
 
 def _with_work(services: Services) -> list[str]:
-    """Ids of mosaics with overviews to be built or deleted, also of ones that were deleted."""
+    """Ids of mosaics with overviews to be built or deleted, or with bounds to be fitted."""
     mosaics, now = services.mosaics, time.time()
     kept = [mosaic.id for mosaic in mosaics.all() if is_kept(mosaic)]
     gone = [mosaic.id for mosaic in mosaics.remains() if can_be_cleared(mosaic, now)]
-    return [*dict.fromkeys([*gone, *kept])]
+    return [*dict.fromkeys([*gone, *kept, *BoundsFitter(services.index).due()])]
 
 
 def upkeep(services: Services) -> SideWork:

@@ -17,7 +17,7 @@ from livemosaic.geo.antimeridian import united
 from livemosaic.index.learning.meanings import differences, learned
 from livemosaic.model.cql2 import of_scenes
 from livemosaic.model.derived.sources import MAX_DEPTH, MAX_SOURCES, Member, MosaicSource
-from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
+from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Fit, Mosaic
 from livemosaic.model.raster import BBox
 
 Read = Callable[[Collection[str]], Mapping[str, Mosaic]]
@@ -38,7 +38,7 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
     members = _of_kinds(list(found.of_one_order(layered)))
     stored = [member.mosaic for member in members]
     names = (name for member in members for name in member.renamed(_named(member)))
-    boxes: list[BBox] = [each.bounds for each in stored if each.bounds is not None]
+    bounds, reach = _union_of(m.bounds for m in stored), _union_of(m.reach for m in stored)
     return replace(
         mosaic,
         members=tuple(members),
@@ -48,13 +48,19 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
         properties=mosaic.properties or _union(each.properties for each in stored),
         sortby=_common_order(mosaic, members),
         minzoom=max(mosaic.minzoom, min((m.minzoom for m in members), default=0)),
-        bounds=reduce(united, boxes) if boxes else None,
+        bounds=bounds,
+        fit=None if bounds == reach else Fit(since=0, reach=reach, done=True),
         native_zoom=max((min(m.maxzoom, m.mosaic.deepest_zoom) for m in members), default=0),
         levels=tuple(sorted({level for each in stored for level in each.levels})),
         known_assets=tuple(dict.fromkeys(names))[:MAX_KNOWN_ASSETS],
         chosen_assets=next(filter(None, map(_shown_of, members)), ()),
         meanings=reduce(learned, map(_meanings_of, members), {}),
     )
+
+
+def _union_of(boxes: Iterator[BBox | None]) -> BBox | None:
+    known = [box for box in boxes if box is not None]
+    return reduce(united, known) if known else None
 
 
 def check_members(mosaic: Mosaic) -> None:

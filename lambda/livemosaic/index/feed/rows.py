@@ -114,9 +114,8 @@ def area_of_change(
 
     A change shortly before counts in, as its own row may be missing still.
     """
-    boxes: list[BBox] = []
-    if before is not None and before.area and stamp_ms - before.area.stamp_ms < REPEATED_S * 1000:
-        boxes.append(before.area.bbox)
+    recent = None if before is None else recent_area(before, stamp_ms)
+    boxes = [] if recent is None else [recent]
     boxes += [extent(h.scene.footprint) for h in (before, after) if isinstance(h, Head)]
     if not boxes:
         return None
@@ -124,6 +123,12 @@ def area_of_change(
     for more in boxes[1:]:
         bbox = united(bbox, more)
     return ChangedArea(stamp_ms, bbox)
+
+
+def recent_area(head: Head | Tombstone, now_ms: int) -> BBox | None:
+    """Where the last change of a scene shows, whose writer may not have completed it yet."""
+    area = head.area
+    return area.bbox if area and now_ms - area.stamp_ms < REPEATED_S * 1000 else None
 
 
 def row_of(head: Head | Tombstone) -> FeedRow | None:

@@ -8,7 +8,7 @@ from livemosaic.geo.antimeridian import extent, united
 from livemosaic.index.learning.meanings import learned
 from livemosaic.model.assets import usual_assets
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Mosaic
-from livemosaic.model.raster import USUAL_MAXZOOM
+from livemosaic.model.raster import USUAL_MAXZOOM, BBox
 from livemosaic.model.scene import Scene
 
 
@@ -34,9 +34,17 @@ class SceneTraits:
 
 def grown(mosaic: Mosaic, scene: Scene, level: int) -> Mosaic:
     """A mosaic with a scene that has cells at a level: its bounds, and all that it learns of it."""
-    bounds = extent(scene.footprint)
-    wider = replace(mosaic, bounds=united(mosaic.bounds or bounds, bounds))
-    return taught(wider, SceneTraits.of(scene, level))
+    return taught(widened(mosaic, extent(scene.footprint)), SceneTraits.of(scene, level))
+
+
+def widened(mosaic: Mosaic, bounds: BBox) -> Mosaic:
+    """A mosaic whose bounds hold a scene's; so does a fit of them that is under way."""
+    fit = mosaic.fit
+    if fit:
+        fit = replace(fit, reach=united(fit.reach or bounds, bounds))
+    if fit and not fit.done:
+        fit = replace(fit, meanwhile=united(fit.meanwhile or bounds, bounds))
+    return replace(mosaic, bounds=united(mosaic.bounds or bounds, bounds), fit=fit)
 
 
 def taught(mosaic: Mosaic, traits: SceneTraits) -> Mosaic:

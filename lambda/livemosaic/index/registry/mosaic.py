@@ -6,7 +6,9 @@
 | deleted mosaic | `mosaics.deleted` | id and generation | the same             |
 
 `filter`, `renders`, `rules`, `overviews` and `overview_sets` are JSON text, and `sources` and
-`exports` where there are any, `bounds` four numbers, `watermarks` maps.
+`exports` where there are any, `bounds` four numbers, `watermarks` maps. Once bounds were fitted,
+`bounds` has the `Mosaic.reach`, which releases before know how to grow, and `fit` is JSON text with
+the bounds themselves.
 """
 
 import json
@@ -18,13 +20,14 @@ from livemosaic.model.derived.sources import MosaicSource
 from livemosaic.model.mosaic import (
     ANY_COLLECTION,
     FORMAT,
+    Fit,
     Mosaic,
     OverviewPolicy,
     OverviewSet,
     ScheduledExport,
     Watermark,
 )
-from livemosaic.model.raster import USUAL_MAXZOOM
+from livemosaic.model.raster import USUAL_MAXZOOM, BBox
 from livemosaic.model.rule import RulePolicy
 from livemosaic.table import Expect, Key, Put
 
@@ -60,8 +63,13 @@ def to_item(mosaic: Mosaic) -> dict[str, Any]:
         if not export["layers"]:
             del export["layers"]
     lists = {name: json.dumps(item[name]) for name in ("sources", "exports") if item[name]}
-    for name in ("members", "missing", "sources", "exports"):
+    for name in ("members", "missing", "sources", "exports", "fit"):
         del item[name]
+    if mosaic.fit:
+        kept = {"since": mosaic.fit.since, "done": mosaic.fit.done}
+        boxes = {"bounds": mosaic.bounds, "meanwhile": mosaic.fit.meanwhile}
+        item["fit"] = json.dumps(kept | boxes)
+        item["bounds"] = None if mosaic.reach is None else list(mosaic.reach)
     if mosaic.maxzoom is None:  # releases before have 22 then
         del item["maxzoom"]
     return item | {"filter": cql2, "renders": renders, "rules": rules} | overviews | lists
@@ -75,6 +83,10 @@ def _overview_set(values: Mapping[str, Any]) -> OverviewSet:
     return OverviewSet(**{**values, "policy": _overview_policy(values["policy"])})
 
 
+def _box(values: list[float] | None) -> BBox | None:
+    return None if values is None else (values[0], values[1], values[2], values[3])
+
+
 def from_item(item: Mapping[str, Any]) -> Mosaic:
     """The mosaic of a row; of a later release's only what names it."""
     if int(item.get("format", 0)) > FORMAT:
@@ -84,6 +96,11 @@ def from_item(item: Mapping[str, Any]) -> Mosaic:
         for name, value in item.items()
         if name in _ATTRIBUTES
     }
+    fit = json.loads(values.pop("fit", "null"))
+    if fit:
+        reach, values["bounds"] = values["bounds"], _box(fit["bounds"])
+        meanwhile = _box(fit["meanwhile"])
+        values["fit"] = Fit(since=fit["since"], reach=reach, meanwhile=meanwhile, done=fit["done"])
     if item.get("levels"):  # what is not known of scenes of earlier releases
         values.setdefault("native_zoom", USUAL_MAXZOOM)
     cql2 = values.get("filter")

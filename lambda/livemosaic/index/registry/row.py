@@ -20,6 +20,7 @@ REGISTRY: Final = Key("registry", "registry")
 GROWN: Final = (
     "revision",
     "bounds",
+    "fit",
     "levels",
     "native_zoom",
     "known_assets",

@@ -125,7 +125,7 @@ class CatalogQuery:
         if self.numbers is not None:
             found = (find_scene(asked.services, self.mosaic, one) for one in self.numbers)
             return (scene for scene in found if scene is not None)
-        if self.mosaic.bounds is None:
+        if self.mosaic.reach is None:
             return iter(())
         return self._every(asked) if self.place is None else self._in_place(asked, self.place)
 

@@ -37,7 +37,7 @@ def fields_of(services: Services, mosaic: Mosaic) -> list[dict[str, Any]]:
 
     A property has the type of its values in some Items: numbers, or else text.
     """
-    scenes, _ = services.index.list_scenes(mosaic, limit=_LISTED) if mosaic.bounds else ([], None)
+    scenes, _ = services.index.list_scenes(mosaic, limit=_LISTED) if mosaic.reach else ([], None)
     kept = [name for name in mosaic.fields if name not in _BASE]
     types = _BASE | {name: _type(scene.properties.get(name) for scene in scenes) for name in kept}
     return [_field(name, kind) for name, kind in types.items()]
@@ -118,6 +118,6 @@ def time_extent(services: Services, mosaic: Mosaic) -> list[int] | None:
 
     None without any. An index does not know the times of all of its items.
     """
-    scenes, _ = services.index.list_scenes(mosaic, limit=_TIMED) if mosaic.bounds else ([], None)
+    scenes, _ = services.index.list_scenes(mosaic, limit=_TIMED) if mosaic.reach else ([], None)
     times = sorted(milliseconds(scene.datetime) for scene in scenes if scene.datetime)
     return [times[0], times[-1]] if times else None

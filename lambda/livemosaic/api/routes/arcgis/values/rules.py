@@ -149,7 +149,7 @@ def scene_of_number(services: Services, mosaic: Mosaic, number: int) -> Scene:
 def find_scene(services: Services, mosaic: Mosaic, number: int) -> Scene | None:
     """Returns the scene of an object id; None where there is none, as of one that was deleted."""
     place = place_of(number)
-    if place is None or mosaic.bounds is None:
+    if place is None or mosaic.reach is None:
         return None
     west, south, east, north = place
     grown = west - _GROWN, south - _GROWN, east + _GROWN, north + _GROWN
