@@ -60,6 +60,8 @@ _MODULES: Final = (
 )
 """Modules of routes; where two routes match a path, the earlier module's answers."""
 
+_DOCUMENTED: Final = (*map(documented_route, tiles.ROUTES), *map(documented_wms, wms.ROUTES))
+"""Routes of Starlette with what the OpenAPI document says of them."""
 
 _COMPRESSED: Final = Middleware(
     GZipMiddleware,
@@ -86,8 +88,7 @@ def create_api(services: Services) -> FastAPI:
     )
     api.state.services = services
     # Not include_router: the first request would then recreate all routes before its own.
-    api.router.routes += map(documented_route, tiles.ROUTES)
-    api.router.routes += map(documented_wms, wms.ROUTES)
+    api.router.routes += _DOCUMENTED
     api.router.routes += map(
         _checked, [route for module in _MODULES for route in module.router.routes]
     )
