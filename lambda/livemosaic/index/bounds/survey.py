@@ -68,7 +68,7 @@ class _Survey:
     def run(self) -> BBox | None:
         mosaic = self.mosaic
         if mosaic.reach is None or not mosaic.levels:
-            return None
+            return mosaic.bounds
         floor, deepest = floor_rung(mosaic.quadkey_zoom, mosaic.minzoom), max(mosaic.levels)
         rungs = sorted(z for z in coarse_rungs(mosaic.quadkey_zoom) if floor <= z < deepest)
         places = self.grid.from_lonlat(mosaic.reach)
@@ -162,11 +162,13 @@ class _Survey:
         """Returns the extent of a row's part of a footprint, or a little more."""
         quadkey = row.place.quadkey
         rings = decode(self.grid, quadkey, row.footprint)
-        beyond = decode_beyond(self.grid, quadkey, row.footprint)
-        if not rings or beyond:
+        if not rings or decode_beyond(self.grid, quadkey, row.footprint):
             return cell
         left, bottom, right, top = shapely.total_bounds([shapely.linearrings(r) for r in rings])
         margin = _LOST * (self.grid.root[2] - self.grid.root[0]) / (1 << len(quadkey))
+        _, lowest, _, highest = self.grid.root
+        if bottom - margin <= lowest or top + margin >= highest:
+            return cell  # rows of earlier releases do not have what lies beyond the edge
         return self._lonlat((left - margin, bottom - margin, right + margin, top + margin))
 
     def _has(self, box: BBox) -> bool:
