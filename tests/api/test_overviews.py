@@ -100,6 +100,18 @@ class TestWhole:
         assert "X-Overview" not in picture.headers
         assert (covered(tiles, tile) & ~picture.valid).any()
 
+    @pytest.mark.parametrize("zoom", [6, 8])
+    def test_a_count_is_of_scenes_and_says_that_it_is_cut(
+        self, many: tuple[Server, list[Tile]], zoom: int
+    ) -> None:
+        """Cells know where pixels are valid, not of how many scenes."""
+        server, tiles = many
+        (tile, *_) = tiles_over(tiles, zoom)
+        picture = server.picture(tile_url(tile=(tile.z, tile.x, tile.y)), operation="count")
+        assert picture.headers["X-Truncated"] == "max_scenes=20"
+        assert "X-Overview" not in picture.headers
+        assert (covered(tiles, tile) & ~picture.valid).any()
+
     # At lower zooms GDAL's average drops scenes that are few pixels wide.
     @pytest.mark.parametrize("zoom", [6, 7, 8, 9, 10, 11, 12])
     def test_values_are_the_averages_that_gdal_makes(
