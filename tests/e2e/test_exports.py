@@ -1,4 +1,4 @@
-"""An archive on its schedule: starter, state machine, its function, and the bucket of archives."""
+"""Archives on their schedule: starter, state machine, its function, and the bucket of archives."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pmtiles.reader import MemorySource, Reader
 
 from api.overviews import document, make_scenes
 from cli.process import LIVEMOSAIC
@@ -17,6 +18,7 @@ from livemosaic_cdk.tools.emulator import REGION
 from livemosaic_cdk.tools.local import BUCKET, deployed
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(1200)]
+LAYERS = "footprints,density"
 SETTINGS = {"exports": "true", "export_concurrency": "2", "archive_bucket": f"{BUCKET}/archives"}
 
 
@@ -30,10 +32,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield Cloud(account, steps)
 
 
-def status(cloud: Cloud) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(cloud.get("/mosaics/m/exports"))["exports"][0]
-    assert found["error"] == ""
-    return found
+def made(cloud: Cloud) -> list[Any]:
+    """When each archive was made, of images and of vector tiles; None of one that is not there."""
+    found: list[dict[str, Any]] = json.loads(cloud.get("/mosaics/m/exports"))["exports"]
+    assert [each["error"] for each in found] == ["", ""]
+    return [each["made"] for each in found]
 
 
 def listed(cloud: Cloud) -> list[Any]:
@@ -47,12 +50,27 @@ def overview(cloud: Cloud) -> str:
     return cloud.request("GET", path).headers.get("X-Overview", "")
 
 
-def test_it_is_the_archive_that_the_command_makes(
+def exported(cloud: Cloud, to: Path, *how: str) -> bytes:
+    """The archive that the command makes of the deployment's mosaic."""
+    index = f"dynamodb://{REGION}/{cloud.stack_output('TableName')}"
+    place = {"LIVEMOSAIC_OVERVIEW_STORE": f"s3://{cloud.stack_output('OverviewBucket')}"}
+    own = subprocess.run(
+        [*LIVEMOSAIC, "--index", index, "export", "m", str(to), *how],
+        env=dict(cloud.account.aws.environment) | place,
+        capture_output=True,
+        text=True,
+    )
+    assert own.returncode == 0, own.stderr
+    return to.read_bytes()
+
+
+def test_they_are_the_archives_that_the_command_makes(
     cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    setting = ("--export", "maxzoom=13,keep=1")
-    made = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", *setting)
-    assert made.returncode == 0, made.stderr
+    """One of images, with a copy of the day, and one of vector tiles."""
+    settings = ("--export", "maxzoom=13,keep=1", "--export", f"layers={LAYERS},maxzoom=11")
+    created = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", *settings)
+    assert created.returncode == 0, created.stderr
     scenes = make_scenes(tmp_path, 5)
     for scene in scenes:
         published = document(scene)
@@ -61,34 +79,32 @@ def test_it_is_the_archive_that_the_command_makes(
     with cloud.step("25 events → overviews"):
         eventually(lambda: len(listed(cloud)) == len(scenes), "the scenes", 240)
         eventually(lambda: overview(cloud).endswith("stale=0"), "overviews", 240)
-    assert status(cloud)["made"] is None
-    with cloud.step("schedule → state machine → archive"):
+    assert made(cloud) == [None, None]
+    with cloud.step("schedule → state machine → archives"):
         cloud.invoke("StartExports")
-        eventually(lambda: status(cloud)["made"], "an archive", 300)
-    index = f"dynamodb://{REGION}/{cloud.stack_output('TableName')}"
-    to = tmp_path / "own.pmtiles"
-    place = {"LIVEMOSAIC_OVERVIEW_STORE": f"s3://{cloud.stack_output('OverviewBucket')}"}
-    own = subprocess.run(
-        [*LIVEMOSAIC, "--index", index, "export", "m", str(to), "--zooms", "0-13"],
-        env=dict(cloud.account.aws.environment) | place,
-        capture_output=True,
-        text=True,
-    )
-    assert own.returncode == 0, own.stderr
-    answer = cloud.request("GET", "/mosaics/m/mosaic.pmtiles", redirect=False)
-    assert answer.status == 302
+        eventually(lambda: all(made(cloud)), "archives", 600)
+    images = exported(cloud, tmp_path / "images.pmtiles", "--zooms", "0-13")
+    how = ("--vector", "--layers", LAYERS, "--zooms", "0-11")
+    vectors = exported(cloud, tmp_path / "vectors.pmtiles", *how)
+    places = [
+        cloud.request("GET", f"/mosaics/m/{name}.pmtiles", redirect=False)
+        for name in ("mosaic", "vector")
+    ]
+    assert [answer.status for answer in places] == [302, 302]
     s3 = cloud.account.aws.client("s3")
 
-    def made_there() -> list[str]:
+    def there() -> list[str]:
         found = s3.list_objects_v2(Bucket=BUCKET, Prefix="archives/")["Contents"]
         names = [each["Key"] for each in found]
-        is_reported = any(name.endswith(".status") for name in names)
-        return [name for name in names if name.endswith(".pmtiles")] if is_reported else []
+        reports = [name for name in names if name.endswith(".status")]
+        archives = [name for name in names if name.endswith(".pmtiles")]
+        return archives if len(reports) == 2 else []
 
-    archives = eventually(made_there, "a report", 120)
-    assert len(archives) == 2, archives  # and the copy of the day
-    for name in archives:
-        assert s3.get_object(Bucket=BUCKET, Key=name)["Body"].read() == to.read_bytes()
+    archives = eventually(there, "reports", 120)
+    bodies = [s3.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in archives]
+    assert sorted(bodies) == sorted([images, images, vectors]), archives
+    layers = Reader(MemorySource(vectors)).metadata()["vector_layers"]
+    assert [layer["id"] for layer in layers] == LAYERS.split(",")
     cloud.invoke("StartExports")
     assert cloud.logged("StartExports")[-1]["due"] == 0
     assert not [line for line in cloud.logged("Export") if line["level"] == "ERROR"]
