@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(2048 * 2048, ge=256 * 256, le=8192 * 8192)
     """Largest image of a box or feature: width times height."""
     max_picture_bytes: int = Field(1024 * 1024 * 1024, ge=1_000_000)
-    """Limit on bytes decoded for one image, in whole blocks; scenes beyond it are skipped."""
+    """Limit on the bytes of all scenes of one image, decoded or drawn; those beyond are skipped."""
     max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
     """Time limit for reading the scenes of one image; late ones are skipped."""
     max_assets: int = Field(16, ge=1, le=64)

@@ -1,4 +1,4 @@
-"""What reads share: memory in use, which they wait for, bytes decoded per image, and threads."""
+"""What reads share: memory in use, which they wait for, bytes of an image, and threads."""
 
 import asyncio
 from collections import deque
@@ -42,7 +42,7 @@ class Budget:
 
 @dataclass(slots=True, eq=False)
 class Allowance:
-    """Total bytes that may be decoded for one image. Not thread-safe."""
+    """Total bytes that scenes may take for one image, decoded or drawn. Not thread-safe."""
 
     size: int
     _spent: int = field(default=0, init=False)
@@ -52,7 +52,7 @@ class Allowance:
         left = self.size - self._spent
         if amount > left:
             raise LimitError(
-                f"needs {amount:,} bytes decoded, and {left:,} are left of the "
+                f"needs {amount:,} bytes, and {left:,} are left of the "
                 f"{self.size:,} that an image may have: request a smaller one, or fewer bands"
             )
         self._spent += amount

@@ -128,7 +128,11 @@ def resample(
         parts.append(part)
     shape = (grid.height, grid.width)
     if [piece.part.shape for piece in plan.pieces] != [shape]:
-        parts = [_joined(plan.pieces, parts, np.zeros((len(bands), *shape), _dtype(profile, read)))]
+        parts = [
+            _joined(
+                plan.pieces, parts, np.zeros((len(bands), *shape), dtype_of_pixels(profile, read))
+            )
+        ]
     layer = Layer(*parts[0], tuple(i + 1 for i in bands))
     show_colors = profile.palette is not None and read.palette and not read.bidx
     return _colored(layer, profile.palette) if show_colors else layer
@@ -144,7 +148,7 @@ def _joined(pieces: Sequence[Piece], parts: Sequence[Values], data: NDArray[Any]
     return data, valid
 
 
-def _dtype(profile: Profile, read: Read) -> np.dtype[Any]:
+def dtype_of_pixels(profile: Profile, read: Read) -> np.dtype[Any]:
     """Returns the dtype of pixels: the stored one, so that 64-bit integers stay exact.
 
     But interpolated they are float64, in which GDAL's warper computes.
@@ -172,7 +176,7 @@ def _values(
     if read.unscale:
         values = _unscaled(chosen, profile, bands)
     else:
-        values = chosen.astype(_dtype(profile, read), copy=False)
+        values = chosen.astype(dtype_of_pixels(profile, read), copy=False)
     return (values if valid.all() else np.where(valid, values, values.dtype.type(0))), valid
 
 

@@ -16,7 +16,15 @@ from livemosaic.cog.budget import Allowance, Budget, compute
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
-from livemosaic.cog.pixels import Layer, ReadPlan, choose_bands, plan_read, resample, stack
+from livemosaic.cog.pixels import (
+    Layer,
+    ReadPlan,
+    choose_bands,
+    dtype_of_pixels,
+    plan_read,
+    resample,
+    stack,
+)
 from livemosaic.cog.raster import COMPLEX, AssetLimits, DecodeError, Profile, Raster, decoding
 from livemosaic.cog.tiff.nodata import Nodata
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
@@ -87,7 +95,8 @@ class CogReader:
         Takes the bands that `read` names, else all but alpha; `read.expression` is not applied.
         Bands are named by their number in the file: `b1`, or `red_b1` of several assets. The data
         type holds all of them; a pixel is valid where all assets are. `encodings` of assets count
-        where their file states nothing. Decoded bytes are deducted from `allowance`, if given.
+        where their file states nothing. Bytes are deducted from `allowance`, if given: of what is
+        decoded, or of the pixels where these are more.
 
         UnreadableAssetError names the unreadable asset and the reason; InvalidRequestError, a band
         that it lacks; ForbiddenHrefError, an href outside the allow-list.
@@ -211,7 +220,10 @@ class CogReader:
         plan = await plans.of(profile)
         self._refuse_too_much(plan.samples)
         if plans.allowance is not None:
-            plans.allowance.spend(plan.samples * profile.dtype.itemsize)
+            decoded = plan.samples * profile.dtype.itemsize
+            drawn = plans.grid.width * plans.grid.height * len(bands)
+            drawn *= dtype_of_pixels(profile, read).itemsize
+            plans.allowance.spend(max(decoded, drawn))
         async with self._budget.take(plan.bytes):
             parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
             return await compute(
