@@ -29,6 +29,7 @@ from livemosaic.model.mosaic import (
     OverviewPolicy,
     Reduction,
     ScheduledExport,
+    SourceType,
 )
 from livemosaic.model.raster import USUAL_MAXZOOM
 from livemosaic.model.render import EncodedFormat, LayerName, TileFormat
@@ -314,6 +315,12 @@ class MosaicSettings(BaseModel):
     )
     quality: int | None = Field(
         None, ge=1, le=100, description="Quality of JPEG and WebP that ask for none; 80 by default"
+    )
+    source_type: SourceType | None = Field(
+        None,
+        description="What pixels stand for, as image services of ArcGIS name it; by default RGB of "
+        "three bands of bytes, else generic. Of thematic ones overviews keep the most frequent "
+        "value in place of a mean",
     )
     overviews: OverviewPolicyBody | None = Field(
         None,

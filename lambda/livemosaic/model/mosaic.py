@@ -25,6 +25,10 @@ MAX_AGE_S: Final = 365 * 24 * 3600
 
 
 Access = Literal["public", "private"]
+SourceType = Literal[
+    "generic", "elevation", "thematic", "processed", "scientific", "vector_uv", "vector_magdir"
+]
+"""What pixels stand for, by ArcGIS's names of the source types of an image service."""
 Reduction = Literal["mean", "mode", "sample", "min", "max"]
 """How one pixel of an overview follows from the four below it, as Earth Engine names it."""
 
@@ -135,6 +139,9 @@ class Mosaic:
     """Text that maps show: who made the scenes."""
     license: str = ""
     """An SPDX identifier, or the URL of a license."""
+    source_type: SourceType | None = None
+    """What its pixels stand for; None is as the data look. Of `thematic` ones, which are classes,
+    overviews never keep a mean."""
     access: Access = "public"
     """Who may see the mosaic: everybody, or holders of an access token."""
     collections: tuple[str, ...] = (ANY_COLLECTION,)

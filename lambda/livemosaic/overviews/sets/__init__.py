@@ -34,8 +34,17 @@ def wanted(mosaic: Mosaic) -> OverviewSet | None:
     assets = () if policy is None else policy.assets or mosaic.shown_assets
     if policy is None or not assets:
         return None
+    if mosaic.source_type == "thematic":
+        policy = _of_classes(policy)
     kept = replace(policy, assets=assets)
     return OverviewSet(id="", policy=kept, rule=dict(mosaic.rules.default), format=FORMAT)
+
+
+def _of_classes(policy: OverviewPolicy) -> OverviewPolicy:
+    """Returns a policy for values that have no mean: the most frequent one in place of it."""
+    of_assets = {a: "mode" if how == "mean" else how for a, how in policy.resampling_of.items()}
+    usual = "mode" if policy.resampling == "mean" else policy.resampling
+    return replace(policy, resampling=usual, resampling_of=of_assets)
 
 
 def is_kept(mosaic: Mosaic) -> bool:

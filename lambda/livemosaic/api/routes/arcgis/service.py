@@ -21,7 +21,7 @@ from livemosaic.api.routes.arcgis.values.rules import OBJECT_ID
 from livemosaic.api.routes.arcgis.values.samples import ServiceSample, service_crs
 from livemosaic.geo.crs import metres_per_unit
 from livemosaic.geo.tms import tile_matrix_set
-from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.mosaic import Mosaic, SourceType
 from livemosaic.model.rule import Method
 from livemosaic.render.encode import QUALITY
 from livemosaic.services import Services
@@ -39,6 +39,15 @@ _METHODS: Final[dict[Method, str]] = {
     "viewpoint": "Viewpoint",
     "seamline": "Seamline",
     "default": "None",
+}
+_SOURCE_TYPES: Final[dict[SourceType, str]] = {
+    "generic": "Generic",
+    "elevation": "Elevation",
+    "thematic": "Thematic",
+    "processed": "Processed",
+    "scientific": "Scientific",
+    "vector_uv": "VectorUV",
+    "vector_magdir": "VectorMagDir",
 }
 _DPI: Final = 96
 _INCH_M: Final = 0.0254
@@ -103,7 +112,7 @@ def _described(
         "minPixelSize": 0,
         "maxPixelSize": 0,
         "copyrightText": credit_text(mosaic),
-        "serviceDataType": _data_type(sample),
+        "serviceDataType": _data_type(mosaic, sample),
         **_values(sample),
         **({"noDataValue": sample.nodata} if sample.nodata is not None else {}),
         "objectIdField": OBJECT_ID,
@@ -158,9 +167,12 @@ def _time_info(times: list[int]) -> dict[str, Any]:
     }
 
 
-def _data_type(sample: ServiceSample) -> str:
+def _data_type(mosaic: Mosaic, sample: ServiceSample) -> str:
+    """The source type of a mosaic, or what its pixels look like."""
     is_rgb = len(sample.names) >= 3 and sample.dtype == "uint8"
-    return f"esriImageServiceDataType{'RGB' if is_rgb else 'Generic'}"
+    found = "RGB" if is_rgb else "Generic"
+    named = _SOURCE_TYPES[mosaic.source_type] if mosaic.source_type else found
+    return f"esriImageServiceDataType{named}"
 
 
 def _values(sample: ServiceSample) -> dict[str, list[float]]:
