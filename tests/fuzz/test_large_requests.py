@@ -1,14 +1,16 @@
-"""The largest that WMS and image services take leaves a server within the memory of a Lambda."""
+"""The largest images that may be asked for leave a server within the memory of a Lambda."""
 
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
-from api.served import EDGE, serving
+from api.served import EDGE, SIZE, Part, footprint, serving
 from arcgis.asking import BOX, url
 from fuzz.apart import Apart, serving_apart
 from livemosaic.table.sqlite import SqliteTable
@@ -79,11 +81,29 @@ TOO_LARGE: Mapping[str, dict[str, Any]] = {
         "format": "png32", "renderingRule": SIXTEEN | {"outputPixelType": "F64"},
     },
 }  # fmt: skip
+BOXES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "deviation": ("npy", {"operation": "stdev"}),
+    "median": ("tif", {"operation": "median", "bidx": [*range(1, 9)] * 2}),
+    "expressions": ("npy", {"operation": "median", "expression": ";".join(["b1*b2+b3/b4"] * 8)}),
+}
+COLUMNS, ROWS = 5, 4
+
+
+def part_of(number: int) -> Part:
+    """One of twenty parts of the tile, side by side."""
+    across, down = number % COLUMNS, number // COLUMNS
+    wide, high = SIZE / COLUMNS, SIZE / ROWS
+    edges = across * wide, down * high, (across + 1) * wide, (down + 1) * high
+    left, top, right, bottom = map(round, edges)
+    return left, top, right, bottom
 
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    """Mosaics of noise: `colors`, eight `bands` of 16 bits, 30 scenes `deep`, and eight layers."""
+    """Mosaics of noise: `colors`, eight `bands` of 16 bits, 30 scenes `deep`, and eight layers.
+
+    Eight bands of 20 scenes lie one on another in `stack`, and side by side in `beside`.
+    """
     folder = tmp_path_factory.mktemp("apart")
     noise = np.random.default_rng(4).integers(0, 60_000, (8, 256, 256), "uint16")
     colors = (noise[:3] % 251).astype("uint8")
@@ -96,6 +116,13 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
         server.create("deep")
         for day in range(1, 31):
             server.publish(f"s{day}", np.roll(colors, day, axis=2), mosaic="deep", day=day)
+        server.create("stack")
+        server.create("beside")
+        for day in range(20):
+            server.publish(f"s{day}", np.roll(noise, day, axis=2), mosaic="stack", day=day + 1)
+            left, top, right, bottom = part = part_of(day)
+            own = noise[:, top:bottom, left:right]
+            server.publish(f"s{day}", own, part, mosaic="beside", day=day + 1)
     with serving_apart(folder, LONGEST_S) as made:
         yield made
         assert made.peak_kib < LAMBDA_KIB - SPARE_KIB, f"{made.peak_kib:,} KiB"
@@ -162,3 +189,36 @@ def test_statistics_are_of_blocks(apart: Apart) -> None:
     form = {"geometry": json.dumps(box), "pixelSize": f"{(right - left) / 3000}", "f": "json"}
     answer = apart.client.post(url("computeStatisticsHistograms", "bands"), data=form)
     assert len(answer.json()["statistics"]) == 8, answer.text
+
+
+def boxed(apart: Apart, mosaic: str, file_format: str, asked: Mapping[str, Any]) -> Any:
+    path = f"/mosaics/{mosaic}/bbox/{BOX}/2048x2048.{file_format}"
+    crs = {"coord_crs": "EPSG:3857", "dst_crs": "EPSG:3857"}
+    return apart.client.get(path, params=crs | asked)
+
+
+@pytest.mark.parametrize(("file_format", "asked"), BOXES.values(), ids=BOXES)
+def test_a_box_as_large_as_may_be_is_drawn(
+    apart: Apart, file_format: str, asked: Mapping[str, Any]
+) -> None:
+    """Of scenes that lie one on another, as far as they fit: what is skipped is named."""
+    answer = boxed(apart, "stack", file_format, asked)
+    assert answer.status_code == 200, answer.text
+    assert "that an image may have" in unquote(answer.headers["X-Skipped-Scenes"])
+
+
+@pytest.mark.parametrize("expression", ["", "b1;b2;b3;b4"], ids=["bands", "expression"])
+def test_scenes_side_by_side_take_as_much_as_one(apart: Apart, expression: str) -> None:
+    asked = {"expression": expression} if expression else {}
+    answer = boxed(apart, "beside", "npy", asked)
+    assert answer.status_code == 200, answer.text
+    assert "X-Skipped-Scenes" not in answer.headers
+    assert np.load(io.BytesIO(answer.content))[-1].all()
+
+
+def test_statistics_of_an_area_are_of_all_bands(apart: Apart) -> None:
+    area = {"type": "Feature", "properties": {}, "geometry": footprint()}
+    asked = {"max_size": 2048, "operation": "stdev"}
+    answer = apart.client.post("/mosaics/stack/statistics", json=area, params=asked)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["properties"]["statistics"]) == 8

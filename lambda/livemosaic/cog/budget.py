@@ -42,14 +42,18 @@ class Budget:
 
 @dataclass(slots=True, eq=False)
 class Allowance:
-    """Total bytes that scenes may take for one image, decoded or drawn. Not thread-safe."""
+    """Total bytes that scenes may take for one image, decoded or drawn. Not thread-safe.
+
+    Pixels that are drawn are kept until the image is composed. They count half as much again, for
+    what is computed and encoded beside them.
+    """
 
     size: int
     _spent: int = field(default=0, init=False)
 
-    def spend(self, amount: int) -> None:
-        """Deducts an amount; LimitError if it exceeds what is left."""
-        left = self.size - self._spent
+    def spend(self, drawn: int, decoded: int = 0) -> None:
+        """Deducts bytes, of which the larger counts; LimitError if they exceed what is left."""
+        amount, left = max(decoded, drawn + drawn // 2), self.size - self._spent
         if amount > left:
             raise LimitError(
                 f"needs {amount:,} bytes, and {left:,} are left of the "

@@ -14,7 +14,7 @@ from livemosaic.cog.tiff.nodata import Nodata, nodata_in
 from livemosaic.cog.warp import Piece, Positions, locate, pieces, take
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.crs import NoTransformError
-from livemosaic.model.raster import Grid, Pixels
+from livemosaic.model.raster import Grid, Pixels, rows_of
 from livemosaic.model.render import Read
 from livemosaic.storage.objects import ObjectError
 
@@ -43,6 +43,12 @@ class ReadPlan:
     """Samples decoded for it: pixels × bands, whole blocks."""
     bytes: int
     """Memory for them: whole blocks, and the windows cut from them."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the grid from the first to the last that the asset reaches."""
+        rows = [piece.part.slices[0] for piece in self.pieces]
+        return max(r.stop for r in rows) - min(r.start for r in rows) if rows else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,13 +245,16 @@ def stack(assets: Sequence[str], layers: Sequence[Layer]) -> Pixels:
         (layer,) = layers
         return Pixels(layer.data, layer.valid, tuple(f"b{n}" for n in layer.numbers))
     dtype = np.result_type(*(layer.data.dtype for layer in layers))
-    valid = layers[0].valid
-    data = np.concatenate([layer.data for layer in layers], dtype=dtype)
+    valid_of = tuple(layer.valid for layer in layers)
+    differ = not all(np.array_equal(own, valid_of[0]) for own in valid_of[1:])
+    valid = np.logical_and.reduce(valid_of) if differ else valid_of[0]
+    data = np.zeros((sum(len(layer.data) for layer in layers), *valid.shape), dtype)
+    rows, first = rows_of(valid), 0
+    for layer in layers:
+        own = data[first : first + len(layer.data), rows]
+        np.copyto(own, layer.data[:, rows], where=valid[rows] if differ else True)
+        first += len(layer.data)
     names = tuple(
         f"{asset}_b{n}" for asset, layer in zip(assets, layers, strict=True) for n in layer.numbers
     )
-    if all(np.array_equal(layer.valid, valid) for layer in layers[1:]):
-        return Pixels(data, valid, names)
-    valid = np.logical_and.reduce([layer.valid for layer in layers])
-    valid_of = tuple(layer.valid for layer in layers)
-    return Pixels(np.where(valid, data, dtype.type(0)), valid, names, valid_of)
+    return Pixels(data, valid, names, valid_of if differ else ())

@@ -29,7 +29,7 @@ from livemosaic.cog.raster import COMPLEX, AssetLimits, DecodeError, Profile, Ra
 from livemosaic.cog.tiff.nodata import Nodata
 from livemosaic.errors import InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
-from livemosaic.model.raster import Encoding, Grid, Pixels
+from livemosaic.model.raster import Encoding, Grid, Pixels, rows_of
 from livemosaic.model.render import Read
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.storage.cache import Recent
@@ -96,7 +96,7 @@ class CogReader:
         Bands are named by their number in the file: `b1`, or `red_b1` of several assets. The data
         type holds all of them; a pixel is valid where all assets are. `encodings` of assets count
         where their file states nothing. Bytes are deducted from `allowance`, if given: of what is
-        decoded, or of the pixels where these are more.
+        decoded, or of the rows of the grid that the scene reaches, where these are more.
 
         UnreadableAssetError names the unreadable asset and the reason; InvalidRequestError, a band
         that it lacks; ForbiddenHrefError, an href outside the allow-list.
@@ -221,9 +221,8 @@ class CogReader:
         self._refuse_too_much(plan.samples)
         if plans.allowance is not None:
             decoded = plan.samples * profile.dtype.itemsize
-            drawn = plans.grid.width * plans.grid.height * len(bands)
-            drawn *= dtype_of_pixels(profile, read).itemsize
-            plans.allowance.spend(max(decoded, drawn))
+            drawn = plan.rows * plans.grid.width * len(bands)
+            plans.allowance.spend(drawn * dtype_of_pixels(profile, read).itemsize, decoded)
         async with self._budget.take(plan.bytes):
             parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
             return await compute(
@@ -343,13 +342,21 @@ def split_into_strips(grid: Grid) -> list[Grid]:
     return strips
 
 
-def join_strips(strips: Sequence[Pixels]) -> Pixels:
-    """Joins the pixels of strips, from the top, to a grid's."""
+def join_strips(strips: list[Pixels]) -> Pixels:
+    """Joins the pixels of strips, from the top, to a grid's.
+
+    It empties the list, so that none of them is kept beside the whole.
+    """
     assets = max(len(strip.valid_of) for strip in strips)
     masks = zip(*(strip.valid_of or [strip.valid] * assets for strip in strips), strict=True)
-    return Pixels(
-        np.concatenate([strip.data for strip in strips], axis=1),
-        np.concatenate([strip.valid for strip in strips]),
-        strips[0].names,
-        tuple(map(np.concatenate, masks)),
-    )
+    valid_of = tuple(map(np.concatenate, masks))
+    valid = np.concatenate([strip.valid for strip in strips])
+    dtype = np.result_type(*(strip.data.dtype for strip in strips))
+    data, names = np.zeros((len(strips[0].data), *valid.shape), dtype), strips[0].names
+    first = 0
+    while strips:
+        strip = strips.pop(0)
+        own, rows = data[:, first : first + len(strip.valid)], rows_of(strip.valid)
+        own[:, rows] = strip.data[:, rows]
+        first += len(strip.valid)
+    return Pixels(data, valid, names, valid_of)

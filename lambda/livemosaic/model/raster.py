@@ -73,6 +73,15 @@ class Pixels:
             )
 
 
+def rows_of(valid: NDArray[np.bool_]) -> slice:
+    """Returns the rows of a mask (height, width) from the first to the last with a valid pixel.
+
+    Rows of new zeros outside of them take no memory as long as nothing is written there.
+    """
+    rows = np.flatnonzero(valid.any(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
+
+
 def trimmed(
     pixels: Pixels, grid: Grid, left: int, top: int, right: int, bottom: int
 ) -> tuple[Pixels, Grid]:

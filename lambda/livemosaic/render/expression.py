@@ -13,14 +13,14 @@ import ast
 import re
 from collections.abc import Collection, KeysView, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numexpr
 import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.raster import Pixels
+from livemosaic.model.raster import Pixels, rows_of
 from livemosaic.render.stack.bands import check_position
 
 MAX_LENGTH: Final = 1000
@@ -35,6 +35,10 @@ MAX_OPERANDS: Final = 31
 """Different bands and numbers in one output band: with the result, the 32 arrays of numpy 1."""
 MAX_EXPONENT: Final = 4
 """Enough for band indices; counts of 16 bits leave float32 at the power of 8."""
+EXPRESSION_DTYPE: Final = np.dtype(np.float32)
+"""The data type of output bands."""
+_PART: Final = 1 << 20
+"""Pixels that are computed at once, which bounds the arrays beside a large image."""
 
 _FUNCTIONS: Final = {
     "where": 3,
@@ -139,17 +143,29 @@ class Expression:
         `asset` is the key of the only asset that was read, where the bands are named `b1`… without
         it. InvalidRequestError for a name that is no band.
         """
+        rows, width = rows_of(pixels.valid), pixels.valid.shape[1]
+        data = np.zeros((len(self.bands), *pixels.valid.shape), EXPRESSION_DTYPE)
+        valid = pixels.valid.copy()
+        step = max(1, _PART // width)
+        for top in range(rows.start, max(rows.stop, rows.start + 1), step):
+            part = slice(top, min(top + step, rows.stop))
+            own = Pixels(pixels.data[:, part], pixels.valid[part], pixels.names)
+            self._evaluate(own, asset, data[:, part], valid[part])
+        return Pixels(data, valid, tuple(band.text for band in self.bands))
+
+    def _evaluate(
+        self, pixels: Pixels, asset: str | None, data: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> None:
+        """Fills `data`, shape (output bands, height, width), and narrows `valid`."""
         with np.errstate(all="ignore"):
             inputs = {name: _input(name, pixels, asset) for name in self.names}
-            data = np.empty((len(self.bands), *pixels.valid.shape), np.float32)
             for out, band in zip(data, self.bands, strict=True):
                 # Numbers as float32: next to a Python float numexpr would compute in float64.
                 values = (inputs[x] if isinstance(x, str) else np.float32(x) for x in band.operands)
                 variables = {f"v{i}": value for i, value in enumerate(values)}
                 out[...] = numexpr.evaluate(band.code, local_dict=variables, global_dict={})
-        valid = pixels.valid & np.isfinite(data).all(axis=0)
+                valid &= np.isfinite(out)
         np.copyto(data, 0, where=~valid)
-        return Pixels(data, valid, tuple(band.text for band in self.bands))
 
 
 def _asset(name: str, known: Collection[str]) -> str | None:

@@ -13,11 +13,11 @@ from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.extents.rows import ExtentRows
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Encoding, Grid, Pixels
+from livemosaic.model.raster import Encoding, Grid, Pixels, rows_of
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
-from livemosaic.render.expression import Bounds, Expression
+from livemosaic.render.expression import EXPRESSION_DTYPE, Bounds, Expression
 from livemosaic.render.named_renders import read_of_scenes
 from livemosaic.render.stack.bands import bands_by_asset, check_drawn
 from livemosaic.render.stack.compose import (
@@ -30,6 +30,7 @@ from livemosaic.render.stack.compose import (
 from livemosaic.render.stack.feather import Feather
 from livemosaic.render.style import draw_scene
 from livemosaic.storage.hrefs import redact
+from livemosaic.storage.objects import LimitError
 from livemosaic.tiler.assets import asked_for, chosen_assets, encodings_of
 from livemosaic.tiler.candidates import Candidates, Listing, seamline
 from livemosaic.tiler.derived.cells import StackedCandidates, StackedCells, stacked_cells
@@ -172,6 +173,15 @@ class _ReadBudget:
     allowance: Allowance
     end: float
     """By the event loop's clock."""
+
+    def spend_on(self, expression: Expression, pixels: Pixels) -> None:
+        """Deducts what an expression's bands are larger than the pixels that they are made of."""
+        bands, rows = len(expression.bands), rows_of(pixels.valid)
+        made = bands * pixels.valid[rows].size * EXPRESSION_DTYPE.itemsize
+        try:
+            self.allowance.spend(max(0, made - pixels.data[:, rows].nbytes))
+        except LimitError as e:
+            raise UnreadableAssetError(f"its expression {e}", e.reason) from e
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,6 +461,7 @@ class Tiler:
             alone = next(iter(assets)) if len(assets) == 1 else None
             if not draft.read.names_bands:
                 draft.expression.check_positions(pixels)
+            budget.spend_on(draft.expression, pixels)
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
         if read.style is not None:
             if read.style.algorithm:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.model.raster import Grid, Mask, Pixels
+from livemosaic.model.raster import Grid, Mask, Pixels, rows_of
 from livemosaic.model.rule import Operation
 from livemosaic.render.stack.bands import bands_by_asset, common_bands
 from livemosaic.render.stack.operations import OPERATIONS, Stack
@@ -115,13 +115,26 @@ def _resolved(
     names = _named(like[0], operation)
     operate = OPERATIONS[operation]
     with np.errstate(over="ignore", invalid="ignore"):  # infinities among the values
-        data = np.concatenate([operate(strip) for strip in _strips(layers, weights, like)], axis=1)
+        strips = (operate(strip) for strip in _strips(layers, weights, like))
+        data = _joined(strips, len(layers[0].valid))
     valid = np.logical_or.reduce([layer.valid for layer in layers])
     unknown = np.isnan(data).any(axis=0) if data.dtype.kind == "f" else False
     if np.any(unknown):  # made of infinities, and no more drawable than a NaN that was read
         valid &= ~unknown
         data = np.where(valid, data, data.dtype.type(0))
     return Pixels(data, valid, names)
+
+
+def _joined(strips: Iterator[NDArray[Any]], height: int) -> NDArray[Any]:
+    """Joins strips (bands, rows, width) of one dtype, none of which is kept beside the whole."""
+    top = next(strips)
+    count, rows, width = top.shape
+    data = np.empty((count, height, width), top.dtype)
+    data[:, :rows] = top
+    for strip in strips:
+        data[:, rows : rows + strip.shape[1]] = strip
+        rows += strip.shape[1]
+    return data
 
 
 def _named(names: tuple[str, ...], operation: Operation) -> tuple[str, ...]:
@@ -157,7 +170,8 @@ def clip_to_mask(pixels: Pixels, keep: Mask) -> Pixels:
     valid = pixels.valid & keep
     if not pixels.valid_of and (valid == pixels.valid).all():
         return pixels
-    data = np.where(valid, pixels.data, pixels.data.dtype.type(0))
+    data, rows = np.zeros(pixels.data.shape, pixels.data.dtype), rows_of(valid)
+    np.copyto(data[:, rows], pixels.data[:, rows], where=valid[rows])
     return Pixels(data, valid, pixels.names, tuple(own & keep for own in pixels.valid_of))
 
 
