@@ -4,6 +4,7 @@ import re
 import threading
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +31,8 @@ class ObjectStore:
 
     An ETag is made of the bytes, as S3's is, unless `etags` is off. `delay_s` is waited before each
     answer. `statuses` maps a path to an HTTP status to answer instead, `redirects` one to where it
-    is sent (302), `cuts` one to the bytes after which the connection breaks.
+    is sent (302), `cuts` one to the bytes after which the connection breaks, `drips` one to the
+    seconds before each byte.
     """
 
     def __init__(self, root: Path, delay_s: float = 0) -> None:
@@ -40,6 +42,7 @@ class ObjectStore:
         self.statuses: dict[str, int] = {}
         self.redirects: dict[str, str] = {}
         self.cuts: dict[str, int] = {}
+        self.drips: dict[str, float] = {}
         self.ignore_ranges = False
         self.etags = True
         self._server = _Server(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -134,7 +137,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        cut = self.server.store.cuts.get(unquote(self.path.partition("?")[0]))
-        if sent:
+        path = unquote(self.path.partition("?")[0])
+        cut = self.server.store.cuts.get(path)
+        if sent and path in self.server.store.drips:
+            self._drip(body, self.server.store.drips[path])
+        elif sent:
             self.wfile.write(body[:cut])
         self.close_connection = self.close_connection or cut is not None
+
+    def _drip(self, body: bytes, pause_s: float) -> None:
+        self.close_connection = True
+        with suppress(OSError):  # who asked does not wait for the rest
+            for byte in body:
+                time.sleep(pause_s)
+                self.wfile.write(bytes([byte]))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from api.served import AUTHORIZED, LEFT, RIGHT, WHOLE, Server, X, Y, Z, scene, serving, tile_url
+from livemosaic.storage import http
 from livemosaic.table.sqlite import SqliteTable
 from objectstore import ObjectStore
 
@@ -196,3 +197,15 @@ def test_a_store_that_ignores_ranges_costs_its_scenes(server: Server, store: Obj
     store.ignore_ranges = True
     answer = server.tile(".png")
     assert answer.status_code == 200
+
+
+def test_a_server_whose_bytes_drip_is_not_waited_for(
+    server: Server, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would keep a thread, of which there are few, and a command that wants to end."""
+    monkeypatch.setattr(http, "RANGE_S", 0.2)
+    store.drips["/" + server.publish("a", 1).name] = 0.01
+    server.publish("b", 2, LEFT, day=2)
+    picture = server.picture()
+    assert picture.headers["X-Skipped-Scenes"].endswith("takes its server over 0.2 s")
+    assert picture.at(0) == [2]

@@ -44,6 +44,8 @@ WHOLE_READ_S: Final = 5.0
 WHOLE_S: Final = 10.0
 """Time limit for all of a small object, however slowly its bytes arrive."""
 _PART: Final = 64 * 1024
+RANGE_S: Final = 30.0
+"""Time limit for a range, as for an asset of an image (`AssetLimits`): no reader waits longer."""
 RETRIES: Final = 2
 CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's runtime."""
@@ -96,7 +98,7 @@ class HttpPool:
             size = _size_of_object(answer, start, stop)
             headers = answer.headers
             pin.check(Edition(size, opaque_tag(headers.get("ETag")), headers.get("Last-Modified")))
-            body = answer.read(min(stop, size) - start)
+            body = _timely(answer, min(stop, size) - start, RANGE_S)
             # Drained connections go back to the pool; one that still has bytes is closed.
             answer.read(1)
         return body
@@ -166,15 +168,17 @@ def _without_queries(record: logging.LogRecord) -> bool:
 
 
 def _limited(answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
-    try:
-        body = read_within(answer, at_most + 1, WHOLE_S)
-    except TimeoutError as error:
-        raise UnavailableError(
-            f"cannot be read: it takes its server over {WHOLE_S:.0f} s"
-        ) from error
+    body = _timely(answer, at_most + 1, WHOLE_S)
     if len(body) > at_most:
         raise size_error(len(body), at_most)
     return body
+
+
+def _timely(answer: urllib3.BaseHTTPResponse, at_most: int, seconds: float) -> bytes:
+    try:
+        return read_within(answer, at_most, seconds)
+    except TimeoutError as error:
+        raise UnavailableError(f"cannot be read: it takes its server over {seconds:g} s") from error
 
 
 def read_within(answer: urllib3.BaseHTTPResponse, at_most: int, seconds: float) -> bytes:
