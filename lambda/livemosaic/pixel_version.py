@@ -31,7 +31,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -88,14 +88,16 @@ def fingerprint(package: Path, libraries: Mapping[str, str], runs_on: str) -> st
 
     Every Python version computes the same. Raises `ValueError` for a folder without sources.
     """
+    return _of(_contents(package), libraries, runs_on)
+
+
+def _of(contents: Mapping[str, bytes], libraries: Mapping[str, str], runs_on: str) -> str:
     digest = hashlib.blake2b(runs_on.encode(), digest_size=16)
     for name, version in sorted(libraries.items()):
         if library_counts(name):
             digest.update(f"\n{name}=={version}".encode())
-    sources = dict(_sources(package))
-    if not sources:
-        raise ValueError(f"{package} has no sources to make a pixel version of")
-    for name, content in sorted(sources.items()):
+    for name, content in sorted(contents.items()):
+        content = _syntax(content) if name.endswith(".py") else content
         digest.update(f"\n{hashlib.blake2b(content).hexdigest()} {name}".encode())
     return digest.hexdigest()
 
@@ -128,15 +130,16 @@ def _cached(package: Path, libraries: Mapping[str, str], runs_on: str) -> str:
     It is kept beside this module's bytecode, under a digest of all that it follows from.
     """
     digest = hashlib.blake2b(repr((runs_on, sorted(libraries.items()))).encode(), digest_size=16)
-    for path in (Path(__file__), *sorted(path for path, _ in _files(package))):
-        digest.update(f"\n{path} {hashlib.blake2b(path.read_bytes()).hexdigest()}".encode())
+    contents = _contents(package)
+    for name, content in sorted({**contents, "": Path(__file__).read_bytes()}.items()):
+        digest.update(f"\n{name} {hashlib.blake2b(content).hexdigest()}".encode())
     given = digest.hexdigest()
     cache = Path(importlib.util.cache_from_source(__file__)).with_suffix(".txt")
     with suppress(OSError, ValueError):
         known, found = cache.read_text().split()
         if known == given:
             return found
-    found = fingerprint(package, libraries, runs_on)
+    found = _of(contents, libraries, runs_on)  # of the bytes of the digest
     if not sys.dont_write_bytecode:
         with suppress(OSError):
             written = cache.with_suffix(f".{os.getpid()}")
@@ -201,20 +204,17 @@ def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the path inside the package and the relevant content of each file that counts."""
-    for path, name in _files(package):
-        content = path.read_bytes()
-        yield name, _syntax(content) if path.suffix == ".py" else content
-
-
-def _files(package: Path) -> Iterator[tuple[Path, str]]:
-    """Yields each file that counts, and its path inside the package."""
+def _contents(package: Path) -> dict[str, bytes]:
+    """Returns each file that counts, by its path inside the package; ValueError without any."""
+    found = {}
     for path in package.rglob("*"):
         name = path.relative_to(package).as_posix()
         generated = path.parent.name == "__pycache__" or path.name.startswith(".")
         if path.is_file() and not generated and code_counts(name):
-            yield path, name
+            found[name] = path.read_bytes()
+    if not found:
+        raise ValueError(f"{package} has no sources to make a pixel version of")
+    return found
 
 
 def _syntax(source: bytes) -> bytes:

@@ -171,9 +171,11 @@ print(fingerprint(Path({str(PACKAGE)!r}), {{}}, "here"))
 def of_process(package: Path, **environment: str) -> str:
     """The version of a new process that imports a copy of ours."""
     script = "from livemosaic.pixel_version import *; print(current())"
+    usual = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     ended = subprocess.run(
         [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(package.parent)} | environment,
+        cwd=package.parent,  # not where an editable install has left its egg-info
+        env=usual | {"PYTHONPATH": str(package.parent)} | environment,
         capture_output=True,
         text=True,
         check=True,
