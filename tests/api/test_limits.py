@@ -15,14 +15,14 @@ from objectstore import ObjectStore
 def test_scenes_beyond_the_bytes_of_a_picture_are_skipped(
     sqlite_table: SqliteTable, folder: Path
 ) -> None:
-    """Four bands of 256 × 256 in 16 bits are half a million bytes, and count half as much again."""
-    with serving(sqlite_table, folder, max_picture_bytes=1_600_000) as server:
+    """Four bands of 256 × 256 in 16 bits are half a million bytes, and count twice."""
+    with serving(sqlite_table, folder, max_picture_bytes=2_100_000) as server:
         server.create()
         for day in (1, 2, 3):
             server.publish(f"day{day}", [10] * 4, day=day, dtype="uint16")
         picture = server.picture(operation="count")
     assert picture.at(9) == [2]
-    assert "786,432 bytes" in picture.headers["X-Skipped-Scenes"].replace("%2C", ",")
+    assert "1,048,576 bytes" in picture.headers["X-Skipped-Scenes"].replace("%2C", ",")
     assert "ETag" not in picture.headers
 
 
@@ -31,15 +31,15 @@ def test_enlarged_scenes_count_as_large_as_they_are_drawn(
 ) -> None:
     """A tile of 512 × 512 pixels of scenes of 256 × 256: two bands of 16 bits are a megabyte.
 
-    It counts half as much again.
+    It counts twice.
     """
-    with serving(sqlite_table, folder, max_picture_bytes=3_500_000) as server:
+    with serving(sqlite_table, folder, max_picture_bytes=4_200_000) as server:
         server.create()
         for day in (1, 2, 3):
             server.publish(f"day{day}", [10] * 2, day=day, dtype="uint16")
         picture = server.picture(f"{tile_url()}@2x", operation="count")
     assert picture.at(9) == [2]
-    assert "1,572,864 bytes" in picture.headers["X-Skipped-Scenes"].replace("%2C", ",")
+    assert "2,097,152 bytes" in picture.headers["X-Skipped-Scenes"].replace("%2C", ",")
 
 
 def test_scenes_that_are_not_read_in_the_time_of_a_picture_are_skipped(

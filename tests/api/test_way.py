@@ -67,7 +67,7 @@ ENTERED = [
 ]
 """Of a tile of one scene whose mosaic and file are known, in order; without the values of `model`,
 which have no way of their own."""
-MOST_RETURNS = 89
+MOST_RETURNS = 92
 """How often a tile may come back to a module that it has left."""
 
 

@@ -44,8 +44,8 @@ class Budget:
 class Allowance:
     """Total bytes that scenes may take for one image, decoded or drawn. Not thread-safe.
 
-    Pixels that are drawn are kept until the image is composed. They count half as much again, for
-    what is computed and encoded beside them.
+    Pixels that are drawn are kept until the image is composed. They count twice, for what is
+    computed and encoded beside them.
     """
 
     size: int
@@ -53,7 +53,7 @@ class Allowance:
 
     def spend(self, drawn: int, decoded: int = 0) -> None:
         """Deducts bytes, of which the larger counts; LimitError if they exceed what is left."""
-        amount, left = max(decoded, drawn + drawn // 2), self.size - self._spent
+        amount, left = max(decoded, 2 * drawn), self.size - self._spent
         if amount > left:
             raise LimitError(
                 f"needs {amount:,} bytes, and {left:,} are left of the "

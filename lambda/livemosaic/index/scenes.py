@@ -176,7 +176,9 @@ class Index(SceneReader):
         repeat_if_doubtful(self.table, mosaic, head, self.clock)
         left = recent_area(head, milliseconds(self.clock()))
         if left and has_left(left, head) and touches(mosaic, left):
-            self._mark_loose(mosaic, head)
+            mark = LooseMarks(self.table).of(mosaic.id)
+            if mark is None or mark.token != _token_of(head):  # its own is read before any survey
+                self._mark_loose(mosaic, head)
 
     def meet_fit(self, mosaic_id: str, key: str) -> None:
         """Extend the bounds of a mosaic to a scene that is there, as both are now.
@@ -205,7 +207,7 @@ class Index(SceneReader):
             self._mark_loose(mosaic, after)
 
     def _mark_loose(self, mosaic: Mosaic, after: Head | Tombstone) -> None:
-        LooseMarks(self.table).add(mosaic, f"{after.key}@{after.version}", self.clock())
+        LooseMarks(self.table).add(mosaic, _token_of(after), self.clock())
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""
@@ -455,3 +457,8 @@ def _contested(one: str, other: str) -> bool:
     other_moment, _, other_content = other.rpartition("#")
     documents = {content, other_content} - {DELETION}
     return moment == other_moment and len(documents) == 2
+
+
+def _token_of(change: Head | Tombstone) -> str:
+    """Returns the token of the mark of a change, by which a repetition knows its own."""
+    return f"{change.key}@{change.version}"

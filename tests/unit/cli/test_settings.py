@@ -20,6 +20,7 @@ STATE = {
     "format",
     "revision",
     "bounds",
+    "fit",
     "levels",
     "known_assets",
     "chosen_assets",
