@@ -8,11 +8,14 @@ from typing import Final
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
 """Parameters of `mallopt` (malloc.h)."""
 _KEPT_BYTES: Final = 128 * 1024 * 1024
 """Free memory at the end of the heap beyond which it is returned to the kernel."""
 _LARGEST_BYTES: Final = 32 * 1024 * 1024
 """The largest threshold that `mallopt` accepts on 64 bits; larger blocks bypass the heap."""
+_ARENAS: Final = 2
+"""Heaps that threads share: each keeps what was freed in it, and glibc would make eight a core."""
 
 
 @contextmanager
@@ -48,5 +51,9 @@ def keep_freed() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    set_both = [mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES), mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)]
-    return all(set_both)
+    set_all = [
+        mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES),
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES),
+        mallopt(_ARENA_MAX, _ARENAS),
+    ]
+    return all(set_all)
