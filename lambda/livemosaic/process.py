@@ -42,7 +42,7 @@ def working() -> None:
 
 
 def keep_freed() -> bool:
-    """Makes glibc keep freed memory for the next tile; returns False with another C library.
+    """Makes glibc keep freed memory for the next tile, in few heaps; False with another C library.
 
     Blocks and pixels are megabytes, which glibc otherwise takes from the kernel and returns each
     time: the page faults are a fifth of a tile's CPU (`python -m bench race`).

@@ -64,13 +64,7 @@ EXPORTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "cubic": ("colors", {"format": "png32", "interpolation": "RSP_CubicConvolution"}),
     "clipped": ("bands", {"format": "png32", "renderingRule": CLIPPED}),
     "remapped": ("bands", {"format": "tiff", "renderingRule": chained("Remap", **RANGES)}),
-    "shaded": (
-        "bands",
-        {
-            "format": "png32",
-            "renderingRule": chained("Hillshade", chained("ExtractBand", BandIDs=[0])),
-        },
-    ),
+    "shaded": ("bands", {"format": "png32", "renderingRule": chained("Hillshade", FIRST)}),
     "least": ("deep", {"format": "png32", "mosaicRule": {"mosaicOperation": "MT_MIN"}}),
 }
 TOO_LARGE: Mapping[str, dict[str, Any]] = {

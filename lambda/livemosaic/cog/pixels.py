@@ -133,13 +133,12 @@ def resample(
             part = _values(taken, kept, profile, bands, read, piece.inside)
         parts.append(part)
     shape = (grid.height, grid.width)
-    if [piece.part.shape for piece in plan.pieces] != [shape]:
-        parts = [
-            _joined(
-                plan.pieces, parts, np.zeros((len(bands), *shape), dtype_of_pixels(profile, read))
-            )
-        ]
-    layer = Layer(*parts[0], tuple(i + 1 for i in bands))
+    if [piece.part.shape for piece in plan.pieces] == [shape]:
+        (joined,) = parts
+    else:
+        data = np.zeros((len(bands), *shape), dtype_of_pixels(profile, read))
+        joined = _joined(plan.pieces, parts, data)
+    layer = Layer(*joined, tuple(i + 1 for i in bands))
     show_colors = profile.palette is not None and read.palette and not read.bidx
     return _colored(layer, profile.palette) if show_colors else layer
 

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 from typing import Final
@@ -168,6 +168,17 @@ def united(one: BBox, other: BBox) -> BBox:
     """
     west, east = _joined((one[0], one[2]), (other[0], other[2]))
     return west, min(one[1], other[1]), east, max(one[3], other[3])
+
+
+def union(boxes: Iterable[BBox | None]) -> BBox | None:
+    """The bounds of all boxes that there are, as `united` joins two; None without any."""
+    found = [box for box in boxes if box is not None]
+    return reduce(united, found) if found else None
+
+
+def holds(one: BBox, other: BBox) -> bool:
+    """Whether a box in degrees holds all of another one; west > east across ±180."""
+    return united(one, other) == one
 
 
 def is_smaller(one: BBox, other: BBox) -> bool:

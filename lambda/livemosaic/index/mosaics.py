@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import reduce
 from threading import Lock
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from livemosaic.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from livemosaic.geo.antimeridian import is_smaller, united
+from livemosaic.geo.antimeridian import holds, is_smaller, union, united
 from livemosaic.index.derived.members import check_members, resolved, uses
 from livemosaic.index.feed.rows import WORLD, FeedRow, milliseconds, repeat_if_late
 from livemosaic.index.learning.traits import grown, kept_choice, widened, with_meanings
@@ -256,12 +255,11 @@ class Mosaics:
             if fit is None or fit.done or fit.since != since:
                 return now
             ended = replace(fit, meanwhile=None, done=True)
-            found = [box for box in (bounds, fit.meanwhile) if box]
-            if not found:
+            held = union((bounds, fit.meanwhile))
+            if held is None:
                 return replace(now, bounds=None, fit=ended)
-            held = reduce(united, found)
             ended = replace(ended, reach=united(fit.reach or held, held))
-            if now.bounds and united(now.bounds, held) == now.bounds:
+            if now.bounds and holds(now.bounds, held):
                 held = held if is_smaller(held, now.bounds) else now.bounds
             return replace(now, bounds=held, fit=ended)
 

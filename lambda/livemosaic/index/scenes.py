@@ -176,9 +176,9 @@ class Index(SceneReader):
         repeat_if_doubtful(self.table, mosaic, head, self.clock)
         left = recent_area(head, milliseconds(self.clock()))
         if left and has_left(left, head) and touches(mosaic, left):
-            mark = LooseMarks(self.table).of(mosaic.id)
-            if mark is None or mark.token != _token_of(head):  # its own is read before any survey
-                self._mark_loose(mosaic, head)
+            marks = LooseMarks(self.table)
+            if not marks.has(mosaic, head):
+                marks.add(mosaic, head, self.clock())
 
     def meet_fit(self, mosaic_id: str, key: str) -> None:
         """Extend the bounds of a mosaic to a scene that is there, as both are now.
@@ -192,7 +192,7 @@ class Index(SceneReader):
             self._hold(mosaic, head)
             left = recent_area(head, milliseconds(self.clock())) if head else None
             if head and left and has_left(left, head):
-                self._mark_loose(mosaic, head)
+                LooseMarks(self.table).add(mosaic, head, self.clock())
 
     def _hold(self, mosaic: Mosaic, head: Head | Tombstone | None) -> None:
         if isinstance(head, Head) and head.cells:
@@ -204,10 +204,7 @@ class Index(SceneReader):
         """Marks bounds that may be too large, as a scene touched them where it is no more."""
         left = extent(before.scene.footprint) if isinstance(before, Head) else None
         if left and has_left(left, after) and touches(mosaic, left):
-            self._mark_loose(mosaic, after)
-
-    def _mark_loose(self, mosaic: Mosaic, after: Head | Tombstone) -> None:
-        LooseMarks(self.table).add(mosaic, _token_of(after), self.clock())
+            LooseMarks(self.table).add(mosaic, after, self.clock())
 
     def rewrite(self, mosaic: Mosaic, key: str) -> None:
         """Write the rows of a scene anew from its head, whatever they hold."""
@@ -457,8 +454,3 @@ def _contested(one: str, other: str) -> bool:
     other_moment, _, other_content = other.rpartition("#")
     documents = {content, other_content} - {DELETION}
     return moment == other_moment and len(documents) == 2
-
-
-def _token_of(change: Head | Tombstone) -> str:
-    """Returns the token of the mark of a change, by which a repetition knows its own."""
-    return f"{change.key}@{change.version}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from livemosaic.geo.antimeridian import united
+from livemosaic.geo.antimeridian import holds
 from livemosaic.index.bounds.fit import BoundsFitter, differ
 from livemosaic.index.bounds.marks import LooseMarks
 from livemosaic.index.bounds.survey import surveyed
@@ -31,7 +31,7 @@ class BoundsCheck:
         is_marked = LooseMarks(self.index.table).of(now.id) is not None
         if self.repair and (is_marked or differ(now.bounds, found)):
             BoundsFitter(self.index).fit(now.id, at_once=True)
-        lacks = found and not (now.bounds and united(now.bounds, found) == now.bounds)
+        lacks = found and not (now.bounds and holds(now.bounds, found))
         if lacks or (differ(now.bounds, found) and not is_marked):
             what = "lack scenes" if lacks else "are too large"
             detail = f"bounds {_text(now)} {what}"

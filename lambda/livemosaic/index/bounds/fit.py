@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from livemosaic.errors import NotFoundError
-from livemosaic.geo.antimeridian import is_smaller, united
+from livemosaic.geo.antimeridian import holds, is_smaller
 from livemosaic.index.bounds.marks import LooseMarks
 from livemosaic.index.bounds.survey import surveyed
 from livemosaic.index.search import SceneReader
@@ -78,4 +78,4 @@ def differ(bounds: BBox | None, found: BBox | None) -> bool:
     """Whether scenes leave a part of bounds free, or lie outside of them."""
     if bounds is None or found is None:
         return bounds != found
-    return united(bounds, found) != bounds or is_smaller(found, bounds)
+    return not holds(bounds, found) or is_smaller(found, bounds)

@@ -5,8 +5,8 @@
 | loose | `mosaics.loose` | id  | `due`, `token` |
 
 `due` is the moment from which on bounds are to be fitted, in epoch seconds: the next whole minute,
-so that many scenes that leave at once cost one fit. `token` tells the mark from others of the
-mosaic.
+so that many scenes that leave at once cost one fit. `token` names the change that it is of, and so
+tells the mark from others of the mosaic.
 
 A mark is written after the change that it is about, not with it: no scene waits for the mark of
 another. If its writer dies in between, the message comes again, and marks the mosaic.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livemosaic.errors import ConditionFailedError
-from livemosaic.geo.antimeridian import extent, united
+from livemosaic.geo.antimeridian import extent, holds
 from livemosaic.index.schema import Head, Tombstone
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
@@ -49,10 +49,15 @@ class LooseMarks:
 
     table: Table
 
-    def add(self, mosaic: Mosaic, token: str, now: float) -> None:
-        """Mark a mosaic in place of any earlier mark."""
+    def add(self, mosaic: Mosaic, change: Head | Tombstone, now: float) -> None:
+        """Mark a mosaic for a change, in place of any earlier mark."""
         due = (math.floor(now / _EVERY_S) + 1) * _EVERY_S
-        self.table.transact([LooseMark(mosaic.id, due, token).put()])
+        self.table.transact([LooseMark(mosaic.id, due, _token_of(change)).put()])
+
+    def has(self, mosaic: Mosaic, change: Head | Tombstone) -> bool:
+        """Whether the mark of a change stands: the fit that ends it begins after the change."""
+        mark = self.of(mosaic.id)
+        return mark is not None and mark.token == _token_of(change)
 
     def of(self, mosaic_id: str) -> LooseMark | None:
         """The mark of a mosaic as of now, or None."""
@@ -72,18 +77,18 @@ class LooseMarks:
             self.table.transact([later if again else Delete(later.key, same)])
 
 
+def _token_of(change: Head | Tombstone) -> str:
+    return f"{change.key}@{change.version}"
+
+
 def has_left(box: BBox, now: Head | Tombstone) -> bool:
     """Whether a scene reaches no more as far as a box in which it was."""
-    return isinstance(now, Tombstone) or not _holds(extent(now.scene.footprint), box)
+    return isinstance(now, Tombstone) or not holds(extent(now.scene.footprint), box)
 
 
 def touches(mosaic: Mosaic, box: BBox) -> bool:
     """Whether a box is not well within a mosaic's bounds, as far as these are known."""
     bounds = mosaic.bounds
-    if bounds is None or not _holds(bounds, box):
+    if bounds is None or not holds(bounds, box):
         return True
     return any(one == other for one, other in zip(bounds, box, strict=True))
-
-
-def _holds(one: BBox, other: BBox) -> bool:
-    return united(one, other) == one

@@ -7,14 +7,13 @@ takes too many calls, cells that are left count as if scenes filled them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import islice, product
 from typing import Final
 
 import numpy as np
 import shapely
 
-from livemosaic.geo.antimeridian import extent, is_smaller, lonlat_boxes, united
+from livemosaic.geo.antimeridian import extent, holds, is_smaller, lonlat_boxes, union, united
 from livemosaic.geo.cells import Cell, CellGrid, cell_grid
 from livemosaic.geo.covering import coarse_rungs, decode, decode_beyond, floor_rung
 from livemosaic.geo.crs import transformer
@@ -89,9 +88,7 @@ class _Survey:
             for node in self._outermost_first(here):
                 if not self._look(node):
                     nodes += self._below(node, rungs)
-        boxes = [*([self.found] if self.found else []), *self.rough]
-        whole = reduce(united, boxes) if boxes else None
-        bounds = mosaic.bounds
+        whole, bounds = union([self.found, *self.rough]), mosaic.bounds
         if whole and bounds and not self.is_outside and not is_smaller(whole, bounds):
             return bounds  # boxes around the world are joined in one way or another
         return whole
@@ -156,7 +153,7 @@ class _Survey:
             self.known.add(row.scene)
             box, bounds = extent(head.scene.footprint), self.mosaic.bounds
             self.found = united(self.found or box, box)
-            self.is_outside |= bounds is None or united(bounds, box) != bounds
+            self.is_outside |= bounds is None or not holds(bounds, box)
 
     def _part(self, row: CellRow, cell: BBox) -> BBox:
         """Returns the extent of a row's part of a footprint, or a little more."""
@@ -172,7 +169,7 @@ class _Survey:
         return self._lonlat((left - margin, bottom - margin, right + margin, top + margin))
 
     def _has(self, box: BBox) -> bool:
-        return self.found is not None and united(self.found, box) == self.found
+        return self.found is not None and holds(self.found, box)
 
     def _add_rough(self, box: BBox) -> None:
         """Adds a box that scenes may fill, as far as it is within the mosaic's bounds."""

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.geo.antimeridian import united
+from livemosaic.geo.antimeridian import union
 from livemosaic.index.learning.meanings import differences, learned
 from livemosaic.model.cql2 import of_scenes
 from livemosaic.model.derived.sources import MAX_DEPTH, MAX_SOURCES, Member, MosaicSource
 from livemosaic.model.mosaic import MAX_KNOWN_ASSETS, Fit, Mosaic
-from livemosaic.model.raster import BBox
 
 Read = Callable[[Collection[str]], Mapping[str, Mosaic]]
 """Reads mosaics by id, as they are stored; without the ones that are not there."""
@@ -38,7 +37,7 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
     members = _of_kinds(list(found.of_one_order(layered)))
     stored = [member.mosaic for member in members]
     names = (name for member in members for name in member.renamed(_named(member)))
-    bounds, reach = _union_of(m.bounds for m in stored), _union_of(m.reach for m in stored)
+    bounds, reach = union(m.bounds for m in stored), union(m.reach for m in stored)
     return replace(
         mosaic,
         members=tuple(members),
@@ -56,11 +55,6 @@ def resolved(mosaic: Mosaic, read: Read) -> Mosaic:
         chosen_assets=next(filter(None, map(_shown_of, members)), ()),
         meanings=reduce(learned, map(_meanings_of, members), {}),
     )
-
-
-def _union_of(boxes: Iterator[BBox | None]) -> BBox | None:
-    known = [box for box in boxes if box is not None]
-    return reduce(united, known) if known else None
 
 
 def check_members(mosaic: Mosaic) -> None:
