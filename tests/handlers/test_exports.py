@@ -16,9 +16,13 @@ from api.served import Server
 from cli.archives import delete, opened, put
 from conftest import REGION, dummy_credentials
 from livemosaic.errors import InvalidRequestError, NotFoundError
+from livemosaic.export.jobs.draw import UnfinishedError
+from livemosaic.export.jobs.parts import DrawnPart
 from livemosaic.export.jobs.steps import ExportStarter, ExportSteps
 from livemosaic.export.jobs.work import PIECES, UNITS, ExportWork
 from livemosaic.export.schedule.status import ScheduledArchive, request_of, scheduled
+from livemosaic.export.tiles.archive import ExportTally
+from livemosaic.export.tiles.ledger import TileLedger
 from livemosaic.export.tiles.publishing import ArchivePlace
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.model.mosaic import ScheduledExport
@@ -191,11 +195,15 @@ def test_vector_tiles_are_not_mixed_of_two_settings(cloud: Cloud) -> None:
     assert "changed while its archive was made" in cloud.archive.error
 
 
-def drawn_by(work: ExportWork) -> int:
-    from livemosaic.export.jobs.parts import DrawnPart
+def tallies(work: ExportWork) -> list[ExportTally]:
+    """What each run of a job did."""
+    lasts = [DrawnPart.from_bytes(work.get(f"{region.name}.index")) for region in work.units]
+    earlier = [DrawnPart.from_bytes(work.get(name)) for last in lasts for name in last.earlier]
+    return [part.tally for part in (*lasts, *earlier)]
 
-    names = [f"{region.name}.index" for region in work.units]
-    return sum(DrawnPart.from_bytes(work.get(name)).tally.drawn for name in names)
+
+def drawn_by(work: ExportWork) -> int:
+    return sum(tally.drawn for tally in tallies(work))
 
 
 def test_a_failure_is_reported_and_leaves_nothing(cloud: Cloud) -> None:
@@ -311,6 +319,69 @@ def test_a_region_that_is_drawn_twice_at_once_keeps_bytes_and_index_together(
         cloud(url, "upload", piece=piece)
     cloud(url, "finish")
     assert cloud.body() == expected
+
+
+@dataclass
+class Hurried:
+    """The context of a run of Lambda in which there is time for some tiles."""
+
+    tiles: int
+    looks: int = 0
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.looks += 1
+        return 900_000 if self.looks <= self.tiles else 1_000
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 7])
+def test_a_region_that_takes_longer_than_a_run_goes_on_in_the_next(
+    cloud: Cloud, tmp_path: Path, tiles: int
+) -> None:
+    renders = {"auto": {"rescale": "auto"}, "shade": {"algorithm": "hillshade", "bidx": [1]}}
+    exports = (ScheduledExport(render="shade", maxzoom=13),)
+    cloud.server.services.mosaics.update("m", {"renders": renders, "exports": exports})
+    url = f"s3://work/exports/long{tiles}"
+    cloud(url, "plan", mosaic="m", render="shade")
+    work, runs = ExportWork(Folder(url)), 0
+    units = work.get_json(UNITS)
+    for unit in units:
+        event = {"work": url, "step": "draw", "unit": unit}
+        while True:
+            runs += 1
+            try:
+                cloud.steps(event, Hurried(tiles))
+                break
+            except UnfinishedError as error:
+                z, x, y = unit["z"], unit["x"], unit["y"]
+                assert f"tile {z}/{x}/{y}, down to zoom {unit['last']}," in str(error)
+    looked = sum(tally.looked for tally in tallies(work))
+    assert looked / tiles <= runs <= looked / tiles + 2 * len(units), "each run draws its tiles"
+    cloud(url, "lay out")
+    for piece in work.get_json(PIECES):
+        cloud(url, "upload", piece=piece)
+    cloud(url, "finish")
+    assert (cloud.body(), cloud.body(".ledger")) == at_once(cloud, tmp_path)
+    assert sum(tally.drawn for tally in tallies(work)) > 10
+
+
+def test_a_mosaic_that_changes_between_runs_of_a_region_has_each_tile_once(cloud: Cloud) -> None:
+    url = "s3://work/exports/changing"
+    cloud(url, "plan", mosaic="m", render="auto")
+    work, server = ExportWork(Folder(url)), cloud.server
+    scenes = iter(make_scenes(server.folder, 6))
+    for unit in work.get_json(UNITS):
+        with suppress(UnfinishedError):
+            cloud.steps({"work": url, "step": "draw", "unit": unit}, Hurried(2))
+        delete(server, next(scenes).name)
+        build(server)
+        cloud(url, "draw", unit=unit)
+    cloud(url, "lay out")
+    for piece in work.get_json(PIECES):
+        cloud(url, "upload", piece=piece)
+    cloud(url, "finish")
+    records = TileLedger.from_bytes(cloud.body(".ledger"), work.plan.settings).records["number"]
+    assert len(records) == len({*records.tolist()}) > 10
+    cloud.run()
 
 
 def starter(cloud: Cloud, client: Any, name: str) -> tuple[str, ExportStarter]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from livemosaic.export.jobs.draw import UnfinishedError
 from livemosaic_cdk.config import ConfigError
 from livemosaic_cdk.context import read
 
@@ -54,7 +55,9 @@ def test_each_state_that_fails_is_reported(exports):
         assert [each["Next"] for each in state["Catch"]] == ["Tell"]
         task = state["ItemProcessor"]["States"]["Run"] if "ItemProcessor" in state else state
         assert task["Retry"][0]["MaxAttempts"] == 0, "what cannot be is not tried again"
-        assert task["Retry"][1]["ErrorEquals"] == ["States.ALL"]
+        assert task["Retry"][1]["ErrorEquals"] == [UnfinishedError.__name__]
+        assert task["Retry"][1]["MaxAttempts"] > 20, "a region goes on in the next run"
+        assert task["Retry"][2]["ErrorEquals"] == ["States.ALL"]
         assert task["TimeoutSeconds"] > 900
     assert states["Tell"]["Next"] == "Fail"
     assert states["Draw"]["ItemSelector"]["unit.$"] == "$$.Map.Item.Value"

@@ -122,7 +122,8 @@ class Exporting(Construct):
         return made
 
     def _make_machine(self, config: Config) -> sfn.StateMachine:
-        make = States(self.function, self.bucket, ("InvalidRequestError", "NotFoundError"))
+        final, unfinished = ("InvalidRequestError", "NotFoundError"), ("UnfinishedError",)
+        make = States(self.function, self.bucket, final, unfinished)
         of = {"mosaic.$": "$.mosaic", "render.$": "$.render"}
 
         def task(step: str, **more: str) -> dict[str, Any]:

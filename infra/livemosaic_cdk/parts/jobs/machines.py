@@ -16,6 +16,7 @@ from livemosaic_cdk.parts.grants import grant_objects
 STEP_TIMEOUT_S: Final = 900
 """The longest of Lambda; a step takes some minutes."""
 _ATTEMPTS: Final = 4
+_NEXT_RUN: Final = {"IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 40}
 _TELL: Final = "Tell"
 _FAIL: Final = "Fail"
 
@@ -42,10 +43,13 @@ class States:
     bucket: s3.Bucket
     final: tuple[str, ...] = ()
     """Names of errors that are not tried again."""
+    unfinished: tuple[str, ...] = ()
+    """Names of errors of runs that have come a part of the way: the next one goes on at once."""
 
     def task(self, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Returns a state that calls the function, and again where it fails."""
         never = [{"ErrorEquals": [*self.final], "MaxAttempts": 0}] if self.final else []
+        more = [{"ErrorEquals": [*self.unfinished], **_NEXT_RUN}] if self.unfinished else []
         return {
             "Type": "Task",
             "Resource": self.function.function_arn,
@@ -53,6 +57,7 @@ class States:
             "TimeoutSeconds": STEP_TIMEOUT_S + 60,
             "Retry": [
                 *never,
+                *more,
                 {
                     "ErrorEquals": ["States.ALL"],
                     "IntervalSeconds": 5,

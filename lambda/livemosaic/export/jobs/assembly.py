@@ -174,7 +174,9 @@ class Assembly:
     def _parts(self) -> list[DrawnPart]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             names = [f"{unit.name}.index" for unit in self.work.units]
-            return [*map(DrawnPart.from_bytes, pool.map(self.work.get, names))]
+            lasts = [*map(DrawnPart.from_bytes, pool.map(self.work.get, names))]
+            earlier = [name for last in lasts for name in last.earlier]
+            return [*lasts, *map(DrawnPart.from_bytes, pool.map(self.work.get, earlier))]
 
 
 def _on_s3(place: str) -> tuple[str, str]:

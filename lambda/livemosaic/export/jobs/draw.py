@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from livemosaic.errors import InvalidRequestError
-from livemosaic.export.jobs.parts import drawn
+from livemosaic.errors import InvalidRequestError, LivemosaicError
+from livemosaic.export.jobs.parts import DrawnPart, drawn
 from livemosaic.export.jobs.work import ExportPlan, ExportWork, Region
 from livemosaic.export.pmtiles.reader import Archive
 from livemosaic.export.schedule.status import request_of
@@ -19,17 +19,47 @@ from livemosaic.index.mosaics import Mosaics
 from livemosaic.storage.objects import ObjectError
 
 
-def draw(work: ExportWork, mosaics: Mosaics, publisher: ArchivePublisher, unit: Region) -> None:
-    """Writes the tiles of a region, and their index; raises as `planned`."""
+class UnfinishedError(LivemosaicError):
+    """A region takes longer than a run; what was drawn is kept, and the next run goes on."""
+
+
+def draw(
+    work: ExportWork,
+    mosaics: Mosaics,
+    publisher: ArchivePublisher,
+    unit: Region,
+    late: Callable[[], bool],
+) -> None:
+    """Writes the tiles of a region, and their index; raises as `planned`.
+
+    Raises `UnfinishedError` where it is `late` before all are drawn: call it again.
+    """
     made = work.plan
     design = planned(made, mosaics, publisher)
+    begun = f"{unit.name}.begun"
+    earlier: list[str] = work.find_json(begun) or []
+    done = {n for name in earlier for n in DrawnPart.from_bytes(work.get(name)).looked}
     with _before(made, unit) as before:
         zooms = range(unit.top.zoom, unit.last + 1)
         export = ArchiveExport(design.artist(before), zooms, made.settings)
-        part, bodies = asyncio.run(drawn(export, unit.top))
-    name = f"{unit.name}.{hashlib.blake2b(bodies, digest_size=16).hexdigest()}.tiles"
+        part, bodies = asyncio.run(drawn(export, unit.top, done, late))
+    name = f"{unit.name}.{_digest(bodies)}.tiles"
     work.put(name, bodies)
-    work.put(f"{unit.name}.index", replace(part, bodies=name).to_bytes())
+    index = replace(part, bodies=name, earlier=earlier).to_bytes()
+    if not part.looked:
+        work.put(f"{unit.name}.index", index)
+        return
+    name = f"{unit.name}.{_digest(index)}.index"
+    work.put(name, index)
+    work.put_json(begun, [*earlier, name])
+    raise UnfinishedError(
+        f"{unit.title} is not drawn yet: {len(done) + len(part.looked)} of its tiles are; "
+        "the next run goes on"
+    )
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def planned(made: ExportPlan, mosaics: Mosaics, publisher: ArchivePublisher) -> ArchiveDesign:

@@ -1,7 +1,8 @@
 """What a job draws: bytes of tiles in the order of their numbers, and an index of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
@@ -26,9 +27,13 @@ class DrawnPart:
     records: bytes
     """Of the ledger."""
     tally: ExportTally
+    looked: Sequence[int] = ()
+    """Numbers of all tiles that were looked at, where time ran out before others; else none."""
     bodies: str = ""
     """Name of the object with the bytes of the tiles, which follows from them: a job that ran twice
     at once leaves an index and bytes that belong together."""
+    earlier: Sequence[str] = ()
+    """Names of the indexes of the region's other tiles, of jobs that ran out of time."""
 
     def offsets(self) -> NDArray[np.uint64]:
         """Returns where the bytes of each tile are; equal ones are there once."""
@@ -41,35 +46,54 @@ class DrawnPart:
 
     def to_bytes(self) -> bytes:
         """Returns the index as an object has it."""
-        about = {"tiles": len(self.tiles), "tally": asdict(self.tally), "bodies": self.bodies}
+        about = {
+            "tiles": len(self.tiles),
+            "tally": asdict(self.tally),
+            "looked": self.looked,
+            "bodies": self.bodies,
+            "earlier": self.earlier,
+        }
         return b"%b\n%b%b" % (json.dumps(about).encode(), self.tiles.tobytes(), self.records)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Self:
         """Reads what `to_bytes` returns."""
         line, _, rest = stored.partition(b"\n")
-        head: Mapping[str, Any] = json.loads(line)
-        size = head["tiles"] * _TILE.itemsize
-        tally = ExportTally(**head["tally"])
-        return cls(np.frombuffer(rest[:size], _TILE), rest[size:], tally, head["bodies"])
+        head: dict[str, Any] = json.loads(line)
+        size = head.pop("tiles") * _TILE.itemsize
+        tally = ExportTally(**head.pop("tally"))
+        return cls(np.frombuffer(rest[:size], _TILE), rest[size:], tally, **head)
 
 
-async def drawn(export: ArchiveExport, top: Cell) -> tuple[DrawnPart, bytes]:
-    """Draws all tiles within one; returns their index, and their bytes."""
+async def drawn(
+    export: ArchiveExport, top: Cell, done: Collection[int], late: Callable[[], bool]
+) -> tuple[DrawnPart, bytes]:
+    """Draws tiles within one; returns their index, and their bytes.
+
+    All but the ones that are `done`, by their numbers; one at least, and no more when it is `late`.
+    """
     tally, ledger = ExportTally(), LedgerWriter(export.settings)
+    looked: list[int] = []
     shown: dict[int, ExportedTile] = {}
-    async for tile in export.tiles(top):
-        tally.count(tile)
-        ledger.add(tile.number, tile.recorded)
-        if tile.digest != EMPTY:
-            shown[tile.number] = tile
+    async with aclosing(export.tiles(top, done)) as tiles:
+        async for tile in tiles:
+            tally.count(tile)
+            looked.append(tile.number)
+            ledger.add(tile.number, tile.recorded)
+            if tile.digest != EMPTY:
+                shown[tile.number] = tile
+            if late():
+                break
+        else:
+            looked.clear()
     in_order = sorted(shown.items())
-    tiles = np.zeros(len(in_order), _TILE)
+    index = np.zeros(len(in_order), _TILE)
     bodies: dict[bytes, bytes] = {}
     for n, (number, tile) in enumerate(in_order):
-        tiles[n] = number, np.frombuffer(tile.digest, np.uint8), len(tile.body)
+        index[n] = number, np.frombuffer(tile.digest, np.uint8), len(tile.body)
         bodies.setdefault(tile.digest, tile.body)
-    return DrawnPart(tiles, ledger.records, tally), b"".join(bodies.values())
+    part = DrawnPart(index, ledger.records, tally, looked)
+    return part, b"".join(bodies.values())
 
 
 def distinct(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

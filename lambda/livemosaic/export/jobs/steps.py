@@ -25,6 +25,8 @@ from livemosaic.export.schedule.status import (
 from livemosaic.export.tiles.publishing import ArchivePublisher
 from livemosaic.export.tiles.store import ArchiveStore
 from livemosaic.index.mosaics import Mosaics
+from livemosaic.ingest.batch import Deadline
+from livemosaic.ingest.sqs import deadline_of
 from livemosaic.storage.folder import Folder
 from livemosaic.storage.objects import ObjectError
 
@@ -37,6 +39,8 @@ LATE_EXPORTS: Final = "LateExports"
 LATE: Final = timedelta(hours=6)
 """Some attempts, and the time that a large archive takes."""
 _ERROR: Final = "error.json"
+_RESERVED: Final = 0.3
+"""Part of a run in which no tile is begun: the alarm of durations rings at 80 % of the timeout."""
 
 
 def _now() -> datetime:
@@ -61,23 +65,22 @@ class ExportSteps:
 
         Returns nothing: what is made is in S3, and a state machine keeps all results at once.
         """
-        del context
         work = ExportWork(Folder(event["work"]))
         try:
-            self._run(work, event)
+            self._run(work, event, deadline_of(context, _RESERVED) or (lambda: False))
         except (LivemosaicError, ObjectError) as error:
             work.put_json(_ERROR, str(error))
             raise
         return {}
 
-    def _run(self, work: ExportWork, event: Mapping[str, Any]) -> None:
+    def _run(self, work: ExportWork, event: Mapping[str, Any], late: Deadline) -> None:
         assembly = Assembly(work, self.s3, self.clock, self.piece)
         match event["step"]:
             case "plan":
                 of = event["mosaic"], event["render"]
                 plan(work, self.mosaics, self.publisher, self.store, *of)
             case "draw":
-                draw(work, self.mosaics, self.publisher, Region.of_json(event["unit"]))
+                draw(work, self.mosaics, self.publisher, Region.of_json(event["unit"]), late)
             case "lay out":
                 assembly.lay_out()
             case "upload":

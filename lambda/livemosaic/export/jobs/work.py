@@ -63,6 +63,11 @@ class Region:
         """Name of its objects."""
         return f"parts/{self.top.zoom}-{self.top.x}-{self.top.y}"
 
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"tile {self.top.zoom}/{self.top.x}/{self.top.y}, down to zoom {self.last},"
+
     def to_json(self) -> dict[str, Any]:
         """Returns a JSON value."""
         z, x, y = self.top.zoom, self.top.x, self.top.y

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Protocol
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.export.pmtiles.numbering import tile_number
 from livemosaic.export.pmtiles.writer import ArchiveContent, ArchiveWriter
 from livemosaic.export.tiles.drawing import Before, ExportedTile
 from livemosaic.export.tiles.ledger import EMPTY, LedgerWriter
@@ -153,14 +154,21 @@ class ArchiveExport:
                 writer.add(at.zoom, at.x, at.y, tile.body, tile.digest)
             self.report(tally)
 
-    async def tiles(self, top: Cell = WORLD) -> AsyncIterator[ExportedTile]:
-        """Yields the tiles within one in the order of the pyramid, some of them drawn at once."""
+    async def tiles(
+        self, top: Cell = WORLD, done: Collection[int] = ()
+    ) -> AsyncGenerator[ExportedTile]:
+        """Yields the tiles within one in the order of the pyramid, some of them drawn at once.
+
+        All but the ones that are `done`, by their numbers.
+        """
         pyramid = TilePyramid(self.artist.tiler.index, self.artist.mosaic, self.zooms)
         groups = pyramid.groups(top)
         running: deque[asyncio.Task[ExportedTile]] = deque()
         try:
             while (tiles := await asyncio.to_thread(_next, groups)) is not None:
                 for at in tiles:
+                    if done and tile_number(at.zoom, at.x, at.y) in done:
+                        continue
                     running.append(asyncio.create_task(self.artist.tile(at)))
                     if len(running) > self.at_once:
                         yield await running.popleft()
