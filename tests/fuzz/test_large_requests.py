@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -199,6 +200,15 @@ def test_a_box_as_large_as_may_be_is_drawn(
     answer = boxed(apart, "stack", file_format, asked)
     assert answer.status_code == 200, answer.text
     assert "that an image may have" in unquote(answer.headers["X-Skipped-Scenes"])
+
+
+def test_many_at_once_take_as_much_as_one(apart: Apart) -> None:
+    """Six of them took up to 3 GB."""
+    with ThreadPoolExecutor(8) as pool:
+        exports = [pool.submit(exported, apart, *EXPORTS["lerc"]) for _ in range(4)]
+        boxes = [pool.submit(boxed, apart, "deep", "npy", {"operation": "stdev"}) for _ in range(2)]
+    assert {each.result().status_code for each in exports + boxes} == {200}
+    assert apart.peak_kib < LAMBDA_KIB - SPARE_KIB, f"{apart.peak_kib:,} KiB"
 
 
 @pytest.mark.parametrize("expression", ["", "b1;b2;b3;b4"], ids=["bands", "expression"])

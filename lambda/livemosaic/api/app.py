@@ -14,6 +14,7 @@ from livemosaic.api.middleware import middleware
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.api.routes.ogc import wms
+from livemosaic.cog.budget import Turns
 from livemosaic.services import Services
 from livemosaic.settings import Settings
 
@@ -40,6 +41,7 @@ class App:
         self._images.state.services = services
         self._gate = OriginGate.of(services.settings)
         self._public_urls = PublicUrls.of(services.settings)
+        self._turns = Turns(services.settings.max_large_images)
         self._answering = _traced(self._answer, services.settings)
 
     @cached_property
@@ -69,7 +71,8 @@ class App:
             await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
-        await self._application(scope)(scope, receive, send)
+        async with self._turns.request():
+            await self._application(scope)(scope, receive, send)
 
     def _application(self, scope: Scope) -> ASGIApp:
         if tiles.route_of(scope) or wms.is_map(scope):

@@ -1,9 +1,9 @@
-"""What reads share: memory in use, which they wait for, bytes of an image, and threads."""
+"""What reads share: memory in use, bytes of an image, turns of large images, and threads."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
@@ -15,6 +15,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _AT_ONCE: Final = ContextVar("livemosaic_compute_at_once", default=False)
+_LARGE_PIXELS: Final = 512 * 1024
+"""Pixels of an image beyond which it is large."""
+_LARGE_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of an image's scenes, as `Allowance` counts them, beyond which it is large."""
 
 
 class Budget:
@@ -51,8 +55,11 @@ class Allowance:
     size: int
     _spent: int = field(default=0, init=False)
 
-    def spend(self, drawn: int, decoded: int = 0) -> None:
-        """Deducts bytes, of which the larger counts; LimitError if they exceed what is left."""
+    async def spend(self, drawn: int, decoded: int = 0) -> None:
+        """Deducts bytes, of which the larger counts; LimitError if they exceed what is left.
+
+        Waits where they make the image a large one; see `Turns`.
+        """
         amount, left = max(decoded, 2 * drawn), self.size - self._spent
         if amount > left:
             raise LimitError(
@@ -60,6 +67,77 @@ class Allowance:
                 f"{self.size:,} that an image may have: request a smaller one, or fewer bands"
             )
         self._spent += amount
+        if self._spent > _LARGE_BYTES:
+            await _take_turn()
+
+
+class Turns:
+    """Turns of requests with large images, of which few are answered at once; the others wait.
+
+    First come, first served. A request has its turn until it ends, for all of its images, and what
+    is encoded of them: it waits but once, and has nothing then that others wait for.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._budget = Budget(at_once)
+
+    @asynccontextmanager
+    async def request(self) -> AsyncIterator[None]:
+        """A request: reads in it may wait for its turn."""
+        turn = _Turn(self._budget)
+        token = _TURN.set(turn)
+        try:
+            yield
+        finally:
+            _TURN.reset(token)
+            await turn.end()
+
+
+class _Turn:
+    """The turn of a request, taken once for all of its reads."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = AsyncExitStack()
+        self._taking = asyncio.Lock()
+        self._is_needed = True
+
+    async def take(self) -> None:
+        async with self._taking:
+            if self._is_needed:
+                await self._held.enter_async_context(self._budget.take(1))
+                if not self._is_needed:  # the request has ended meanwhile
+                    await self._held.aclose()
+                self._is_needed = False
+
+    async def end(self) -> None:
+        """Gives it back. Reads that go on without their request take none."""
+        self._is_needed = False
+        await self._held.aclose()
+
+
+_TURN: Final = ContextVar[_Turn | None]("livemosaic_turn", default=None)
+
+
+async def begin_image(pixels: int) -> None:
+    """Waits for the turn of the request that an image of so many pixels is for, if it is large."""
+    if pixels > _LARGE_PIXELS:
+        await _take_turn()
+
+
+async def _take_turn() -> None:
+    if turn := _TURN.get():
+        await turn.take()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Lets tasks that begin meanwhile wait for no turn: other requests may wait for them."""
+    token = _TURN.set(None)
+    try:
+        yield
+    finally:
+        _TURN.reset(token)
 
 
 class _Queue:

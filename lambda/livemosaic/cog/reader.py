@@ -222,7 +222,8 @@ class CogReader:
         if plans.allowance is not None:
             decoded = plan.samples * profile.dtype.itemsize
             drawn = plan.rows * plans.grid.width * len(bands)
-            plans.allowance.spend(drawn * dtype_of_pixels(profile, read).itemsize, decoded)
+            drawn *= dtype_of_pixels(profile, read).itemsize
+            await plans.allowance.spend(drawn, decoded)
         async with self._budget.take(plan.bytes):
             parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
             return await compute(

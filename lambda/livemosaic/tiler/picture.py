@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from livemosaic.cog.budget import Allowance
+from livemosaic.cog.budget import Allowance, begin_image
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.index.cells.notes import Remarks
@@ -174,12 +174,12 @@ class _ReadBudget:
     end: float
     """By the event loop's clock."""
 
-    def spend_on(self, expression: Expression, pixels: Pixels) -> None:
+    async def spend_on(self, expression: Expression, pixels: Pixels) -> None:
         """Deducts what an expression's bands are larger than the pixels that they are made of."""
         bands, rows = len(expression.bands), rows_of(pixels.valid)
         made = bands * pixels.valid[rows].size * EXPRESSION_DTYPE.itemsize
         try:
-            self.allowance.spend(max(0, made - pixels.data[:, rows].nbytes))
+            await self.allowance.spend(max(0, made - pixels.data[:, rows].nbytes))
         except LimitError as e:
             raise UnreadableAssetError(f"its expression {e}", e.reason) from e
 
@@ -294,7 +294,11 @@ class Tiler:
         return await asyncio.to_thread(self._finished, draft, done)
 
     async def read(self, draft: Draft) -> Reads:
-        """Reads the scenes that an image needs, uncomposed; raises as `make`."""
+        """Reads the scenes that an image needs, uncomposed; raises as `make`.
+
+        Those of a large image wait for the turn of their request (`cog.budget.Turns`).
+        """
+        await begin_image(draft.grid.width * draft.grid.height)
         done, budget = Reads(), self._read_budget(draft.grid)
         while places := await asyncio.to_thread(draft.plan.next_round):
             draft.timings.end("index")
@@ -461,7 +465,7 @@ class Tiler:
             alone = next(iter(assets)) if len(assets) == 1 else None
             if not draft.read.names_bands:
                 draft.expression.check_positions(pixels)
-            budget.spend_on(draft.expression, pixels)
+            await budget.spend_on(draft.expression, pixels)
             pixels = await asyncio.to_thread(draft.expression.apply, pixels, alone)
         if read.style is not None:
             if read.style.algorithm:

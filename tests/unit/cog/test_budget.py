@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from livemosaic.cog.budget import Budget
+from livemosaic.cog.budget import Allowance, Budget, Turns, apart, begin_image
 from livemosaic.storage.objects import ObjectError
 
 
@@ -69,3 +69,85 @@ def test_one_that_is_cancelled_while_it_waits_takes_nothing(settle: int) -> None
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
     assert reads.held == 0
+
+
+LARGE = 2048 * 2048
+
+
+class Requests:
+    """Requests with turns, of which as many as there are go on at once."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turns = Turns(at_once)
+        self.at_once = self.most = 0
+
+    async def request(self, *pixels: int) -> None:
+        async with self.turns.request():
+            await asyncio.gather(*map(begin_image, pixels))
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            await asyncio.sleep(0.001)
+            self.at_once -= 1
+
+    async def together(self, count: int, *pixels: int) -> None:
+        await asyncio.gather(*(self.request(*pixels) for _ in range(count)))
+
+
+class TestTurns:
+    def test_as_many_large_images_are_made_at_once(self) -> None:
+        requests = Requests(2)
+        asyncio.run(asyncio.wait_for(requests.together(20, LARGE), 5))
+        assert requests.most == 2
+
+    def test_a_request_has_one_turn_for_all_of_its_images(self) -> None:
+        requests = Requests(1)
+        asyncio.run(asyncio.wait_for(requests.together(5, LARGE, 256, LARGE, LARGE), 5))
+        assert requests.most == 1
+
+    def test_small_images_wait_for_none(self) -> None:
+        requests = Requests(1)
+        asyncio.run(asyncio.wait_for(requests.together(20, 512 * 512), 5))
+        assert requests.most == 20
+
+    def test_a_small_image_of_many_bytes_waits(self) -> None:
+        async def scenario() -> list[str]:
+            turns, order = Turns(1), []
+
+            async def request(name: str, size: int) -> None:
+                async with turns.request():
+                    await Allowance(2**30).spend(size)
+                    order.append(name)
+                    await asyncio.sleep(0.01)
+                    order.append(f"end of {name}")
+
+            sizes = {"one": 2**26, "two": 2**26, "small": 2**20}
+            await asyncio.gather(*(request(name, size) for name, size in sizes.items()))
+            return order
+
+        order = asyncio.run(asyncio.wait_for(scenario(), 5))
+        assert order.index("small") < order.index("end of one") < order.index("two")
+
+    def test_what_goes_on_without_its_request_keeps_no_turn(self) -> None:
+        async def scenario() -> None:
+            requests = Requests(1)
+            holder = asyncio.create_task(requests.request(LARGE))
+            await asyncio.sleep(0)
+            async with requests.turns.request():
+                waiting = asyncio.create_task(begin_image(LARGE))
+                await asyncio.sleep(0)
+            await asyncio.gather(holder, waiting)
+            await requests.request(LARGE)
+
+        asyncio.run(asyncio.wait_for(scenario(), 5))
+
+    def test_what_other_requests_wait_for_waits_for_none(self) -> None:
+        async def scenario() -> None:
+            turns = Turns(1)
+            async with turns.request():
+                await begin_image(LARGE)
+                async with turns.request():
+                    with apart():
+                        shared = asyncio.create_task(begin_image(LARGE))
+                    await shared
+
+        asyncio.run(asyncio.wait_for(scenario(), 5))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cachetools import TTLCache
 
+from livemosaic.cog.budget import apart
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import Read, Render
@@ -80,7 +81,8 @@ class Stretches:
         key = key, id(asyncio.get_running_loop())
         task = self._running.get(key)
         if task is None:
-            task = self._running[key] = asyncio.ensure_future(self._computed(key[0], *of))
+            with apart():
+                task = self._running[key] = asyncio.ensure_future(self._computed(key[0], *of))
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
