@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _AT_ONCE: Final = ContextVar("livemosaic_compute_at_once", default=False)
-_LARGE_PIXELS: Final = 512 * 1024
+LARGE_PIXELS: Final = 512 * 1024
 """Pixels of an image beyond which it is large."""
 _LARGE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of an image's scenes, as `Allowance` counts them, beyond which it is large."""
@@ -68,7 +68,7 @@ class Allowance:
             )
         self._spent += amount
         if self._spent > _LARGE_BYTES:
-            await _take_turn()
+            await take_turn()
 
 
 class Turns:
@@ -119,13 +119,8 @@ class _Turn:
 _TURN: Final = ContextVar[_Turn | None]("livemosaic_turn", default=None)
 
 
-async def begin_image(pixels: int) -> None:
-    """Waits for the turn of the request that an image of so many pixels is for, if it is large."""
-    if pixels > _LARGE_PIXELS:
-        await _take_turn()
-
-
-async def _take_turn() -> None:
+async def take_turn() -> None:
+    """Waits for the turn of the request that is answered here, unless it has it."""
     if turn := _TURN.get():
         await turn.take()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from livemosaic.cog.budget import Allowance, begin_image
+from livemosaic.cog.budget import LARGE_PIXELS, Allowance, take_turn
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.index.cells.notes import Remarks
@@ -298,7 +298,8 @@ class Tiler:
 
         Those of a large image wait for the turn of their request (`cog.budget.Turns`).
         """
-        await begin_image(draft.grid.width * draft.grid.height)
+        if draft.grid.width * draft.grid.height > LARGE_PIXELS:
+            await take_turn()
         done, budget = Reads(), self._read_budget(draft.grid)
         while places := await asyncio.to_thread(draft.plan.next_round):
             draft.timings.end("index")

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from livemosaic.cog.budget import Allowance, Budget, Turns, apart, begin_image
+from livemosaic.cog.budget import Allowance, Budget, Turns, apart, take_turn
 from livemosaic.storage.objects import ObjectError
 
 
@@ -71,9 +71,6 @@ def test_one_that_is_cancelled_while_it_waits_takes_nothing(settle: int) -> None
     assert reads.held == 0
 
 
-LARGE = 2048 * 2048
-
-
 class Requests:
     """Requests with turns, of which as many as there are go on at once."""
 
@@ -81,32 +78,32 @@ class Requests:
         self.turns = Turns(at_once)
         self.at_once = self.most = 0
 
-    async def request(self, *pixels: int) -> None:
+    async def request(self, images: int) -> None:
         async with self.turns.request():
-            await asyncio.gather(*map(begin_image, pixels))
+            await asyncio.gather(*(take_turn() for _ in range(images)))
             self.at_once += 1
             self.most = max(self.most, self.at_once)
             await asyncio.sleep(0.001)
             self.at_once -= 1
 
-    async def together(self, count: int, *pixels: int) -> None:
-        await asyncio.gather(*(self.request(*pixels) for _ in range(count)))
+    async def together(self, count: int, images: int) -> None:
+        await asyncio.gather(*(self.request(images) for _ in range(count)))
 
 
 class TestTurns:
     def test_as_many_large_images_are_made_at_once(self) -> None:
         requests = Requests(2)
-        asyncio.run(asyncio.wait_for(requests.together(20, LARGE), 5))
+        asyncio.run(asyncio.wait_for(requests.together(20, images=1), 5))
         assert requests.most == 2
 
     def test_a_request_has_one_turn_for_all_of_its_images(self) -> None:
         requests = Requests(1)
-        asyncio.run(asyncio.wait_for(requests.together(5, LARGE, 256, LARGE, LARGE), 5))
+        asyncio.run(asyncio.wait_for(requests.together(5, images=4), 5))
         assert requests.most == 1
 
-    def test_small_images_wait_for_none(self) -> None:
+    def test_requests_without_large_images_wait_for_none(self) -> None:
         requests = Requests(1)
-        asyncio.run(asyncio.wait_for(requests.together(20, 512 * 512), 5))
+        asyncio.run(asyncio.wait_for(requests.together(20, images=0), 5))
         assert requests.most == 20
 
     def test_a_small_image_of_many_bytes_waits(self) -> None:
@@ -130,13 +127,13 @@ class TestTurns:
     def test_what_goes_on_without_its_request_keeps_no_turn(self) -> None:
         async def scenario() -> None:
             requests = Requests(1)
-            holder = asyncio.create_task(requests.request(LARGE))
+            holder = asyncio.create_task(requests.request(images=1))
             await asyncio.sleep(0)
             async with requests.turns.request():
-                waiting = asyncio.create_task(begin_image(LARGE))
+                waiting = asyncio.create_task(take_turn())
                 await asyncio.sleep(0)
             await asyncio.gather(holder, waiting)
-            await requests.request(LARGE)
+            await requests.request(images=1)
 
         asyncio.run(asyncio.wait_for(scenario(), 5))
 
@@ -144,10 +141,10 @@ class TestTurns:
         async def scenario() -> None:
             turns = Turns(1)
             async with turns.request():
-                await begin_image(LARGE)
+                await take_turn()
                 async with turns.request():
                     with apart():
-                        shared = asyncio.create_task(begin_image(LARGE))
+                        shared = asyncio.create_task(take_turn())
                     await shared
 
         asyncio.run(asyncio.wait_for(scenario(), 5))
