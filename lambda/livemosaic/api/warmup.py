@@ -52,9 +52,7 @@ async def _tile() -> None:
     mosaic, read = Mosaic(id="warm-up"), Read()
     grid, cells = _TILE.view(mosaic, _SIZE).grid, cell_grid(mosaic.tms)
     rings = decode(cells, "", WHOLE)
-    outline = Outline.of(rings, cells.crs, grid)
-    if outline.meets():
-        outline.burn()
+    Outline.of(rings, cells.crs, grid).burn()
     body = _raster()
     raster = await TiffRaster.open(InMemoryObject(body), AssetLimits(), body)
     plan = plan_read(raster.profile, grid, read)

@@ -48,6 +48,7 @@ class Cell:
         )
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, quadkey: str) -> "Cell":
         """Returns the cell of a quadkey."""
         x = y = 0

@@ -18,7 +18,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.antimeridian import worlds
 from livemosaic.geo.cells import SEGMENTS, Ring
 from livemosaic.geo.crs import transformer
-from livemosaic.model.raster import Grid, Mask
+from livemosaic.model.raster import Grid, Mask, Runs
 
 Line = NDArray[np.float64]
 
@@ -44,8 +44,6 @@ class Outline:
     """Columns and rows of each ring's corners."""
     height: int
     width: int
-    cuts: bool
-    """Whether an edge passes through the grid, or close to it."""
     found: Mask | None = None
     """Shape (height, width): pixels known to be inside, whatever lines say. A wide ring may pass
     where the CRS of the grid has no place, or another one."""
@@ -53,80 +51,54 @@ class Outline:
     @classmethod
     def of(cls, rings: Sequence[Ring], crs: CRS, grid: Grid) -> "Outline":
         """Projects rings from `crs` to a grid, with edges cut first where the CRS is another."""
-        to_pixel = ~grid.transform
-        same = crs == grid.crs
+        same = crs is grid.crs or crs == grid.crs
+        to_pixel = grid.to_pixel
         lines = [to_pixel @ tuple((r if same else _reproject(r, crs, grid.crs)).T) for r in rings]
         lines += [(x + world, y) for world in worlds(grid) for x, y in lines]
-        cuts = any(_may_cut(grid, x, y) for x, y in lines)
         wide = [] if same else [ring for ring in rings if _is_wide(ring, crs)]
         found = _found(wide, crs, grid) if wide else None
-        return cls(lines, grid.height, grid.width, cuts, found)
+        return cls(lines, grid.height, grid.width, found)
+
+    def runs(self) -> Runs:
+        """Returns the pixels whose centres lie inside."""
+        crossings = [_crossings(self.height, self.width, x, y) for x, y in self.lines]
+        ends = np.concatenate(crossings) if crossings else np.zeros(0, np.int64)
+        ends.sort()
+        drawn = Runs(_joined(ends))
+        return drawn if self.found is None else Runs.union([drawn, Runs.of(self.found)])
 
     def burn(self) -> Mask:
         """Returns the pixels whose centres lie inside; shape (height, width)."""
-        mask = self._burn()
-        return mask if self.found is None else mask | self.found
-
-    def _burn(self) -> Mask:
-        if self.cuts:
-            return _burnt((self.height, self.width), self.lines)
-        # Most footprints: all of the tile lies on the same side, so one pixel tells.
-        return np.full((self.height, self.width), _burnt((1, 1), self.lines)[0, 0])
-
-    def meets(self) -> bool:
-        """Whether `burn` gives any pixel, decided without a mask.
-
-        By the even-odd rule a row of pixel centres stays outside where its crossings lie in pairs
-        left of one centre, or right of the last.
-        """
-        if self.found is not None and self.found.any():
-            return True
-        if not self.cuts:
-            return bool(_burnt((1, 1), self.lines)[0, 0])
-        padded = self.height, self.width + 1
-        places, counts = np.unique(
-            np.concatenate([_crossings(padded, x, y) for x, y in self.lines]), return_counts=True
-        )
-        return bool((counts[places % padded[1] < self.width] & 1).any())
+        return self.runs().mask(self.height, self.width)
 
 
-def _may_cut(grid: Grid, x: Line, y: Line) -> bool:
-    """False if no edge of a ring passes through a grid; True if one does or comes close to it."""
-    x2, y2 = _ends(x), _ends(y)
-    apart = (np.maximum(x, x2) < 0) | (np.minimum(x, x2) > grid.width)
-    apart |= (np.maximum(y, y2) < 0) | (np.minimum(y, y2) > grid.height)
+def _joined(ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Joins runs that go on where the one before ends, as rows do that are inside all along."""
+    apart = ends[1:-1:2] < ends[2::2]
     if apart.all():
-        return False
-    # Which side of each edge's line the corners are on.
-    across, down = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])[:, :, None]
-    side = (x2 - x) * (down * grid.height - y) - (y2 - y) * (across * grid.width - x)
-    apart |= (side > 0).all(axis=0) | (side < 0).all(axis=0)
-    return not apart.all()
+        return ends
+    kept = np.ones(len(ends), np.bool_)
+    kept[1:-1:2] = kept[2::2] = apart
+    return ends[kept]
 
 
-def _burnt(shape: tuple[int, int], lines: Sequence[tuple[Line, Line]]) -> Mask:
-    """Returns the pixel centres of a shape (rows, columns) that lie inside rings in pixels."""
-    padded = shape[0], shape[1] + 1
-    crossings = [np.zeros(0, np.intp), *(_crossings(padded, x, y) for x, y in lines)]
-    odd = np.zeros(padded[0] * padded[1], np.uint8)
-    np.bitwise_xor.at(odd, np.concatenate(crossings), np.uint8(1))
-    return np.bitwise_xor.accumulate(odd.reshape(padded), axis=1)[:, :-1].view(np.bool_)
+def _crossings(height: int, width: int, x: Line, y: Line) -> NDArray[np.int64]:
+    """The first pixel centre right of each edge, on each row that it crosses, as of `Runs.ends`.
 
-
-def _crossings(shape: tuple[int, int], x: Line, y: Line) -> NDArray[np.intp]:
-    """Flat index of the first pixel centre right of each edge, on each row that it crosses."""
-    height, width = shape[0], shape[1] - 1
+    Each row has an even number of them.
+    """
     x2, y2 = _ends(x), _ends(y)
-    low, high = np.minimum(y, y2), np.maximum(y, y2)
-    first = np.clip(np.ceil(low - 0.5), 0, height).astype(int)
-    stop = np.clip(np.ceil(high - 0.5), 0, height).astype(int)
+    first = np.ceil(np.minimum(y, y2) - 0.5)
+    stop = np.ceil(np.maximum(y, y2) - 0.5)
+    first = np.minimum(np.maximum(first, 0), height).astype(np.int64)
+    stop = np.minimum(np.maximum(stop, 0), height).astype(np.int64)
     counts = stop - first
-    edge = np.repeat(np.arange(len(x)), counts)
-    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    edge = np.arange(len(x)).repeat(counts)
+    row = np.arange(len(edge)) - (counts.cumsum() - stop)[edge]
     at = (row + 0.5 - y[edge]) / (y2 - y)[edge]
     crossing = x[edge] + at * (x2 - x)[edge]
-    column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.intp)
-    flat: NDArray[np.intp] = row * shape[1] + column
+    column = np.minimum(np.maximum(np.ceil(crossing - 0.5), 0), width)
+    flat: NDArray[np.int64] = row * width + column.astype(np.int64)
     return flat
 
 

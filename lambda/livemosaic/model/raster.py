@@ -1,7 +1,7 @@
 """Rasters: grids of pixels, the pixels on them, and what stored numbers mean."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -38,8 +38,12 @@ class Grid:
     @property
     def transform(self) -> Affine:
         """Pixel corner (column, row) → CRS (x, y)."""
-        left, bottom, right, top = self.bounds
-        return Affine((right - left) / self.width, 0, left, 0, (bottom - top) / self.height, top)
+        return _transform(self.bounds, self.width, self.height)
+
+    @property
+    def to_pixel(self) -> Affine:
+        """CRS (x, y) → pixel corner (column, row)."""
+        return _to_pixel(self.bounds, self.width, self.height)
 
     def grown(self, left: int, top: int, right: int, bottom: int) -> "Grid":
         """Returns the grid with so many pixels more on each side; fewer where they are negative."""
@@ -51,6 +55,59 @@ class Grid:
             width=self.width + left + right,
             height=self.height + top + bottom,
         )
+
+
+@lru_cache(maxsize=64)
+def _transform(bounds: BBox, width: int, height: int) -> Affine:
+    left, bottom, right, top = bounds
+    return Affine((right - left) / width, 0, left, 0, (bottom - top) / height, top)
+
+
+@lru_cache(maxsize=64)
+def _to_pixel(bounds: BBox, width: int, height: int) -> Affine:
+    inverse: Affine = ~_transform(bounds, width, height)
+    return inverse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Pixels of a grid as runs along its rows: small, and nearly as fast as a mask."""
+
+    ends: NDArray[np.int64]
+    """Shape (2n,), sorted: where each run begins, and one past its last pixel, counted row by row
+    from the top left pixel. Runs never overlap; they may touch, and may be empty."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any pixel."""
+        return bool((self.ends[::2] < self.ends[1::2]).any())
+
+    @property
+    def count(self) -> int:
+        """How many pixels there are."""
+        return int((self.ends[1::2] - self.ends[::2]).sum())
+
+    def mask(self, height: int, width: int) -> Mask:
+        """Returns the pixels as a mask of their grid."""
+        edges = np.concatenate(([0], self.ends, [height * width]))
+        are_inside = (np.arange(len(edges) - 1) & 1).astype(np.bool_)
+        return are_inside.repeat(edges[1:] - edges[:-1]).reshape(height, width)
+
+    @classmethod
+    def of(cls, mask: Mask) -> "Runs":
+        """Returns the pixels of a mask."""
+        return cls(np.flatnonzero(np.diff(mask.ravel(), prepend=False, append=False)))
+
+    @classmethod
+    def union(cls, several: Sequence["Runs"]) -> "Runs":
+        """Returns the pixels that any of several has."""
+        if len(several) == 1:
+            return several[0]
+        ends = np.concatenate([np.zeros(0, np.int64), *(runs.ends for runs in several)])
+        steps = 1 - 2 * (np.arange(len(ends)) & 1)
+        order = ends.argsort(kind="stable")
+        steps = steps[order]
+        depths = steps.cumsum()
+        return cls(ends[order][(depths == 0) | ((depths == 1) & (steps == 1))])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

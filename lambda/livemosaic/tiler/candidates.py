@@ -1,12 +1,11 @@
 """Candidates: the scenes that may show in a view by a rule, and the pixels that each claims."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Final
 
-import numpy as np
 from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidItemError, InvalidRequestError
@@ -17,11 +16,11 @@ from livemosaic.index.extents.rows import ExtentRows, PartitionName
 from livemosaic.index.scenes import Index
 from livemosaic.index.schema import CellRow
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.model.raster import Mask
+from livemosaic.model.raster import Runs
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Part, Scene, scene_key
 from livemosaic.tiler.assets import lacking, unlike
-from livemosaic.tiler.plan import Ahead, Claim, Needed
+from livemosaic.tiler.plan import Ahead, Needed
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
 from livemosaic.tiler.views import View
@@ -29,6 +28,7 @@ from livemosaic.tiler.views import View
 _TILE: Final = 256
 _ROUNDED: Final = 1.001
 """By how much a stated cell size may differ from that of a zoom: it is written with few digits."""
+_MOST_LATEST: Final = 16
 _MOST_AHEAD: Final = 64
 """Rows that were read and not given yet, of which the pixels are compared with the holes."""
 
@@ -47,6 +47,8 @@ class Candidates:
     """Assets that the request names: scenes without one of them take no part."""
     extents: ExtentRows | None = None
     """Where scenes of deep partitions lie; None where that is not kept, or all are to be listed."""
+    _latest: dict[tuple[Part, ...], Runs] = field(default_factory=dict)
+    """Pixels of the latest footprints: scenes of one granule have the same one."""
 
     @property
     def in_stored_order(self) -> bool:
@@ -83,7 +85,7 @@ class Candidates:
             return False
         return self.selection is None or self.selection.takes(scene)
 
-    def claim(self, scene: IndexedScene) -> Claim | str | None:
+    def claim(self, scene: IndexedScene) -> Runs | str | None:
         """The pixels that a scene claims; None where it takes no part, or claims none.
 
         Text says why a scene with pixels here is left out: it lacks an asset that the mosaic shows,
@@ -91,15 +93,21 @@ class Candidates:
         """
         if scene.is_left_out or not self._may_take(scene) or not self._is_in_scale(scene):
             return None
-        outlines = [outline for outline in self._outlines(scene) if outline.meets()]
-        if not outlines:
-            return None
-        claim = outlines[0].burn if len(outlines) == 1 else partial(_union, outlines)
+        claim = self._pixels(scene)
         least = self.rule.min_pixels
-        if least > 1 and claim().sum() < least:
+        if not claim or (least > 1 and claim.count < least):
             return None
         wanted = self.assets or self.mosaic.shown_assets
         return lacking(self.mosaic, scene, wanted) or unlike(scene, wanted) or claim
+
+    def _pixels(self, scene: IndexedScene) -> Runs:
+        if cut := seamline(scene, self.rule):
+            return _drawn(self._outlines(scene, cut))
+        if (found := self._latest.get(scene.parts)) is None:
+            if len(self._latest) == _MOST_LATEST:
+                self._latest.clear()
+            found = self._latest[scene.parts] = _drawn(self._outlines(scene))
+        return found
 
     def _is_in_scale(self, scene: IndexedScene) -> bool:
         """Whether the view has a cell size in which the scene shows; see `RulePolicy.scale`."""
@@ -114,8 +122,8 @@ class Candidates:
             or (isinstance(most, int | float) and size > most * _ROUNDED)
         )
 
-    def _outlines(self, scene: IndexedScene) -> Iterator[Outline]:
-        cells, grid, cut = self.view.area.grid, self.view.grid, seamline(scene, self.rule)
+    def _outlines(self, scene: IndexedScene, cut: MultiPolygon | None = None) -> Iterator[Outline]:
+        cells, grid = self.view.area.grid, self.view.grid
         parts = scene.parts
         if cut:
             yield Outline.of(rings_of(cells.project(cut)), cells.crs, grid)
@@ -206,11 +214,11 @@ class _Outlook:
         ahead = tuple(sorted(parts))
         return self.needed(Ahead(ahead, partial(self._claim, ahead)))
 
-    def _claim(self, parts: Sequence[Part]) -> Mask:
+    def _claim(self, parts: Sequence[Part]) -> Runs:
         view = self.candidates.view
         cells, grid = view.area.grid, view.grid
         rings = (rings for part in parts if (rings := decode(cells, *part)))
-        return _union([Outline.of(each, cells.crs, grid) for each in rings])
+        return _drawn(Outline.of(each, cells.crs, grid) for each in rings)
 
 
 @dataclass(slots=True, eq=False)
@@ -245,9 +253,8 @@ class Listing:
         return iter(self.candidates.arranged(list(scenes)))
 
 
-def _union(outlines: Sequence[Outline]) -> Mask:
-    found: Mask = np.logical_or.reduce([outline.burn() for outline in outlines])
-    return found
+def _drawn(outlines: Iterable[Outline]) -> Runs:
+    return Runs.union([outline.runs() for outline in outlines])
 
 
 def _keys(mosaic: Mosaic, name: str) -> list[str]:

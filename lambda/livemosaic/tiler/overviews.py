@@ -20,12 +20,12 @@ from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.overviews import RUNG, CellImage, OverviewCell, OverviewRows
 from livemosaic.index.partitions import Area
 from livemosaic.model.mosaic import Mosaic, OverviewSet, Reduction
-from livemosaic.model.raster import BBox, Pixels
+from livemosaic.model.raster import BBox, Pixels, Runs
 from livemosaic.model.render import Read, Resampling
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
-from livemosaic.tiler.plan import Claim, Needed
+from livemosaic.tiler.plan import Needed
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import View
 
@@ -154,7 +154,7 @@ class OverviewCandidates:
         """Scenes as they are: cells and scenes of the default rule have no other order."""
         return scenes
 
-    def claim(self, scene: IndexedScene) -> Claim | str | None:
+    def claim(self, scene: IndexedScene) -> Runs | str | None:
         """The pixels that a cell or a scene claims; see `Candidates.claim`."""
         return self.candidates.claim(scene)
 

@@ -15,21 +15,17 @@ are met again (`Plan.foreseen`), the tile would be the same.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from livemosaic.model.raster import Mask
+from livemosaic.model.raster import Mask, Runs
 from livemosaic.model.scene import IndexedScene, Part
 
 End = Literal["full", "exhausted", "limited", "outside"]
 """Why the search ended: pixels everywhere or `max_scenes`; no more candidates; `max_rows`; all that
 is left lies outside what is wanted still."""
-
-
-Claim = Callable[[], Mask]
-"""Gives the pixels of the tile that a footprint claims."""
 
 
 _NO_MORE: Final[Literal["exhausted"]] = "exhausted"
@@ -40,7 +36,7 @@ class Ahead:
     """Where the scenes lie that were not taken yet: none of them claims a pixel elsewhere."""
 
     parts: tuple[Part, ...]
-    claim: Claim
+    claim: Callable[[], Runs]
 
 
 Needed = Callable[[Ahead], bool]
@@ -60,21 +56,24 @@ class Seen:
     """Where all other scenes lie, if the search ended `outside`."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _PlannedScene:
     """A scene that claims a pixel."""
 
     scene: IndexedScene
-    _claim: Claim
-    _packed: NDArray[np.uint8] | None = None
-    """The claim, a bit a pixel: a plan may hold thousands."""
+    _claim: Runs | NDArray[np.uint8]
+    """Its pixels of the tile; a bit each, where that is smaller: a plan may hold thousands."""
+
+    @classmethod
+    def of(cls, scene: IndexedScene, claim: Runs, height: int, width: int) -> Self:
+        if 8 * claim.ends.nbytes <= height * width:
+            return cls(scene, claim)
+        return cls(scene, np.packbits(claim.mask(height, width)))
 
     def claim(self, height: int, width: int) -> Mask:
-        if self._packed is None:
-            mask = self._claim()
-            self._packed = np.packbits(mask)
-            return mask
-        bits = np.unpackbits(self._packed, count=height * width)
+        if isinstance(self._claim, Runs):
+            return self._claim.mask(height, width)
+        bits = np.unpackbits(self._claim, count=height * width)
         return bits.view(np.bool_).reshape(height, width)
 
 
@@ -97,7 +96,7 @@ class SceneSource(Protocol):
         """All scenes in another order, top first."""
         ...
 
-    def claim(self, scene: IndexedScene) -> Claim | str | None:
+    def claim(self, scene: IndexedScene) -> Runs | str | None:
         """The pixels that a scene claims; None for a scene that claims none or takes no part.
 
         Text says why a scene is left out that would claim some.
@@ -184,7 +183,7 @@ class Plan:
     def foreseen(self, count: int, end: End) -> Seen | None:
         """Returns what a tile that ended so after `count` scenes would see now; None if it changed.
 
-        Takes no more scenes than such a tile did, and burns no claim; the rounds use what is taken.
+        Takes no more scenes than such a tile did; the rounds use what is taken.
         A tile that ended `outside` is the same where all other scenes lie `beyond` it as before:
         equal scenes leave equal holes.
         """
@@ -250,7 +249,7 @@ class Plan:
             if isinstance(claim, str):
                 self.left_out[place] = scene, claim
             elif claim is not None:
-                self._met[place] = _PlannedScene(scene, claim)
+                self._met[place] = _PlannedScene.of(scene, claim, self.height, self.width)
                 yield place, self._met[place]
         if self._end in ("full", "outside"):
             self._end = self._end_of(next(scenes, _NO_MORE))
@@ -270,7 +269,8 @@ class Plan:
         if self._foreseen is not None:
             is_needed = len(self._met) != self._foreseen
         else:
-            is_needed = bool((ahead.claim() & self._holes).any())
+            claimed = ahead.claim().mask(self.height, self.width)
+            is_needed = bool((claimed & self._holes).any())
         self._beyond = ahead.parts
         return is_needed
 

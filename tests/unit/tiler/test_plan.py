@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livemosaic.model.raster import Mask
+from livemosaic.model.raster import Mask, Runs
 from livemosaic.model.scene import IndexedScene
-from livemosaic.tiler.plan import Ahead, Claim, End, Needed, Plan
+from livemosaic.tiler.plan import Ahead, End, Needed, Plan
 
 SHAPE = (3, 4)
 NOBODY = -1
@@ -56,15 +56,14 @@ class Source:
         """What scenes from one on claim, and a corner besides: an extent may be too large."""
         claimed = np.any([scene.claim for scene in self.truths[nth:]], axis=0)
         claimed[0, 0] = True
-        return Ahead((("", np.packbits(claimed).tobytes()),), lambda: claimed)
+        return Ahead((("", np.packbits(claimed).tobytes()),), lambda: Runs.of(claimed))
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
         assert self.arrange
         return self.arrange(scenes)
 
-    def claim(self, scene: IndexedScene) -> Claim | None:
-        claim = self.truths[int(scene.id)].claim
-        return (lambda: claim) if claim.any() else None
+    def claim(self, scene: IndexedScene) -> Runs | None:
+        return Runs.of(self.truths[int(scene.id)].claim) or None
 
 
 @dataclass

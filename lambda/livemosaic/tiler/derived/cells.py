@@ -13,12 +13,13 @@ from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.scenes import Index
 from livemosaic.model.derived.sources import Member
 from livemosaic.model.mosaic import Mosaic
+from livemosaic.model.raster import Runs
 from livemosaic.model.render import Read
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.overviews import Overviews, ShownCells, wanted_cells
-from livemosaic.tiler.plan import Claim, Needed
+from livemosaic.tiler.plan import Needed
 from livemosaic.tiler.views import View
 
 
@@ -108,7 +109,7 @@ class StackedCandidates:
         """Scenes as they are: the default rule has no other order."""
         return scenes
 
-    def claim(self, scene: IndexedScene) -> Claim | str | None:
+    def claim(self, scene: IndexedScene) -> Runs | str | None:
         """The pixels that a cell or a scene claims; see `Candidates.claim`."""
         return self.candidates.claim(scene)
 
