@@ -79,6 +79,17 @@ def test_a_source_shows_between_its_zooms_by_the_size_of_pixels(sources: Server)
     assert np.load(io.BytesIO(larger.content))[0, 20, 20] == 10
 
 
+@pytest.mark.parametrize("tms", ["EuropeanETRS89_LAEAQuad", "UPSArcticWGS84Quad"])
+def test_a_box_off_the_grid_of_all_sources_is_empty(server: Server, tms: str) -> None:
+    server.create("a", tms=tms)
+    derive(server, "a", tms=tms)
+    scenes = server.get("/mosaics/d/bbox/-120,-50,-119,-49/assets")
+    image = server.get("/mosaics/d/bbox/-120,-50,-119,-49/64x64.npy")
+    assert (scenes.status_code, scenes.json()) == (200, {"scenes": []})
+    assert image.status_code == 200, image.text
+    assert not np.load(io.BytesIO(image.content))[-1].any()
+
+
 def test_a_filter_of_a_source_hides_its_other_scenes(sources: Server) -> None:
     fine = raster(sources.folder / "fine.tif", 30, RIGHT)
     sources.add(scene("fine", sources.url(fine), RIGHT, properties={"gsd": 0.3}), mosaic="a")

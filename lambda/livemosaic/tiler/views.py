@@ -197,8 +197,9 @@ def extent_view(grid: Grid, mosaic: Mosaic, what: str) -> View:
 
 
 def _scaled(view: View) -> View:
-    """Returns a view of an image whose area has its scale."""
-    return replace(view, area=replace(view.area, scale=zoom_like(view)))
+    """Returns a view of an image whose area has its scale; off the grid there is none."""
+    scale = zoom_like(view) if view.area.boxes else None
+    return replace(view, area=replace(view.area, scale=scale))
 
 
 def _in_world(grid: Grid, world: float | None) -> Grid:
