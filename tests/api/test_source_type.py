@@ -4,17 +4,19 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from rasterio.io import MemoryFile
 from typer.testing import CliRunner
 
 from api.overviews import build, make_scenes, publish, tiles_over, with_overviews
-from api.served import AUTHORIZED, Server, tile_url
+from api.served import AUTHORIZED, WEB, Server, tile_url
 from cogs import write_cog
 from livemosaic.cli import app
 from livemosaic.model.mosaic import OverviewPolicy
+from livemosaic.model.render import Resampling
 
 CLASSES = [11, 12, 40]
 LOW = 9
@@ -28,9 +30,22 @@ class Classes:
     server: Server
     low: str
     """URL of a tile of overviews."""
+    middle: tuple[float, float]
+    """Longitude and latitude within the scenes."""
 
-    def change(self, **settings: Any) -> dict[str, Any]:
-        answer = self.server.client.patch("/mosaics/m", json=settings, headers=AUTHORIZED)
+    def url(self, zoom: int, mosaic: str = "m") -> str:
+        """URL of the tile in the middle."""
+        tile = WEB.tile(*self.middle, zoom)
+        return tile_url(mosaic=mosaic, tile=(zoom, tile.x, tile.y))
+
+    def values(self, url: str, **query: Any) -> set[int]:
+        """The values of a tile, which must have some."""
+        picture = self.server.picture(url, **query)
+        assert picture.valid.any(), url
+        return set(np.unique(picture.data[:, picture.valid]).tolist())
+
+    def change(self, mosaic: str = "m", **settings: Any) -> dict[str, Any]:
+        answer = self.server.client.patch(f"/mosaics/{mosaic}", json=settings, headers=AUTHORIZED)
         assert answer.status_code == 200, answer.text
         changed: dict[str, Any] = answer.json()
         return changed
@@ -54,7 +69,9 @@ def classes(tmp_path: Path) -> Iterator[Classes]:
             write_cog(scene.path, values, crs="EPSG:3857", bounds=scene.bounds)
         publish(server, scenes)
         low = tiles_over(scenes, LOW)[0]
-        yield Classes(server, tile_url(tile=(low.z, low.x, low.y)))
+        left, bottom, right, top = np.mean([scene.bounds for scene in scenes], axis=0)
+        middle = WEB.lnglat((left + right) / 2, (bottom + top) / 2)
+        yield Classes(server, tile_url(tile=(low.z, low.x, low.y)), (middle.x, middle.y))
 
 
 def test_overviews_of_classes_have_no_class_that_scenes_lack(classes: Classes) -> None:
@@ -80,6 +97,63 @@ def test_the_mean_of_one_asset_alone_is_no_class_either(tmp_path: Path) -> None:
         build(server)
         (made,) = server.services.mosaics.get("m").overview_sets
     assert (made.policy.resampling, made.policy.resampling_of) == ("sample", {"visual": "mode"})
+
+
+@pytest.mark.parametrize("kernel", get_args(Resampling))
+def test_no_kernel_makes_a_class(classes: Classes, kernel: str) -> None:
+    """By overviews, at the zoom of the pixels, and deeper; in a derived mosaic, too."""
+    classes.change(source_type="thematic")
+    classes.shown()
+    classes.server.create("d", sources=[{"mosaic": "m"}])
+    low = [classes.low, classes.low.replace("/m/", "/d/")]
+    for url in (*low, *(classes.url(zoom, name) for zoom in (13, 15) for name in "md")):
+        assert classes.values(url, resampling=kernel) <= set(CLASSES), url
+
+
+@pytest.mark.parametrize("interpolation", ["RSP_BilinearInterpolation", "RSP_CubicConvolution"])
+def test_image_services_interpolate_no_classes(classes: Classes, interpolation: str) -> None:
+    x, y = WEB.xy(*classes.middle)
+    asked = {"bbox": f"{x - 900},{y - 900},{x + 900},{y + 900}", "size": "300,300"}
+    asked |= {"format": "tiff", "f": "image", "interpolation": interpolation}
+
+    def values() -> set[int]:
+        answer = classes.server.get("/arcgis/rest/services/m/ImageServer/exportImage", **asked)
+        with MemoryFile(answer.content) as file, file.open() as image:
+            return set(image.read([1, 2, 3], masked=True).compressed().tolist())
+
+    assert values() - set(CLASSES)
+    classes.change(source_type="thematic")
+    assert values() == set(CLASSES)
+
+
+def test_classes_of_a_source_are_kept_apart_from_then_on(classes: Classes) -> None:
+    """Those of other sources are interpolated; caches hear of it."""
+    classes.server.create("other")
+    classes.server.create("d", sources=[{"mosaic": "m"}, {"mosaic": "other"}])
+    url = classes.url(14, "d")
+    before = classes.server.picture(url, resampling="cubic")
+    assert classes.values(url, resampling="cubic") - set(CLASSES)
+    classes.change(mosaic="other", source_type="thematic")
+    assert classes.values(url, resampling="cubic") - set(CLASSES)
+    classes.change(source_type="thematic")
+    assert classes.values(url, resampling="cubic") == set(CLASSES)
+    after = classes.server.picture(url, resampling="cubic")
+    assert after.headers["ETag"] != before.headers["ETag"]
+
+
+@pytest.mark.parametrize("mosaic", ["m", "d"])
+def test_auto_is_a_format_that_keeps_classes(classes: Classes, mosaic: str) -> None:
+    classes.server.create("d", sources=[{"mosaic": "m"}])
+
+    def media_type() -> str:
+        found: str = classes.server.get(classes.url(15, mosaic)).headers["Content-Type"]
+        return found
+
+    assert media_type() == "image/jpeg"
+    classes.change(source_type="thematic")
+    assert media_type() == "image/png"
+    classes.change(mosaic=mosaic, formats=["jpeg"])
+    assert media_type() == "image/jpeg"
 
 
 @pytest.mark.parametrize(

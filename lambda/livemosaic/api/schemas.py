@@ -320,7 +320,7 @@ class MosaicSettings(BaseModel):
         None,
         description="What pixels stand for, as image services of ArcGIS name it; by default RGB of "
         "three bands of bytes, else generic. Of thematic ones overviews keep the most frequent "
-        "value in place of a mean",
+        "value in place of a mean, `resampling` never mixes values, and the format `auto` is PNG",
     )
     overviews: OverviewPolicyBody | None = Field(
         None,

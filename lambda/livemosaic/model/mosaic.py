@@ -141,7 +141,7 @@ class Mosaic:
     """An SPDX identifier, or the URL of a license."""
     source_type: SourceType | None = None
     """What its pixels stand for; None is as the data look. Of `thematic` ones, which are classes,
-    overviews never keep a mean."""
+    overviews never keep a mean, and no kernel makes one."""
     access: Access = "public"
     """Who may see the mosaic: everybody, or holders of an access token."""
     collections: tuple[str, ...] = (ANY_COLLECTION,)
@@ -315,6 +315,11 @@ class Mosaic:
     def identity(self) -> tuple[str, ...]:
         """What tells its scenes, as it shows them, from the scenes of any other mosaic."""
         return (self.id, self.generation, *(member.name for member in self.members))
+
+    @property
+    def sources_of_classes(self) -> tuple[str, ...]:
+        """Names of the members of a derived mosaic that are `thematic`."""
+        return tuple(m.name for m in self.members if m.mosaic.source_type == "thematic")
 
     @property
     def fields(self) -> tuple[str, ...]:

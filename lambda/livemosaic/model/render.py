@@ -8,6 +8,9 @@ Resampling = Literal[
     "med", "q1", "q3", "sum", "rms",
 ]  # fmt: skip
 """GDAL's warp kernels, by their names in rio-tiler (`WarpResampling`)."""
+_MIXING: Final[tuple[Resampling, ...]] = (
+    "bilinear", "cubic", "cubic_spline", "lanczos", "average", "sum", "rms",
+)  # fmt: skip
 
 Rgba = tuple[int, int, int, int]
 """Red, green, blue, alpha; 0–255."""
@@ -81,6 +84,11 @@ class Read:
         """Whether it says which bands of each asset are read, so that all scenes have as many."""
         own = {name for name, bands in self.bidx_of if bands}
         return bool(self.bidx) or (bool(own) and own >= set(self.assets))
+
+    @property
+    def unmixed(self) -> "Read":
+        """The same without a kernel that makes values which no pixel has: of classes."""
+        return replace(self, resampling="nearest") if self.resampling in _MIXING else self
 
     def of(self, asset: str) -> "Read":
         """Returns how the pixels of one asset are read."""

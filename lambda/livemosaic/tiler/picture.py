@@ -257,6 +257,8 @@ class Tiler:
         if read.expression:
             expression = Expression.parse(read.expression, limits.expression)
         read = replace(read, assets=asked_for(mosaic, read, expression))
+        if mosaic.source_type == "thematic":
+            read = read.unmixed
         for what, given, most in (
             ("assets", read.assets, limits.assets),
             ("bands", read.bidx, limits.bands),
@@ -445,6 +447,8 @@ class Tiler:
 
     async def _pixels(self, draft: Draft, place: int, budget: _ReadBudget) -> Pixels:
         grid, read, scene = draft.grid, draft.read, draft.plan.scene(place)
+        if scene.source in draft.mosaic.sources_of_classes:
+            read = read.unmixed
         assets = chosen_assets(draft.mosaic, scene, read)
         reader = self.reader
         numbers: Numbers = {}

@@ -124,9 +124,14 @@ def format_of(name: str) -> Format:
 def allowed_format(mosaic: Mosaic, wanted: Format) -> Format:
     """Returns a format that a mosaic allows: `auto` is one of them, others stay as they are.
 
+    Of classes `auto` is PNG, as JPEG makes others of them.
+
     Raises `InvalidRequestError` for one that it does not allow.
     """
     allowed = mosaic.formats
+    of_classes = mosaic.source_type == "thematic" or mosaic.sources_of_classes
+    if wanted == "auto" and of_classes and (not allowed or "png" in allowed):
+        return "png"
     if not allowed or wanted in allowed or (wanted == "auto" and {*_OF_AUTO} <= {*allowed}):
         return wanted
     if wanted == "auto":

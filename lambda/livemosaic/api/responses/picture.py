@@ -187,6 +187,7 @@ def _basis(
             services.pixel_version(),
             (mosaic.id, mosaic.generation),
             *([mosaic.clip_to_boundary] if mosaic.clip_to_boundary else []),
+            *mosaic.sources_of_classes,
             (grid.crs.to_wkt(), grid.bounds, grid.width, grid.height),
             draft.view.canvas,
             (draft.read, (draft.live or draft).rule, *how),
