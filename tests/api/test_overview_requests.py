@@ -21,6 +21,7 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from api.counted import CountedTable
 from api.overviews import (
     Tile,
     build,
@@ -464,6 +465,31 @@ class TestPlaces:
         assert (one[:, :, 32:] == other[:, :, 32:]).all()
         assert not ((one[-1] > 0) ^ (other[-1] > 0))[:, :32].sum() > 64  # along its edges
         assert before.headers["ETag"] != after.headers["ETag"]
+
+    def test_beside_cells_only_the_scenes_of_places_without_one_are_looked_at(
+        self, tmp_path: Path
+    ) -> None:
+        """Rows of all scenes are in one partition of coarse cells, and in finer ones."""
+        table = CountedTable(SqliteTable(tmp_path / "index.db"))
+        with with_overviews(tmp_path, table=table) as server:
+            tiles = make_scenes(server.folder, 5)
+            edge = 2 * 20037508.342789244 / 2**9
+            away = 3 * edge
+            publish(server, [*tiles, moved(server, tiles[0], away)])
+            build(server)
+            left, _, right, top = tiles[0].bounds
+            retire(server, WEB.tile(*WEB.lnglat((left + right) / 2 + away, top - 1), 9))
+            (west, south), (east, north) = (
+                WEB.lnglat(left - edge / 2, top - edge),
+                WEB.lnglat(right + away + edge, top + edge),
+            )
+            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/1600x700.npy"
+            server.client.get(url)
+            table.forget()
+            answer = server.client.get(url)
+            assert answer.headers["X-Overview"].startswith("9;")
+            assert answer.headers["X-Scenes"] == "moved"
+            assert table.rows < len(tiles)
 
 
 def moved(server: Server, tile: Tile, x: float) -> Tile:

@@ -1,5 +1,6 @@
 """Overviews at low zooms: whole, right, cheap; and asked only where they mean what is asked for."""
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -180,3 +181,26 @@ class TestCost:
             assert table.batches <= 1
             assert table.queries <= 1
             assert reads.count <= 2
+
+    def test_empty_places_beside_the_scenes_ask_for_none(
+        self, many: tuple[Server, list[Tile]], table: CountedTable
+    ) -> None:
+        """A large image of many cells: where nothing is, there is no cell, and no scene either."""
+        server, tiles = many
+        boxes = np.array([tile.bounds for tile in tiles])
+        (left, bottom), (right, top) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        beside = 4 * (right - left)
+        west, south = WEB.lnglat(left - beside, bottom - beside)
+        east, north = WEB.lnglat(right + beside, top + beside)
+        url = f"/mosaics/m/bbox/{west},{south},{east},{north}/2048x2048.npy"
+        server.client.get(url)
+        table.forget()
+        answer = server.client.get(url)
+        assert answer.headers["X-Overview"].startswith("9;")
+        assert "X-Truncated" not in answer.headers
+        assert (table.batches, table.queries) == (1, 1), "the cells, and what is stale"
+        rows, columns = np.nonzero(np.load(io.BytesIO(answer.content))[-1])
+        place = 2048 * 4 / 9
+        assert abs(columns.min() - place) < 2
+        assert abs(columns.max() - (2048 - place)) < 2
+        assert len(rows) > 0.98 * np.ptp(rows) * np.ptp(columns)

@@ -82,6 +82,15 @@ class WantedCells:
     may_mix: bool
     """Whether scenes may be shown beside them: not if a pixel combines several."""
 
+    @property
+    def quadkeys(self) -> frozenset[str]:
+        """All of them, and of a view of several the ones above, which know what is empty."""
+        every = [rung.quadkeys for rung in (*self.sharper, *self.rungs)]
+        tiles = frozenset[str]().union(*every)
+        if all(len(quadkeys) == 1 for quadkeys in every):
+            return tiles
+        return tiles | {tile[:zoom] for tile in tiles for zoom in range(0, len(tile), RUNG)}
+
 
 @dataclass(frozen=True)
 class ShownCells:
@@ -169,9 +178,7 @@ class Overviews:
 
     def find(self, mosaic: Mosaic, view: View, wanted: "WantedCells") -> ShownCells | None:
         """The cells that show a view, read at once; None where its scenes must be read."""
-        every = (rung.quadkeys for rung in (*wanted.sharper, *wanted.rungs))
-        quadkeys = frozenset[str]().union(*every)
-        standing = self.rows.standing(mosaic, wanted.cells, quadkeys)
+        standing = self.rows.standing(mosaic, wanted.cells, wanted.quadkeys)
         usable = {
             key: replace(cell, images=(image,))
             for key, cell in standing.items()
@@ -179,7 +186,7 @@ class Overviews:
         }
         beyond = _beyond(mosaic, view.area)
         shown = None if beyond else _sharpest(wanted, standing, usable)
-        shown = shown or _best(wanted, usable, view.area, beyond)
+        shown = shown or _best(wanted, standing, usable, view.area, beyond)
         return shown and replace(shown, remarks=_remarks(wanted, shown.cells, view.area))
 
     def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
@@ -334,11 +341,21 @@ def _sharpest(
 ) -> ShownCells | None:
     """The finest rung whose cells are all there, but for tiles without scenes."""
     for rung in wanted.sharper:
-        missing = rung.quadkeys - usable.keys()
-        if all(_is_empty(tile, standing) for tile in missing):
-            cells = [usable[quadkey] for quadkey in sorted(rung.quadkeys & usable.keys())]
-            return ShownCells(cells, rung.zoom)
+        if not _lacking(rung, standing, usable):
+            return ShownCells(_there(rung, usable), rung.zoom)
     return None
+
+
+def _there(rung: Rung, usable: Mapping[str, OverviewCell]) -> list[OverviewCell]:
+    return [usable[tile] for tile in sorted(rung.quadkeys & usable.keys())]
+
+
+def _lacking(
+    rung: Rung, standing: Mapping[str, OverviewCell], usable: Mapping[str, OverviewCell]
+) -> list[str]:
+    """The tiles of a rung that have no usable cell, but may have scenes."""
+    missing = sorted(rung.quadkeys - usable.keys())
+    return [tile for tile in missing if not _is_empty(tile, standing)]
 
 
 def _is_empty(tile: str, standing: Mapping[str, OverviewCell]) -> bool:
@@ -349,28 +366,31 @@ def _is_empty(tile: str, standing: Mapping[str, OverviewCell]) -> bool:
 
 
 def _best(
-    wanted: WantedCells, usable: Mapping[str, OverviewCell], area: Area, beyond: Sequence[BBox]
+    wanted: WantedCells,
+    standing: Mapping[str, OverviewCell],
+    usable: Mapping[str, OverviewCell],
+    area: Area,
+    beyond: Sequence[BBox],
 ) -> ShownCells | None:
     """The best of the rungs: with all of its cells, else with some, else a coarse one with all.
 
-    `beyond`: parts of the area that no cell shows.
+    Tiles without scenes have none. `beyond`: parts of the area that no cell shows.
     """
     there = [
-        (rung, [usable[quadkey] for quadkey in sorted(rung.quadkeys & usable.keys())])
-        for rung in wanted.rungs
+        (rung, _there(rung, usable), _lacking(rung, standing, usable)) for rung in wanted.rungs
     ]
-    whole = [(rung, cells) for rung, cells in there if len(cells) == len(rung.quadkeys)]
     if not beyond:
-        for rung, cells in whole:
-            if not rung.is_coarse:
+        for rung, cells, lacking in there:
+            if not (lacking or rung.is_coarse):
                 return ShownCells(cells, rung.zoom)
-    for rung, cells in there:
+    for rung, cells, lacking in there:
         if cells and wanted.may_mix and not rung.is_coarse:
-            missing = (*_missing(area, rung, usable), *beyond)
-            return ShownCells(cells, rung.zoom, replace(area, boxes=missing))
+            parts, zoom = (*_parts(area, lacking), *beyond), max(area.zoom, rung.zoom)
+            return ShownCells(cells, rung.zoom, replace(area, boxes=parts, zoom=zoom))
     if beyond:
         return None
-    return next((ShownCells(cells, r.zoom, is_coarse=True) for r, cells in whole), None)
+    whole = ((rung, cells) for rung, cells, lacking in there if not lacking)
+    return next((ShownCells(cells, rung.zoom, is_coarse=True) for rung, cells in whole), None)
 
 
 def _remarks(wanted: WantedCells, cells: Sequence[OverviewCell], area: Area) -> Remarks:
@@ -386,10 +406,10 @@ def _remarks(wanted: WantedCells, cells: Sequence[OverviewCell], area: Area) -> 
     return Remarks.of(met, wanted.cells.policy.assets, wanted.assets, named=is_named)
 
 
-def _missing(area: Area, rung: Rung, usable: Mapping[str, OverviewCell]) -> list[BBox]:
-    """The parts of an area in the tiles of a rung that have no usable cell."""
-    tiles = [area.grid.bounds(Cell.of(key)) for key in sorted(rung.quadkeys - usable.keys())]
-    parts = (_common(box, tile) for box in area.boxes for tile in tiles)
+def _parts(area: Area, tiles: Iterable[str]) -> list[BBox]:
+    """The parts of an area in tiles."""
+    bounds = [area.grid.bounds(Cell.of(tile)) for tile in tiles]
+    parts = (_common(box, tile) for box in area.boxes for tile in bounds)
     return [part for part in parts if part is not None]
 
 
