@@ -32,7 +32,7 @@ class ObjectStore:
     An ETag is made of the bytes, as S3's is, unless `etags` is off. `delay_s` is waited before each
     answer. `statuses` maps a path to an HTTP status to answer instead, `redirects` one to where it
     is sent (302), `cuts` one to the bytes after which the connection breaks, `drips` one to the
-    seconds before each byte.
+    seconds before each byte, `head_drips` one to those before each byte of the headers.
     """
 
     def __init__(self, root: Path, delay_s: float = 0) -> None:
@@ -43,6 +43,7 @@ class ObjectStore:
         self.redirects: dict[str, str] = {}
         self.cuts: dict[str, int] = {}
         self.drips: dict[str, float] = {}
+        self.head_drips: dict[str, float] = {}
         self.ignore_ranges = False
         self.etags = True
         self._server = _Server(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -136,8 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
         path = unquote(self.path.partition("?")[0])
+        if path in self.server.store.head_drips:
+            self._drip(b"X-Slow: " + b"." * 10_000, self.server.store.head_drips[path])
+            return
+        self.end_headers()
         cut = self.server.store.cuts.get(path)
         if sent and path in self.server.store.drips:
             self._drip(body, self.server.store.drips[path])
@@ -148,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _drip(self, body: bytes, pause_s: float) -> None:
         self.close_connection = True
         with suppress(OSError):  # who asked does not wait for the rest
+            self.flush_headers()
             for byte in body:
                 time.sleep(pause_s)
                 self.wfile.write(bytes([byte]))

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
     """Time limit for reading the scenes of one image; late ones are skipped."""
     max_large_images: int = Field(1, ge=1)
-    """Requests with large images (`cog.budget.Turns`) that are answered at once; others wait."""
+    """Requests with large images (`cog.budget.LargeTurns`) answered at once; others wait."""
     max_assets: int = Field(16, ge=1, le=64)
     """Assets of a scene that a request may name, also in its expression."""
     max_bands: int = Field(16, ge=1, le=64)

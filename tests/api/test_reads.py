@@ -209,3 +209,17 @@ def test_a_server_whose_bytes_drip_is_not_waited_for(
     picture = server.picture()
     assert picture.headers["X-Skipped-Scenes"].endswith("takes its server over 0.2 s")
     assert picture.at(0) == [2]
+
+
+def test_headers_that_drip_are_not_waited_for(
+    sqlite_table: SqliteTable, folder: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would come for minutes, each byte in time."""
+    monkeypatch.setattr(http, "READ_TIMEOUT_S", 0.2)
+    with serving(sqlite_table, folder, href=store.url) as server:
+        server.create()
+        store.head_drips["/" + server.publish("a", 1).name] = 0.01
+        server.publish("b", 2, LEFT, day=2)
+        picture = server.picture()
+    assert picture.headers["X-Skipped-Scenes"].endswith("could not be reached (MaxRetryError)")
+    assert picture.at(0) == [2]

@@ -58,7 +58,7 @@ class Allowance:
     async def spend(self, drawn: int, decoded: int = 0) -> None:
         """Deducts bytes, of which the larger counts; LimitError if they exceed what is left.
 
-        Waits where they make the image a large one; see `Turns`.
+        Waits where they make the image a large one; see `LargeTurns`.
         """
         amount, left = max(decoded, 2 * drawn), self.size - self._spent
         if amount > left:
@@ -71,8 +71,8 @@ class Allowance:
             await take_turn()
 
 
-class Turns:
-    """Turns of requests with large images, of which few are answered at once; the others wait.
+class LargeTurns:
+    """LargeTurns of requests with large images, of which few are answered at once; the others wait.
 
     First come, first served. A request has its turn until it ends, for all of its images, and what
     is encoded of them: it waits but once, and has nothing then that others wait for.

@@ -7,18 +7,22 @@ the query string of a signed URL beside a path.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 import certifi
 import urllib3
+import urllib3.connection
 
 from livemosaic.storage.hrefs import Location, redact
 from livemosaic.storage.objects import (
@@ -51,6 +55,76 @@ CONCURRENT_REQUESTS: Final = 32
 """Threads that wait for HTTP servers; S3 and files wait in obstore's runtime."""
 
 
+class _TimedStream(io.RawIOBase):
+    """The bytes of a socket, of which the first ones must come until some time."""
+
+    def __init__(self, stream: io.RawIOBase, sock: socket.socket) -> None:
+        self._stream, self._sock = stream, sock
+        self._timeout = sock.gettimeout()
+        self._until = None if self._timeout is None else time.monotonic() + self._timeout
+
+    def end(self) -> None:
+        """What follows has no time of its own, but for each wait."""
+        self._until = None
+        self._sock.settimeout(self._timeout)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+        return self._stream.readinto(buffer)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """Has the time of a single wait for all of its headers, however slowly their bytes arrive."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **how: Any) -> None:
+        super().__init__(sock, *args, **how)
+        self._head = _TimedStream(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._head)
+
+    def begin(self) -> None:
+        """Reads the headers; TimeoutError if they take longer."""
+        super().begin()
+        self._head.end()
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Connections(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsConnections(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class TimelyPools(urllib3.PoolManager):
+    """Connections on which headers that drip end like a server that says nothing."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.pool_classes_by_scheme = {"http": _Connections, "https": _TlsConnections}
+
+
 class HttpPool:
     """Kept-alive connections to HTTP servers, and the threads that wait for them.
 
@@ -59,7 +133,7 @@ class HttpPool:
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="http")
-        self._pool = urllib3.PoolManager(
+        self._pool = TimelyPools(
             num_pools=64,
             maxsize=CONCURRENT_REQUESTS,
             ssl_context=trust(),

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 class AssetReader(Protocol):
-    """Turns assets into pixels; see `cog.reader.CogReader`."""
+    """LargeTurns assets into pixels; see `cog.reader.CogReader`."""
 
     async def read(
         self,
@@ -298,7 +298,7 @@ class Tiler:
     async def read(self, draft: Draft) -> Reads:
         """Reads the scenes that an image needs, uncomposed; raises as `make`.
 
-        Those of a large image wait for the turn of their request (`cog.budget.Turns`).
+        A large image waits for the turn of its request (`cog.budget.LargeTurns`).
         """
         if draft.grid.width * draft.grid.height > LARGE_PIXELS:
             await take_turn()

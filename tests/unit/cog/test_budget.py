@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from livemosaic.cog.budget import Allowance, Budget, Turns, apart, take_turn
+from livemosaic.cog.budget import Allowance, Budget, LargeTurns, apart, take_turn
 from livemosaic.storage.objects import ObjectError
 
 
@@ -75,7 +75,7 @@ class Requests:
     """Requests with turns, of which as many as there are go on at once."""
 
     def __init__(self, at_once: int) -> None:
-        self.turns = Turns(at_once)
+        self.turns = LargeTurns(at_once)
         self.at_once = self.most = 0
 
     async def request(self, images: int) -> None:
@@ -108,7 +108,7 @@ class TestTurns:
 
     def test_a_small_image_of_many_bytes_waits(self) -> None:
         async def scenario() -> list[str]:
-            turns, order = Turns(1), []
+            turns, order = LargeTurns(1), []
 
             async def request(name: str, size: int) -> None:
                 async with turns.request():
@@ -139,7 +139,7 @@ class TestTurns:
 
     def test_what_other_requests_wait_for_waits_for_none(self) -> None:
         async def scenario() -> None:
-            turns = Turns(1)
+            turns = LargeTurns(1)
             async with turns.request():
                 await take_turn()
                 async with turns.request():

@@ -10,7 +10,7 @@ import urllib3
 from livemosaic.auth.credentials import CredentialsError
 from livemosaic.auth.secrets import SecretName, SecretUnavailableError
 from livemosaic.storage.access.way import is_safe
-from livemosaic.storage.http import read_within, trust
+from livemosaic.storage.http import TimelyPools, read_within, trust
 from livemosaic.storage.objects import DeniedError, UnavailableError, UnreachableError
 
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=10)
@@ -24,7 +24,7 @@ class Endpoints:
     """Connections to endpoints. Redirects are not followed: they would carry secrets along."""
 
     def __init__(self) -> None:
-        self._pool = urllib3.PoolManager(
+        self._pool = TimelyPools(
             num_pools=8,
             ssl_context=trust(),
             timeout=_TIMEOUT,
