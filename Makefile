@@ -34,8 +34,8 @@ aws-local: setup ## Deploy to an emulated AWS on this machine, and watch the dem
 deploy: setup ## Deploy to your AWS account, after listing what that creates and costs.
 	$(BIN)/python -m livemosaic_cdk.tools.deploy $(ARGS)
 
-check: lint ## Run lint, unit tests, the table contract on SQLite and the API tests: a few minutes.
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not emulator" tests/unit tests/contract tests/api $(ARGS)
+check: lint ## Run lint, unit tests, the table contract on SQLite and the API tests, but slow ones: 3 minutes.
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not emulator and not slow" tests/unit tests/contract tests/api $(ARGS)
 
 test: setup ## Run all tests, including emulated DynamoDB and headless Chromium.
 	@$(BIN)/python tests/chromium.py

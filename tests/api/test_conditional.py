@@ -1,5 +1,6 @@
 """Conditional requests: 304 where a tile would come out the same, known without a pixel."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -525,6 +526,7 @@ class TestDeepStack:
         assert max(files[100], files[1000]) <= 2  # none, where what was read is not old yet
 
 
+FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
 NAMES = "abc"
 PARTS: tuple[Part, ...] = (WHOLE, LEFT, RIGHT, (0, 0, 100, 100), (140, 140, 256, 256), BESIDE)
 changes = st.one_of(
@@ -557,9 +559,12 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class TestWhateverHappens:
+    @pytest.mark.slow
     @given(st.lists(changes, max_size=8), st.integers(0, 10**12))
     @settings(
-        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+        max_examples=100 if FULL else 20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors],
     )
     def test_304_is_said_just_where_the_tile_is_as_it_was(
         self, lasting: Server, history: list[Any], seed: int

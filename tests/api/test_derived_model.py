@@ -14,6 +14,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -63,6 +64,7 @@ CHOICES: tuple[dict[str, Any], ...] = (
 )
 OPERATIONS = ("first", "last", "min", "max", "mean", "sum", "count", "median")
 PAINTED = {"min": np.min, "max": np.max, "mean": np.mean, "sum": np.sum, "median": np.median}
+pytestmark = pytest.mark.slow
 FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
 
 

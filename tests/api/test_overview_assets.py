@@ -6,6 +6,7 @@ whose overviews keep just these assets.
 """
 
 import json
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, combinations
@@ -24,6 +25,8 @@ from livemosaic.index.overviews import OverviewCell
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.model.rule import RulePolicy
 
+pytestmark = pytest.mark.slow
+FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
 ASSETS = ("red", "green", "nir")
 SUBSETS = [*chain.from_iterable(combinations(ASSETS, n) for n in (1, 2, 3))]
 TILE = morecantile.Tile(2193, 1456, 12)
@@ -131,9 +134,13 @@ def contradict(server: Server, items: Sequence[Mapping[str, Any]]) -> None:
 
 
 class TestRandomScenes:
-    @pytest.mark.parametrize("operation", ["first", "mean"])
-    @pytest.mark.parametrize("holes", ["", "same", "apart"])
-    @pytest.mark.parametrize("seed", [1, 2])
+    @pytest.mark.parametrize(
+        ("holes", "operation", "seed"),
+        [
+            *((holes, "first", 1 + n % 2) for n, holes in enumerate(["", "same", "apart"])),
+            *((holes, "mean", 2 - n % 2) for n, holes in enumerate(["", "same", "apart"])),
+        ],
+    )
     def test_what_overviews_serve_is_what_scenes_give(
         self, tmp_path: Path, holes: str, operation: str, seed: int
     ) -> None:
@@ -143,7 +150,7 @@ class TestRandomScenes:
             served = compared(server)
         assert served
 
-    @pytest.mark.parametrize("seed", [3, 4])
+    @pytest.mark.parametrize("seed", [3, 4] if FULL else [3])
     def test_at_low_zooms_they_are_those_of_these_assets_alone(
         self, tmp_path: Path, seed: int
     ) -> None:

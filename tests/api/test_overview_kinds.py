@@ -25,6 +25,7 @@ from cogs import write_cog
 from items import deletion, item
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 
+pytestmark = pytest.mark.slow
 COUNT = 8
 """Scenes of each mosaic; odd and even ones may differ."""
 COLORS = {value: (value, 255 - value, value // 2, 255) for value in range(256)}

@@ -23,6 +23,7 @@ from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.table.sqlite import SqliteTable
 from livemosaic.tiler.views import TileAddress
 
+pytestmark = pytest.mark.slow
 ACROSS, SIZE, PIXELS = 6, 0.05, 64
 """Scenes of a row, degrees and pixels of a scene's edge."""
 BASE, SLOPE = 10_000, 50_000

@@ -31,6 +31,7 @@ from cogs import write_cog
 from items import box, deletion, item
 from livemosaic.model.mosaic import OverviewPolicy
 
+pytestmark = pytest.mark.slow
 LOW = [*range(TILE.z)]
 STEP = 2 * 20037508.342789244 / 2**13 / 256
 

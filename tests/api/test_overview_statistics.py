@@ -12,6 +12,7 @@ from api.served import WEB, Server, serving
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.table.sqlite import SqliteTable
 
+pytestmark = pytest.mark.slow
 ACROSS = 14
 
 

@@ -28,6 +28,7 @@ from api.served import WEB, Server, tile_url
 from livemosaic.storage.stores import StoredObject
 from livemosaic.table.sqlite import SqliteTable
 
+pytestmark = pytest.mark.slow
 ACROSS = 20
 
 

@@ -14,6 +14,7 @@ import livemosaic
 from api.served import WHOLE, raster, scene, serving, tile_url
 from livemosaic.table.sqlite import SqliteTable
 
+pytestmark = pytest.mark.slow
 URLS = [tile_url(suffix) for suffix in (".png", ".jpg", ".npy", "@2x.webp")]
 KERNELS = "cog/warp.py"
 

@@ -123,12 +123,7 @@ def links(text: str, base: str) -> set[str]:
     return set(re.findall(re.escape(base) + r"[^\"'<>\s]*", html.unescape(text)))
 
 
-BASES = [
-    "https://maps.example.com",
-    "http://maps.example.com:8080",
-    "https://example.com/a/b.c",
-    "https://[2001:db8::17]:8443/maps",
-]
+BASES = ["https://maps.example.com", "http://[2001:db8::17]:8080/a/b.c"]
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -146,6 +141,7 @@ def test_all_links_begin_with_the_public_url_whatever_a_client_sends(at, base):
     assert linking == LINKING
 
 
+@pytest.mark.slow
 def test_every_link_leads_to_something(at):
     base = "https://example.com/maps"
     server = at(public_url=f"{base}/")
@@ -155,7 +151,10 @@ def test_every_link_leads_to_something(at):
             for link in links(answer.text, f"{base}/"):
                 named = re.sub(r"\$?{(\w+)}", lambda found: FILL.get(found[1], found[0]), link)
                 seen.add(named.removeprefix(base))
-    assert len(seen) > 40
+    sets = sorted(path for path in seen if path.startswith("/tileMatrixSets/"))
+    assert len(sets) > 1000  # planetcantile's, too: all of one route
+    seen -= {*sets} - {*sets[::20]}
+    assert len(seen) > 90
     for path in seen:
         elsewhere = "/10/534/365" in path and "WebMercatorQuad" not in path
         if not elsewhere and "{" not in unquote(path):  # as in WMTS's {TileMatrixSet}

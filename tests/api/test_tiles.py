@@ -320,6 +320,7 @@ KINDS = {
     "one float32 band": (0.5, "float32"),
     "one int16 band": (-40, "int16"),
 }
+FORMS = (".png", ".jpg", ".webp", ".tif", "", "@2x.png")
 
 
 class TestMixedKinds:
@@ -337,9 +338,10 @@ class TestMixedKinds:
         under = np.atleast_1d(KINDS[below][0])[: len(picture.data)]
         assert picture.at(LEFT_OF_MIDDLE) == pytest.approx(np.resize(shown, len(picture.data)))
         assert picture.at(RIGHT_OF_MIDDLE) == pytest.approx(np.resize(under, len(picture.data)))
-        for suffix in (".png", ".jpg", ".webp", ".tif", "", "@2x.png"):
-            assert server.tile(suffix, rescale="0,5000").status_code == 200
-            assert server.tile(suffix).status_code in (200, 400)
+        # One for each pair; each kind meets all of them, above and below.
+        form = FORMS[([*KINDS].index(top) + [*KINDS].index(below)) % len(FORMS)]
+        assert server.tile(form, rescale="0,5000").status_code == 200
+        assert server.tile(form).status_code in (200, 400)
 
     def test_all_of_them_in_one_tile(self, server: Server) -> None:
         for n, (values, dtype) in enumerate(KINDS.values()):

@@ -168,6 +168,16 @@ print(fingerprint(Path({str(PACKAGE)!r}), {{}}, "here"))
         assert ended.stdout.strip() == before
 
 
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """What imports of our package, and one module that counts."""
+    package = tmp_path / "livemosaic"
+    for name in ("__init__.py", "pixel_version.py", KERNELS):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PACKAGE / name, package / name)
+    return package
+
+
 def of_process(package: Path, **environment: str) -> str:
     """The version of a new process that imports a copy of ours."""
     script = "from livemosaic.pixel_version import *; print(current())"
@@ -186,37 +196,37 @@ def of_process(package: Path, **environment: str) -> str:
 class TestProcess:
     """A process keeps what it computed for the next one, beside its bytecode."""
 
-    def test_it_is_of_the_code_that_runs(self, package: Path) -> None:
-        kernels, own = package / KERNELS, (package / KERNELS).read_text()
-        first = of_process(package)
-        [kept] = (package / "__pycache__").glob("pixel_version.*.txt")
+    def test_it_is_of_the_code_that_runs(self, few: Path) -> None:
+        kernels, own = few / KERNELS, (few / KERNELS).read_text()
+        first = of_process(few)
+        [kept] = (few / "__pycache__").glob("pixel_version.*.txt")
         assert first in kept.read_text()
         kernels.write_text(code(own))
-        assert of_process(package) != first
+        assert of_process(few) != first
         kernels.write_text(comment(own))
-        assert of_process(package) == first
-        kernels.rename(package / "cog" / "kernels.py")
-        assert of_process(package) != first
+        assert of_process(few) == first
+        kernels.rename(few / "cog" / "kernels.py")
+        assert of_process(few) != first
 
-    def test_it_is_of_the_libraries_that_are_installed(self, package: Path) -> None:
-        distribution(package.parent, "livemosaic", "1", "a-kernel")
+    def test_it_is_of_the_libraries_that_are_installed(self, few: Path) -> None:
+        distribution(few.parent, "livemosaic", "1", "a-kernel")
         versions = set()
         for version in ("1", "2"):
-            distribution(package.parent, "a-kernel", version)
-            versions.add(of_process(package))
-            shutil.rmtree(package.parent / f"a_kernel-{version}.dist-info")
+            distribution(few.parent, "a-kernel", version)
+            versions.add(of_process(few))
+            shutil.rmtree(few.parent / f"a_kernel-{version}.dist-info")
         assert len(versions) == 2
 
-    def test_damage_is_computed_anew(self, package: Path) -> None:
-        first = of_process(package)
-        [kept] = (package / "__pycache__").glob("pixel_version.*.txt")
+    def test_damage_is_computed_anew(self, few: Path) -> None:
+        first = of_process(few)
+        [kept] = (few / "__pycache__").glob("pixel_version.*.txt")
         for damage in (b"", kept.read_bytes().split()[0], b"0123 4567", b"\xff"):
             kept.write_bytes(damage)
-            assert of_process(package) == first
+            assert of_process(few) == first
 
-    def test_where_no_bytecode_is_written_nothing_is_kept(self, package: Path) -> None:
-        of_process(package, PYTHONDONTWRITEBYTECODE="1")
-        assert not (package / "__pycache__").exists()
+    def test_where_no_bytecode_is_written_nothing_is_kept(self, few: Path) -> None:
+        of_process(few, PYTHONDONTWRITEBYTECODE="1")
+        assert not (few / "__pycache__").exists()
 
 
 def distribution(folder: Path, name: str, version: str, *requires: str) -> None:

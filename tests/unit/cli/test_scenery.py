@@ -20,6 +20,7 @@ from livemosaic.cli.demo.scenery.scenes import developed, make_scenes
 from livemosaic.cli.demo.scenery.shots import nth_shot
 from livemosaic.cli.demo.scenery.world import World, make_world
 
+pytestmark = pytest.mark.slow
 SIZE = 256
 Items = list[dict[str, Any]]
 
@@ -36,8 +37,10 @@ def known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def items(tmp_path_factory: pytest.TempPathFactory) -> Items:
-    return list(make_scenes(tmp_path_factory.mktemp("scenes"), count=24, size=SIZE))
+def items(world: World, tmp_path_factory: pytest.TempPathFactory) -> Items:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "make_world", {7: world}.__getitem__)
+        return list(make_scenes(tmp_path_factory.mktemp("scenes"), count=24, size=SIZE))
 
 
 def with_bands(items: Items) -> Items:

@@ -163,17 +163,18 @@ while (doomed := index.mosaics.doomed("doomed")) is not None:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_again_and_again_remove_it_all_the_same(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     """SIGKILL at random calls, of two workers at a time; one is let live in the end."""
     table = SqliteTable(tmp_path / "index.db")
-    doomed, other = filled(index_of(table, pool), "doomed", "other", count=300)
+    doomed, other = filled(index_of(table, pool), "doomed", "other")
     before = sorted(rows(table, other))
     Mosaics(table).mark_deleting("doomed")
     command = [sys.executable, "-c", textwrap.dedent(WORKER), str(tmp_path / "index.db")]
     chance, killed = random.Random(1), 0
-    for _ in range(6):
+    for _ in range(3):
         left = len(rows(table, doomed))
         lives = [str(chance.randrange(2, 12)) for _ in range(2)]
         workers = [subprocess.Popen([*command, calls]) for calls in lives]
