@@ -295,7 +295,9 @@ def _decoded(places: Sequence[BBox], stored: bytes) -> Iterator[list[Ring]]:
                 break
             units = np.frombuffer(stored, "<u4", 2 * count, offset).reshape(count, 2)
             ring = units * scale + (left, top)
-            # Exactly, as the next cell has it.
-            rings.append(np.where(units == _UNIT, (right, bottom), ring))
+            at_end = units == _UNIT
+            if at_end.any():  # exactly, as the next cell has it
+                ring = np.where(at_end, (right, bottom), ring)
+            rings.append(ring)
             offset += 8 * count
         yield rings

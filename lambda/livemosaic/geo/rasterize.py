@@ -88,10 +88,9 @@ def _crossings(height: int, width: int, x: Line, y: Line) -> NDArray[np.int64]:
     Each row has an even number of them.
     """
     x2, y2 = _ends(x), _ends(y)
-    first = np.ceil(np.minimum(y, y2) - 0.5)
-    stop = np.ceil(np.maximum(y, y2) - 0.5)
-    first = np.minimum(np.maximum(first, 0), height).astype(np.int64)
-    stop = np.minimum(np.maximum(stop, 0), height).astype(np.int64)
+    above = np.minimum(np.maximum(np.ceil(y - 0.5), 0), height).astype(np.int64)
+    above2 = _ends(above)
+    first, stop = np.minimum(above, above2), np.maximum(above, above2)
     counts = stop - first
     edge = np.arange(len(x)).repeat(counts)
     row = np.arange(len(edge)) - (counts.cumsum() - stop)[edge]
@@ -102,7 +101,7 @@ def _crossings(height: int, width: int, x: Line, y: Line) -> NDArray[np.int64]:
     return flat
 
 
-def _ends(starts: Line) -> Line:
+def _ends(starts: NDArray[Any]) -> NDArray[Any]:
     """Returns the end of each edge of a ring. `np.roll` takes ten times as long."""
     return np.concatenate((starts[1:], starts[:1]))
 

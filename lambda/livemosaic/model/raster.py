@@ -88,9 +88,12 @@ class Runs:
 
     def mask(self, height: int, width: int) -> Mask:
         """Returns the pixels as a mask of their grid."""
-        edges = np.concatenate(([0], self.ends, [height * width]))
-        are_inside = (np.arange(len(edges) - 1) & 1).astype(np.bool_)
-        return are_inside.repeat(edges[1:] - edges[:-1]).reshape(height, width)
+        lengths = np.empty(len(self.ends) + 1, np.int64)
+        lengths[:-1], lengths[-1] = self.ends, height * width
+        lengths[1:] -= self.ends
+        are_inside = np.zeros(len(lengths), np.bool_)
+        are_inside[1::2] = True
+        return are_inside.repeat(lengths).reshape(height, width)
 
     @classmethod
     def of(cls, mask: Mask) -> "Runs":

@@ -29,6 +29,7 @@ _TILE: Final = 256
 _ROUNDED: Final = 1.001
 """By how much a stated cell size may differ from that of a zoom: it is written with few digits."""
 _MOST_LATEST: Final = 16
+"""Footprints of which the pixels are kept."""
 _MOST_AHEAD: Final = 64
 """Rows that were read and not given yet, of which the pixels are compared with the holes."""
 
@@ -47,7 +48,7 @@ class Candidates:
     """Assets that the request names: scenes without one of them take no part."""
     extents: ExtentRows | None = None
     """Where scenes of deep partitions lie; None where that is not kept, or all are to be listed."""
-    _latest: dict[tuple[Part, ...], Runs] = field(default_factory=dict)
+    _latest: dict[tuple[Part, ...], Runs] = field(default_factory=dict, init=False)
     """Pixels of the latest footprints: scenes of one granule have the same one."""
 
     @property
