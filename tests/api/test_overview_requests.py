@@ -491,16 +491,64 @@ class TestPlaces:
             assert answer.headers["X-Scenes"] == "moved"
             assert table.rows < len(tiles)
 
+    @pytest.mark.parametrize("derived", [False, True], ids=["own", "derived"])
+    def test_more_scenes_than_can_be_read_beside_cells_are_shown_by_coarser_ones(
+        self, tmp_path: Path, derived: bool
+    ) -> None:
+        """As a window of QGIS is, over the sparse edges of a mosaic: each has some scenes."""
+        with with_overviews(tmp_path) as server:
+            tiles = make_scenes(server.folder, 5)
+            edge = 2 * 20037508.342789244 / 2**9
+            others = [moved(server, tile, 3 * edge, f"other-{tile.name}") for tile in tiles]
+            publish(server, [*tiles, *others])
+            build(server)
+            mosaic = "over" if derived else "m"
+            if derived:
+                own = {"id": mosaic, "sources": [{"mosaic": "m"}]}
+                made = server.client.post("/mosaics", json=own, headers=AUTHORIZED)
+                assert made.status_code == 201
+            left, _, right, top = tiles[0].bounds
+            (west, south), (east, north) = (
+                WEB.lnglat(left - edge / 2, top - edge),
+                WEB.lnglat(right + 4 * edge, top + edge),
+            )
+            url = f"/mosaics/{mosaic}/bbox/{west},{south},{east},{north}/1600x700.npy"
+            before = server.get(url)
+            bounds = np.array([tile.bounds for tile in others])
+            x, y = bounds[:, [0, 2]].mean(), bounds[:, [1, 3]].mean()
+            retire(server, WEB.tile(*WEB.lnglat(x, y), 9))
+            after = server.get(url)
+            assert before.headers["X-Overview"].startswith("9;")
+            assert after.headers["X-Overview"].startswith("9;")
+            for answer in (before, after):
+                assert "X-Truncated" not in answer.headers
+                assert answer.headers["X-Scenes"] == ""
+            assert before.headers["ETag"] != after.headers["ETag"]
+            known = {"If-None-Match": after.headers["ETag"]}
+            assert server.client.get(url, headers=known).status_code == 304
+            one, other = (np.load(io.BytesIO(answer.content)) for answer in (before, after))
+            (_, columns) = np.nonzero(one[-1])
+            middle = (columns.min() + columns.max()) // 2
+            assert (one[..., :middle] == other[..., :middle]).all(), "fine cells stay"
+            fine, coarse = one[..., middle:], other[..., middle:]
+            assert not (fine[-1] & ~coarse[-1]).any(), "nothing is lost"
+            assert (coarse[-1] > 0).sum() < 1.5 * (fine[-1] > 0).sum()
+            valid = fine[-1] > 0
+            assert abs(fine[0][valid].mean() - coarse[0][valid].mean()) < 8
+            place = WEB.lnglat(left + edge / 2, top)
+            fewer = f"/mosaics/{mosaic}/bbox/{place.x},{south},{east},{north}/1200x700.npy"
+            assert "X-Truncated" not in server.get(fewer).headers
 
-def moved(server: Server, tile: Tile, x: float) -> Tile:
+
+def moved(server: Server, tile: Tile, x: float, name: str = "moved") -> Tile:
     """A copy of a scene, some metres to the east."""
     left, bottom, right, top = tile.bounds
     bounds = (left + x, bottom, right + x, top)
     with rasterio.open(tile.path) as dataset:
         path = write_cog(
-            server.folder / "moved.tif", dataset.read(), crs="EPSG:3857", bounds=bounds
+            server.folder / f"{name}.tif", dataset.read(), crs="EPSG:3857", bounds=bounds
         )
-    return replace(tile, name="moved", path=path, bounds=bounds)
+    return replace(tile, name=name, path=path, bounds=bounds)
 
 
 def retire(server: Server, tile: Any) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from livemosaic.errors import InvalidRequestError
 from livemosaic.geo.cells import Cell
+from livemosaic.geo.covering import WHOLE
 from livemosaic.index.cells.notes import Remarks
 from livemosaic.index.overviews import RUNG, CellImage, OverviewCell, OverviewRows
 from livemosaic.index.partitions import Area
@@ -104,13 +105,30 @@ class ShownCells:
     """Where there is no cell; None where cells show all of the view."""
     is_coarse: bool = False
     """Whether they are coarser than the image."""
+    cut: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Coarser cells among them, by quadkey, with the tiles of the rung of which alone they show."""
+    otherwise: "ShownCells | None" = None
+    """What shows the rest where it has more scenes than can be read: coarser cells, if any can."""
     remarks: Remarks = field(default_factory=Remarks)
     """What they do not show in the view, or in gray, of the assets that show."""
 
     @cached_property
     def scenes(self) -> Sequence[IndexedScene]:
         """The cells as scenes, but for cells in which nothing shows."""
-        return [cell.scene(image) for cell in self.cells for image in cell.images if image.assets]
+        return [
+            self._cut_to_tiles(cell.scene(image))
+            for cell in self.cells
+            for image in cell.images
+            if image.assets
+        ]
+
+    def _cut_to_tiles(self, scene: IndexedScene) -> IndexedScene:
+        """A cell as a scene that claims no more than it is to show."""
+        if not self.cut:
+            return scene
+        ((quadkey, _),) = scene.parts
+        tiles = self.cut.get(quadkey, (quadkey,))
+        return replace(scene, parts=tuple((tile, WHOLE) for tile in tiles))
 
     @property
     def names(self) -> list[str]:
@@ -187,7 +205,7 @@ class Overviews:
         beyond = _beyond(mosaic, view.area)
         shown = None if beyond else _sharpest(wanted, standing, usable)
         shown = shown or _best(wanted, standing, usable, view.area, beyond)
-        return shown and replace(shown, remarks=_remarks(wanted, shown.cells, view.area))
+        return shown and _remarked(wanted, shown, view.area)
 
     def lag(self, mosaic: Mosaic, view: View) -> "Lag | None":
         """What cells in a view, or near it, lack, of the first `MOST_COUNTED` stale rows there.
@@ -386,11 +404,35 @@ def _best(
     for rung, cells, lacking in there:
         if cells and wanted.may_mix and not rung.is_coarse:
             parts, zoom = (*_parts(area, lacking), *beyond), max(area.zoom, rung.zoom)
-            return ShownCells(cells, rung.zoom, replace(area, boxes=parts, zoom=zoom))
+            rest = replace(area, boxes=parts, zoom=zoom)
+            otherwise = None if beyond else _filled(rung, cells, lacking, usable)
+            return ShownCells(cells, rung.zoom, rest, otherwise=otherwise)
     if beyond:
         return None
     whole = ((rung, cells) for rung, cells, lacking in there if not lacking)
     return next((ShownCells(cells, rung.zoom, is_coarse=True) for rung, cells in whole), None)
+
+
+def _filled(
+    rung: Rung,
+    cells: Sequence[OverviewCell],
+    lacking: Iterable[str],
+    usable: Mapping[str, OverviewCell],
+) -> ShownCells | None:
+    """The cells of a rung, and for tiles that lack one the next above; None if one has none."""
+    cut: dict[str, list[str]] = {}
+    for tile in lacking:
+        above = (tile[:zoom] for zoom in range(rung.zoom - RUNG, -1, -RUNG))
+        quadkey = next((each for each in above if each in usable), None)
+        if quadkey is None:
+            return None
+        cut.setdefault(quadkey, []).append(tile)
+    return ShownCells([*cells, *map(usable.__getitem__, cut)], rung.zoom, cut=cut)
+
+
+def _remarked(wanted: WantedCells, shown: ShownCells, area: Area) -> ShownCells:
+    otherwise = shown.otherwise and _remarked(wanted, shown.otherwise, area)
+    return replace(shown, remarks=_remarks(wanted, shown.cells, area), otherwise=otherwise)
 
 
 def _remarks(wanted: WantedCells, cells: Sequence[OverviewCell], area: Area) -> Remarks:

@@ -215,7 +215,10 @@ class Tiler:
         live.timings.end("index")
         if shown is None or (shown.is_coarse and await self.is_whole(live)):
             return live
-        return self._of_cells(live, shown)
+        draft = self._of_cells(live, shown)
+        if shown.otherwise is None or await self.is_whole(draft):
+            return draft
+        return self._of_cells(live, shown.otherwise)
 
     def draft(
         self,
@@ -476,7 +479,8 @@ class Tiler:
             if read.style.algorithm:
                 check_drawn(draft.read, pixels.names, read.style)
             pixels = await asyncio.to_thread(draw_scene, pixels, grid, read.style)
-        for keep in (draft.view.mask, draft.plan.claim(place) if draft.rule.clip else None):
+        is_cut = draft.rule.clip or (scene.is_overview and draft.shown and draft.shown.cut)
+        for keep in (draft.view.mask, draft.plan.claim(place) if is_cut else None):
             if keep is not None:
                 pixels = await asyncio.to_thread(clip_to_mask, pixels, keep)
         return pixels

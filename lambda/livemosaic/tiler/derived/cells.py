@@ -35,6 +35,11 @@ class ShownLayer:
         """The cells as scenes of the derived mosaic."""
         return [self.member.met(scene) for scene in self.shown.scenes]
 
+    @property
+    def otherwise(self) -> "ShownLayer":
+        """What shows the layer without the scenes of its rest, if anything can."""
+        return replace(self, shown=self.shown.otherwise or self.shown)
+
     def rest(self, index: Index) -> Iterator[IndexedScene]:
         """The scenes of places without a cell, as they are taken."""
         if self.shown.rest is not None:
@@ -53,10 +58,13 @@ class StackedCells(ShownCells):
         """The cells of some layers."""
         every = [layer.shown for layer in layers.values()]
         remarks = [shown.remarks for shown in every]
+        otherwise = {n: layer.otherwise for n, layer in layers.items()}
         return cls(
             cells=[cell for shown in every for cell in shown.cells],
             zoom=min(shown.zoom for shown in every),
             is_coarse=any(shown.is_coarse for shown in every),
+            cut={quadkey: tiles for shown in every for quadkey, tiles in shown.cut.items()},
+            otherwise=cls.of(otherwise) if any(shown.otherwise for shown in every) else None,
             remarks=Remarks(
                 left_out=[*chain.from_iterable(each.left_out for each in remarks)],
                 gray=[*chain.from_iterable(each.gray for each in remarks)],

@@ -43,4 +43,5 @@ def key_of(draft: Draft) -> str:
         return ""
     view = grid.bounds, grid.width, grid.height, draft.view.detail
     cells = [(cell.quadkey, cell.digest, cell.images) for cell in shown.cells]
-    return repr((mosaic.identity, mosaic.revision, view, draft.read, cells, shown.remarks))
+    about = cells, sorted(shown.cut.items()), shown.remarks
+    return repr((mosaic.identity, mosaic.revision, view, draft.read, *about))
