@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +10,10 @@ from uuid import uuid4
 import boto3
 import pytest
 from pyarrow.parquet import read_table
+from typer.testing import CliRunner
 
-from cli.process import LIVEMOSAIC
 from items import box, item
+from livemosaic.cli import app
 from livemosaic.model.mosaic import FORMAT
 from livemosaic.table import Key, Put
 from livemosaic.table.sqlite import SqliteTable
@@ -25,27 +25,30 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def env(tmp_path: Path, dynamodb_endpoint: str | None) -> Mapping[str, str]:
+def endpoint(
+    tmp_path: Path,
+    dynamodb_endpoint: str | None,
+    aws_credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
     if dynamodb_endpoint is None:
         pytest.skip("makes tables, which is left to an emulator")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LIVEMOSAIC_"))}
-    return kept | {
-        "AWS_ENDPOINT_URL": dynamodb_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": REGION,
-        "LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db",
-        "COLUMNS": "300",
-    }
+    for name in [*os.environ]:
+        if name.startswith("LIVEMOSAIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dynamodb_endpoint)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("LIVEMOSAIC_INDEX", f"sqlite:///{tmp_path}/index.db")
+    monkeypatch.setenv("COLUMNS", "300")
+    return dynamodb_endpoint
 
 
 @pytest.fixture
-def aws(env: Mapping[str, str], aws_credentials: None) -> Iterator[Callable[[str], Any]]:
+def aws(endpoint: str) -> Iterator[Callable[[str], Any]]:
     """Clients of services."""
     made = []
 
     def client(service: str) -> Any:
-        endpoint = env["AWS_ENDPOINT_URL"]
         made.append(boto3.Session().client(service, region_name=REGION, endpoint_url=endpoint))
         return made[-1]
 
@@ -55,14 +58,12 @@ def aws(env: Mapping[str, str], aws_credentials: None) -> Iterator[Callable[[str
 
 
 @pytest.fixture
-def run(env: Mapping[str, str]) -> Run:
+def run(endpoint: str) -> Run:
     def command(*words: str, text: str = "", code: int = 0) -> str:
-        done = subprocess.run(
-            [*LIVEMOSAIC, *words], env=env, input=text, capture_output=True, text=True, timeout=150
-        )
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + done.stderr
+        done = CliRunner().invoke(app, words, input=text)
+        assert done.exit_code == code, done.output
+        assert isinstance(done.exception, SystemExit | None), done.exc_info
+        return done.output
 
     return command
 
