@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from api.served import AUTHORIZED, SIZE, WHOLE, Server, serving
 from cli.archives import Place, counts, delete, every_tile, export, opened, put
 from items import box, item
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic.vector import tiles, whole
 from vector.decoding import read
 
 WEB = morecantile.tms.get("WebMercatorQuad")
@@ -173,3 +175,62 @@ def test_gdal_reads_scenes_of_an_archive(server: Server, tmp_path: Path) -> None
     fields, table = pyogrio.read_arrow(path, layer="footprints")
     assert set(table.column("id").to_pylist()) == {f"s{n}" for n in range(30)}
     assert "eo:cloud_cover" in json.dumps([*fields["fields"]])
+
+
+class TestMoreThanASearchLists:
+    """160 scenes, of which a search lists 50, and a tile draws 25: density is whole."""
+
+    FEW_ROWS = "5"
+    ALL = range(15)
+
+    @pytest.fixture
+    def many(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., dict[Place, bytes]]:
+        monkeypatch.setenv("LIVEMOSAIC_MAX_ROWS", self.FEW_ROWS)
+        monkeypatch.setattr(tiles, "MOST_FOOTPRINTS", 25)
+        monkeypatch.setattr(whole, "MOST_FOOTPRINTS", 25)
+        chance = random.Random(2)
+        for n in range(100, 230):
+            x, y, size = chance.gauss(7.5, 0.3), chance.gauss(45.5, 0.3), chance.uniform(0.01, 0.3)
+            at = f"2026-01-{n % 28 + 1:02}T00:00:00Z"
+            shape, href = box(x, y, x + size, y + size), f"{server.href}/s{n}.tif"
+            put(server, item(f"s{n}", shape, href=href, datetime=at))
+
+        def exported(*options: str, says: str = "", lacks: bool = False) -> dict[Place, bytes]:
+            path = tmp_path / "m.pmtiles"
+            text = export(server, path, "--vector", "--zooms", "0-10", *options)
+            assert says in text
+            assert ("tiles lack scenes" in text) == lacks
+            return tiles_of(path)
+
+        return exported
+
+    @pytest.mark.parametrize("layers", ["footprints,density", "density"])
+    def test_low_zooms_have_all_scenes(
+        self, server: Server, many: Callable[..., dict[Place, bytes]], layers: str
+    ) -> None:
+        """As the route has them with the limit raised."""
+        found = many("--layers", layers)
+        wanted = expected(server, range(11), layers=layers.split(","))
+        assert found.keys() == wanted.keys()
+        assert [place for place in found if found[place] != wanted[place]] == []
+        squares = read(found[0, 0, 0])["density"]["features"]
+        assert sum(square["properties"]["count"] for square in squares) == 160
+
+    def test_the_next_export_hears_of_any_of_them(
+        self, server: Server, many: Callable[..., dict[Place, bytes]]
+    ) -> None:
+        first = many()
+        assert many(says=": 0 drawn") == first
+        delete(server, "s2")
+        second = many()
+        assert second[0, 0, 0] != first[0, 0, 0]
+
+    def test_too_many_in_one_place_are_told(
+        self, server: Server, many: Callable[..., dict[Place, bytes]]
+    ) -> None:
+        for n in range(300, 360):
+            shape = box(7.5, 45.5, 7.5001, 45.5001)
+            put(server, item(f"s{n}", shape, href=f"{server.href}/s{n}.tif"))
+        assert many(lacks=True)

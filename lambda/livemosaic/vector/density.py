@@ -31,10 +31,21 @@ _ALONG: Final = 1 << DEEPER
 """Squares along the edge of a tile."""
 Squares = NDArray[np.int64]
 """Shape (n, 2): columns and rows from the upper left corner of the tile; others are outside."""
+Counts = Mapping[tuple[int, int], tuple[int, str | None]]
+"""How many scenes have their places in a square, and their latest time, by its column and row."""
 
 
-def density(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]) -> TileLayer:
+def density(counts: Counts) -> TileLayer:
     """Returns the squares of a tile in which scenes have their places, with `count`, `newest`."""
+    edge = EXTENT // _ALONG
+    places = sorted(counts)
+    x, y = np.array(places, np.int64).reshape(-1, 2).T * edge
+    found = [{"count": count, "newest": time} for count, time in map(counts.__getitem__, places)]
+    return TileLayer(NAME, shapely.box(x, y, x + edge, y + edge), found)
+
+
+def counted(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Listed]) -> Counts:
+    """Returns how many scenes have their places in squares of a tile."""
     lonlat = _places(index, mosaic, scenes)
     squares = _squares(frame, lonlat)
     here = np.asarray(((squares >= 0) & (squares < _ALONG)).all(axis=1))
@@ -48,10 +59,22 @@ def density(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Lis
     times = (scenes[at].datetime for at in np.flatnonzero(here).tolist())
     for place, time in zip(of_scene.ravel().tolist(), times, strict=True):
         newest[place] = _later(newest[place], time)
-    edge = EXTENT // _ALONG
-    x, y = places.T * edge
-    found = [{"count": n, "newest": t} for n, t in zip(counts.tolist(), newest, strict=True)]
-    return TileLayer(NAME, shapely.box(x, y, x + edge, y + edge), found)
+    squares_of = map(tuple, places.tolist())
+    return dict(zip(squares_of, zip(counts.tolist(), newest, strict=True), strict=True))
+
+
+def summed(parts: Mapping[tuple[int, int], Counts]) -> Counts:
+    """Returns the counts of a tile, of the four below it by their column and row (0 or 1).
+
+    A square is four of theirs: places where they meet are in one of them at every zoom.
+    """
+    found: dict[tuple[int, int], tuple[int, str | None]] = {}
+    for (right, down), counts in parts.items():
+        for (column, row), (count, newest) in counts.items():
+            square = (right * _ALONG + column) // 2, (down * _ALONG + row) // 2
+            before, time = found.get(square, (0, None))
+            found[square] = before + count, _later(time, newest)
+    return found
 
 
 def _later(one: str | None, other: str | None) -> str | None:

@@ -7,15 +7,16 @@ from itertools import islice
 from typing import Final
 
 from livemosaic.errors import InvalidRequestError
-from livemosaic.index.partitions import is_reached, partitions
+from livemosaic.index.partitions import Area, is_reached, partitions
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import LayerName, Read
 from livemosaic.model.rule import Rule
+from livemosaic.model.scene import Scene
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.views import TileAddress, View
 from livemosaic.vector.coverage import MARGIN, SIZE, coverage
-from livemosaic.vector.density import density
+from livemosaic.vector.density import Counts, counted, density
 from livemosaic.vector.footprints import Listed, footprints, meeting
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.mvt import TileLayer, encode
@@ -63,6 +64,8 @@ class FoundScenes:
     """Top first."""
     truncated: str = ""
     """Which limit left some out; empty if none did."""
+    counts: Counts | None = None
+    """Of all scenes, where they are too many to be listed."""
 
 
 async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
@@ -110,12 +113,14 @@ def _of_index(
     mosaic, index, layers = request.mosaic, tiler.index, request.layers
     if "footprints" not in layers and "density" not in layers:
         return [], ""
-    frame, area = TileFrame.of(request.address), request.address.view(mosaic, SIZE).area
+    if found.counts is not None:
+        return [density(found.counts)], ""
+    frame, area = TileFrame.of(request.address), area_of_tile(request)
     scenes, truncated = found.scenes, found.truncated
     shown = meeting(scenes, area) if len(scenes) > MOST_FOOTPRINTS else scenes
     are_many = len(shown) > MOST_FOOTPRINTS
     if "density" in layers and (are_many or "footprints" not in layers):
-        return [density(index, mosaic, frame, scenes)], truncated
+        return [density(counted(index, mosaic, frame, scenes))], truncated
     if are_many:
         truncated = f"max_footprints={MOST_FOOTPRINTS}"
     drawn = footprints(index, mosaic, frame, area.grid, shown[:MOST_FOOTPRINTS])
@@ -146,12 +151,28 @@ def _of_all(tiler: Tiler, mosaic: Mosaic, candidates: Candidates) -> tuple[Seque
     if not taken and candidates.selection is not None:
         candidates.selection.check_kinds()
     truncated = f"max_rows={most}" if next(every, None) is not None else ""
-    taken.sort(key=lambda scene: (scene.layer, scene.rank, scene.key))
+    return _arranged(candidates, taken), truncated
+
+
+def in_order(tiler: Tiler, request: VectorRequest, scenes: Sequence[Scene]) -> Sequence[Scene]:
+    """Returns the scenes that take part in a tile of some scenes of it, top first."""
+    view = request.address.view(request.mosaic, SIZE)
+    candidates = tiler.listing(request.mosaic, view, request.read, request.rule).candidates
+    return _arranged(candidates, [scene for scene in scenes if candidates.takes(scene)])
+
+
+def _arranged(candidates: Candidates, scenes: Sequence[Scene]) -> Sequence[Scene]:
+    stored = sorted(scenes, key=lambda scene: (scene.layer, scene.rank, scene.key))
     if candidates.in_stored_order:
-        return taken, truncated
-    by_key = {scene.key: scene for scene in taken}
-    met = [found for scene in taken if (found := candidates.met(scene))]
-    return [by_key[scene.key] for scene in candidates.arranged(met)], truncated
+        return stored
+    by_key = {scene.key: scene for scene in stored}
+    met = [found for scene in stored if (found := candidates.met(scene))]
+    return [by_key[scene.key] for scene in candidates.arranged(met)]
+
+
+def area_of_tile(request: VectorRequest) -> Area:
+    """Returns a tile on the grid of the mosaic's index."""
+    return request.address.view(request.mosaic, SIZE).area
 
 
 def _is_indexed(mosaic: Mosaic, view: View) -> bool:

@@ -144,6 +144,7 @@ def settings_digest(
         (pixel_version, mosaic.identity, mosaic.missing, mosaic.shown_assets),
         (read, look.render, look.rule, limits, allowed),
         *([mosaic.clip_to_boundary] if mosaic.clip_to_boundary else []),
+        *mosaic.sources_of_classes,
     )
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
 

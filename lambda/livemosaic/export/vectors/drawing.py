@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from livemosaic.export.pmtiles.numbering import tile_number
@@ -19,6 +19,7 @@ from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.views import TileAddress
 from livemosaic.vector.footprints import properties_of
 from livemosaic.vector.tiles import FoundScenes, VectorRequest, draw_scenes, find_scenes
+from livemosaic.vector.whole import WholeTiles
 
 _LISTED: Final = b"v"
 """Kind of a basis that is a list of scenes; see `TileBasis.kind`."""
@@ -32,6 +33,7 @@ class VectorArtist:
     mosaic: Mosaic
     look: VectorLook
     before: Before
+    whole: WholeTiles = field(default_factory=WholeTiles)
 
     async def tile(self, at: Cell) -> ExportedTile:
         """Makes a tile, or takes it over where its scenes are the same and no pixel is read."""
@@ -39,7 +41,8 @@ class VectorArtist:
         look = self.look
         request = VectorRequest(self.mosaic, address, look.layers, look.read, look.rule)
         found = await asyncio.to_thread(find_scenes, self.tiler, request)
-        if not found.scenes and not request.has_coverage:
+        found = await asyncio.to_thread(self.whole.completed, self.tiler, request, found)
+        if not (found.scenes or found.counts) and not request.has_coverage:
             return ExportedTile(at, None)
         basis = None if request.has_coverage else self._basis(found)
         known = self.before.ledger.find(tile_number(at.zoom, at.x, at.y))
@@ -61,6 +64,7 @@ class VectorArtist:
             (each.key, each.version, each.source, properties_of(self.mosaic, each))
             for each in found.scenes
         ]
-        text = repr((found.truncated, scenes))
+        counts = sorted((found.counts or {}).items())
+        text = repr((found.truncated, scenes, *counts))
         digest = hashlib.blake2b(text.encode(), digest_size=12).digest()
-        return TileBasis(digest, len(scenes), _LISTED)
+        return TileBasis(digest, len(scenes) or len(counts), _LISTED)
