@@ -539,6 +539,36 @@ class TestPlaces:
             fewer = f"/mosaics/{mosaic}/bbox/{place.x},{south},{east},{north}/1200x700.npy"
             assert "X-Truncated" not in server.get(fewer).headers
 
+    def test_cells_that_are_too_coarse_are_shown_where_one_is_lacking_too(
+        self, tmp_path: Path
+    ) -> None:
+        """Scenes on both sides of the edge of two cells, finer than both, and too many to read."""
+        with with_overviews(tmp_path) as server:
+            tiles = make_scenes(server.folder, 5)
+            edge = 2 * 20037508.342789244 / 2**9
+            bounds = np.array([tile.bounds for tile in tiles])
+            left, right = bounds[:, 0].min(), bounds[:, 2].max()
+            line = np.ceil(right / edge) * edge
+            shifts = {"west": line - edge / 100 - right, "east": line + edge / 100 - left}
+            for side, x in shifts.items():
+                publish(server, [moved(server, t, x, f"{side}-{t.name}") for t in tiles])
+            build(server)
+            width, top = right - left, bounds[:, 3].max()
+            (west, south), (east, north) = (
+                WEB.lnglat(line - width, top - width),
+                WEB.lnglat(line + width, top),
+            )
+            retire(server, WEB.tile(*WEB.lnglat(line + edge / 50, top - 1), 9))
+            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/2048x1024.npy"
+            answer, live = server.get(url), server.get(url, overviews="false")
+            assert "X-Truncated" in live.headers
+            assert "X-Truncated" not in answer.headers
+            assert answer.headers["X-Overview"].startswith("9;")
+            shown = np.load(io.BytesIO(answer.content))[-1] > 0
+            gap = int(1024 * edge / 100 / width)
+            for part in (shown[8:-8, 8 : 1024 - gap - 8], shown[8:-8, 1024 + gap + 8 : -8]):
+                assert part.all()
+
 
 def moved(server: Server, tile: Tile, x: float, name: str = "moved") -> Tile:
     """A copy of a scene, some metres to the east."""

@@ -315,14 +315,16 @@ def rungs(view: View, reach: int) -> list[Rung]:
 
     A cell has the resolution of tiles up to `RUNG` zooms deeper. Where tiles of the
     view's zoom may have more scenes than can be read, but no cell is fine enough, a coarser one is
-    the last choice. None of more than 64 cells.
+    the last choice: a zoom longer for views that are no tile, as they meet several. None of more
+    than 64 cells.
     """
     finest = _resolution(view)
     deepest = max(finest, view.area.zoom)
+    last = RUNG + (len(_tiles(view.area, view.area.zoom)) > 1)
     found = [
         Rung(zoom, quadkeys, is_coarse=zoom + RUNG < finest - _ROUNDED)
         for zoom in range(0, reach + 1, RUNG)
-        if min(view.area.zoom, finest - 1) <= zoom + RUNG and zoom <= deepest + _ROUNDED
+        if min(view.area.zoom, finest - 1) <= zoom + last and zoom <= deepest + _ROUNDED
         if (quadkeys := _tiles(view.area, zoom))
     ]
     fine = [rung for rung in found if not rung.is_coarse]
@@ -390,7 +392,7 @@ def _best(
     area: Area,
     beyond: Sequence[BBox],
 ) -> ShownCells | None:
-    """The best of the rungs: with all of its cells, else with some, else a coarse one with all.
+    """The best of the rungs: with all of its cells, else with some, else a coarser one.
 
     Tiles without scenes have none. `beyond`: parts of the area that no cell shows.
     """
@@ -399,7 +401,7 @@ def _best(
     ]
     if not beyond:
         for rung, cells, lacking in there:
-            if not (lacking or rung.is_coarse):
+            if cells and not (lacking or rung.is_coarse):
                 return ShownCells(cells, rung.zoom)
     for rung, cells, lacking in there:
         if cells and wanted.may_mix and not rung.is_coarse:
@@ -409,8 +411,9 @@ def _best(
             return ShownCells(cells, rung.zoom, rest, otherwise=otherwise)
     if beyond:
         return None
-    whole = ((rung, cells) for rung, cells, lacking in there if not lacking)
-    return next((ShownCells(cells, rung.zoom, is_coarse=True) for rung, cells in whole), None)
+    coarse = (_filled(rung, cells, lacking, usable) for rung, cells, lacking in there if cells)
+    found = next((shown for shown in coarse if shown), None)
+    return found and replace(found, is_coarse=True)
 
 
 def _filled(
