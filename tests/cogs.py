@@ -9,6 +9,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from rasterio.enums import ColorInterp, Resampling
+from rasterio.session import DummySession
 from rasterio.transform import from_bounds
 
 
@@ -49,7 +50,8 @@ def write_cog(
     }  # fmt: skip
     if compress == "deflate":
         profile["zlevel"] = 1  # the same pixels in a fifth of the time
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+    # Given credentials in the environment, it would make a session of AWS for each file.
+    with rasterio.Env(DummySession(), GDAL_TIFF_INTERNAL_MASK=True):
         with rasterio.open(path, "w", **(profile | creation)) as dataset:
             if alpha:  # before the pixels: afterwards GDAL puts it into a sidecar file
                 dataset.colorinterp = (*dataset.colorinterp[:-1], ColorInterp.alpha)

@@ -21,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import rasterio.session
 import typer.testing
 import urllib3
 import uvicorn.server
@@ -117,6 +118,14 @@ def read_models_of_aws_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", load_file)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def let_rasterio_make_no_sessions() -> Iterator[None]:
+    """As in functions and servers (`livemosaic.process`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rasterio.session, "boto3", None)
         yield
 
 

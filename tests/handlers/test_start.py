@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from api.served import scene, serving
+from cogs import write_cog
 from handlers.gateway import HttpApi, event
 from handlers.runtime import CODE, function
 from livemosaic import snapstart
@@ -47,6 +50,40 @@ def test_a_tiler_that_is_ready_has_not_loaded_what_a_tile_does_not_need(
 ) -> None:
     url = {"sqlite": f"sqlite:///{tmp_path}/index.db", "dynamodb": "dynamodb://eu-central-1/table"}
     assert loaded("import tiler", LIVEMOSAIC_INDEX=url[index]).isdisjoint(NOT_FOR_A_TILE)
+
+
+SESSIONS = """
+import tiler
+from rasterio.session import AWSSession
+made = []
+AWSSession.__init__ = lambda *_, **__: made.append(1)
+for event in given:
+    answer = tiler.handler(event, {})
+    assert answer["statusCode"] == 200, answer
+assert not made, len(made)
+"""
+
+
+def test_rasterio_makes_no_sessions_of_aws(sqlite_table: SqliteTable, tmp_path: Path) -> None:
+    """It would make some for each tile, as Lambda has credentials in the environment."""
+    with serving(sqlite_table, tmp_path) as server:
+        server.create()
+        values = np.full((1, 64, 64), 9, np.uint8)
+        values[:, 20:30] = 0
+        bounds = (398_000, 5_060_000, 402_000, 5_064_000)
+        path = write_cog(tmp_path / "a.tif", values, crs="EPSG:32632", bounds=bounds, nodata=0)
+        server.add(scene("a", str(path)))
+    paths = ("boundary", "gdal/wms.xml", "tiles/WebMercatorQuad/10/534/365.tif?resampling=cubic")
+    events = [event("GET", f"/mosaics/m/{path}") for path in paths]
+    events.append(event("GET", "/mosaics/m/vector/WebMercatorQuad/10/534/365.mvt?layers=coverage"))
+    loaded(
+        SESSIONS,
+        events,
+        LIVEMOSAIC_INDEX=f"sqlite:///{tmp_path}/table.db",
+        LIVEMOSAIC_ALLOWED_PREFIXES=str(tmp_path),
+        AWS_ACCESS_KEY_ID="testing",
+        AWS_SECRET_ACCESS_KEY="testing",
+    )
 
 
 def test_nor_has_it_after_the_first_tile(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rasterizes footprints: the pixels of a grid that they cover, and how much of each."""
+"""Rasterizes footprints: the pixels of a grid that they cover, how much of each, and back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.features import rasterize
+from rasterio.features import rasterize, shapes
 from rasterio.session import DummySession
+from shapely.geometry import shape as geometry
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import InvalidRequestError
@@ -162,6 +163,20 @@ def coverage(shape: BaseGeometry, grid: Grid, scale: int) -> NDArray[np.float32]
             left, top, right, bottom = window
             covered[top:bottom, left:right] = _divided(shape, grid, window, scale)
     return covered
+
+
+def traced(valid: Mask, transform: Affine, *, connectivity: int = 4) -> list[BaseGeometry]:
+    """Returns an area for each part of a mask whose pixels are connected, with its holes.
+
+    `valid` has the shape (height, width); `transform` leads from corners of pixels, columns and
+    rows, to the areas' coordinates. With a `connectivity` of 8, pixels that share a corner are
+    connected, too.
+    """
+    with rasterio.Env(DummySession()):
+        found: Any = shapes(
+            valid.view(np.uint8), mask=valid, connectivity=connectivity, transform=transform
+        )
+        return [geometry(each) for each, _ in found]
 
 
 def _sorted(shape: BaseGeometry, grid: Grid, most: int) -> tuple[Windows, Windows]:

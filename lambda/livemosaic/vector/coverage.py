@@ -5,9 +5,8 @@ from typing import Final
 import numpy as np
 import shapely
 from affine import Affine
-from rasterio.features import shapes
-from shapely.geometry import shape
 
+from livemosaic.geo.rasterize import traced
 from livemosaic.model.raster import Mask
 from livemosaic.vector.frame import BUFFER
 from livemosaic.vector.mvt import EXTENT, TileLayer
@@ -24,8 +23,7 @@ _TO_UNITS: Final = Affine.scale(_UNITS) * Affine.translation(-MARGIN, -MARGIN)
 
 def coverage(valid: Mask) -> TileLayer:
     """Returns the outline of valid pixels; shape of `valid`: `SIZE` and both margins, squared."""
-    pixels = valid.astype(np.uint8)
-    found = [shape(each) for each, _ in shapes(pixels, mask=valid, transform=_TO_UNITS)]
+    found = traced(valid, _TO_UNITS)
     if not found:
         return TileLayer(NAME, np.array([], np.object_), [])
     drawn = shapely.orient_polygons(shapely.multipolygons(found))

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
+from rasterio.session import DummySession
 from starlette.concurrency import run_in_threadpool
 
 from livemosaic.api.params.pixels import like_format
@@ -84,7 +86,8 @@ class SampleImage:
         return TileProfile(tif.dtype, shown + has_alpha, has_alpha, None)
 
     def _of_tif(self) -> TileProfile:
-        with MemoryFile(self._encoded("tif")) as file, file.open() as tile:
+        tif = self._encoded("tif")
+        with Env(DummySession()), MemoryFile(tif) as file, file.open() as tile:
             has_alpha = ColorInterp.alpha in tile.colorinterp
             return TileProfile(tile.dtypes[0], tile.count, has_alpha, tile.nodata)
 

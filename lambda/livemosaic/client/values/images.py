@@ -7,8 +7,10 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import numpy as np
+from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.io import MemoryFile
+from rasterio.session import DummySession
 from rio_tiler.models import BandStatistics, ImageData, PointData
 
 from livemosaic.api.params.crs import crs_of
@@ -39,7 +41,7 @@ def image_of(answer: Answer, crs: CRS | None = None) -> ImageData:
     `crs` is that of the image if it is known; a GeoTIFF may name one less exactly. `metadata` says
     which scenes are in the image, and which are not: then it warns (`IncompleteWarning`), too.
     """
-    with MemoryFile(answer.content) as file, file.open() as dataset:
+    with Env(DummySession()), MemoryFile(answer.content) as file, file.open() as dataset:
         *bands, alpha = dataset.read()
         descriptions = list(dataset.descriptions[:-1])
         nodata, tags, found_crs = dataset.nodata, dataset.tags(), dataset.crs

@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Final
 
 import pyproj
-from rasterio import MemoryFile
+from rasterio import Env, MemoryFile
 from rasterio.crs import CRS
+from rasterio.session import DummySession
 from rasterio.transform import from_origin
 
 from livemosaic.cog.tiff.directories import iterate_directories
@@ -64,7 +65,7 @@ def _by_code(crs: CRS) -> Tags:
 
 def _by_gdal(crs: CRS) -> Tags:
     form = {"driver": "GTiff", "width": 1, "height": 1, "count": 1, "dtype": "uint8"}
-    with MemoryFile() as file:
+    with Env(DummySession()), MemoryFile() as file:
         with file.open(crs=crs, transform=from_origin(0, 1, 1, 1), **form):
             pass
         body = file.read()

@@ -7,7 +7,7 @@ be too coarse or leave some out, the boundary is that of their footprints.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyproj
@@ -15,14 +15,13 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.features import shapes
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from livemosaic.errors import AreaTooLargeError
 from livemosaic.geo.antimeridian import extent, wrapped
 from livemosaic.geo.crs import proj_crs
 from livemosaic.geo.polygons.inside import clip_area
+from livemosaic.geo.rasterize import traced
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid
 from livemosaic.model.render import Read
@@ -109,10 +108,10 @@ def _of_image(made: Picture, newest: str | None) -> Boundary:
 def _outline(valid: NDArray[np.bool_], grid: Grid) -> BaseGeometry:
     """The polygons of valid pixels, of coarser ones where there would be too many."""
     to_map = grid.transform
-    parts = _parts(valid, to_map)
+    parts = traced(valid, to_map)
     while len(parts) > _MOST_PARTS:
         valid, to_map = _halved(valid), to_map @ Affine.scale(2)
-        parts = _parts(valid, to_map)
+        parts = traced(valid, to_map)
     step = _SMOOTHED * to_map.a
     return shapely.union_all([part.simplify(step).buffer(0) for part in parts])
 
@@ -122,11 +121,6 @@ def _halved(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     height, width = valid.shape
     even = np.pad(valid, ((0, height % 2), (0, width % 2)))
     return even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2]
-
-
-def _parts(valid: NDArray[np.bool_], to_map: Affine) -> list[BaseGeometry]:
-    found: Any = shapes(valid.view(np.uint8), mask=valid, transform=to_map)
-    return [shape(each) for each, _ in found]
 
 
 def _of_footprints(mosaic: Mosaic, scenes: Sequence[Scene], newest: str | None) -> Boundary:

@@ -7,12 +7,12 @@ import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes
 from rasterio.transform import array_bounds
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import box, mapping
 
 from livemosaic.geo.crs import lonlat_of, transformer
 from livemosaic.geo.frame import Frame
+from livemosaic.geo.rasterize import traced
 from livemosaic.model.raster import Grid
 from livemosaic.storage.objects import ObjectError
 
@@ -105,8 +105,8 @@ def outline_of_data(frame: Frame, grid: Grid, valid: NDArray[np.bool_]) -> Mappi
     large rather than too small. Raises ObjectError if no pixel is valid.
     """
     pixel = max(abs(grid.transform.a), abs(grid.transform.e))
-    found = shapes(valid.astype(np.uint8), valid, connectivity=8, transform=grid.transform)
-    parts = [shapely.Polygon(shape(part).exterior) for part, _ in found]
+    found: Any = traced(valid, grid.transform, connectivity=8)
+    parts = [shapely.Polygon(part.exterior) for part in found]
     if not parts:
         raise ObjectError("has no valid pixel, so there is nothing to put on the map")
     grown = shapely.union_all(parts).simplify(pixel / 2).buffer(pixel, join_style="mitre")
