@@ -2,9 +2,11 @@
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 _TRIM_THRESHOLD: Final = -1
@@ -17,6 +19,12 @@ _LARGEST_BYTES: Final = 32 * 1024 * 1024
 """The largest threshold that `mallopt` accepts on 64 bits; larger blocks bypass the heap."""
 _ARENAS: Final = 2
 """Heaps that threads share: each keeps what was freed in it, and glibc would make eight a core."""
+
+_MEMORY_LIMITS: Final = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Of this process's control group (Linux, "Control Group v2", "Memory Interface Files"; and v1)."""
 
 
 @contextmanager
@@ -71,3 +79,17 @@ def keep_freed() -> bool:
         mallopt(_ARENA_MAX, _ARENAS),
     ]
     return all(set_all)
+
+
+def memory() -> int:
+    """Returns the bytes of memory that this process may use: of the machine, or of its container.
+
+    0 where neither is known.
+    """
+    known = []
+    with suppress(AttributeError, OSError, ValueError):
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # "max" is none
+            known.append(int(limit.read_text()))
+    return min(known, default=0)

@@ -111,8 +111,9 @@ class Settings(BaseSettings):
     """Limit on the bytes of all scenes of one image, decoded or drawn; those beyond are skipped."""
     max_picture_s: float = Field(20.0, gt=0, allow_inf_nan=False)
     """Time limit for reading the scenes of one image; late ones are skipped."""
-    max_large_images: int = Field(1, ge=1)
-    """Requests with large images (`cog.budget.LargeTurns`) answered at once; others wait."""
+    max_large_images: int = Field(0, ge=0)
+    """Requests with large images (`cog.budget.LargeTurns`) answered at once, while others wait; 0
+    stands for as many as memory holds."""
     max_assets: int = Field(16, ge=1, le=64)
     """Assets of a scene that a request may name, also in its expression."""
     max_bands: int = Field(16, ge=1, le=64)

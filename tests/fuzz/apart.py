@@ -1,5 +1,6 @@
 """A server in a process of its own, whose memory can be looked at."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,12 +30,16 @@ class Apart:
 
 
 @contextmanager
-def serving_apart(folder: Path, longest_s: float) -> Iterator[Apart]:
-    """Serves `table.db` of a folder, with assets there."""
+def serving_apart(folder: Path, longest_s: float, **settings: str) -> Iterator[Apart]:
+    """Serves `table.db` of a folder, with assets there, and some settings of the environment."""
     command = [sys.executable, "-m", "livemosaic", "--index", f"sqlite:///{folder}/table.db"]
     command += ["--allow", str(folder), "serve", "--port", "0"]
     log = folder / "serve.log"
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+    environment = {**os.environ, **settings}
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, stdout=out, stderr=out, env=environment) as process,
+    ):
         try:
             url = _served(process, log)
             with httpx.Client(base_url=url, timeout=longest_s) as client:

@@ -14,7 +14,8 @@ from livemosaic.api.middleware import middleware
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.api.routes.ogc import wms
-from livemosaic.cog.budget import LargeTurns
+from livemosaic.cog.budget import LargeTurns, most_in
+from livemosaic.process import memory
 from livemosaic.services import Services
 from livemosaic.settings import Settings
 
@@ -41,7 +42,7 @@ class App:
         self._images.state.services = services
         self._gate = OriginGate.of(services.settings)
         self._public_urls = PublicUrls.of(services.settings)
-        self._turns = LargeTurns(services.settings.max_large_images)
+        self._turns = LargeTurns(services.settings.max_large_images or most_in(memory()))
         self._answering = _traced(self._answer, services.settings)
 
     @cached_property

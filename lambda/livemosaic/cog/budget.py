@@ -1,6 +1,7 @@
 """What reads share: memory in use, bytes of an image, turns of large images, and threads."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -19,6 +20,9 @@ LARGE_PIXELS: Final = 512 * 1024
 """Pixels of an image beyond which it is large."""
 _LARGE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of an image's scenes, as `Allowance` counts them, beyond which it is large."""
+_LARGE_IMAGE: Final = 1536 * 1024 * 1024
+"""Bytes of memory that a large image may take, and some more."""
+_FOR_EACH_CORE: Final = 2
 
 
 class Budget:
@@ -72,7 +76,7 @@ class Allowance:
 
 
 class LargeTurns:
-    """LargeTurns of requests with large images, of which few are answered at once; the others wait.
+    """Turns of requests with large images, of which few are answered at once; the others wait.
 
     First come, first served. A request has its turn until it ends, for all of its images, and what
     is encoded of them: it waits but once, and has nothing then that others wait for.
@@ -91,6 +95,14 @@ class LargeTurns:
         finally:
             _TURN.reset(token)
             await turn.end()
+
+
+def most_in(memory: int) -> int:
+    """Returns how many requests with large images are answered at once with bytes of memory.
+
+    No more than some for each core: each has its time (`LIVEMOSAIC_MAX_PICTURE_S`), and shares it.
+    """
+    return max(1, min(memory // _LARGE_IMAGE, _FOR_EACH_CORE * (os.cpu_count() or 1)))
 
 
 class _Turn:

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 class AssetReader(Protocol):
-    """LargeTurns assets into pixels; see `cog.reader.CogReader`."""
+    """Turns assets into pixels; see `cog.reader.CogReader`."""
 
     async def read(
         self,

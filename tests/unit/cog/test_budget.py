@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from livemosaic.cog.budget import Allowance, Budget, LargeTurns, apart, take_turn
+from livemosaic.cog.budget import Allowance, Budget, LargeTurns, apart, most_in, take_turn
+from livemosaic.process import memory
 from livemosaic.storage.objects import ObjectError
 
 
@@ -88,6 +89,18 @@ class Requests:
 
     async def together(self, count: int, images: int) -> None:
         await asyncio.gather(*(self.request(images) for _ in range(count)))
+
+
+@pytest.mark.parametrize(("gib", "most"), [(0, 1), (1.7, 1), (4, 2), (8, 5), (1000, 8)])
+def test_as_many_large_images_are_made_at_once_as_memory_and_cores_allow(
+    monkeypatch: pytest.MonkeyPatch, gib: float, most: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert most_in(int(gib * 2**30)) == most
+
+
+def test_the_memory_of_this_process_is_known() -> None:
+    assert 2**28 < memory() < 2**46
 
 
 class TestTurns:
