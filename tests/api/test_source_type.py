@@ -1,7 +1,7 @@
 """What pixels stand for: as image services name it, and in what overviews keep of them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,8 +15,10 @@ from api.overviews import build, make_scenes, publish, tiles_over, with_overview
 from api.served import AUTHORIZED, WEB, Server, tile_url
 from cogs import write_cog
 from livemosaic.cli import app
-from livemosaic.model.mosaic import OverviewPolicy
+from livemosaic.model.mosaic import OverviewPolicy, OverviewSet
 from livemosaic.model.render import Resampling
+from livemosaic.overviews.sets.removal import OutOfTimeError
+from livemosaic.services import building
 
 CLASSES = [11, 12, 40]
 LOW = 9
@@ -37,6 +39,10 @@ class Classes:
         """URL of the tile in the middle."""
         tile = WEB.tile(*self.middle, zoom)
         return tile_url(mosaic=mosaic, tile=(zoom, tile.x, tile.y))
+
+    def sets(self) -> Sequence[OverviewSet]:
+        """The sets of overviews, oldest first."""
+        return self.server.services.mosaics.get("m").overview_sets
 
     def values(self, url: str, **query: Any) -> set[int]:
         """The values of a tile, which must have some."""
@@ -81,6 +87,35 @@ def test_overviews_of_classes_have_no_class_that_scenes_lack(classes: Classes) -
     assert classes.shown() <= set(CLASSES)
     classes.change(source_type=None)
     assert classes.shown() == means
+
+
+def test_means_that_were_begun_never_show_after_a_change_back(classes: Classes) -> None:
+    classes.change(source_type="thematic")
+    classes.shown()
+    classes.change(source_type=None)
+    with building(classes.server.services) as builder, pytest.raises(OutOfTimeError):
+        builder.run("m", late=lambda: True)
+    classes.change(source_type="thematic")
+    assert classes.shown() <= set(CLASSES)
+    assert [each.state for each in classes.sets()] == ["ready", "replaced"]
+
+
+def test_means_that_are_made_while_settings_change_never_show(classes: Classes) -> None:
+    classes.change(source_type="thematic")
+    classes.shown()
+    classes.change(source_type=None)
+    changes = iter(["thematic"])
+
+    def late() -> bool:
+        for each in changes:
+            classes.change(source_type=each)
+        return False
+
+    with building(classes.server.services) as builder:
+        builder.run("m", late=late)
+    assert next(changes, None) is None
+    assert classes.values(classes.low) <= set(CLASSES)
+    assert [each.state for each in classes.sets()] == ["ready", "replaced"]
 
 
 def test_classes_may_be_reduced_in_other_ways(classes: Classes) -> None:

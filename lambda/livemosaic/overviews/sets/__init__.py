@@ -70,10 +70,15 @@ def begun(mosaic: Mosaic, now: float) -> Sequence[OverviewSet]:
     """
     new, since = wanted(mosaic), mosaic.marked_since or round(now * 1000)
     sets = tuple(_marked(each, since) for each in mosaic.overview_sets)
-    if new is None or any(_is_alike(new, each) for each in sets if each.state != "replaced"):
+    if new is None:
         return sets
-    others = [replaced(each, now) if each.state == "building" else each for each in sets]
-    return [*others, replace(new, id=secrets.token_hex(4), marked_since=since)]
+    sets = tuple(
+        replaced(each, now) if each.state == "building" and not _is_alike(new, each) else each
+        for each in sets
+    )
+    if any(_is_alike(new, each) for each in sets if each.state != "replaced"):
+        return sets
+    return (*sets, replace(new, id=secrets.token_hex(4), marked_since=since))
 
 
 def _marked(cells: OverviewSet, since: int) -> OverviewSet:
@@ -86,7 +91,13 @@ def current(mosaic: Mosaic) -> list[OverviewSet]:
 
 
 def completed(mosaic: Mosaic, set_id: str, now: float) -> Sequence[OverviewSet]:
-    """Returns the sets of a mosaic with one of them complete, in place of earlier ones."""
+    """Returns the sets of a mosaic with one of them complete, in place of earlier ones.
+
+    Where settings have come back to the one before meanwhile, that stays in its place.
+    """
+    new = wanted(mosaic)
+    if new and any(_is_alike(new, each) for each in mosaic.overview_sets if each.state == "ready"):
+        return [replaced(s, now) if s.id == set_id else s for s in mosaic.overview_sets]
     return [
         replace(each, state="ready")
         if each.id == set_id
