@@ -1,6 +1,7 @@
 """A tile reads pixels of the COGs that it needs, and nothing else. An object store counts."""
 
 import io
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -223,3 +224,29 @@ def test_headers_that_drip_are_not_waited_for(
         picture = server.picture()
     assert picture.headers["X-Skipped-Scenes"].endswith("could not be reached (MaxRetryError)")
     assert picture.at(0) == [2]
+
+
+def test_an_image_that_waits_for_its_turn_in_its_midst_lacks_no_scene(
+    sqlite_table: SqliteTable, folder: Path, store: ObjectStore
+) -> None:
+    """Its bytes make it a large one in its midst; the others before it take all their time."""
+    with serving(sqlite_table, folder, href=store.url, max_picture_s=1) as server:
+        server.create("slow")
+        server.create("deep")
+        noise = np.random.default_rng(1).integers(1, 9, (3, 256, 256), np.uint8)
+        slow = server.publish("slow", noise, mosaic="slow", compress="none", blocksize=64)
+        for day in range(1, 11):
+            server.publish(f"s{day}", [1.0] * 8, day=day, mosaic="deep", dtype="float64")
+        store.drips["/" + slow.name] = 0.01
+        store.requests.clear()
+        with ThreadPoolExecutor(3) as pool:
+            others = [pool.submit(server.get, tile_url("@4x.npy", "slow")) for _ in range(3)]
+            while not touched(store):
+                time.sleep(0.01)
+            answer = server.get(tile_url("@2x.npy", "deep"), operation="mean")
+    assert answer.status_code == 200
+    assert "X-Skipped-Scenes" not in answer.headers
+    assert len(answer.headers["X-Scenes"].split(",")) == 10
+    assert {other.result().headers["X-Skipped-Scenes"].split("=")[0] for other in others} == {
+        "slow"
+    }

@@ -57,6 +57,8 @@ class Allowance:
     """
 
     size: int
+    time: "ReadTime | None" = None
+    """Of the same image; it stands still meanwhile."""
     _spent: int = field(default=0, init=False)
 
     async def spend(self, drawn: int, decoded: int = 0) -> None:
@@ -72,7 +74,52 @@ class Allowance:
             )
         self._spent += amount
         if self._spent > _LARGE_BYTES:
+            await (self.time.take_turn() if self.time else take_turn())
+
+
+class ReadTime:
+    """Time for all reads of one image. It stands still while the image waits for its turn."""
+
+    def __init__(self, seconds: float) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._end = self._now() + seconds
+        self._timers: set[asyncio.Timeout] = set()
+        self._is_still = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none is left."""
+        return self._now() >= self._end
+
+    @asynccontextmanager
+    async def limit(self, seconds: float) -> AsyncIterator[None]:
+        """Limits one of the reads; raises `TimeoutError`."""
+        if self._is_still:
             await take_turn()
+        async with asyncio.timeout_at(min(self._now() + seconds, self._end)) as timer:
+            self._timers.add(timer)
+            try:
+                yield
+            finally:
+                self._timers.discard(timer)
+
+    async def take_turn(self) -> None:
+        """Waits for the turn of the request, as the function does."""
+        if self._is_still:
+            await take_turn()
+            return
+        begun, self._is_still = self._now(), True
+        ends = {t: t.when() for t in self._timers if not t.expired()}
+        for timer in ends:
+            timer.reschedule(None)
+        try:
+            await take_turn()
+        finally:
+            waited, self._is_still = self._now() - begun, False
+            self._end += waited
+            for timer, end in ends.items():
+                if timer in self._timers and end is not None:
+                    timer.reschedule(end + waited)
 
 
 class LargeTurns:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from livemosaic.cog.budget import LARGE_PIXELS, Allowance, take_turn
+from livemosaic.cog.budget import LARGE_PIXELS, Allowance, ReadTime, take_turn
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.index.cells.notes import Remarks
@@ -171,8 +171,7 @@ class _ReadBudget:
 
     turns: asyncio.Semaphore
     allowance: Allowance
-    end: float
-    """By the event loop's clock."""
+    time: ReadTime
 
     async def spend_on(self, expression: Expression, pixels: Pixels) -> None:
         """Deducts what an expression's bands are larger than the pixels that they are made of."""
@@ -407,10 +406,11 @@ class Tiler:
 
     def _read_budget(self, grid: Grid) -> _ReadBudget:
         limits = self.limits
+        time = ReadTime(limits.seconds)
         return _ReadBudget(
             asyncio.Semaphore(max(1, limits.pixels_at_once // (grid.width * grid.height))),
-            Allowance(limits.bytes),
-            asyncio.get_running_loop().time() + limits.seconds,
+            Allowance(limits.bytes, time),
+            time,
         )
 
     async def _read_round(
@@ -434,7 +434,7 @@ class Tiler:
                 with span("scene", scene=draft.plan.scene(place).key):
                     return await self._pixels(draft, place, budget)
         except TimeoutError:
-            limits, late = self.limits, asyncio.get_running_loop().time() >= budget.end
+            limits, late = self.limits, budget.time.is_over
             return UnreadableAssetError(
                 f"was not read within the {limits.seconds:g} s that a picture may take"
                 if late
@@ -458,8 +458,7 @@ class Tiler:
         if self.overviews and draft.shown and scene.is_overview:
             reader, numbers = self.overviews.reader, draft.shown.numbers(scene)
             read = by_position(replace(read, detail=draft.view.detail), assets, numbers)
-        own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
-        async with asyncio.timeout_at(min(own_end, budget.end)):
+        async with budget.time.limit(self.limits.scene_timeout_s):
             pixels = await reader.read(
                 assets,
                 grid,
