@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,7 +231,8 @@ def test_an_image_that_waits_for_its_turn_in_its_midst_lacks_no_scene(
     sqlite_table: SqliteTable, folder: Path, store: ObjectStore
 ) -> None:
     """Its bytes make it a large one in its midst; the others before it take all their time."""
-    with serving(sqlite_table, folder, href=store.url, max_picture_s=1) as server:
+    limits: dict[str, Any] = {"max_picture_s": 1, "max_large_images": 1}
+    with serving(sqlite_table, folder, href=store.url, **limits) as server:
         server.create("slow")
         server.create("deep")
         noise = np.random.default_rng(1).integers(1, 9, (3, 256, 256), np.uint8)
