@@ -27,6 +27,8 @@ import pytest
 from api.served import EDGE, STEP, WEB, Part, Server, footprint, raster, scene, tile_url
 from arcgis.asking import exported, pixels
 
+pytestmark = pytest.mark.slow
+
 P, Q, R, NOWHERE = (100, 100), (40, 40), (240, 240), (250, 5)
 RECTANGLES: dict[str, Part] = {
     "a": (0, 0, 192, 192),

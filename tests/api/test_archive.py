@@ -17,6 +17,8 @@ from livemosaic.export.pmtiles.reader import Archive
 from livemosaic.table.sqlite import SqliteTable
 from objectstore import ObjectStore
 
+pytestmark = pytest.mark.slow
+
 URL = "/mosaics/m/mosaic.pmtiles"
 
 

@@ -17,6 +17,8 @@ from livemosaic.geo.frame import Frame
 from livemosaic.ingest.sources.cogs.source import Cogs
 from livemosaic.storage.allowlist import AllowList
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64
 HERE, THERE = "EPSG:32601", "EPSG:32631"
 """UTM zones that are half a turn apart: GDAL measures the one that the map does not cut."""

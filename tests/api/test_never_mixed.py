@@ -17,6 +17,8 @@ from tests.unit.ingest.catalogues import EXCERPTS, Excerpt
 from tests.unit.ingest.shapes import SHAPES, UNSTATED, Shape
 from tests.unit.ingest.test_choice import SHARED, real_items
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(sqlite_table: SqliteTable, folder: Path) -> Iterator[Server]:

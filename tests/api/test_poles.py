@@ -11,6 +11,8 @@ from affine import Affine
 from api.served import Server, scene
 from cogs import write_cog
 
+pytestmark = pytest.mark.slow
+
 ARCTIC, ANTARCTIC = "UPSArcticWGS84Quad", "UPSAntarcticWGS84Quad"
 LONLAT = pyproj.CRS.from_epsg(4326)
 

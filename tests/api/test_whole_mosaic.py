@@ -28,6 +28,8 @@ from items import box, item
 from livemosaic.cog.reader import CogReader
 from livemosaic.model.raster import Pixels
 
+pytestmark = pytest.mark.slow
+
 ACROSS = 9
 
 

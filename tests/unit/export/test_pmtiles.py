@@ -18,6 +18,8 @@ from livemosaic.export.pmtiles.numbering import first_number, tile_number, zoom_
 from livemosaic.export.pmtiles.reader import Archive
 from livemosaic.export.pmtiles.writer import ArchiveContent, ArchiveWriter
 
+pytestmark = pytest.mark.slow
+
 reader = pytest.importorskip("pmtiles.reader", reason="requirements.txt has pmtiles")
 reference = pytest.importorskip("pmtiles.tile")
 

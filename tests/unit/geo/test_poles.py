@@ -14,6 +14,8 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box, mapping
 
 from livemosaic.geo.footprint import footprint, held_pole
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(31)
 LON = RANDOM.uniform(-180, 180, 1500)
 LAT = np.degrees(np.arcsin(RANDOM.uniform(-1, 1, 1500)))
