@@ -1,14 +1,19 @@
 """What a picture may take in all; what is beyond is left out, and said."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.served import serving, tile_url
+from api.served import X, Y, Z, serving, tile_url
+from livemosaic.cog.budget import LargeTurns, take_turn
+from livemosaic.model.render import Read
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
+from livemosaic.tiler.rules.parameters import rule_of
+from livemosaic.tiler.views import TileAddress
 from objectstore import ObjectStore
 
 
@@ -54,6 +59,77 @@ def test_scenes_that_are_not_read_in_the_time_of_a_picture_are_skipped(
         picture = server.picture()
     assert not picture.valid.any()
     assert "within the 0.1 s" in picture.headers["X-Skipped-Scenes"]
+
+
+def test_waiting_for_the_turn_of_other_large_images_takes_no_time_of_an_image(
+    sqlite_table: SqliteTable, folder: Path
+) -> None:
+    """A tile that is small, of scenes with many bytes: it has to wait when it is half read."""
+    with serving(sqlite_table, folder, max_picture_s=3.0) as server:
+        server.create()
+        names = [f"day{day}" for day in range(1, 11)]
+        for day, name in enumerate(names, 1):
+            server.publish(name, [10 * day] * 8, day=day, dtype="uint16")
+        tiler, mosaic = server.services.tiler, server.services.mosaics.get("m")
+        view = TileAddress("WebMercatorQuad", Z, X, Y).view(mosaic, 512)
+        rule = rule_of({"operation": "median"}, mosaic)
+        turns = LargeTurns(1)
+
+        async def hold() -> None:
+            async with turns.request():
+                await take_turn()
+                await asyncio.sleep(4)
+
+        async def make() -> Any:
+            holding = asyncio.create_task(hold())
+            await asyncio.sleep(0)
+            async with turns.request():
+                made = await tiler.make(await tiler.prepare(mosaic, view, Read(), rule))
+            assert holding.done()
+            return made
+
+        made = asyncio.run(make())
+    assert made.skipped == []
+    assert {*made.scenes} == {*names}
+
+
+def test_who_receives_slowly_lets_others_have_their_large_images(
+    sqlite_table: SqliteTable, folder: Path
+) -> None:
+    with serving(sqlite_table, folder, max_large_images=1) as server:
+        server.create()
+        server.publish("a", [10, 20, 30])
+        app: Any = server.client.app
+        scope = {
+            "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [],
+            "path": f"{tile_url()}@4x.png", "raw_path": f"{tile_url()}@4x.png".encode(),
+            "query_string": b"", "server": ("testserver", 80), "client": ("testclient", 1),
+            "root_path": "",
+        }  # fmt: skip
+
+        async def scenario() -> list[int]:
+            found: list[int] = []
+            received, goes_on = asyncio.Event(), asyncio.Event()
+
+            async def receive() -> Any:
+                await asyncio.sleep(60)
+
+            async def slowly(message: Any) -> None:
+                received.set()
+                await goes_on.wait()
+
+            async def at_once(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    found.append(message["status"])
+
+            slow = asyncio.create_task(app(dict(scope), receive, slowly))
+            await received.wait()
+            await asyncio.wait_for(app(dict(scope), receive, at_once), 30)
+            goes_on.set()
+            await slow
+            return found
+
+        assert asyncio.run(asyncio.wait_for(scenario(), 60)) == [200]
 
 
 def test_the_limits_that_can_be_set_are_written_down_with_their_defaults() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livemosaic.api.edge.origin import OriginGate
 from livemosaic.api.edge.public_url import PublicUrls
@@ -72,8 +72,13 @@ class App:
             await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
-        async with self._turns.request():
-            await self._application(scope)(scope, receive, send)
+        async with self._turns.request() as turn:
+
+            async def send_after_turn(message: Message) -> None:
+                await turn.end()
+                await send(message)
+
+            await self._application(scope)(scope, receive, send_after_turn)
 
     def _application(self, scope: Scope) -> ASGIApp:
         if tiles.route_of(scope) or wms.is_map(scope):

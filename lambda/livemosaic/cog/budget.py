@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from livemosaic.errors import LivemosaicError
 from livemosaic.storage.objects import LimitError
 
 P = ParamSpec("P")
@@ -57,14 +58,17 @@ class Allowance:
     """
 
     size: int
-    time: "ReadTime | None" = None
-    """Of the same image; it stands still meanwhile."""
     _spent: int = field(default=0, init=False)
 
-    async def spend(self, drawn: int, decoded: int = 0) -> None:
-        """Deducts bytes, of which the larger counts; LimitError if they exceed what is left.
+    def of_scene(self) -> "SceneAllowance":
+        """Returns what one scene takes of it."""
+        return SceneAllowance(self)
 
-        Waits where they make the image a large one; see `LargeTurns`.
+    def spend(self, drawn: int, decoded: int = 0) -> int:
+        """Deducts bytes, of which the larger counts, and returns them.
+
+        Deducts none and raises LimitError where they exceed what is left, `TurnNeededError` where
+        they make the image a large one.
         """
         amount, left = max(decoded, 2 * drawn), self.size - self._spent
         if amount > left:
@@ -72,73 +76,54 @@ class Allowance:
                 f"needs {amount:,} bytes, and {left:,} are left of the "
                 f"{self.size:,} that an image may have: request a smaller one, or fewer bands"
             )
+        if self._spent + amount > _LARGE_BYTES and (turn := _TURN.get()) and turn.is_needed:
+            raise TurnNeededError
         self._spent += amount
-        if self._spent > _LARGE_BYTES:
-            await (self.time.take_turn() if self.time else take_turn())
+        return amount
+
+    def give_back(self, amount: int) -> None:
+        """Adds bytes that are not needed."""
+        self._spent -= amount
 
 
-class ReadTime:
-    """Time for all reads of one image. It stands still while the image waits for its turn."""
+@dataclass(slots=True, eq=False)
+class SceneAllowance:
+    """What the assets of one scene take of an image's bytes."""
 
-    def __init__(self, seconds: float) -> None:
-        self._now = asyncio.get_running_loop().time
-        self._end = self._now() + seconds
-        self._timers: set[asyncio.Timeout] = set()
-        self._is_still = False
+    _whole: Allowance
+    _spent: int = field(default=0, init=False)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether none is left."""
-        return self._now() >= self._end
-
-    @asynccontextmanager
-    async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Limits one of the reads; raises `TimeoutError`."""
-        if self._is_still:
-            await take_turn()
-        async with asyncio.timeout_at(min(self._now() + seconds, self._end)) as timer:
-            self._timers.add(timer)
-            try:
-                yield
-            finally:
-                self._timers.discard(timer)
-
-    async def take_turn(self) -> None:
-        """Waits for the turn of the request, as the function does."""
-        if self._is_still:
-            await take_turn()
-            return
-        begun, self._is_still = self._now(), True
-        ends = {t: t.when() for t in self._timers if not t.expired()}
-        for timer in ends:
-            timer.reschedule(None)
+    def spend(self, drawn: int, decoded: int) -> None:
+        """As `Allowance.spend`; gives all back where it raises `TurnNeededError`."""
         try:
-            await take_turn()
-        finally:
-            waited, self._is_still = self._now() - begun, False
-            self._end += waited
-            for timer, end in ends.items():
-                if timer in self._timers and end is not None:
-                    timer.reschedule(end + waited)
+            self._spent += self._whole.spend(drawn, decoded)
+        except TurnNeededError:
+            self._whole.give_back(self._spent)
+            self._spent = 0
+            raise
+
+
+class TurnNeededError(LivemosaicError):
+    """An image has become a large one: call `take_turn`, and try again."""
 
 
 class LargeTurns:
     """Turns of requests with large images, of which few are answered at once; the others wait.
 
-    First come, first served. A request has its turn until it ends, for all of its images, and what
-    is encoded of them: it waits but once, and has nothing then that others wait for.
+    First come, first served. A request has its turn until its answer begins, for all of its images,
+    and what is encoded of them: it waits but once, and has nothing then that others wait for.
     """
 
     def __init__(self, at_once: int) -> None:
         self._budget = Budget(at_once)
 
     @asynccontextmanager
-    async def request(self) -> AsyncIterator[None]:
-        """A request: reads in it may wait for its turn."""
+    async def request(self) -> AsyncIterator["_Turn"]:
+        """A request: reads in it may wait for its turn, which may be ended before it ends."""
         turn = _Turn(self._budget)
         token = _TURN.set(turn)
         try:
-            yield
+            yield turn
         finally:
             _TURN.reset(token)
             await turn.end()
@@ -159,19 +144,20 @@ class _Turn:
         self._budget = budget
         self._held = AsyncExitStack()
         self._taking = asyncio.Lock()
-        self._is_needed = True
+        self.is_needed = True
+        """Whether it was not taken yet."""
 
     async def take(self) -> None:
         async with self._taking:
-            if self._is_needed:
+            if self.is_needed:
                 await self._held.enter_async_context(self._budget.take(1))
-                if not self._is_needed:  # the request has ended meanwhile
+                if not self.is_needed:  # the request has ended meanwhile
                     await self._held.aclose()
-                self._is_needed = False
+                self.is_needed = False
 
     async def end(self) -> None:
         """Gives it back. Reads that go on without their request take none."""
-        self._is_needed = False
+        self.is_needed = False
         await self._held.aclose()
 
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from cachetools import LRUCache
 
-from livemosaic.cog.budget import Allowance, Budget, compute
+from livemosaic.cog.budget import Budget, SceneAllowance, compute
 from livemosaic.cog.gdal import GdalRaster
 from livemosaic.cog.geotiff import TiffRaster
 from livemosaic.cog.headers import Headers
@@ -88,7 +88,7 @@ class CogReader:
         *,
         version: str,
         encodings: Mapping[str, Encoding] = MappingProxyType({}),
-        allowance: Allowance | None = None,
+        allowance: SceneAllowance | None = None,
     ) -> Pixels:
         """Returns the pixels of a scene's assets (href by key), stacked in their order.
 
@@ -223,7 +223,7 @@ class CogReader:
             decoded = plan.samples * profile.dtype.itemsize
             drawn = plan.rows * plans.grid.width * len(bands)
             drawn *= dtype_of_pixels(profile, read).itemsize
-            await plans.allowance.spend(drawn, decoded)
+            plans.allowance.spend(drawn, decoded)
         async with self._budget.take(plan.bytes):
             parts = await _all([raster.fetch(plan.level, window) for window in plan.windows])
             return await compute(
@@ -257,7 +257,7 @@ class _Plans:
         grid: Grid,
         read: Read,
         encodings: Mapping[str, Encoding],
-        allowance: Allowance | None,
+        allowance: SceneAllowance | None,
     ) -> None:
         self.grid = grid
         self.read = read

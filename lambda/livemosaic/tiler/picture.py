@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from livemosaic.cog.budget import LARGE_PIXELS, Allowance, ReadTime, take_turn
+from livemosaic.cog.budget import (
+    LARGE_PIXELS,
+    Allowance,
+    SceneAllowance,
+    TurnNeededError,
+    take_turn,
+)
 from livemosaic.errors import ForbiddenHrefError, InvalidRequestError, UnreadableAssetError
 from livemosaic.geo.frame import Frame
 from livemosaic.index.cells.notes import Remarks
@@ -64,7 +70,7 @@ class AssetReader(Protocol):
         *,
         version: str,
         encodings: Mapping[str, Encoding],
-        allowance: Allowance | None,
+        allowance: SceneAllowance | None,
     ) -> Pixels:
         """Returns the bands of all assets (href by key, in order) on a grid."""
         ...
@@ -165,20 +171,40 @@ class Reads:
     errors: dict[int, Exception] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _ReadBudget:
     """Concurrency, bytes and time for the reads of one image."""
 
     turns: asyncio.Semaphore
     allowance: Allowance
-    time: ReadTime
+    end: float
+    """By the event loop's clock."""
+    _waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the time stands still."""
+        return self._waiting.locked()
+
+    async def wait(self) -> None:
+        """Waits for the turn of the request, which takes no time of the image's own."""
+        clock = asyncio.get_running_loop().time
+        async with self._waiting:
+            begin = clock()
+            await take_turn()
+            self.end += clock() - begin
 
     async def spend_on(self, expression: Expression, pixels: Pixels) -> None:
         """Deducts what an expression's bands are larger than the pixels that they are made of."""
         bands, rows = len(expression.bands), rows_of(pixels.valid)
         made = bands * pixels.valid[rows].size * EXPRESSION_DTYPE.itemsize
+        more = max(0, made - pixels.data[:, rows].nbytes)
         try:
-            await self.allowance.spend(max(0, made - pixels.data[:, rows].nbytes))
+            try:
+                self.allowance.spend(more)
+            except TurnNeededError:
+                await self.wait()
+                self.allowance.spend(more)
         except LimitError as e:
             raise UnreadableAssetError(f"its expression {e}", e.reason) from e
 
@@ -406,11 +432,10 @@ class Tiler:
 
     def _read_budget(self, grid: Grid) -> _ReadBudget:
         limits = self.limits
-        time = ReadTime(limits.seconds)
         return _ReadBudget(
             asyncio.Semaphore(max(1, limits.pixels_at_once // (grid.width * grid.height))),
-            Allowance(limits.bytes, time),
-            time,
+            Allowance(limits.bytes),
+            asyncio.get_running_loop().time() + limits.seconds,
         )
 
     async def _read_round(
@@ -431,10 +456,15 @@ class Tiler:
         """Returns the pixels of a scene, or the error that kept them from being read."""
         try:
             async with budget.turns:
+                if budget.is_waiting:
+                    await budget.wait()
                 with span("scene", scene=draft.plan.scene(place).key):
                     return await self._pixels(draft, place, budget)
+        except TurnNeededError:
+            await budget.wait()
+            return await self._scene(draft, place, budget)
         except TimeoutError:
-            limits, late = self.limits, budget.time.is_over
+            limits, late = self.limits, asyncio.get_running_loop().time() >= budget.end
             return UnreadableAssetError(
                 f"was not read within the {limits.seconds:g} s that a picture may take"
                 if late
@@ -458,14 +488,15 @@ class Tiler:
         if self.overviews and draft.shown and scene.is_overview:
             reader, numbers = self.overviews.reader, draft.shown.numbers(scene)
             read = by_position(replace(read, detail=draft.view.detail), assets, numbers)
-        async with budget.time.limit(self.limits.scene_timeout_s):
+        own_end = asyncio.get_running_loop().time() + self.limits.scene_timeout_s
+        async with asyncio.timeout_at(min(own_end, budget.end)):
             pixels = await reader.read(
                 assets,
                 grid,
                 read,
                 version=scene.version,
                 encodings=encodings_of(scene, assets),
-                allowance=budget.allowance,
+                allowance=budget.allowance.of_scene(),
             )
         pixels = by_number(pixels, assets, numbers) if numbers else pixels
         if draft.expression is not None:

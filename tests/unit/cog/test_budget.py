@@ -6,9 +6,17 @@ from contextlib import suppress
 
 import pytest
 
-from livemosaic.cog.budget import Allowance, Budget, LargeTurns, apart, most_in, take_turn
+from livemosaic.cog.budget import (
+    Allowance,
+    Budget,
+    LargeTurns,
+    TurnNeededError,
+    apart,
+    most_in,
+    take_turn,
+)
 from livemosaic.process import memory
-from livemosaic.storage.objects import ObjectError
+from livemosaic.storage.objects import LimitError, ObjectError
 
 
 class Reads:
@@ -125,7 +133,13 @@ class TestTurns:
 
             async def request(name: str, size: int) -> None:
                 async with turns.request():
-                    await Allowance(2**30).spend(size)
+                    allowance = Allowance(2**30)
+                    while True:
+                        try:
+                            allowance.spend(size)
+                            break
+                        except TurnNeededError:
+                            await take_turn()
                     order.append(name)
                     await asyncio.sleep(0.01)
                     order.append(f"end of {name}")
@@ -159,5 +173,20 @@ class TestTurns:
                     with apart():
                         shared = asyncio.create_task(take_turn())
                     await shared
+
+        asyncio.run(asyncio.wait_for(scenario(), 5))
+
+    def test_a_scene_that_waits_gives_back_what_its_assets_took(self) -> None:
+        async def scenario() -> None:
+            async with LargeTurns(1).request():
+                allowance = Allowance(2**27)
+                for _ in range(2):  # the second time it has its turn
+                    scene = allowance.of_scene()
+                    with suppress(TurnNeededError):
+                        for _ in range(4):
+                            scene.spend(0, 2**25)
+                        with pytest.raises(LimitError, match=" 0 are left"):
+                            scene.spend(0, 1)
+                    await take_turn()
 
         asyncio.run(asyncio.wait_for(scenario(), 5))
