@@ -9,6 +9,8 @@ import pytest
 from api.overviews import Tile, build, document, make_scenes, tiles_over, with_overviews
 from api.served import AUTHORIZED, Server, tile_url
 
+pytestmark = pytest.mark.slow
+
 ACROSS = 10
 
 

@@ -238,6 +238,7 @@ class TestMeaning:
         assert (ratio.valid == plain.valid).all()
 
 
+@pytest.mark.slow
 class TestNumbers:
     """What the numbers of cells mean, where scenes differ in it."""
 
@@ -363,6 +364,7 @@ def remade(
     return tiles
 
 
+@pytest.mark.slow
 class TestPlaces:
     """Other grids, boxes and statistics: the rung by their resolution."""
 
@@ -603,6 +605,7 @@ def box_around(tiles: list[Tile], zoom: int) -> tuple[Any, Any]:
     )
 
 
+@pytest.mark.slow
 class TestFaults:
     @pytest.mark.parametrize("damage", ["missing", "cut", "zeroed", "garbled"])
     def test_scenes_are_read_in_place_of_a_lost_object(
@@ -704,6 +707,7 @@ class TestFaults:
         assert picture.headers["X-Overview"].startswith("0;")
 
 
+@pytest.mark.slow
 class TestOlderCells:
     """Cells of an older format are shown as far as they can be, until there are new ones."""
 
@@ -756,6 +760,7 @@ def same_pixels(one: Picture, other: Picture) -> bool:
     return bool((one.data == other.data).all() and (one.valid == other.valid).all())
 
 
+@pytest.mark.slow
 class TestEnd:
     """Readers that know a mosaic as it was some seconds ago, beside its end."""
 
@@ -783,6 +788,7 @@ class TestEnd:
             assert "X-Overview" not in now.headers
 
 
+@pytest.mark.slow
 class TestTheirObjects:
     """They are read for overviews only: no Item may name one, whatever is allowed."""
 
@@ -850,6 +856,7 @@ def restarted(server: Server, **settings: Any) -> Iterator[Server]:
         yield again
 
 
+@pytest.mark.slow
 class TestEdgesOfTheWorld:
     def test_beyond_the_edge_of_mercator_scenes_are_shown(self, tmp_path: Path) -> None:
         """A scene from 80° to 88° north: no cell has what lies beyond 85.06°."""

@@ -20,6 +20,8 @@ from livemosaic.model.render import Resampling
 from livemosaic.overviews.sets.removal import OutOfTimeError
 from livemosaic.services import building
 
+pytestmark = pytest.mark.slow
+
 CLASSES = [11, 12, 40]
 LOW = 9
 """A zoom whose tiles are of overviews."""
