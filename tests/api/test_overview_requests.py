@@ -541,6 +541,41 @@ class TestPlaces:
             fewer = f"/mosaics/{mosaic}/bbox/{place.x},{south},{east},{north}/1200x700.npy"
             assert "X-Truncated" not in server.get(fewer).headers
 
+    def test_scenes_that_show_only_in_holes_are_shown_by_coarser_cells_too(
+        self, tmp_path: Path
+    ) -> None:
+        """A large scene on top hides them as far as footprints say, but it is mostly nodata."""
+        with with_overviews(tmp_path) as server:
+            tiles = make_scenes(server.folder, 5)
+            edge = 2 * 20037508.342789244 / 2**9
+            others = [moved(server, tile, 3 * edge, f"other-{tile.name}") for tile in tiles]
+            bounds = np.array([tile.bounds for tile in others])
+            around = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
+            holes = np.zeros((3, 512, 512), np.uint8)
+            holes[:, :9, :9] = 250
+            path = write_cog(
+                server.folder / "holes.tif", holes, crs="EPSG:3857", bounds=around, nodata=0
+            )
+            publish(server, [*tiles, *others, Tile("holes", path, around, day=28)])
+            build(server)
+            left, _, right, top = tiles[0].bounds
+            (west, south), (east, north) = (
+                WEB.lnglat(left - edge / 2, top - edge),
+                WEB.lnglat(right + 4 * edge, top + edge),
+            )
+            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/1600x700.npy"
+            before = np.load(io.BytesIO(server.get(url).content))
+            x, y = bounds[:, [0, 2]].mean(), bounds[:, [1, 3]].mean()
+            retire(server, WEB.tile(*WEB.lnglat(x, y), 9))
+            answer = server.get(url)
+            assert "X-Truncated" not in answer.headers
+            assert answer.headers["X-Overview"].startswith("9;")
+            after = np.load(io.BytesIO(answer.content))
+            assert not (before[-1] & ~after[-1]).any(), "nothing is lost"
+            known = {"If-None-Match": answer.headers["ETag"]}
+            again = server.client.get(url, headers=known)
+            assert again.status_code == 304 or again.content == answer.content
+
     def test_cells_that_are_too_coarse_are_shown_where_one_is_lacking_too(
         self, tmp_path: Path
     ) -> None:

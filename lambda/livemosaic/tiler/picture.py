@@ -304,7 +304,7 @@ class Tiler:
         Scenes without a requested asset take no part; scenes without an asset that the mosaic shows
         are left out, and named. Raises `InvalidRequestError` where the
         request fits none of the scenes. Where an overview cell cannot be read, all is read from
-        scenes.
+        scenes; where scenes beside cells turn out to be too many, coarser cells show their places.
         """
         if draft.live is None:
             return await self.compose(draft, await self.read(draft))
@@ -313,6 +313,9 @@ class Tiler:
         except InvalidRequestError:  # perhaps bands that only scenes have
             return await self.make(draft.live)
         failed = [place for place in sorted(done.errors) if draft.plan.scene(place).is_overview]
+        otherwise = draft.shown and draft.shown.otherwise
+        if otherwise and draft.plan.truncated and not failed:  # holes had more than footprints say
+            return await self.make(self._of_cells(draft.live, otherwise))
         if not failed:
             return await self.compose(draft, done)
         made = await self.make(draft.live)
