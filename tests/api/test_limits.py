@@ -93,6 +93,16 @@ def test_waiting_for_the_turn_of_other_large_images_takes_no_time_of_an_image(
     assert {*made.scenes} == {*names}
 
 
+def large_image() -> dict[str, Any]:
+    """An ASGI scope that asks for one."""
+    path = f"{tile_url()}@4x.png"
+    return {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [],
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "server": ("testserver", 80), "client": ("testclient", 1),
+    }  # fmt: skip
+
+
 def test_who_receives_slowly_lets_others_have_their_large_images(
     sqlite_table: SqliteTable, folder: Path
 ) -> None:
@@ -100,12 +110,6 @@ def test_who_receives_slowly_lets_others_have_their_large_images(
         server.create()
         server.publish("a", [10, 20, 30])
         app: Any = server.client.app
-        scope = {
-            "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [],
-            "path": f"{tile_url()}@4x.png", "raw_path": f"{tile_url()}@4x.png".encode(),
-            "query_string": b"", "server": ("testserver", 80), "client": ("testclient", 1),
-            "root_path": "",
-        }  # fmt: skip
 
         async def scenario() -> list[int]:
             found: list[int] = []
@@ -122,14 +126,44 @@ def test_who_receives_slowly_lets_others_have_their_large_images(
                 if message["type"] == "http.response.start":
                     found.append(message["status"])
 
-            slow = asyncio.create_task(app(dict(scope), receive, slowly))
+            slow = asyncio.create_task(app(large_image(), receive, slowly))
             await received.wait()
-            await asyncio.wait_for(app(dict(scope), receive, at_once), 30)
+            await asyncio.wait_for(app(large_image(), receive, at_once), 30)
             goes_on.set()
             await slow
             return found
 
         assert asyncio.run(asyncio.wait_for(scenario(), 60)) == [200]
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["waiting", "gone"])
+def test_who_has_gone_has_no_large_image_drawn(
+    sqlite_table: SqliteTable, folder: Path, is_gone: bool
+) -> None:
+    """As clients do that cancel a map when it is moved; servers say so after an empty body."""
+    with (
+        ObjectStore(folder) as store,
+        serving(sqlite_table, folder, href=store.url, max_large_images=1) as server,
+    ):
+        server.create()
+        server.publish("a", [10, 20, 30])
+        app: Any = server.client.app
+        received = [{"type": "http.disconnect"}] * is_gone
+        received.insert(0, {"type": "http.request", "body": b"", "more_body": False})
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            if not received:
+                await asyncio.sleep(60)
+            return received.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        store.requests.clear()
+        asyncio.run(asyncio.wait_for(app(large_image(), receive, send), 60))
+        assert bool(sent) is not is_gone
+        assert bool(store.requests) is not is_gone
 
 
 def test_the_limits_that_can_be_set_are_written_down_with_their_defaults() -> None:

@@ -1,11 +1,13 @@
 """The ASGI application: plain Starlette routes for tiles, WMS and ArcGIS's image services, FastAPI
 for everything else."""
 
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livemosaic.api.edge.origin import OriginGate
@@ -14,7 +16,7 @@ from livemosaic.api.middleware import middleware
 from livemosaic.api.responses.errors import HANDLERS
 from livemosaic.api.routes import tiles
 from livemosaic.api.routes.ogc import wms
-from livemosaic.cog.budget import LargeTurns, most_in
+from livemosaic.cog.budget import ClientGoneError, LargeTurns, most_in
 from livemosaic.process import memory
 from livemosaic.services import Services
 from livemosaic.settings import Settings
@@ -72,13 +74,20 @@ class App:
             await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
-        async with self._turns.request() as turn:
+        client = Request(scope, receive)
+
+        async def is_gone() -> bool:
+            # What is received first may be the body that a GET has not.
+            return await client.is_disconnected() or await client.is_disconnected()
+
+        async with self._turns.request(is_gone) as turn:
 
             async def send_after_turn(message: Message) -> None:
                 await turn.end()
                 await send(message)
 
-            await self._application(scope)(scope, receive, send_after_turn)
+            with suppress(ClientGoneError):
+                await self._application(scope)(scope, receive, send_after_turn)
 
     def _application(self, scope: Scope) -> ASGIApp:
         if tiles.route_of(scope) or wms.is_map(scope):

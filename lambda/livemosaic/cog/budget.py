@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -118,9 +118,12 @@ class LargeTurns:
         self._budget = Budget(at_once)
 
     @asynccontextmanager
-    async def request(self) -> AsyncIterator["_Turn"]:
-        """A request: reads in it may wait for its turn, which may be ended before it ends."""
-        turn = _Turn(self._budget)
+    async def request(self, is_gone: "IsGone | None" = None) -> AsyncIterator["_Turn"]:
+        """A request: reads in it may wait for its turn, which may be ended before it ends.
+
+        They raise `ClientGoneError` where `is_gone` says so when its turn has come.
+        """
+        turn = _Turn(self._budget, is_gone)
         token = _TURN.set(turn)
         try:
             yield turn
@@ -137,11 +140,20 @@ def most_in(memory: int) -> int:
     return max(1, min(memory // _LARGE_IMAGE, _FOR_EACH_CORE * (os.cpu_count() or 1)))
 
 
+IsGone = Callable[[], Awaitable[bool]]
+"""Whether nobody waits for an answer any more."""
+
+
+class ClientGoneError(BaseException):
+    """Nobody waits for the image. It ends the request: no scene is skipped for it."""
+
+
 class _Turn:
     """The turn of a request, taken once for all of its reads."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, is_gone: IsGone | None) -> None:
         self._budget = budget
+        self._is_gone = is_gone
         self._held = AsyncExitStack()
         self._taking = asyncio.Lock()
         self.is_needed = True
@@ -153,6 +165,9 @@ class _Turn:
                 await self._held.enter_async_context(self._budget.take(1))
                 if not self.is_needed:  # the request has ended meanwhile
                     await self._held.aclose()
+                elif self._is_gone and await self._is_gone():
+                    await self._held.aclose()
+                    raise ClientGoneError
                 self.is_needed = False
 
     async def end(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from livemosaic.cog.budget import (
     Allowance,
     Budget,
+    ClientGoneError,
     LargeTurns,
     TurnNeededError,
     apart,
@@ -150,6 +151,30 @@ class TestTurns:
 
         order = asyncio.run(asyncio.wait_for(scenario(), 5))
         assert order.index("small") < order.index("end of one") < order.index("two")
+
+    def test_who_has_gone_when_its_turn_comes_takes_none(self) -> None:
+        async def scenario() -> list[str]:
+            turns, done = LargeTurns(1), []
+
+            async def is_gone() -> bool:
+                return True
+
+            async def gone() -> None:
+                async with turns.request(is_gone):
+                    for _ in range(2):
+                        with pytest.raises(ClientGoneError):
+                            await take_turn()
+
+            async def other() -> None:
+                async with turns.request():
+                    await take_turn()
+                    await asyncio.sleep(0.01)
+                    done.append("other")
+
+            await asyncio.gather(other(), gone(), other())
+            return done
+
+        assert asyncio.run(asyncio.wait_for(scenario(), 5)) == ["other", "other"]
 
     def test_what_goes_on_without_its_request_keeps_no_turn(self) -> None:
         async def scenario() -> None:
