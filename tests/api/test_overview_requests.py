@@ -449,11 +449,7 @@ class TestPlaces:
         y = tiles[0].bounds[3]
         publish(server, [moved(server, tiles[0], x - 0.01 * edge - tiles[0].bounds[0])])
         build(server)
-        (west, south), (east, north) = (
-            WEB.lnglat(x - edge / 16, y - edge / 16),
-            WEB.lnglat(x + edge / 4, y + edge / 16),
-        )
-        url = f"/mosaics/m/bbox/{west},{south},{east},{north}/160x64.npy"
+        url = window((x - edge / 16, y - edge / 16, x + edge / 4, y + edge / 16), "160x64")
         before = server.get(url)
         assert before.headers["X-Overview"].startswith("9;")
         assert before.headers["X-Scenes"] == ""
@@ -481,11 +477,7 @@ class TestPlaces:
             build(server)
             left, _, right, top = tiles[0].bounds
             retire(server, WEB.tile(*WEB.lnglat((left + right) / 2 + away, top - 1), 9))
-            (west, south), (east, north) = (
-                WEB.lnglat(left - edge / 2, top - edge),
-                WEB.lnglat(right + away + edge, top + edge),
-            )
-            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/1600x700.npy"
+            url = window((left - edge / 2, top - edge, right + away + edge, top + edge), "1600x700")
             server.client.get(url)
             table.forget()
             answer = server.client.get(url)
@@ -510,11 +502,9 @@ class TestPlaces:
                 made = server.client.post("/mosaics", json=own, headers=AUTHORIZED)
                 assert made.status_code == 201
             left, _, right, top = tiles[0].bounds
-            (west, south), (east, north) = (
-                WEB.lnglat(left - edge / 2, top - edge),
-                WEB.lnglat(right + 4 * edge, top + edge),
+            url = window(
+                (left - edge / 2, top - edge, right + 4 * edge, top + edge), "1600x700", mosaic
             )
-            url = f"/mosaics/{mosaic}/bbox/{west},{south},{east},{north}/1600x700.npy"
             before = server.get(url)
             bounds = np.array([tile.bounds for tile in others])
             x, y = bounds[:, [0, 2]].mean(), bounds[:, [1, 3]].mean()
@@ -537,8 +527,9 @@ class TestPlaces:
             assert (coarse[-1] > 0).sum() < 1.5 * (fine[-1] > 0).sum()
             valid = fine[-1] > 0
             assert abs(fine[0][valid].mean() - coarse[0][valid].mean()) < 8
-            place = WEB.lnglat(left + edge / 2, top)
-            fewer = f"/mosaics/{mosaic}/bbox/{place.x},{south},{east},{north}/1200x700.npy"
+            fewer = window(
+                (left + edge / 2, top - edge, right + 4 * edge, top + edge), "1200x700", mosaic
+            )
             assert "X-Truncated" not in server.get(fewer).headers
 
     def test_scenes_that_show_only_in_holes_are_shown_by_coarser_cells_too(
@@ -559,11 +550,7 @@ class TestPlaces:
             publish(server, [*tiles, *others, Tile("holes", path, around, day=28)])
             build(server)
             left, _, right, top = tiles[0].bounds
-            (west, south), (east, north) = (
-                WEB.lnglat(left - edge / 2, top - edge),
-                WEB.lnglat(right + 4 * edge, top + edge),
-            )
-            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/1600x700.npy"
+            url = window((left - edge / 2, top - edge, right + 4 * edge, top + edge), "1600x700")
             before = np.load(io.BytesIO(server.get(url).content))
             x, y = bounds[:, [0, 2]].mean(), bounds[:, [1, 3]].mean()
             retire(server, WEB.tile(*WEB.lnglat(x, y), 9))
@@ -591,12 +578,8 @@ class TestPlaces:
                 publish(server, [moved(server, t, x, f"{side}-{t.name}") for t in tiles])
             build(server)
             width, top = right - left, bounds[:, 3].max()
-            (west, south), (east, north) = (
-                WEB.lnglat(line - width, top - width),
-                WEB.lnglat(line + width, top),
-            )
             retire(server, WEB.tile(*WEB.lnglat(line + edge / 50, top - 1), 9))
-            url = f"/mosaics/m/bbox/{west},{south},{east},{north}/2048x1024.npy"
+            url = window((line - width, top - width, line + width, top), "2048x1024")
             answer, live = server.get(url), server.get(url, overviews="false")
             assert "X-Truncated" in live.headers
             assert "X-Truncated" not in answer.headers
@@ -616,6 +599,13 @@ def moved(server: Server, tile: Tile, x: float, name: str = "moved") -> Tile:
             server.folder / f"{name}.tif", dataset.read(), crs="EPSG:3857", bounds=bounds
         )
     return replace(tile, name=name, path=path, bounds=bounds)
+
+
+def window(bounds: tuple[float, float, float, float], size: str, mosaic: str = "m") -> str:
+    """The URL of an image of a box in EPSG:3857."""
+    left, bottom, right, top = bounds
+    (west, south), (east, north) = WEB.lnglat(left, bottom), WEB.lnglat(right, top)
+    return f"/mosaics/{mosaic}/bbox/{west},{south},{east},{north}/{size}.npy"
 
 
 def retire(server: Server, tile: Any) -> None:

@@ -74,10 +74,10 @@ class App:
             await refusal(scope, receive, send)
             return
         scope = self._public_urls(scope)
-        client = Request(scope, receive)
 
         async def is_gone() -> bool:
             # What is received first may be the body that a GET has not.
+            client = Request(scope, receive)
             return await client.is_disconnected() or await client.is_disconnected()
 
         async with self._turns.request(is_gone) as turn:

@@ -317,9 +317,14 @@ class Mosaic:
         return (self.id, self.generation, *(member.name for member in self.members))
 
     @property
+    def is_thematic(self) -> bool:
+        """Whether its pixels are classes, of which no other may be made."""
+        return self.source_type == "thematic"
+
+    @property
     def sources_of_classes(self) -> tuple[str, ...]:
         """Names of the members of a derived mosaic that are `thematic`."""
-        return tuple(m.name for m in self.members if m.mosaic.source_type == "thematic")
+        return tuple(m.name for m in self.members if m.mosaic.is_thematic)
 
     @property
     def fields(self) -> tuple[str, ...]:

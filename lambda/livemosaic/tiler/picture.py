@@ -200,11 +200,10 @@ class _ReadBudget:
         made = bands * pixels.valid[rows].size * EXPRESSION_DTYPE.itemsize
         more = max(0, made - pixels.data[:, rows].nbytes)
         try:
-            try:
-                self.allowance.spend(more)
-            except TurnNeededError:
-                await self.wait()
-                self.allowance.spend(more)
+            self.allowance.spend(more)
+        except TurnNeededError:
+            await self.wait()
+            await self.spend_on(expression, pixels)
         except LimitError as e:
             raise UnreadableAssetError(f"its expression {e}", e.reason) from e
 
@@ -285,7 +284,7 @@ class Tiler:
         if read.expression:
             expression = Expression.parse(read.expression, limits.expression)
         read = replace(read, assets=asked_for(mosaic, read, expression))
-        if mosaic.source_type == "thematic":
+        if mosaic.is_thematic:
             read = read.unmixed
         for what, given, most in (
             ("assets", read.assets, limits.assets),

@@ -129,7 +129,7 @@ def allowed_format(mosaic: Mosaic, wanted: Format) -> Format:
     Raises `InvalidRequestError` for one that it does not allow.
     """
     allowed = mosaic.formats
-    of_classes = mosaic.source_type == "thematic" or mosaic.sources_of_classes
+    of_classes = mosaic.is_thematic or mosaic.sources_of_classes
     if wanted == "auto" and of_classes and (not allowed or "png" in allowed):
         return "png"
     if not allowed or wanted in allowed or (wanted == "auto" and {*_OF_AUTO} <= {*allowed}):

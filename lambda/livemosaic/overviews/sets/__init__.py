@@ -34,7 +34,7 @@ def wanted(mosaic: Mosaic) -> OverviewSet | None:
     assets = () if policy is None else policy.assets or mosaic.shown_assets
     if policy is None or not assets:
         return None
-    if mosaic.source_type == "thematic":
+    if mosaic.is_thematic:
         policy = _of_classes(policy)
     kept = replace(policy, assets=assets)
     return OverviewSet(id="", policy=kept, rule=dict(mosaic.rules.default), format=FORMAT)

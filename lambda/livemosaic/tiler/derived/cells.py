@@ -155,7 +155,7 @@ def _cells_of(
     if not names.keys() >= set(assets) or (member.renames and read.bidx_of):
         return None
     own = tuple(names[name] for name in assets)
-    read = read.unmixed if member.mosaic.source_type == "thematic" else read
+    read = read.unmixed if member.mosaic.is_thematic else read
     wanted = wanted_cells(member.mosaic, view, replace(read, assets=own), DEFAULT)
     if wanted is None:
         return None
