@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -329,3 +330,40 @@ def test_serve_trusts_no_header_of_a_client_on_its_own_machine(tmp_path):
         with urllib.request.urlopen(asked) as answer:
             links = json.load(answer)["links"]
     assert all(link["href"].startswith(f"{here}/") for link in links)
+
+
+class TestImports:
+    def test_lists_of_commands_show_how_the_help_of_each_begins(self) -> None:
+        loaded = get_command(app).commands  # type: ignore[attr-defined]
+        listed = {name: get_command(app).get_command(None, name).help for name in loaded}  # type: ignore[attr-defined]
+        assert len(listed) == 14
+        assert listed == {name: loaded[name].help.partition("\n\n")[0] for name in loaded}
+
+    @pytest.mark.parametrize("words", [("--help",), ("--version",), ()], ids=" ".join)
+    def test_a_list_of_commands_imports_none_of_them(self, words: tuple[str, ...]) -> None:
+        modules = imported(*words)
+        assert "livemosaic.cli.terminal.commands" in modules
+        assert not modules & {"numpy", "rasterio", "pydantic", "livemosaic.cli.session"}
+
+    def test_a_command_on_an_index_imports_no_other_command_no_server_and_no_aws(
+        self, tmp_path: Path
+    ) -> None:
+        at = f"sqlite:///{tmp_path}/index.db"
+        modules = imported("--index", at, "mosaics", "create", "m")
+        assert {"livemosaic.cli.mosaics", "rasterio.session", "livemosaic.services"} <= modules
+        assert not modules & {"boto3", "botocore", "starlette", "livemosaic.api.app"}
+        others = {"ingest", "verify", "serve.command", "cost.command", "gis.export"}
+        assert not modules & {f"livemosaic.cli.{name}" for name in others}
+
+
+def imported(*words: str) -> set[str]:
+    """The modules of a process that ran the command."""
+    script = (
+        "import atexit, sys, livemosaic.__main__ as command\n"
+        "atexit.register(lambda: print('modules', *sys.modules))\n"
+        "command.main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=60
+    )
+    return set(ended.stdout.rpartition("modules")[2].split())

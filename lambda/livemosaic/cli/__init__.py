@@ -1,36 +1,82 @@
 """The command `livemosaic`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 import livemosaic
 from livemosaic import logs
-from livemosaic.auth.credentials import use_profile
-from livemosaic.cli.cost.command import cost
-from livemosaic.cli.dlq import app as dlq
-from livemosaic.cli.gis.export import export
-from livemosaic.cli.gis.gdal import gdal
-from livemosaic.cli.ingest import ingest
-from livemosaic.cli.items import app as items
-from livemosaic.cli.load.command import load
-from livemosaic.cli.migrate import migrate
-from livemosaic.cli.mosaics import app as mosaics
-from livemosaic.cli.overviews import app as overviews
-from livemosaic.cli.serve.command import demo, serve
-from livemosaic.cli.session import Session, clear_errors, console, is_typed
+from livemosaic.cli.terminal.commands import GroupOnDemand, Place
 from livemosaic.cli.terminal.config import default_file, read_options
-from livemosaic.cli.terminal.help import CONTEXT, PlainGroup, use_plain_help
-from livemosaic.cli.token import token as mint
-from livemosaic.cli.verify import verify
-from livemosaic.client.http import check_url
-from livemosaic.errors import InvalidRequestError
-from livemosaic.settings import Settings
+from livemosaic.cli.terminal.help import CONTEXT
 
 
-class _Commands(PlainGroup):
+class _Commands(GroupOnDemand):
     """The commands, whose arguments must be text: the system passes on any bytes."""
+
+    places: ClassVar = {
+        "ingest": Place(
+            "livemosaic.cli.ingest",
+            "ingest",
+            "Put STAC Items into the mosaics that subscribe to them.",
+        ),
+        "load": Place(
+            "livemosaic.cli.load.command",
+            "load",
+            "Load an archive of stac-geoparquet into a new table of DynamoDB at once.",
+        ),
+        "verify": Place(
+            "livemosaic.cli.verify",
+            "verify",
+            "Check the rows of a mosaic against its scenes, and its scenes against a STAC API.",
+        ),
+        "migrate": Place(
+            "livemosaic.cli.migrate",
+            "migrate",
+            "Bring mosaics that an earlier release stored to the format of this one.",
+        ),
+        "cost": Place(
+            "livemosaic.cli.cost.command",
+            "cost",
+            "Show what a mosaic costs a month on AWS, at list prices of us-east-1.",
+        ),
+        "gdal": Place(
+            "livemosaic.cli.gis.gdal",
+            "gdal",
+            "Print a file by which GDAL, rasterio or QGIS open a mosaic (docs/gdal.md).",
+        ),
+        "export": Place(
+            "livemosaic.cli.gis.export",
+            "export",
+            "Write a whole mosaic for other tools, as of now; what is there is replaced.",
+        ),
+        "token": Place(
+            "livemosaic.cli.token",
+            "token",
+            "Create an access token, whose holders see a private mosaic until it expires.",
+        ),
+        "serve": Place(
+            "livemosaic.cli.serve.command",
+            "serve",
+            "Serve tiles, maps and the API from this machine.",
+        ),
+        "demo": Place(
+            "livemosaic.cli.serve.command",
+            "demo",
+            "Watch a mosaic come alive: made-up satellite scenes arrive one by one on a map.",
+        ),
+        "mosaics": Place(
+            "livemosaic.cli.mosaics", "app", "Create, list, show, change and delete mosaics."
+        ),
+        "items": Place(
+            "livemosaic.cli.items", "app", "List, show and delete the scenes of a mosaic."
+        ),
+        "overviews": Place(
+            "livemosaic.cli.overviews", "app", "Make overviews, and keep them up to date."
+        ),
+        "dlq": Place("livemosaic.cli.dlq", "app", "Events that failed for good: list, redrive."),
+    }
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         for arg in args:
@@ -49,20 +95,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Live mosaics of Cloud-Optimized GeoTIFFs: STAC items go in, map tiles come out.",
 )
-app.add_typer(mosaics, name="mosaics")
-app.add_typer(items, name="items")
-app.add_typer(overviews, name="overviews")
-app.add_typer(dlq, name="dlq")
-app.command()(ingest)
-app.command()(load)
-app.command()(verify)
-app.command()(migrate)
-app.command()(cost)
-app.command()(gdal)
-app.command()(export)
-app.command()(mint)
-app.command()(serve)
-app.command()(demo)
 
 
 def _version(wanted: bool) -> None:
@@ -76,6 +108,8 @@ def _configure(context: typer.Context, path: Path | None) -> None:
     found = path or default_file()
     if path is None and not found.is_file():
         return
+    from livemosaic.cli.session import clear_errors
+
     with clear_errors():
         context.default_map = read_options(found, context.command)
 
@@ -150,41 +184,9 @@ def common(
     ] = False,
 ) -> None:
     """Reads the options that are common to all commands."""
-    console.is_quiet = quiet
-    if profile:
-        use_profile(profile)
-    given: dict[str, Any] = {}
-    if index:
-        given["index"] = index
-    if token:
-        given["token"] = token
-    if allow:
-        given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
-    with clear_errors():
-        chosen = _api(context, api, index)
-        if chosen and allow:
-            raise InvalidRequestError(
-                "--allow is for an index; an API has an allow-list of its own"
-            )
-        context.obj = Session(Settings(**given), chosen)
+    from livemosaic.cli.session import begin  # with all that a command works on, which is slow
 
-
-def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
-    """Returns the API to work on, if any: options take precedence over the environment."""
-    if api and index:
-        typed = [name for name in ("api", "index") if is_typed(context, name)]
-        if len(typed) != 1:
-            names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
-            raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
-        api = api if typed == ["api"] else None
-    return check_url(api) if api else None
-
-
-def _prefix(text: str) -> str:
-    return text if "://" in text else str(Path(text).resolve()) + "/"
-
-
-use_plain_help(app)
+    begin(context, index=index, api=api, profile=profile, token=token, allow=allow, quiet=quiet)
 
 
 def main() -> None:

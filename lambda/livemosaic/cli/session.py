@@ -1,9 +1,10 @@
 """The session of a command: its settings, its target, its console."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import typer
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from livemosaic.auth.credentials import use_profile
 from livemosaic.auth.signing import AwsSignature, Bearer
-from livemosaic.client.http import ApiClient
+from livemosaic.client.http import ApiClient, check_url
 from livemosaic.client.remote import Remote
 from livemosaic.client.target import Local, Target
 from livemosaic.errors import InvalidRequestError, LivemosaicError
@@ -45,6 +47,51 @@ class Session:
     settings: Settings
     api: str | None
     """URL of the API to work on; None for the index of the settings."""
+
+
+def begin(
+    context: typer.Context,
+    *,
+    index: str | None,
+    api: str | None,
+    profile: str | None,
+    token: str | None,
+    allow: Sequence[str] | None,
+    quiet: bool,
+) -> None:
+    """Makes the session of a command of the common options."""
+    console.is_quiet = quiet
+    if profile:
+        use_profile(profile)
+    given: dict[str, Any] = {}
+    if index:
+        given["index"] = index
+    if token:
+        given["token"] = token
+    if allow:
+        given["allowed_prefixes"] = tuple(_prefix(text) for text in allow)
+    with clear_errors():
+        chosen = _api(context, api, index)
+        if chosen and allow:
+            raise InvalidRequestError(
+                "--allow is for an index; an API has an allow-list of its own"
+            )
+        context.obj = Session(Settings(**given), chosen)
+
+
+def _api(context: typer.Context, api: str | None, index: str | None) -> str | None:
+    """Returns the API to work on, if any: options take precedence over the environment."""
+    if api and index:
+        typed = [name for name in ("api", "index") if is_typed(context, name)]
+        if len(typed) != 1:
+            names = "--api and --index" if typed else "LIVEMOSAIC_API and LIVEMOSAIC_INDEX"
+            raise InvalidRequestError(f"{names} exclude each other: give one of --api and --index")
+        api = api if typed == ["api"] else None
+    return check_url(api) if api else None
+
+
+def _prefix(text: str) -> str:
+    return text if "://" in text else str(Path(text).resolve()) + "/"
 
 
 @contextmanager
