@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ SERVED: Final = "http://127.0.0.1:8000"
 _BLOCK: Final = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n+)?```console\n(?P<text>.*?)^```$", re.M | re.S
 )
+_SCENES: Final = re.compile(r"python examples/scenes\.py (\w+)( --count \d+)?")
+"""Makes scenes: the same ones in any folder, but for the paths in their Items."""
 _MAP: Final = re.compile(rf"{SERVED}/mosaics/([\w-]+)/map\.html")
 
 
@@ -68,18 +71,33 @@ class Shell:
     """Addresses on this machine that stand for others."""
     url: str = SERVED
     """Address of the server that runs."""
+    scenes: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    """By `--count`, the folder of scenes that an earlier page made, and what that printed."""
     _server: subprocess.Popen[bytes] | None = None
 
     def run(self, step: Step) -> None:
         """Runs a command, which must succeed and print what is shown."""
         serves = re.search(r"^(\w+=\S+ )*livemosaic\b.*\bserve\b", step.command)
-        printed = self._serve(step.command) if serves else self._run(step.command)
-        found = _plain(printed.replace(self.url, SERVED))
+        if found := _SCENES.fullmatch(step.command):
+            printed = self._make_scenes(step.command, self.folder / found[1], found[2] or "")
+        else:
+            printed = self._serve(step.command) if serves else self._run(step.command)
+        shown = _plain(printed.replace(self.url, SERVED))
         for line in step.shown:
             pattern = re.escape(_plain(line)).replace("…", ".*")
-            assert re.search(pattern, found), f"{step.command}\nshows  {line}\nprints {printed}"
+            assert re.search(pattern, shown), f"{step.command}\nshows  {line}\nprints {printed}"
         for mosaic in _MAP.findall("\n".join(step.shown)):
             self._look_at(mosaic)
+
+    def _make_scenes(self, command: str, folder: Path, count: str) -> str:
+        if count not in self.scenes:
+            self.scenes[count] = folder, self._run(command)
+            return self.scenes[count][1]
+        made, printed = self.scenes[count]
+        shutil.copytree(made, folder)
+        items = folder / "items.ndjson"
+        items.write_text(items.read_text().replace(f"{made}/", f"{folder}/"))
+        return printed.replace(f"{made.name}/", f"{folder.name}/")
 
     def _run(self, command: str) -> str:
         words = self._script(f"{command}\nexport -p > .environment")

@@ -38,6 +38,12 @@ def hosts(readable: Path) -> Iterator[Mapping[str, str]]:
         }
 
 
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, tuple[Path, str]]:
+    """The made-up scenes that pages ask for, which take seconds: see `Shell.scenes`."""
+    return {}
+
+
 def _sentinel_2(folder: Path, day: int) -> dict[str, object]:
     """Writes the COGs of a scene of the Alps, and returns its Item."""
     west, name = 7 + day / 10, f"S2B_T32TLS_202507{day:02}"
@@ -59,9 +65,14 @@ def _sentinel_2(folder: Path, day: int) -> dict[str, object]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_run_in_their_order(
-    page: Path, readable: Path, hosts: Mapping[str, str], tmp_path: Path
+    page: Path,
+    readable: Path,
+    hosts: Mapping[str, str],
+    scenes: dict[str, tuple[Path, str]],
+    tmp_path: Path,
 ) -> None:
     with shell(tmp_path, readable, hosts) as opened:
+        opened.scenes = scenes
         for block in blocks(page):
             if block.reason is None:
                 for step in block.steps:
