@@ -1,5 +1,6 @@
 """The world: the island's relief, waters and towns on a grid."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,8 @@ EXTENT_M: Final = (106_000, 80_000)
 """East to west and north to south, around the origin: all scenes lie within."""
 CELL_M: Final = 100
 """Grid of the relief; what is finer is noise."""
+_FARTHEST: Final = 10.3
+"""Sizes of a town from its middle at which its density is 0 in 32 bits: exp(-10.3²)."""
 UPLIFT_M: Final = 185
 """Of the divide in one round of erosion: its peaks end near 2,800 m."""
 
@@ -124,6 +127,9 @@ def _towns(
     density = np.zeros(z.shape, np.float32)
     for size, at in zip(1_500 / (1 + np.arange(26)) ** 0.45, rng.permutation(fits), strict=False):
         row, col = divmod(int(at), z.shape[1])
-        far = np.hypot(view.y[:, None] - view.y[row], view.x - view.x[col])
-        density = np.maximum(density, np.exp(-np.square(far / size)))
+        reach = math.ceil(_FARTHEST * size / view.gsd)
+        rows, cols = (slice(max(n - reach, 0), n + reach + 1) for n in (row, col))
+        far = np.hypot(view.y[rows, None] - view.y[row], view.x[cols] - view.x[col])
+        town = density[rows, cols]
+        np.maximum(town, np.exp(-np.square(far / size)).astype(np.float32), out=town)
     return density
