@@ -66,6 +66,8 @@ class Cover:
     """Quadkeys of their ancestors on the coarse rungs, down to the mosaic's floor."""
     clips: Mapping[str, BaseGeometry] = field(default_factory=dict, repr=False)
     """The footprint inside each of these cells, in the grid's CRS."""
+    _parts: dict[str, bytes | None] = field(default_factory=dict, repr=False, compare=False)
+    """What `part` found."""
 
     @property
     def level(self) -> int | None:
@@ -74,6 +76,11 @@ class Cover:
 
     def part(self, quadkey: str) -> bytes | None:
         """The footprint inside any cell, as stored; None where it has no area there."""
+        if quadkey not in self._parts:
+            self._parts[quadkey] = self._part(quadkey)
+        return self._parts[quadkey]
+
+    def _part(self, quadkey: str) -> bytes | None:
         cell = Cell.of(quadkey)
         clipped = self.clips.get(quadkey)
         if clipped is None:

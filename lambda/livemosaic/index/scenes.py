@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import islice
 from typing import Final
 
@@ -434,13 +434,16 @@ class Index(SceneReader):
 
 def scene_cover(mosaic: Mosaic, footprint: MultiPolygon) -> Cover:
     """The cells that a footprint takes in a mosaic."""
-    return cover(
-        cell_grid(mosaic.tms),
-        footprint,
-        quadkey_zoom=mosaic.quadkey_zoom,
-        minzoom=mosaic.minzoom,
-        max_cells=mosaic.max_cells,
-    )
+    return _cover(mosaic.tms, footprint, mosaic.quadkey_zoom, mosaic.minzoom, mosaic.max_cells)
+
+
+@lru_cache(maxsize=32)
+def _cover(
+    tms: str, footprint: MultiPolygon, quadkey_zoom: int, minzoom: int, max_cells: int
+) -> Cover:
+    """Kept for the next mosaic that an Item comes into, and for the next version of the Item."""
+    zooms = {"quadkey_zoom": quadkey_zoom, "minzoom": minzoom}
+    return cover(cell_grid(tms), footprint, **zooms, max_cells=max_cells)
 
 
 def _newest_version(head: Head | Tombstone | None, mark: str) -> str:

@@ -839,3 +839,23 @@ class Rival(Counting):
         item = dict(self.table.get(head.key) or {}) | {"version": f"2026-02-01#{self.writes:09}"}
         self.table.transact([Put(head.key, item)])
         self.table.transact(actions)
+
+
+def test_an_item_of_several_mosaics_is_covered_once_for_those_of_like_cells(
+    sqlite_table: SqliteTable, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered, held = [], CellGrid.hold
+    hold = lambda grid, shape: covered.append(shape) or held(grid, shape)  # noqa: E731
+    monkeypatch.setattr(CellGrid, "hold", hold)
+    index = Index(sqlite_table, Mosaics(sqlite_table, check_settings), pool)
+    settings = ({}, {}, {"max_cells": 4}, {"quadkey_zoom": 6})
+    made = [index.mosaics.create(Mosaic(id=f"m{n}", **own)) for n, own in enumerate(settings)]
+    footprint = polygon(7.125, 45.125, 8.0625, 46.03125)
+    for version in (1, 2):
+        for mosaic in made:
+            index.apply(mosaic, scene(version=version, footprint=footprint))
+    assert len(covered) == 3
+    heads = [index.head(mosaic, scene().key) for mosaic in made]
+    one, other, few, coarse = ((*head.cells, *head.coarse) for head in heads)
+    assert one == other
+    assert len({one, few, coarse}) == 3
