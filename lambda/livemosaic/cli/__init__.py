@@ -7,7 +7,7 @@ import typer
 
 import livemosaic
 from livemosaic import logs
-from livemosaic.cli.terminal.commands import GroupOnDemand, Place
+from livemosaic.cli.terminal.commands import GroupOnDemand, CommandPlace
 from livemosaic.cli.terminal.config import default_file, read_options
 from livemosaic.cli.terminal.help import CONTEXT
 
@@ -16,66 +16,68 @@ class _Commands(GroupOnDemand):
     """The commands, whose arguments must be text: the system passes on any bytes."""
 
     places: ClassVar = {
-        "ingest": Place(
+        "ingest": CommandPlace(
             "livemosaic.cli.ingest",
             "ingest",
             "Put STAC Items into the mosaics that subscribe to them.",
         ),
-        "load": Place(
+        "load": CommandPlace(
             "livemosaic.cli.load.command",
             "load",
             "Load an archive of stac-geoparquet into a new table of DynamoDB at once.",
         ),
-        "verify": Place(
+        "verify": CommandPlace(
             "livemosaic.cli.verify",
             "verify",
             "Check the rows of a mosaic against its scenes, and its scenes against a STAC API.",
         ),
-        "migrate": Place(
+        "migrate": CommandPlace(
             "livemosaic.cli.migrate",
             "migrate",
             "Bring mosaics that an earlier release stored to the format of this one.",
         ),
-        "cost": Place(
+        "cost": CommandPlace(
             "livemosaic.cli.cost.command",
             "cost",
             "Show what a mosaic costs a month on AWS, at list prices of us-east-1.",
         ),
-        "gdal": Place(
+        "gdal": CommandPlace(
             "livemosaic.cli.gis.gdal",
             "gdal",
             "Print a file by which GDAL, rasterio or QGIS open a mosaic (docs/gdal.md).",
         ),
-        "export": Place(
+        "export": CommandPlace(
             "livemosaic.cli.gis.export",
             "export",
             "Write a whole mosaic for other tools, as of now; what is there is replaced.",
         ),
-        "token": Place(
+        "token": CommandPlace(
             "livemosaic.cli.token",
             "token",
             "Create an access token, whose holders see a private mosaic until it expires.",
         ),
-        "serve": Place(
+        "serve": CommandPlace(
             "livemosaic.cli.serve.command",
             "serve",
             "Serve tiles, maps and the API from this machine.",
         ),
-        "demo": Place(
+        "demo": CommandPlace(
             "livemosaic.cli.serve.command",
             "demo",
             "Watch a mosaic come alive: made-up satellite scenes arrive one by one on a map.",
         ),
-        "mosaics": Place(
+        "mosaics": CommandPlace(
             "livemosaic.cli.mosaics", "app", "Create, list, show, change and delete mosaics."
         ),
-        "items": Place(
+        "items": CommandPlace(
             "livemosaic.cli.items", "app", "List, show and delete the scenes of a mosaic."
         ),
-        "overviews": Place(
+        "overviews": CommandPlace(
             "livemosaic.cli.overviews", "app", "Make overviews, and keep them up to date."
         ),
-        "dlq": Place("livemosaic.cli.dlq", "app", "Events that failed for good: list, redrive."),
+        "dlq": CommandPlace(
+            "livemosaic.cli.dlq", "app", "Events that failed for good: list, redrive."
+        ),
     }
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

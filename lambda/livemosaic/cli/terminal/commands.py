@@ -14,7 +14,7 @@ from livemosaic.process import starting
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandPlace:
     """Where a command is, and what lists of commands show of it."""
 
     module: str
@@ -27,7 +27,7 @@ class Place:
 class CommandsOnDemand(Mapping[str, Any]):
     """Commands of click by their names, each imported when it is first asked for."""
 
-    def __init__(self, places: Mapping[str, Place]) -> None:
+    def __init__(self, places: Mapping[str, CommandPlace]) -> None:
         self._places = places
         self._loaded: dict[str, Any] = {}
 
@@ -49,7 +49,7 @@ class CommandsOnDemand(Mapping[str, Any]):
 class GroupOnDemand(PlainGroup):
     """A group of commands that imports the one that is run, and none for a list of them."""
 
-    places: ClassVar[Mapping[str, Place]] = {}
+    places: ClassVar[Mapping[str, CommandPlace]] = {}
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**how)
@@ -70,7 +70,7 @@ class GroupOnDemand(PlainGroup):
         return name, command and self.commands[name], rest
 
 
-def _load(name: str, place: Place) -> Any:
+def _load(name: str, place: CommandPlace) -> Any:
     with starting():
         found = getattr(import_module(place.module), place.attribute)
     alone = typer.Typer(rich_markup_mode="markdown")
