@@ -7,7 +7,7 @@ import typer
 
 import livemosaic
 from livemosaic import logs
-from livemosaic.cli.terminal.commands import GroupOnDemand, CommandPlace
+from livemosaic.cli.terminal.commands import CommandPlace, GroupOnDemand
 from livemosaic.cli.terminal.config import default_file, read_options
 from livemosaic.cli.terminal.help import CONTEXT
 
