@@ -223,7 +223,8 @@ def _fill(index: Index, footprints: Mapping[str, Polygon]) -> Mosaic:
         )
         index.apply(mosaic, scene)
         mosaic = index.mosaics.get("m") if n == 0 else mosaic
-    ExtentKeeper(index).include(mosaic, [f"c#{n:05}" for n in range(len(footprints))])
+    for _ in range(2):  # extents first, then rows on top
+        ExtentKeeper(index).include(mosaic, [f"c#{n:05}" for n in range(len(footprints))])
     for region in REGIONS:
         rows.settle(rows.stale(mosaic, region))
     return mosaic

@@ -32,11 +32,11 @@ from livemosaic.storage.fetch import Fetcher
 from livemosaic.storage.probe import LoginProbe
 from livemosaic.table import Table
 from livemosaic.table.open import open_table
-from livemosaic.tiler.checks import check_settings
 from livemosaic.tiler.kept.kind import ValueKinds
 from livemosaic.tiler.kept.tiffs import KeptTiffs
 from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import PictureLimits, Tiler
+from livemosaic.tiler.rules.checks import check_settings
 from livemosaic.tiler.watch import Watch
 from livemosaic.tiler.whole.stretch import Stretches
 

@@ -18,7 +18,7 @@ from livemosaic.index.scenes import Index
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy
 from livemosaic.overviews.builder import OverviewBuilder
-from livemosaic.overviews.extents import ExtentKeeper
+from livemosaic.overviews.extents import ExtentKeeper, OneIn
 from livemosaic.overviews.sets.removal import OutOfTimeError
 from livemosaic.table import Delete, Key, Page, Put, Table
 from proof.cells import HERE, THERE, WEST, YONDER, Emptied, builder, ingest
@@ -37,7 +37,7 @@ class Keen(OverviewBuilder):
 
     @property
     def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, deep=1, one_in=1)
+        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(1, 1, 1, 1))
 
 
 @dataclass

@@ -7,6 +7,7 @@ and dies after any write. Each rule of `index.extents.rows` is broken on purpose
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, Partition
 from livemosaic.index.extents.shape import united
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import OverviewRows
+from livemosaic.index.search import OpenPartition
 from livemosaic.model.mosaic import Mosaic, OverviewPolicy, OverviewSet
 from livemosaic.model.rule import DEFAULT
 from livemosaic.overviews.builder import OverviewBuilder
-from livemosaic.overviews.extents import ExtentKeeper
+from livemosaic.overviews.extents import ExtentKeeper, OneIn, _lacking
 from livemosaic.overviews.sets import FORMAT
 from livemosaic.table import Delete, Page, Put, Table
+from livemosaic.table.retry import contended
 from livemosaic.tiler.candidates import Candidates
+from livemosaic.tiler.outlook import Outlook
 from livemosaic.tiler.plan import Plan
 from livemosaic.tiler.views import TileAddress
 from proof.cells import builder, ingest
@@ -40,8 +44,9 @@ WEST, EAST, MIDDLE = box(1, 42, 20, 64), box(24, 42, 44, 64), box(10, 42, 34, 64
 WIDE = box(24, 42, 60, 64)
 """In two of them, and so at another level."""
 REGIONS = "120", "100"
+HREF = "https://example.com/"
 CHANGES: Mapping[str, Mapping[str, Any]] = {
-    name: item("a", place, href=f"https://example.com/{name}.tif", datetime=f"2026-01-{day:02}")
+    name: item("a", place, href=f"{HREF}{name}.tif", datetime=f"2026-01-{day:02}")
     for name, place, day in [
         ("west", WEST, 1),
         ("east", EAST, 1),
@@ -51,13 +56,15 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     ]
 } | {"deleted": deletion("a")}
 OTHERS = (
-    item("b", WEST, datetime="2026-01-20T00:00:00Z"),
-    item("c", WEST, datetime="2026-01-10T00:00:00Z"),
-    item("d", box(50, 42, 100, 64), datetime="2025-01-01T00:00:00Z"),
+    item("b", WEST, href=f"{HREF}b.tif", datetime="2026-01-20T00:00:00Z"),
+    item("c", WEST, href=f"{HREF}c.tif", datetime="2026-01-10T00:00:00Z"),
+    item("d", box(50, 42, 100, 64), href=f"{HREF}d.tif", datetime="2025-01-01T00:00:00Z"),
 )
 """Two scenes that fill the west, and one elsewhere in a cell around the tile."""
+BELOW = item("e", box(26, 46, 40, 60), href=f"{HREF}e.tif", datetime="2025-11-01T00:00:00Z")
 HERE = PartitionName("cell", "120")
 SIZE = 8
+SELDOM = 2**40
 SET = OverviewSet(
     id="0a",
     policy=OverviewPolicy(assets=("visual",)),
@@ -69,14 +76,41 @@ SET = OverviewSet(
 
 
 class Keeper(OverviewBuilder):
-    """A builder that makes no cells, and calls a partition deep that has any row."""
+    """A builder that makes no cells, and calls a partition deep that has any row.
+
+    It only adds changes to rows on top.
+    """
 
     def _update(self, run: Any, changed: Any) -> None:
         """There is nothing to make."""
 
     @property
     def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, deep=1, one_in=1)
+        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(1, SELDOM, SELDOM, SELDOM))
+
+
+class Finding(Keeper):
+    """Looks for rows on top where nobody did."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, 1, SELDOM, SELDOM))
+
+
+class Raising(Keeper):
+    """Lets rows on top begin higher with every change."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, 1, SELDOM))
+
+
+class Remaking(Keeper):
+    """Makes rows on top anew with every change."""
+
+    @property
+    def extents(self) -> ExtentKeeper:
+        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, SELDOM, 1))
 
 
 def keeping(on: Callable[[Table], Table] = lambda table: table, kind: Any = Keeper) -> Program:
@@ -111,11 +145,11 @@ def known(table: Table) -> bool:
 
 
 class Ignorant(Keeper):
-    """Makes no extents, as no partition is so deep, and lets others grow."""
+    """Makes no extents, and lets others grow."""
 
     @property
     def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, deep=1000)
+        return ExtentKeeper(self.index, self.clock, one_in=OneIn(SELDOM, SELDOM, SELDOM, SELDOM))
 
 
 TWO = (Keeper, Keeper)
@@ -131,7 +165,7 @@ def looks(mosaic: Mosaic, extents: type[ExtentRows] | None = ExtentRows) -> Prog
         plan = Plan(candidates, SIZE, SIZE, max_scenes=100, max_rows=100)
         shown = np.full((SIZE, SIZE), "", np.object_)
         for place in reversed(plan.next_round()):
-            shown[plan.claim(place)] = plan.scene(place).assets["visual"][20:-4]
+            shown[plan.claim(place)] = plan.scene(place).assets["visual"].removeprefix(HREF)
         return tuple(shown.ravel())
 
     return look
@@ -165,9 +199,8 @@ def covers(rows: Rows) -> None:
             pass
         mosaic = Mosaics(table).get("m")
         extent = one.extents.rows.get(mosaic, HERE)
-        footprints = one.extents._footprints(mosaic, HERE)
-    known, grid = extent.footprint, cell_grid(mosaic.tms)
-    assert not extent.complete or united(grid, HERE.quadkey, known, footprints) == known
+        parts = [*one.extents._parts(mosaic, HERE)]
+    assert not extent.complete or not [*_lacking(cell_grid(mosaic.tms), extent, parts)]
 
 
 def explored(
@@ -236,6 +269,77 @@ class TestEverySchedule:
             read(explored(before, "middle", change, builders=TWO))
 
 
+def topped(first: str = "", *, is_known: bool = True) -> Rows:
+    """As `beginning`, with a scene below `east`, and rows on top where they are known."""
+    table = MemoryTable(beginning(first))
+    ingest(table, BELOW)
+    with builder(table, kind=Keeper) as one:
+        one.run("m", regions=REGIONS)
+    if is_known:
+        with builder(table, kind=Keeper) as one:
+            mosaic = Mosaics(table).get("m")
+            for name in [*one.extents.rows.names(mosaic, mosaic.marked_since)]:
+                one.extents._look(mosaic, name)
+    return table.rows
+
+
+def on_top(rows: Rows) -> list[str] | None:
+    """The scenes on top, but for the first one."""
+    table = MemoryTable(rows)
+    mosaics = Mosaics(table)
+    extent = ExtentRows(table, mosaics).get(mosaics.get("m"), HERE)
+    if extent.top is None or extent.top_after is None:
+        return None
+    return [row.sk.rpartition("#")[2] for row in extent.top]
+
+
+class TestOnTop:
+    """The same where rows on top are known, and are found, begin higher and are found anew."""
+
+    def test_what_is_on_top(self) -> None:
+        """Else nothing is proven: `b` is the first row, `a` hides `e`."""
+        assert on_top(topped()) == ["c", "e"]
+        assert on_top(topped("east")) == ["c", "a"]
+        assert on_top(topped("east", is_known=False)) is None
+
+    def test_a_reader_meets_them_before_their_turn(self) -> None:
+        before = topped("east")
+        mosaic = Mosaics(MemoryTable(before)).get("m")
+        table = RowByRow(before)
+        assert looks(mosaic)(table) == looks(mosaic, None)(RowByRow(before))
+        assert [key.rpartition("#")[2] for key in table.met] == ["d", "b"]
+
+    @pytest.mark.parametrize("change", ["east", "east-on-top", "wide"])
+    def test_a_scene_comes(self, change: str) -> None:
+        read(explored(topped(), change, builders=TWO if FULL else (Keeper,)))
+
+    @pytest.mark.parametrize(
+        ("first", "change"),
+        [
+            ("east", "west"),
+            ("west", "east"),
+            ("east", "east-on-top"),
+            ("west", "wide"),
+            ("wide", "middle"),
+            ("east", "deleted"),
+            ("east-on-top", "deleted"),
+        ],
+    )
+    def test_a_scene_moves_and_goes(self, first: str, change: str) -> None:
+        read(explored(topped(first), change, builders=TWO if FULL else (Keeper,)))
+
+    @pytest.mark.parametrize(
+        ("change", "kind"), [("east-on-top", Raising), ("east", Remaking)], ids=["raised", "remade"]
+    )
+    def test_they_are_made_anew_meanwhile(self, change: str, kind: type[Keeper]) -> None:
+        for one in ("east", "east-on-top") if FULL else (change,):
+            read(explored(topped(), one, builders=(kind, Keeper)))
+
+    def test_they_are_found_meanwhile(self) -> None:
+        for change in ("east", "wide") if FULL else ("east",):
+            read(explored(topped("west", is_known=False), change, builders=(Finding, Keeper)))
+
+
 def verifies(mosaic: Mosaic, kind: type[ExtentKeeper] = ExtentKeeper) -> Program:
     """`verify --overviews` of one extent: the scenes that it says are missing."""
 
@@ -276,7 +380,8 @@ class Early(ExtentKeeper):
         found = super().lacking(mosaic, name)
         if found or extent.footprint is None:
             return found
-        parts, known = self._scenes(mosaic, name), extent.footprint
+        rows, known = self._parts(mosaic, name), extent.footprint
+        parts = {row.sk.partition("#")[2]: row.footprint for row in rows if not row.is_moved}
         stale = OverviewRows(self.index.table)
         waiting = {row.scene for region in REGIONS for row in stale.stale(mosaic, region)}
         grid = cell_grid(mosaic.tms)
@@ -308,6 +413,100 @@ class TestFaultsAreFoundOut:
             read(explored(beginning(), "east"), READERS[wrong])
 
 
+def waiting(rows: Rows) -> Rows:
+    """With a change that builders have not seen yet."""
+    table = MemoryTable(rows)
+    ingest(table, CHANGES["west"], -1)
+    return table.rows
+
+
+class TestFaultsOfRowsOnTopAreFoundOut:
+    """Without one of the rules of rows on top a reader misses a scene."""
+
+    def test_a_reader_that_trusts_rows_that_are_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = topped("east")
+        every = explored(before, "deleted")
+        read(every)
+
+        def trusting(self: Outlook, partitions: Any, extents: Any) -> Any:
+            keys = [key for key, _ in self._showing(partitions, extents)]
+            return self.candidates.index.rows_at(self.candidates.mosaic, keys)
+
+        monkeypatch.setattr(Outlook, "_on_top", trusting)
+        with pytest.raises(AssertionError):
+            read(every)
+
+    def test_a_reader_that_reads_too_little(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not all rows up to the place at which they begin."""
+        before = topped()
+        every = explored(before, "east-on-top")
+        monkeypatch.setattr("livemosaic.tiler.outlook._is_known", begins_anywhere)
+        with pytest.raises(AssertionError):
+            read(every)
+
+    def test_a_builder_that_adds_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("livemosaic.overviews.extents._with", lambda _, extent, __: extent)
+        with pytest.raises(AssertionError):
+            read(explored(topped(), "east"))
+
+    def test_a_maker_that_raises_them_without_a_word(self) -> None:
+        with pytest.raises(AssertionError):
+            read(explored(topped(), "east-on-top", builders=(Unannounced, Keeper)))
+
+    def test_a_maker_that_reads_the_partition_before_it_begins(self) -> None:
+        before = waiting(topped(is_known=False))
+        with pytest.raises(AssertionError):
+            read(explored(before, "east", builders=(LateLook, Keeper), crashes=0))
+
+    def test_a_maker_that_completes_what_another_began(self) -> None:
+        with pytest.raises(AssertionError):
+            read(explored(waiting(topped()), "east", builders=(Careless, Careless), crashes=0))
+
+
+def begins_anywhere(partition: OpenPartition, extents: Mapping[Any, PartitionExtent]) -> bool:
+    extent = extents.get(PartitionName.of(partition.pk))
+    return extent is not None and extent.top is not None
+
+
+class LateLook(Finding):
+    @property
+    def extents(self) -> ExtentKeeper:
+        return LateLookKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, 1, SELDOM, SELDOM))
+
+
+class LateLookKeeper(ExtentKeeper):
+    def _look(self, mosaic: Mosaic, name: PartitionName) -> None:
+        parts = [*self._parts(mosaic, name)]
+        begun = self._begin(mosaic, replace(self.rows.get(mosaic, name), top=()))
+        if begun is not None:
+            top = self._top(mosaic, name, iter(parts))
+            contended(partial(self._finish, mosaic, name, begun, top))
+
+
+class Unannounced(Raising):
+    @property
+    def extents(self) -> ExtentKeeper:
+        return UnannouncedKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, 1, SELDOM))
+
+
+class UnannouncedKeeper(ExtentKeeper):
+    def _raise(self, mosaic: Mosaic, name: PartitionName) -> None:
+        first = next(self._parts(mosaic, name))
+        before = self.rows.get(mosaic, name)
+        self.rows.put(mosaic, replace(before, top_after=first.sk))
+
+
+class Careless(Remaking):
+    @property
+    def extents(self) -> ExtentKeeper:
+        return CarelessKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, SELDOM, 1))
+
+
+class CarelessKeeper(ExtentKeeper):
+    def _finish(self, mosaic: Mosaic, name: PartitionName, begun: int, made: Any) -> None:
+        super()._finish(mosaic, name, self.rows.get(mosaic, name).top_begun or begun, made)
+
+
 class Hasty(Keeper):
     def _update(self, run: Any, changed: Any) -> None:
         for region in REGIONS:
@@ -322,12 +521,12 @@ class Unconditional(Wrapped):
 class Late(Keeper):
     @property
     def extents(self) -> ExtentKeeper:
-        return LateKeeper(self.index, self.clock, deep=1, one_in=1)
+        return LateKeeper(self.index, self.clock, 1, 1, OneIn(1, SELDOM, SELDOM, SELDOM))
 
 
 class LateKeeper(ExtentKeeper):
     def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
-        parts = self._footprints(mosaic, name)
+        parts = {part.footprint for part in self._parts(mosaic, name)}
         known = united(cell_grid(mosaic.tms), name.quadkey, None, parts)
         self.rows.put(mosaic, PartitionExtent(name, known, complete=True))
 
@@ -335,7 +534,7 @@ class LateKeeper(ExtentKeeper):
 class Trusting(ExtentRows):
     def known(self, mosaic: Mosaic, names: Any, area: Any) -> Any:
         found = (self.get(mosaic, name) for name in names)
-        return {each.name: each.part for each in found if each.part is not None}
+        return {each.name: each for each in found if each.part is not None}
 
 
 class Backwards(Trusting):

@@ -6,13 +6,15 @@ and claims what any of its rows claims: pixels decide. A claim that is met only 
 given is given then, as one more part of that scene.
 
 Before it reads another page of a partition it asks whether that is worth while. Where it is not it
-gives None, and asks again when it is asked for more.
+gives None, and asks again when it is asked for more. Where it is enough to know some rows of the
+pages that follow, it gives the scenes of these at once (`OnTop`), before their turn.
 """
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from types import MappingProxyType
 from typing import NamedTuple
 
 from livemosaic.index.schema import CellRow
@@ -34,6 +36,21 @@ def _always(_: Sequence[CellRow]) -> bool:
     return True
 
 
+class OnTop(NamedTuple):
+    """Comes where all other scenes are hidden by the footprints of the ones so far and of these.
+
+    Scenes that come after it come in their turn, as if it had not been: these among them.
+    """
+
+    scenes: tuple[IndexedScene, ...]
+    """In rank order."""
+
+
+GoesOn = Callable[[Sequence[CellRow]], bool | Sequence[CellRow]]
+"""Whether more scenes are needed, by the rows that come next of each partition; rows, where all
+others but these are hidden by footprints."""
+
+
 class _MergedRow(NamedTuple):
     """A row in the merge; sorts by the key that it has, or has now, then by order of arrival."""
 
@@ -53,21 +70,30 @@ def merged(
     streams: Iterable[Stream],
     now: float,
     watermarks: Mapping[str, str],
-    goes_on: Callable[[Sequence[CellRow]], bool] = _always,
-) -> Iterator[IndexedScene | None]:
+    goes_on: GoesOn = _always,
+    earlier: Mapping[str, IndexedScene] = MappingProxyType({}),
+) -> Iterator[IndexedScene | OnTop | None]:
     """The scenes of some partitions in rank order, each once or in parts; `now` in epoch seconds.
 
-    Skips rows at or below the watermark of their collection. `goes_on` is asked at the end of a
-    page, with the rows that come next of each partition: where it denies, None is given.
+    Skips rows at or below the watermark of their collection, and what was given `earlier`, by key.
+    `goes_on` is asked at the end of a page, with the rows that come next of each partition: where
+    it denies, None is given.
     """
     heap: list[_MergedRow] = []
     arrivals = count()
     for stream in streams:
         _advance(heap, _above(stream, watermarks) if watermarks else stream, now, arrivals)
-    given: dict[str, IndexedScene] = {}
+    given = dict(earlier)
     while heap:
-        while heap[0].row is None and not goes_on([met.row for met in heap if met.row]):
-            yield None
+        while heap[0].row is None:
+            answer = goes_on([met.row for met in heap if met.row])
+            if answer is True:
+                break
+            if answer is False:
+                yield None
+                continue
+            ahead = merged([iter(answer)], now, watermarks, earlier=given)
+            yield OnTop(tuple(met for met in ahead if isinstance(met, IndexedScene)))
         first = _pop(heap, now, arrivals)
         if first.row is None:
             continue
@@ -75,7 +101,7 @@ def merged(
         while heap and heap[0].key == first.key and heap[0].row is not None:
             rows.append(heap[0].row)
             _pop(heap, now, arrivals)
-        found = _indexed_scene(first.rank, rows)
+        found = scene_of(first.rank, rows)
         before = given.setdefault(found.key, found)
         if before is found:
             yield found
@@ -128,8 +154,8 @@ def _merged_row(rank: str, row: CellRow, arrival: int, stream: Stream | None) ->
     return _MergedRow(f"{rank}#{row.scene}", arrival, rank, row, stream)
 
 
-def _indexed_scene(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
-    """One scene from all its rows, in the newest version among them.
+def scene_of(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
+    """One scene of a rank from all its rows, in the newest version among them.
 
     Moved rows beside rows that stay claim no more than these, once all of them are there.
     """

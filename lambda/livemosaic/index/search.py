@@ -1,10 +1,10 @@
 """Reads scenes from the table: by key, page by page, or by area in rank order."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Final, TypeGuard
@@ -13,7 +13,7 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.errors import InvalidRequestError, NotFoundError, TooLargeError
 from livemosaic.index.derived import reads as derived
-from livemosaic.index.merge import PageEnd, Stream, merged
+from livemosaic.index.merge import OnTop, PageEnd, Stream, merged
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.partitions import Area, partitions
 from livemosaic.index.schema import (
@@ -29,7 +29,7 @@ from livemosaic.index.schema import (
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import unmarked
 from livemosaic.model.scene import IndexedScene, Scene
-from livemosaic.table import Page, Table
+from livemosaic.table import Key, Page, Row, Table
 from livemosaic.table.groups import rows_of
 
 _FIRST_PAGE: Final = 10
@@ -39,9 +39,46 @@ _NEXT_PAGE: Final = 200
 _BATCH: Final = 32
 
 
-GoesOn = Callable[[Sequence[CellRow], Sequence[str]], bool]
-"""Whether more scenes are needed, by the rows that were read and not given yet, and the keys of the
-partitions that have more."""
+@dataclass(slots=True, eq=False)
+class OpenPartition:
+    """A partition whose rows are read in order, a page at a time."""
+
+    pk: str
+    page: Page
+    """The page read last."""
+    read: Callable[[str, str, int], Page]
+    """Reads a page by partition, the sort key that it comes after, and the number of rows."""
+    _met: list[Row] = field(default_factory=list)
+    """The rows of earlier pages."""
+    _taken: int = 0
+
+    def rows(self) -> Stream:
+        """All rows in order, and the ends of pages between them."""
+        limit = _FIRST_PAGE
+        while True:
+            for row in self.page.rows:
+                self._taken += 1
+                yield CellRow.from_row(row)
+            if self.page.next is None:
+                return
+            yield PageEnd(self.page.next)
+            limit = min(4 * limit, _NEXT_PAGE)
+            self._met += self.page.rows
+            self.page, self._taken = self.read(self.pk, self.page.next, limit), 0
+
+    @property
+    def met(self) -> dict[str, Row]:
+        """All rows that were read, by their sort keys."""
+        return {row.key.sk: row for row in (*self._met, *self.page.rows)}
+
+    def left(self) -> Iterator[CellRow]:
+        """The rows of the page that `rows` has not given yet."""
+        return map(CellRow.from_row, self.page.rows[self._taken :])
+
+
+GoesOn = Callable[[Sequence[CellRow], Sequence[OpenPartition]], bool | Sequence[CellRow]]
+"""Whether more scenes are needed, by the rows that were read and not given yet, and the partitions
+that have more. Rows of what was not read yet, where these hide all others there by footprints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +106,21 @@ class SceneReader:
                 m for m in derived.found_scenes(self, mosaic, area, after) if m.position > after
             )
         found = self.find_while(mosaic, area, _always, after)
-        return (met for met in found if met is not None and met.position > after)
+        return (m for m in found if isinstance(m, IndexedScene) and m.position > after)
 
     def opened(self, mosaic: Mosaic, area: Area, after: str = "") -> Iterator[IndexedScene]:
         """As `find`, with the first pages being read already."""
         firsts = self._first_pages(mosaic, area, after)
         found = self._merged(mosaic, *firsts, _always)
-        return (met for met in found if met is not None and met.position > after)
+        return (m for m in found if isinstance(m, IndexedScene) and m.position > after)
 
     def find_while(
         self, mosaic: Mosaic, area: Area, goes_on: GoesOn, after: str = ""
-    ) -> Iterator[IndexedScene | None]:
+    ) -> Iterator[IndexedScene | OnTop | None]:
         """The scenes of `find`; None where `goes_on` denies that more of them are needed.
 
-        It is asked before each page but the first ones, and again when the iteration goes on.
+        It is asked before each page but the first ones, and again when the iteration goes on. Where
+        it gives rows, their scenes come before their turn.
         """
         yield from self._merged(mosaic, *self._first_pages(mosaic, area, after), goes_on)
 
@@ -95,18 +133,28 @@ class SceneReader:
 
     def _merged(
         self, mosaic: Mosaic, keys: Sequence[str], firsts: Iterator[Page], goes_on: GoesOn
-    ) -> Iterator[IndexedScene | None]:
-        parts = [_Partition(pk, page, self._page) for pk, page in zip(keys, firsts, strict=True)]
+    ) -> Iterator[IndexedScene | OnTop | None]:
+        parts = [OpenPartition(pk, page, self._page) for pk, page in zip(keys, firsts, strict=True)]
 
-        def asked(next_rows: Sequence[CellRow]) -> bool:
+        def asked(next_rows: Sequence[CellRow]) -> bool | Sequence[CellRow]:
             ahead = [*next_rows, *(row for part in parts for row in part.left())]
-            return goes_on(ahead, [part.pk for part in parts if part.page.next is not None])
+            answer = goes_on(ahead, [part for part in parts if part.page.next is not None])
+            return answer if isinstance(answer, bool) else sorted([*ahead, *answer], key=_sk)
 
         watermarks = {mark.collection: mark.version for mark in mosaic.watermarks}
         yield from merged([part.rows() for part in parts], self.clock(), watermarks, asked)
 
     def _page(self, pk: str, after: str | None = None, limit: int = _FIRST_PAGE) -> Page:
         return self.table.query(pk, after=after, limit=limit, consistent=self.consistent)
+
+    def rows_at(self, mosaic: Mosaic, keys: Collection[Key]) -> list[CellRow]:
+        """The cell and coarse rows with these keys that readers see, a second or so old.
+
+        Without moved rows, and ones at or below the watermark of their collection.
+        """
+        items = self.table.batch_get([*keys])
+        rows = (CellRow.from_row(Row(key, item)) for key, item in items.items())
+        return [row for row in rows if is_row_shown(row, mosaic)]
 
     def scene(self, mosaic: Mosaic, key: str) -> Scene:
         """One scene as stored now; `NotFoundError` where there is none or it was deleted."""
@@ -202,39 +250,15 @@ class SceneReader:
         return (parse_head(row.key.sk, row.item) for row in rows)
 
 
-@dataclass(slots=True, eq=False)
-class _Partition:
-    """The rows of a partition, read a page at a time."""
-
-    pk: str
-    page: Page
-    read: Callable[[str, str, int], Page]
-    """Reads a page by partition, the sort key that it comes after, and the number of rows."""
-    _taken: int = 0
-
-    def rows(self) -> Stream:
-        """All rows in order, and the ends of pages between them."""
-        limit = _FIRST_PAGE
-        while True:
-            for row in self.page.rows:
-                self._taken += 1
-                yield CellRow.from_row(row)
-            if self.page.next is None:
-                return
-            yield PageEnd(self.page.next)
-            limit = min(4 * limit, _NEXT_PAGE)
-            self.page, self._taken = self.read(self.pk, self.page.next, limit), 0
-
-    def left(self) -> Iterator[CellRow]:
-        """The rows of the page that `rows` has not given yet."""
-        return map(CellRow.from_row, self.page.rows[self._taken :])
-
-
 def _no_item(mosaic: Mosaic, key: str) -> NotFoundError:
     return NotFoundError(f"mosaic {mosaic.id!r} has no item {key.partition('#')[2][:200]!r}")
 
 
-def _always(_rows: Sequence[CellRow], _partitions: Sequence[str]) -> bool:
+def _sk(row: CellRow) -> str:
+    return f"{row.place.rank}#{row.scene}"
+
+
+def _always(_rows: Sequence[CellRow], _partitions: Sequence[OpenPartition]) -> bool:
     return True
 
 
@@ -251,6 +275,11 @@ def is_above(head: Head | Tombstone | None, watermark: str) -> TypeGuard[Head]:
 def is_shown(head: Head | Tombstone | None, mosaic: Mosaic) -> TypeGuard[Head]:
     """Whether images show a scene: its rows are above the watermark of its collection."""
     return head is not None and is_above(head, watermark_of(mosaic, head.key))
+
+
+def is_row_shown(row: CellRow, mosaic: Mosaic) -> bool:
+    """Whether a row stays where it is, and is above the watermark of its collection."""
+    return row.moved is None and unmarked(row.version) > watermark_of(mosaic, row.scene)
 
 
 def same_scene(head: Head, scene: Scene) -> bool:

@@ -38,7 +38,7 @@ class OverviewCheck:
     builder: OverviewBuilder
     mosaic: Mosaic
     repair: bool = False
-    """Mark cells that are wrong, so that the next build makes them anew, and widen extents."""
+    """Mark cells that are wrong, so that the next build makes them anew, and repair extents."""
 
     def check(self) -> Iterator[Checked]:
         """Checks the cells of the set that is shown, from the top down, then all extents.
@@ -57,7 +57,7 @@ class OverviewCheck:
         if not lacking:
             return
         if self.repair:
-            self.builder.extents.widen(self.mosaic, name, [*lacking.values()])
+            self.builder.extents.repair(self.mosaic, name, [*lacking.values()])
         detail = f"lacks scenes, {len(lacking)} in all, such as {min(lacking)}"
         yield Difference("outdated", f"extent of {name.kind} {name.quadkey}", detail, self.repair)
 

@@ -2,8 +2,10 @@
 
 A pass adds the scenes that changed, as they are now, to the extents of their partitions, before it
 deletes their stale rows. For one change of several it also looks whether a partition has become
-deep. Nothing is made before everybody knows for long that the mosaic has overviews: until then
-scenes may be written without a stale row.
+deep, and makes its rows on top, which begin below the row that was topmost then. They begin higher
+from time to time, as scenes come above all: for that their maker reads the rows above that place.
+Nothing is made before everybody knows for long that the mosaic has overviews: until then scenes may
+be written without a stale row.
 """
 
 import hashlib
@@ -12,16 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from itertools import islice, takewhile
+from typing import Final, NamedTuple
 
 from livemosaic.errors import ConditionFailedError
-from livemosaic.geo.cells import cell_grid
+from livemosaic.geo.cells import CellGrid, cell_grid
 from livemosaic.geo.covering import WHOLE
 from livemosaic.index.extents.rows import ExtentRows, PartitionExtent, PartitionName
 from livemosaic.index.extents.shape import united
+from livemosaic.index.extents.top import TopRow, on_top
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.scenes import Index, scene_cover
-from livemosaic.index.schema import Head, partition
+from livemosaic.index.schema import Head, Place, partition
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
@@ -33,10 +37,58 @@ _KEPT_AFTER_S: Final = _MADE_AFTER_S / 2
 """From when on there may be extents, by clocks that differ from the one of who made them."""
 _DEEP: Final = 50
 """Rows from which on a partition is deep."""
+_DEEPER: Final = 200
+"""Rows from which on it has rows on top: three pages of a tile's, and more."""
 _MOST_ROWS: Final = 20_000
 """A partition with more rows is not read: its extent is the whole cell, which ends no tile."""
-_ONE_IN: Final = 8
-"""Changes for each of which a partition without an extent is looked at."""
+_MOST_ON_TOP: Final = 200
+"""More rows on top are not kept: these scenes lie side by side."""
+_MOST_ABOVE: Final = 50
+"""Rows above the place at which rows on top begin that are read to let them begin higher."""
+_MOVED_S: Final = 60
+"""How long after it expired a moved row may be believed, by clocks that differ."""
+
+
+class OneIn(NamedTuple):
+    """For one of how many changes, each in a partition, more is done than to add it."""
+
+    made: int = 8
+    """The extent of a partition is made, if it is deep."""
+    found: int = 8
+    """Rows on top are looked for, where nobody did."""
+    raised: int = 4
+    """Rows on top begin higher, if the scene is above all of them: so the first page of a tile, 10
+    rows, mostly reaches the place at which they begin."""
+    remade: int = 64
+    """Rows on top are made anew: some may be gone, or not have been worth it before."""
+
+
+_ONE_IN: Final = OneIn()
+
+
+class _Part(NamedTuple):
+    """The part of a scene in a partition, as its row holds it."""
+
+    sk: str
+    footprint: bytes
+    is_moved: bool
+    """Whether it is a moved row that readers may believe."""
+
+    @property
+    def row(self) -> TopRow:
+        return TopRow(self.sk, self.footprint)
+
+
+class _Top(NamedTuple):
+    """Rows on top, as their maker found them."""
+
+    rows: tuple[TopRow, ...] | None
+    """None where a moved row is believed."""
+    after: str | None
+    """None where they are not worth it."""
+
+
+_NOT_WORTH_IT: Final = _Top((), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +98,8 @@ class ExtentKeeper:
     index: Index
     clock: Callable[[], float] = time.time
     deep: int = _DEEP
-    one_in: int = _ONE_IN
+    deeper: int = _DEEPER
+    one_in: OneIn = _ONE_IN
 
     @property
     def rows(self) -> ExtentRows:
@@ -67,14 +120,38 @@ class ExtentKeeper:
         found = self.index.pool.map(partial(self.index.head, mosaic), dict.fromkeys(scenes))
         by_name = _by_partition(head for head in found if isinstance(head, Head))
         extents = self.index.pool.map(partial(self.rows.get, mosaic), by_name)
-        covers = _Covers(mosaic)
+        covers = _Covers(mosaic, self.clock() - _MOVED_S)
         for extent in list(extents):
             heads = by_name[extent.name]
+            parts = covers.parts(extent.name, heads)
             if extent.revision:
-                self.widen(mosaic, extent.name, covers.parts(extent.name, heads))
-            may_be_deep = not extent.complete and any(map(self._is_drawn, heads))
-            if may_be_deep and age >= _MADE_AFTER_S and not late():
-                self._make(mosaic, extent.name)
+                contended(partial(self._add, mosaic, extent.name, parts))
+            if age >= _MADE_AFTER_S and not late():
+                self._improve(mosaic, extent, heads, parts)
+
+    def _improve(
+        self,
+        mosaic: Mosaic,
+        extent: PartitionExtent,
+        heads: Sequence[Head],
+        parts: Sequence[_Part],
+    ) -> None:
+        """Makes what is not known of a partition, or may be better, if one of its changes is drawn.
+
+        `extent` is as it was before these were added.
+        """
+        name, top, after, one_in = extent.name, extent.top, extent.top_after, self.one_in
+        if not extent.complete:
+            if _is_drawn(heads, one_in.made):
+                self._make(mosaic, name)
+        elif _is_drawn(heads, one_in.found if top is None else one_in.remade):
+            self._look(mosaic, name)
+        elif top is not None and after is not None:
+            above = {part.sk: part.footprint for part in parts if part.sk <= after}
+            known = {row.footprint for row in top}
+            drawn = _is_drawn([h for h in heads if _sk(h) in above], one_in.raised)
+            if drawn and not known.issuperset(above.values()):
+                self._raise(mosaic, name)
 
     def lacking(self, mosaic: Mosaic, name: PartitionName) -> dict[str, bytes]:
         """The parts of scenes that an extent lacks although no change of theirs waits, by key.
@@ -82,21 +159,22 @@ class ExtentKeeper:
         It is right beside changes and builders: stale rows are read after the partition, then the
         extent, and the mosaic last. Empty where no reader trusts the extent.
         """
-        if self.rows.get(mosaic, name).part in (None, (name.quadkey, WHOLE)):
+        before = self.rows.get(mosaic, name)
+        if before.part is None or (before.footprint == WHOLE and before.top_after is None):
             return {}
-        found = self._scenes(mosaic, name)
+        found = [part for part in self._parts(mosaic, name) if not part.is_moved]
         stale = OverviewRows(self.index.table)
         waiting = {row.scene for region in REGIONS for row in stale.stale(mosaic, region)}
         extent = self.rows.get(mosaic, name)
         if extent.part is None or not self.rows.is_marking(mosaic):
             return {}
-        grow = partial(united, cell_grid(mosaic.tms), *extent.part)
-        beyond = {part for part in {*found.values()} if grow([part]) != extent.footprint}
-        return {k: part for k, part in found.items() if part in beyond and k not in waiting}
+        missing = _lacking(cell_grid(mosaic.tms), extent, found)
+        keys = ((part.sk.partition("#")[2], part.footprint) for part in missing)
+        return {key: footprint for key, footprint in keys if key not in waiting}
 
-    def widen(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
-        """Adds parts of scenes, as rows of a partition hold them, to its extent."""
-        contended(partial(self._add, mosaic, name, parts))
+    def repair(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
+        """Adds parts of scenes to an extent, and forgets its rows on top."""
+        contended(partial(self._repair, mosaic, name, parts))
 
     def drop(
         self, mosaic: Mosaic, since: int, check_time: Callable[[], None] = lambda: None
@@ -111,75 +189,197 @@ class ExtentKeeper:
             self.rows.delete(mosaic, since, name)
             check_time()
 
-    def _is_drawn(self, head: Head) -> bool:
-        digest = hashlib.blake2b(f"{head.key} {head.version}".encode(), digest_size=4).digest()
-        return int.from_bytes(digest) % self.one_in == 0
-
-    def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
-        """Makes the extent of a partition, if it is deep."""
-        if self._is_deep(mosaic, name):
-            with suppress(ConditionFailedError):  # it is there already, or they are all closed
-                self.rows.put(mosaic, PartitionExtent(name))
-            parts = self._footprints(mosaic, name)  # not before the row is there
-            contended(partial(self._add, mosaic, name, parts, complete=True))
-
-    def _add(
-        self,
-        mosaic: Mosaic,
-        name: PartitionName,
-        parts: Sequence[bytes],
-        *,
-        complete: bool = False,
-    ) -> None:
-        before = self.rows.get(mosaic, name)
-        if not before.revision:  # all of them are deleted, as overviews are off
-            return
-        known = before.footprint
-        if parts or complete:
-            known = united(cell_grid(mosaic.tms), name.quadkey, known, parts)
-        after = replace(before, footprint=known, complete=before.complete or complete)
-        if after != before:
-            self.rows.put(mosaic, after)
-
     def _is_deep(self, mosaic: Mosaic, name: PartitionName) -> bool:
         page = self.index.table.query(partition(mosaic, *name), limit=self.deep)
         return len(page.rows) == self.deep
 
-    def _scenes(self, mosaic: Mosaic, name: PartitionName) -> dict[str, bytes]:
-        """The parts of scenes in a partition as of now, by key; without moved rows."""
-        rows = rows_of(self.index.table, partition(mosaic, *name))
-        return {
-            row.key.sk.partition("#")[2]: row.item["footprint"]
-            for row in rows
-            if "moved" not in row.item
-        }
+    def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
+        """Makes the extent of a partition, if it is deep; without rows on top."""
+        if self._is_deep(mosaic, name):
+            with suppress(ConditionFailedError):  # it is there already, or they are all closed
+                self.rows.put(mosaic, PartitionExtent(name))
+            parts = [*islice(self._parts(mosaic, name), _MOST_ROWS + 1)]  # not before the row
+            found = {part.footprint for part in parts} if len(parts) <= _MOST_ROWS else {WHOLE}
+            contended(partial(self._complete, mosaic, name, sorted(found)))
 
-    def _footprints(self, mosaic: Mosaic, name: PartitionName) -> list[bytes]:
-        """The footprints of all rows of a partition as of now; `WHOLE` where there are too many."""
-        found: dict[bytes, None] = {}
-        for number, row in enumerate(rows_of(self.index.table, partition(mosaic, *name))):
-            if number == _MOST_ROWS:
-                return [WHOLE]
-            found[row.item["footprint"]] = None
-        return [*found]
+    def _look(self, mosaic: Mosaic, name: PartitionName) -> None:
+        """Finds the rows on top of a partition, by all of its rows."""
+        before = replace(self.rows.get(mosaic, name), top=())
+        if (begun := self._begin(mosaic, before)) is not None:
+            top = self._top(mosaic, name, self._parts(mosaic, name))  # not before
+            contended(partial(self._finish, mosaic, name, begun, top))
+
+    def _raise(self, mosaic: Mosaic, name: PartitionName) -> None:
+        """Lets the rows on top begin higher: after the row that is topmost now."""
+        before = self.rows.get(mosaic, name)
+        after = before.top_after
+        if after is None or (begun := self._begin(mosaic, before)) is None:
+            return
+        parts = takewhile(lambda part: part.sk <= after, self._parts(mosaic, name, _MOST_ABOVE))
+        above = [*islice(parts, _MOST_ABOVE + 1)]
+        if not above or len(above) > _MOST_ABOVE:
+            self._look(mosaic, name)
+            return
+        is_moved = any(part.is_moved for part in above)
+        rows = None if is_moved else tuple(part.row for part in above[1:])
+        contended(partial(self._finish, mosaic, name, begun, _Top(rows, above[0].sk)))
+
+    def _begin(self, mosaic: Mosaic, before: PartitionExtent) -> int | None:
+        """Writes that rows on top are being made; returns with which revision.
+
+        None where another builder came first, or no extent can be made any more.
+        """
+        if not before.complete:
+            return None
+        begun = replace(before, top_after=None, top_begun=before.revision)
+        try:
+            self.rows.put(mosaic, begun)
+        except ConditionFailedError:
+            return None
+        return before.revision
+
+    def _top(self, mosaic: Mosaic, name: PartitionName, parts: Iterator[_Part]) -> _Top:
+        """The rows on top of a partition, by its rows; they are read as far as needed."""
+        first = next(parts, None)
+        if first is None:
+            return _NOT_WORTH_IT
+        count, moved = 1, first.is_moved
+
+        def rows() -> Iterator[TopRow]:
+            nonlocal count, moved
+            for part in parts:
+                count, moved = count + 1, moved or part.is_moved
+                yield part.row
+
+        top = on_top(cell_grid(mosaic.tms), name.quadkey, rows(), _MOST_ON_TOP)
+        if top is None or count < self.deeper:
+            return _NOT_WORTH_IT
+        return _Top(None if moved else top, first.sk)
+
+    def _finish(self, mosaic: Mosaic, name: PartitionName, begun: int, made: _Top) -> None:
+        """Completes rows on top, unless another maker of them began since."""
+        before = self.rows.get(mosaic, name)
+        if before.revision and before.top_begun == begun:
+            self.rows.put(mosaic, _completed(mosaic, before, made))
+
+    def _complete(self, mosaic: Mosaic, name: PartitionName, footprints: Sequence[bytes]) -> None:
+        """Completes an extent with the footprints of all rows that were there after it was made."""
+        before = self.rows.get(mosaic, name)
+        if not before.revision:  # all of them are deleted, as overviews are off
+            return
+        known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, footprints)
+        after = replace(before, footprint=known, complete=True)
+        if after != before:
+            self.rows.put(mosaic, after)
+
+    def _add(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[_Part]) -> None:
+        before = self.rows.get(mosaic, name)
+        if not before.revision or not parts:
+            return
+        footprints = [part.footprint for part in parts]
+        known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, footprints)
+        after = replace(before, footprint=known)
+        if before.top_after is not None or before.top_begun is not None:
+            rows = [part.row for part in parts if part.sk > (before.top_after or "")]
+            is_moved = any(part.is_moved for part in parts)
+            after = _without_top(after) if is_moved else _with(mosaic, after, rows)
+        if after != before:
+            self.rows.put(mosaic, after)
+
+    def _repair(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
+        before = self.rows.get(mosaic, name)
+        if before.revision:
+            known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, parts)
+            self.rows.put(mosaic, _without_top(replace(before, footprint=known)))
+
+    def _parts(self, mosaic: Mosaic, name: PartitionName, limit: int = _DEEPER) -> Iterator[_Part]:
+        """The parts of scenes in a partition as of now, in order, `limit` rows at a time.
+
+        Without moved rows that nobody believes any more.
+        """
+        now = self.clock() - _MOVED_S
+        for row in rows_of(self.index.table, partition(mosaic, *name), limit=limit):
+            is_moved = "moved" in row.item
+            if not is_moved or row.item["expires"] > now:
+                yield _Part(row.key.sk, row.item["footprint"], is_moved)
+
+
+def _with(mosaic: Mosaic, extent: PartitionExtent, rows: Iterable[TopRow]) -> PartitionExtent:
+    """An extent with more rows among the ones on top, if the others do not hide them."""
+    known = extent.top or ()
+    if {*known}.issuperset(rows):
+        return extent
+    every = sorted({*known, *rows})
+    top = on_top(cell_grid(mosaic.tms), extent.name.quadkey, every, _MOST_ON_TOP)
+    return _without_top(extent, ()) if top is None else replace(extent, top=top)
+
+
+def _without_top(extent: PartitionExtent, top: tuple[()] | None = None) -> PartitionExtent:
+    """An extent that has no rows on top; () where they are not worth it."""
+    return replace(extent, top=top, top_after=None, top_begun=None)
+
+
+def _completed(mosaic: Mosaic, extent: PartitionExtent, made: _Top) -> PartitionExtent:
+    """An extent with the rows on top that its maker found."""
+    if made.rows is None or made.after is None:
+        return _without_top(extent, None if made.rows is None else ())
+    found = _with(mosaic, extent, made.rows)
+    known = found.top_begun is not None
+    return replace(found, top_after=made.after, top_begun=None) if known else found
+
+
+def _lacking(grid: CellGrid, extent: PartitionExtent, parts: Sequence[_Part]) -> Iterator[_Part]:
+    """The parts that lie outside of an extent, or that its rows on top neither have nor hide."""
+    footprints = {part.footprint for part in parts}
+    quadkey, known = extent.name.quadkey, extent.footprint
+    beyond = {each for each in footprints if united(grid, quadkey, known, [each]) != known}
+    shown: set[TopRow] = set()
+    if (after := extent.top_after) is not None:
+        top = {*(extent.top or ())}
+        rows = sorted(top.union(part.row for part in parts if part.sk > after))
+        shown = {*(on_top(grid, quadkey, rows, len(rows)) or ())} - top
+    return (part for part in parts if part.footprint in beyond or part.row in shown)
 
 
 class _Covers:
     """The parts of scenes in cells, each footprint projected once, and only where it is needed."""
 
-    def __init__(self, mosaic: Mosaic) -> None:
+    def __init__(self, mosaic: Mosaic, now: float) -> None:
         self._mosaic = mosaic
+        self._now = now
+        """Moved rows that expired before are believed by no reader; epoch seconds."""
         self._known: dict[str, Callable[[str], bytes | None]] = {}
 
-    def parts(self, name: PartitionName, heads: Iterable[Head]) -> list[bytes]:
+    def parts(self, name: PartitionName, heads: Iterable[Head]) -> list[_Part]:
         """Returns the parts of scenes in the cell of a partition, as their rows hold them."""
-        found = (self._of(head)(name.quadkey) for head in heads)
-        return [part for part in found if part is not None]
+        return [
+            _Part(f"{place.rank}#{head.key}", footprint, is_moved)
+            for head in heads
+            for place, is_moved in self._places(name, head)
+            if (footprint := self._of(head)(name.quadkey)) is not None
+        ]
+
+    def _places(self, name: PartitionName, head: Head) -> Iterator[tuple[Place, bool]]:
+        """The rows of a scene in a partition, and whether they are moved rows that are believed."""
+        every = [(place, False) for place in head.places()]
+        every += [(place, True) for place in head.moved if place.expires > self._now]
+        return (each for each in every if (each[0].kind, each[0].quadkey) == name)
 
     def _of(self, head: Head) -> Callable[[str], bytes | None]:
         if head.key not in self._known:
             self._known[head.key] = scene_cover(self._mosaic, head.scene.footprint).part
         return self._known[head.key]
+
+
+def _is_drawn(heads: Iterable[Head], one_in: int) -> bool:
+    """Whether a change is drawn; each version of a scene always in the same way."""
+    texts = (f"{head.key} {head.version}".encode() for head in heads)
+    digests = (hashlib.blake2b(text, digest_size=4).digest() for text in texts)
+    return any(int.from_bytes(digest) % one_in == 0 for digest in digests)
+
+
+def _sk(head: Head) -> str:
+    return f"{head.scene.rank}#{head.key}"
 
 
 def _by_partition(heads: Iterator[Head]) -> Mapping[PartitionName, list[Head]]:

@@ -34,7 +34,7 @@ def _of_one(
     mosaic, plan, picture = each.draft.mosaic, each.draft.plan, each.picture
     for scene, _ in picture.seen.left_out:
         yield from _left_out(mosaic, scene, names)
-    for place in sorted(each.done.errors):
+    for place in each.done.errors:
         scene = plan.scene(place)
         yield from _unread(each.assets, problems[scene.key], scene, _lacked(mosaic, scene, names))
     for name in picture.gray:

@@ -1,8 +1,7 @@
 """Candidates: the scenes that may show in a view by a rule, and the pixels that each claims."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -12,15 +11,16 @@ from livemosaic.errors import InvalidItemError, InvalidRequestError
 from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncut
 from livemosaic.geo.footprint import centre, footprint, inside
 from livemosaic.geo.rasterize import Outline
-from livemosaic.index.extents.rows import ExtentRows, PartitionName
+from livemosaic.index.extents.rows import ExtentRows
+from livemosaic.index.merge import OnTop
 from livemosaic.index.scenes import Index
-from livemosaic.index.schema import CellRow
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Runs
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import IndexedScene, Part, Scene, scene_key
 from livemosaic.tiler.assets import lacking, unlike
-from livemosaic.tiler.plan import Ahead, Needed
+from livemosaic.tiler.outlook import Outlook
+from livemosaic.tiler.plan import Needs
 from livemosaic.tiler.rules.filter import Selection
 from livemosaic.tiler.rules.order import check_base, ordered
 from livemosaic.tiler.views import View
@@ -30,8 +30,6 @@ _ROUNDED: Final = 1.001
 """By how much a stated cell size may differ from that of a zoom: it is written with few digits."""
 _MOST_LATEST: Final = 16
 """Footprints of which the pixels are kept."""
-_MOST_AHEAD: Final = 64
-"""Rows that were read and not given yet, of which the pixels are compared with the holes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,18 +54,18 @@ class Candidates:
         """Whether the rule keeps the order in which the index gives scenes."""
         return self.rule.in_stored_order
 
-    def scenes(self, needed: Needed | None = None) -> Iterator[IndexedScene | None]:
+    def scenes(self, needs: Needs | None = None) -> Iterator[IndexedScene | OnTop | None]:
         """The scenes that share an index cell with the view, or that a lock names, in stored order.
 
-        Nothing is read before the first scene is taken. None stands where no more are `needed`, as
-        far as extents say.
+        Nothing is read before the first scene is taken. None stands where no more are needed, as
+        far as extents say, and `OnTop` where scenes come before their turn.
         """
         if self.rule.method == "lock":
             return self._locked()
         in_crs_of_cells = self.view.grid.crs == self.view.area.grid.crs
         may_end = in_crs_of_cells and self.in_stored_order  # others are all arranged, or seamlines
-        if needed and self.extents and self.mosaic.marked_since and may_end:
-            outlook = _Outlook(self, self.extents, needed)
+        if needs and self.extents and self.mosaic.marked_since and may_end:
+            outlook = Outlook(self, self.extents, needs)
             return self.index.find_while(self.mosaic, self.view.area, outlook.goes_on)
         return self.index.find(self.mosaic, self.view.area)
 
@@ -123,6 +121,12 @@ class Candidates:
             or (isinstance(most, int | float) and size > most * _ROUNDED)
         )
 
+    def pixels_of(self, parts: Iterable[Part]) -> Runs:
+        """The pixels of parts of footprints, in a view in the CRS of cells."""
+        cells, grid = self.view.area.grid, self.view.grid
+        rings = (rings for part in parts if (rings := decode(cells, *part)))
+        return _drawn(Outline.of(each, cells.crs, grid) for each in rings)
+
     def _outlines(self, scene: IndexedScene, cut: MultiPolygon | None = None) -> Iterator[Outline]:
         cells, grid = self.view.area.grid, self.view.grid
         parts = scene.parts
@@ -177,52 +181,6 @@ class Candidates:
 
 
 @dataclass(slots=True, eq=False)
-class _Outlook:
-    """Looks ahead of the scenes read so far, at the extents of partitions that have more."""
-
-    candidates: Candidates
-    extents: ExtentRows
-    needed: Needed
-    _glanced: Mapping[PartitionName, Part] | None = None
-    _known: Mapping[PartitionName, Part] | None = None
-
-    def goes_on(self, rows: Sequence[CellRow], partitions: Sequence[str]) -> bool:
-        """Whether more scenes are needed, as `SceneReader.find_while` asks.
-
-        Extents that may be a second old say so for most tiles. Only where they deny it, and once,
-        they are read as of now.
-        """
-        names = [PartitionName.of(pk) for pk in partitions]
-        mosaic = self.candidates.mosaic
-        if self._glanced is None:
-            self._glanced = self.extents.glance(mosaic, names)
-        if self._known is None:
-            if self._is_needed(rows, names, self._glanced):
-                return True
-            self._known = self.extents.known(mosaic, names, self.candidates.view.area)
-        return self._is_needed(rows, names, self._known)
-
-    def _is_needed(
-        self,
-        rows: Sequence[CellRow],
-        names: Sequence[PartitionName],
-        extents: Mapping[PartitionName, Part],
-    ) -> bool:
-        if len(rows) > _MOST_AHEAD or any(name not in extents for name in names):
-            return True
-        parts = {(row.place.quadkey, row.footprint) for row in rows}
-        parts.update(extents[name] for name in names)
-        ahead = tuple(sorted(parts))
-        return self.needed(Ahead(ahead, partial(self._claim, ahead)))
-
-    def _claim(self, parts: Sequence[Part]) -> Runs:
-        view = self.candidates.view
-        cells, grid = view.area.grid, view.grid
-        rings = (rings for part in parts if (rings := decode(cells, *part)))
-        return _drawn(Outline.of(each, cells.crs, grid) for each in rings)
-
-
-@dataclass(slots=True, eq=False)
 class Listing:
     """Lists the scenes that take part, top first, each once; read as they are taken.
 
@@ -236,7 +194,7 @@ class Listing:
     """Which limit left scenes out; known when the iteration has ended."""
 
     def __iter__(self) -> Iterator[IndexedScene]:
-        met = (scene for scene in self.candidates.scenes() if scene is not None)
+        met = (scene for scene in self.candidates.scenes() if isinstance(scene, IndexedScene))
         listed: set[str] = set()
         for scene in self._ordered(islice(met, self.max_rows)):
             is_new = scene.key not in listed and not scene.is_left_out

@@ -26,7 +26,7 @@ from livemosaic.model.render import Read, Resampling
 from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
-from livemosaic.tiler.plan import Needed
+from livemosaic.tiler.plan import Needs
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import View
 
@@ -170,9 +170,9 @@ class OverviewCandidates:
 
     in_stored_order = True
 
-    def scenes(self, needed: Needed) -> Iterator[IndexedScene]:
+    def scenes(self, needs: Needs) -> Iterator[IndexedScene]:
         """The cells, and scenes of the rest as they are taken."""
-        del needed
+        del needs
         yield from self.shown.scenes
         if self.shown.rest is not None:
             yield from self.candidates.index.find(self.candidates.mosaic, self.shown.rest)

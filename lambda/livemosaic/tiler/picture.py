@@ -165,7 +165,7 @@ class Draft:
 
 @dataclass(slots=True)
 class Reads:
-    """Results of reading the scenes of an image, by place in its plan; the smallest is on top."""
+    """Results of reading the scenes of an image, by place in its plan; the first is on top."""
 
     layers: dict[int, Pixels] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
@@ -311,7 +311,7 @@ class Tiler:
             done = await self.read(draft)
         except InvalidRequestError:  # perhaps bands that only scenes have
             return await self.make(draft.live)
-        failed = [place for place in sorted(done.errors) if draft.plan.scene(place).is_overview]
+        failed = [place for place in done.errors if draft.plan.scene(place).is_overview]
         otherwise = draft.shown and draft.shown.otherwise
         if otherwise and draft.plan.truncated and not failed:  # holes had more than footprints say
             return await self.make(self._of_cells(draft.live, otherwise))
@@ -339,6 +339,9 @@ class Tiler:
                 await self._read_round(draft, places, budget, done)
             draft.timings.end("read", is_traced=True)
         draft.timings.end("index")
+        places = draft.plan.places  # in their order, and without what showed no more in its turn
+        done.layers = {place: done.layers[place] for place in places if place in done.layers}
+        done.errors = {place: done.errors[place] for place in places if place in done.errors}
         invalid = [e for e in done.errors.values() if isinstance(e, InvalidRequestError)]
         if invalid and not done.layers:
             raise invalid[0]
@@ -519,8 +522,7 @@ class Tiler:
 
     def _finished(self, draft: Draft, done: Reads) -> Picture:
         plan, rule = draft.plan, draft.rule
-        places = sorted(done.layers)
-        layers = [done.layers[place] for place in places]
+        places, layers = [*done.layers], [*done.layers.values()]
         if rule.nodata_inside:
             layers = list(hide_below_holes(layers, map(plan.claim, places)))
         scenes = [plan.scene(place) for place in places]
@@ -529,14 +531,15 @@ class Tiler:
         pixels = compose(layers, rule.operation, weights) if layers else empty(draft.grid)
         draft.timings.end("compose")
         remarks = draft.shown.remarks if draft.shown else Remarks()
+        left_out = dict.fromkeys((scene.id, why) for scene, why in plan.left_out.values())
         visible = [s for s, layer in zip(scenes, layers, strict=True) if layer.valid.any()]
         return Picture(
             pixels=pixels,
             grid=draft.grid,
             scenes=[scene.id for scene in visible if not scene.is_overview],
             times=_interval([scene.datetime for scene in visible if scene.datetime]),
-            skipped=[(plan.scene(p).id, str(done.errors[p])) for p in sorted(done.errors)],
-            left_out=[*plan.left_out_ids, *remarks.left_out],
+            skipped=[(plan.scene(place).id, str(e)) for place, e in done.errors.items()],
+            left_out=[*left_out, *remarks.left_out],
             gray=[*_gray(scenes, layers), *remarks.gray],
             truncated=plan.truncated or remarks.truncated,
             seen=plan.seen,

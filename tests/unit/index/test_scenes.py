@@ -32,7 +32,7 @@ from livemosaic.model.rank import rank
 from livemosaic.model.scene import IndexedScene, Scene
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
 from livemosaic.table.sqlite import SqliteTable
-from livemosaic.tiler.checks import check_settings
+from livemosaic.tiler.rules.checks import check_settings
 from livemosaic.tiler.views import TileAddress, area_of
 
 TMS = morecantile.tms.get("WebMercatorQuad")

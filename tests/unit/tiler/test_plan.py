@@ -6,13 +6,14 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from livemosaic.index.merge import OnTop
 from livemosaic.model.raster import Mask, Runs
 from livemosaic.model.scene import IndexedScene
-from livemosaic.tiler.plan import Ahead, End, Needed, Plan
+from livemosaic.tiler.plan import Ahead, End, Needs, Plan
 
 SHAPE = (3, 4)
 NOBODY = -1
@@ -31,6 +32,15 @@ def found(name: str) -> IndexedScene:
     return IndexedScene(f"c#{name}", name, "1", None, {}, {}, ())
 
 
+def visible(scenes: Sequence[Scene], first: int) -> Iterator[int]:
+    """The scenes from one on that others of them do not hide, as far as claims say."""
+    holes = np.ones(SHAPE, np.bool_)
+    for nth in range(first, len(scenes)):
+        if (scenes[nth].claim & holes).any():
+            yield nth
+        holes &= ~scenes[nth].claim
+
+
 @dataclass
 class Source:
     """Scenes as a plan takes them."""
@@ -45,18 +55,25 @@ class Source:
 
     page: int = 0
     """Scenes between two looks ahead; 0 for none."""
+    top: bool = False
+    """Whether the scenes after a page that hide all others are known."""
 
-    def scenes(self, needed: Needed) -> Iterator[IndexedScene | None]:
+    def scenes(self, needs: Needs) -> Iterator[IndexedScene | OnTop | None]:
         for nth in range(len(self.truths)):
-            while self.page and nth and nth % self.page == 0 and not needed(self._ahead(nth)):
+            while (
+                self.page and nth and nth % self.page == 0 and not needs.may_show(self._ahead(nth))
+            ):
                 yield None
+            if self.page and nth and nth % self.page == 0 and self.top and needs.only_top:
+                top = [*visible(self.truths, nth)]
+                yield OnTop(tuple(found(str(n)) for n in top))
             yield next(self.found)
 
     def _ahead(self, nth: int) -> Ahead:
         """What scenes from one on claim, and a corner besides: an extent may be too large."""
-        claimed = np.any([scene.claim for scene in self.truths[nth:]], axis=0)
-        claimed[0, 0] = True
-        return Ahead((("", np.packbits(claimed).tobytes()),), lambda: Runs.of(claimed))
+        mask = np.any([scene.claim for scene in self.truths[nth:]], axis=0)
+        mask[0, 0] = True
+        return Ahead((("", np.packbits(mask).tobytes()),), lambda: Runs.of(mask))
 
     def arranged(self, scenes: Sequence[IndexedScene]) -> Sequence[IndexedScene]:
         assert self.arrange
@@ -76,7 +93,11 @@ class Run:
     arrange: Callable[[Sequence[IndexedScene]], Sequence[IndexedScene]] | None = None
     needs_all: bool = False
     page: int = 0
+    top: bool = False
     rounds: list[list[int]] = field(default_factory=list)
+    """Places in the plan: in stored order, the numbers of the scenes, but of `OnTop`."""
+    named: list[list[int]] = field(default_factory=list)
+    """The numbers of the scenes that were read."""
     looked_at: int = 0
 
     def __post_init__(self) -> None:
@@ -84,12 +105,13 @@ class Run:
         self.finish()
 
     def _plan(self) -> Plan:
-        source = Source(self._found(), self.scenes, self.arrange, self.page)
+        source = Source(self._found(), self.scenes, self.arrange, self.page, self.top)
         return Plan(source, *SHAPE, self.max_scenes, self.max_rows, self.needs_all)
 
     def finish(self) -> None:
         while places := self.plan.next_round():
             self.rounds.append(places)
+            self.named.append([int(self.plan.scene(place).id) for place in places])
             for place in reversed(places):  # the order of answers must not matter
                 scene = self.scenes[int(self.plan.scene(place).id)]
                 self.plan.record(place, scene.truth)
@@ -353,6 +375,80 @@ class TestLookingAhead:
         ):
             plan = LazyRoutes(scenes, page=2).plan
             assert (plan.foreseen(len(seen.scenes), "outside") == seen) == is_same
+
+
+class TestOnTop:
+    """Scenes come before their turn where they hide all others, as far as footprints say."""
+
+    @given(stacks(anything), st.integers(1, 8), st.integers(1, 4), st.booleans())
+    @settings(max_examples=400)
+    def test_the_same_is_read_in_the_same_rounds_as_without(
+        self, scenes: list[Scene], max_scenes: int, page: int, needs_all: bool
+    ) -> None:
+        whole = Run(scenes, max_scenes, needs_all=needs_all)
+        run = Run(scenes, max_scenes, needs_all=needs_all, page=page, top=True)
+        assert run.named == whole.rounds
+        assert run.plan.truncated == whole.plan.truncated
+        order = [run.plan.scene(place).id for place in run.plan.places]
+        assert order == sorted(order, key=int)
+
+    @given(stacks(truthful), st.integers(1, 4))
+    def test_with_true_footprints_it_takes_one_page(self, scenes: list[Scene], page: int) -> None:
+        assert Run(scenes, page=page, top=True).looked_at <= page
+
+    @given(stacks(anything), st.integers(1, 5), st.integers(1, 3))
+    def test_the_same_is_foreseen(self, scenes: list[Scene], max_scenes: int, page: int) -> None:
+        run = Run(scenes, max_scenes, page=page, top=True)
+        seen = run.plan.seen
+        later = LazyRoutes(scenes, max_scenes, page=page, top=True)
+        if seen.end.lower() != "outside":  # after so many scenes it may have gone on first
+            assert later.plan.foreseen(len(seen.scenes), seen.end) == seen
+            assert later.looked_at <= run.looked_at
+
+    @given(stacks(anything), stacks(anything), st.integers(1, 5), st.integers(1, 3), st.booleans())
+    def test_where_the_same_is_foreseen_the_picture_is_the_same(
+        self, scenes: list[Scene], rest: list[Scene], max_scenes: int, page: int, top: bool
+    ) -> None:
+        """Also where rows on top are known only before, or after."""
+        run = Run(scenes, max_scenes, page=page, top=True)
+        seen = run.plan.seen
+        every = [*scenes, *rest]
+        later = LazyRoutes(every, max_scenes, page=page, top=top)
+        if later.plan.foreseen(len(seen.scenes), seen.end) == seen:
+            later.finish()
+            assert later.named == run.named == Run(every, max_scenes).rounds
+
+    @given(stacks(anything), st.integers(1, 3), st.integers(0, 9), st.sampled_from(get_args(End)))
+    def test_having_foreseen_changes_no_tile(
+        self, scenes: list[Scene], page: int, count: int, end: End
+    ) -> None:
+        later = LazyRoutes(scenes, page=page, top=True)
+        later.plan.foreseen(count, end)
+        later.finish()
+        assert later.named == Run(scenes).rounds
+
+    def test_an_edge_that_wanders_is_filled_from_the_deep(self) -> None:
+        narrow = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
+        wide = Scene(narrow.claim.copy(), narrow.claim.copy())
+        wide.claim[:, 2] = wide.truth[:, 2] = True  # type: ignore[index]
+        run = Run([*[narrow] * 7, wide, *[narrow] * 7], page=2, top=True)
+        assert (run.named, run.looked_at, run.plan.seen.end) == ([[0, 7]], 2, "top")
+
+    def test_it_turns_back_where_pixels_do_not_hide_what_footprints_do(self) -> None:
+        narrow = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
+        wide = Scene(narrow.claim.copy(), narrow.claim.copy())
+        wide.claim[:, 2] = True  # but not its pixels
+        filled = Scene(wide.claim, wide.claim)
+        run = Run([*[narrow] * 3, wide, narrow, filled, filled], page=2, top=True)
+        assert run.named == [[0, 3], [5]]
+        assert [run.plan.scene(place).id for place in run.plan.places] == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+            "5",
+        ]
 
 
 class TestNeedsAll:

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 from livemosaic.tiler.plan import End, Plan, Seen
 
 _TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_OWN: Final = re.compile(r"[0-9a-f]{32}\.(\d{1,6})([a-z])")
+_OWN: Final = re.compile(r"[0-9a-f]{32}\.(\d{1,6})([A-Za-z])")
 _ENDS: Final[dict[str, End]] = {end[0]: end for end in get_args(End)}
 _MOST_TRIED: Final = 4
 """Tags of one request for which scenes are visited; others are compared with the new image."""

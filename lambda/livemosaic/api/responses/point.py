@@ -74,13 +74,13 @@ async def values_at(
 
 
 def _shown(coordinates: tuple[float, float], draft: Draft, done: Reads, made: Picture) -> PointOut:
-    places = sorted(done.layers)
+    nothing = dict.fromkeys(BandValues.model_fields, ())
     return PointOut(
         coordinates=coordinates,
-        assets=[_scene(draft, draft.plan.scene(at), done.layers[at]) for at in places],
+        assets=[_scene(draft, draft.plan.scene(at), pixels) for at, pixels in done.layers.items()],
         skipped=[Skipped(name=name, why=why) for name, why in (*made.skipped, *made.left_out)],
         truncated=made.truncated or None,
-        **(_values(draft, made.pixels) if places else dict.fromkeys(BandValues.model_fields, ())),
+        **(_values(draft, made.pixels) if done.layers else nothing),
     )
 
 

@@ -6,7 +6,8 @@ extent it stops where nothing of it shows in what is left of the tile.
 | row    | pk                             | sk                 | attributes                    |
 |--------|--------------------------------|--------------------|-------------------------------|
 | extent | `{m}#extent.{since}#{quadkey}` | `cell`, `coarse`   | `footprint`, `complete`,      |
-|        |                                |                    | `revision`                    |
+|        |                                |                    | `revision`; perhaps `top`,    |
+|        |                                |                    | `top_after`, `top_begun`      |
 | named  | `{m}#extents.{since}`          | `{kind}#{quadkey}` |                               |
 | closed | `{m}#closed.{since}`           | `closed`           | `expires`                     |
 
@@ -22,6 +23,15 @@ has read it in the partition. A reader asks for stale rows first, for the mosaic
 extents then, all as of now: where no stale row touches the area, and the mosaic still has the same
 `{since}`, the extents have every scene that was committed before.
 
+**Rows on top** (`index.extents.top`) are kept where footprints wander. The promise is: each row
+after `top_after` in the order of the partition is one of `top`, or lies inside of what the ones
+of `top` above it cover together. It says nothing of rows that are gone since: a reader makes sure
+that the ones it relies on are still there as they were, has read all rows up to `top_after`, and
+reads on as if there were none where that is not so. Who makes them writes `top_begun`, then reads
+the partition, then adds what it found, unless another one has begun since: a scene that changed
+meanwhile was added by the builder who took its stale row. None are kept where a moved row is
+believed.
+
 Overviews that are turned on again have another `{since}`. Extents of the one before are deleted:
 *named* rows list all of them, and are written with them. They are *closed* first, as a set of
 overview cells is: none is made from then on, and one that is gone stays so, however late its
@@ -33,6 +43,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from livemosaic.errors import NotFoundError
+from livemosaic.index.extents.top import TopRow, from_bytes, to_bytes
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import CLOSED_S, OverviewRows, regions_around
 from livemosaic.index.partitions import Area
@@ -73,6 +84,13 @@ class PartitionExtent:
     """Whether all scenes lie in it, not only the ones that changed since it was begun."""
     revision: int = 0
     """Of the row as read; 0 where there is none yet."""
+    top: tuple[TopRow, ...] | None = None
+    """The rows that hide all others after `top_after`, as far as they are known; None where nobody
+    has looked for them."""
+    top_after: str | None = None
+    """A sort key; None where `top` is not known, or not worth it."""
+    top_begun: int | None = None
+    """The revision with which its maker began; None where nobody makes `top`."""
 
     @property
     def part(self) -> Part | None:
@@ -82,10 +100,13 @@ class PartitionExtent:
 
     def to_item(self) -> dict[str, Any]:
         """The attributes of the row, with the next revision."""
+        top = None if self.top is None else to_bytes(self.top)
+        of_top = {"top": top, "top_after": self.top_after, "top_begun": self.top_begun}
         return {
             "footprint": self.footprint,
             "complete": self.complete,
             "revision": self.revision + 1,
+            **{name: value for name, value in of_top.items() if value is not None},
         }
 
     @classmethod
@@ -93,7 +114,16 @@ class PartitionExtent:
         """The value of a row, or of its absence."""
         if item is None:
             return cls(name)
-        return cls(name, item["footprint"], item["complete"], item["revision"])
+        top = item.get("top")
+        return cls(
+            name,
+            item["footprint"],
+            item["complete"],
+            item["revision"],
+            None if top is None else from_bytes(top),
+            item.get("top_after"),
+            item.get("top_begun"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +165,18 @@ class ExtentRows:
             self.table, f"{prefix}extents.{since}", Key(f"{prefix}closed.{since}", "closed")
         )
 
-    def glance(self, mosaic: Mosaic, names: Collection[PartitionName]) -> dict[PartitionName, Part]:
+    def glance(
+        self, mosaic: Mosaic, names: Collection[PartitionName]
+    ) -> Mapping[PartitionName, PartitionExtent]:
         """The extents of partitions that are known, by name: a second or so old, and no promise."""
         keys = {name: _key(mosaic, name) for name in names}
         items = self.table.batch_get([*keys.values()])
         found = (PartitionExtent.from_item(name, items.get(key)) for name, key in keys.items())
-        return {each.name: each.part for each in found if each.part is not None}
+        return {each.name: each for each in found if each.part is not None}
 
     def known(
         self, mosaic: Mosaic, names: Collection[PartitionName], area: Area
-    ) -> Mapping[PartitionName, Part]:
+    ) -> Mapping[PartitionName, PartitionExtent]:
         """The extents of partitions that are known, by name.
 
         They have every scene of an area that was committed before the call. None where one changed
@@ -153,7 +185,7 @@ class ExtentRows:
         if _is_marked(OverviewRows(self.table), mosaic, area) or not self.is_marking(mosaic):
             return {}
         found = (self.get(mosaic, name) for name in names)
-        return {each.name: each.part for each in found if each.part is not None}
+        return {each.name: each for each in found if each.part is not None}
 
     def is_marking(self, mosaic: Mosaic) -> bool:
         """Whether changes are marked until now: overviews may have been turned off a moment ago."""

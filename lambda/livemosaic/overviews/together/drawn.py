@@ -23,8 +23,8 @@ class Together:
     @property
     def layers(self) -> dict[str, Pixels]:
         """The pixels of scenes by their keys, top first."""
-        plan, layers = self.draft.plan, self.done.layers
-        return {plan.scene(place).key: layers[place] for place in sorted(layers)}
+        plan = self.draft.plan
+        return {plan.scene(place).key: layer for place, layer in self.done.layers.items()}
 
     @property
     def unread(self) -> set[str]:

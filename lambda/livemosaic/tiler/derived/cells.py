@@ -19,7 +19,7 @@ from livemosaic.model.rule import DEFAULT, Rule
 from livemosaic.model.scene import IndexedScene
 from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.overviews import Overviews, ShownCells, wanted_cells
-from livemosaic.tiler.plan import Needed
+from livemosaic.tiler.plan import Needs
 from livemosaic.tiler.views import View
 
 
@@ -94,9 +94,9 @@ class StackedCandidates:
 
     in_stored_order = True
 
-    def scenes(self, needed: Needed) -> Iterator[IndexedScene]:
+    def scenes(self, needs: Needs) -> Iterator[IndexedScene]:
         """Cells, and scenes as they are taken; each scene is of one layer."""
-        del needed
+        del needs
         given: dict[str, int] = {}
         for number, members in _layers(self.candidates.mosaic):
             layer = self.shown.layers.get(number)

@@ -87,7 +87,7 @@ async def _found(tiler: Tiler, mosaic: Mosaic, read: Read, rule: Rule) -> ValueK
         if not done.layers:
             return None
         pixels = (await tiler.compose(draft, done)).pixels
-        nodata = await _nodata(tiler, draft, min(done.layers))
+        nodata = await _nodata(tiler, draft, next(iter(done.layers)))
     except LivemosaicError:
         return None
     names = await asyncio.to_thread(_names_of_world, tiler, mosaic, draft.read, rule)

@@ -65,13 +65,12 @@ async def values_at(
     draft, done = await read_at(asked.services, mosaic, at, rendering.read, rule, every=every)
     made = await asked.services.tiler.compose(draft, done)
     drawn = await run_in_threadpool(_rendered, made.pixels, draft.grid, rendering)
-    places = sorted(done.layers)
-    layers = [done.layers[place] for place in places]
+    layers = done.layers
     return PlaceValues(
         _joined(drawn, ", "),
-        [draft.plan.scene(place).key for place in places],
-        [_joined(layer, " ") or _NO_DATA for layer in layers],
-        [bool(layer.valid.any()) for layer in layers],
+        [draft.plan.scene(place).key for place in layers],
+        [_joined(layer, " ") or _NO_DATA for layer in layers.values()],
+        [bool(layer.valid.any()) for layer in layers.values()],
     )
 
 
