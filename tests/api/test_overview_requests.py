@@ -563,6 +563,40 @@ class TestPlaces:
             again = server.client.get(url, headers=known)
             assert again.status_code == 304 or again.content == answer.content
 
+    @pytest.mark.parametrize("is_lost", [False, True], ids=["there", "lost"])
+    def test_scenes_that_show_only_in_holes_of_a_fine_image_are_shown_by_coarse_cells(
+        self, tmp_path: Path, is_lost: bool
+    ) -> None:
+        """Of footprints one scene hides all others; of pixels it hides nearly none."""
+        with with_overviews(tmp_path) as server:
+            tiles = make_scenes(server.folder, 5)
+            bounds = np.array([tile.bounds for tile in tiles])
+            around = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
+            holes = np.zeros((3, 512, 512), np.uint8)
+            holes[:, :9, :9] = 250
+            path = write_cog(
+                server.folder / "holes.tif", holes, crs="EPSG:3857", bounds=around, nodata=0
+            )
+            publish(server, [*tiles, Tile("holes", path, around, day=28)])
+            build(server)
+            url = window(around, "2048x2048")
+            if is_lost:
+                for path_of_cell in objects(server):
+                    path_of_cell.unlink()
+            answer, live = server.get(url), server.get(url, overviews="false")
+            assert live.headers["X-Truncated"] == "max_scenes=20"
+            if is_lost:
+                assert answer.headers["X-Truncated"] == "max_scenes=20"
+                assert "overview 9/" in answer.headers["X-Skipped-Scenes"]
+                assert answer.content == live.content
+                return
+            assert "X-Truncated" not in answer.headers
+            assert answer.headers["X-Overview"].startswith("9;")
+            shown = np.load(io.BytesIO(answer.content))[-1] > 0
+            assert shown[8:-8, 8:-8].all()
+            known = {"If-None-Match": answer.headers["ETag"]}
+            assert server.client.get(url, headers=known).status_code == 304
+
     def test_cells_that_are_too_coarse_are_shown_where_one_is_lacking_too(
         self, tmp_path: Path
     ) -> None:

@@ -156,6 +156,8 @@ class Draft:
     """The overview cells that it shows in place of scenes."""
     live: "Draft | None" = None
     """The same image of scenes alone, for overview cells that cannot be read."""
+    coarse: ShownCells | None = None
+    """Cells that are coarser than an image of scenes, where these turn out to be too many."""
 
     @property
     def grid(self) -> Grid:
@@ -237,8 +239,10 @@ class Tiler:
         else:
             return live
         live.timings.end("index")
-        if shown is None or (shown.is_coarse and await self.is_whole(live)):
+        if shown is None:
             return live
+        if shown.is_coarse and await self.is_whole(live):
+            return replace(live, coarse=shown)
         draft = self._of_cells(live, shown)
         if shown.otherwise is None or await self.is_whole(draft):
             return draft
@@ -303,17 +307,22 @@ class Tiler:
         Scenes without a requested asset take no part; scenes without an asset that the mosaic shows
         are left out, and named. Raises `InvalidRequestError` where the
         request fits none of the scenes. Where an overview cell cannot be read, all is read from
-        scenes; where scenes beside cells turn out to be too many, coarser cells show their places.
+        scenes; where scenes turn out to be too many, as holes have more than footprints say,
+        coarser cells show their places.
         """
         if draft.live is None:
-            return await self.compose(draft, await self.read(draft))
+            done = await self.read(draft)
+            if draft.coarse is None or not draft.plan.truncated:
+                return await self.compose(draft, done)
+            again = replace(draft, plan=draft.plan.anew(), coarse=None)
+            return await self.make(self._of_cells(again, draft.coarse))
         try:
             done = await self.read(draft)
         except InvalidRequestError:  # perhaps bands that only scenes have
             return await self.make(draft.live)
         failed = [place for place in done.errors if draft.plan.scene(place).is_overview]
         otherwise = draft.shown and draft.shown.otherwise
-        if otherwise and draft.plan.truncated and not failed:  # holes had more than footprints say
+        if otherwise and draft.plan.truncated and not failed:
             return await self.make(self._of_cells(draft.live, otherwise))
         if not failed:
             return await self.compose(draft, done)

@@ -183,6 +183,11 @@ class Plan:
     _beyond: tuple[Part, ...] = ()
     """Where scenes lie that were not needed."""
 
+    def anew(self) -> "Plan":
+        """The same plan, of which no scene was taken yet."""
+        how = self.max_scenes, self.max_rows, self.needs_all, self.mask, self.beside
+        return Plan(self.source, self.height, self.width, *how)
+
     def next_round(self) -> list[int]:
         """Returns the places of the scenes to read now; none when the tile is done."""
         self._foreseen = None
