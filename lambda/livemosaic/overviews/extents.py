@@ -41,8 +41,6 @@ _DEEPER: Final = 200
 """Rows from which on it has rows on top: three pages of a tile's, and more."""
 _MOST_ROWS: Final = 20_000
 """A partition with more rows is not read: its extent is the whole cell, which ends no tile."""
-_MOST_ON_TOP: Final = 200
-"""More rows on top are not kept: these scenes lie side by side."""
 _MOST_ABOVE: Final = 50
 """Rows above the place at which rows on top begin that are read to let them begin higher."""
 _MOVED_S: Final = 60
@@ -251,7 +249,7 @@ class ExtentKeeper:
                 count, moved = count + 1, moved or part.is_moved
                 yield part.row
 
-        top = on_top(cell_grid(mosaic.tms), name.quadkey, rows(), _MOST_ON_TOP)
+        top = on_top(cell_grid(mosaic.tms), name.quadkey, rows())
         if top is None or count < self.deeper:
             return _NOT_WORTH_IT
         return _Top(None if moved else top, first.sk)
@@ -310,7 +308,7 @@ def _with(mosaic: Mosaic, extent: PartitionExtent, rows: Iterable[TopRow]) -> Pa
     if {*known}.issuperset(rows):
         return extent
     every = sorted({*known, *rows})
-    top = on_top(cell_grid(mosaic.tms), extent.name.quadkey, every, _MOST_ON_TOP)
+    top = on_top(cell_grid(mosaic.tms), extent.name.quadkey, every)
     return _without_top(extent, ()) if top is None else replace(extent, top=top)
 
 
@@ -337,7 +335,7 @@ def _lacking(grid: CellGrid, extent: PartitionExtent, parts: Sequence[_Part]) ->
     if (after := extent.top_after) is not None:
         top = {*(extent.top or ())}
         rows = sorted(top.union(part.row for part in parts if part.sk > after))
-        shown = {*(on_top(grid, quadkey, rows, len(rows)) or ())} - top
+        shown = {*(on_top(grid, quadkey, rows, every=True) or ())} - top
     return (part for part in parts if part.footprint in beyond or part.row in shown)
 
 

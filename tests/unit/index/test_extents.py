@@ -20,6 +20,7 @@ from livemosaic.geo.covering import WHOLE, decode, packed
 from livemosaic.geo.rasterize import Outline
 from livemosaic.index.extents.rows import ExtentRows, PartitionName
 from livemosaic.index.extents.shape import united
+from livemosaic.index.extents.top import TopRow, from_bytes, on_top, to_bytes
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.partitions import partitions
@@ -309,3 +310,55 @@ class TestShape:
         square = stored([(0.25, 0.25), (0.25, 0.75), (0.75, 0.25)])
         assert united(GRID, CELL.quadkey, WHOLE, [square]) == WHOLE
         assert united(GRID, CELL.quadkey, square, [WHOLE]) == WHOLE
+
+
+class TestOnTop:
+    @settings(deadline=None, max_examples=40)
+    @given(st.lists(PLACES.map(stored).filter(bool), min_size=1, max_size=12))
+    def test_it_hides_every_pixel_of_all_others(self, parts: list[bytes]) -> None:
+        rows = [TopRow(f"{n:02}#c#{n}", part) for n, part in enumerate(parts)]
+        found = on_top(GRID, CELL.quadkey, rows)
+        assert found is not None
+        assert [*found] == sorted(found)
+        for row in {*rows} - {*found}:
+            above = [burnt(each.footprint) for each in found if each < row]
+            assert not (burnt(row.footprint) & ~np.logical_or.reduce(above)).any()
+        for row in found:
+            above = [burnt(each.footprint) for each in rows if each < row]
+            left = burnt(row.footprint) & ~np.logical_or.reduce(
+                [*above, np.zeros((300, 300), bool)]
+            )
+            if not left.any():
+                continue
+            places = np.argwhere(left)
+            for at in {*places.argmin(axis=0).tolist(), *places.argmax(axis=0).tolist()}:
+                x, y = PIXELS.transform @ (places[at][1] + 0.5, places[at][0] + 0.5)
+                assert row.shows_in(PIXELS.bounds, [(x, y, x, y)])
+        assert from_bytes(to_bytes(found)) == found
+        assert [row.place for row in from_bytes(to_bytes(found))] == [row.place for row in found]
+
+    def test_a_hole_hides_nothing(self) -> None:
+        """Rings fill by the even-odd rule."""
+        left, bottom, right, top = GRID.bounds(CELL)
+        whole, hole = box(left, bottom, right, top), box(left, bottom, right, top).buffer(-1000)
+        rows = [
+            TopRow("1", packed(whole.buffer(-100).difference(hole), PIXELS.bounds)),
+            TopRow("2", packed(hole.buffer(-1000), PIXELS.bounds)),
+            TopRow("3", packed(hole.buffer(-2000), PIXELS.bounds)),
+        ]
+        assert on_top(GRID, CELL.quadkey, rows) == (rows[0], rows[1])
+
+    @pytest.mark.parametrize(
+        ("count", "vertices"), [(201, 4), (100, 900)], ids=["side by side", "large"]
+    )
+    def test_what_is_too_much_is_not_kept(self, count: int, vertices: int) -> None:
+        """A row of DynamoDB holds 400 KB."""
+        left, bottom, right, top = PIXELS.bounds
+        radius, places = (right - left) / 500, np.random.default_rng(1).random((count, 2))
+        turns = np.linspace(0, 2 * np.pi, vertices, endpoint=False)
+        ring = np.column_stack([np.cos(turns), np.sin(turns)]) * radius
+        span = np.array([right - left, top - bottom]) - 4 * radius
+        shapes = [Polygon(ring + (left, bottom) + 2 * radius + place * span) for place in places]
+        rows = [TopRow(f"{n:04}", packed(each, PIXELS.bounds)) for n, each in enumerate(shapes)]
+        assert on_top(GRID, CELL.quadkey, rows) is None
+        assert len(on_top(GRID, CELL.quadkey, rows, every=True) or ()) > 0.9 * count

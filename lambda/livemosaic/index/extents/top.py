@@ -25,6 +25,10 @@ _ROW: Final = struct.Struct("<HI4H")
 """Bytes of a sort key, and of a footprint; the place where it shows."""
 CellBox = tuple[int, int, int, int]
 """West, south, east and north in a cell, in 65,535ths from its lower left corner."""
+_MOST: Final = 200
+"""Scenes that lie side by side, not above each other, are not worth keeping."""
+_MOST_BYTES: Final = 64 * 1024
+"""Of all rows on top: a sixth of a row of DynamoDB, and 16 read units of each tile that asks."""
 _WHOLE: Final[CellBox] = (0, 0, _UNIT, _UNIT)
 
 
@@ -54,15 +58,17 @@ class TopRow:
 
 
 def on_top(
-    grid: CellGrid, quadkey: str, rows: Iterable[TopRow], most: int
+    grid: CellGrid, quadkey: str, rows: Iterable[TopRow], *, every: bool = False
 ) -> tuple[TopRow, ...] | None:
     """Returns the rows of a cell that the ones above them do not hide entirely, top first.
 
     So each row that is not among them lies inside of what the ones above it cover together. None
-    where there are more than `most`: rows, which come in order, are then not taken any further.
+    where they are too many to be kept, unless `every` one is asked for: rows, which come in order,
+    are then not taken any further.
     """
     bounds = grid.bounds(Cell.of(quadkey))
     found: list[TopRow] = []
+    size = 0
     footprints: set[bytes] = set()
     above: BaseGeometry = Polygon()
     for row in rows:
@@ -77,7 +83,8 @@ def on_top(
             shapely.prepare(above)
             footprints.add(row.footprint)
         found.append(replace(row, place=place))
-        if len(found) > most:
+        size += _ROW.size + len(row.sk.encode()) + len(row.footprint)
+        if not every and (len(found) > _MOST or size > _MOST_BYTES):
             return None
     return tuple(found)
 
