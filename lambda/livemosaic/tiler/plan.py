@@ -263,7 +263,9 @@ class Plan:
         met: list[int] = []
         if count == 0 and end == "full":
             return self._seen(met, end)
-        for place, _ in self._all_met():
+        for place, scene in self._all_met():
+            if end != "top" and self._before_top is not None and scene.nth >= self._before_top:
+                return None  # they came when another tag was compared
             met.append(place)
             if len(met) == count and end == "full":
                 return self._seen(met, end)

@@ -28,6 +28,9 @@ class Scene:
     """None if it cannot be read."""
 
 
+NOTHING = Scene(np.zeros(SHAPE, np.bool_), None)
+
+
 def found(name: str) -> IndexedScene:
     return IndexedScene(f"c#{name}", name, "1", None, {}, {}, ())
 
@@ -426,6 +429,15 @@ class TestOnTop:
         later.plan.foreseen(count, end)
         later.finish()
         assert later.named == Run(scenes).rounds
+
+    def test_a_full_tile_is_not_foreseen_from_scenes_before_their_turn(self) -> None:
+        """A scene came that is hidden by a footprint without pixels."""
+        filled = Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_))
+        half = at_the_left(filled)
+        seen = Run([NOTHING, replace(half, truth=None), NOTHING, filled]).plan.seen
+        plan = LazyRoutes([NOTHING, replace(half, truth=None), half, filled], page=1, top=True).plan
+        plan.foreseen(9, "top")
+        assert plan.foreseen(len(seen.scenes), seen.end) != seen
 
     def test_an_edge_that_wanders_is_filled_from_the_deep(self) -> None:
         narrow = at_the_left(Scene(np.ones(SHAPE, np.bool_), np.ones(SHAPE, np.bool_)))
