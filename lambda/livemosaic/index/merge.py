@@ -182,4 +182,4 @@ def scene_of(rank: str, rows: Sequence[CellRow]) -> IndexedScene:
 
 
 def _parts(rows: Iterable[CellRow]) -> tuple[Part, ...]:
-    return tuple(dict.fromkeys((row.place.quadkey, row.footprint) for row in rows))
+    return tuple(sorted({(row.place.quadkey, row.footprint) for row in rows}))

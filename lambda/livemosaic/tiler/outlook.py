@@ -1,8 +1,9 @@
 """Looks ahead of the scenes that a view has read, at what is known of deep partitions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ _MOST_AHEAD: Final = 64
 """Rows that were read and not given yet, of which the pixels are compared with the holes."""
 _MOST_ON_TOP: Final = 40
 """Rows that are read before their turn: a page of a deep partition, in one call."""
+_MOST_ASKED: Final = 100
+"""Rows on top that show in a view, and keys that are looked up, in one call: of several cells also
+those of rows that a scene may have in more than one."""
 
 Extents = Mapping[PartitionName, PartitionExtent]
 
@@ -62,7 +66,7 @@ class Outlook:
         if self._tried or not self._may_end(partitions, self._known):
             return True
         self._tried = True
-        found = self._on_top(partitions, self._known)
+        found = self._on_top(rows, partitions, self._known)
         return True if found is None else found
 
     def _is_needed(
@@ -80,24 +84,31 @@ class Outlook:
         return self.needs.only_top and all(_is_known(each, extents) for each in partitions)
 
     def _on_top(
-        self, partitions: Sequence[OpenPartition], extents: Extents
+        self, rows: Sequence[CellRow], partitions: Sequence[OpenPartition], extents: Extents
     ) -> Sequence[CellRow] | None:
         """Returns the rows that were not read and hide all others, by footprints.
 
-        None where some of them, or of the ones that were read, are gone, changed, or take no part:
-        these hide nothing.
+        With them come all other rows of their scenes, and of the ones of `rows`: a scene claims as
+        much as in its turn. None where some of them, or of the ones that were read, are gone,
+        changed, or take no part: these hide nothing.
         """
         mosaic, index = self.candidates.mosaic, self.candidates.index
-        showing = [*self._showing(partitions, extents)]
+        showing = [*islice(self._showing(partitions, extents), _MOST_ASKED + 1)]
         met = {each.pk: each.met for each in partitions}
         unread = {key: top for key, top in showing if key.sk not in met[key.pk]}
         passed = {each.pk: each.page.next or "" for each in partitions}
-        if len(unread) > _MOST_ON_TOP or any(key.sk <= passed[key.pk] for key in unread):
+        if len(showing) > _MOST_ASKED or len(unread) > _MOST_ON_TOP:
+            return None
+        if any(key.sk <= passed[key.pk] for key in unread):
+            return None
+        asked = {*unread, *_beside((*unread, *(row.key(mosaic) for row in rows)), partitions)}
+        if len(asked) > _MOST_ASKED:
             return None
         read = [CellRow.from_row(met[key.pk][key.sk]) for key, _ in showing if key not in unread]
-        fetched = index.rows_at(mosaic, unread.keys())
+        fetched = index.rows_at(mosaic, asked)
         footprints = {key: top.footprint for key, top in showing}
-        there = [row for row in (*read, *fetched) if is_row_shown(row, mosaic)]
+        shown = (row for row in (*read, *fetched) if is_row_shown(row, mosaic))
+        there = [row for row in shown if row.key(mosaic) in footprints]
         if {row.key(mosaic): row.footprint for row in there} != footprints:
             return None
         scenes = (scene_of(row.place.rank, [row]) for row in there)
@@ -129,6 +140,17 @@ class Outlook:
             for top in extents[name].top or ():
                 if top.shows_in(bounds, area.boxes):
                     yield top, each.pk
+
+
+def _beside(keys: Iterable[Key], partitions: Iterable[OpenPartition]) -> Iterator[Key]:
+    """Yields the keys of rows that the scenes of some rows may have, too, and were not read."""
+    names = [(PartitionName.of(each.pk), each) for each in partitions]
+    for key in keys:
+        kind, quadkey = PartitionName.of(key.pk)
+        for name, each in names:
+            is_beside = name.kind == kind and len(name.quadkey) == len(quadkey)
+            if is_beside and name.quadkey != quadkey and key.sk > (each.page.next or ""):
+                yield Key(each.pk, key.sk)
 
 
 def _is_known(partition: OpenPartition, extents: Extents) -> bool:

@@ -15,6 +15,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from livemosaic.geo.cells import cell_grid
 from livemosaic.geo.covering import rings_of
 from livemosaic.geo.rasterize import Outline
+from livemosaic.geo.tms import tile_matrix_set
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.overviews import REGIONS, OverviewRows
 from livemosaic.index.scenes import Index
@@ -28,7 +29,7 @@ from livemosaic.table import Page
 from livemosaic.tiler.overviews import Overviews
 from livemosaic.tiler.picture import Picture, PictureLimits, Tiler
 from livemosaic.tiler.rules.parameters import rule_of
-from livemosaic.tiler.views import TileAddress, View
+from livemosaic.tiler.views import TileAddress, View, extent_view
 from proof.memory import MemoryTable
 from proof.schedules import InTurn
 
@@ -182,9 +183,19 @@ class World:
         tile = morecantile.tms.get(TMS).tile(*place, zoom)
         return TileAddress(TMS, tile.z, tile.x, tile.y).view(self.mosaic, SIZE)
 
-    def compare(self, rule: Rule = DEFAULT, **limits: int) -> str:
-        """Compares a tile with and without; returns how the search for its scenes ended."""
-        view, limit = self.view(), PictureLimits(**{"max_rows": 5000, **limits})
+    def box_view(self) -> View:
+        """A box as large as a tile, across tiles."""
+        tiles = tile_matrix_set(TMS)
+        width = tiles.xy_bounds(tiles.tile(9, 46, int(self.rng.integers(10, 13))))
+        side = width.right - width.left
+        x, y = tiles.xy(9 + self.rng.random() * 0.2, 46 + self.rng.random() * 0.15)
+        bounds = x - side / 2, y - side / 2, x + side / 2, y + side / 2
+        return extent_view(Grid(tiles.rasterio_crs, bounds, SIZE, SIZE), self.mosaic, "a box")
+
+    def compare(self, rule: Rule = DEFAULT, view: View | None = None, **limits: int) -> str:
+        """Compares an image with and without; returns how the search for its scenes ended."""
+        view = view or self.view()
+        limit = PictureLimits(**{"max_rows": 5000, **limits})
         whole = self.made(view, rule, limit, live=True)
         reads, self.painter.reads = self.painter.reads, []
         found = self.made(view, rule, limit, live=False)
@@ -243,6 +254,22 @@ def test_tiles_are_the_same_while_scenes_come_and_go(kind: str) -> None:
             for _ in range(3):
                 ends.add(world.compare(max_scenes=100))
     assert "top" in ends
+
+
+@pytest.mark.parametrize("kind", ["wander", "torn"])
+def test_boxes_over_several_cells_are_the_same(kind: str) -> None:
+    """A scene on top in one of them, and hidden in the other, is met as a whole, and read once."""
+    ends = set()
+    world = World(np.random.default_rng(2), kind)
+    for _ in range(40):
+        world.put()
+    world.know()
+    small = rule_of({"min_pixels": 200}, world.mosaic)
+    for _ in range(20):
+        view = world.box_view()
+        for rule, limit in ((DEFAULT, 100), (DEFAULT, 6), (small, 100)):
+            ends.add(world.compare(rule, view, max_scenes=limit))
+    assert {"top", "Exhausted"} <= ends, "nothing was proven"
 
 
 def test_a_tile_at_an_edge_that_wanders_reads_few_rows() -> None:
