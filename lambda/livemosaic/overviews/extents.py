@@ -40,7 +40,8 @@ _DEEP: Final = 50
 _DEEPER: Final = 200
 """Rows from which on it has rows on top: three pages of a tile's, and more."""
 _MOST_ROWS: Final = 20_000
-"""A partition with more rows is not read: its extent is the whole cell, which ends no tile."""
+"""A partition with more rows is not read to its end: its extent is the whole cell, which ends no
+tile, and it has no rows on top."""
 _MOST_ABOVE: Final = 50
 """Rows above the place at which rows on top begin that are read to let them begin higher."""
 _MOVED_S: Final = 60
@@ -204,7 +205,8 @@ class ExtentKeeper:
         """Finds the rows on top of a partition, by all of its rows."""
         before = replace(self.rows.get(mosaic, name), top=())
         if (begun := self._begin(mosaic, before)) is not None:
-            top = self._top(mosaic, name, self._parts(mosaic, name))  # not before
+            parts = islice(self._parts(mosaic, name), _MOST_ROWS + 1)  # not before
+            top = self._top(mosaic, name, parts)
             contended(partial(self._finish, mosaic, name, begun, top))
 
     def _raise(self, mosaic: Mosaic, name: PartitionName) -> None:
@@ -250,7 +252,7 @@ class ExtentKeeper:
                 yield part.row
 
         top = on_top(cell_grid(mosaic.tms), name.quadkey, rows())
-        if top is None or count < self.deeper:
+        if top is None or not self.deeper <= count <= _MOST_ROWS:
             return _NOT_WORTH_IT
         return _Top(None if moved else top, first.sk)
 

@@ -290,6 +290,21 @@ def test_a_tile_at_an_edge_that_wanders_reads_few_rows() -> None:
     assert given[1] <= 20 < 200 < given[0]
 
 
+def test_a_partition_of_very_many_rows_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be for one change of 64, however many there are."""
+    monkeypatch.setattr("livemosaic.overviews.extents._MOST_ROWS", 30)
+    world = World(np.random.default_rng(1), "granules")
+    for _ in range(60):
+        world.put()
+    world.know()
+    mosaic, keeper = world.mosaic, ExtentKeeper(world.index)
+    names = [*keeper.rows.names(mosaic, mosaic.marked_since)]
+    known = [keeper.rows.get(mosaic, name) for name in names]
+    assert {(extent.top, extent.top_after) for extent in known} == {((), None)}
+
+
 class TestUnchanged:
     """A tag tells without pixels whether a tile is the same."""
 
