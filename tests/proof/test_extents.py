@@ -428,7 +428,7 @@ class TestFaultsOfRowsOnTopAreFoundOut:
         every = explored(before, "deleted")
         read(every)
 
-        def trusting(self: Outlook, partitions: Any, extents: Any) -> Any:
+        def trusting(self: Outlook, _: Any, partitions: Any, extents: Any) -> Any:
             keys = [key for key, _ in self._showing(partitions, extents)]
             return self.candidates.index.rows_at(self.candidates.mosaic, keys)
 
