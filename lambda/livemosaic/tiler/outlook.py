@@ -26,8 +26,8 @@ _MOST_AHEAD: Final = 64
 _MOST_ON_TOP: Final = 40
 """Rows that are read before their turn: a page of a deep partition, in one call."""
 _MOST_ASKED: Final = 100
-"""Rows on top that show in a view, and keys that are looked up, in one call: of several cells also
-those of rows that a scene may have in more than one."""
+"""Rows on top that show in a view, and keys that are looked up in one call: in a view of several
+cells also keys of rows that a scene may have in more than one."""
 
 Extents = Mapping[PartitionName, PartitionExtent]
 
