@@ -234,6 +234,7 @@ def test_tiles_are_the_same_as_of_all_rows(kind: str) -> None:
     assert ("top" in ends and turned_back) or kind == "granules", "nothing was proven"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grid", "wander", "torn"])
 def test_tiles_are_the_same_while_scenes_come_and_go(kind: str) -> None:
     ends = set()
@@ -256,6 +257,7 @@ def test_tiles_are_the_same_while_scenes_come_and_go(kind: str) -> None:
     assert "top" in ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wander", "torn"])
 def test_boxes_over_several_cells_are_the_same(kind: str) -> None:
     """A scene on top in one of them, and hidden in the other, is met as a whole, and read once."""

@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -384,7 +384,6 @@ class TestOnTop:
     """Scenes come before their turn where they hide all others, as far as footprints say."""
 
     @given(stacks(anything), st.integers(1, 8), st.integers(1, 4), st.booleans())
-    @settings(max_examples=400)
     def test_the_same_is_read_in_the_same_rounds_as_without(
         self, scenes: list[Scene], max_scenes: int, page: int, needs_all: bool
     ) -> None:
