@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -540,20 +540,15 @@ class TestPlaces:
             tiles = make_scenes(server.folder, 5)
             edge = 2 * 20037508.342789244 / 2**9
             others = [moved(server, tile, 3 * edge, f"other-{tile.name}") for tile in tiles]
-            bounds = np.array([tile.bounds for tile in others])
-            around = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
-            holes = np.zeros((3, 512, 512), np.uint8)
-            holes[:, :9, :9] = 250
-            path = write_cog(
-                server.folder / "holes.tif", holes, crs="EPSG:3857", bounds=around, nodata=0
-            )
-            publish(server, [*tiles, *others, Tile("holes", path, around, day=28)])
+            hollow = over(server, others)
+            publish(server, [*tiles, *others, hollow])
             build(server)
             left, _, right, top = tiles[0].bounds
             url = window((left - edge / 2, top - edge, right + 4 * edge, top + edge), "1600x700")
             before = np.load(io.BytesIO(server.get(url).content))
-            x, y = bounds[:, [0, 2]].mean(), bounds[:, [1, 3]].mean()
-            retire(server, WEB.tile(*WEB.lnglat(x, y), 9))
+            west, south, east, north = hollow.bounds
+            middle = WEB.lnglat((west + east) / 2, (south + north) / 2)
+            retire(server, WEB.tile(*middle, 9))
             answer = server.get(url)
             assert "X-Truncated" not in answer.headers
             assert answer.headers["X-Overview"].startswith("9;")
@@ -570,16 +565,10 @@ class TestPlaces:
         """Of footprints one scene hides all others; of pixels it hides nearly none."""
         with with_overviews(tmp_path) as server:
             tiles = make_scenes(server.folder, 5)
-            bounds = np.array([tile.bounds for tile in tiles])
-            around = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
-            holes = np.zeros((3, 512, 512), np.uint8)
-            holes[:, :9, :9] = 250
-            path = write_cog(
-                server.folder / "holes.tif", holes, crs="EPSG:3857", bounds=around, nodata=0
-            )
-            publish(server, [*tiles, Tile("holes", path, around, day=28)])
+            hollow = over(server, tiles)
+            publish(server, [*tiles, hollow])
             build(server)
-            url = window(around, "2048x2048")
+            url = window(hollow.bounds, "2048x2048")
             if is_lost:
                 for path_of_cell in objects(server):
                     path_of_cell.unlink()
@@ -633,6 +622,16 @@ def moved(server: Server, tile: Tile, x: float, name: str = "moved") -> Tile:
             server.folder / f"{name}.tif", dataset.read(), crs="EPSG:3857", bounds=bounds
         )
     return replace(tile, name=name, path=path, bounds=bounds)
+
+
+def over(server: Server, tiles: Sequence[Tile]) -> Tile:
+    """A scene on top of others that hides all of them by its footprint, but is mostly nodata."""
+    bounds = np.array([tile.bounds for tile in tiles])
+    around = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
+    data = np.zeros((3, 512, 512), np.uint8)
+    data[:, :9, :9] = 250
+    path = write_cog(server.folder / "holes.tif", data, crs="EPSG:3857", bounds=around, nodata=0)
+    return Tile("holes", path, around, day=28)
 
 
 def window(bounds: tuple[float, float, float, float], size: str, mosaic: str = "m") -> str:

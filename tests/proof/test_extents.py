@@ -8,7 +8,7 @@ and dies after any write. Each rule of `index.extents.rows` is broken on purpose
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -84,33 +84,30 @@ class Keeper(OverviewBuilder):
     def _update(self, run: Any, changed: Any) -> None:
         """There is nothing to make."""
 
+    keeper: ClassVar[type[ExtentKeeper]] = ExtentKeeper
+    one_in: ClassVar[OneIn] = OneIn(1, SELDOM, SELDOM, SELDOM)
+
     @property
     def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(1, SELDOM, SELDOM, SELDOM))
+        return self.keeper(self.index, self.clock, 1, 1, self.one_in)
 
 
 class Finding(Keeper):
     """Looks for rows on top where nobody did."""
 
-    @property
-    def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, 1, SELDOM, SELDOM))
+    one_in = OneIn(SELDOM, 1, SELDOM, SELDOM)
 
 
 class Raising(Keeper):
     """Lets rows on top begin higher with every change."""
 
-    @property
-    def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, 1, SELDOM))
+    one_in = OneIn(SELDOM, SELDOM, 1, SELDOM)
 
 
 class Remaking(Keeper):
     """Makes rows on top anew with every change."""
 
-    @property
-    def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, SELDOM, 1))
+    one_in = OneIn(SELDOM, SELDOM, SELDOM, 1)
 
 
 def keeping(on: Callable[[Table], Table] = lambda table: table, kind: Any = Keeper) -> Program:
@@ -147,9 +144,7 @@ def known(table: Table) -> bool:
 class Ignorant(Keeper):
     """Makes no extents, and lets others grow."""
 
-    @property
-    def extents(self) -> ExtentKeeper:
-        return ExtentKeeper(self.index, self.clock, one_in=OneIn(SELDOM, SELDOM, SELDOM, SELDOM))
+    one_in = OneIn(SELDOM, SELDOM, SELDOM, SELDOM)
 
 
 TWO = (Keeper, Keeper)
@@ -468,12 +463,6 @@ def begins_anywhere(partition: OpenPartition, extents: Mapping[Any, PartitionExt
     return extent is not None and extent.top is not None
 
 
-class LateLook(Finding):
-    @property
-    def extents(self) -> ExtentKeeper:
-        return LateLookKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, 1, SELDOM, SELDOM))
-
-
 class LateLookKeeper(ExtentKeeper):
     def _look(self, mosaic: Mosaic, name: PartitionName) -> None:
         parts = [*self._parts(mosaic, name)]
@@ -483,10 +472,8 @@ class LateLookKeeper(ExtentKeeper):
             contended(partial(self._finish, mosaic, name, begun, top))
 
 
-class Unannounced(Raising):
-    @property
-    def extents(self) -> ExtentKeeper:
-        return UnannouncedKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, 1, SELDOM))
+class LateLook(Finding):
+    keeper = LateLookKeeper
 
 
 class UnannouncedKeeper(ExtentKeeper):
@@ -496,15 +483,17 @@ class UnannouncedKeeper(ExtentKeeper):
         self.rows.put(mosaic, replace(before, top_after=first.sk))
 
 
-class Careless(Remaking):
-    @property
-    def extents(self) -> ExtentKeeper:
-        return CarelessKeeper(self.index, self.clock, 1, 1, OneIn(SELDOM, SELDOM, SELDOM, 1))
+class Unannounced(Raising):
+    keeper = UnannouncedKeeper
 
 
 class CarelessKeeper(ExtentKeeper):
     def _finish(self, mosaic: Mosaic, name: PartitionName, begun: int, made: Any) -> None:
         super()._finish(mosaic, name, self.rows.get(mosaic, name).top_begun or begun, made)
+
+
+class Careless(Remaking):
+    keeper = CarelessKeeper
 
 
 class Hasty(Keeper):
@@ -518,17 +507,15 @@ class Unconditional(Wrapped):
         return replace(one, expect=None) if "#extent." in one.key.pk else one
 
 
-class Late(Keeper):
-    @property
-    def extents(self) -> ExtentKeeper:
-        return LateKeeper(self.index, self.clock, 1, 1, OneIn(1, SELDOM, SELDOM, SELDOM))
-
-
 class LateKeeper(ExtentKeeper):
     def _make(self, mosaic: Mosaic, name: PartitionName) -> None:
         parts = {part.footprint for part in self._parts(mosaic, name)}
         known = united(cell_grid(mosaic.tms), name.quadkey, None, parts)
         self.rows.put(mosaic, PartitionExtent(name, known, complete=True))
+
+
+class Late(Keeper):
+    keeper = LateKeeper
 
 
 class Trusting(ExtentRows):

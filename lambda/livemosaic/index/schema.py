@@ -98,7 +98,11 @@ class Place(NamedTuple):
 
     def key(self, mosaic: Mosaic, scene: str) -> Key:
         """The key in the table of the row of a scene, by the scene's key."""
-        return Key(partition(mosaic, self.kind, self.quadkey), f"{self.rank}#{scene}")
+        return Key(partition(mosaic, self.kind, self.quadkey), self.sk(scene))
+
+    def sk(self, scene: str) -> str:
+        """The sort key of that row."""
+        return f"{self.rank}#{scene}"
 
 
 class ChangedArea(NamedTuple):

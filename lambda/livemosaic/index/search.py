@@ -67,6 +67,11 @@ class OpenPartition:
             self.page, self._taken = self.read(self.pk, self.page.next, limit), 0
 
     @property
+    def read_to(self) -> str:
+        """The sort key up to which all rows were read, where there are more; empty where none."""
+        return self.page.next or ""
+
+    @property
     def met(self) -> dict[str, Row]:
         """All rows that were read, by their sort keys."""
         return {row.key.sk: row for row in (*self._met, *self.page.rows)}
@@ -255,7 +260,7 @@ def _no_item(mosaic: Mosaic, key: str) -> NotFoundError:
 
 
 def _sk(row: CellRow) -> str:
-    return f"{row.place.rank}#{row.scene}"
+    return row.place.sk(row.scene)
 
 
 def _always(_rows: Sequence[CellRow], _partitions: Sequence[OpenPartition]) -> bool:

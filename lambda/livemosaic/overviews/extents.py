@@ -77,6 +77,11 @@ class _Part(NamedTuple):
     def row(self) -> TopRow:
         return TopRow(self.sk, self.footprint)
 
+    @property
+    def scene(self) -> str:
+        """The key of the scene."""
+        return self.sk.partition("#")[2]
+
 
 class _Top(NamedTuple):
     """Rows on top, as their maker found them."""
@@ -146,9 +151,9 @@ class ExtentKeeper:
         elif _is_drawn(heads, one_in.found if top is None else one_in.remade):
             self._look(mosaic, name)
         elif top is not None and after is not None:
-            above = {part.sk: part.footprint for part in parts if part.sk <= after}
+            above = {part.scene: part.footprint for part in parts if part.sk <= after}
             known = {row.footprint for row in top}
-            drawn = _is_drawn([h for h in heads if _sk(h) in above], one_in.raised)
+            drawn = _is_drawn([head for head in heads if head.key in above], one_in.raised)
             if drawn and not known.issuperset(above.values()):
                 self._raise(mosaic, name)
 
@@ -168,8 +173,7 @@ class ExtentKeeper:
         if extent.part is None or not self.rows.is_marking(mosaic):
             return {}
         missing = _lacking(cell_grid(mosaic.tms), extent, found)
-        keys = ((part.sk.partition("#")[2], part.footprint) for part in missing)
-        return {key: footprint for key, footprint in keys if key not in waiting}
+        return {part.scene: part.footprint for part in missing if part.scene not in waiting}
 
     def repair(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
         """Adds parts of scenes to an extent, and forgets its rows on top."""
@@ -267,8 +271,7 @@ class ExtentKeeper:
         before = self.rows.get(mosaic, name)
         if not before.revision:  # all of them are deleted, as overviews are off
             return
-        known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, footprints)
-        after = replace(before, footprint=known, complete=True)
+        after = replace(_wider(mosaic, before, footprints), complete=True)
         if after != before:
             self.rows.put(mosaic, after)
 
@@ -276,9 +279,7 @@ class ExtentKeeper:
         before = self.rows.get(mosaic, name)
         if not before.revision or not parts:
             return
-        footprints = [part.footprint for part in parts]
-        known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, footprints)
-        after = replace(before, footprint=known)
+        after = _wider(mosaic, before, [part.footprint for part in parts])
         if before.top_after is not None or before.top_begun is not None:
             rows = [part.row for part in parts if part.sk > (before.top_after or "")]
             is_moved = any(part.is_moved for part in parts)
@@ -289,8 +290,7 @@ class ExtentKeeper:
     def _repair(self, mosaic: Mosaic, name: PartitionName, parts: Sequence[bytes]) -> None:
         before = self.rows.get(mosaic, name)
         if before.revision:
-            known = united(cell_grid(mosaic.tms), name.quadkey, before.footprint, parts)
-            self.rows.put(mosaic, _without_top(replace(before, footprint=known)))
+            self.rows.put(mosaic, _without_top(_wider(mosaic, before, parts)))
 
     def _parts(self, mosaic: Mosaic, name: PartitionName, limit: int = _DEEPER) -> Iterator[_Part]:
         """The parts of scenes in a partition as of now, in order, `limit` rows at a time.
@@ -302,6 +302,12 @@ class ExtentKeeper:
             is_moved = "moved" in row.item
             if not is_moved or row.item["expires"] > now:
                 yield _Part(row.key.sk, row.item["footprint"], is_moved)
+
+
+def _wider(mosaic: Mosaic, extent: PartitionExtent, footprints: Sequence[bytes]) -> PartitionExtent:
+    """An extent with more footprints, as rows of the partition hold them."""
+    grid, quadkey = cell_grid(mosaic.tms), extent.name.quadkey
+    return replace(extent, footprint=united(grid, quadkey, extent.footprint, footprints))
 
 
 def _with(mosaic: Mosaic, extent: PartitionExtent, rows: Iterable[TopRow]) -> PartitionExtent:
@@ -353,7 +359,7 @@ class _Covers:
     def parts(self, name: PartitionName, heads: Iterable[Head]) -> list[_Part]:
         """Returns the parts of scenes in the cell of a partition, as their rows hold them."""
         return [
-            _Part(f"{place.rank}#{head.key}", footprint, is_moved)
+            _Part(place.sk(head.key), footprint, is_moved)
             for head in heads
             for place, is_moved in self._places(name, head)
             if (footprint := self._of(head)(name.quadkey)) is not None
@@ -376,10 +382,6 @@ def _is_drawn(heads: Iterable[Head], one_in: int) -> bool:
     texts = (f"{head.key} {head.version}".encode() for head in heads)
     digests = (hashlib.blake2b(text, digest_size=4).digest() for text in texts)
     return any(int.from_bytes(digest) % one_in == 0 for digest in digests)
-
-
-def _sk(head: Head) -> str:
-    return f"{head.scene.rank}#{head.key}"
 
 
 def _by_partition(heads: Iterator[Head]) -> Mapping[PartitionName, list[Head]]:

@@ -96,19 +96,19 @@ class Outlook:
         showing = [*islice(self._showing(partitions, extents), _MOST_ASKED + 1)]
         met = {each.pk: each.met for each in partitions}
         unread = {key: top for key, top in showing if key.sk not in met[key.pk]}
-        passed = {each.pk: each.page.next or "" for each in partitions}
+        read_to = {each.pk: each.read_to for each in partitions}
         if len(showing) > _MOST_ASKED or len(unread) > _MOST_ON_TOP:
             return None
-        if any(key.sk <= passed[key.pk] for key in unread):
+        if any(key.sk <= read_to[key.pk] for key in unread):
             return None
         asked = {*unread, *_beside((*unread, *(row.key(mosaic) for row in rows)), partitions)}
         if len(asked) > _MOST_ASKED:
             return None
-        read = [CellRow.from_row(met[key.pk][key.sk]) for key, _ in showing if key not in unread]
+        read = (CellRow.from_row(met[key.pk][key.sk]) for key, _ in showing if key not in unread)
         fetched = index.rows_at(mosaic, asked)
         footprints = {key: top.footprint for key, top in showing}
-        shown = (row for row in (*read, *fetched) if is_row_shown(row, mosaic))
-        there = [row for row in shown if row.key(mosaic) in footprints]
+        every = (*(row for row in read if is_row_shown(row, mosaic)), *fetched)
+        there = [row for row in every if row.key(mosaic) in footprints]
         if {row.key(mosaic): row.footprint for row in there} != footprints:
             return None
         scenes = (scene_of(row.place.rank, [row]) for row in there)
@@ -149,7 +149,7 @@ def _beside(keys: Iterable[Key], partitions: Iterable[OpenPartition]) -> Iterato
         kind, quadkey = PartitionName.of(key.pk)
         for name, each in names:
             is_beside = name.kind == kind and len(name.quadkey) == len(quadkey)
-            if is_beside and name.quadkey != quadkey and key.sk > (each.page.next or ""):
+            if is_beside and name.quadkey != quadkey and key.sk > each.read_to:
                 yield Key(each.pk, key.sk)
 
 
@@ -157,4 +157,4 @@ def _is_known(partition: OpenPartition, extents: Extents) -> bool:
     extent = extents.get(PartitionName.of(partition.pk))
     if extent is None or extent.top is None or extent.top_after is None:
         return False
-    return extent.top_after <= (partition.page.next or "")
+    return extent.top_after <= partition.read_to

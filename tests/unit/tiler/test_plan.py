@@ -63,11 +63,10 @@ class Source:
 
     def scenes(self, needs: Needs) -> Iterator[IndexedScene | OnTop | None]:
         for nth in range(len(self.truths)):
-            while (
-                self.page and nth and nth % self.page == 0 and not needs.may_show(self._ahead(nth))
-            ):
+            is_next_page = self.page and nth and nth % self.page == 0
+            while is_next_page and not needs.may_show(self._ahead(nth)):
                 yield None
-            if self.page and nth and nth % self.page == 0 and self.top and needs.only_top:
+            if is_next_page and self.top and needs.only_top:
                 top = [*visible(self.truths, nth)]
                 yield OnTop(tuple(found(str(n)) for n in top))
             yield next(self.found)
