@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Literal, Protocol, Self
+from weakref import proxy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,7 @@ class SceneSource(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Plan:
     """The rounds of one tile. Not for use by several threads at once."""
 
@@ -409,7 +410,8 @@ class Plan:
     def _ordered(self) -> Iterator[IndexedScene | OnTop | None]:
         """The scenes left to take; all are taken at once if their order needs that."""
         if self._scenes is None:
-            self._scenes = self.source.scenes(self)
+            # By weak reference: of a cycle the collector would free the pixels, some images later.
+            self._scenes = self.source.scenes(proxy(self))
             if not self.source.in_stored_order:
                 every = (scene for scene in self._scenes if isinstance(scene, IndexedScene))
                 taken = list(islice(every, self.max_rows))
