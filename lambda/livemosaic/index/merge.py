@@ -97,10 +97,15 @@ def merged(
         first = _pop(heap, now, arrivals)
         if first.row is None:
             continue
-        rows = [first.row]
-        while heap and heap[0].key == first.key and heap[0].row is not None:
+        rows, passed = [first.row], []
+        while heap and heap[0].key <= first.key and heap[0].row is not None:
+            if heap[0].key < first.key:  # a moved row, met between rows of this scene
+                passed.append(heapq.heappop(heap))
+                continue
             rows.append(heap[0].row)
             _pop(heap, now, arrivals)
+        for met in passed:
+            heapq.heappush(heap, met)
         found = scene_of(first.rank, rows)
         before = given.setdefault(found.key, found)
         if before is found:

@@ -346,6 +346,17 @@ class TestFind:
         ]
         assert at(index, "alps", 178, 10.5) == []
 
+    def test_a_scene_that_moved_comes_between_no_parts_of_others(
+        self, index: Index, mosaic: Mosaic
+    ) -> None:
+        """Its row at the old place in the order gives it, or not, but no other one twice."""
+        wide = polygon(-1, 45, 1, 46)
+        index.apply(mosaic, scene("a", wide, day=2))
+        index.apply(mosaic, scene("b", wide, day=1))
+        index.apply(mosaic, scene("b", wide, day=3, version=2))
+        mosaic = index.mosaics.get("alps")
+        assert ids(list(index.find(mosaic, area_of(mosaic, (-1, 45, 1, 46))))) == ["b", "a"]
+
     def test_a_point_is_an_area_too(self, index: Index, mosaic: Mosaic) -> None:
         index.apply(mosaic, scene("a"))
         mosaic = index.mosaics.get("alps")
