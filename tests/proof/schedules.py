@@ -295,6 +295,8 @@ class Explored:
             return False
         if asked.method in OUTSIDE:
             return state.world == len(self.happens)
+        if asked.method == "get":
+            return asked.given[0].pk in self.still
         return asked.method == "query" and asked.given[0] in self.still
 
     def _step(self, history: int, state: State) -> Iterator[tuple[Step, State]]:

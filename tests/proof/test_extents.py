@@ -75,6 +75,13 @@ SET = OverviewSet(
 )
 
 
+class Idle:
+    """Keeps no tallies."""
+
+    def update(self, *_: Any) -> None:
+        """There is nothing to keep."""
+
+
 class Keeper(OverviewBuilder):
     """A builder that makes no cells, and calls a partition deep that has any row.
 
@@ -90,6 +97,10 @@ class Keeper(OverviewBuilder):
     @property
     def extents(self) -> ExtentKeeper:
         return self.keeper(self.index, self.clock, 1, 1, self.one_in)
+
+    @property
+    def tallies(self) -> Any:
+        return Idle()
 
 
 class Finding(Keeper):

@@ -15,8 +15,8 @@ _MILLION: Final = 1_000_000
 _SWEEPS: Final = MONTH_S / 300
 _SWEEP_GB_S: Final = 0.25
 """Half a second of the sweep's 512 MB."""
-_SWEEP_READS: Final = 64 * 0.5
-"""Read units of a sweep for a mosaic: a query of each region, eventually consistent."""
+_SWEEP_READS: Final = 64 * 0.5 + 1
+"""Read units of a sweep for a mosaic: a query of each region, as of a second ago, and a tally."""
 _POLLS: Final = 5 * MONTH_S / 20
 """Requests of Lambda, which polls an idle queue five times in 20 s."""
 

@@ -115,6 +115,15 @@ def merged(
             yield replace(before, rank=found.rank, parts=more)
 
 
+def distinct(scenes: Iterable[IndexedScene]) -> Iterator[IndexedScene]:
+    """The scenes that take part, each once: one that moved a moment ago may come in parts."""
+    given: set[str] = set()
+    for scene in scenes:
+        if scene.key not in given and not scene.is_left_out:
+            given.add(scene.key)
+            yield scene
+
+
 def _beside(parts: Sequence[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     """The others whose cells are neither equal to, around nor within the cell of one of `parts`."""
     cells = [cell for cell, _ in parts]

@@ -12,7 +12,8 @@ the stale rows that it took. It is right beside other passes and after a crash a
   written the cell below, and not the one above.
 - A stale row is deleted last, and only the very row that was read. A crash before leaves all of
   them, and the next pass does it all again; whatever is made already is not drawn again.
-- Before it is deleted, the extents of deep partitions have the scene that it names (`extents`).
+- Before it is deleted, the extents of deep partitions have the scene that it names (`extents`), and
+  the tallies of tiles that its cells touch are made anew (`tallies`).
 
 Where a rival comes first to a cell, only this cell is made again: the ones below, which the pass
 has made already, are taken as they are now. So builders of different places meet in the cells
@@ -32,6 +33,7 @@ from livemosaic.overviews.cells.maker import BuildTally, CellMaker, CellRun
 from livemosaic.overviews.extents import ExtentKeeper
 from livemosaic.overviews.places import descendants, top_rung, within
 from livemosaic.overviews.sets.removal import SetRemover
+from livemosaic.overviews.tallies.keeper import TallyKeeper
 
 _TRIES: Final = 12
 """How often a block is drawn again for a scene that cannot be read: over about three days."""
@@ -55,6 +57,11 @@ class OverviewBuilder(CellMaker):
     def extents(self) -> ExtentKeeper:
         """What keeps the extents of deep partitions."""
         return ExtentKeeper(self.index, self.clock)
+
+    @property
+    def tallies(self) -> TallyKeeper:
+        """What keeps the tallies of tiles."""
+        return TallyKeeper(self.index, self.clock)
 
     @property
     def remover(self) -> SetRemover:
@@ -101,9 +108,9 @@ class OverviewBuilder(CellMaker):
                 complete = partial(sets.completed, set_id=cells.id, now=now)
                 self.index.mosaics.put_overview_sets(mosaic_id, complete)
         self._try_again(mosaic, unread, pending, now)
-        self.extents.include(
-            self.index.mosaics.get(mosaic_id), (row.scene for row in taken if row.scene), late
-        )
+        now_there = self.index.mosaics.get(mosaic_id)
+        self.extents.include(now_there, (row.scene for row in taken if row.scene), late)
+        self.tallies.update(now_there, changed, late)
         self.rows.settle(taken)
         if not (mosaic.overviews is None and self._pending(mosaic, REGIONS, 1)):
             # else nobody would look for stale rows of a mosaic without sets

@@ -1,6 +1,6 @@
 """Compares overview cells with the scenes and the cells that they are made of, by the index alone.
 
-And extents of deep partitions with the scenes in them.
+And extents of deep partitions, and tallies of tiles, with the scenes in them.
 
 Safe beside builders: what looks wrong is no difference where a stale row waits to be built, or the
 row was written meanwhile.
@@ -13,6 +13,7 @@ from typing import Final
 
 from livemosaic.errors import ConditionFailedError
 from livemosaic.index.extents.rows import PartitionName
+from livemosaic.index.extents.tallies import KIND as TALLY
 from livemosaic.index.overviews import REGIONS, OverviewCell, stale_row
 from livemosaic.index.verify import Checked, Difference, DifferenceKind
 from livemosaic.model.mosaic import Mosaic, OverviewSet
@@ -41,16 +42,26 @@ class OverviewCheck:
     """Mark cells that are wrong, so that the next build makes them anew, and repair extents."""
 
     def check(self) -> Iterator[Checked]:
-        """Checks the cells of the set that is shown, from the top down, then all extents.
+        """Checks the cells of the set that is shown, from the top down; one report each.
 
-        One report each.
+        Then all extents and tallies.
         """
         cells = self.mosaic.shown_overviews
         if cells is not None:
             for top in sorted(self.builder.tops(self.mosaic)):
                 yield from self._check(cells, top)
         for name in self.builder.extents.rows.names(self.mosaic, self.mosaic.marked_since):
-            yield Checked(1, [*self._of_extent(name)])
+            of = self._of_tally(name.quadkey) if name.kind == TALLY else self._of_extent(name)
+            yield Checked(1, [*of])
+
+    def _of_tally(self, quadkey: str) -> Iterator[Difference]:
+        if self.builder.tallies.is_outdated(self.mosaic, quadkey):
+            if self.repair:
+                self.builder.rows.mark(stale_row(self.mosaic, [quadkey], self.builder.clock()))
+            detail = "counts other scenes than there are"
+            yield Difference(
+                "outdated", f"tally of tile {quadkey or 'of the world'}", detail, self.repair
+            )
 
     def _of_extent(self, name: PartitionName) -> Iterator[Difference]:
         lacking = self.builder.extents.lacking(self.mosaic, name)

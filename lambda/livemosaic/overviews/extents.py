@@ -30,10 +30,10 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.table.groups import rows_of
 from livemosaic.table.retry import contended
 
-_MADE_AFTER_S: Final = 3600
+MADE_AFTER_S: Final = 3600
 """How long changes must have been marked before an extent is made: longer than a worker may be at
 work with the mosaic as it was before."""
-_KEPT_AFTER_S: Final = _MADE_AFTER_S / 2
+KEPT_AFTER_S: Final = MADE_AFTER_S / 2
 """From when on there may be extents, by clocks that differ from the one of who made them."""
 _DEEP: Final = 50
 """Rows from which on a partition is deep."""
@@ -119,7 +119,7 @@ class ExtentKeeper:
         """
         since = mosaic.marked_since
         age = self.clock() - since / 1000
-        if not since or age < _KEPT_AFTER_S:
+        if not since or age < KEPT_AFTER_S:
             return
         found = self.index.pool.map(partial(self.index.head, mosaic), dict.fromkeys(scenes))
         by_name = _by_partition(head for head in found if isinstance(head, Head))
@@ -130,7 +130,7 @@ class ExtentKeeper:
             parts = covers.parts(extent.name, heads)
             if extent.revision:
                 contended(partial(self._add, mosaic, extent.name, parts))
-            if age >= _MADE_AFTER_S and not late():
+            if age >= MADE_AFTER_S and not late():
                 self._improve(mosaic, extent, heads, parts)
 
     def _improve(

@@ -27,6 +27,7 @@ from livemosaic.overviews.cells.maker import BuildTally
 from livemosaic.overviews.hints import Hint, HintQueue, is_in_the_making, removal_hints
 from livemosaic.overviews.sets import can_be_cleared, is_kept, is_over
 from livemosaic.overviews.sets.removal import OutOfTimeError
+from livemosaic.overviews.tallies.keeper import TallyKeeper
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ def _facts(tally: BuildTally) -> dict[str, Any]:
 class Sweep:
     """Sends hints of what is overdue, and logs how far overviews are behind.
 
-    Bounds that are to be fitted are overdue, too.
+    Bounds that are to be fitted are overdue, too, and tallies that are not made yet.
     """
 
     index: Index
@@ -236,7 +237,10 @@ class Sweep:
         shown = max(ages.values(), default=0.0) if mosaic.shown_overviews else 0.0
         if is_in_the_making(mosaic) or _has_ended_sets(mosaic, self.clock()):
             return [Hint(mosaic.id)], shown
-        return [Hint(mosaic.id, region) for region, age in ages.items() if age > OVERDUE_S], shown
+        overdue = [Hint(mosaic.id, region) for region, age in ages.items() if age > OVERDUE_S]
+        if not overdue and TallyKeeper(self.index, self.clock).is_behind(mosaic):
+            return [Hint(mosaic.id)], shown
+        return overdue, shown
 
     def _ages(self, mosaic: Mosaic) -> dict[str, float]:
         """Returns the age in seconds of the oldest stale row that is due, by region."""

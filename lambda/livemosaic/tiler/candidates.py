@@ -75,6 +75,11 @@ class Candidates:
         check_base(scenes, self.rule)
         return ordered(scenes, self.rule, self.view.area.grid, self.view.grid)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every scene takes part."""
+        return self.selection is None and not self.assets and self.rule.method != "lock"
+
     def takes(self, scene: IndexedScene | Scene) -> bool:
         """Whether a scene takes part wherever it lies: it has the assets, and is selected."""
         return self._may_take(scene) and not unlike(scene, self.assets)

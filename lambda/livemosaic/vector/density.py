@@ -1,6 +1,6 @@
 """The layer of density: how many scenes lie where, for tiles with too many to draw each.
 
-At each zoom a scene counts once: in the square, `DEEPER` zooms below the tile, that has the
+At each zoom a scene counts once: in the square, four zooms below the tile, that has the
 centroid of its footprint; or, where the footprint does not hold that, a place within it: a tile
 without any part of a scene does not know of it.
 """
@@ -16,28 +16,23 @@ from shapely.geometry import MultiPolygon
 
 from livemosaic.geo.footprint import centre, inside
 from livemosaic.geo.tms import tile_matrix_set
+from livemosaic.index.extents.tallies import ALONG, Counts, later
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import LonLat
 from livemosaic.model.scene import IndexedScene, Scene
-from livemosaic.model.time import parse_time
 from livemosaic.vector.footprints import Listed, are_drawn
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.mvt import EXTENT, TileLayer
 
 NAME: Final = "density"
-DEEPER: Final = 4
-_ALONG: Final = 1 << DEEPER
-"""Squares along the edge of a tile."""
 Squares = NDArray[np.int64]
 """Shape (n, 2): columns and rows from the upper left corner of the tile; others are outside."""
-Counts = Mapping[tuple[int, int], tuple[int, str | None]]
-"""How many scenes have their places in a square, and their latest time, by its column and row."""
 
 
 def density(counts: Counts) -> TileLayer:
     """Returns the squares of a tile in which scenes have their places, with `count`, `newest`."""
-    edge = EXTENT // _ALONG
+    edge = EXTENT // ALONG
     places = sorted(counts)
     x, y = np.array(places, np.int64).reshape(-1, 2).T * edge
     found = [{"count": count, "newest": time} for count, time in map(counts.__getitem__, places)]
@@ -48,7 +43,7 @@ def counted(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Lis
     """Returns how many scenes have their places in squares of a tile."""
     lonlat = _places(index, mosaic, scenes)
     squares = _squares(frame, lonlat)
-    here = np.asarray(((squares >= 0) & (squares < _ALONG)).all(axis=1))
+    here = np.asarray(((squares >= 0) & (squares < ALONG)).all(axis=1))
     at_edge = np.flatnonzero(here & _off_map(frame, lonlat)).tolist()
     if at_edge:
         here[at_edge] = are_drawn(index, mosaic, frame, [scenes[at] for at in at_edge])
@@ -58,44 +53,27 @@ def counted(index: Index, mosaic: Mosaic, frame: TileFrame, scenes: Sequence[Lis
     newest: list[str | None] = [None] * len(places)
     times = (scenes[at].datetime for at in np.flatnonzero(here).tolist())
     for place, time in zip(of_scene.ravel().tolist(), times, strict=True):
-        newest[place] = _later(newest[place], time)
+        newest[place] = later(newest[place], time)
     squares_of = map(tuple, places.tolist())
     return dict(zip(squares_of, zip(counts.tolist(), newest, strict=True), strict=True))
-
-
-def summed(parts: Mapping[tuple[int, int], Counts]) -> Counts:
-    """Returns the counts of a tile, of the four below it by their column and row (0 or 1).
-
-    A square is four of theirs: places where they meet are in one of them at every zoom.
-    """
-    found: dict[tuple[int, int], tuple[int, str | None]] = {}
-    for (right, down), counts in parts.items():
-        for (column, row), (count, newest) in counts.items():
-            square = (right * _ALONG + column) // 2, (down * _ALONG + row) // 2
-            before, time = found.get(square, (0, None))
-            found[square] = before + count, _later(time, newest)
-    return found
-
-
-def _later(one: str | None, other: str | None) -> str | None:
-    if one is None or other is None or one == other:
-        return one or other
-    return max(one, other, key=parse_time)
 
 
 def _squares(frame: TileFrame, lonlat: NDArray[np.float64]) -> Squares:
     """Returns the squares of places; beyond the edge of the map, the last ones before it."""
     at, tms = frame.address, tile_matrix_set(frame.address.tms)
     matrix = tms.matrix(at.z)
-    origin = tms.xy_bounds(Tile(0, 0, at.z))
-    sides = matrix.cellSize * np.array([matrix.tileWidth, -matrix.tileHeight])
-    # By the same numbers in each tile: a place where two of them meet is in one.
-    places = (frame.projection.places(lonlat) - (origin.left, origin.top)) / sides * _ALONG
-    last = np.array([matrix.matrixWidth, matrix.matrixHeight]) * _ALONG - 1
+    # By the same numbers in each tile: a place where two of them meet is in one. In a quadtree at
+    # each zoom, too, so that a square has what the four of the next zoom have.
+    zoom = tms.minzoom if tms.is_quadtree else at.z
+    scale, origin = tms.matrix(zoom), tms.xy_bounds(Tile(0, 0, zoom))
+    sides = scale.cellSize * np.array([scale.tileWidth, -scale.tileHeight])
+    places = (frame.projection.places(lonlat) - (origin.left, origin.top)) / sides
+    places *= ALONG << (at.z - zoom)
+    last = np.array([matrix.matrixWidth, matrix.matrixHeight]) * ALONG - 1
     found = np.floor(np.clip(np.nan_to_num(places), 0, last)).astype(np.int64)
     # Towards the poles of some TileMatrixSets, several columns are one tile.
     columns = matrix.get_coalesce_factor(at.y) if matrix.variableMatrixWidths else 1
-    first = np.array([at.x - at.x % columns, at.y]) * _ALONG
+    first = np.array([at.x - at.x % columns, at.y]) * ALONG
     squares: Squares = (found - first) // np.array([columns, 1])
     return squares
 

@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Final
 
 from livemosaic.errors import InvalidRequestError
+from livemosaic.geo.cells import Cell
+from livemosaic.index.extents.tallies import Counts, TallyRows
 from livemosaic.index.partitions import Area, is_reached, partitions
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import LayerName, Read
@@ -16,7 +18,7 @@ from livemosaic.tiler.candidates import Candidates
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.views import TileAddress, View
 from livemosaic.vector.coverage import MARGIN, SIZE, coverage
-from livemosaic.vector.density import Counts, counted, density
+from livemosaic.vector.density import counted, density
 from livemosaic.vector.footprints import Listed, footprints, meeting
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.mvt import TileLayer, encode
@@ -71,12 +73,34 @@ class FoundScenes:
 async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
     """Returns a tile of some layers.
 
-    It has footprints, or density where they would be more than `MOST_FOOTPRINTS`, at any zoom;
-    coverage from the mosaic's minzoom on. Raises `NotFoundError` outside the TileMatrixSet, and
-    below the minzoom where coverage alone is asked for.
+    It has footprints, or density where they would be more than `MOST_FOOTPRINTS`, at any zoom, by
+    tallies where there are some; coverage from the mosaic's minzoom on. Raises `NotFoundError`
+    outside the TileMatrixSet, and below the minzoom where coverage alone is asked for.
     """
-    found = await asyncio.to_thread(find_scenes, tiler, request)
+    found = await asyncio.to_thread(_found, tiler, request)
     return await draw_scenes(tiler, request, found)
+
+
+def _found(tiler: Tiler, request: VectorRequest) -> FoundScenes:
+    counts = _tallied(tiler, request)
+    return find_scenes(tiler, request) if counts is None else FoundScenes(counts=counts)
+
+
+def _tallied(tiler: Tiler, request: VectorRequest) -> Counts | None:
+    """Returns the counts of a tile of many scenes, as the builder of overviews knows them.
+
+    None where it knows none, or a rule selects some of the scenes.
+    """
+    mosaic, tile = request.mosaic, request.address
+    if "density" not in request.layers or tile.tms != mosaic.tms:
+        return None
+    view = tile.view(mosaic, SIZE)
+    candidates = tiler.listing(mosaic, view, request.read, request.rule).candidates
+    if not (candidates.takes_all and candidates.in_stored_order):
+        return None
+    quadkey = Cell(tile.z, tile.x, tile.y).quadkey
+    tally = TallyRows(tiler.index.table).glance(mosaic, quadkey)
+    return tally.counts if tally and tally.total > MOST_FOOTPRINTS else None
 
 
 def find_scenes(tiler: Tiler, request: VectorRequest) -> FoundScenes:

@@ -11,9 +11,10 @@ from typing import Final
 
 from cachetools import LRUCache
 
+from livemosaic.index.extents.tallies import Counts, summed
 from livemosaic.tiler.picture import Tiler
 from livemosaic.tiler.views import TileAddress
-from livemosaic.vector.density import Counts, counted, summed
+from livemosaic.vector.density import counted
 from livemosaic.vector.footprints import meeting
 from livemosaic.vector.frame import TileFrame
 from livemosaic.vector.tiles import (

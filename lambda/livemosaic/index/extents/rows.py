@@ -144,26 +144,26 @@ class ExtentRows:
         """
         expect: Expect = Equals("revision", extent.revision) if extent.revision else ABSENT
         put = Put(_key(mosaic, extent.name), extent.to_item(), expect)
-        group = self._group(mosaic, mosaic.marked_since)
+        group = extent_group(self.table, mosaic, mosaic.marked_since)
         group.put(put, "#".join(extent.name), is_new=not extent.revision)
 
     def close(self, mosaic: Mosaic, since: int, now: float) -> None:
         """Refuse all new extents of an earlier `marked_since` from now on, in epoch seconds."""
-        self._group(mosaic, since).close(int(now) + CLOSED_S)
+        extent_group(self.table, mosaic, since).close(int(now) + CLOSED_S)
 
     def names(self, mosaic: Mosaic, since: int) -> Iterator[PartitionName]:
-        """The names of all extents of a `marked_since` that were not deleted, as of now."""
-        return (PartitionName(*name.split("#")) for name in self._group(mosaic, since).names())
+        """The names of all extents of a `marked_since` that were not deleted, as of now.
+
+        With the ones of tallies (`extents.tallies`), which are of another kind.
+        """
+        return (
+            PartitionName(*name.split("#"))
+            for name in extent_group(self.table, mosaic, since).names()
+        )
 
     def delete(self, mosaic: Mosaic, since: int, name: PartitionName) -> None:
         """Delete an extent that is closed; what was interrupted can be repeated."""
-        self._group(mosaic, since).delete(_key_of(mosaic, since, name), "#".join(name))
-
-    def _group(self, mosaic: Mosaic, since: int) -> RowGroup:
-        prefix = mosaic_prefix(mosaic)
-        return RowGroup(
-            self.table, f"{prefix}extents.{since}", Key(f"{prefix}closed.{since}", "closed")
-        )
+        extent_group(self.table, mosaic, since).delete(_key_of(mosaic, since, name), "#".join(name))
 
     def glance(
         self, mosaic: Mosaic, names: Collection[PartitionName]
@@ -195,6 +195,12 @@ class ExtentRows:
             return False
         since = mosaic.generation, mosaic.marked_since
         return (now.generation, now.marked_since) == since
+
+
+def extent_group(table: Table, mosaic: Mosaic, since: int) -> RowGroup:
+    """The rows that are deleted together: extents and tallies of a `marked_since`."""
+    prefix = mosaic_prefix(mosaic)
+    return RowGroup(table, f"{prefix}extents.{since}", Key(f"{prefix}closed.{since}", "closed"))
 
 
 def _is_marked(rows: OverviewRows, mosaic: Mosaic, area: Area) -> bool:

@@ -7,6 +7,7 @@ be too coarse or leave some out, the boundary is that of their footprints.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from livemosaic.geo.antimeridian import extent, wrapped
 from livemosaic.geo.crs import proj_crs
 from livemosaic.geo.polygons.inside import clip_area
 from livemosaic.geo.rasterize import traced
+from livemosaic.index.extents.tallies import TallyRows
+from livemosaic.index.merge import distinct
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox, Grid
 from livemosaic.model.render import Read
@@ -38,6 +41,8 @@ _SMOOTHED: Final = 0.75
 """Pixels by which vertices may be off the edges of pixels, so that diagonals have no stairs."""
 _STRAIGHT: Final = 0.25
 """Degrees of an edge that is straight on an equal-area map, too."""
+_MOST_COUNTED: Final = 2000
+"""Scenes that are counted by the index."""
 _NEWEST_FIRST: Final = "-datetime"
 
 
@@ -87,6 +92,23 @@ async def boundary_of(tiler: Tiler, mosaic: Mosaic, side: int) -> Boundary | Non
     if made is None:
         raise too_many(mosaic)
     return await asyncio.to_thread(_of_image, made, newest) if made.pixels.valid.any() else None
+
+
+def number_of_scenes(tiler: Tiler, mosaic: Mosaic) -> int | None:
+    """Returns how many scenes a mosaic has; of many, as the builder of overviews knew it last.
+
+    None of more than can be counted at once, where no builder counts them.
+    """
+    if mosaic.bounds is None:
+        return 0
+    if tally := TallyRows(tiler.index.table).glance(mosaic, ""):
+        return tally.total
+    try:
+        found = distinct(tiler.index.find(mosaic, area_of(mosaic, mosaic.bounds)))
+        number = sum(1 for _ in islice(found, _MOST_COUNTED + 1))
+    except AreaTooLargeError:
+        return None
+    return number if number <= _MOST_COUNTED else None
 
 
 def _claimed(made: Picture, scenes: Sequence[Scene]) -> float:

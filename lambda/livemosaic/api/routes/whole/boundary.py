@@ -11,7 +11,7 @@ from livemosaic.api.dependencies import CachedMosaic, IfNoneMatchHeader, Service
 from livemosaic.api.responses.digest import tagged
 from livemosaic.errors import InvalidRequestError
 from livemosaic.model.mosaic import Mosaic
-from livemosaic.tiler.whole.boundary import Boundary, boundary_of
+from livemosaic.tiler.whole.boundary import Boundary, boundary_of, number_of_scenes
 from livemosaic.tiler.whole.image import MAX_SIDE, SIDE
 
 router = APIRouter(tags=["describe"])
@@ -51,13 +51,15 @@ async def boundary(
 
     Unlike the bounds of the mosaic, which hold all scenes ever added, it follows scenes that go.
     `resolution` is the size of a pixel in degrees, null of footprints; `area_km2` the true area;
-    `newest` the time of the newest scene, where the mosaic shows that on top.
+    `newest` the time of the newest scene, where the mosaic shows that on top; `scenes` how many
+    there are, null of many without overviews.
     """
     side = SIDE if zoom is None else _side(mosaic, zoom)
     found = await boundary_of(services.tiler, mosaic, side)
     if found is None:
         return Response(status_code=204)
-    body = await run_in_threadpool(_body, mosaic, found, envelope)
+    scenes = await run_in_threadpool(number_of_scenes, services.tiler, mosaic)
+    body = await run_in_threadpool(_body, mosaic, found, scenes, envelope)
     return tagged(body, "application/geo+json", mosaic, services.settings, if_none_match)
 
 
@@ -72,11 +74,12 @@ def _side(mosaic: Mosaic, zoom: int) -> int:
     return max(_LEAST, round(pixels))
 
 
-def _body(mosaic: Mosaic, found: Boundary, envelope: bool) -> bytes:
+def _body(mosaic: Mosaic, found: Boundary, scenes: int | None, envelope: bool) -> bytes:
     properties: dict[str, Any] = {
         "title": mosaic.title or mosaic.id,
         "area_km2": round(found.area_km2, 6),
         "newest": found.newest,
+        "scenes": scenes,
         "resolution": found.resolution,
         "overviews": list(found.rungs),
     }

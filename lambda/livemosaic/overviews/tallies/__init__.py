@@ -1,0 +1,1 @@
+"""How many scenes lie where, kept up to date beside overview cells."""
