@@ -19,13 +19,13 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.overviews.tallies import keeper
 from livemosaic.overviews.tallies.keeper import TallyKeeper
 from livemosaic.table import Delete, Item, Key, Page, Put, Table
+from proof import test_extents as extents
 from proof.cells import builder, ingest
 from proof.memory import MemoryTable, Rows
 from proof.scenes import FULL, LATER
 from proof.schedules import Explored, Program
 from proof.test_every_schedule import delivered
 from proof.test_extents import CHANGES, OTHERS, REGIONS, SET, Idle, Keeper, keeping
-from proof.test_overviews import Wrapped
 
 SCENES = 3
 """Beside `a`: two in the tile of zoom 1 with `a`, and the third on its edge."""
@@ -202,7 +202,7 @@ class TestFaultsAreFoundOut:
 
     def test_tallies_written_over_a_rivals(self) -> None:
         with pytest.raises(AssertionError, match="after the schedule"):
-            explored(beginning(), "east", "deleted", crashes=0, on=Unconditional)
+            explored(beginning(), "east", "deleted", crashes=0, on=extents.Unconditional)
 
     @pytest.mark.parametrize("kind", ["Sparing", "Backwards", "Upwards"])
     def test_a_builder_that(self, kind: str) -> None:
@@ -247,12 +247,5 @@ class Upwards(Counting):
     tally_keeper = Keeper
 
 
-class Hasty(Counting):
-    def _update(self, run: Any, changed: Any) -> None:
-        for region in REGIONS:
-            self.rows.settle(self.rows.stale(run.mosaic, region))
-
-
-class Unconditional(Wrapped):
-    def action(self, one: Put | Delete) -> Put | Delete:
-        return replace(one, expect=None) if "#extent." in one.key.pk else one
+class Hasty(extents.Hasty, Counting):
+    """Deletes stale rows first."""
