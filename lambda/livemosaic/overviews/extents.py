@@ -117,9 +117,8 @@ class ExtentKeeper:
 
         Makes extents of some partitions, as long as it is not `late`.
         """
-        since = mosaic.marked_since
-        age = self.clock() - since / 1000
-        if not since or age < KEPT_AFTER_S:
+        age = marked_for_s(mosaic, self.clock())
+        if age < KEPT_AFTER_S:
             return
         found = self.index.pool.map(partial(self.index.head, mosaic), dict.fromkeys(scenes))
         by_name = _by_partition(head for head in found if isinstance(head, Head))
@@ -302,6 +301,12 @@ class ExtentKeeper:
             is_moved = "moved" in row.item
             if not is_moved or row.item["expires"] > now:
                 yield _Part(row.key.sk, row.item["footprint"], is_moved)
+
+
+def marked_for_s(mosaic: Mosaic, now: float) -> float:
+    """For how many seconds changes of a mosaic have been marked; 0 where they are not."""
+    since = mosaic.marked_since / 1000
+    return now - since if since else 0.0
 
 
 def _wider(mosaic: Mosaic, extent: PartitionExtent, footprints: Sequence[bytes]) -> PartitionExtent:

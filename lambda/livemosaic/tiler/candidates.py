@@ -12,7 +12,7 @@ from livemosaic.geo.covering import WHOLE, decode, decode_beyond, rings_of, uncu
 from livemosaic.geo.footprint import centre, footprint, inside
 from livemosaic.geo.rasterize import Outline
 from livemosaic.index.extents.rows import ExtentRows
-from livemosaic.index.merge import OnTop
+from livemosaic.index.merge import OnTop, distinct
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import Runs
@@ -200,13 +200,12 @@ class Listing:
 
     def __iter__(self) -> Iterator[IndexedScene]:
         met = (scene for scene in self.candidates.scenes() if isinstance(scene, IndexedScene))
-        listed: set[str] = set()
-        for scene in self._ordered(islice(met, self.max_rows)):
-            is_new = scene.key not in listed and not scene.is_left_out
-            if is_new and self.candidates.takes(scene):
-                listed.add(scene.key)
+        is_empty = True
+        for scene in distinct(self._ordered(islice(met, self.max_rows))):
+            if self.candidates.takes(scene):
+                is_empty = False
                 yield scene
-        if not listed and self.candidates.selection is not None:
+        if is_empty and self.candidates.selection is not None:
             self.candidates.selection.check_kinds()
         if next(met, None) is not None:
             self.truncated = f"max_rows={self.max_rows}"

@@ -14,7 +14,7 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.render import LayerName, Read
 from livemosaic.model.rule import Rule
 from livemosaic.model.scene import Scene
-from livemosaic.tiler.candidates import Candidates
+from livemosaic.tiler.candidates import Candidates, Listing
 from livemosaic.tiler.picture import Picture, Tiler
 from livemosaic.tiler.views import TileAddress, View
 from livemosaic.vector.coverage import MARGIN, SIZE, coverage
@@ -77,40 +77,37 @@ async def vector_tile(tiler: Tiler, request: VectorRequest) -> VectorTile:
     tallies where there are some; coverage from the mosaic's minzoom on. Raises `NotFoundError`
     outside the TileMatrixSet, and below the minzoom where coverage alone is asked for.
     """
-    found = await asyncio.to_thread(_found, tiler, request)
+    found = await asyncio.to_thread(find_scenes, tiler, request, by_tallies=True)
     return await draw_scenes(tiler, request, found)
 
 
-def _found(tiler: Tiler, request: VectorRequest) -> FoundScenes:
-    counts = _tallied(tiler, request)
-    return find_scenes(tiler, request) if counts is None else FoundScenes(counts=counts)
+def find_scenes(tiler: Tiler, request: VectorRequest, *, by_tallies: bool = False) -> FoundScenes:
+    """Returns the scenes of a tile's footprints and density, by the index alone.
+
+    With `by_tallies`, of many scenes the counts that the builder of overviews knew last. Raises as
+    `vector_tile`.
+    """
+    if "footprints" not in request.layers and "density" not in request.layers:
+        return FoundScenes()
+    view = request.address.view(request.mosaic, SIZE)
+    listing = tiler.listing(request.mosaic, view, request.read, request.rule)
+    if by_tallies and (counts := _tallied(tiler, request, listing.candidates)):
+        return FoundScenes(counts=counts)
+    return FoundScenes(*_scenes(tiler, listing))
 
 
-def _tallied(tiler: Tiler, request: VectorRequest) -> Counts | None:
+def _tallied(tiler: Tiler, request: VectorRequest, candidates: Candidates) -> Counts | None:
     """Returns the counts of a tile of many scenes, as the builder of overviews knows them.
 
     None where it knows none, or a rule selects some of the scenes.
     """
     mosaic, tile = request.mosaic, request.address
-    if "density" not in request.layers or tile.tms != mosaic.tms:
-        return None
-    view = tile.view(mosaic, SIZE)
-    candidates = tiler.listing(mosaic, view, request.read, request.rule).candidates
-    if not (candidates.takes_all and candidates.in_stored_order):
+    is_of_all = candidates.takes_all and candidates.in_stored_order
+    if "density" not in request.layers or tile.tms != mosaic.tms or not is_of_all:
         return None
     quadkey = Cell(tile.z, tile.x, tile.y).quadkey
     tally = TallyRows(tiler.index.table).glance(mosaic, quadkey)
     return tally.counts if tally and tally.total > MOST_FOOTPRINTS else None
-
-
-def find_scenes(tiler: Tiler, request: VectorRequest) -> FoundScenes:
-    """Returns the scenes of a tile's footprints and density, by the index alone.
-
-    Raises as `vector_tile`.
-    """
-    if "footprints" not in request.layers and "density" not in request.layers:
-        return FoundScenes()
-    return FoundScenes(*_scenes(tiler, request, request.address.view(request.mosaic, SIZE)))
 
 
 async def draw_scenes(tiler: Tiler, request: VectorRequest, found: FoundScenes) -> VectorTile:
@@ -151,20 +148,20 @@ def _of_index(
     return [drawn], truncated
 
 
-def _scenes(tiler: Tiler, request: VectorRequest, view: View) -> tuple[Sequence[Listed], str]:
+def _scenes(tiler: Tiler, listing: Listing) -> tuple[Sequence[Listed], str]:
     """Returns the scenes that take part, top first, and which limit left some out.
 
     Where an area takes too many index cells, far below the mosaic's minzoom, all scenes of the
     mosaic are looked at; none if it has none in the area.
     """
-    mosaic, most = request.mosaic, _ROWS * tiler.limits.max_rows
-    listing = tiler.listing(mosaic, view, request.read, request.rule)
-    if request.rule.method == "lock" or _is_indexed(mosaic, view):
+    candidates, most = listing.candidates, _ROWS * tiler.limits.max_rows
+    mosaic, view = candidates.mosaic, candidates.view
+    if candidates.rule.method == "lock" or _is_indexed(mosaic, view):
         listing.max_rows = most
         return list(listing), listing.truncated
     if not is_reached(mosaic, view.area):
         return [], ""
-    return _of_all(tiler, mosaic, listing.candidates)
+    return _of_all(tiler, mosaic, candidates)
 
 
 def _of_all(tiler: Tiler, mosaic: Mosaic, candidates: Candidates) -> tuple[Sequence[Listed], str]:

@@ -24,7 +24,7 @@ all of them anew, that begins another epoch, and they are made again some at a t
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from livemosaic.index.extents.rows import extent_group
@@ -103,11 +103,10 @@ class TallyRows:
         `ExtentRows.close`.
         """
         expect: Expect = Equals("revision", tally.revision) if tally.revision else ABSENT
-        item = tally.to_item()
-        put = Put(_key(mosaic, tally.quadkey), item, expect)
+        put = Put(_key(mosaic, tally.quadkey), tally.to_item(), expect)
         group = extent_group(self.table, mosaic, mosaic.marked_since)
         group.put(put, f"{KIND}#{tally.quadkey}", is_new=not tally.revision)
-        return TileTally.from_item(tally.quadkey, item)
+        return replace(tally, revision=tally.revision + 1)
 
     def glance(self, mosaic: Mosaic, quadkey: str) -> TileTally | None:
         """The tally of a tile as the builder knew it a second or so ago; None if it did not."""

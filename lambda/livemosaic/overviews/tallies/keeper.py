@@ -6,9 +6,9 @@ extents, there are none before everybody knows for long that the mosaic has over
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -27,8 +27,8 @@ from livemosaic.index.partitions import Area, is_reached
 from livemosaic.index.scenes import Index
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.scene import IndexedScene
-from livemosaic.overviews.extents import KEPT_AFTER_S, MADE_AFTER_S
-from livemosaic.overviews.places import within
+from livemosaic.overviews.extents import KEPT_AFTER_S, MADE_AFTER_S, marked_for_s
+from livemosaic.overviews.places import descendants, place_of, within
 from livemosaic.overviews.sets.removal import OutOfTimeError, check_time
 from livemosaic.table.retry import contended
 from livemosaic.tiler.views import TileAddress
@@ -41,10 +41,6 @@ _FEW: Final = 2_000
 _MOST: Final = 20_000
 """Scenes that are counted in a tile: as many as a reader counts without a tally."""
 _NOWHERE: Final = (np.inf, np.inf, -np.inf, -np.inf)
-_DIGITS: Final = {"0": (0, 0), "1": (1, 0), "2": (0, 1), "3": (1, 1)}
-"""Column and row of the four tiles below one, by the digits of their quadkeys."""
-
-
 _LONG_S: Final = 60.0
 """A pass that made tallies anew for longer, and is not done, has too many of them."""
 
@@ -74,11 +70,6 @@ class TallyKeeper:
     clock: Callable[[], float] = time.time
     few: int = _FEW
     most: int = _MOST
-    _now: Index = field(init=False)
-    """Reads as of now."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_now", replace(self.index, consistent=True))
 
     @property
     def rows(self) -> TallyRows:
@@ -93,9 +84,10 @@ class TallyKeeper:
         Makes others that are not there yet, as long as it is not `late`. Raises `OutOfTimeError`
         where it is late before; but if these are too many for a pass, all are made again later on.
         """
-        if not self._may_have(mosaic, KEPT_AFTER_S):
-            return
         begun = self.clock()
+        age = self._age(mosaic, begun)
+        if age < KEPT_AFTER_S:
+            return
         try:
             world = self._renewed(mosaic, changed, late)
         except OutOfTimeError:
@@ -103,17 +95,18 @@ class TallyKeeper:
                 raise
             contended(partial(self._begin_anew, mosaic))
             return
-        if self._may_have(mosaic, MADE_AFTER_S):
+        if age >= MADE_AFTER_S:
             with suppress(ConditionFailedError):  # a rival makes the same, or they are closed
                 self._complete(_Pass(mosaic, late, world.epoch), "")
 
     def is_behind(self, mosaic: Mosaic) -> bool:
         """Whether tallies are still to be made, though nothing changes."""
-        return self._may_have(mosaic, MADE_AFTER_S) and not self.rows.get(mosaic, "").complete
+        age = self._age(mosaic, self.clock())
+        return age >= MADE_AFTER_S and not self.rows.get(mosaic, "").complete
 
-    def _may_have(self, mosaic: Mosaic, after_s: float) -> bool:
-        since = mosaic.marked_since / 1000
-        return bool(since) and self.clock() - since >= after_s and _has_tallies(mosaic)
+    def _age(self, mosaic: Mosaic, now: float) -> float:
+        """For how many seconds a mosaic has been marked; 0 where it has no tallies."""
+        return marked_for_s(mosaic, now) if _has_tallies(mosaic) else 0.0
 
     def _renewed(
         self, mosaic: Mosaic, changed: Sequence[str], late: Callable[[], bool]
@@ -137,8 +130,10 @@ class TallyKeeper:
         if not tally.complete or tally.epoch != self.rows.get(mosaic, "").epoch:
             return False
         try:
-            below = [self.rows.get(mosaic, child) for child in _children(quadkey)]
-            counts = _summed(below) if tally.is_inner else self._counts(mosaic, quadkey)
+            if tally.is_inner:
+                counts = _summed(self._below(mosaic, quadkey))
+            else:
+                counts = self._counts(mosaic, quadkey)
         except AreaTooLargeError:
             return False
         except _FewerBelowError:  # with so many, it would be the sum of tiles below
@@ -160,7 +155,7 @@ class TallyKeeper:
         tally = contended(partial(self._renew_leaf, run, quadkey))
         if tally is None or not tally.is_inner:
             return
-        for below in _children(quadkey):
+        for below in descendants(quadkey, 1):
             if touched := within(below, changed):
                 self._renew(run, below, touched)
         contended(partial(self._sum, run, quadkey))
@@ -187,7 +182,7 @@ class TallyKeeper:
             before = self._leaf(run, before)
         if not before.is_inner:
             return before.complete
-        is_whole = [self._complete(run, below) for below in _children(quadkey)]
+        is_whole = [self._complete(run, below) for below in descendants(quadkey, 1)]
         return all(is_whole) and contended(partial(self._sum, run, quadkey))
 
     def _leaf(self, run: _Pass, before: TileTally) -> TileTally:
@@ -206,11 +201,15 @@ class TallyKeeper:
         before = self.rows.get(run.mosaic, quadkey)
         if not (run.has(before) and before.is_inner):
             return False
-        below = [self.rows.get(run.mosaic, child) for child in _children(quadkey)]
+        below = self._below(run.mosaic, quadkey)
         whole = all(run.has(each) and each.complete for each in below)
         counts = _summed(below) if whole else None
         self.rows.put(run.mosaic, replace(before, counts=counts, complete=whole))
         return whole
+
+    def _below(self, mosaic: Mosaic, quadkey: str) -> list[TileTally]:
+        """The tallies of the four tiles below one, as of now."""
+        return [self.rows.get(mosaic, child) for child in descendants(quadkey, 1)]
 
     def _counts(self, mosaic: Mosaic, quadkey: str) -> Counts | None:
         """Counts the scenes of a tile as of now; None where they are too many.
@@ -221,7 +220,8 @@ class TallyKeeper:
         area = Area(grid, (grid.bounds(cell),), cell.zoom)
         if not is_reached(mosaic, area):
             return {}
-        every = distinct(self._now.find(mosaic, area))
+        now = replace(self.index, consistent=True)
+        every = distinct(now.find(mosaic, area))
         scenes = [*islice(every, self.few + 1)]
         if len(scenes) > self.few:
             # Tiles below the deepest index cells would list the same scenes again, each of them.
@@ -232,17 +232,13 @@ class TallyKeeper:
             if next(every, None) is not None:
                 return None
         frame = TileFrame.of(TileAddress(mosaic.tms, cell.zoom, cell.x, cell.y))
-        return counted(self._now, mosaic, frame, scenes)
+        return counted(now, mosaic, frame, scenes)
 
 
 def _summed(below: Sequence[TileTally]) -> Counts | None:
     """The counts of an inner tile, by the tallies below it; None where one of them knows none."""
-    known = {_DIGITS[each.quadkey[-1]]: each.counts for each in below if each.counts is not None}
+    known = {place_of(each.quadkey[-1]): each.counts for each in below if each.counts is not None}
     return summed(known) if len(known) == len(below) else None
-
-
-def _children(quadkey: str) -> Iterator[str]:
-    return (quadkey + digit for digit in _DIGITS)
 
 
 def _are_small(scenes: Sequence[IndexedScene], grid: CellGrid, area: Area) -> bool:
