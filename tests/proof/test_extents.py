@@ -132,15 +132,22 @@ def keeping(on: Callable[[Table], Table] = lambda table: table, kind: Any = Keep
     return work
 
 
-def beginning(first: str = "", *, is_known: bool = True) -> Rows:
-    """A mosaic with other scenes, perhaps `a`, and where it `is_known` the extents of all."""
+def marked(first: str = "") -> MemoryTable:
+    """A mosaic with other scenes, and perhaps `a`, that has been marking changes for long."""
     table = MemoryTable()
-    marked = Mosaic(id="m", quadkey_zoom=3, max_cells=1, overviews=SET.policy, overview_sets=(SET,))
-    Mosaics(table).create(marked)
+    Mosaics(table).create(
+        Mosaic(id="m", quadkey_zoom=3, max_cells=1, overviews=SET.policy, overview_sets=(SET,))
+    )
     for other in OTHERS:
         ingest(table, other)
     if first:
         ingest(table, CHANGES[first], -1)
+    return table
+
+
+def beginning(first: str = "", *, is_known: bool = True) -> Rows:
+    """A mosaic with other scenes, perhaps `a`, and where it `is_known` the extents of all."""
+    table = marked(first)
     with builder(table, kind=Keeper if is_known else Ignorant) as one:
         one.run("m", regions=REGIONS)
     assert bool(known(table)) == is_known

@@ -25,7 +25,7 @@ from proof.memory import MemoryTable, Rows
 from proof.scenes import FULL, LATER
 from proof.schedules import Explored, Program
 from proof.test_every_schedule import delivered
-from proof.test_extents import CHANGES, OTHERS, REGIONS, SET, Idle, Keeper, keeping
+from proof.test_extents import CHANGES, REGIONS, Idle, Keeper, keeping
 
 SCENES = 3
 """Beside `a`: two in the tile of zoom 1 with `a`, and the third on its edge."""
@@ -57,13 +57,7 @@ def two_levels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def beginning(first: str = "", *, is_known: bool = True) -> Rows:
-    table = MemoryTable()
-    marked = Mosaic(id="m", quadkey_zoom=3, max_cells=1, overviews=SET.policy, overview_sets=(SET,))
-    Mosaics(table).create(marked)
-    for other in OTHERS:
-        ingest(table, other)
-    if first:
-        ingest(table, CHANGES[first], -1)
+    table = extents.marked(first)
     if is_known:
         with builder(table, kind=Counting) as one:
             one.run("m", regions=REGIONS)
