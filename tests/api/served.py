@@ -17,7 +17,6 @@ from typing import Any
 import morecantile
 import numpy as np
 import rasterio
-import uvicorn
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from rio_tiler.io import Reader
@@ -28,6 +27,7 @@ from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
 from livemosaic.cli.serve.server import listening
+from livemosaic.cli.serve.server import server as asgi_server
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table import Table
@@ -203,9 +203,7 @@ def serving(
 def on_socket(server: Server) -> Iterator[str]:
     """The URL of the same application on a socket, for clients that are other programs."""
     with listening("127.0.0.1", 0) as listener:
-        running = uvicorn.Server(
-            uvicorn.Config(server.client.app, log_level="warning", ws="none", lifespan="off")
-        )
+        running = asgi_server(server.client.app)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         while not running.started:

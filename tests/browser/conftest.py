@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
@@ -26,7 +25,7 @@ from chromium import executable
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
-from livemosaic.cli.serve.server import listening
+from livemosaic.cli.serve.server import listening, server
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 
@@ -144,15 +143,14 @@ def _client(url: str) -> httpx.Client:
 def serving(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine."""
     with listening("127.0.0.1", 0) as free:
-        config = uvicorn.Config(app, log_level="warning", ws="none", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [free]})
+        running = server(app)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [free]})
         thread.start()
         try:
-            wait_until(lambda: server.started)
+            wait_until(lambda: running.started)
             yield f"http://127.0.0.1:{free.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            running.should_exit = True
             thread.join(TIMEOUT_S)
 
 

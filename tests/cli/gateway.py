@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from livemosaic.api.app import App
 from livemosaic.cli.serve.server import listening
+from livemosaic.cli.serve.server import server as asgi_server
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
@@ -134,8 +134,7 @@ def gateway(folder: Path, **settings: Any) -> Iterator[Gateway]:
     with running(given, table) as services, listening("127.0.0.1", 0) as listener:
         front = Gateway(services)
         front.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(front, log_level="warning", lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
+        server = asgi_server(front)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

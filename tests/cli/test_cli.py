@@ -1,5 +1,6 @@
 """The command `livemosaic`, as a user types it."""
 
+import http.client
 import io
 import json
 import os
@@ -7,8 +8,10 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +254,19 @@ def test_no_connection_of_a_listener_holds_a_body_back() -> None:
         listener.accept()[0] as connection,
     ):
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_client_may_pause_between_two_requests_of_a_connection(tmp_path: Path) -> None:
+    """For longer than the 5 s after which httpx, and many others, give a connection up."""
+    env = os.environ | {"LIVEMOSAIC_INDEX": f"sqlite:///{tmp_path}/index.db", "COLUMNS": "200"}
+    with serving(env) as printed:
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", printed)[1])
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            for pause_s in (0, 6):
+                time.sleep(pause_s)
+                connection.request("GET", "/health")
+                assert connection.getresponse().read()
+                assert connection.sock is not None
 
 
 def test_an_empty_host_is_not_every_address_of_the_machine() -> None:

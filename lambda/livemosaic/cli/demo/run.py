@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from livemosaic.cli.demo.scenery.scenes import claim, is_of_demo, make_scenes
 from livemosaic.cli.serve.beside import beside
-from livemosaic.cli.serve.server import listening, server
+from livemosaic.cli.serve.server import application, listening, server
 from livemosaic.cli.serve.upkeep import upkeep
 from livemosaic.errors import InvalidRequestError
 from livemosaic.ingest.events.message import Message
@@ -137,7 +137,7 @@ def items_of(scenes: Path, count: int) -> Generator[dict[str, Any]]:
 def served(services: Services, port: int) -> Iterator[str]:
     """Serves mosaics and builds their overviews meanwhile; yields the URL of the server."""
     with listening("127.0.0.1", port) as listener:
-        serving = server(services)
+        serving = server(application(services))
         thread = threading.Thread(target=serving.run, args=([listener],), daemon=True)
         thread.start()
         try:

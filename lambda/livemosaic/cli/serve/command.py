@@ -17,7 +17,7 @@ from livemosaic.cli.demo import run as demonstration
 from livemosaic.cli.ingest import put_in
 from livemosaic.cli.serve.archives import archives
 from livemosaic.cli.serve.beside import SideWork, beside
-from livemosaic.cli.serve.server import listening, server
+from livemosaic.cli.serve.server import application, listening, server
 from livemosaic.cli.serve.upkeep import upkeep
 from livemosaic.cli.session import clear_errors, console, is_typed, progress, stop, without_api
 from livemosaic.client.target import Local
@@ -169,7 +169,7 @@ def _serve(given: Settings, host: str, port: int, token: str | None, how: _Works
         with ExitStack() as others:
             for work in how.works(services):
                 others.enter_context(beside(services, work))
-            server(services).run([listener])
+            server(application(services)).run([listener])
 
 
 def demo(

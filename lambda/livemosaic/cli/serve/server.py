@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 import uvicorn
 
@@ -11,6 +12,13 @@ from livemosaic.api.warmup import warm_up
 from livemosaic.errors import InvalidRequestError
 from livemosaic.process import keep_freed, starting
 from livemosaic.services import Services
+
+IDLE_S: Final = 75
+"""Seconds that a connection may be idle between two requests, as nginx lets its clients.
+
+Clients reuse connections: httpx within 5 s, proxies and load balancers within 60. One that the
+server closes just as a request is sent costs that request, so the server is the more patient.
+"""
 
 
 @contextmanager
@@ -41,12 +49,14 @@ def application(services: Services) -> App:
         return App(services)
 
 
-def server(services: Services) -> uvicorn.Server:
-    """A server of the API; give its `run` the socket."""
+def server(app: Any) -> uvicorn.Server:
+    """A server of an ASGI application, such as the API; give its `run` the socket."""
     config = uvicorn.Config(
-        application(services),
+        app,
         log_level="warning",
         lifespan="off",
+        ws="none",
+        timeout_keep_alive=IDLE_S,
         proxy_headers=False,  # which any client on this machine may send
     )
     return uvicorn.Server(config)
