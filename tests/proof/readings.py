@@ -55,7 +55,11 @@ class Readings:
             self._writes.setdefault(table, []).append(after)
         self.found: set[Any] = set()
         """What readings came to."""
-        self._read()
+        try:
+            self._read()
+        finally:
+            self._histories.close()
+            self._reference.close()
 
     @property
     def states(self) -> int:

@@ -1,18 +1,21 @@
 """Every schedule of workers and readers on one table, not a sample of them.
 
-The code under test is not suspended between two calls of its table. It is deterministic: what it
-asks next follows from the answers it had. So it is run from its start, with those answers again,
-up to the first call that has none yet; workers with equal histories are in equal states, and what
-they do next is looked up. A state of all is the table, the history of each worker and the queue;
-equal states are explored once, and the schedules that lead through them are counted.
+The code under test is deterministic: what it asks next follows from the answers it had. So workers
+with equal histories are in equal states, and what they do next is looked up. It waits for each
+answer in a greenlet, and goes on with the first that is tried; for another one it is run again from
+its start, with the answers before. A state of all is the table, the history of each worker and the
+queue; equal states are explored once, and the schedules that lead through them are counted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
 
 import pytest
+from greenlet import getcurrent, greenlet
 
 from livemosaic.errors import LivemosaicError
 from livemosaic.table import Delete, Item, Key, Page, Put
@@ -40,18 +43,15 @@ class Done:
     result: Any
 
 
-class Waiting(BaseException):
-    """Ends a run at the first call that has no answer yet."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
+class EndedError(BaseException):
+    """Ends a program that waits for an answer which nobody will give."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answers:
-    """A `Table`, a `Fetch` and a clock that give the answers of a history."""
+    """A `Table`, a `Fetch` and a clock whose answers are given from outside of a `Run`."""
 
-    left: Iterator[Any]
+    is_over: bool = False
 
     def get(self, key: Key) -> Item | None:
         found: Item | None = self._ask("get", key)
@@ -80,32 +80,63 @@ class Answers:
         """Nothing is open."""
 
     def _ask(self, method: str, *given: Any, **named: Any) -> Any:
-        for answer in self.left:
-            if isinstance(answer, Exception):
-                raise answer.with_traceback(None)
-            return answer
-        raise Waiting(Call(method, given, named))
+        if self.is_over:
+            raise EndedError
+        asking = getcurrent().parent
+        assert asking is not None, "a program asks outside of its run"
+        answer = asking.switch(Call(method, given, named))
+        if isinstance(answer, Exception):
+            raise answer.with_traceback(None)
+        return answer
 
 
 Program = Callable[[Answers], Any]
 
 
-def run(program: Program, answers: Iterable[Any]) -> Call | Done:
-    """What a program does after these answers."""
-    try:
-        return Done(program(Answers(iter(answers))))
-    except Waiting as waiting:
-        return waiting.call
+class Run:
+    """A program that has had some answers, and waits for the next one."""
+
+    at: Call | Done
+    """What it asks for, or its end."""
+
+    def __init__(self, program: Program, answers: Iterable[Any] = ()) -> None:
+        self._answers = Answers()
+        self._greenlet = greenlet(partial(program, self._answers))
+        self._go_on()
+        for answer in answers:
+            self.then(answer)
+
+    def then(self, answer: Any) -> Call | Done:
+        """Gives it an answer."""
+        assert isinstance(self.at, Call)
+        return self._go_on(answer)
+
+    def _go_on(self, *answer: Any) -> Call | Done:
+        came = self._greenlet.switch(*answer)
+        self.at = Done(came) if self._greenlet.dead else came
+        return self.at
+
+    def close(self) -> None:
+        """Ends it where it is; what it asks for on its way out is not answered."""
+        self._answers.is_over = True
+        with suppress(EndedError):
+            self._greenlet.throw(EndedError)
+
+
+MOST_WAITING: Final = 1000
+"""Programs that wait at once, each of which takes some 30 KB."""
 
 
 class Histories:
-    """What programs do next, by their histories; each is run once for each of those."""
+    """What programs do next, by their histories."""
 
     def __init__(self, programs: Sequence[Program]) -> None:
         self._programs = programs
         self._answers: list[tuple[Any, ...]] = [() for _ in programs]
         self._program: list[int] = list(range(len(programs)))
-        self._next: list[Call | Done] = [run(program, ()) for program in programs]
+        self._waiting = {n: Run(program) for n, program in enumerate(programs)}
+        self._next: list[Call | Done] = [run.at for run in self._waiting.values()]
+        self._before: list[int] = list(range(len(programs)))
         self._known: dict[tuple[int, str], int] = {}
 
     def program(self, history: int) -> int:
@@ -119,18 +150,30 @@ class Histories:
         """The history with one more answer."""
         known = (history, repr(answer))
         if known not in self._known:
-            answers = (*self._answers[history], answer)
-            self._known[known] = len(self._next)
-            self._answers.append(answers)
-            self._program.append(self._program[history])
-            self._next.append(run(self._programs[self._program[history]], answers))
+            after = self._known[known] = len(self._next)
+            program = self._program[history]
+            run = self._waiting.pop(history, None)
+            if run is None:
+                run = Run(self._programs[program], self._answers[history])
+            self._next.append(run.then(answer))
+            self._answers.append((*self._answers[history], answer))
+            self._program.append(program)
+            self._before.append(history)
+            self._wait(after, run)
         return self._known[known]
+
+    def _wait(self, history: int, run: Run) -> None:
+        if isinstance(run.at, Done):
+            return
+        self._waiting[history] = run
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting.pop(next(iter(self._waiting))).close()
 
     def told(self, history: int) -> str:
         """The last call and its answer, for people."""
         if not self._answers[history]:
             return "begins"
-        asked = run(self._programs[self.program(history)], self._answers[history][:-1])
+        asked = self._next[self._before[history]]
         assert isinstance(asked, Call)
         answer = self._answers[history][-1]
         if isinstance(answer, Mapping):
@@ -139,6 +182,11 @@ class Histories:
         if asked.method == "transact":
             keys = tuple(f"{type(a).__name__} {a.key.pk} {a.key.sk}" for a in asked.given[0])
         return f"{asked.method} {', '.join(map(str, keys))} → {str(answer)[:120]}"
+
+    def close(self) -> None:
+        """Ends all that wait."""
+        while self._waiting:
+            self._waiting.popitem()[1].close()
 
 
 class InTurn(Executor):
@@ -240,7 +288,10 @@ class Explored:
         late = set(self.happens)
         queued = tuple(0 if n in late else self.deliveries for n in range(len(self.programs)))
         crashes = tuple(self.crashes for _ in self.programs)
-        self.schedules = self._explore(State(self.start, 0, (), queued, crashes))
+        try:
+            self.schedules = self._explore(State(self.start, 0, (), queued, crashes))
+        finally:
+            self._histories.close()
 
     @property
     def states(self) -> int:

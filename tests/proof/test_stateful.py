@@ -33,7 +33,7 @@ from livemosaic.model.order import Order
 from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles
-from proof.schedules import Answers, Done, Program, run
+from proof.schedules import Answers, Done, Run
 
 PLACES = {
     "small": box(7.4, 45.4, 7.6, 45.6),
@@ -94,19 +94,18 @@ class Worker:
     """A worker on a real table, one call at a time; see `schedules`."""
 
     message: Message
-    program: Program
-    answers: list[Any] = field(default_factory=list)
+    run: Run
 
     def goes_on(self, table: Table, world: Mapping[str, Callable[..., Any]]) -> bool | None:
         """Make its next call; whether the message is done with, once that is decided."""
-        asked = run(self.program, self.answers)
+        asked = self.run.at
         if not isinstance(asked, Done):
             call = world.get(asked.method) or getattr(table, asked.method)
             try:
-                self.answers.append(call(*asked.given, **asked.named))
+                answer = call(*asked.given, **asked.named)
             except LivemosaicError as error:
-                self.answers.append(error)
-            asked = run(self.program, self.answers)
+                answer = error
+            asked = self.run.then(answer)
         return asked.result if isinstance(asked, Done) else None
 
 
@@ -192,7 +191,7 @@ class Events(RuleBasedStateMachine):
             assert outcome.status != "rejected", outcome
             return outcome.ok
 
-        self.working.append(Worker(taken, work))
+        self.working.append(Worker(taken, Run(work)))
 
     @precondition(lambda self: self.working)
     @rule(nth=st.integers(0, WORKERS - 1), calls=st.integers(1, 6))
@@ -209,7 +208,9 @@ class Events(RuleBasedStateMachine):
     @rule(nth=st.integers(0, WORKERS - 1))
     def a_worker_dies(self, nth: int) -> None:
         """Before its next call, or after its last, whose answer it never saw."""
-        self.queue.append(self.working.pop(nth % len(self.working)).message)
+        worker = self.working.pop(nth % len(self.working))
+        worker.run.close()
+        self.queue.append(worker.message)
 
     @rule()
     def a_request_ends(self) -> None:
