@@ -46,6 +46,25 @@ FLAGS = [
     "--no-first-run",
 ]
 
+CALM = """
+{
+  const frame = requestAnimationFrame.bind(window), cancel = cancelAnimationFrame.bind(window);
+  const waiting = new Map();
+  let ids = 0;
+  window.requestAnimationFrame = draw => {
+    const id = ++ids;
+    const pause = setTimeout(() => {
+      const begun = frame(now => { waiting.delete(id); draw(now); });
+      waiting.set(id, () => cancel(begun));
+    }, 80);
+    waiting.set(id, () => clearTimeout(pause));
+    return id;
+  };
+  window.cancelAnimationFrame = id => { waiting.get(id)?.(); waiting.delete(id); };
+}
+"""
+"""At most twelve frames a second: the emulated GPU draws each of a map with both cores."""
+
 STALL = "GPU stall due to ReadPixels"
 """Chromium's word, once a browser, on how it takes what WebGL has drawn from the emulated GPU."""
 
@@ -266,7 +285,9 @@ def new_view(browser: Browser, site: Site, tmp_path: Path) -> Iterator[Callable[
 
     def make(**options: Any) -> View:
         options.setdefault("viewport", {"width": 900, "height": 600})
+        options.setdefault("device_scale_factor", 0.5)  # a quarter of the pixels to compute
         page = browser.new_context(**options).new_page()
+        page.add_init_script(CALM)
         view = View(page, site.url)
         views.append(view)
         page.on("request", lambda request: view.requests.append(request.url))

@@ -41,7 +41,9 @@ def _mosaic(site: Site) -> str:
 def _serious(view: View, axe: str, within: str = "html") -> list[Any]:
     """Violations of a page, or of what a CSS selector finds in it."""
     view.page.evaluate(f"() => {{ {axe} }}")
-    found = view.page.evaluate("within => axe.run(within)", within)["violations"]
+    found = view.page.evaluate(
+        "within => axe.run(within, { resultTypes: ['violations'] })", within
+    )["violations"]
     return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
 
 
