@@ -53,6 +53,12 @@ def test_edges_that_overlap_cancel_each_other(rings: int) -> None:
         check_same(found if found.area else Polygon(), expected)
 
 
+@pytest.mark.parametrize("rise", [5e-324, -5e-313, 1e-300])
+def test_an_edge_that_is_level_but_for_less_than_numbers_can_divide_by(rise: float) -> None:
+    found = even_odd(Polygon([(0, 0), (2, rise), (0, 1), (2, 1)]))
+    assert [part.area for part in shapely.get_parts(found)] == [0.5, 0.5]
+
+
 def test_a_ring_that_crosses_itself_everywhere_is_refused() -> None:
     ring = np.random.default_rng(1).uniform(-100, 100, (500, 2))
     with pytest.raises(InvalidRequestError, match="cross in more than 5,000 places"):

@@ -85,12 +85,14 @@ def _are_odd(points: NDArray[np.object_], edges: Edges) -> NDArray[np.bool_]:
     """Whether points lie in an odd number of rings: a ray to the east meets so many edges."""
     x, y = shapely.get_coordinates(points).T[:, :, None]
     (x1, y1), (x2, y2) = edges[:, 0].T, edges[:, 1].T
-    slope = np.divide(x2 - x1, y2 - y1, out=np.zeros(len(edges)), where=y1 != y2)
+    east, north = x2 - x1, y2 - y1
     odd = np.zeros(len(points), np.bool_)
     for start, stop in _chunks(len(points), len(edges)):
         here = slice(start, stop)
         spans = (y1 > y[here]) != (y2 > y[here])
-        odd[here] = (spans & (x[here] < x1 + (y[here] - y1) * slope)).sum(axis=1) % 2
+        # By products, as the slope of an edge that is nearly level has no number.
+        is_left = (x[here] - x1) * north < (y[here] - y1) * east
+        odd[here] = (spans & (is_left == (north > 0))).sum(axis=1) % 2
     return odd
 
 
