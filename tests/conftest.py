@@ -46,10 +46,10 @@ settings.load_profile("any machine")
 
 _LONG = (
     *("packaged", "e2e", "infra", "browser", "peers", "clients", "proof", "corpus", "handlers"),
-    *("load", "bench", "cli"),
+    *("load", "bench", "fuzz", "cli"),
 )
 """Folders of few tests that take long."""
-_TOGETHER = ("packaged", "infra", "peers")
+_TOGETHER = ("packaged", "e2e", "infra", "peers")
 """Folders whose tests share what takes long to make, once in a process."""
 
 
@@ -81,8 +81,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 raise pytest.UsageError(f"{item.nodeid}: a set has no order; give a list")
     if hasattr(config, "workerinput"):
         tests = Counter(item.path for item in items)
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
         line = dict(zip(_LONG, count(), strict=False))
-        items.sort(key=lambda item: (line.get(_folder(item.nodeid), len(line)), -tests[item.path]))
+
+        def place(item: pytest.Item) -> tuple[int, bool, int]:
+            folder = line.get(_folder(item.nodeid), len(line))
+            return folder, item.path not in slow, -tests[item.path]
+
+        items.sort(key=place)
 
 
 def _folder(nodeid: str) -> str:

@@ -1,7 +1,8 @@
-"""One deployment of the real app, with the real zip, for all tests of a file."""
+"""Deployments of the real app, with the real zip: one that is changed, and one that works."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,19 +15,39 @@ SOURCES = {
 }
 """Whom it hears, beside its own topic."""
 SETTINGS = {**SOURCES, "private_mosaics": "true"}
+WORK = {
+    "exports": "true",
+    "export_concurrency": "2",
+    "archive_bucket": f"{BUCKET}/archives",
+    "load": "true",
+    "load_concurrency": "2",
+    "allowed_prefixes": "https://",
+}
+"""What functions do beside tiles and events."""
+
+
+@contextmanager
+def _cloud(factory: pytest.TempPathFactory, settings: Mapping[str, str]) -> Iterator[Cloud]:
+    """A deployment to an account that was empty, in which signatures and policies count."""
+    steps = Steps()
+    log = factory.mktemp("cdk") / "output.txt"
+    with log.open("w") as file, deployed(steps, file, authorize=True, context=settings) as account:
+        let_batches_be_sent(account)
+        yield Cloud(account, steps)
 
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """An account that was empty, in which signatures and policies count."""
-    steps = Steps()
-    log = tmp_path_factory.mktemp("cdk") / "output.txt"
-    with (
-        log.open("w") as file,
-        deployed(steps, file, authorize=True, context=SETTINGS) as account,
-    ):
-        let_batches_be_sent(account)
-        yield Cloud(account, steps)
+    """A deployment whose settings are changed, and which is removed."""
+    with _cloud(tmp_path_factory, SETTINGS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A deployment that keeps overviews, makes archives and loads."""
+    with _cloud(tmp_path_factory, WORK) as made:
+        yield made
 
 
 def let_batches_be_sent(account: Account) -> None:
@@ -47,7 +68,17 @@ def let_batches_be_sent(account: Account) -> None:
 
 @pytest.fixture
 def cloud(everything: Cloud, request: pytest.FixtureRequest) -> Iterator[Cloud]:
-    """The same; the steps that a test took are printed at the end of the run."""
-    yield everything
-    request.node.user_properties += [("step", step) for step in everything.step.done]
-    everything.step.done.clear()
+    """The first; the steps that a test took are printed at the end of the run."""
+    yield from _noted(everything, request)
+
+
+@pytest.fixture
+def working(at_work: Cloud, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    """The second, likewise."""
+    yield from _noted(at_work, request)
+
+
+def _noted(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    yield cloud
+    request.node.user_properties += [("step", step) for step in cloud.step.done]
+    cloud.step.done.clear()

@@ -5,7 +5,6 @@ LIVEMOSAIC_TEST_DEPTH=full loads 100,000 scenes instead of some hundred.
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,18 @@ from typing import Any
 import pytest
 
 from bench.items import SHAPES
-from e2e.cloud import Cloud, Steps
+from e2e.cloud import Cloud
 from livemosaic.load.plan import LoadPlan
 from livemosaic.table.dynamodb import DynamoTable
 from livemosaic.table.sqlite import SqliteTable
 from livemosaic_cdk.tools.emulator import REGION
-from livemosaic_cdk.tools.local import BUCKET, deployed
+from livemosaic_cdk.tools.local import BUCKET
 from load.archives import digests, ingest
 from sources.parquet import write
 
 FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
 SCENES = 100_000 if FULL else 300
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(7200 if FULL else 600)]
-SETTINGS = {
-    "load": "true",
-    "load_concurrency": "2",
-    "overviews": "false",
-    "allowed_prefixes": "https://",
-}
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A deployment that can load archives, in an account of its own where policies count."""
-    steps = Steps()
-    log = tmp_path_factory.mktemp("cdk") / "output.txt"
-    with log.open("w") as file, deployed(steps, file, authorize=True, context=SETTINGS) as account:
-        yield Cloud(account, steps)
 
 
 def archive(folder: Path) -> list[Path]:
@@ -76,9 +60,8 @@ def plan_of(cloud: Cloud, folder: str, files: list[Path]) -> LoadPlan:
     return LoadPlan(plan.began, local, plan.rows, plan.unit_rows, plan.shard_rows)
 
 
-def test_the_table_is_the_one_that_events_make(
-    cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_table_is_the_one_that_events_make(working: Cloud, tmp_path: Path) -> None:
+    cloud = working
     index = f"dynamodb://{REGION}/{cloud.stack_output('TableName')}"
     machine, work = cloud.stack_output("LoadMachineArn"), cloud.stack_output("LoadFolder")
     settings = ("--asset", "visual", "--quadkey-zoom", "10")
@@ -114,4 +97,3 @@ def test_the_table_is_the_one_that_events_make(
     events.close()
     cloud.step.done.append((f"{len(ours):,} rows compared", 0.0))
     assert ours == theirs
-    request.node.user_properties += [("step", step) for step in cloud.step.done]

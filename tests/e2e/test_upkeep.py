@@ -1,41 +1,35 @@
-"""From an event to a changed tile at a low zoom: hints, builder and bucket of a deployment."""
+"""What a deployment does by itself: overviews, deletions that were cut off, archives.
+
+There is one mosaic that is kept, so these tests are a story and run in their order.
+"""
 
 import json
-from collections.abc import Iterator
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from pmtiles.reader import MemorySource, Reader
 
 from api.overviews import SIDE, document, make_scenes
+from cli.process import LIVEMOSAIC
 from cogs import write_cog
-from e2e.cloud import Cloud, Steps, eventually
-from e2e.conftest import let_batches_be_sent
+from e2e.cloud import Cloud, eventually
 from items import item
 from livemosaic.index.mosaics import Mosaics
 from livemosaic.index.schema import mosaic_prefix
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Key
 from livemosaic.table.dynamodb import DynamoTable
-from livemosaic_cdk.tools.local import BUCKET, deployed
+from livemosaic_cdk.tools.emulator import REGION
+from livemosaic_cdk.tools.local import BUCKET
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def overviews(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A deployment that keeps overviews, in an account of its own where policies count."""
-    steps = Steps()
-    log = tmp_path_factory.mktemp("cdk") / "output.txt"
-    with (
-        log.open("w") as file,
-        deployed(steps, file, authorize=True) as account,
-    ):
-        let_batches_be_sent(account)
-        yield Cloud(account, steps)
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(1200)]
+LAYERS = "footprints,density"
 
 
 def low_zoom(cloud: Cloud) -> tuple[str, bytes]:
@@ -47,12 +41,12 @@ def low_zoom(cloud: Cloud) -> tuple[str, bytes]:
 
 
 def test_an_event_changes_a_tile_of_zoom_2_without_anybody_asking_for_it(
-    overviews: Cloud, tmp_path: Path, request: pytest.FixtureRequest
+    working: Cloud, tmp_path: Path
 ) -> None:
-    cloud = overviews
-    own = ("--api", cloud.url)
-    made = cloud.livemosaic(*own, "mosaics", "create", "m")
-    assert made.returncode == 0, made.stderr
+    cloud = working
+    archives = ("--export", "maxzoom=13,keep=1", "--export", f"layers={LAYERS},maxzoom=11")
+    created = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", *archives)
+    assert created.returncode == 0, created.stderr
     scenes = make_scenes(tmp_path, 5)
     for scene in scenes:
         href = cloud.account.put(scene.path)
@@ -72,8 +66,6 @@ def test_an_event_changes_a_tile_of_zoom_2_without_anybody_asking_for_it(
         eventually(lambda: low_zoom(cloud)[1] != before, "the change at zoom 2", 120)
     assert not [line for line in cloud.logged("Builder") if line["level"] == "ERROR"]
     assert json.dumps(cloud.logged("Ingest")).count("not sent") == 0
-    request.node.user_properties += [("step", step) for step in cloud.step.done]
-    cloud.step.done.clear()
 
 
 def rows_of(table: DynamoTable, mosaic: Mosaic) -> list[Key]:
@@ -86,11 +78,9 @@ def rows_of(table: DynamoTable, mosaic: Mosaic) -> list[Key]:
     return [row.key for row in found if row.key.pk.split("#")[1] in kinds]
 
 
-def test_builders_finish_the_deletion_of_a_mosaic_whose_command_died(
-    overviews: Cloud, request: pytest.FixtureRequest
-) -> None:
+def test_builders_finish_the_deletion_of_a_mosaic_whose_command_died(working: Cloud) -> None:
     """It is hidden in seconds; the sweep finds what is left of it; its id is free in the end."""
-    cloud = overviews
+    cloud = working
     own = ("--api", cloud.url)
     made = cloud.livemosaic(*own, "mosaics", "create", "doomed", "--collection", "doomed")
     assert made.returncode == 0, made.stderr
@@ -112,4 +102,63 @@ def test_builders_finish_the_deletion_of_a_mosaic_whose_command_died(
     assert again.returncode == 0, again.stderr
     assert json.loads(cloud.get(listed))["features"] == []
     assert not [line for line in cloud.logged("Builder") if line["level"] == "ERROR"]
-    request.node.user_properties += [("step", step) for step in cloud.step.done]
+
+
+def made(cloud: Cloud) -> list[Any]:
+    """When each archive was made, of images and of vector tiles; None of one that is not there."""
+    found: list[dict[str, Any]] = json.loads(cloud.get("/mosaics/m/exports"))["exports"]
+    assert [each["error"] for each in found] == ["", ""]
+    return [each["made"] for each in found]
+
+
+def exported(cloud: Cloud, to: Path, *how: str) -> bytes:
+    """The archive that the command makes of the deployment's mosaic."""
+    index = f"dynamodb://{REGION}/{cloud.stack_output('TableName')}"
+    place = {"LIVEMOSAIC_OVERVIEW_STORE": f"s3://{cloud.stack_output('OverviewBucket')}"}
+    own = subprocess.run(
+        [*LIVEMOSAIC, "--index", index, "export", "m", str(to), *how],
+        env=dict(cloud.account.aws.environment) | place,
+        capture_output=True,
+        text=True,
+    )
+    assert own.returncode == 0, own.stderr
+    return to.read_bytes()
+
+
+def test_archives_are_those_that_the_command_makes(working: Cloud, tmp_path: Path) -> None:
+    """One of images, with a copy of the day, and one of vector tiles."""
+    cloud = working
+    assert made(cloud) == [None, None]
+
+    def started_and_made() -> bool:
+        """A mosaic's archives are made one after the other; the schedule asks every 5 minutes."""
+        cloud.invoke("StartExports")
+        return all(made(cloud))
+
+    with cloud.step("schedule → state machine → archives"):
+        eventually(started_and_made, "archives", 600, 3)
+    images = exported(cloud, tmp_path / "images.pmtiles", "--zooms", "0-13")
+    how = ("--vector", "--layers", LAYERS, "--zooms", "0-11")
+    vectors = exported(cloud, tmp_path / "vectors.pmtiles", *how)
+    places = [
+        cloud.request("GET", f"/mosaics/m/{name}.pmtiles", redirect=False)
+        for name in ("mosaic", "vector")
+    ]
+    assert [answer.status for answer in places] == [302, 302]
+    s3 = cloud.account.aws.client("s3")
+
+    def there() -> list[str]:
+        found = s3.list_objects_v2(Bucket=BUCKET, Prefix="archives/")["Contents"]
+        names = [each["Key"] for each in found]
+        reports = [name for name in names if name.endswith(".status")]
+        archives = [name for name in names if name.endswith(".pmtiles")]
+        return archives if len(reports) == 2 else []
+
+    archives = eventually(there, "reports", 120)
+    bodies = [s3.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in archives]
+    assert sorted(bodies) == sorted([images, images, vectors]), archives
+    layers = Reader(MemorySource(vectors)).metadata()["vector_layers"]
+    assert [layer["id"] for layer in layers] == LAYERS.split(",")
+    cloud.invoke("StartExports")
+    assert cloud.logged("StartExports")[-1]["due"] == 0
+    assert not [line for line in cloud.logged("Export") if line["level"] == "ERROR"]
