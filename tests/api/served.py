@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,11 +199,16 @@ def serving(
             yield Server(client, services, folder, href or str(folder))
 
 
-@contextmanager
-def on_socket(server: Server) -> Iterator[str]:
+def on_socket(server: Server) -> AbstractContextManager[str]:
     """The URL of the same application on a socket, for clients that are other programs."""
+    return app_on_socket(server.client.app)
+
+
+@contextmanager
+def app_on_socket(app: Any) -> Iterator[str]:
+    """The URL of an ASGI application on a free port of this machine."""
     with listening("127.0.0.1", 0) as listener:
-        running = asgi_server(server.client.app)
+        running = asgi_server(app)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         while not running.started:

@@ -1,11 +1,9 @@
 """A real server with real COGs, and a real Chromium that looks at it."""
 
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -21,11 +19,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import livemosaic
+from api.served import app_on_socket
 from chromium import executable
 from cogs import write_cog
 from items import box, item
 from livemosaic.api.app import App
-from livemosaic.cli.serve.server import listening, server
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 
@@ -158,21 +156,6 @@ def _client(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
 
 
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve an application on a free port of this machine."""
-    with listening("127.0.0.1", 0) as free:
-        running = server(app)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [free]})
-        thread.start()
-        try:
-            wait_until(lambda: running.started)
-            yield f"http://127.0.0.1:{free.getsockname()[1]}"
-        finally:
-            running.should_exit = True
-            thread.join(TIMEOUT_S)
-
-
 def wait_until(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + TIMEOUT_S
     while not condition():
@@ -192,7 +175,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running(settings) as services:
         app = App(services)
         both = Starlette(routes=[Mount(PREFIX, app), Mount("/", app)])
-        with serving(both) as url, _client(url) as client:
+        with app_on_socket(both) as url, _client(url) as client:
             yield Site(url, folder, client, services)
 
 

@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from browser.conftest import TIMEOUT_S, Color, Site, serving
+from api.served import app_on_socket
+from browser.conftest import TIMEOUT_S, Color, Site
 from livemosaic.api.app import App
 
 PACKAGES = Path(__file__).parents[2] / "node_modules"
@@ -67,7 +68,7 @@ def served(site: Site, html: str) -> Iterator[str]:
             Mount("/", App(site.services)),
         ]
     )
-    with serving(app) as url:
+    with app_on_socket(app) as url:
         yield f"{url}/map"
 
 

@@ -18,9 +18,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from api.served import app_on_socket
 from livemosaic.api.app import App
-from livemosaic.cli.serve.server import listening
-from livemosaic.cli.serve.server import server as asgi_server
 from livemosaic.services import Services, running
 from livemosaic.settings import Settings
 from livemosaic.table.sqlite import SqliteTable
@@ -131,17 +130,10 @@ def gateway(folder: Path, **settings: Any) -> Iterator[Gateway]:
     index = f"sqlite:///{folder}/server.db"
     given = Settings(index=index, token=TOKEN, mosaic_max_age_s=0, **settings)
     table = SqliteTable(folder / "server.db")
-    with running(given, table) as services, listening("127.0.0.1", 0) as listener:
+    with running(given, table) as services:
         front = Gateway(services)
-        front.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = asgi_server(front)
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
+        with app_on_socket(front) as front.url:
             yield front
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 class Line:

@@ -20,7 +20,7 @@ from livemosaic.storage.objects import Edition
 from livemosaic.table import Put
 from livemosaic.table.keys import header_key
 from livemosaic.table.sqlite import SqliteTable
-from proof.schedules import InTurn
+from proof.programs import InTurn
 
 HREF = "https://example.com/a.tif"
 

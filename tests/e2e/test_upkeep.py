@@ -44,8 +44,9 @@ def test_an_event_changes_a_tile_of_zoom_2_without_anybody_asking_for_it(
     working: Cloud, tmp_path: Path
 ) -> None:
     cloud = working
-    archives = ("--export", "maxzoom=13,keep=1", "--export", f"layers={LAYERS},maxzoom=11")
-    created = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", *archives)
+    settings = ("--collection", "s2", "--export", "maxzoom=13,keep=1")
+    settings += ("--export", f"layers={LAYERS},maxzoom=11")
+    created = cloud.livemosaic("--api", cloud.url, "mosaics", "create", "m", *settings)
     assert created.returncode == 0, created.stderr
     scenes = make_scenes(tmp_path, 5)
     for scene in scenes:
@@ -128,6 +129,7 @@ def exported(cloud: Cloud, to: Path, *how: str) -> bytes:
 def test_archives_are_those_that_the_command_makes(working: Cloud, tmp_path: Path) -> None:
     """One of images, with a copy of the day, and one of vector tiles."""
     cloud = working
+    eventually(lambda: low_zoom(cloud)[0].endswith("stale=0"), "overviews", 240)
     assert made(cloud) == [None, None]
 
     def started_and_made() -> bool:

@@ -17,7 +17,7 @@ from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Key, Put, Table
 from proof.memory import MemoryTable
-from proof.schedules import InTurn
+from proof.programs import InTurn
 
 MANY = 1_000
 

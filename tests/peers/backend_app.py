@@ -27,6 +27,11 @@ def _app() -> FastAPI:
 if __name__ == "__main__":
     for folder in sys.argv[2:]:
         site.addsitedir(folder)  # at the end: packages of the environment itself come first
-    how = {"log_level": "warning", "loop": "asyncio", "http": "h11"}
-    # More than the 5 s for which httpx keeps a connection that it may use again.
-    uvicorn.run(_app(), port=int(sys.argv[1]), timeout_keep_alive=75, **how)
+    uvicorn.run(
+        _app(),
+        port=int(sys.argv[1]),
+        log_level="warning",
+        loop="asyncio",
+        http="h11",
+        timeout_keep_alive=75,  # more than the 5 s within which httpx may use a connection again
+    )

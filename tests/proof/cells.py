@@ -22,8 +22,8 @@ from livemosaic.overviews.objects import CellObjects
 from livemosaic.storage.objects import AbsentError
 from livemosaic.table import Table
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, LATER, index
-from proof.schedules import Answers, Program
 
 EDGE = 16
 """Pixels of the edge of a block: the fewest that a TIFF can have."""

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from livemosaic.table import Item, Key, Page, Row
 from proof.memory import unpacked
-from proof.schedules import Call, Done, Explored, Histories, Program, answer
+from proof.programs import Call, Done, Histories, Program
+from proof.schedules import Explored, answer
 
 
 class Reading(NamedTuple):

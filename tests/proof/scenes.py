@@ -22,7 +22,7 @@ from livemosaic.storage.allowlist import AllowList
 from livemosaic.table import Item, Key, Table
 from livemosaic.tiler.views import TileAddress, area_of
 from proof.memory import MemoryTable, Rows, unpacked
-from proof.schedules import InTurn
+from proof.programs import InTurn
 
 FULL = os.environ.get("LIVEMOSAIC_TEST_DEPTH") == "full"
 """Takes minutes instead of seconds: see CONTRIBUTING."""

@@ -24,8 +24,9 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.table import Table
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, FULL, LATER, Setting, index
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 
 HERE, FAR = box(7, 45, 8, 46), box(50, 45.2, 51, 45.8)
 AROUND: BBox = (7, 45, 8, 46)

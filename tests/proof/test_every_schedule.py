@@ -23,6 +23,7 @@ from livemosaic.model.cql2 import Cql2Filter
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.table import Delete, Put, Table
 from proof.memory import MemoryTable, Rows, unpacked
+from proof.programs import Answers, Call, Program
 from proof.readings import Readings
 from proof.scenes import (
     ALLOW,
@@ -40,7 +41,7 @@ from proof.scenes import (
     tile,
     tiles,
 )
-from proof.schedules import Answers, Call, Explored, Program
+from proof.schedules import Explored
 
 THREE = [
     ("put", "raised", "deleted"),

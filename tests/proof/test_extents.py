@@ -33,9 +33,10 @@ from livemosaic.tiler.plan import Plan
 from livemosaic.tiler.views import TileAddress
 from proof.cells import builder, ingest
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.readings import Readings
 from proof.scenes import FULL, LATER, index
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 from proof.test_every_schedule import delivered
 from proof.test_overviews import Wrapped
 

@@ -21,8 +21,9 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.raster import BBox
 from livemosaic.table import ABSENT, Equals, Key, Put, Table
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Call, Program
 from proof.scenes import ALLOW, CHANGES, LATER, Setting, event, index, setting
-from proof.schedules import Answers, Call, Explored, Program
+from proof.schedules import Explored
 
 READER = Key("reader", "reader")
 """A row of the test's own, in which the reader keeps what it knows."""

@@ -13,8 +13,9 @@ from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, FULL, LATER, Setting, ghosts, index, setting
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 from proof.test_every_schedule import an_hour_later
 from proof.test_truncations import BODIES, cells
 

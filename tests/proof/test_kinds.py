@@ -14,8 +14,9 @@ from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, FULL, HERE, index
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 
 STATED: Mapping[str, Mapping[str, Any]] = {
     "ndvi": {"title": "NDVI"},

@@ -20,8 +20,9 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import FORMAT, Mosaic
 from livemosaic.table import Key, Put
 from proof.memory import MemoryTable, Rows, unpacked
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, FULL, LATER, OF_THE_WAY, ghosts, index
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 
 STORED = Path(__file__).parents[1] / "stored" / "format-0.ndjson"
 SCENES = ("ahead", "second", "gone", "left")

@@ -26,8 +26,9 @@ from livemosaic.model.mosaic import Mosaic, Watermark
 from livemosaic.model.order import Order, unmarked
 from livemosaic.model.time import utc_text
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, FULL, LATER, WIDE, Setting, ghosts, index, setting, tile
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 
 HOUR, DAY = 3600, 24 * 3600
 FAR = box(100, 20, 101, 21)

@@ -42,8 +42,9 @@ from proof.cells import (
     rebuilt,
 )
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import FULL, LATER, index
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 from proof.test_every_schedule import delivered
 
 BELOW = item("b", HERE, datetime="2026-01-10T00:00:00Z")

@@ -32,8 +32,8 @@ from livemosaic.model.mosaic import Mosaic
 from livemosaic.model.order import Order
 from livemosaic.storage.fetch import MissingError
 from livemosaic.table import Table
+from proof.programs import Answers, Done, Run
 from proof.scenes import ALLOW, FULL, claimed, index, several_cells, tiles
-from proof.schedules import Answers, Done, Run
 
 PLACES = {
     "small": box(7.4, 45.4, 7.6, 45.6),
@@ -91,7 +91,7 @@ class Model:
 
 @dataclass
 class Worker:
-    """A worker on a real table, one call at a time; see `schedules`."""
+    """A worker on a real table, one call at a time; see `programs`."""
 
     message: Message
     run: Run

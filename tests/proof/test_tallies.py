@@ -22,8 +22,9 @@ from livemosaic.table import Delete, Item, Key, Page, Put, Table
 from proof import test_extents as extents
 from proof.cells import builder, ingest
 from proof.memory import MemoryTable, Rows
+from proof.programs import Program
 from proof.scenes import FULL, LATER
-from proof.schedules import Explored, Program
+from proof.schedules import Explored
 from proof.test_every_schedule import delivered
 from proof.test_extents import CHANGES, REGIONS, Idle, Keeper, keeping
 

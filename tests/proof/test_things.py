@@ -18,8 +18,9 @@ from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from livemosaic.storage.fetch import MissingError
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Call, Program
 from proof.scenes import ALLOW, FULL, ghosts, index
-from proof.schedules import Answers, Call, Explored, Program
+from proof.schedules import Explored
 
 OBJECT = "s3://items/a.json"
 A = item("a", box(7, 45, 8, 46), href="https://example.com/a.tif")

@@ -12,8 +12,9 @@ from livemosaic.ingest.batch import Ingest
 from livemosaic.ingest.events.message import Message
 from livemosaic.model.mosaic import Mosaic
 from proof.memory import MemoryTable, Rows
+from proof.programs import Answers, Program
 from proof.scenes import ALLOW, CHANGES, FULL, Setting, ghosts, index, setting
-from proof.schedules import Answers, Explored, Program
+from proof.schedules import Explored
 
 TRUNCATED = {"op": "truncate", "collection": "s2"}
 BODIES: Mapping[str, Mapping[str, Any]] = {**CHANGES, "truncated": TRUNCATED}

@@ -31,7 +31,7 @@ from livemosaic.tiler.picture import Picture, PictureLimits, Tiler
 from livemosaic.tiler.rules.parameters import rule_of
 from livemosaic.tiler.views import TileAddress, View, extent_view
 from proof.memory import MemoryTable
-from proof.schedules import InTurn
+from proof.programs import InTurn
 
 TMS = "WebMercatorQuad"
 SET = OverviewSet(

@@ -13,7 +13,7 @@ from livemosaic.errors import InvalidRequestError
 from livemosaic.process import keep_freed, starting
 from livemosaic.services import Services
 
-IDLE_S: Final = 75
+_IDLE_S: Final = 75
 """Seconds that a connection may be idle between two requests, as nginx lets its clients.
 
 Clients reuse connections: httpx within 5 s, proxies and load balancers within 60. One that the
@@ -56,7 +56,7 @@ def server(app: Any) -> uvicorn.Server:
         log_level="warning",
         lifespan="off",
         ws="none",
-        timeout_keep_alive=IDLE_S,
+        timeout_keep_alive=_IDLE_S,
         proxy_headers=False,  # which any client on this machine may send
     )
     return uvicorn.Server(config)
